@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: threads, and skips that can be turned into failures.
+
+`PGC_REQUIRE=gpu,blender` names what must be there: a test marked `gpu` then fails, instead of skipping,
+on a machine without a GPU. So a machine that is meant to have one cannot pass by skipping.
+"""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+
+def _has_gpu() -> str | None:
+    import torch
+
+    return None if torch.cuda.is_available() else "no CUDA device"
+
+
+def _has_blender() -> str | None:
+    if importlib.util.find_spec("bpy") is not None or shutil.which("blender") is not None:
+        return None
+    return "neither Blender nor its bpy module is installed"
+
+
+def _has_network() -> str | None:
+    # Never probed: a test suite should not open connections unasked.
+    return "the internet is used only with PGC_REQUIRE=network"
+
+
+_REQUIREMENTS = {"gpu": _has_gpu, "blender": _has_blender, "network": _has_network}
+
+
+def required_names(environment: dict[str, str]) -> set[str]:
+    """Names in PGC_REQUIRE, for example {"gpu"}; unknown names are an error."""
+    names = {name.strip() for name in environment.get("PGC_REQUIRE", "").split(",") if name.strip()}
+    unknown = names - _REQUIREMENTS.keys()
+    if unknown:
+        raise pytest.UsageError(
+            f"PGC_REQUIRE names {', '.join(sorted(unknown))}; known are {', '.join(_REQUIREMENTS)}."
+        )
+    return names
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required_names(dict(os.environ))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave benchmarks out unless `-m` asks for something."""
+    if config.option.markexpr:
+        return
+    benchmarks = [item for item in items if item.get_closest_marker("benchmark")]
+    if benchmarks:
+        config.hook.pytest_deselected(items=benchmarks)
+        items[:] = [item for item in items if not item.get_closest_marker("benchmark")]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    required = required_names(dict(os.environ))
+    for name, missing in _REQUIREMENTS.items():
+        if item.get_closest_marker(name) is None:
+            continue
+        reason = missing()
+        if name == "network":
+            reason = None if "network" in required else reason
+        if reason is not None and name in required:
+            pytest.fail(f"PGC_REQUIRE={name}, but there is {reason}", pytrace=False)
+        if reason is not None:
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _torch_threads():
+    """At most two threads: small tensors gain nothing from more, and results stay the same everywhere."""
+    import torch
+
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or min(2, os.cpu_count() or 1)
+    torch.set_num_threads(threads)
