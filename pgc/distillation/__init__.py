@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Score distillation: from a diffusion prior's noise prediction to a gradient on the latents. One paper, one file."""

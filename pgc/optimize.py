@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop: a generator of step results. The caller does IO, preview, cancel and checkpoints.
+
+One step: sample cameras → G-buffer → texture fetch → shading → image x → encode → distillation's gradient on the
+latents → regulated gradient on x → texels → Adam.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pgc.camera_sampling import CameraSampler
+from pgc.cameras import Camera
+from pgc.distillation.base import DistillationLoss, LatentGradient
+from pgc.distillation.sds import SDSConfig, SDSLoss
+from pgc.errors import CheckpointError, ConfigError
+from pgc.gradient_regulation import PixelwiseClippingConfig, RegulationConfig, build_regulation, pixel_norm
+from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
+from pgc.randomness import generator_for, numpy_generator_for
+from pgc.rendering.compositing import composite
+from pgc.rendering.gbuffer import GBuffer
+from pgc.rendering.rasterizer import Rasterizer
+from pgc.rendering.shading import Shade, unlit
+from pgc.stopwatch import Stopwatch
+from pgc.surface import SurfacePoints
+from pgc.texture.field import TextureField
+from pgc.view_prompts import FrontAxis, ViewName, view_name, view_prompt
+
+__all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What the texture is to be."""
+
+    text: str
+    negative: str = ""
+    view_dependent: bool = True
+    """Whether ", front view" and so on is added according to where the camera stands."""
+    front_axis: FrontAxis = "-y"
+    """The side of the (Z-up) mesh that the words "front view" mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundConfig:
+    """What is behind the mesh. Random colours keep the prior from tying the texture to one of them."""
+
+    random: bool = True
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """sRGB in [0, 1]; used when not random."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeConfig:
+    """Everything that decides the outcome of the loop, apart from the mesh, the field and the prior."""
+
+    steps: int = 1200
+    views: int = 4
+    """Views a step."""
+    resolution: int = 1024
+    """Side of the rendered image, in pixels."""
+    seed: int = 0
+    learning_rate: float = 0.01
+    """Adam's, for the coarsest texels; the field scales it for finer levels."""
+    final_learning_rate: float = 0.1
+    """The learning rate falls along a cosine to this fraction of itself."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-15
+    """Adam's, as the official code."""
+    warm_up: float = 0.0
+    """Fraction of the steps over which the learning rate rises from 0."""
+    coarse_to_fine: float = 0.5
+    """Fraction of the steps after which all levels of the texture are live."""
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    distillation: SDSConfig = field(default_factory=SDSConfig)
+    regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
+
+    def __post_init__(self) -> None:
+        positive = {"steps": self.steps, "views": self.views, "resolution": self.resolution}
+        for name, value in positive.items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}; it must be 1 or more.")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        for name, fraction in {
+            "final_learning_rate": self.final_learning_rate,
+            "warm_up": self.warm_up,
+        }.items():
+            if not 0.0 <= fraction <= 1.0:
+                raise ConfigError(f"{name} is {fraction}; it must lie in [0, 1].")
+        if not 0.0 <= self.coarse_to_fine <= 1.0:
+            raise ConfigError(f"coarse_to_fine is {self.coarse_to_fine}; it must lie in [0, 1].")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every setting: two runs with the same one are the same run."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """What is rendered and from where."""
+
+    rasterizer: Rasterizer
+    texture: TextureField
+    cameras: CameraSampler
+    shade: Shade = unlit
+    reference: TextureField | None = None
+    """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepResult:
+    """What one step did. Arrays are detached and stay on their device."""
+
+    step: int
+    """1 after the first step."""
+    steps: int
+    timesteps: tuple[int, ...]
+    gradient_median: float
+    """Median over covered pixels of the norm of ∂L/∂x, after regulation."""
+    gradient_maximum: float
+    image: Float[Tensor, "b 3 h w"]
+    """The composited render that was scored."""
+    seconds: Mapping[str, float]
+    """Time by stage: rasterize, fetch, shade, guidance, backward, other."""
+
+
+class Optimization:
+    """One run: its state, and the generator that advances it.
+
+    The state after step n depends on the configuration and n only, so that a run resumed from `state_dict` equals
+    an uninterrupted one, bit for bit on the CPU.
+    """
+
+    def __init__(self, scene: Scene, guidance: Guidance, prompt: Prompt, config: OptimizeConfig) -> None:
+        self.scene = scene
+        self.guidance = guidance
+        self.prompt = prompt
+        self.config = config
+        self.step = 0
+        self.loss: DistillationLoss = SDSLoss(config.distillation)
+        self.regulation = build_regulation(config.regulation)
+        self._groups = scene.texture.parameter_groups(config.learning_rate)
+        self._base_rates = [float(group["lr"]) for group in self._groups]
+        self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon)
+        self._embeddings: dict[ViewName, PromptEmbedding] = {}
+        self._negative = guidance.encode_prompt([prompt.negative])
+
+    def steps(self) -> Iterator[StepResult]:
+        """Advance to the end of the run, one result a step. Closing the generator leaves a resumable state."""
+        while self.step < self.config.steps:
+            yield self.advance()
+
+    def advance(self) -> StepResult:
+        """One step."""
+        watch = Stopwatch(self.guidance.device)
+        index, progress = self.step, self.step / self.config.steps
+        self._set_progress(progress)
+        with watch.stage("rasterize"):
+            cameras = self.scene.cameras.sample(
+                self.config.views, numpy_generator_for(self.config.seed, index, "cameras")
+            )
+            gbuffer = self.scene.rasterizer.render(cameras, (self.config.resolution, self.config.resolution))
+        points = surface_points(gbuffer)
+        background = self._background(index).to(gbuffer.uv.device)
+        with watch.stage("fetch"):
+            material = self.scene.texture.sample(points)
+        with watch.stage("shade"):
+            image = composite(self.scene.shade(gbuffer, material, None), gbuffer.coverage, background)
+            reference = self._reference(gbuffer, points, background)
+        with watch.stage("guidance"):
+            gradient, outcome = self._image_gradient(image, gbuffer, reference, cameras)
+        with watch.stage("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            image.backward(gradient.to(image.dtype))
+            self.optimizer.step()
+            self.scene.texture.after_step()
+        self.step += 1
+        sizes = pixel_norm(gradient)[gbuffer.coverage > 0]
+        return StepResult(
+            step=self.step,
+            steps=self.config.steps,
+            timesteps=tuple(int(t) for t in outcome.timestep),
+            gradient_median=float(sizes.median()) if sizes.numel() else 0.0,
+            gradient_maximum=float(sizes.max()) if sizes.numel() else 0.0,
+            image=image.detach(),
+            seconds=watch.finish(),
+        )
+
+    def _image_gradient(
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        gbuffer: GBuffer,
+        reference: Float[Tensor, "b 3 h w"] | None,
+        cameras: list[Camera],
+    ) -> tuple[Float[Tensor, "b 3 h w"], LatentGradient]:
+        """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
+        leaf = image.detach().requires_grad_(True)
+        latents = self.guidance.encode_image(leaf)
+        conditions = Conditions(
+            prompt=PromptEmbedding.cat([self._embedding(camera) for camera in cameras]),
+            negative=PromptEmbedding.cat([self._negative] * len(cameras)),
+            depth=gbuffer.depth,
+            mask=gbuffer.mask,
+            reference_image=reference,
+            generator=generator_for(self.config.seed, self.step, "conditions"),
+        )
+        outcome = self.loss.gradient(
+            latents.detach(),
+            self.guidance,
+            conditions,
+            progress=self.step / self.config.steps,
+            generator=generator_for(self.config.seed, self.step, "distillation"),
+        )
+        return self.regulation.propagate(leaf, latents, outcome.gradient), outcome
+
+    def _embedding(self, camera: Camera) -> PromptEmbedding:
+        """The prompt for where this camera stands; encoded once for each of the five views."""
+        view = view_name(camera, self.prompt.front_axis)
+        if view not in self._embeddings:
+            text = view_prompt(self.prompt.text, view) if self.prompt.view_dependent else self.prompt.text
+            self._embeddings[view] = self.guidance.encode_prompt([text])
+        return self._embeddings[view]
+
+    def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
+        if not self.config.background.random:
+            color = torch.tensor(self.config.background.color)
+            return color[None, :, None, None].expand(self.config.views, 3, 1, 1)
+        generator = generator_for(self.config.seed, index, "background")
+        return torch.rand((self.config.views, 3, 1, 1), generator=generator)
+
+    def _reference(
+        self, gbuffer: GBuffer, points: SurfacePoints, background: Float[Tensor, "b 3 1 1"]
+    ) -> Float[Tensor, "b 3 h w"] | None:
+        if self.scene.reference is None:
+            return None
+        with torch.no_grad():
+            material = self.scene.reference.sample(points)
+            return composite(self.scene.shade(gbuffer, material, None), gbuffer.coverage, background)
+
+    def _set_progress(self, progress: float) -> None:
+        """Learning rates and live levels, as functions of the progress alone."""
+        config = self.config
+        scale = config.final_learning_rate + (1.0 - config.final_learning_rate) * 0.5 * (
+            1.0 + math.cos(math.pi * progress)
+        )
+        if config.warm_up > 0.0:
+            scale *= min(1.0, (self.step + 1) / (config.warm_up * config.steps))
+        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * scale
+        self.scene.texture.set_progress(
+            min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0
+        )
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and a JSON-able header for `pgc.checkpoint.save_checkpoint`."""
+        tensors = {f"texture.{key}": value for key, value in self.scene.texture.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            for key, value in state.items():
+                tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
+        return tensors, {"step": self.step, "config": self.config.fingerprint()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Continue from a saved state.
+
+        Raises:
+            CheckpointError: the state belongs to a run with other settings.
+        """
+        if header.get("config") != self.config.fingerprint():
+            raise CheckpointError(
+                "The checkpoint was written by a run with other settings; resume with the settings in its run.json, "
+                "or start a new run in another folder."
+            )
+        self.scene.texture.load_state_dict(
+            {
+                key.removeprefix("texture."): value
+                for key, value in tensors.items()
+                if key.startswith("texture.")
+            }
+        )
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(
+            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
+        self.step = int(header["step"])
+
+
+def surface_points(gbuffer: GBuffer) -> SurfacePoints:
+    """The part of a G-buffer that a texture field looks at."""
+    return SurfacePoints(
+        uv=gbuffer.uv,
+        uv_footprint=gbuffer.uv_footprint,
+        position=gbuffer.position,
+        normal=gbuffer.normal,
+        mask=gbuffer.mask,
+    )
