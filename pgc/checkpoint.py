@@ -51,9 +51,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: the file is missing, damaged, or of another format.
     """
     if not path.is_file():
-        raise CheckpointError(
-            f"There is no checkpoint at {path}; start without --resume, or name the run's folder."
-        )
+        raise CheckpointError(f"There is no checkpoint at {path}; start without --resume, or name the run's folder.")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}

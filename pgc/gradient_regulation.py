@@ -161,9 +161,7 @@ class Unregulated:
     ) -> Float[Tensor, "b c h w"]:
         """See `GradientRegulation.propagate`."""
         scale = self.config.loss_scale
-        return (
-            clip_gradient_pixelwise(backpropagate(image, latents, latent_gradient * scale), math.inf) / scale
-        )
+        return clip_gradient_pixelwise(backpropagate(image, latents, latent_gradient * scale), math.inf) / scale
 
 
 def build_regulation(config: RegulationConfig) -> GradientRegulation:

@@ -257,9 +257,7 @@ class Optimization:
             scale *= min(1.0, (self.step + 1) / (config.warm_up * config.steps))
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * scale
-        self.scene.texture.set_progress(
-            min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0
-        )
+        self.scene.texture.set_progress(min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and a JSON-able header for `pgc.checkpoint.save_checkpoint`."""
@@ -281,20 +279,14 @@ class Optimization:
                 "or start a new run in another folder."
             )
         self.scene.texture.load_state_dict(
-            {
-                key.removeprefix("texture."): value
-                for key, value in tensors.items()
-                if key.startswith("texture.")
-            }
+            {key.removeprefix("texture."): value for key, value in tensors.items() if key.startswith("texture.")}
         )
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".")
                 state.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(
-            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
-        )
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step = int(header["step"])
 
 

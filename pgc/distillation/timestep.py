@@ -22,9 +22,7 @@ __all__ = [
 
 def _check_fraction(name: str, value: float) -> None:
     if not 0.0 < value < 1.0:
-        raise ConfigError(
-            f"timestep.{name} is {value}; it must lie between 0 and 1 (a fraction of all timesteps)."
-        )
+        raise ConfigError(f"timestep.{name} is {value}; it must lie between 0 and 1 (a fraction of all timesteps).")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +36,7 @@ class UniformTimestepConfig:
         _check_fraction("minimum", self.minimum)
         _check_fraction("maximum", self.maximum)
         if self.minimum > self.maximum:
-            raise ConfigError(
-                f"timestep.minimum {self.minimum} is above timestep.maximum {self.maximum}; swap them."
-            )
+            raise ConfigError(f"timestep.minimum {self.minimum} is above timestep.maximum {self.maximum}; swap them.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

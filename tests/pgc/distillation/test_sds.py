@@ -54,18 +54,14 @@ def test_value_of_the_gradient() -> None:
 
 def test_noise_is_added_by_ddpm() -> None:
     alphas = torch.tensor([0.64, 0.36])
-    noisy = add_noise(
-        latent(1.0).repeat(2, 1, 1, 1), latent(10.0).repeat(2, 1, 1, 1), alphas, torch.tensor([0, 1])
-    )
+    noisy = add_noise(latent(1.0).repeat(2, 1, 1, 1), latent(10.0).repeat(2, 1, 1, 1), alphas, torch.tensor([0, 1]))
     assert noisy[0, 0, 0, 0] == pytest.approx(0.8 + 0.6 * 10)
     assert noisy[1, 0, 0, 0] == pytest.approx(0.6 + 0.8 * 10)
 
 
 def test_the_papers_range_is_inclusive() -> None:
     assert timestep_range(UniformTimestepConfig(), 0.3, 1000) == (20, 500)
-    drawn = draw_timesteps(
-        UniformTimestepConfig(), 0.3, 1000, batch=20000, generator=torch.Generator().manual_seed(0)
-    )
+    drawn = draw_timesteps(UniformTimestepConfig(), 0.3, 1000, batch=20000, generator=torch.Generator().manual_seed(0))
     assert (int(drawn.min()), int(drawn.max())) == (20, 500)
 
 
@@ -106,9 +102,7 @@ class TowardsZero:
     def __init__(self) -> None:
         self.alphas_cumprod = alphas_cumprod()
 
-    def predict_noise(
-        self, noisy_latents: Tensor, timestep: Tensor, conditions: Conditions
-    ) -> NoisePrediction:
+    def predict_noise(self, noisy_latents: Tensor, timestep: Tensor, conditions: Conditions) -> NoisePrediction:
         del conditions
         exact = noisy_latents / (1 - self.alphas_cumprod[timestep])[:, None, None, None].sqrt()
         return NoisePrediction(cond=exact, uncond=exact)
@@ -119,9 +113,7 @@ def test_a_perfect_score_gives_the_distance_to_its_mode() -> None:
     guidance = TowardsZero()
     latents = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(5))
     prompt = PromptEmbedding(hidden_states=torch.zeros(3, 1, 1), pooled=None)
-    conditions = Conditions(
-        prompt=prompt, negative=prompt, depth=None, mask=None, reference_image=None, generator=None
-    )
+    conditions = Conditions(prompt=prompt, negative=prompt, depth=None, mask=None, reference_image=None, generator=None)
     result = SDSLoss(SDSConfig(guidance_scale=50.0)).gradient(
         latents,
         guidance,

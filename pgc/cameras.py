@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras and fixed rigs of cameras. Plain NumPy data; random cameras are in `pgc.camera_sampling`.
+
+A camera has OpenGL axes (+X right, +Y up, looks along -Z) in a Z-up world. It is kept as two matrices, so that
+orthographic, shifted and sensor-fitted cameras survive. Angles are radians.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from pgc.errors import CameraError
+
+__all__ = ["Camera", "direction_from_angles", "look_at_matrix", "orthographic_matrix", "perspective_matrix"]
+
+Vector3 = tuple[float, float, float]
+
+_RIGID_TOLERANCE = 1e-3
+_WORLD_UP: Vector3 = (0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """One view of the scene.
+
+    Attributes:
+        world_to_camera: float32 [4, 4], a rotation and a translation (no scale, no mirror).
+        projection: float32 [4, 4], OpenGL clip space (NDC in [-1, 1], near plane at z = -1); its last row is
+            (0, 0, -1, 0) (perspective) or (0, 0, 0, 1) (orthographic). Shifts are allowed.
+        aspect: width over height of the picture, > 0.
+
+    Raises:
+        CameraError: a matrix is not finite, not invertible, mirrored, scaled, or of another form than the above.
+    """
+
+    world_to_camera: Float32[np.ndarray, "4 4"]
+    projection: Float32[np.ndarray, "4 4"]
+    aspect: float
+
+    def __post_init__(self) -> None:
+        _check_pose(self.world_to_camera)
+        _check_projection(self.projection)
+        if not (math.isfinite(self.aspect) and self.aspect > 0):
+            raise CameraError(f"Got aspect {self.aspect}; pass width over height, a number above 0.")
+        for name in ("world_to_camera", "projection"):
+            matrix = np.array(getattr(self, name), dtype=np.float32, order="C")
+            matrix.setflags(write=False)
+            object.__setattr__(self, name, matrix)
+
+    @classmethod
+    def look_at(
+        cls,
+        eye: Vector3,
+        target: Vector3 = (0.0, 0.0, 0.0),
+        up: Vector3 = _WORLD_UP,
+        *,
+        fov_y: float | None = None,
+        focal: float | None = None,
+        aspect: float = 1.0,
+    ) -> "Camera":
+        """Builds a perspective camera at `eye` that looks at `target`.
+
+        Args:
+            eye: world position of the camera.
+            target: world point in the middle of the picture.
+            up: world direction that points up in the picture. Where it is parallel to the view (straight
+                overhead, say) another axis takes its place, so that the picture never degenerates.
+            fov_y: vertical angle of view in radians, in (0, pi). Give this or `focal`.
+            focal: focal length in picture heights, as the paper (section 5.1): projection[1, 1] = 2 * focal.
+            aspect: width over height.
+
+        Raises:
+            CameraError: eye equals target, or not exactly one of fov_y and focal is given, or one is out of range.
+        """
+        if (fov_y is None) == (focal is None):
+            raise CameraError(f"Got fov_y={fov_y} and focal={focal}; give exactly one of the two.")
+        if focal is None:
+            assert fov_y is not None
+            if not 0 < fov_y < math.pi:
+                raise CameraError(f"Got fov_y={fov_y}; expected an angle in radians between 0 and pi.")
+            focal = 0.5 / math.tan(0.5 * fov_y)
+        return cls(look_at_matrix(eye, target, up), perspective_matrix(focal, aspect=aspect), float(aspect))
+
+    @classmethod
+    def orthographic(
+        cls,
+        eye: Vector3,
+        target: Vector3 = (0.0, 0.0, 0.0),
+        up: Vector3 = _WORLD_UP,
+        *,
+        height: float,
+        aspect: float = 1.0,
+    ) -> "Camera":
+        """Builds an orthographic camera at `eye` that looks at `target` and shows `height` world units from top
+        to bottom.
+
+        Raises:
+            CameraError: eye equals target, or height or aspect is not above 0.
+        """
+        return cls(look_at_matrix(eye, target, up), orthographic_matrix(height, aspect=aspect), float(aspect))
+
+    @property
+    def position(self) -> Float32[np.ndarray, "3"]:
+        """World position of the camera's origin."""
+        pose = self.world_to_camera.astype(np.float64)
+        return (-pose[:3, :3].T @ pose[:3, 3]).astype(np.float32)
+
+    @property
+    def backward(self) -> Float32[np.ndarray, "3"]:
+        """Unit world direction from what is looked at towards the camera (the camera's +Z axis)."""
+        return self.world_to_camera[2, :3].copy()
+
+    @property
+    def is_orthographic(self) -> bool:
+        """Whether all rays are parallel."""
+        return bool(self.projection[3, 3] == 1.0)
+
+    @property
+    def clip_range(self) -> tuple[float, float]:
+        """Distances of the near and the far plane along -Z."""
+        inverse = np.linalg.inv(self.projection.astype(np.float64))
+        near, far = (inverse @ np.array([[0, 0, -1, 1], [0, 0, 1, 1]], dtype=np.float64).T).T
+        return float(-near[2] / near[3]), float(-far[2] / far[3])
+
+    def key(self) -> bytes:
+        """Exact bytes of the camera, for caches: equal keys mean equal pictures."""
+        return self.world_to_camera.tobytes() + self.projection.tobytes() + np.float64(self.aspect).tobytes()
+
+    def project(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+        """World points to NDC: x right, y up, in [-1, 1] inside the picture; z -1 near, 1 far. Float64.
+
+        A point in the plane of a perspective camera's origin has no picture and comes back as inf or nan.
+        """
+        homogeneous = np.concatenate([points.astype(np.float64), np.ones((len(points), 1))], axis=1)
+        clip = homogeneous @ (self.projection.astype(np.float64) @ self.world_to_camera.astype(np.float64)).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return clip[:, :3] / clip[:, 3:]
+
+    def unproject(self, ndc: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+        """NDC to world points, the inverse of `project`. Float64."""
+        matrix = self.projection.astype(np.float64) @ self.world_to_camera.astype(np.float64)
+        homogeneous = np.concatenate([ndc.astype(np.float64), np.ones((len(ndc), 1))], axis=1)
+        world = homogeneous @ np.linalg.inv(matrix).T
+        return world[:, :3] / world[:, 3:]
+
+
+def look_at_matrix(eye: Vector3, target: Vector3, up: Vector3 = _WORLD_UP) -> Float32[np.ndarray, "4 4"]:
+    """World-to-camera matrix of a camera at `eye` that looks at `target`.
+
+    Where `up` is parallel to the view, +Y takes its place (then +X), which is what Blender's top view shows.
+
+    Raises:
+        CameraError: eye equals target, or a number is not finite.
+    """
+    eye64, target64 = np.asarray(eye, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    backward = eye64 - target64
+    distance = float(np.linalg.norm(backward))
+    if not (math.isfinite(distance) and distance > 1e-9):
+        raise CameraError(f"Got eye {tuple(eye)} and target {tuple(target)}; expected two different finite points.")
+    backward = backward / distance
+    for candidate in (np.asarray(up, dtype=np.float64), np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])):
+        right = np.cross(candidate, backward)
+        length, scale = float(np.linalg.norm(right)), float(np.linalg.norm(candidate))
+        if math.isfinite(length) and length > 1e-5 * scale:
+            break
+    right = right / length
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.stack([right, np.cross(backward, right), backward])
+    matrix[:3, 3] = -matrix[:3, :3] @ eye64
+    return matrix.astype(np.float32)
+
+
+def perspective_matrix(
+    focal: float,
+    *,
+    aspect: float = 1.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+    near: float = 0.05,
+    far: float = 100.0,
+) -> Float32[np.ndarray, "4 4"]:
+    """OpenGL perspective projection.
+
+    Args:
+        focal: focal length in picture heights, > 0 (the paper's f: projection[1, 1] = 2 * focal).
+        aspect: width over height.
+        shift: NDC offset of the optical axis in the picture.
+        near: distance of the near plane, > 0.
+        far: distance of the far plane, > near.
+
+    Raises:
+        CameraError: a value is out of range.
+    """
+    if not (math.isfinite(focal) and focal > 0):
+        raise CameraError(f"Got focal length {focal}; expected a number of picture heights above 0.")
+    _check_frame(aspect, near, far)
+    matrix = np.zeros((4, 4))
+    matrix[0, 0], matrix[1, 1] = 2 * focal / aspect, 2 * focal
+    matrix[0, 2], matrix[1, 2] = -shift[0], -shift[1]
+    matrix[2, 2], matrix[2, 3] = -(far + near) / (far - near), -2 * far * near / (far - near)
+    matrix[3, 2] = -1.0
+    return matrix.astype(np.float32)
+
+
+def orthographic_matrix(
+    height: float,
+    *,
+    aspect: float = 1.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+    near: float = 0.05,
+    far: float = 100.0,
+) -> Float32[np.ndarray, "4 4"]:
+    """OpenGL orthographic projection that shows `height` world units from top to bottom.
+
+    `shift` is the NDC offset of the optical axis in the picture; near and far as in `perspective_matrix`.
+
+    Raises:
+        CameraError: a value is out of range.
+    """
+    if not (math.isfinite(height) and height > 0):
+        raise CameraError(f"Got an orthographic height of {height}; expected a number of world units above 0.")
+    _check_frame(aspect, near, far)
+    matrix = np.eye(4)
+    matrix[0, 0], matrix[1, 1], matrix[2, 2] = 2 / (height * aspect), 2 / height, -2 / (far - near)
+    matrix[0, 3], matrix[1, 3], matrix[2, 3] = shift[0], shift[1], -(far + near) / (far - near)
+    return matrix.astype(np.float32)
+
+
+def direction_from_angles(azimuth: float, elevation: float) -> Vector3:
+    """Unit direction in the Z-up world: azimuth turns from +X towards +Y, elevation rises from the ground."""
+    flat = math.cos(elevation)
+    return (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
+
+
+def _check_frame(aspect: float, near: float, far: float) -> None:
+    if not (math.isfinite(aspect) and aspect > 0):
+        raise CameraError(f"Got aspect {aspect}; pass width over height, a number above 0.")
+    if not (math.isfinite(far) and 0 < near < far):
+        raise CameraError(f"Got near {near} and far {far}; expected 0 < near < far.")
+
+
+def _check_pose(matrix: np.ndarray) -> None:
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise CameraError(f"Got a world_to_camera of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
+    rotation = matrix[:3, :3].astype(np.float64)
+    if (
+        np.abs(matrix[3] - [0, 0, 0, 1]).max() > 1e-6
+        or np.abs(rotation @ rotation.T - np.eye(3)).max() > _RIGID_TOLERANCE
+    ):
+        raise CameraError("Got a world_to_camera that scales, shears or projects; pass a rotation and a translation.")
+    if np.linalg.det(rotation) < 0:
+        raise CameraError("Got a mirrored world_to_camera (determinant -1); pass a right-handed OpenGL camera.")
+
+
+def _check_projection(matrix: np.ndarray) -> None:
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise CameraError(f"Got a projection of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
+    perspective = np.array_equal(matrix[3], [0, 0, -1, 0])
+    if not perspective and not np.array_equal(matrix[3], [0, 0, 0, 1]):
+        raise CameraError(
+            f"Got a projection with last row {matrix[3].tolist()}; expected OpenGL clip space: "
+            "[0, 0, -1, 0] for perspective or [0, 0, 0, 1] for orthographic."
+        )
+    if min(matrix[0, 0], matrix[1, 1]) <= 0:
+        raise CameraError("Got a projection that mirrors or flattens the picture; its [0,0] and [1,1] must be above 0.")
+    inverse_z = matrix[2, 2], matrix[2, 3]
+    near, far = _clip_planes(*inverse_z) if perspective else _clip_planes_orthographic(*inverse_z)
+    if not (math.isfinite(near) and math.isfinite(far) and near < far and (near > 0 or not perspective)):
+        raise CameraError(f"Got a projection with near {near:g} and far {far:g}; expected finite near < far.")
+
+
+def _clip_planes(scale: float, offset: float) -> tuple[float, float]:
+    """Near and far distances of ndc_z = (scale * z + offset) / -z with z = -distance."""
+    scale, offset = float(scale), float(offset)
+    if scale in (1.0, -1.0):
+        return math.nan, math.nan
+    return offset / (scale - 1), offset / (scale + 1)
+
+
+def _clip_planes_orthographic(scale: float, offset: float) -> tuple[float, float]:
+    """Near and far distances of ndc_z = scale * z + offset with z = -distance."""
+    scale, offset = float(scale), float(offset)
+    if scale == 0:
+        return math.nan, math.nan
+    return (1 + offset) / scale, (offset - 1) / scale
