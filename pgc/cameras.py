@@ -18,6 +18,8 @@ __all__ = ["Camera", "direction_from_angles", "look_at_matrix", "orthographic_ma
 Vector3 = tuple[float, float, float]
 
 _RIGID_TOLERANCE = 1e-3
+_INFINITE_FAR = 2e-7
+_LAST_ROWS = ((0.0, 0.0, -1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 _WORLD_UP: Vector3 = (0.0, 0.0, 1.0)
 
 
@@ -119,10 +121,8 @@ class Camera:
 
     @property
     def clip_range(self) -> tuple[float, float]:
-        """Distances of the near and the far plane along -Z."""
-        inverse = np.linalg.inv(self.projection.astype(np.float64))
-        near, far = (inverse @ np.array([[0, 0, -1, 1], [0, 0, 1, 1]], dtype=np.float64).T).T
-        return float(-near[2] / near[3]), float(-far[2] / far[3])
+        """Distances of the near and the far plane along -Z; far may be infinite."""
+        return _clip_range(self.projection)
 
     def key(self) -> bytes:
         """Exact bytes of the camera, for caches: equal keys mean equal pictures."""
@@ -256,31 +256,27 @@ def _check_pose(matrix: np.ndarray) -> None:
 def _check_projection(matrix: np.ndarray) -> None:
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise CameraError(f"Got a projection of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
-    perspective = np.array_equal(matrix[3], [0, 0, -1, 0])
-    if not perspective and not np.array_equal(matrix[3], [0, 0, 0, 1]):
+    if not any(np.array_equal(matrix[3], row) for row in _LAST_ROWS):
         raise CameraError(
             f"Got a projection with last row {matrix[3].tolist()}; expected OpenGL clip space: "
             "[0, 0, -1, 0] for perspective or [0, 0, 0, 1] for orthographic."
         )
     if min(matrix[0, 0], matrix[1, 1]) <= 0:
         raise CameraError("Got a projection that mirrors or flattens the picture; its [0,0] and [1,1] must be above 0.")
-    inverse_z = matrix[2, 2], matrix[2, 3]
-    near, far = _clip_planes(*inverse_z) if perspective else _clip_planes_orthographic(*inverse_z)
-    if not (math.isfinite(near) and math.isfinite(far) and near < far and (near > 0 or not perspective)):
-        raise CameraError(f"Got a projection with near {near:g} and far {far:g}; expected finite near < far.")
+    if np.any(matrix[2, :2] != 0):
+        raise CameraError("Got a projection with a tilted near plane; the first two numbers of its row 2 must be 0.")
+    near, far = _clip_range(matrix)
+    if not (math.isfinite(near) and near < far):
+        raise CameraError(f"Got a projection with near {near:g} and far {far:g}; expected near < far, both in front.")
 
 
-def _clip_planes(scale: float, offset: float) -> tuple[float, float]:
-    """Near and far distances of ndc_z = (scale * z + offset) / -z with z = -distance."""
-    scale, offset = float(scale), float(offset)
-    if scale in (1.0, -1.0):
-        return math.nan, math.nan
-    return offset / (scale - 1), offset / (scale + 1)
-
-
-def _clip_planes_orthographic(scale: float, offset: float) -> tuple[float, float]:
-    """Near and far distances of ndc_z = scale * z + offset with z = -distance."""
-    scale, offset = float(scale), float(offset)
-    if scale == 0:
-        return math.nan, math.nan
-    return (1 + offset) / scale, (offset - 1) / scale
+def _clip_range(projection: np.ndarray) -> tuple[float, float]:
+    """Near and far distances of a projection; (nan, nan) where it has none."""
+    scale, offset = float(projection[2, 2]), float(projection[2, 3])
+    if projection[3, 3] == 1.0:  # ndc_z = offset - scale * distance
+        return ((1 + offset) / scale, (offset - 1) / scale) if scale != 0 else (math.nan, math.nan)
+    # ndc_z = (offset - scale * distance) / distance
+    near = offset / (scale - 1) if scale != 1 else math.nan
+    # A far plane beyond float32 (Blender's clip end of 1e5 m with a start of 1 mm) rounds to infinity.
+    far = math.inf if abs(scale + 1) < _INFINITE_FAR else offset / (scale + 1)
+    return (near, far) if near > 0 else (math.nan, far)
