@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -120,6 +120,7 @@ class NoisePrediction:
         return self.uncond + guidance_scale * (self.cond - self.uncond)
 
 
+@runtime_checkable
 class Guidance(Protocol):
     """A diffusion prior: frozen weights, latents in, noise out. `encode_image` alone is differentiable."""
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from pgc.distillation.timestep import (
 )
 from pgc.distillation.weighting import sigma_squared
 from pgc.errors import ConfigError
-from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
 
 
 def alphas_cumprod() -> Tensor:
@@ -95,12 +97,26 @@ class TowardsZero:
 
     name = "towards-zero"
     image_size = 16
-    prediction_type = "epsilon"
+    prediction_type: PredictionType = "epsilon"
     device = torch.device("cpu")
     dtype = torch.float32
 
     def __init__(self) -> None:
         self.alphas_cumprod = alphas_cumprod()
+
+    def encode_prompt(self, prompts: Sequence[str]) -> PromptEmbedding:
+        return PromptEmbedding(hidden_states=torch.zeros(len(prompts), 1, 1))
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        del prompt
+        return ()
+
+    def encode_image(self, image: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        del generator
+        return image
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        return latents
 
     def predict_noise(self, noisy_latents: Tensor, timestep: Tensor, conditions: Conditions) -> NoisePrediction:
         del conditions
@@ -113,13 +129,13 @@ def test_a_perfect_score_gives_the_distance_to_its_mode() -> None:
     guidance = TowardsZero()
     latents = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(5))
     prompt = PromptEmbedding(hidden_states=torch.zeros(3, 1, 1), pooled=None)
-    conditions = Conditions(prompt=prompt, negative=prompt, depth=None, mask=None, reference_image=None, generator=None)
+    conditions = Conditions(prompt=prompt, negative=prompt)
     result = SDSLoss(SDSConfig(guidance_scale=50.0)).gradient(
         latents,
         guidance,
         conditions,
         progress=0.0,
-        generator=torch.Generator().manual_seed(6),  # type: ignore[arg-type]
+        generator=torch.Generator().manual_seed(6),
     )
     alpha = guidance.alphas_cumprod[result.timestep][:, None, None, None]
     torch.testing.assert_close(result.gradient, (alpha * (1 - alpha)).sqrt() * latents, atol=2e-5, rtol=1e-4)
