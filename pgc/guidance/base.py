@@ -86,7 +86,7 @@ class Conditions:
     negative: PromptEmbedding
     """For the unconditional half of classifier-free guidance."""
     depth: Float[Tensor, "b 1 h w"] | None = None
-    """Distance along the camera's -Z, as the G-buffer holds it; 0 at the background. None: no depth control."""
+    """Distance along the camera's -Z, as the G-buffer holds it; 0 at the background. None: no control."""
     mask: Bool[Tensor, "b 1 h w"] | None = None
     """Where the object is. Given wherever depth is."""
     reference_image: Float[Tensor, "b 3 h w"] | None = None
@@ -114,8 +114,9 @@ class NoisePrediction:
     def guided(self, guidance_scale: float) -> Float[Tensor, "b k m n"]:
         """ε̂ = uncond + s·(cond - uncond).
 
-        Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022, eq. 6, in the convention of diffusers: s = 1 is
-        the conditional prediction. The official PGC code computes cond + s·(cond - uncond), so its 100 is 101 here.
+        Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022, eq. 6, in the convention of diffusers: s = 1
+        is the conditional prediction. The official PGC code computes cond + s·(cond - uncond), so that its 100
+        is 101 here.
         """
         return self.uncond + guidance_scale * (self.cond - self.uncond)
 
@@ -159,7 +160,7 @@ class Guidance(Protocol):
         ...
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """Words of the prompt that the prior cannot know, in order, once each; empty where the vocabulary is open."""
+        """Words of the prompt that the prior cannot know, in order, once each; empty for an open vocabulary."""
         ...
 
     def encode_image(
