@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` each work as the first command in a fresh clone: they make .venv and install into it.
+# Another Python: make PYTHON=python3.13 demo
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-fast lint format types imports check eval-quick benchmark clean distclean
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit; fi; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+OUT ?= out/demo
+PIP_OPTIONS := --quiet --disable-pip-version-check
+
+help:
+	@echo "make demo        texture a bundled teapot with three prompts; then open $(OUT)/index.html"
+	@echo "make test        all tests (test-fast: without the slow ones)"
+	@echo "make check       tests, lint, types and import rules"
+	@echo "make eval-quick  a short evaluation of the built-in prior"
+	@echo "make benchmark   measurements"
+	@echo "make install     only make .venv and install into it"
+	@echo "make clean       remove what the programs wrote (distclean: .venv too)"
+
+$(RUN):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed; name one with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml .ci/install_torch.py | $(RUN)
+	$(RUN) .ci/install_torch.py
+	@echo "Installing the other packages (some 350 MB to download)."
+	$(RUN) -m pip install $(PIP_OPTIONS) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the tools for tests, lint and types (some 100 MB to download)."
+	$(RUN) -m pip install $(PIP_OPTIONS) --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(RUN) -m pgc demo --out $(OUT)
+
+test: $(VENV)/.installed-dev
+	$(RUN) -m pytest $(PYTEST_OPTIONS)
+
+test-fast: $(VENV)/.installed-dev
+	$(RUN) -m pytest -m "not slow and not benchmark" $(PYTEST_OPTIONS)
+
+lint: $(VENV)/.installed-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(VENV)/.installed-dev
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+types: $(VENV)/.installed-dev
+	$(RUN) -m pyright
+
+imports: $(VENV)/.installed-dev
+	$(VENV)/bin/lint-imports
+
+check: test lint types imports
+
+eval-quick: $(VENV)/.installed-dev
+	$(RUN) -m pgc eval quick
+
+benchmark: $(VENV)/.installed-dev
+	$(RUN) -m pytest -m benchmark $(PYTEST_OPTIONS)
+
+clean:
+	rm -rf out build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
