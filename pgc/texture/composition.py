@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the levels of a pyramid add up to a texture whose mips are the coarser sums.
+
+Level 0 is the finest. With `up` the bilinear upsampling by 2, `repeat` the nearest one and `mean` the average
+over 2x2 blocks weighted by chart coverage,
+
+    sum[L] = detail[L]                                    (the coarsest)
+    b      = up(sum[l+1]) + detail[l]
+    sum[l] = b + repeat(sum[l+1] - mean(b))
+
+so that mean(sum[l]) = sum[l+1] exactly: each sum is the box-filtered mip of all finer sums. Two things follow.
+A view whose footprints need no level finer than l composes nothing finer than l and still sees the true mip of
+the full texture; and a detail level holds only what the coarser ones cannot, so that its gradients never repeat
+theirs (Burt and Adelson's Laplacian pyramid, 1983, with a hard zero-mean constraint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["block_weights", "clamp_inward", "compose", "mip_chain", "refine", "sum_pool", "weight_pyramid"]
+
+
+def sum_pool(x: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c half half"]:
+    """Sum over 2x2 blocks."""
+    return F.avg_pool2d(x, 2, divisor_override=1)
+
+
+def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tensor]:
+    """Mean coverage of every texel of every level; a little is added so that empty blocks average evenly."""
+    weights = [coverage + 1e-4]
+    for _ in range(levels - 1):
+        weights.append(F.avg_pool2d(weights[-1], 2))
+    return weights
+
+
+def block_weights(weights: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
+    """Weights that sum to 1 over each 2x2 block."""
+    return weights / F.interpolate(sum_pool(weights), scale_factor=2, mode="nearest")
+
+
+def mip_chain(image: Float[Tensor, "n c s s"], normalised: Sequence[Tensor], levels: int) -> list[Tensor]:
+    """Box-filtered mips, finest first, each a coverage-weighted mean of the one before (`block_weights`)."""
+    mips = [image]
+    for level in range(levels - 1):
+        mips.append(sum_pool(mips[-1] * normalised[level]))
+    return mips
+
+
+class _Refine(torch.autograd.Function):
+    """sum[l] from sum[l+1] and detail[l]; the backward pass is written out since it is three times faster."""
+
+    @staticmethod
+    def forward(ctx: Any, coarse: Tensor, detail: Tensor, normalised: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(normalised)
+        ctx.coarse_shape = coarse.shape
+        blurred = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False).add_(detail)
+        correction = coarse - sum_pool(blurred * normalised)
+        return _add_repeated(blurred, correction)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        (normalised,) = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        pooled = sum_pool(gradient)
+        inner = gradient.addcmul(F.interpolate(pooled, scale_factor=2, mode="nearest"), normalised, value=-1.0)
+        n, c, h, w = ctx.coarse_shape
+        coarse = torch.ops.aten.upsample_bilinear2d_backward(inner, [2 * h, 2 * w], [n, c, h, w], False, 2.0, 2.0)
+        return coarse.add_(pooled), inner, None
+
+
+def _add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
+    n, c, h, w = coarse.shape
+    fine.view(n, c, h, 2, w, 2).add_(coarse.view(n, c, h, 1, w, 1))
+    return fine
+
+
+def refine(
+    coarse: Float[Tensor, "n c half half"], detail: Float[Tensor, "n c s s"], normalised: Float[Tensor, "n 1 s s"]
+) -> Float[Tensor, "n c s s"]:
+    """One step of the sum above; `normalised` are the block weights of the finer level."""
+    return _Refine.apply(coarse, detail, normalised)  # pyright: ignore[reportReturnType]
+
+
+def compose(details: Sequence[Tensor], normalised: Sequence[Tensor], finest: int) -> list[Tensor | None]:
+    """Sums of levels `finest`..coarsest, in a list indexed by level; finer entries are None.
+
+    Args:
+        details: one [n, c, S/2^l, S/2^l] tensor a level, finest first.
+        normalised: `block_weights` of every level but the coarsest.
+        finest: the finest level to compose.
+    """
+    sums: list[Tensor | None] = [None] * len(details)
+    current = details[-1]
+    sums[-1] = current
+    for level in range(len(details) - 2, finest - 1, -1):
+        current = refine(current, details[level], normalised[level])
+        sums[level] = current
+    return sums
+
+
+class _ClampInward(torch.autograd.Function):
+    """Clamp to [0, 1] that lets a gradient through where descent would lead back inside."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(x)
+        return x.clamp(0.0, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+        (x,) = ctx.saved_tensors
+        gradient = gradients[0]
+        stuck = ((x < 0.0) & (gradient > 0.0)) | ((x > 1.0) & (gradient < 0.0))
+        return gradient.masked_fill(stuck, 0.0)
+
+
+def clamp_inward(x: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
+    """Clamp to [0, 1]; outside, only gradients whose descent leads back inside pass, so that no texel sticks."""
+    return _ClampInward.apply(x)  # pyright: ignore[reportReturnType]

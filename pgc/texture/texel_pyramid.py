@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default texture field: a pyramid of texels in the caller's own UVs, optimised coarse to fine.
+
+The texture is `initial + sum of levels`, clamped to [0, 1] (see composition.py). With all levels at zero it is the
+initial texture exactly, and a gradient of zero leaves it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pgc.errors import ConfigError, TextureError
+from pgc.mesh_data import TriangleMesh
+from pgc.surface import SurfacePoints
+from pgc.texture.composition import block_weights, clamp_inward, compose, mip_chain, sum_pool, weight_pyramid
+from pgc.texture.field import BakedTexture
+from pgc.texture.locks import check_locks, restore_locked
+from pgc.texture.mip_fetch import plan_fetch, sample_planned
+from pgc.texture.texel_surface import TexelSurface, texel_surface
+
+__all__ = ["TexelPyramid", "TexelPyramidConfig"]
+
+_RING_WEIGHT = 0.05
+"""Weight in the mips of texels that only bilinear fetches at a chart's border read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TexelPyramidConfig:
+    """Settings of a texel pyramid.
+
+    Attributes:
+        channels: channel groups, name -> number of channels.
+        texture_size: side in texels, a power of two from 16 to 8192.
+        coarsest_size: side of the coarsest level, a power of two not above `texture_size`.
+        start_size: side of the finest live level at the start of a run.
+        finest_from: progress in (0, 1] from which all levels are live; the levels between join evenly spaced.
+        rate_falloff: learning rate of a level over that of the next coarser one, in (0, 1]. Below 1, coarse
+            levels learn first, and noise on single texels stays low.
+        initial_value: value of all texels where there is no initial texture, in [0, 1].
+        tiles: UDIM numbers.
+        repeat: whether UVs wrap around (the mesh report's `needs_repeat`); for one tile only.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    channels: Mapping[str, int] = field(default_factory=lambda: {"base_color": 3})
+    texture_size: int = 512
+    coarsest_size: int = 8
+    start_size: int = 64
+    finest_from: float = 0.5
+    rate_falloff: float = 0.75
+    initial_value: float = 0.5
+    tiles: tuple[int, ...] = (1001,)
+    repeat: bool = False
+
+    def __post_init__(self) -> None:
+        size = self.texture_size
+        if not 16 <= size <= 8192 or size & (size - 1):
+            raise ConfigError(f"Got a texture size of {size}; expected a power of two from 16 to 8192, such as 1024.")
+        for name, side in (("coarsest_size", self.coarsest_size), ("start_size", self.start_size)):
+            if side < 1 or side & (side - 1):
+                raise ConfigError(f"Got {name} {side}; expected a power of two.")
+        if self.coarsest_size > size:
+            raise ConfigError(f"Got coarsest_size {self.coarsest_size} above the texture size {size}; lower it.")
+        if not self.channels or any(count < 1 for count in self.channels.values()):
+            raise ConfigError(f"Got channels {dict(self.channels)}; expected at least one map with at least one each.")
+        if not (0.0 < self.finest_from <= 1.0 and 0.0 < self.rate_falloff <= 1.0 and 0.0 <= self.initial_value <= 1.0):
+            raise ConfigError("finest_from and rate_falloff must lie in (0, 1], initial_value in [0, 1].")
+        if not self.tiles or len(set(self.tiles)) != len(self.tiles) or min(self.tiles) < 1001:
+            raise ConfigError(f"Got tiles {self.tiles}; expected distinct UDIM numbers from 1001 on.")
+        if self.repeat and len(self.tiles) != 1:
+            raise ConfigError(f"Repeat addressing works on one tile, got {len(self.tiles)}; set repeat to False.")
+
+    @property
+    def levels(self) -> int:
+        """Number of levels, finest to coarsest."""
+        return (self.texture_size // self.coarsest_size).bit_length()
+
+
+class TexelPyramid(nn.Module):
+    """Texels as parameters. See `TextureField` for the methods that a run uses.
+
+    Args:
+        triangles: mesh with UVs (UDIM-global), in the space of the run.
+        config: settings.
+        initial: texture from which the run starts; its size and tiles must be those of the config.
+        lock_mask: one [S, S] bool tensor a tile, True = locked; needs `initial`.
+        device: where parameters live.
+
+    Raises:
+        TextureError: `initial` or `lock_mask` does not fit.
+    """
+
+    def __init__(
+        self,
+        triangles: TriangleMesh,
+        config: TexelPyramidConfig,
+        initial: BakedTexture | None = None,
+        lock_mask: list[Tensor] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.triangles = triangles
+        size, count = config.texture_size, len(config.tiles)
+        _check_initial(initial, config)
+        self.surfaces: list[TexelSurface] = [texel_surface(triangles, size, tile, reach=1.0) for tile in config.tiles]
+        coverage = torch.stack([_coverage(surface) for surface in self.surfaces])[:, None]
+        weights = weight_pyramid(coverage, config.levels)
+        # Derived from the mesh, so not part of the state.
+        self._normalised = [block_weights(level).to(device) for level in weights[:-1]]
+        locked = check_locks(lock_mask, initial, size, config.tiles)
+        self._locked = None if locked is None else locked.to(device)
+        self._free = None if locked is None else mip_chain((~locked).float().to(device), self._normalised, config.levels)
+        self._initial: dict[str, list[Tensor]] = {}
+        if initial is not None:
+            for name in config.channels:
+                image = torch.stack(initial.maps[name]).to(device=device, dtype=torch.float32)
+                self._initial[name] = mip_chain(image, self._normalised, config.levels)
+        self.details = nn.ParameterDict()
+        for name, channels in config.channels.items():
+            for level in range(config.levels):
+                side = size >> level
+                self.details[f"{name}_{level}"] = nn.Parameter(torch.zeros(count, channels, side, side, device=device))
+        for level in range(config.levels):
+            side = size >> level
+            self.register_buffer(f"seen_{level}", torch.zeros(count, side, side, dtype=torch.bool, device=device))
+        self.register_buffer("progress", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def channels(self) -> Mapping[str, int]:
+        """Channel groups: name -> number of channels."""
+        return self.config.channels
+
+    @property
+    def finest_live(self) -> int:
+        """The finest level that learns and shows at the present progress; 0 is full size."""
+        config = self.config
+        start = max((config.texture_size // min(config.start_size, config.texture_size)).bit_length() - 1, 0)
+        start = min(start, config.levels - 1)
+        joined = int(float(self.progress) / config.finest_from * start + 1e-9)
+        return max(start - joined, 0)
+
+    def set_progress(self, fraction: float) -> None:
+        """Where the run stands, in [0, 1]; finer levels become live as it grows. Raises ConfigError outside."""
+        if not 0.0 <= fraction <= 1.0:
+            raise ConfigError(f"Got progress {fraction}; expected a value from 0 to 1.")
+        self.progress.fill_(fraction)
+
+    def texels(self, name: str, finest: int) -> list[Tensor | None]:
+        """Mips of a map in [0, 1] from level `finest` on, [tiles, c, S/2^l, S/2^l] each; finer entries are None."""
+        details = [self.details[f"{name}_{level}"] for level in range(self.config.levels)]
+        sums = compose(details, self._normalised, finest)
+        initial = self._initial.get(name)
+        for level in range(finest, self.config.levels):
+            value = sums[level]
+            assert value is not None
+            if self._free is not None:
+                value = value * self._free[level]
+            sums[level] = clamp_inward(value + (self.config.initial_value if initial is None else initial[level]))
+        return sums
+
+    def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
+        """Differentiable fetch at the footprint's mip: name -> [B, c, H, W] in [0, 1], zeros off the mask.
+
+        With gradients on, the texels that were looked at are remembered as seen.
+        """
+        config = self.config
+        plan = plan_fetch(
+            points.uv,
+            points.uv_footprint,
+            points.mask,
+            size=config.texture_size,
+            levels=(self.finest_live, config.levels - 1),
+            tiles=config.tiles,
+            repeat=config.repeat,
+        )
+        finest = plan.finest
+        finest = config.levels - 1 if finest is None else finest
+        return {name: sample_planned(self.texels(name, finest), plan) for name in config.channels}
+
+    def bake(self) -> BakedTexture:
+        """The finished texture at full size."""
+        maps: dict[str, list[Tensor]] = {}
+        with torch.no_grad():
+            for name in self.config.channels:
+                texture = self.texels(name, 0)[0]
+                assert texture is not None
+                if name in self._initial:
+                    texture = restore_locked(texture, self._initial[name][0], self._locked)
+                maps[name] = list(texture.detach().clone())
+        return BakedTexture(maps=maps, tiles=self.config.tiles)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Adam groups, one a map and level: the coarsest at `learning_rate`, finer ones less (`rate_falloff`)."""
+        groups: list[dict[str, Any]] = []
+        coarsest = self.config.levels - 1
+        for name in self.config.channels:
+            for level in range(self.config.levels):
+                rate = learning_rate * self.config.rate_falloff ** (coarsest - level)
+                groups.append({"params": [self.details[f"{name}_{level}"]], "lr": rate, "name": f"{name}_{level}"})
+        return groups
+
+    def after_step(self) -> None:
+        """Projections after an optimiser step."""
+
+
+def _coverage(surface: TexelSurface) -> Tensor:
+    inside = torch.from_numpy(surface.inside)
+    touched = torch.from_numpy(surface.face_index >= 0)
+    return inside.float() + _RING_WEIGHT * (touched & ~inside).float()
+
+
+def _check_initial(initial: BakedTexture | None, config: TexelPyramidConfig) -> None:
+    if initial is None:
+        return
+    if initial.tiles != config.tiles:
+        raise TextureError(f"The initial texture has tiles {initial.tiles}, the mesh {config.tiles}; give one a tile.")
+    for name, channels in config.channels.items():
+        if name not in initial.maps:
+            raise TextureError(f"The initial texture has no map '{name}'; it has {sorted(initial.maps)}. Add it.")
+        for image in initial.maps[name]:
+            expected = (channels, config.texture_size, config.texture_size)
+            if tuple(image.shape) != expected:
+                raise TextureError(
+                    f"The initial {name} has shape {tuple(image.shape)}, expected {expected}: "
+                    f"resize it, or set the texture size to {image.shape[-1]}."
+                )

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The texel pyramid as a run uses it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from pgc.errors import ConfigError, TextureError
+from pgc.mesh_data import TriangleMesh
+from pgc.surface import SurfacePoints
+from pgc.texture.composition import mip_chain
+from pgc.texture.field import BakedTexture
+from pgc.texture.mip_fetch import sample_mipmapped_reference
+from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
+
+SIZE = 32
+MakeQuad = Callable[..., TriangleMesh]
+MakePoints = Callable[..., SurfacePoints]
+
+
+def _config(**changes: object) -> TexelPyramidConfig:
+    return TexelPyramidConfig(texture_size=SIZE, coarsest_size=4, start_size=8, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def _image(seed: int = 0) -> BakedTexture:
+    generator = torch.Generator().manual_seed(seed)
+    return BakedTexture.from_uint8(
+        {"base_color": [torch.randint(0, 256, (3, SIZE, SIZE), dtype=torch.uint8, generator=generator)]}
+    )
+
+
+def _points(make_points: MakePoints, texels_a_pixel: float = 0.5, seed: int = 1) -> SurfacePoints:
+    generator = torch.Generator().manual_seed(seed)
+    uv = torch.rand(2, 2, 12, 12, generator=generator)
+    footprint = torch.randn(2, 4, 12, 12, generator=generator) * texels_a_pixel / SIZE
+    return make_points(uv, footprint, torch.rand(2, 1, 12, 12, generator=generator) < 0.8)
+
+
+def _train(field: TexelPyramid, points: SurfacePoints, steps: int) -> None:
+    adam = torch.optim.Adam(field.parameter_groups(0.05))
+    for step in range(steps):
+        field.set_progress(step / steps)
+        adam.zero_grad(set_to_none=True)
+        value = field.sample(points)["base_color"]
+        ((value - points.uv[:, :1].repeat(1, 3, 1, 1)) ** 2).sum().backward()
+        adam.step()
+        field.after_step()
+
+
+def test_initial_texture_is_exact_at_the_start_and_a_fixed_point(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    field = TexelPyramid(make_quad(), _config(), _image())
+    assert torch.equal(field.bake().to_uint8()["base_color"][0], _image().to_uint8()["base_color"][0])
+    field.set_progress(1.0)
+    points = _points(make_points)
+    adam = torch.optim.Adam(field.parameter_groups(0.1))
+    value = field.sample(points)["base_color"]
+    (value - value.detach()).square().sum().backward()
+    adam.step()
+    assert all(not parameter.grad.any() for parameter in field.parameters() if parameter.grad is not None)
+    assert torch.equal(field.bake().maps["base_color"][0], _image().maps["base_color"][0])
+
+
+def test_samples_are_the_mips_of_the_baked_texture(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    field = TexelPyramid(make_quad(), _config(), _image()).double()
+    field.set_progress(1.0)
+    for parameter in field.parameters():
+        parameter.data.normal_(std=0.02, generator=torch.Generator().manual_seed(2))
+    points = _points(make_points, 2.0)
+    baked = field.texels("base_color", 0)[0]
+    assert baked is not None
+    inside = bool(((baked > 0.0) & (baked < 1.0)).float().mean() > 0.8)
+    assert inside  # clamping is the one thing that mips do not commute with
+    full = TexelPyramid(make_quad(), _config(initial_value=0.5))
+    full.set_progress(1.0)
+    for name, parameter in full.named_parameters():
+        parameter.data.copy_(dict(field.named_parameters())[name])
+    texture = full.texels("base_color", 0)[0]
+    assert texture is not None
+    mips = mip_chain(texture, full._normalised, full.config.levels)
+    slow = sample_mipmapped_reference(mips, points.uv, points.uv_footprint, mask=points.mask)
+    torch.testing.assert_close(full.sample(points)["base_color"], slow, rtol=0, atol=2e-5)
+
+
+def test_gradients_reach_a_target(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    field = TexelPyramid(make_quad(), _config())
+    points = _points(make_points)
+    _train(field, points, 80)
+    value = field.sample(points)["base_color"].detach()
+    error = ((value - points.uv[:, :1]) * points.mask).abs().sum() / (3 * points.mask.sum())
+    assert error < 0.02
+    assert value.min() >= 0.0
+    assert value.max() <= 1.0
+
+
+def test_levels_join_from_coarse_to_fine(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    field = TexelPyramid(make_quad(), _config(finest_from=0.5))
+    live = []
+    for fraction in (0.0, 0.24, 0.25, 0.49, 0.5, 1.0):
+        field.set_progress(fraction)
+        live.append(field.finest_live)
+    assert live == [2, 2, 1, 1, 0, 0]
+    field.set_progress(0.0)
+    field.sample(_points(make_points))["base_color"].sum().backward()
+    gradients = [field.details[f"base_color_{level}"].grad is not None for level in range(4)]
+    assert gradients == [False, False, True, True]
+    with pytest.raises(ConfigError, match="progress"):
+        field.set_progress(1.5)
+
+
+def test_levels_that_no_pixel_needs_get_no_gradient(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    field = TexelPyramid(make_quad(), _config())
+    field.set_progress(1.0)
+    points = make_points(torch.rand(1, 2, 4, 4), torch.full((1, 4, 4, 4), 2.9 / SIZE))
+    field.sample(points)["base_color"].sum().backward()
+    assert field.details["base_color_0"].grad is None
+    assert field.details["base_color_1"].grad is None
+    assert field.details["base_color_2"].grad is not None
+
+
+def test_learning_rates_fall_towards_fine_levels(make_quad: MakeQuad) -> None:
+    field = TexelPyramid(make_quad(), _config(rate_falloff=0.5, channels={"base_color": 3, "roughness": 1}))
+    groups = field.parameter_groups(0.8)
+    assert [group["lr"] for group in groups] == [0.1, 0.2, 0.4, 0.8] * 2
+    assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in field.parameters()}
+
+
+def test_same_inputs_same_bits_and_state_round_trip(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    points = _points(make_points)
+    fields = [TexelPyramid(make_quad(), _config()) for _ in range(2)]
+    for field in fields:
+        _train(field, points, 12)
+    restored = TexelPyramid(make_quad(), _config())
+    restored.load_state_dict(fields[0].state_dict())
+    assert restored.finest_live == fields[0].finest_live
+    for other in (fields[1], restored):
+        for name, value in fields[0].state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
+    assert torch.equal(fields[0].bake().maps["base_color"][0], restored.bake().maps["base_color"][0])
+
+
+def test_channel_groups_and_tiles(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    config = _config(channels={"base_color": 3, "roughness": 1}, tiles=(1001, 1002))
+    field = TexelPyramid(make_quad(0.0, 2.0), config)
+    values = field.sample(_points(make_points))
+    assert {name: value.shape[1] for name, value in values.items()} == {"base_color": 3, "roughness": 1}
+    baked = field.bake()
+    assert [tuple(image.shape) for image in baked.maps["roughness"]] == [(1, SIZE, SIZE)] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"texture_size": 100}, "power of two"),
+        ({"coarsest_size": 3}, "coarsest_size"),
+        ({"coarsest_size": 1024}, "above the texture size"),
+        ({"channels": {}}, "at least one map"),
+        ({"rate_falloff": 0.0}, "rate_falloff"),
+        ({"tiles": (1001, 1001)}, "distinct"),
+        ({"tiles": (1001, 1002), "repeat": True}, "one tile"),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TexelPyramidConfig(**changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_initial_texture_that_does_not_fit_is_refused(make_quad: MakeQuad) -> None:
+    small = BakedTexture(maps={"base_color": [torch.zeros(3, 16, 16)]})
+    with pytest.raises(TextureError, match="resize it"):
+        TexelPyramid(make_quad(), _config(), small)
+    with pytest.raises(TextureError, match="no map 'roughness'"):
+        TexelPyramid(make_quad(), _config(channels={"roughness": 1}), _image())
+    with pytest.raises(TextureError, match="tiles"):
+        TexelPyramid(make_quad(), _config(tiles=(1002,)), _image())
