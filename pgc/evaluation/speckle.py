@@ -41,9 +41,7 @@ def _median_residual(values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w
     return values - patches.median(dim=2).values
 
 
-def chroma_noise(
-    image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"] | None = None
-) -> Float[Tensor, " b"]:
+def chroma_noise(image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"] | None = None) -> Float[Tensor, " b"]:
     """RMS over pixels of the chroma vector (Cb, Cr) minus its 3x3 median.
 
     Args:

@@ -75,7 +75,9 @@ def majority(votes: Sequence[str], weights: Sequence[float]) -> str:
         ConfigError: there are no votes, or not one weight a vote.
     """
     if not votes or len(votes) != len(weights):
-        raise ConfigError(f"{len(votes)} votes with {len(weights)} weights; expected one or more of each, equally many.")
+        raise ConfigError(
+            f"{len(votes)} votes with {len(weights)} weights; expected one or more of each, equally many."
+        )
     counts = Counter(votes)
     weight = {value: sum(w for v, w in zip(votes, weights, strict=True) if v == value) for value in counts}
     # The name comes last so that an exact tie has one answer, whatever the order of the votes.

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of a texture against a known one. Pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pgc.errors import ConfigError
+
+__all__ = ["maximum_difference", "psnr", "sha256_of_maps"]
+
+
+def psnr(
+    image: Float[Tensor, "c h w"], truth: Float[Tensor, "c h w"], mask: Bool[Tensor, "h w"] | None = None
+) -> float:
+    """Peak signal-to-noise ratio in dB, for values in [0, 1]: -10 log10 of the mean square error inside the mask.
+
+    Equal images have infinity.
+
+    Raises:
+        ConfigError: the mask is empty.
+    """
+    if mask is None:
+        mask = torch.ones(image.shape[-2:], dtype=torch.bool, device=image.device)
+    if not bool(mask.any()):
+        raise ConfigError("PSNR of no texels was asked for; the mask is empty.")
+    error = float((image - truth).double().square()[:, mask].mean())
+    return math.inf if error == 0.0 else -10.0 * math.log10(error)
+
+
+def maximum_difference(
+    image: Float[Tensor, "c h w"], truth: Float[Tensor, "c h w"], mask: Bool[Tensor, "h w"]
+) -> float:
+    """The largest absolute difference of a channel inside the mask. An empty mask is refused: it would prove nothing.
+
+    Raises:
+        ConfigError: the mask is empty.
+    """
+    if not bool(mask.any()):
+        raise ConfigError("The difference of no texels was asked for; the mask is empty.")
+    return float((image - truth).abs()[:, mask].max())
+
+
+def sha256_of_maps(maps: Mapping[str, Sequence[Tensor]]) -> str:
+    """SHA-256 over names, shapes, dtypes and bytes of all maps and tiles, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(maps):
+        for tile, tensor in enumerate(maps[name]):
+            digest.update(f"{name}/{tile}/{tuple(tensor.shape)}/{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
