@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Meshes, in one place to import from: load, unwrap, triangulate, prepare for a run.
+
+    mesh = load_mesh("chair.obj")        # the caller's data, bit for bit
+    prepared = prepare_mesh(mesh)        # triangles, Z-up, in [-0.8, 0.8]^3; unwrapped if UVs are missing
+
+The caller's positions, polygons and UVs stay as they are; what a run needs beyond them lies beside them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float32
+
+from pgc.charts import SeamEdges, chart_ids, seam_edges
+from pgc.errors import MeshError
+from pgc.mesh_checks import MAX_TRIANGLES, MAX_TRIANGLES_TO_UNWRAP, check_triangle_count, triangle_areas
+from pgc.mesh_data import Mesh, MeshReport, Normalization, PreparedMesh, TriangleMesh, UpAxis
+from pgc.mesh_io import load_mesh
+from pgc.triangulation import triangulate
+from pgc.unwrap import unwrap
+from pgc.uv_layout import UvLayout, arrange_uvs, overlap_fraction
+
+__all__ = [
+    "MAX_TRIANGLES",
+    "MAX_TRIANGLES_TO_UNWRAP",
+    "Mesh",
+    "MeshReport",
+    "Normalization",
+    "PreparedMesh",
+    "SeamEdges",
+    "TriangleMesh",
+    "UpAxis",
+    "chart_ids",
+    "load_mesh",
+    "prepare_mesh",
+    "seam_edges",
+    "triangulate",
+    "unwrap",
+]
+
+_OVERLAP_WORTH_TELLING = 0.005
+"""Below this part of the used area, overlaps are rounding at chart edges."""
+
+
+def prepare_mesh(
+    mesh: Mesh, *, half_extent: float = 0.8, progress: Callable[[float], None] | None = None
+) -> PreparedMesh:
+    """Everything a run needs of a mesh: normalised Z-up triangles that fit [-half_extent, half_extent]^3.
+
+    Missing UVs are made by `unwrap` up to `MAX_TRIANGLES_TO_UNWRAP` triangles; `progress` then gets 0..1. Raises
+    `MeshError` for too many triangles, a surface without area, UVs missing on a big mesh or on a part of a mesh.
+    """
+    check_triangle_count(mesh.name, mesh.polygon_sizes)
+    unwrapped = not mesh.has_uvs
+    if unwrapped:
+        _check_may_unwrap(mesh)
+    triangles = triangulate(mesh)
+    degenerate = _check_area(mesh.name, triangles)
+    if unwrapped:
+        mesh = unwrap(mesh, progress)
+        triangles = triangulate(mesh)
+    charts = chart_ids(triangles)
+    layout = arrange_uvs(triangles.corner_uvs, charts)
+    overlap = overlap_fraction(layout.corner_uvs)
+    normalization = _normalization(mesh, triangles, half_extent)
+    report = MeshReport(
+        warnings=_warnings(layout, overlap, degenerate, unwrapped),
+        tiles=tuple(int(tile) for tile in np.unique(layout.face_tiles)),
+        overlap_fraction=overlap,
+        out_of_range_fraction=layout.out_of_range_fraction,
+        needs_repeat=layout.needs_repeat,
+        unwrapped=unwrapped,
+        degenerate_triangles=degenerate,
+        chart_count=int(charts.max()) + 1,
+    )
+    return PreparedMesh(
+        mesh=mesh,
+        triangles=_normalized(triangles, normalization, layout.corner_uvs),
+        normalization=normalization,
+        report=report,
+        face_tiles=layout.face_tiles,
+    )
+
+
+def _check_may_unwrap(mesh: Mesh) -> None:
+    if mesh.corner_uvs is not None and (mesh.corner_uvs >= 0).any():
+        missing = int((mesh.corner_uvs < 0).sum())
+        raise MeshError(
+            f"{mesh.name}: {missing:,} of {len(mesh.corner_uvs):,} face corners have no UV, the others do; "
+            "unwrap the rest, or use --unwrap to replace all UVs."
+        )
+    if mesh.triangle_count > MAX_TRIANGLES_TO_UNWRAP:
+        raise MeshError(
+            f"{mesh.name}: the mesh has no UVs, and unwrapping {mesh.triangle_count:,} triangles takes many minutes; "
+            "unwrap it first (Blender: U > Smart UV Project), or use --unwrap to wait for it."
+        )
+
+
+def _check_area(source: str, triangles: TriangleMesh) -> int:
+    """Number of triangles without area. Raises `MeshError` where all are."""
+    areas = triangle_areas(triangles.positions, triangles.faces)
+    points = triangles.positions[triangles.faces.ravel()].astype(np.float64)
+    extent = float(np.ptp(points, axis=0).max())
+    # float32 positions: an area below the square of their rounding is no area.
+    degenerate = int((areas <= (1e-7 * extent) ** 2).sum())
+    if degenerate == len(areas):
+        raise MeshError(
+            f"{source}: all {len(areas):,} triangles have no area (their corners lie on a point or a line), "
+            "expected a surface; check the export's scale."
+        )
+    return degenerate
+
+
+def _normalization(mesh: Mesh, triangles: TriangleMesh, half_extent: float) -> Normalization:
+    """Centre and scale by the bounding box of what the faces use; loose vertices don't count."""
+    used = triangles.positions[np.unique(triangles.faces)].astype(np.float64)
+    low, high = used.min(axis=0), used.max(axis=0)
+    center = (low + high) / 2.0
+    # A hair less, so that rounding to float32 stays inside.
+    scale = half_extent * (1.0 - 1e-6) / float((high - low).max() / 2.0)
+    return Normalization(
+        scale=scale, center=(float(center[0]), float(center[1]), float(center[2])), up_axis=mesh.up_axis
+    )
+
+
+def _normalized(
+    triangles: TriangleMesh, normalization: Normalization, corner_uvs: Float32[np.ndarray, "F 3 2"]
+) -> TriangleMesh:
+    rotation = normalization.rotation().astype(np.float32)
+    return TriangleMesh(
+        positions=normalization.to_normalized(triangles.positions),
+        faces=triangles.faces,
+        corner_uvs=corner_uvs,
+        corner_normals=triangles.corner_normals @ rotation.T,
+        polygon_index=triangles.polygon_index,
+        corner_index=triangles.corner_index,
+        material_index=triangles.material_index,
+    )
+
+
+def _warnings(layout: UvLayout, overlap: float, degenerate: int, unwrapped: bool) -> tuple[str, ...]:
+    warnings: list[str] = []
+    if unwrapped:
+        warnings.append("The mesh has no UVs: it was unwrapped, and the result carries the new UVs.")
+    if overlap > _OVERLAP_WORTH_TELLING:
+        warnings.append(
+            f"UVs overlap on {overlap:.1%} of the used texture: parts that share it will look the same; "
+            "use --unwrap for UVs without overlap."
+        )
+    if layout.needs_repeat:
+        warnings.append(
+            f"UVs of {layout.out_of_range_fraction:.1%} of the triangles run over the edge of the texture: "
+            "the texture repeats there; use --unwrap if every place should be its own."
+        )
+    elif layout.out_of_range_fraction > 0.0:
+        warnings.append(
+            f"UVs of {layout.out_of_range_fraction:.1%} of the triangles lie outside the texture: "
+            "they were moved by whole units for the run, and stay as they are in the result."
+        )
+    if degenerate > 0:
+        warnings.append(f"{degenerate:,} triangle(s) have no area and get no texture of their own.")
+    return tuple(warnings)
