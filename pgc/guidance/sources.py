@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a model's files are: a hub id becomes a complete local folder, and every refusal becomes one clear sentence.
+
+Safetensors only: the other formats are Python pickles, which run code as they load.
+"""
+
+# HTTPError is whatever the hub library raises with its HTTP client of the day.
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
+
+from pgc.errors import GuidanceError
+
+__all__ = [
+    "ModelKind",
+    "ModelParts",
+    "is_installed",
+    "locate",
+    "model_kind",
+    "single_file_kind",
+    "weights_variant",
+]
+
+ModelKind = Literal["pocket", "sd1", "sd2", "sdxl"]
+
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+_WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParts:
+    """What is needed of a model's folder; "" stands for the folder itself."""
+
+    weights: tuple[str, ...]
+    """Subfolders with a config.json and weights."""
+    settings: tuple[str, ...] = ()
+    """Subfolders of which only the small files are needed: schedulers, tokenizers."""
+
+
+def locate(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None = None) -> Path:
+    """The local folder of a model, complete as far as `parts` goes; downloaded if it has to be.
+
+    A model in huggingface_hub's cache is used as it is, without asking the network.
+
+    Args:
+        source: a folder, or a hub id.
+        half: prefer weights stored as fp16, half the download.
+        cache_dir: huggingface_hub's cache, by default its own choice (HF_HUB_CACHE).
+
+    Raises:
+        GuidanceError: no such folder or model, refused by the hub, out of reach, or without safetensors.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        problem = _problem(folder, parts)
+        if problem is not None:
+            raise GuidanceError(f"{source} is no usable model: {problem}")
+        return folder
+    if not _HUB_ID.fullmatch(source) or folder.suffix.lower() in (*_PICKLES, ".safetensors"):
+        raise GuidanceError(
+            f"There is no file or folder {source}, and it is no hub id (owner/name) either; give one of the three."
+        )
+    cached = _cached(source, cache_dir)
+    if cached is not None and _problem(cached, parts) is None:
+        return cached
+    folder = _download(source, _patterns(parts, half=half), cache_dir)
+    if half and _problem(folder, parts) is not None:
+        # Some models are published in full precision only.
+        folder = _download(source, _patterns(parts, half=False), cache_dir)
+    problem = _problem(folder, parts)
+    if problem is not None:
+        raise GuidanceError(f"{source} is no usable model: {problem} If it is incomplete, run: hf download {source}")
+    return folder
+
+
+def is_installed(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> bool:
+    """Whether `locate` would succeed without a network."""
+    folder = Path(source) if Path(source).is_dir() else _cached(source, cache_dir)
+    return folder is not None and _problem(folder, parts) is None
+
+
+def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
+    """Which family a folder, or a hub id that has been downloaded, belongs to: by its own description of itself.
+
+    Raises:
+        GuidanceError: nothing there, or a model of another family.
+    """
+    folder: Path | None = Path(source)
+    if not Path(source).is_dir():
+        folder = _cached(source, cache_dir) if _HUB_ID.fullmatch(source) else None
+    if folder is None:
+        raise GuidanceError(
+            f"There is no model {source} on this machine; expected pocket, sd15, sd21, sdxl, a folder, a .safetensors "
+            f"file, or a hub id (owner/name) after: hf download {source}"
+        )
+    if (folder / "vocabulary.json").is_file():
+        return "pocket"
+    name = _read_json(folder / "model_index.json").get("_class_name", "")
+    if not isinstance(name, str) or not name.startswith("StableDiffusion"):
+        raise GuidanceError(
+            f"{source} is a {name or 'nameless'} model; expected Stable Diffusion 1, 2 or XL in the diffusers format."
+        )
+    if name.startswith("StableDiffusionXL"):
+        return "sdxl"
+    # OpenCLIP's encoder, which Stable Diffusion 2 reads with, is 1024 wide; CLIP's, of version 1, is 768.
+    return "sd2" if _read_json(folder / "text_encoder" / "config.json").get("hidden_size") == 1024 else "sd1"
+
+
+def weights_variant(folder: Path, *, half: bool) -> str | None:
+    """The `variant` to ask from_pretrained for: "fp16", or None for the plain files.
+
+    fp16 files are taken where half precision is wanted, or where there is nothing else.
+
+    Raises:
+        GuidanceError: no safetensors in the folder.
+    """
+    names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    matches = [match for name in names if (match := _WEIGHTS.fullmatch(name))]
+    if not matches:
+        pickles = sorted(name for name in names if Path(name).suffix in _PICKLES)
+        if pickles:
+            raise GuidanceError(
+                f"{folder} holds {pickles[0]} but no .safetensors; only .safetensors is loaded, because the other "
+                "formats can run code. Get the safetensors version of the model, or convert it on a machine you trust."
+            )
+        raise GuidanceError(f"{folder} holds no weights; expected diffusion_pytorch_model or model .safetensors.")
+    fp16 = any(match[1] for match in matches)
+    plain = any(not match[1] for match in matches)
+    return "fp16" if fp16 and (half or not plain) else None
+
+
+def single_file_kind(path: Path) -> ModelKind:
+    """Which family a single-file checkpoint belongs to, by the names of its text encoder's tensors.
+
+    Raises:
+        GuidanceError: not a readable .safetensors file, or no text encoder in it.
+    """
+    if path.suffix.lower() != ".safetensors":
+        raise GuidanceError(
+            f"{path} is not a .safetensors file; nothing else is loaded, because the other formats can run code. Look "
+            "for a .safetensors version of the same model."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = tuple(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise GuidanceError(f"{path} cannot be read as safetensors ({error}); download it again.") from error
+    prefixes: dict[ModelKind, str] = {
+        "sdxl": "conditioner.embedders.1.",
+        "sd2": "cond_stage_model.model.",
+        "sd1": "cond_stage_model.transformer.",
+    }
+    for kind, prefix in prefixes.items():
+        if any(name.startswith(prefix) for name in names):
+            return kind
+    raise GuidanceError(
+        f"{path} holds no text encoder of Stable Diffusion 1, 2 or XL; give a full checkpoint (not a LoRA or a lone "
+        "UNet), or a folder in the diffusers format."
+    )
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise GuidanceError(f"{path} is missing or unreadable; expected a model in the diffusers format.") from error
+
+
+def _problem(folder: Path, parts: ModelParts) -> str | None:
+    """What keeps a folder from being loaded, as a sentence; None if nothing does."""
+    for name in parts.weights:
+        if not (folder / name / "config.json").is_file():
+            return f"{folder / name / 'config.json'} is missing."
+        try:
+            weights_variant(folder / name, half=False)
+        except GuidanceError as error:
+            return str(error)
+    for name in parts.settings:
+        if not any((folder / name).glob("*.json")):
+            return f"{folder / name} is missing or empty."
+    return None
+
+
+def _patterns(parts: ModelParts, *, half: bool) -> list[str]:
+    prefixes = [f"{name}/" if name else "" for name in parts.weights]
+    patterns = ["model_index.json", *(f"{prefix}config.json" for prefix in prefixes)]
+    for name in parts.settings:
+        patterns += [f"{name}/*.json", f"{name}/*.txt"]
+    for prefix in prefixes:
+        for stem in ("diffusion_pytorch_model", "model"):
+            middle = ".fp16" if half else ""
+            patterns += [f"{prefix}{stem}{middle}.safetensors", f"{prefix}{stem}{middle}-*-of-*.safetensors"]
+            patterns += [f"{prefix}{stem}.safetensors.index{middle}.json"]
+    return patterns
+
+
+def _cached(source: str, cache_dir: Path | None) -> Path | None:
+    """The newest snapshot on this machine, complete or not."""
+    try:
+        return Path(snapshot_download(source, cache_dir=cache_dir, local_files_only=True, allow_patterns=[]))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _download(source: str, patterns: Sequence[str], cache_dir: Path | None) -> Path:
+    try:
+        return Path(snapshot_download(source, cache_dir=cache_dir, allow_patterns=list(patterns)))
+    except GatedRepoError as error:
+        raise GuidanceError(
+            f"The hub refuses {source}: its licence must be accepted first. Accept it at "
+            f"https://huggingface.co/{source}, run: hf auth login, then: hf download {source}"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise GuidanceError(
+            f"The hub has no model {source}, or it is private. Check the spelling, run hf auth login if it is private, "
+            "or give a folder or a .safetensors file with --guidance PATH."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise GuidanceError(
+            f"{source} is not complete on this machine, and the hub is out of reach. With a network, run: hf download "
+            f"{source} - or give a folder or a .safetensors file with --guidance PATH."
+        ) from error
+    except (HTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()
+        raise GuidanceError(
+            f"{source} could not be downloaded ({reason[0] if reason else type(error).__name__}). Run: hf download "
+            f"{source} - or give a folder or a .safetensors file with --guidance PATH."
+        ) from error

