@@ -288,6 +288,8 @@ def _bilinear_reference(texels: Tensor, place: tuple[int, float, float], repeat:
     left, top = int(x // 1), int(y // 1)
     for column, weight_x in ((left, 1.0 - (x - left)), (left + 1, x - left)):
         for row, weight_y in ((top, 1.0 - (y - top)), (top + 1, y - top)):
-            r, c = (row % size, column % size) if repeat else (min(max(row, 0), size - 1), min(max(column, 0), size - 1))
+            r, c = (
+                (row % size, column % size) if repeat else (min(max(row, 0), size - 1), min(max(column, 0), size - 1))
+            )
             total = total + weight_x * weight_y * texels[tile, :, r, c]
     return total

@@ -17,10 +17,14 @@ from torch import Tensor, nn
 from pgc.errors import ConfigError, TextureError
 from pgc.mesh_data import TriangleMesh
 from pgc.surface import SurfacePoints
-from pgc.texture.composition import block_weights, clamp_inward, compose, mip_chain, sum_pool, weight_pyramid
+from pgc.texture.composition import block_weights, clamp_inward, compose, mip_chain, weight_pyramid
+from pgc.texture.coverage import combine_seen, mark_seen
 from pgc.texture.field import BakedTexture
+from pgc.texture.fill import unseen_fraction
+from pgc.texture.finishing import Finisher
 from pgc.texture.locks import check_locks, restore_locked
 from pgc.texture.mip_fetch import plan_fetch, sample_planned
+from pgc.texture.seams import SeamConfig
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
 __all__ = ["TexelPyramid", "TexelPyramidConfig"]
@@ -37,13 +41,13 @@ class TexelPyramidConfig:
         channels: channel groups, name -> number of channels.
         texture_size: side in texels, a power of two from 16 to 8192.
         coarsest_size: side of the coarsest level, a power of two not above `texture_size`.
-        start_size: side of the finest live level at the start of a run.
-        finest_from: progress in (0, 1] from which all levels are live; the levels between join evenly spaced.
+        start_size: side of the finest live level at progress 0; finer ones join evenly spaced until progress 1.
         rate_falloff: learning rate of a level over that of the next coarser one, in (0, 1]. Below 1, coarse
             levels learn first, and noise on single texels stays low.
         initial_value: value of all texels where there is no initial texture, in [0, 1].
         tiles: UDIM numbers.
         repeat: whether UVs wrap around (the mesh report's `needs_repeat`); for one tile only.
+        seams: the seam constraint at bake.
 
     Raises:
         ConfigError: a value is out of range.
@@ -53,11 +57,11 @@ class TexelPyramidConfig:
     texture_size: int = 512
     coarsest_size: int = 8
     start_size: int = 64
-    finest_from: float = 0.5
     rate_falloff: float = 0.75
     initial_value: float = 0.5
     tiles: tuple[int, ...] = (1001,)
     repeat: bool = False
+    seams: SeamConfig = field(default_factory=SeamConfig)
 
     def __post_init__(self) -> None:
         size = self.texture_size
@@ -70,8 +74,8 @@ class TexelPyramidConfig:
             raise ConfigError(f"Got coarsest_size {self.coarsest_size} above the texture size {size}; lower it.")
         if not self.channels or any(count < 1 for count in self.channels.values()):
             raise ConfigError(f"Got channels {dict(self.channels)}; expected at least one map with at least one each.")
-        if not (0.0 < self.finest_from <= 1.0 and 0.0 < self.rate_falloff <= 1.0 and 0.0 <= self.initial_value <= 1.0):
-            raise ConfigError("finest_from and rate_falloff must lie in (0, 1], initial_value in [0, 1].")
+        if not (0.0 < self.rate_falloff <= 1.0 and 0.0 <= self.initial_value <= 1.0):
+            raise ConfigError("rate_falloff must lie in (0, 1] and initial_value in [0, 1].")
         if not self.tiles or len(set(self.tiles)) != len(self.tiles) or min(self.tiles) < 1001:
             raise ConfigError(f"Got tiles {self.tiles}; expected distinct UDIM numbers from 1001 on.")
         if self.repeat and len(self.tiles) != 1:
@@ -117,12 +121,15 @@ class TexelPyramid(nn.Module):
         self._normalised = [block_weights(level).to(device) for level in weights[:-1]]
         locked = check_locks(lock_mask, initial, size, config.tiles)
         self._locked = None if locked is None else locked.to(device)
-        self._free = None if locked is None else mip_chain((~locked).float().to(device), self._normalised, config.levels)
+        self._free = (
+            None if locked is None else mip_chain((~locked).float().to(device), self._normalised, config.levels)
+        )
         self._initial: dict[str, list[Tensor]] = {}
         if initial is not None:
             for name in config.channels:
                 image = torch.stack(initial.maps[name]).to(device=device, dtype=torch.float32)
                 self._initial[name] = mip_chain(image, self._normalised, config.levels)
+        self._finisher: Finisher | None = None
         self.details = nn.ParameterDict()
         for name, channels in config.channels.items():
             for level in range(config.levels):
@@ -144,7 +151,7 @@ class TexelPyramid(nn.Module):
         config = self.config
         start = max((config.texture_size // min(config.start_size, config.texture_size)).bit_length() - 1, 0)
         start = min(start, config.levels - 1)
-        joined = int(float(self.progress) / config.finest_from * start + 1e-9)
+        joined = int(float(self.progress) * start + 1e-9)
         return max(start - joined, 0)
 
     def set_progress(self, fraction: float) -> None:
@@ -181,21 +188,54 @@ class TexelPyramid(nn.Module):
             tiles=config.tiles,
             repeat=config.repeat,
         )
-        finest = plan.finest
-        finest = config.levels - 1 if finest is None else finest
+        finest = config.levels - 1 if plan.finest is None else plan.finest
+        if torch.is_grad_enabled():
+            mark_seen(self.seen, plan)
         return {name: sample_planned(self.texels(name, finest), plan) for name in config.channels}
 
-    def bake(self) -> BakedTexture:
-        """The finished texture at full size."""
-        maps: dict[str, list[Tensor]] = {}
+    @property
+    def seen(self) -> list[Tensor]:
+        """Texels looked at so far, [tiles, S/2^l, S/2^l] bool a level, by the mip at which they were."""
+        return [self.get_buffer(f"seen_{level}") for level in range(self.config.levels)]
+
+    def bake(self, *, finish: bool = True) -> BakedTexture:
+        """The texture at full size; the field itself stays as it is.
+
+        Args:
+            finish: fill unseen texels and gutters and close seams (about a second for 512²); False gives the
+                texels as they are, for previews. Locks hold either way.
+
+        Returns:
+            Float32 on the CPU. A field that has not moved gives its initial texture, bit for bit.
+        """
+        seen = combine_seen(self.seen).cpu()
         with torch.no_grad():
-            for name in self.config.channels:
-                texture = self.texels(name, 0)[0]
-                assert texture is not None
-                if name in self._initial:
-                    texture = restore_locked(texture, self._initial[name][0], self._locked)
-                maps[name] = list(texture.detach().clone())
-        return BakedTexture(maps=maps, tiles=self.config.tiles)
+            textures = {name: self._full_texture(name) for name in self.config.channels}
+        moved = any(bool(parameter.detach().any()) for parameter in self.parameters())
+        if finish and moved:
+            names = list(textures)
+            initial = torch.cat([self._initial[name][0] for name in names], dim=1) if self._initial else None
+            done = self._get_finisher().finish(torch.cat([textures[name] for name in names], dim=1), seen, initial)
+            parts = done.split([self.config.channels[name] for name in names], dim=1)
+            textures = dict(zip(names, parts, strict=True))
+        return BakedTexture(
+            maps={name: [image.clone() for image in texture.cpu()] for name, texture in textures.items()},
+            tiles=self.config.tiles,
+            uncovered_fraction=unseen_fraction(seen, self.surfaces),
+        )
+
+    def _full_texture(self, name: str) -> Tensor:
+        texture = self.texels(name, 0)[0]
+        assert texture is not None
+        return restore_locked(texture, self._initial[name][0], self._locked) if name in self._initial else texture
+
+    def _get_finisher(self) -> Finisher:
+        if self._finisher is None:
+            config = self.config
+            self._finisher = Finisher(
+                self.triangles, self.surfaces, config.tiles, config.repeat, self._locked, config.seams
+            )
+        return self._finisher
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Adam groups, one a map and level: the coarsest at `learning_rate`, finer ones less (`rate_falloff`)."""
@@ -208,7 +248,7 @@ class TexelPyramid(nn.Module):
         return groups
 
     def after_step(self) -> None:
-        """Projections after an optimiser step."""
+        """Nothing to project: the seam constraint acts at `bake`, where all levels are at hand."""
 
 
 def _coverage(surface: TexelSurface) -> Tensor:

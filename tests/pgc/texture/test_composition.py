@@ -17,7 +17,7 @@ def _weights(size: int, levels: int, dtype: torch.dtype = torch.float64) -> list
 def _refine_reference(coarse: torch.Tensor, detail: torch.Tensor, normalised: torch.Tensor) -> torch.Tensor:
     blurred = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False) + detail
     out = blurred.clone()
-    n, c, h, w = coarse.shape
+    n, _, h, w = coarse.shape
     for i in range(n):
         for y in range(h):
             for x in range(w):
@@ -35,7 +35,9 @@ def test_refine_agrees_with_the_slow_reference_in_values_and_gradients() -> None
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-12)
     seed = torch.randn_like(fast)
     for a, b in zip(
-        torch.autograd.grad(fast, [coarse, detail], seed), torch.autograd.grad(slow, [coarse, detail], seed), strict=True
+        torch.autograd.grad(fast, [coarse, detail], seed),
+        torch.autograd.grad(slow, [coarse, detail], seed),
+        strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
     assert torch.autograd.gradcheck(lambda c, d: refine(c, d, normalised), (coarse, detail))

@@ -99,7 +99,9 @@ def test_neighbouring_tiles_do_not_bleed() -> None:
     uv = torch.tensor([0.999, 0.001]).reshape(1, 2, 1, 1)
     footprint = torch.full((1, 4, 1, 1), 1e-3)
     assert sample_mipmapped(mips, uv, footprint, tiles=(1001, 1011)).item() == 0.0
-    assert sample_mipmapped(mips, uv + torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1), footprint, tiles=(1001, 1011)) == 1.0
+    assert (
+        sample_mipmapped(mips, uv + torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1), footprint, tiles=(1001, 1011)) == 1.0
+    )
 
 
 def test_a_missing_level_is_an_error() -> None:

@@ -62,24 +62,17 @@ def test_initial_texture_is_exact_at_the_start_and_a_fixed_point(make_quad: Make
 
 
 def test_samples_are_the_mips_of_the_baked_texture(make_quad: MakeQuad, make_points: MakePoints) -> None:
-    field = TexelPyramid(make_quad(), _config(), _image()).double()
+    field = TexelPyramid(make_quad(), _config())
     field.set_progress(1.0)
     for parameter in field.parameters():
         parameter.data.normal_(std=0.02, generator=torch.Generator().manual_seed(2))
     points = _points(make_points, 2.0)
-    baked = field.texels("base_color", 0)[0]
-    assert baked is not None
-    inside = bool(((baked > 0.0) & (baked < 1.0)).float().mean() > 0.8)
-    assert inside  # clamping is the one thing that mips do not commute with
-    full = TexelPyramid(make_quad(), _config(initial_value=0.5))
-    full.set_progress(1.0)
-    for name, parameter in full.named_parameters():
-        parameter.data.copy_(dict(field.named_parameters())[name])
-    texture = full.texels("base_color", 0)[0]
+    texture = field.texels("base_color", 0)[0]
     assert texture is not None
-    mips = mip_chain(texture, full._normalised, full.config.levels)
+    assert 0.0 < texture.min() < texture.max() < 1.0  # clamping is the one thing that mips do not commute with
+    mips = mip_chain(texture, field._normalised, field.config.levels)
     slow = sample_mipmapped_reference(mips, points.uv, points.uv_footprint, mask=points.mask)
-    torch.testing.assert_close(full.sample(points)["base_color"], slow, rtol=0, atol=2e-5)
+    torch.testing.assert_close(field.sample(points)["base_color"], slow, rtol=0, atol=2e-5)
 
 
 def test_gradients_reach_a_target(make_quad: MakeQuad, make_points: MakePoints) -> None:
@@ -94,12 +87,12 @@ def test_gradients_reach_a_target(make_quad: MakeQuad, make_points: MakePoints) 
 
 
 def test_levels_join_from_coarse_to_fine(make_quad: MakeQuad, make_points: MakePoints) -> None:
-    field = TexelPyramid(make_quad(), _config(finest_from=0.5))
+    field = TexelPyramid(make_quad(), _config())
     live = []
-    for fraction in (0.0, 0.24, 0.25, 0.49, 0.5, 1.0):
+    for fraction in (0.0, 0.49, 0.5, 0.99, 1.0):
         field.set_progress(fraction)
         live.append(field.finest_live)
-    assert live == [2, 2, 1, 1, 0, 0]
+    assert live == [2, 2, 1, 1, 0]
     field.set_progress(0.0)
     field.sample(_points(make_points))["base_color"].sum().backward()
     gradients = [field.details[f"base_color_{level}"].grad is not None for level in range(4)]

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which texels any camera saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+from torch.nn import functional as F
+
+from pgc.surface import SurfacePoints
+from pgc.texture.mip_fetch import FetchPlan, plan_fetch
+
+__all__ = ["combine_seen", "empty_seen", "mark_seen", "texel_coverage"]
+
+
+def empty_seen(tiles: int, size: int, levels: int, device: torch.device | str = "cpu") -> list[Tensor]:
+    """Nothing seen: one [tiles, S/2^l, S/2^l] bool tensor a level."""
+    return [
+        torch.zeros(tiles, size >> level, size >> level, dtype=torch.bool, device=device) for level in range(levels)
+    ]
+
+
+def mark_seen(seen: Sequence[Tensor], plan: FetchPlan) -> None:
+    """Marks, in place, the texels that a batch of pixels fetches, each at the finer of its two mip levels."""
+    for level in range(len(plan.bounds) - 1):
+        part = slice(plan.bounds[level], plan.bounds[level + 1])
+        if part.stop == part.start:
+            continue
+        size = int(seen[level].shape[-1])
+        x, y = plan.u[part] * size - 0.5, (1.0 - plan.v[part]) * size - 0.5
+        flat = seen[level].view(-1)
+        for column in (x.floor().long(), x.floor().long() + 1):
+            for row in (y.floor().long(), y.floor().long() + 1):
+                if plan.repeat:
+                    c, r = column % size, row % size
+                else:
+                    c, r = column.clamp(0, size - 1), row.clamp(0, size - 1)
+                flat[(plan.tile[part] * size + r) * size + c] = True
+
+
+def combine_seen(seen: Sequence[Tensor]) -> Bool[Tensor, "tiles s s"]:
+    """Texels of level 0 that were seen at any level: a texel seen at a coarse mip covers those below it."""
+    current = seen[-1]
+    for finer in reversed(seen[:-1]):
+        grown = F.interpolate(current[:, None].float(), scale_factor=2, mode="nearest")[:, 0] > 0.5
+        current = finer | grown
+    return current
+
+
+def texel_coverage(
+    views: Iterable[SurfacePoints], *, size: int, tiles: Sequence[int] = (1001,), repeat: bool = False
+) -> Bool[Tensor, "tiles s s"]:
+    """Texels that at least one of the views sees, at the mip where it sees them.
+
+    Args:
+        views: batches of surface points.
+        size: side of the texture in texels, a power of two.
+        tiles: UDIM numbers.
+        repeat: wrap UVs into the first tile.
+    """
+    levels = size.bit_length()
+    seen: list[Tensor] | None = None
+    for points in views:
+        seen = empty_seen(len(tiles), size, levels, points.uv.device) if seen is None else seen
+        plan = plan_fetch(
+            points.uv,
+            points.uv_footprint,
+            points.mask,
+            size=size,
+            levels=(0, levels - 1),
+            tiles=tiles,
+            repeat=repeat,
+        )
+        mark_seen(seen, plan)
+    return torch.zeros(len(tiles), size, size, dtype=torch.bool) if seen is None else combine_seen(seen)

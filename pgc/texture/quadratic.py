@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sparse least squares on images and their mips, by conjugate gradients in a fixed order (same input, same bits)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+from scipy.sparse import csr_matrix
+
+from pgc.errors import ConfigError
+
+__all__ = ["JumpLevel", "QuadraticConfig", "QuadraticProblem", "box_mip", "box_mip_transposed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuadraticConfig:
+    """Settings of the solver.
+
+    Attributes:
+        stiffness: weight of the jumps against changing the image, > 0.
+        smoothness: weight of differences between neighbouring changes, >= 0; its root is about the distance in
+            texels over which a change spreads.
+        iterations: conjugate gradient steps at most.
+        tolerance: the solver stops at this fraction of the first residual.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    stiffness: float = 10.0
+    smoothness: float = 4.0
+    iterations: int = 100
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.stiffness <= 0.0 or self.smoothness < 0.0 or self.iterations < 1 or self.tolerance < 0.0:
+            raise ConfigError(f"Expected stiffness > 0, smoothness >= 0, iterations >= 1, tolerance >= 0; got {self}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class JumpLevel:
+    """Linear forms on one mip of an image that ought to be zero.
+
+    Attributes:
+        matrix: one row a form, one column a texel of mip `mip` of all tiles.
+        mip: which box-filtered mip the columns are.
+        weight: weight of all rows.
+    """
+
+    matrix: csr_matrix
+    mip: int
+    weight: float = 1.0
+
+
+def box_mip(image: Float[np.ndarray, "tiles s s c"], level: int) -> Float[np.ndarray, "tiles m m c"]:
+    """Mip `level` of an image, by 2x2 box filters."""
+    for _ in range(level):
+        image = 0.25 * (image[:, ::2, ::2] + image[:, 1::2, ::2] + image[:, ::2, 1::2] + image[:, 1::2, 1::2])
+    return image
+
+
+def box_mip_transposed(image: Float[np.ndarray, "tiles m m c"], level: int) -> Float[np.ndarray, "tiles s s c"]:
+    """The transpose of `box_mip`: every texel gets its share of the coarse one."""
+    factor = 1 << level
+    return np.repeat(np.repeat(image, factor, axis=1), factor, axis=2) / (factor * factor)
+
+
+class QuadraticProblem:
+    """Finds the least change of an image that makes its jumps vanish, as far as their weights ask.
+
+    Args:
+        levels: the jumps.
+        cost: price of changing each texel, > 0.
+        free: texels that may change; the others keep their values exactly.
+        config: settings.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[JumpLevel],
+        cost: Float[np.ndarray, "tiles s s"],
+        free: Bool[np.ndarray, "tiles s s"],
+        config: QuadraticConfig,
+    ) -> None:
+        self.config = config
+        self._levels = list(levels)
+        self._free = free[..., None].astype(np.float64)
+        self._cost = cost[..., None]
+        self._links = [
+            config.smoothness * np.minimum(self._cost[a], self._cost[b]) * self._free[a] * self._free[b]
+            for a, b in _NEIGHBOURS
+        ]
+        self._normal = {
+            level.mip: csr_matrix(level.matrix.T @ level.matrix) * (config.stiffness * level.weight)
+            for level in self._levels
+        }
+        self._preconditioner = self._free / self._diagonal()
+
+    def jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
+        """The jumps of an image, one array a level."""
+        image = image.astype(np.float64)
+        return [level.matrix @ box_mip(image, level.mip).reshape(-1, image.shape[-1]) for level in self._levels]
+
+    def solve(self, image: Float[np.ndarray, "tiles s s c"]) -> Float64[np.ndarray, "tiles s s c"]:
+        """The changed image."""
+        image = image.astype(np.float64)
+        residual = -self._free * self._forces(image)
+        if not residual.any():
+            return image
+        change = np.zeros_like(image)
+        scaled = self._preconditioner * residual
+        direction = scaled.copy()
+        energy = _dot(residual, scaled)
+        goal = energy * self.config.tolerance**2
+        for _ in range(self.config.iterations):
+            product = self._apply(direction)
+            step = energy / np.maximum(_dot(direction, product), 1e-300)
+            change += step * direction
+            residual -= step * product
+            scaled = self._preconditioner * residual
+            previous, energy = energy, _dot(residual, scaled)
+            if (energy <= goal).all():
+                break
+            direction *= energy / np.maximum(previous, 1e-300)
+            direction += scaled
+        return image + change
+
+    def _forces(self, image: np.ndarray) -> np.ndarray:
+        """Gradient of half the jumps' energy."""
+        channels = image.shape[-1]
+        mips = [image]
+        for _ in range(max(self._normal, default=0)):
+            mips.append(box_mip(mips[-1], 1))
+        total = np.zeros_like(mips[-1])
+        for level in range(len(mips) - 1, -1, -1):
+            if level < len(mips) - 1:
+                total = box_mip_transposed(total, 1)
+            if level in self._normal:
+                total += (self._normal[level] @ mips[level].reshape(-1, channels)).reshape(mips[level].shape)
+        return total
+
+    def _apply(self, change: np.ndarray) -> np.ndarray:
+        result = self._forces(change)
+        result += self._cost * change
+        for (before, after), weight in zip(_NEIGHBOURS, self._links, strict=True):
+            flow = change[after] - change[before]
+            flow *= weight
+            result[before] -= flow
+            result[after] += flow
+        result *= self._free
+        return result
+
+    def _diagonal(self) -> np.ndarray:
+        diagonal = self._cost.copy()
+        for (before, after), weight in zip(_NEIGHBOURS, self._links, strict=True):
+            diagonal[before] += weight
+            diagonal[after] += weight
+        tiles, size = diagonal.shape[:2]
+        for mip, normal in self._normal.items():
+            coarse = normal.diagonal().reshape(tiles, size >> mip, size >> mip, 1)
+            diagonal += box_mip_transposed(coarse, mip) / 4.0**mip
+        return diagonal
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(axis=(0, 1, 2))
+
+
+_ALL = slice(None)
+_NEIGHBOURS: tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...] = (
+    ((_ALL, slice(None, -1)), (_ALL, slice(1, None))),
+    ((_ALL, _ALL, slice(None, -1)), (_ALL, _ALL, slice(1, None))),
+)
