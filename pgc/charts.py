@@ -4,13 +4,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Float32, Int32, Int64
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from pgc.mesh_data import TriangleMesh
 
 __all__ = ["SeamEdges", "chart_ids", "seam_edges"]
+
+_HASH, _HASH_2, _HASH_3 = 0x2545F4914F6CDD1D, 0x1B873593CC9E2D51, 0x27D4EB2F165667C5
+"""Odd factors that spread keys over 64 bits; equal hashes are compared in full, so they only cost time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -32,59 +35,63 @@ def chart_ids(triangles: TriangleMesh) -> Int32[np.ndarray, " F"]:
 
     Numbered from 0 in order of the first face of each chart.
     """
-    first, second = _edge_pairs(triangles, manifold=False)
-    equal = _same_uvs(triangles, first, second)
+    edges = _edge_keys(triangles)
+    uvs = _edge_uvs(triangles)
+    # Half-edges with the same ends and UVs become neighbours in the sorted row, however many faces share an edge.
+    key = edges * _HASH + _bits(uvs[:, :2]) * _HASH_2 + _bits(uvs[:, 2:]) * _HASH_3
+    order = np.argsort(key)
+    first, second = order[:-1], order[1:]
+    near = np.flatnonzero(key[first] == key[second])
+    first, second = first[near], second[near]
+    equal = (edges[first] == edges[second]) & (uvs[first] == uvs[second]).all(axis=1)
+    first, second = first[equal] // 3, second[equal] // 3
     count = len(triangles.faces)
-    graph = coo_matrix(
-        (np.ones(int(equal.sum()), dtype=np.int8), (first[equal] // 3, second[equal] // 3)), (count, count)
-    )
+    graph = coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
     _, labels = connected_components(graph, directed=False)
-    _, first_face, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    first_face = np.full(int(labels.max()) + 1, count, dtype=np.int64)
+    np.minimum.at(first_face, labels, np.arange(count))
     rank = np.empty(len(first_face), dtype=np.int32)
     rank[np.argsort(first_face)] = np.arange(len(first_face), dtype=np.int32)
-    return rank[inverse]
+    return rank[labels]
 
 
 def seam_edges(triangles: TriangleMesh) -> SeamEdges:
-    """Seams: edges of exactly two faces whose UVs differ. Edges of one face (borders) or of three are none."""
-    first, second = _edge_pairs(triangles, manifold=True)
-    seam = ~_same_uvs(triangles, first, second)
+    """Seams: edges of exactly two faces whose UVs differ. Edges of one face (borders) or of three are none.
+
+    Ordered by half-edge number 3 * face_a + edge_a, with face_a < face_b.
+    """
+    key = _edge_keys(triangles)
+    order = np.argsort(key)
+    same = key[order[1:]] == key[order[:-1]]
+    alone = same.copy()
+    alone[1:] &= ~same[:-1]
+    alone[:-1] &= ~same[1:]
+    first, second = np.sort(np.stack([order[:-1][alone], order[1:][alone]]), axis=0)
+    uvs = _edge_uvs(triangles)
+    seam = (uvs[first] != uvs[second]).any(axis=1)
     first, second = first[seam].astype(np.int32), second[seam].astype(np.int32)
+    by_first = np.argsort(first)
+    first, second = first[by_first], second[by_first]
     return SeamEdges(face_a=first // 3, edge_a=first % 3, face_b=second // 3, edge_b=second % 3)
 
 
-def _edge_pairs(triangles: TriangleMesh, *, manifold: bool) -> tuple[Int[np.ndarray, " E"], Int[np.ndarray, " E"]]:
-    """Pairs of half-edge numbers (3 * face + edge) on the same undirected position edge.
-
-    With `manifold` only edges of exactly two faces. Otherwise half-edges on one edge are chained; for charts they
-    are sorted by UV too, so that equal ones are neighbours and the chain connects all of them.
-    """
+def _edge_keys(triangles: TriangleMesh) -> Int64[np.ndarray, " H"]:
+    """A number for each half-edge (3 * face + edge), equal for equal undirected edges of positions."""
     start = triangles.faces.reshape(-1).astype(np.int64)
-    end = np.roll(triangles.faces, -1, axis=1).reshape(-1).astype(np.int64)
+    end = triangles.faces[:, [1, 2, 0]].reshape(-1).astype(np.int64)
     key = np.minimum(start, end) * len(triangles.positions) + np.maximum(start, end)
-    key = np.where(start == end, -1 - np.arange(len(key)), key)  # an edge without length is nobody's neighbour
-    order = np.argsort(key, kind="stable") if manifold else np.lexsort((*_edge_uvs(triangles).T, key))
-    ranked = key[order]
-    same = ranked[1:] == ranked[:-1]
-    if manifold:
-        longer = np.zeros_like(same)
-        longer[1:] |= same[:-1]
-        longer[:-1] |= same[1:]
-        same &= ~longer
-    return order[:-1][same], order[1:][same]
+    # An edge without length is nobody's neighbour.
+    return np.where(start == end, -1 - np.arange(len(key)), key)
 
 
 def _edge_uvs(triangles: TriangleMesh) -> Float32[np.ndarray, "H 4"]:
     """UVs of the ends of each half-edge, the end with the smaller position index first."""
     start_uv = triangles.corner_uvs.reshape(-1, 2)
-    end_uv = np.roll(triangles.corner_uvs, -1, axis=1).reshape(-1, 2)
-    forward = triangles.faces.reshape(-1) < np.roll(triangles.faces, -1, axis=1).reshape(-1)
-    pair = np.concatenate([start_uv, end_uv], axis=1)
-    return np.where(forward[:, None], pair, pair[:, [2, 3, 0, 1]])
+    end_uv = triangles.corner_uvs[:, [1, 2, 0]].reshape(-1, 2)
+    forward = (triangles.faces < triangles.faces[:, [1, 2, 0]]).reshape(-1, 1)
+    return np.concatenate([np.where(forward, start_uv, end_uv), np.where(forward, end_uv, start_uv)], axis=1)
 
 
-def _same_uvs(
-    triangles: TriangleMesh, first: Int[np.ndarray, " E"], second: Int[np.ndarray, " E"]
-) -> Bool[np.ndarray, " E"]:
-    uvs = _edge_uvs(triangles)
-    return (uvs[first] == uvs[second]).all(axis=1)
+def _bits(uvs: Float32[np.ndarray, "H 2"]) -> Int64[np.ndarray, " H"]:
+    """The 64 bits of each UV as one number; -0 as 0."""
+    return np.ascontiguousarray(uvs + np.float32(0.0)).view(np.int64).reshape(-1)

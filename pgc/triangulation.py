@@ -6,7 +6,7 @@ from jaxtyping import Float32, Float64, Int, Int32
 
 from pgc.mesh_data import Mesh, TriangleMesh
 
-__all__ = ["ear_clip", "smooth_normals", "triangle_corners", "triangulate"]
+__all__ = ["ear_clip", "newell_normals", "project_polygon", "smooth_normals", "triangle_corners", "triangulate"]
 
 
 def triangulate(mesh: Mesh) -> TriangleMesh:
@@ -67,7 +67,7 @@ def _triangles_of_size(
     if size == 3:
         return local
     polygon = points[corner_positions[starts[:, None] + np.arange(size)]]
-    normal = _newell_normals(polygon)
+    normal = newell_normals(polygon)
     if size == 4:
         # The other diagonal where the first leaves the quad: the fan folds over at corner 0 or 2.
         turned = _signed_areas(polygon, local, normal).min(axis=1) <= 0.0
@@ -80,11 +80,11 @@ def _triangles_of_size(
     # Straight corners count as concave: a fan would make triangles without area there.
     concave = (turns <= 1e-9 * np.abs(turns).max(axis=1, keepdims=True)).any(axis=1)
     for k in np.flatnonzero(concave).tolist():
-        local[k] = ear_clip(_project(polygon[k], normal[k]))
+        local[k] = ear_clip(project_polygon(polygon[k], normal[k]))
     return local
 
 
-def _newell_normals(polygon: Float64[np.ndarray, "K N 3"]) -> Float64[np.ndarray, "K 3"]:
+def newell_normals(polygon: Float64[np.ndarray, "K N 3"]) -> Float64[np.ndarray, "K 3"]:
     """Newell's normals (twice the area vector), of polygons that need be neither planar nor convex."""
     centred = polygon - polygon.mean(axis=1, keepdims=True)
     return np.cross(centred, np.roll(centred, -1, axis=1)).sum(axis=1)
@@ -99,7 +99,9 @@ def _signed_areas(
     return np.einsum("kti,ki->kt", np.cross(b - a, c - a), normal)
 
 
-def _project(polygon: Float64[np.ndarray, "N 3"], normal: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, "N 2"]:
+def project_polygon(
+    polygon: Float64[np.ndarray, "N 3"], normal: Float64[np.ndarray, " 3"]
+) -> Float64[np.ndarray, "N 2"]:
     """Orthogonal coordinates in the plane of the normal, counter-clockwise."""
     length = np.linalg.norm(normal)
     axis = normal / length if length > 0 else np.array([0.0, 0.0, 1.0])
