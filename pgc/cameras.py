@@ -5,22 +5,34 @@ A camera has OpenGL axes (+X right, +Y up, looks along -Z) in a Z-up world. It i
 orthographic, shifted and sensor-fitted cameras survive. Angles are radians.
 """
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 
+from pgc.camera_matrices import (
+    WORLD_UP,
+    Vector3,
+    check_pose,
+    check_projection,
+    clip_range,
+    direction_from_angles,
+    look_at_matrix,
+    orthographic_matrix,
+    perspective_matrix,
+)
 from pgc.errors import CameraError
 
-__all__ = ["Camera", "direction_from_angles", "look_at_matrix", "orthographic_matrix", "perspective_matrix"]
+__all__ = ["Camera", "CameraRig", "direction_from_angles", "fibonacci_directions"]
 
-Vector3 = tuple[float, float, float]
-
-_RIGID_TOLERANCE = 1e-3
-_INFINITE_FAR = 2e-7
-_LAST_ROWS = ((0.0, 0.0, -1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-_WORLD_UP: Vector3 = (0.0, 0.0, 1.0)
+_GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
+_MAX_FILE_CAMERAS = 10_000
+_MATRIX_KEYS = {"world_to_camera", "projection", "aspect"}
+_LOOK_AT_KEYS = {"eye", "target", "up", "fov_y_deg", "focal", "height", "aspect"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +54,8 @@ class Camera:
     aspect: float
 
     def __post_init__(self) -> None:
-        _check_pose(self.world_to_camera)
-        _check_projection(self.projection)
+        check_pose(self.world_to_camera)
+        check_projection(self.projection)
         if not (math.isfinite(self.aspect) and self.aspect > 0):
             raise CameraError(f"Got aspect {self.aspect}; pass width over height, a number above 0.")
         for name in ("world_to_camera", "projection"):
@@ -56,7 +68,7 @@ class Camera:
         cls,
         eye: Vector3,
         target: Vector3 = (0.0, 0.0, 0.0),
-        up: Vector3 = _WORLD_UP,
+        up: Vector3 = WORLD_UP,
         *,
         fov_y: float | None = None,
         focal: float | None = None,
@@ -90,7 +102,7 @@ class Camera:
         cls,
         eye: Vector3,
         target: Vector3 = (0.0, 0.0, 0.0),
-        up: Vector3 = _WORLD_UP,
+        up: Vector3 = WORLD_UP,
         *,
         height: float,
         aspect: float = 1.0,
@@ -122,7 +134,7 @@ class Camera:
     @property
     def clip_range(self) -> tuple[float, float]:
         """Distances of the near and the far plane along -Z; far may be infinite."""
-        return _clip_range(self.projection)
+        return clip_range(self.projection)
 
     def key(self) -> bytes:
         """Exact bytes of the camera, for caches: equal keys mean equal pictures."""
@@ -146,137 +158,172 @@ class Camera:
         return world[:, :3] / world[:, 3:]
 
 
-def look_at_matrix(eye: Vector3, target: Vector3, up: Vector3 = _WORLD_UP) -> Float32[np.ndarray, "4 4"]:
-    """World-to-camera matrix of a camera at `eye` that looks at `target`.
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraRig:
+    """A fixed list of views, at least one.
 
-    Where `up` is parallel to the view, +Y takes its place (then +X), which is what Blender's top view shows.
-
-    Raises:
-        CameraError: eye equals target, or a number is not finite.
-    """
-    eye64, target64 = np.asarray(eye, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    backward = eye64 - target64
-    distance = float(np.linalg.norm(backward))
-    if not (math.isfinite(distance) and distance > 1e-9):
-        raise CameraError(f"Got eye {tuple(eye)} and target {tuple(target)}; expected two different finite points.")
-    backward = backward / distance
-    for candidate in (np.asarray(up, dtype=np.float64), np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])):
-        right = np.cross(candidate, backward)
-        length, scale = float(np.linalg.norm(right)), float(np.linalg.norm(candidate))
-        if math.isfinite(length) and length > 1e-5 * scale:
-            break
-    right = right / length
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.stack([right, np.cross(backward, right), backward])
-    matrix[:3, 3] = -matrix[:3, :3] @ eye64
-    return matrix.astype(np.float32)
-
-
-def perspective_matrix(
-    focal: float,
-    *,
-    aspect: float = 1.0,
-    shift: tuple[float, float] = (0.0, 0.0),
-    near: float = 0.05,
-    far: float = 100.0,
-) -> Float32[np.ndarray, "4 4"]:
-    """OpenGL perspective projection.
-
-    Args:
-        focal: focal length in picture heights, > 0 (the paper's f: projection[1, 1] = 2 * focal).
-        aspect: width over height.
-        shift: NDC offset of the optical axis in the picture.
-        near: distance of the near plane, > 0.
-        far: distance of the far plane, > near.
+    The rings and spheres look at the origin, where a normalised mesh is. `focal` is in picture heights (see
+    `Camera.look_at`), `distance` in units of the normalised mesh; azimuths turn from +X towards +Y, and start at
+    `start` (-pi/2 is -Y, the front of a Blender model).
 
     Raises:
-        CameraError: a value is out of range.
+        CameraError: there is no camera.
     """
-    if not (math.isfinite(focal) and focal > 0):
-        raise CameraError(f"Got focal length {focal}; expected a number of picture heights above 0.")
-    _check_frame(aspect, near, far)
-    matrix = np.zeros((4, 4))
-    matrix[0, 0], matrix[1, 1] = 2 * focal / aspect, 2 * focal
-    matrix[0, 2], matrix[1, 2] = -shift[0], -shift[1]
-    matrix[2, 2], matrix[2, 3] = -(far + near) / (far - near), -2 * far * near / (far - near)
-    matrix[3, 2] = -1.0
-    return matrix.astype(np.float32)
+
+    cameras: tuple[Camera, ...]
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise CameraError("Got a rig without cameras; give at least one.")
+
+    def __len__(self) -> int:
+        """Number of cameras."""
+        return len(self.cameras)
+
+    @classmethod
+    def ring(
+        cls,
+        count: int,
+        *,
+        elevation: float = 0.2,
+        distance: float = 2.25,
+        focal: float = 1.0,
+        start: float = -math.pi / 2,
+        aspect: float = 1.0,
+    ) -> "CameraRig":
+        """`count` views evenly around the mesh, all at one elevation."""
+        _check_count(count)
+        angles = [(start + 2 * math.pi * index / count, elevation) for index in range(count)]
+        return cls._around([direction_from_angles(*pair) for pair in angles], distance, focal, aspect)
+
+    @classmethod
+    def staggered_ring(
+        cls,
+        count: int,
+        *,
+        elevations: tuple[float, float] = (0.6, -0.3),
+        distance: float = 2.25,
+        focal: float = 1.0,
+        start: float = -math.pi / 2,
+        aspect: float = 1.0,
+    ) -> "CameraRig":
+        """`count` views evenly around the mesh, in turn at the first and the second elevation."""
+        _check_count(count)
+        angles = [(start + 2 * math.pi * index / count, elevations[index % 2]) for index in range(count)]
+        return cls._around([direction_from_angles(*pair) for pair in angles], distance, focal, aspect)
+
+    @classmethod
+    def hemisphere(cls, count: int, *, distance: float = 2.25, focal: float = 1.0, aspect: float = 1.0) -> "CameraRig":
+        """`count` views spread evenly over the upper half of a sphere."""
+        _check_count(count)
+        return cls._around(_spiral(count, 0.0, 1.0), distance, focal, aspect)
+
+    @classmethod
+    def sphere(cls, count: int, *, distance: float = 2.25, focal: float = 1.0, aspect: float = 1.0) -> "CameraRig":
+        """`count` views spread evenly over the whole sphere, underside included."""
+        _check_count(count)
+        return cls._around(_spiral(count, -1.0, 1.0), distance, focal, aspect)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "CameraRig":
+        """Reads a list of cameras from a JSON file: `{"cameras": [camera, ...]}`.
+
+        Each camera is either `{"eye": [x, y, z], "target": [x, y, z], "up": [x, y, z], "aspect": a}` with one of
+        `"fov_y_deg"`, `"focal"` (picture heights) and `"height"` (orthographic), where target (origin), up (+Z)
+        and aspect (1) may be left out; or `{"world_to_camera": 4x4, "projection": 4x4, "aspect": a}`. Positions are
+        in normalised space: Z-up, the mesh inside [-0.8, 0.8] along each axis.
+
+        Raises:
+            CameraError: the file cannot be read, is no such JSON, or a camera in it is not usable.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise CameraError(f"Cannot read cameras from {path}: {error}. Give a JSON file.") from error
+        entries = data.get("cameras") if isinstance(data, dict) else None
+        if not isinstance(entries, list) or not 1 <= len(entries) <= _MAX_FILE_CAMERAS:
+            raise CameraError(
+                f'{path}: expected {{"cameras": [...]}} with 1 to {_MAX_FILE_CAMERAS} cameras; see CameraRig.from_file.'
+            )
+        cameras = []
+        for index, entry in enumerate(entries):
+            try:
+                cameras.append(_camera_from_entry(entry))
+            except CameraError as error:
+                raise CameraError(f"{path}, camera {index}: {error}") from error
+        return cls(tuple(cameras))
+
+    @classmethod
+    def _around(
+        cls, directions: list[tuple[float, float, float]], distance: float, focal: float, aspect: float
+    ) -> "CameraRig":
+        if not (math.isfinite(distance) and distance > 0):
+            raise CameraError(f"Got distance {distance}; expected a number above 0.")
+        eyes = [(distance * x, distance * y, distance * z) for x, y, z in directions]
+        return cls(tuple(Camera.look_at(eye, focal=focal, aspect=aspect) for eye in eyes))
 
 
-def orthographic_matrix(
-    height: float,
-    *,
-    aspect: float = 1.0,
-    shift: tuple[float, float] = (0.0, 0.0),
-    near: float = 0.05,
-    far: float = 100.0,
-) -> Float32[np.ndarray, "4 4"]:
-    """OpenGL orthographic projection that shows `height` world units from top to bottom.
-
-    `shift` is the NDC offset of the optical axis in the picture; near and far as in `perspective_matrix`.
-
-    Raises:
-        CameraError: a value is out of range.
-    """
-    if not (math.isfinite(height) and height > 0):
-        raise CameraError(f"Got an orthographic height of {height}; expected a number of world units above 0.")
-    _check_frame(aspect, near, far)
-    matrix = np.eye(4)
-    matrix[0, 0], matrix[1, 1], matrix[2, 2] = 2 / (height * aspect), 2 / height, -2 / (far - near)
-    matrix[0, 3], matrix[1, 3], matrix[2, 3] = shift[0], shift[1], -(far + near) / (far - near)
-    return matrix.astype(np.float32)
+def fibonacci_directions(count: int) -> Float[np.ndarray, "count 3"]:
+    """`count` unit directions spread evenly over the sphere along a golden-angle spiral. Float64."""
+    return np.array(_spiral(count, -1.0, 1.0), dtype=np.float64).reshape(count, 3)
 
 
-def direction_from_angles(azimuth: float, elevation: float) -> Vector3:
-    """Unit direction in the Z-up world: azimuth turns from +X towards +Y, elevation rises from the ground."""
-    flat = math.cos(elevation)
-    return (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
+def _spiral(count: int, lowest: float, highest: float) -> list[tuple[float, float, float]]:
+    """Directions of even density by height: a sphere's area is even along its axis (Archimedes)."""
+    directions = []
+    for index in range(count):
+        height = highest - (highest - lowest) * (index + 0.5) / count
+        flat = math.sqrt(max(0.0, 1.0 - height * height))
+        angle = _GOLDEN_ANGLE * index
+        directions.append((flat * math.cos(angle), flat * math.sin(angle), height))
+    return directions
 
 
-def _check_frame(aspect: float, near: float, far: float) -> None:
-    if not (math.isfinite(aspect) and aspect > 0):
-        raise CameraError(f"Got aspect {aspect}; pass width over height, a number above 0.")
-    if not (math.isfinite(far) and 0 < near < far):
-        raise CameraError(f"Got near {near} and far {far}; expected 0 < near < far.")
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise CameraError(f"Got {count} cameras for a rig; expected at least 1.")
 
 
-def _check_pose(matrix: np.ndarray) -> None:
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise CameraError(f"Got a world_to_camera of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
-    rotation = matrix[:3, :3].astype(np.float64)
-    if (
-        np.abs(matrix[3] - [0, 0, 0, 1]).max() > 1e-6
-        or np.abs(rotation @ rotation.T - np.eye(3)).max() > _RIGID_TOLERANCE
-    ):
-        raise CameraError("Got a world_to_camera that scales, shears or projects; pass a rotation and a translation.")
-    if np.linalg.det(rotation) < 0:
-        raise CameraError("Got a mirrored world_to_camera (determinant -1); pass a right-handed OpenGL camera.")
+def _camera_from_entry(entry: object) -> Camera:
+    if not isinstance(entry, dict):
+        raise CameraError(f"got {type(entry).__name__}, expected an object with 'eye' or 'world_to_camera'.")
+    known = _MATRIX_KEYS if "world_to_camera" in entry else _LOOK_AT_KEYS
+    unknown = sorted(set(entry) - known)
+    if unknown:
+        raise CameraError(f"got unknown keys {unknown}; known are {sorted(known)}.")
+    aspect = _number(entry, "aspect", 1.0)
+    if "world_to_camera" in entry:
+        return Camera(_matrix(entry, "world_to_camera"), _matrix(entry, "projection"), aspect)
+    lenses = [key for key in ("fov_y_deg", "focal", "height") if key in entry]
+    if len(lenses) != 1:
+        raise CameraError(f"got {lenses or 'no lens'}; give exactly one of 'fov_y_deg', 'focal' and 'height'.")
+    eye = _vector(entry, "eye", None)
+    target, up = _vector(entry, "target", (0.0, 0.0, 0.0)), _vector(entry, "up", WORLD_UP)
+    lens = _number(entry, lenses[0], None)
+    if lenses[0] == "height":
+        return Camera.orthographic(eye, target, up, height=lens, aspect=aspect)
+    if lenses[0] == "focal":
+        return Camera.look_at(eye, target, up, focal=lens, aspect=aspect)
+    return Camera.look_at(eye, target, up, fov_y=math.radians(lens), aspect=aspect)
 
 
-def _check_projection(matrix: np.ndarray) -> None:
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise CameraError(f"Got a projection of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
-    if not any(np.array_equal(matrix[3], row) for row in _LAST_ROWS):
-        raise CameraError(
-            f"Got a projection with last row {matrix[3].tolist()}; expected OpenGL clip space: "
-            "[0, 0, -1, 0] for perspective or [0, 0, 0, 1] for orthographic."
-        )
-    if min(matrix[0, 0], matrix[1, 1]) <= 0:
-        raise CameraError("Got a projection that mirrors or flattens the picture; its [0,0] and [1,1] must be above 0.")
-    if np.any(matrix[2, :2] != 0):
-        raise CameraError("Got a projection with a tilted near plane; the first two numbers of its row 2 must be 0.")
-    near, far = _clip_range(matrix)
-    if not (math.isfinite(near) and near < far):
-        raise CameraError(f"Got a projection with near {near:g} and far {far:g}; expected near < far, both in front.")
+def _number(entry: Mapping[str, object], key: str, default: float | None) -> float:
+    value = entry.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise CameraError(f"got {value!r} for '{key}'; expected a finite number.")
+    return float(value)
 
 
-def _clip_range(projection: np.ndarray) -> tuple[float, float]:
-    """Near and far distances of a projection; (nan, nan) where it has none."""
-    scale, offset = float(projection[2, 2]), float(projection[2, 3])
-    if projection[3, 3] == 1.0:  # ndc_z = offset - scale * distance
-        return ((1 + offset) / scale, (offset - 1) / scale) if scale != 0 else (math.nan, math.nan)
-    # ndc_z = (offset - scale * distance) / distance
-    near = offset / (scale - 1) if scale != 1 else math.nan
-    # A far plane beyond float32 (Blender's clip end of 1e5 m with a start of 1 mm) rounds to infinity.
-    far = math.inf if abs(scale + 1) < _INFINITE_FAR else offset / (scale + 1)
-    return (near, far) if near > 0 else (math.nan, far)
+def _vector(entry: Mapping[str, object], key: str, default: Vector3 | None) -> Vector3:
+    value = entry.get(key, default)
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise CameraError(f"got {value!r} for '{key}'; expected three numbers.")
+    x, y, z = (_number({key: number}, key, None) for number in value)
+    return (x, y, z)
+
+
+def _matrix(entry: Mapping[str, object], key: str) -> np.ndarray:
+    rows = entry.get(key)
+    if not isinstance(rows, list) or len(rows) != 4 or not all(isinstance(r, list) and len(r) == 4 for r in rows):
+        raise CameraError(f"got no 4x4 list of numbers for '{key}'; expected four rows of four.")
+    return np.array([[_number({key: number}, key, None) for number in row] for row in rows], dtype=np.float32)
