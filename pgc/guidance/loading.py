@@ -6,7 +6,7 @@ that comes with a model: each class is named in this file, and weights are safet
 diffusers' classes from here, so that this is the one to change when that library does.
 """
 
-# diffusers exports its classes lazily, which type checkers take for private.
+# diffusers exports its pipelines lazily, which type checkers take for private.
 # pyright: reportPrivateImportUsage=false
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -31,7 +32,15 @@ from transformers.utils import logging as transformers_logging
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType
-from pgc.guidance.sources import ModelKind, ModelParts, locate, single_file_kind, weights_variant
+from pgc.guidance.sources import (
+    WHOLE_FOLDER,
+    ModelKind,
+    ModelParts,
+    locate,
+    model_parts,
+    single_file_kind,
+    weights_variant,
+)
 
 __all__ = [
     "AutoencoderKL",
@@ -96,8 +105,7 @@ def load_components(
     if Path(source).is_file():
         parts = _read_single_file(Path(source), xl=xl, dtype=dtype, config=config, cache_dir=cache_dir)
     else:
-        needed = ModelParts(weights=("vae", "unet", *encoders), settings=("scheduler", *tokenizers))
-        folder = locate(source, needed, half=dtype != torch.float32, cache_dir=cache_dir)
+        folder = locate(source, model_parts(xl=xl), half=dtype != torch.float32, cache_dir=cache_dir)
         parts = _read_folder(folder, xl=xl, dtype=dtype)
     scheduler = parts["scheduler"]
     prediction_type = scheduler.config.prediction_type
@@ -123,7 +131,7 @@ def load_controlnet(
     Raises:
         GuidanceError: as `load_components`.
     """
-    folder = locate(source, ModelParts(weights=("",)), half=dtype != torch.float32, cache_dir=cache_dir)
+    folder = locate(source, WHOLE_FOLDER, half=dtype != torch.float32, cache_dir=cache_dir)
     return _freeze(_read_model(ControlNetModel, folder, dtype), device)
 
 
@@ -133,7 +141,7 @@ def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir
     Raises:
         GuidanceError: as `load_components`.
     """
-    folder = locate(source, ModelParts(weights=("",)), half=dtype != torch.float32, cache_dir=cache_dir)
+    folder = locate(source, WHOLE_FOLDER, half=dtype != torch.float32, cache_dir=cache_dir)
     return _freeze(_read_model(AutoencoderKL, folder, dtype), device)
 
 
@@ -178,16 +186,17 @@ def _read_scheduler(folder: Path) -> DDPMScheduler:
 def _read_single_file(
     path: Path, *, xl: bool, dtype: torch.dtype, config: str | None, cache_dir: Path | None
 ) -> dict[str, Any]:
+    # Pipelines pull in image processors, which take seconds and complain when torchvision is not installed.
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
     kind = single_file_kind(path)
     if xl != (kind == "sdxl"):
         raise GuidanceError(
             f"{path} is a checkpoint of {kind}, but was to be loaded as {'SDXL' if xl else 'Stable Diffusion 1 or 2'}; "
             "choose the kind of guidance that fits the file."
         )
-    subfolders = ("vae", "unet", "scheduler", "tokenizer", "text_encoder")
-    if xl:
-        subfolders += ("tokenizer_2", "text_encoder_2")
-    needed = ModelParts(weights=(), settings=subfolders)
+    whole = model_parts(xl=xl)
+    needed = ModelParts(weights=(), settings=(*whole.weights, *whole.settings))
     folder = locate(config or _SINGLE_FILE_CONFIGS[kind], needed, half=False, cache_dir=cache_dir)
     # A safety checker is neither in the file nor of any use to distillation.
     unused = {} if xl else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
@@ -206,7 +215,7 @@ def _guarded(load: Callable[[], _T], what: Path) -> _T:
     try:
         with _without_progress_bars():
             return load()
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, SingleFileComponentError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise GuidanceError(
             f"{what} could not be loaded ({reason}). Check that it is complete and in the diffusers format, or "

@@ -7,7 +7,6 @@ picture, its small vocabulary and its habit of asking for flat light are its own
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
 from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.loading import Components, ControlNetModel
+from pgc.guidance.sources import packaged_pocket
 from pgc.guidance.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.pocket.conditioning import depth_condition
@@ -32,7 +32,7 @@ def pocket_weights() -> Path:
     Raises:
         GuidanceError: this copy of the package has none.
     """
-    folder = Path(str(importlib.resources.files("pgc.pocket"))) / "weights"
+    folder = packaged_pocket()
     if not (folder / "model_index.json").is_file():
         raise GuidanceError(
             f"This copy of pgc has no pocket prior (expected {folder}); install the package again, or train it with: "

@@ -9,6 +9,7 @@ Safetensors only: the other formats are Python pickles, which run code as they l
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import re
 from collections.abc import Sequence
@@ -28,11 +29,14 @@ from safetensors import SafetensorError, safe_open
 from pgc.errors import GuidanceError
 
 __all__ = [
+    "WHOLE_FOLDER",
     "ModelKind",
     "ModelParts",
     "is_installed",
     "locate",
     "model_kind",
+    "model_parts",
+    "packaged_pocket",
     "single_file_kind",
     "weights_variant",
 ]
@@ -52,6 +56,25 @@ class ModelParts:
     """Subfolders with a config.json and weights."""
     settings: tuple[str, ...] = ()
     """Subfolders of which only the small files are needed: schedulers, tokenizers."""
+
+
+WHOLE_FOLDER = ModelParts(weights=("",))
+"""A ControlNet's or an autoencoder's own folder."""
+
+
+def model_parts(*, xl: bool) -> ModelParts:
+    """All of a Stable Diffusion model but its ControlNet."""
+    if xl:
+        return ModelParts(
+            weights=("vae", "unet", "text_encoder", "text_encoder_2"),
+            settings=("scheduler", "tokenizer", "tokenizer_2"),
+        )
+    return ModelParts(weights=("vae", "unet", "text_encoder"), settings=("scheduler", "tokenizer"))
+
+
+def packaged_pocket() -> Path:
+    """Where the pocket prior is in this package, if this copy has it."""
+    return Path(str(importlib.resources.files("pgc.pocket"))) / "weights"
 
 
 def locate(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None = None) -> Path:
@@ -92,7 +115,9 @@ def locate(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None
 
 def is_installed(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> bool:
     """Whether `locate` would succeed without a network."""
-    folder = Path(source) if Path(source).is_dir() else _cached(source, cache_dir)
+    folder: Path | None = Path(source)
+    if not Path(source).is_dir():
+        folder = _cached(source, cache_dir) if _HUB_ID.fullmatch(source) else None
     return folder is not None and _problem(folder, parts) is None
 
 

@@ -42,7 +42,7 @@ def write_tokenizer(folder: Path) -> None:
 
 def text_config(*, projection: int = WIDTH) -> CLIPTextConfig:
     return CLIPTextConfig(
-        vocab_size=70,
+        vocab_size=90,
         hidden_size=WIDTH,
         intermediate_size=32,
         num_hidden_layers=3,

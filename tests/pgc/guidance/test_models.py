@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue fits the specs, and what it says to download is what loading needs."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pgc.guidance.models import KNOWN_MODELS, KnownModel, download_commands, is_model_installed
+from pgc.guidance.sources import model_parts, packaged_pocket
+from pgc.guidance.specs import PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
+
+BY_KEY = {model.key: model for model in KNOWN_MODELS}
+
+
+@pytest.mark.parametrize("model", KNOWN_MODELS, ids=lambda model: model.key)
+def test_rows_fit_what_is_loaded(model: KnownModel) -> None:
+    spec = parse_guidance(model.key)
+    listed = {files.hub_id for files in model.downloads}
+    match spec:
+        case StableDiffusionSpec():
+            assert listed == {spec.source, spec.controlnet}
+        case SDXLSpec():
+            assert listed == {spec.source, spec.controlnet, spec.half_precision_vae}
+        case _:
+            assert isinstance(spec, PocketSpec)
+            assert listed == set()
+    assert (model.download_gb > 0) == bool(listed)
+    assert model.license
+
+
+def test_commands_fetch_what_is_needed_and_no_pickle() -> None:
+    sdxl = BY_KEY["sdxl"]
+    commands = download_commands(sdxl)
+    assert len(commands) == 3
+    assert commands[2] == (
+        "hf download madebyollin/sdxl-vae-fp16-fix "
+        '--include "config.json" --include "diffusion_pytorch_model.safetensors"'
+    )
+    patterns = sdxl.downloads[0].patterns
+    parts = model_parts(xl=True)
+    wanted = ["model_index.json", "scheduler/scheduler_config.json", "tokenizer_2/merges.txt", "tokenizer/vocab.json"]
+    for part in parts.weights:
+        stem = "model" if part.startswith("text") else "diffusion_pytorch_model"
+        wanted += [f"{part}/config.json", f"{part}/{stem}.fp16.safetensors"]
+    unwanted = [
+        "sd_xl_base_1.0.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "unet/diffusion_pytorch_model.bin",
+        "safety_checker/model.fp16.safetensors",
+        "vae_decoder/model.onnx",
+    ]
+    for name in wanted:
+        assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+    for name in unwanted:
+        assert not any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+
+
+def test_installed_means_all_parts(tmp_path: Path, sd15_folder: Path) -> None:
+    model = BY_KEY["sd15"]
+    assert not is_model_installed(model, cache_dir=tmp_path)
+    places = {files.hub_id: tmp_path / ("models--" + files.hub_id.replace("/", "--")) for files in model.downloads}
+    sources = [sd15_folder, sd15_folder / "controlnet"]
+    for source, place in zip(sources, places.values(), strict=True):
+        assert not is_model_installed(model, cache_dir=tmp_path)
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text("abc")
+        shutil.copytree(source, place / "snapshots" / "abc")
+    assert is_model_installed(model, cache_dir=tmp_path)
+
+
+def test_pocket_is_installed_when_its_weights_are_there(
+    pocket_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert packaged_pocket().parts[-3:] == ("pgc", "pocket", "weights")
+    monkeypatch.setattr("pgc.guidance.models.packaged_pocket", lambda: pocket_folder)
+    assert is_model_installed(BY_KEY["pocket"])
+    monkeypatch.setattr("pgc.guidance.models.packaged_pocket", lambda: tmp_path / "weights")
+    assert not is_model_installed(BY_KEY["pocket"])
