@@ -153,7 +153,7 @@ class Optimization:
         self._base_rates = [float(group["lr"]) for group in self._groups]
         self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon)
         self._embeddings: dict[ViewName, PromptEmbedding] = {}
-        self._negative = guidance.encode_prompt([prompt.negative])
+        self._negative = guidance.encode_prompt([prompt.negative], negative=True)
 
     def steps(self) -> Iterator[StepResult]:
         """Advance to the end of the run, one result a step. Closing the generator leaves a resumable state."""

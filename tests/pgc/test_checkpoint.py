@@ -21,9 +21,7 @@ def test_round_trip_is_bit_exact(tmp_path: Path) -> None:
     loaded, header = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
     assert header == {"step": 3, "config": "x"}
     assert loaded.keys() == tensors.keys()
-    assert all(
-        torch.equal(loaded[key], tensors[key]) and loaded[key].dtype == tensors[key].dtype for key in tensors
-    )
+    assert all(torch.equal(loaded[key], tensors[key]) and loaded[key].dtype == tensors[key].dtype for key in tensors)
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint.safetensors"]
 
 

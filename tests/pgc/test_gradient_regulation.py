@@ -39,9 +39,7 @@ def pixel(*channels: float) -> Tensor:
     ],
 )
 def test_vectors(norm: PixelNorm, grad: tuple[float, ...], expected: tuple[float, ...]) -> None:
-    torch.testing.assert_close(
-        clip_gradient_pixelwise(pixel(*grad), 0.1, norm), pixel(*expected), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(clip_gradient_pixelwise(pixel(*grad), 0.1, norm), pixel(*expected), atol=1e-6, rtol=0)
 
 
 def reference_clip(grad: Tensor, threshold: float, norm: PixelNorm) -> Tensor:
@@ -124,9 +122,7 @@ def test_propagate_is_backpropagation_then_clipping() -> None:
     image = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(3)).requires_grad_(True)
     latent_gradient = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(4))
     (plain,) = torch.autograd.grad(encode(image), image, latent_gradient)
-    assert float(torch.linalg.vector_norm(plain, dim=1).max()) > 0.1, (
-        "nothing to clip: the test would be empty"
-    )
+    assert float(torch.linalg.vector_norm(plain, dim=1).max()) > 0.1, "nothing to clip: the test would be empty"
 
     unregulated = build_regulation(BackpropagationConfig()).propagate(image, encode(image), latent_gradient)
     torch.testing.assert_close(unregulated, plain)

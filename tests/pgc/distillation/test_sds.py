@@ -104,7 +104,8 @@ class TowardsZero:
     def __init__(self) -> None:
         self.alphas_cumprod = alphas_cumprod()
 
-    def encode_prompt(self, prompts: Sequence[str]) -> PromptEmbedding:
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
+        del negative
         return PromptEmbedding(hidden_states=torch.zeros(len(prompts), 1, 1))
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
