@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `pgc`. Nothing heavy is imported before a command runs, so that --help comes at once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+import pgc
+from pgc.commands.demo import demo
+from pgc.commands.evaluate import evaluate
+from pgc.commands.models import models
+from pgc.commands.texture import texture
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="pgc",
+    help="Textures an existing mesh from a prompt, in the mesh's own UVs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("texture")(texture)
+app.command("models")(models)
+app.command("demo")(demo)
+app.command(
+    "eval",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(evaluate)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pgc-texture {pgc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the library logs.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc eval …`: handed to `pgc.evaluation`, which is imported only now."""
+
+from __future__ import annotations
+
+import typer
+
+from pgc.commands.failures import reports_failures
+
+__all__ = ["evaluate"]
+
+
+@reports_failures
+def evaluate(context: typer.Context) -> None:
+    """Measure how good the textures are (pgc eval --help says what there is)."""
+    from pgc.evaluation.commands import app
+
+    app(args=context.args, prog_name="pgc eval")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc texture MESH --prompt "…" --out DIR`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pgc.commands.arguments import TextureArguments, arguments_from_report
+from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
+from pgc.commands.interrupts import InterruptFlag
+from pgc.commands.progress import RunDisplay
+from pgc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pgc.outputs.run_folder import RunFolder
+    from pgc.pipeline import TextureRun
+    from pgc.runner import RunOutcome
+
+__all__ = ["texture"]
+
+_PRIOR = "Prior"
+_MESH = "Mesh"
+_START = "Start from a texture"
+_QUALITY = "Quality and time"
+
+
+@reports_failures
+def texture(  # noqa: PLR0913 - one parameter an option
+    mesh: Annotated[Path | None, typer.Argument(help="OBJ, GLB, glTF, PLY or STL file.", show_default=False)] = None,
+    prompt: Annotated[str | None, typer.Option(help="What the texture is to be, such as 'red bricks'.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/texture"),
+    negative: Annotated[str | None, typer.Option(help="What it is not to be.", rich_help_panel=_PRIOR)] = None,
+    guidance: Annotated[
+        str | None,
+        typer.Option(
+            help="pocket (built in, the default), sd15, sd21, sdxl, or a hub id, folder or .safetensors file.",
+            rich_help_panel=_PRIOR,
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_PRIOR)] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="draft, standard (the default) or fine.", rich_help_panel=_QUALITY)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimisation.", rich_help_panel=_QUALITY)] = None,
+    views: Annotated[int | None, typer.Option(help="Views a step.", rich_help_panel=_QUALITY)] = None,
+    resolution: Annotated[int | None, typer.Option(help="Side of a view, pixels.", rich_help_panel=_QUALITY)] = None,
+    texture_size: Annotated[
+        int | None, typer.Option(help="Side of the texture, texels: a power of two.", rich_help_panel=_QUALITY)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed gives another texture.", rich_help_panel=_QUALITY)
+    ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            help="Side of the Z-up mesh that 'front view' means: -y (default), +y, -x, +x.", rich_help_panel=_MESH
+        ),
+    ] = None,
+    up: Annotated[str | None, typer.Option(help="The file's up axis, y or z.", rich_help_panel=_MESH)] = None,
+    unwrap: Annotated[
+        bool | None, typer.Option("--unwrap", help="Make new UVs, however long it takes.", rich_help_panel=_MESH)
+    ] = None,
+    view_prompts: Annotated[
+        bool | None,
+        typer.Option(
+            "--view-prompts/--no-view-prompts", help="Add 'front view' and so on to the prompt.", rich_help_panel=_PRIOR
+        ),
+    ] = None,
+    init_texture: Annotated[
+        str | None, typer.Option(help="PNG to start from (NAME.<UDIM>.png for tiles).", rich_help_panel=_START)
+    ] = None,
+    lock_mask: Annotated[
+        str | None, typer.Option(help="PNG whose bright texels stay as they are.", rich_help_panel=_START)
+    ] = None,
+    oracle_texture: Annotated[
+        str | None, typer.Option(help="Known texture for --guidance oracle (measurements).", hidden=True)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
+) -> None:
+    """Texture a mesh from a prompt.
+
+    Writes base_color.png, textured.glb, preview.png, turntable.webp and run.json. Ctrl-C keeps what there is.
+    """
+    given = TextureArguments(
+        mesh=None if mesh is None else str(mesh),
+        prompt=prompt,
+        negative=negative,
+        guidance=guidance,
+        preset=preset,
+        steps=steps,
+        resolution=resolution,
+        texture_size=texture_size,
+        seed=seed,
+        views=views,
+        front=front,
+        up=up,
+        init_texture=init_texture,
+        lock_mask=lock_mask,
+        oracle_texture=oracle_texture,
+        view_prompts=view_prompts,
+        unwrap=unwrap,
+        device=device,
+    ).with_absolute_paths()
+    if resume and overwrite:
+        raise ConfigError("--resume goes on with the run in --out and --overwrite replaces it; give one of them.")
+    if not resume and (mesh is None or prompt is None):
+        raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
+    _run(given, out, resume=resume, overwrite=overwrite)
+
+
+def _run(given: TextureArguments, out: Path, *, resume: bool, overwrite: bool) -> None:
+    console = Console(stderr=True)
+    console.print("Starting …", highlight=False)
+    # Torch and diffusers take seconds to import: only now.
+    from pgc.outputs.run_folder import RunFolder
+    from pgc.outputs.run_report import read_report
+    from pgc.runner import RunHooks, texture_mesh
+
+    arguments = arguments_from_report(read_report(out / "run.json"), given) if resume else given
+    request = arguments.to_request()
+    folder = RunFolder(out)
+    if not resume:
+        folder.claim(overwrite=overwrite)
+    with InterruptFlag() as interrupt, RunDisplay(console) as display:
+
+        def on_ready(run: TextureRun) -> None:
+            for warning in run.warnings:
+                display.say(f"Note: {warning}")
+            # Not before: while things load, there is nothing to keep.
+            interrupt.arm()
+
+        hooks = RunHooks(
+            progress=display.stage, on_ready=on_ready, on_step=display.step, should_stop=lambda: interrupt.raised
+        )
+        outcome = texture_mesh(request, folder, arguments=arguments.given(), resume=resume, hooks=hooks)
+    _say_result(console, folder, outcome)
+    if not outcome.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _say_result(console: Console, folder: RunFolder, outcome: RunOutcome) -> None:
+    report = outcome.report
+    if outcome.finished:
+        text = f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
+    else:
+        command = f"pgc texture --resume --out {shlex.quote(str(folder.path))}"
+        text = f"Stopped after step {report.steps_done}; what there is lies in {folder.path}. To go on: {command}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that come with the demo."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from pgc.mesh import Mesh, load_mesh
+
+__all__ = ["demo_mesh_path", "load_demo_mesh", "viewer_script"]
+
+
+def demo_mesh_path() -> Path:
+    """The bundled teapot, an OBJ file of quads (see `pgc.demo.teapot`)."""
+    return Path(str(files("pgc.demo").joinpath("teapot.obj")))
+
+
+def load_demo_mesh() -> Mesh:
+    """The bundled teapot."""
+    return load_mesh(demo_mesh_path())
+
+
+def viewer_script() -> str:
+    """The 3D viewer's JavaScript: @google/model-viewer, unchanged; its licences lie beside it."""
+    return files("pgc.demo").joinpath("viewer", "model-viewer-umd.min.js").read_text(encoding="utf-8")

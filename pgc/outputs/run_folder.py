@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of one run, and the files in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgc.errors import ConfigError
+from pgc.gltf import write_glb
+from pgc.mesh import PreparedMesh
+from pgc.outputs.files import write_bytes
+from pgc.outputs.images import encode_maps, map_file_names
+from pgc.outputs.preview import PreviewConfig, render_preview
+from pgc.outputs.studio import Colors, Framing, baked_colors
+from pgc.outputs.turntable import TurntableConfig, render_turntable
+from pgc.rendering.rasterizer import Rasterizer
+from pgc.texture.field import BakedTexture
+
+__all__ = ["OutputConfig", "RunFolder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputConfig:
+    """What is written, and how often while a run goes on."""
+
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
+    turntable: TurntableConfig | None = field(default_factory=TurntableConfig)
+    """None: no turntable."""
+    first_preview_seconds: float = 2.0
+    """After the start of the loop."""
+    preview_growth: float = 2.0
+    """The time to the next preview over the time to this one: previews cost the same share of any run."""
+    checkpoint_seconds: float = 60.0
+    """Between checkpoints, so that a crash costs no more."""
+
+    def __post_init__(self) -> None:
+        if not self.first_preview_seconds >= 0 or not self.checkpoint_seconds > 0:
+            raise ConfigError("first_preview_seconds must be 0 or more, and checkpoint_seconds above 0.")
+        if not self.preview_growth > 1:
+            raise ConfigError(f"preview_growth is {self.preview_growth}; it must be above 1.")
+
+
+class RunFolder:
+    """Where a run writes. All files are written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def report(self) -> Path:
+        """run.json."""
+        return self.path / "run.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """checkpoint.safetensors: there while a run is unfinished."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def preview(self) -> Path:
+        """preview.png: there from the first seconds on."""
+        return self.path / "preview.png"
+
+    def claim(self, *, overwrite: bool) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            ConfigError: something is in it already and may not be overwritten, or it is a file.
+        """
+        if self.path.is_file():
+            raise ConfigError(f"{self.path} is a file; --out needs a folder.")
+        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
+            hint = "--resume continues its run, " if self.checkpoint.is_file() else ""
+            raise ConfigError(f"The folder {self.path} is not empty; {hint}--overwrite replaces what is there.")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"The folder {self.path} cannot be made ({error}); choose another --out.") from error
+        # A checkpoint of the run that was here would be taken for this one's.
+        self.checkpoint.unlink(missing_ok=True)
+
+    def write_preview(self, rasterizer: Rasterizer, colors: Colors, framing: Framing, config: PreviewConfig) -> None:
+        """preview.png."""
+        write_bytes(self.preview, render_preview(rasterizer, colors, framing, config))
+
+    def write_texture(
+        self, mesh: PreparedMesh, texture: BakedTexture, rasterizer: Rasterizer, framing: Framing, config: OutputConfig
+    ) -> dict[str, str]:
+        """Maps, GLB, contact sheet and turntable; returns each file's SHA-256 by name."""
+        written: list[Path] = []
+        encoded = encode_maps(texture)
+        for name, images in encoded.items():
+            for tile, file_name in map_file_names(name, texture.tiles).items():
+                write_bytes(self.path / file_name, images[tile])
+                written.append(self.path / file_name)
+        glb = self.path / "textured.glb"
+        write_glb(glb, mesh, _named(encoded))
+        colors = baked_colors(texture, repeat=mesh.report.needs_repeat)
+        self.write_preview(rasterizer, colors, framing, config.preview)
+        written += [glb, self.preview]
+        if config.turntable is not None:
+            turntable = self.path / "turntable.webp"
+            write_bytes(turntable, render_turntable(rasterizer, colors, framing, config.turntable))
+            written.append(turntable)
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in written}
+
+
+def _named(encoded: Mapping[str, Mapping[int, bytes]]) -> dict[str, bytes]:
+    """PNG bytes by name and tile, base_color.1001, as the GLB writer takes them."""
+    return {f"{name}.{tile}": data for name, images in encoded.items() for tile, data in images.items()}

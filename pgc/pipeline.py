@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a request to a running optimisation: mesh, prior, texels, rasteriser and loop put together.
+
+    run = prepare_run(TextureRequest(mesh=Path("chair.obj"), prompt=Prompt(text="red bricks")))
+    for result in run.optimization.steps():
+        ...
+    texture = run.bake()
+
+Nothing here writes files: `pgc.outputs.run_folder` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.checkpoint import load_checkpoint, save_checkpoint
+from pgc.errors import CheckpointError, ConfigError
+from pgc.guidance.base import Guidance
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
+from pgc.guidance.vocabulary import Vocabulary
+from pgc.mesh import PreparedMesh, UpAxis, load_mesh, prepare_mesh, unwrap
+from pgc.optimize import Optimization, Prompt, Scene
+from pgc.outputs.images import read_lock_masks, read_texture
+from pgc.presets import RunSettings, preset_settings
+from pgc.rendering.rasterizer import Rasterizer
+from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.texture.field import BakedTexture
+from pgc.texture.texel_pyramid import TexelPyramid
+
+__all__ = [
+    "DEVICES",
+    "DeviceName",
+    "TextureRequest",
+    "TextureRun",
+    "prepare_run",
+    "resolve_device",
+    "start_optimization",
+]
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
+Progress = Callable[[str, float], None]
+"""Gets a stage's name and how much of it is done, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextureRequest:
+    """All that a run depends on. Two equal requests give equal textures (bit for bit on the CPU)."""
+
+    mesh: Path
+    prompt: Prompt
+    guidance: GuidanceSpec = field(default_factory=PocketSpec)
+    settings: RunSettings = field(default_factory=lambda: preset_settings("standard", PocketSpec()))
+    up_axis: UpAxis | None = None
+    """The file's up axis; None: that of its format."""
+    unwrap: bool = False
+    """Make new UVs even where the mesh has some, or is big."""
+    initial_texture: Path | None = None
+    lock_mask: Path | None = None
+    """Bright texels keep the initial texture's bytes."""
+    oracle_texture: Path | None = None
+    """The material that the oracle knows; for no other prior."""
+    device: DeviceName = "auto"
+
+    def __post_init__(self) -> None:
+        if self.lock_mask is not None and self.initial_texture is None:
+            raise ConfigError("A lock mask keeps texels of the initial texture; give that too (--init-texture).")
+        if isinstance(self.guidance, OracleSpec) != (self.oracle_texture is not None):
+            raise ConfigError(
+                "The oracle needs the texture that it is to know (--oracle-texture); no other prior does."
+            )
+        if not self.prompt.text.strip():
+            raise ConfigError("The prompt is empty; say what the texture is to be.")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all settings and the contents of all files: equal for runs that may resume each other.
+
+        The device is left out: a run may move to another machine, where its last bits may differ.
+        """
+        settings = asdict(replace(self, device="auto"))
+        for name in ("mesh", "initial_texture", "lock_mask", "oracle_texture"):
+            path: Path | None = settings[name]
+            settings[name] = None if path is None else _digest(path)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a pattern with <UDIM>, of all files that it may mean."""
+    files = sorted(path.parent.glob(path.name.replace("<UDIM>", "*"))) if "<UDIM>" in path.name else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceTextures:
+    """What a run starts from and keeps."""
+
+    initial: BakedTexture | None = None
+    lock_mask: list[Tensor] | None = None
+    oracle: BakedTexture | None = None
+    """What the oracle takes for the truth."""
+
+
+def resolve_device(name: DeviceName) -> torch.device:
+    """The device that a name means here: "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
+    if not there[name]:
+        usable = ", ".join(device for device, is_there in there.items() if is_there)
+        raise ConfigError(f"This torch ({torch.__version__}) finds no {name} device; usable here: {usable}.")
+    return torch.device(name)
+
+
+def _texture_field(
+    mesh: PreparedMesh, settings: RunSettings, sources: SourceTextures, device: torch.device
+) -> TexelPyramid:
+    config = replace(settings.texture, tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
+    return TexelPyramid(mesh.triangles, config, initial=sources.initial, lock_mask=sources.lock_mask, device=device)
+
+
+def start_optimization(
+    mesh: PreparedMesh,
+    prompt: Prompt,
+    settings: RunSettings,
+    guidance: Guidance,
+    *,
+    sources: SourceTextures | None = None,
+    rasterizer: Rasterizer | None = None,
+) -> Optimization:
+    """A run on a mesh at hand, with a prior that is loaded already; on the prior's device.
+
+    Raises:
+        PgcError: the textures do not fit the mesh or the settings.
+    """
+    device = guidance.device
+    sources = sources or SourceTextures()
+    reference = None
+    if sources.oracle is not None:
+        reference = _texture_field(mesh, settings, SourceTextures(initial=sources.oracle), device)
+        reference.set_progress(1.0)
+    scene = Scene(
+        rasterizer=rasterizer or WarpRasterizer(mesh.triangles, device=device),
+        texture=_texture_field(mesh, settings, sources, device),
+        cameras=SphereCameraSampler(SphereSamplerConfig()),
+        reference=reference,
+    )
+    return Optimization(scene, guidance, prompt, settings.optimize)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TextureRun:
+    """A request made ready to run."""
+
+    request: TextureRequest
+    mesh: PreparedMesh
+    guidance: Guidance
+    optimization: Optimization
+    warnings: tuple[str, ...]
+    """Plain sentences for the person who asked."""
+    unknown_words: tuple[str, ...]
+
+    @property
+    def rasterizer(self) -> Rasterizer:
+        """The run's rasteriser, whose acceleration structure pictures may share."""
+        return self.optimization.scene.rasterizer
+
+    def bake(self) -> BakedTexture:
+        """The texture as it is now: filled, padded, without seams."""
+        return self.optimization.scene.texture.bake()
+
+    def save(self, path: Path) -> None:
+        """A checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
+        tensors, header = self.optimization.state_dict()
+        save_checkpoint(path, tensors, {**header, "request": self.request.fingerprint()})
+
+    def resume(self, path: Path) -> None:
+        """Continue where a checkpoint of the same request stopped.
+
+        Raises:
+            CheckpointError: the checkpoint is missing, damaged, or of another request.
+        """
+        tensors, header = load_checkpoint(path)
+        _check_request(header, self.request)
+        self.optimization.load_state_dict(tensors, header)
+
+
+def _check_request(header: dict[str, Any], request: TextureRequest) -> None:
+    if header.get("request") != request.fingerprint():
+        raise CheckpointError(
+            "The checkpoint belongs to another mesh, prompt or settings, or one of its files has changed since; "
+            "put them back, or start a new run in another folder."
+        )
+
+
+def _load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
+    progress("Reading the mesh", 0.0)
+    mesh = load_mesh(request.mesh)
+    if request.up_axis is not None:
+        mesh = replace(mesh, up_axis=request.up_axis)
+
+    def unwrapping(fraction: float) -> None:
+        progress("Unwrapping", fraction)
+
+    if request.unwrap:
+        mesh = unwrap(mesh, unwrapping)
+    return prepare_mesh(mesh, progress=unwrapping)
+
+
+def _load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
+    size, tiles = request.settings.texture.texture_size, mesh.report.tiles
+    initial, locks, oracle = request.initial_texture, request.lock_mask, request.oracle_texture
+    return SourceTextures(
+        initial=None if initial is None else read_texture(initial, size, tiles),
+        lock_mask=None if locks is None else read_lock_masks(locks, size, tiles),
+        oracle=None if oracle is None else read_texture(oracle, size, tiles),
+    )
+
+
+def _vocabulary_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
+    """What the prior has to say about words that it does not know."""
+    unknown = guidance.unknown_words(prompt.text)
+    if not unknown:
+        return ()
+    vocabulary = getattr(guidance, "vocabulary", None)
+    message = vocabulary.message(prompt.text) if isinstance(vocabulary, Vocabulary) else None
+    return (message or f"The prior does not know: {', '.join(unknown)}.",)
+
+
+def prepare_run(
+    request: TextureRequest,
+    *,
+    guidance: Guidance | None = None,
+    rasterizer: Rasterizer | None = None,
+    progress: Progress | None = None,
+) -> TextureRun:
+    """Load all that a request names and set the run up; no step is taken yet.
+
+    Args:
+        request: what to do.
+        guidance: the request's prior, where it is loaded already.
+        rasterizer: one of the same mesh, to share its cache.
+        progress: is told about slow stages.
+
+    Raises:
+        PgcError: something is missing, damaged or does not fit; the message says what to do.
+    """
+    tell = progress or (lambda stage, fraction: None)
+    device = resolve_device(request.device)
+    mesh = _load_prepared(request, tell)
+    sources = _load_sources(request, mesh)
+    tell("Loading the prior", 0.0)
+    prior = guidance or load_guidance(request.guidance, device)
+    tell("Preparing the texture", 0.0)
+    return TextureRun(
+        request=request,
+        mesh=mesh,
+        guidance=prior,
+        optimization=start_optimization(
+            mesh, request.prompt, request.settings, prior, sources=sources, rasterizer=rasterizer
+        ),
+        warnings=(*mesh.report.warnings, *_vocabulary_warnings(prior, request.prompt)),
+        unknown_words=prior.unknown_words(request.prompt.text),
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings that go together, for each kind of prior. Whoever wants others replaces single fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from pgc.distillation.sds import SDSConfig
+from pgc.distillation.timestep import AnnealedTimestepConfig
+from pgc.errors import ConfigError
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.optimize import OptimizeConfig
+from pgc.texture.texel_pyramid import TexelPyramidConfig
+
+__all__ = ["PRESETS", "PresetName", "RunSettings", "preset_settings", "with_overrides"]
+
+PresetName = Literal["draft", "standard", "fine"]
+PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+
+_STEP_SCALE: dict[PresetName, float] = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What decides a run's outcome beside the mesh, the prompt and the prior."""
+
+    optimize: OptimizeConfig = field(default_factory=OptimizeConfig)
+    texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
+    """Its tiles and addressing are replaced by those that the mesh needs."""
+
+
+def _base_settings(spec: GuidanceSpec) -> RunSettings:
+    match spec:
+        case PocketSpec():
+            # A prior of 128² that sees one object: few steps, little guidance, noise that falls as the run goes on.
+            distillation = SDSConfig(guidance_scale=15.0, timestep=AnnealedTimestepConfig(start=0.6, end=0.1))
+            optimize = OptimizeConfig(steps=300, views=2, resolution=128, learning_rate=0.05, distillation=distillation)
+            return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=512))
+        case OracleSpec():
+            # The oracle is exact, so that any guidance scale gives the same.
+            distillation = SDSConfig(guidance_scale=1.0)
+            optimize = OptimizeConfig(steps=200, views=2, resolution=128, learning_rate=0.05, distillation=distillation)
+            return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=256))
+        case StableDiffusionSpec():
+            return RunSettings(optimize=OptimizeConfig(resolution=512), texture=TexelPyramidConfig(texture_size=1024))
+        case SDXLSpec():
+            return RunSettings(optimize=OptimizeConfig(resolution=1024), texture=TexelPyramidConfig(texture_size=2048))
+
+
+def preset_settings(name: PresetName, spec: GuidanceSpec) -> RunSettings:
+    """The settings of a preset for a prior: "draft" takes half the steps of "standard", "fine" twice as many."""
+    settings = _base_settings(spec)
+    steps = max(1, round(settings.optimize.steps * _STEP_SCALE[name]))
+    return replace(settings, optimize=replace(settings.optimize, steps=steps))
+
+
+def with_overrides(
+    settings: RunSettings,
+    *,
+    steps: int | None = None,
+    views: int | None = None,
+    resolution: int | None = None,
+    texture_size: int | None = None,
+    seed: int | None = None,
+) -> RunSettings:
+    """The same settings with what is not None in place of the preset's.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    given = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
+    optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
+    if optimize.seed < 0:
+        raise ConfigError(f"seed is {optimize.seed}; it must be 0 or more.")
+    if texture_size is None:
+        return replace(settings, optimize=optimize)
+    texture = settings.texture
+    # Small textures have no room for the preset's coarsest levels.
+    texture = replace(
+        texture,
+        texture_size=texture_size,
+        coarsest_size=min(texture.coarsest_size, texture_size),
+        start_size=min(texture.start_size, texture_size),
+    )
+    return replace(settings, optimize=optimize, texture=texture)
