@@ -23,7 +23,7 @@ from pgc.mesh import Mesh, prepare_mesh
 from pgc.pocket.materials import COLORS, MATERIALS
 from pgc.randomness import generator_for
 
-__all__ = ["JudgeTrainingConfig", "build_examples", "held_out_accuracy", "train_judge"]
+__all__ = ["JudgeTrainingConfig", "build_examples", "held_out_accuracy", "train_and_save", "train_judge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ class JudgeTrainingConfig:
     """Of each of the two kinds, on meshes, shapes and materials that training does not see."""
     render_seed: int = 90001
     """Another seed than the prior's own data set (7)."""
+    save_every: int = 100
 
     def __post_init__(self) -> None:
         counts = {"steps": self.steps, "batch": self.batch, "meshes": self.meshes, "views": self.views}
@@ -129,9 +130,9 @@ def train_judge(
         optimizer.step()
         step += 1
         running = float(loss.detach()) if running == 0.0 else 0.98 * running + 0.02 * float(loss.detach())
-        if step % 100 == 0 or step == config.steps:
-            report(f"step {step} of {config.steps}, loss {running:.3f}")
+        if step % config.save_every == 0 or step == config.steps:
             _save(checkpoint, config, network, optimizer, step)
+            report(f"step {step} of {config.steps}, loss {running:.3f}")
     return network.eval()
 
 
@@ -176,3 +177,29 @@ def held_out_accuracy(judge: Judge, examples: ExampleSet, *, augmented: bool, se
         colors += [judge.colors[int(i)] == t for i, t in zip(color.argmax(dim=1), truth[0], strict=True)]
         materials += [judge.materials[int(i)] == t for i, t in zip(material.argmax(dim=1), truth[1], strict=True)]
     return {"color": proportion(colors), "material": proportion(materials)}
+
+
+def train_and_save(
+    config: JudgeTrainingConfig, work: Path, out: Path, report: Callable[[str], None]
+) -> dict[str, dict[str, Proportion]]:
+    """Data, training, held-out accuracy, and the weights with all of that in their header."""
+    report(
+        f"{config.mesh_pictures + config.render_pictures} pictures, then {config.steps} steps of {config.batch}: "
+        f"about half an hour on one core. Parts are kept in {work}; the same command goes on."
+    )
+    examples, held_out = build_examples(config, work, report)
+    network = train_judge(config, examples, work / "checkpoint.safetensors", report)
+    judge = Judge(network, COLORS, MATERIALS)
+    scores = {
+        f"{name}, {'augmented' if augmented else 'clean'}": held_out_accuracy(judge, kept, augmented=augmented)
+        for name, kept in held_out.items()
+        for augmented in (False, True)
+    }
+    notes = {
+        "config": asdict(config),
+        "held_out": {name: {question: asdict(p) for question, p in row.items()} for name, row in scores.items()},
+    }
+    save_judge(out, network, notes)
+    for name, row in scores.items():
+        report(f"{name}: colour {row['color']}, material {row['material']}")
+    return scores

@@ -7,6 +7,7 @@ of them, nor anything of their families, is among the judge's training meshes.
 
 from __future__ import annotations
 
+import importlib.resources
 import itertools
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pgc.evaluation.patches import Patch, mesh_from_patches
-from pgc.mesh import Mesh
+from pgc.mesh import Mesh, load_mesh
 
 __all__ = ["EVALUATION_MESHES", "EvaluationMeshName", "evaluation_mesh", "judge_meshes"]
 
@@ -29,10 +30,8 @@ def evaluation_mesh(name: EvaluationMeshName) -> Mesh:
     """One of the four meshes of `pgc eval prompts`: the bundled teapot, or one built here. Always the same."""
     match name:
         case "teapot":
-            # Imported here: the others do not need the demo's files.
-            from pgc.demo.assets import load_demo_mesh
-
-            return load_demo_mesh()
+            with importlib.resources.as_file(importlib.resources.files("pgc.demo") / "teapot.obj") as path:
+                return load_mesh(path)
         case "trefoil":
             return _tube("trefoil", _trefoil, radius=0.2, sides=20, steps=168, charts=6)
         case "star":

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc eval`: the project's claims, each by a command. torch and all that needs it are imported when one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(name="eval", no_args_is_help=True, help="Measure: prompt agreement, oracle recovery.")
+
+OutOption = Annotated[Path | None, typer.Option("--out", help="Where the result JSON goes; default: the work folder.")]
+WorkOption = Annotated[Path, typer.Option("--work", help="Folder of partial results, from which a run goes on.")]
+QuickOption = Annotated[bool, typer.Option("--quick", help="A slice of the whole, in minutes.")]
+
+
+@app.command("prompts")
+def prompts_command(
+    out: OutOption = None,
+    work: WorkOption = Path("out/eval/prompts"),
+    quick: QuickOption = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only so many prompts, spread evenly.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Folder of another pocket prior; default: the package's own.")
+    ] = None,
+) -> None:
+    """Texture unseen meshes by drawn prompts, at the demo's settings, and let the judge name what it sees."""
+    from pgc.evaluation.prompt_run import PromptRunRequest, run_prompts
+
+    run_prompts(
+        PromptRunRequest(work=work, out=out, limit=limit or (8 if quick else None), weights=weights), typer.echo
+    )
+
+
+@app.command("oracle")
+def oracle_command(
+    out: OutOption = None,
+    work: WorkOption = Path("out/eval/oracle"),
+    quick: QuickOption = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many runs.")] = None,
+) -> None:
+    """Recover known materials from a perfect prior: PSNR, seams, uncovered and locked texels, exact resume."""
+    from pgc.evaluation.oracle_run import run_oracle
+    from pgc.evaluation.oracle_suite import OracleSuiteConfig
+
+    config = OracleSuiteConfig.quick() if quick else OracleSuiteConfig()
+    passed = run_oracle(config, work, out, limit, typer.echo)
+    if not passed:
+        raise typer.Exit(1)
+
+
+@app.command("train-judge")
+def train_judge_command(
+    out: Annotated[Path, typer.Option("--out", help="The judge's weights.")] = Path("out/judge/judge.safetensors"),
+    work: WorkOption = Path("out/judge"),
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps.")] = None,
+) -> None:
+    """Train the judge of `pgc eval prompts` on ground-truth renders (about half an hour on one core)."""
+    from pgc.evaluation.judge_training import JudgeTrainingConfig, train_and_save
+
+    train_and_save(JudgeTrainingConfig() if steps is None else JudgeTrainingConfig(steps=steps), work, out, typer.echo)
