@@ -100,10 +100,11 @@ def _check_may_unwrap(mesh: Mesh) -> None:
 def _check_area(source: str, triangles: TriangleMesh) -> int:
     """Number of triangles without area. Raises `MeshError` where all are."""
     areas = triangle_areas(triangles.positions, triangles.faces)
-    points = triangles.positions[triangles.faces.ravel()].astype(np.float64)
-    extent = float(np.ptp(points, axis=0).max())
-    # float32 positions: an area below the square of their rounding is no area.
-    degenerate = int((areas <= (1e-7 * extent) ** 2).sum())
+    corners = triangles.positions[triangles.faces].astype(np.float64)
+    longest = np.linalg.norm(corners - corners[:, [1, 2, 0]], axis=2).max(axis=1)
+    # Positions are rounded to float32; an area that this rounding alone can make is no area.
+    rounding = float(np.finfo(np.float32).eps) * float(np.abs(corners).max())
+    degenerate = int((areas <= rounding * longest).sum())
     if degenerate == len(areas):
         raise MeshError(
             f"{source}: all {len(areas):,} triangles have no area (their corners lie on a point or a line), "

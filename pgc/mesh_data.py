@@ -23,7 +23,8 @@ class Mesh:
     """The caller's own mesh, bit for bit, in the file's own axes. Nothing of it is ever reordered or rounded.
 
     Polygons lie one after another in the corner arrays; polygon p has `polygon_sizes[p]` corners. A corner without
-    UV or normal has index -1. Raises `MeshError` where arrays are not finite, not consistent, or have no polygon.
+    UV or normal has index -1. L_uv and L_normal equal L, P_material equals P (names of their own, so that a wrong
+    length gets this class's sentence). Raises `MeshError` where arrays are not finite, disagree, or have no polygon.
     """
 
     name: str
@@ -34,10 +35,10 @@ class Mesh:
     """Index into `positions` of every corner."""
     uvs: Float32[np.ndarray, "T 2"] | None
     """Pool of UVs, origin bottom-left, V up."""
-    corner_uvs: Int32[np.ndarray, " L"] | None
+    corner_uvs: Int32[np.ndarray, " L_uv"] | None
     normals: Float32[np.ndarray, "N 3"] | None
-    corner_normals: Int32[np.ndarray, " L"] | None
-    material_index: Int32[np.ndarray, " P"]
+    corner_normals: Int32[np.ndarray, " L_normal"] | None
+    material_index: Int32[np.ndarray, " P_material"]
     """Index into `material_names` of every polygon."""
     material_names: tuple[str, ...]
     up_axis: UpAxis

@@ -2,6 +2,7 @@
 """Mesh files to `Mesh`: OBJ by its own reader, glTF, PLY and STL through trimesh."""
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int, Int32
+from trimesh.resolvers import FilePathResolver
 
 from pgc.errors import MeshError
-from pgc.mesh_checks import check_triangle_count
+from pgc.mesh_checks import check_indices, check_triangle_count
 from pgc.mesh_data import Mesh, UpAxis
 from pgc.obj_reader import read_obj
 from pgc.ply_reader import read_ply
@@ -119,12 +121,13 @@ def _triangle_soup(path: Path, positions: np.ndarray, faces: Int[np.ndarray, "F 
 def _read_gltf(path: Path, suffix: str, data: bytes) -> Mesh:
     document, rest = _gltf_document(path.name, suffix, data)
     names = _simplify_materials(path.name, document)
+    _number_names(document)
     text = json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
     if suffix == ".glb":
         header = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A)
         text = header + text + rest
-    resolver = trimesh.resolvers.FilePathResolver(str(path))
+    resolver = FilePathResolver(str(path))
     scene: Any = trimesh.load(
         trimesh.util.wrap_as_stream(text), file_type=suffix[1:], resolver=resolver, process=False, force="scene"
     )
@@ -168,16 +171,29 @@ def _simplify_materials(name: str, document: dict[str, Any]) -> tuple[str, ...]:
     return (*names, "")
 
 
+def _number_names(document: dict[str, Any]) -> None:
+    """Numbers for names, so that parts can be put in the order of the file: trimesh's order is another."""
+    for key in ("nodes", "meshes"):
+        for index, item in enumerate(document.get(key, ())):
+            item["name"] = f"{index:07d}"
+
+
+def _in_file_order(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
 def _scene_to_mesh(path: Path, scene: trimesh.Scene, names: tuple[str, ...]) -> Mesh:
     """All triangle meshes of a scene, one after another, each put in place by its node."""
     parts = [
         (np.asarray(matrix), scene.geometry[geometry])
-        for matrix, geometry in (scene.graph[node] for node in scene.graph.nodes_geometry)
+        for matrix, geometry in (scene.graph[node] for node in sorted(scene.graph.nodes_geometry, key=_in_file_order))
         if isinstance(scene.geometry[geometry], trimesh.Trimesh)
     ]
     if not parts:
         raise MeshError(f"{path.name}: the file has no triangles, expected a surface; export the mesh itself.")
     counts = [len(part.vertices) for _, part in parts]
+    for (_, part), count in zip(parts, counts, strict=True):
+        check_indices(path.name, "vertex", np.asarray(part.faces, dtype=np.int32).reshape(-1), count, optional=False)
     offsets = np.cumsum([0, *counts])
     corners = np.concatenate([_turned_faces(m, p) + o for (m, p), o in zip(parts, offsets, strict=False)])
     corners = corners.reshape(-1).astype(np.int32)
@@ -211,11 +227,6 @@ def _moved(matrix: Float[np.ndarray, "4 4"], points: np.ndarray) -> np.ndarray:
 def _turned_faces(matrix: Float[np.ndarray, "4 4"], part: trimesh.Trimesh) -> Int[np.ndarray, "F 3"]:
     """Faces, in the other direction where the node mirrors, as glTF 2.0 §3.7.4 says."""
     faces = np.asarray(part.faces)
-    if faces.size and (faces.min() < 0 or faces.max() >= len(part.vertices)):
-        raise MeshError(
-            f"a face points to vertex {int(faces.max())}, but its part has {len(part.vertices)}; "
-            "the file is damaged: export it again."
-        )
     return faces[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0 else faces
 
 

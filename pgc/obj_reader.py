@@ -30,9 +30,11 @@ _BAD_NUMBERS = re.compile(
     rb")[^\n]*",
     re.MULTILINE,
 )
-_CORNER = rb"-?\d+(?:/-?\d*(?:/-?\d*)?)?"
+_CORNER = rb"-?\d{1,9}(?:/-?\d{0,9}(?:/-?\d{0,9})?)?"  # more digits would wrap around in the loader's 32 bits
 _BAD_FACE = re.compile(rb"^[ \t]*f(?=\s)(?!(?:" + _GAP + _CORNER + rb"){3,}" + _END + rb")[^\n]*", re.MULTILINE)
 _USE_MATERIAL = re.compile(rb"^([ \t]*usemtl)(?:[ \t]+([^\r\n]*?))?[ \t]*(?=\r?$)", re.MULTILINE)
+_LIBRARY_LINE = re.compile(rb"^[ \t]*mtllib\b", re.MULTILINE)
+_COMMENT_AFTER_NUMBERS = re.compile(rb"^([ \t]*(?:v|vt|vn|f)[ \t][^\n#]*)#[^\r\n]*", re.MULTILINE)
 _KNOWN_LINE = re.compile(rb"^[ \t]*(?:v|vt|vn|f|o|g)[ \t]", re.MULTILINE)
 _NOT_FINITE = re.compile(rb"(?i)\b(?:nan|inf|infinity)\b|1\.#")
 _LOADER_LINE = re.compile(r"[Ll]ine (\d+)")
@@ -44,6 +46,8 @@ def read_obj(path: Path, data: bytes) -> Mesh:
     if b"\0" in data[:4096] or not _KNOWN_LINE.search(data):
         raise MeshError(f"{name}: this is not an OBJ text file (it has no v or f lines); export the mesh again.")
     data = data.replace(b"\\\r\n", b"   ").replace(b"\\\n", b"  ")
+    if data.count(b"#") > data.count(b"\n#") + data.startswith(b"#"):
+        data = _COMMENT_AFTER_NUMBERS.sub(rb"\1", data)
     _check_lines(name, data)
     text, material_names = _with_numbered_materials(data)
     reader = tinyobjloader.ObjReader()
@@ -52,7 +56,7 @@ def read_obj(path: Path, data: bytes) -> Mesh:
     library = "".join(f"newmtl m{index}\n" for index in range(len(material_names)))
     if not reader.ParseFromString(text.decode("utf-8", errors="replace"), library, config) or reader.Error():
         line = _LOADER_LINE.search(reader.Error())
-        where = f" in line {line.group(1)}" if line else ""
+        where = f" in line {int(line.group(1)) - 1}" if line else ""
         raise MeshError(
             f"{name}: a face{where} points to a vertex that is not there (index 0, or counted back too far); "
             "the file is damaged or cut off: export it again."
@@ -75,15 +79,18 @@ def _check_lines(name: str, data: bytes) -> None:
 
 
 def _with_numbered_materials(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The text with materials renamed to m0, m1, …, and their names: any name then survives, with spaces too."""
+    """The text with materials renamed to m0, m1, …, and their names: any name then survives, with spaces too.
+
+    One more line comes first: tinyobjloader looks at the material library only where the text asks for one.
+    """
     names: dict[bytes, int] = {}
 
     def rename(match: re.Match[bytes]) -> bytes:
         number = names.setdefault(match.group(2) or b"", len(names))
         return match.group(1) + b" m%d" % number
 
-    text = _USE_MATERIAL.sub(rename, data)
-    return text, tuple(name.decode("utf-8", errors="replace") for name in names)
+    text = _USE_MATERIAL.sub(rename, _LIBRARY_LINE.sub(b"# mtllib", data))
+    return b"mtllib numbered\n" + text, tuple(name.decode("utf-8", errors="replace") for name in names)
 
 
 def _to_mesh(path: Path, reader: tinyobjloader.ObjReader, material_names: tuple[str, ...]) -> Mesh:

@@ -14,7 +14,7 @@ _EDGE_TOLERANCE = 1e-4
 """UVs may cross the edge of their unit square by so much: less than half a texel of a 4096 texture."""
 
 _GRID = 512
-_MAX_CANDIDATES = 48_000_000
+_MAX_CANDIDATES = 12_000_000
 _CHUNK = 4_000_000
 _MAX_UV_EXTENT = 8.0
 _SAMPLE = np.array([0.5137, 0.4861])
