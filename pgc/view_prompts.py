@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import numpy as np
 
 from pgc.cameras import Camera
-from pgc.errors import CameraError
 
 __all__ = ["FRONT_AXES", "VIEW_NAMES", "FrontAxis", "ViewName", "view_name", "view_prompt"]
 
@@ -31,12 +30,7 @@ def view_name(camera: Camera, front_axis: FrontAxis = "-y") -> ViewName:
 
     Overhead above 60 degrees of elevation, underside below -45; between them four quadrants of azimuth, centred on
     the axes. Both sides are "side".
-
-    Raises:
-        CameraError: `front_axis` is none of the four.
     """
-    if front_axis not in _AXES:
-        raise CameraError(f"Got front axis {front_axis!r}; expected one of {', '.join(FRONT_AXES)}.")
     x, y, z = (float(value) for value in camera.backward)
     elevation = math.atan2(z, math.hypot(x, y))
     if elevation > _OVERHEAD:

@@ -12,10 +12,14 @@ from pgc.errors import CameraError, ConfigError, MeshError
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer
 
-__all__ = ["GRAZING_COSINE", "Rasterizer", "RasterizerConfig", "check_triangles", "check_views"]
+__all__ = ["GRAZING_COSINE", "NEARER", "Rasterizer", "RasterizerConfig", "check_triangles", "check_views"]
 
 GRAZING_COSINE = 1.0 / 64.0
 """Footprints grow no further below this cosine between ray and surface: at a silhouette they would be infinite."""
+
+NEARER = 1.0 - 1e-5
+"""A later subsample replaces an earlier one only if it is nearer by more than rounding: on a surface parallel to
+the picture's rows all are equally near, and every rasteriser must choose the same."""
 
 _MAX_SIDE = 16384
 

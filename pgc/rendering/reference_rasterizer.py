@@ -16,7 +16,7 @@ from torch import Tensor
 from pgc.cameras import Camera
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer
-from pgc.rendering.rasterizer import GRAZING_COSINE, RasterizerConfig, check_triangles, check_views
+from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
 
 __all__ = ["ReferenceRasterizer"]
 
@@ -68,7 +68,7 @@ class ReferenceRasterizer:
             moved = pixels + (offset + 0.5) / grid - 0.5
             sub_face, sub_t, sub_barycentrics = self._trace(_rays(camera, moved, resolution))
             hits += sub_face >= 0
-            better = centre_missed & (sub_face >= 0) & (sub_t < t)
+            better = centre_missed & (sub_face >= 0) & (sub_t < t * NEARER)
             face, t = torch.where(better, sub_face, face), torch.where(better, sub_t, t)
             barycentrics = torch.where(better[:, None], sub_barycentrics, barycentrics)
             sampled = torch.where(better[:, None], moved, sampled)

@@ -25,7 +25,7 @@ from pgc.mesh_data import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.gbuffer_cache import GBufferCache
 from pgc.rendering.native_output import captured_stderr
-from pgc.rendering.rasterizer import GRAZING_COSINE, RasterizerConfig, check_triangles, check_views
+from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
 from pgc.rendering.rays import pixel_rays
 
 __all__ = ["WarpRasterizer"]
@@ -33,6 +33,7 @@ __all__ = ["WarpRasterizer"]
 _LOG = logging.getLogger(__name__)
 
 _GRAZING = wp.constant(GRAZING_COSINE)
+_NEARER = wp.constant(NEARER)
 _EMPTY = wp.constant(1e-30)
 _BAND_PIXELS = 16384
 """Fewer pixels than this are not worth another thread."""
@@ -251,7 +252,7 @@ def _trace(geometry: _Geometry, views: _Views, target: _Target, first_row: int):
             nearest = _closest(geometry.mesh, start, along, max_t)
             if nearest.face >= 0:
                 hits += 1
-                if hit.face < 0 or nearest.t < hit.t:
+                if hit.face < 0 or nearest.t < hit.t * _NEARER:
                     hit = nearest
     target.coverage[view, 0, row, column] = float(hits) / float(grid * grid)
     target.face_index[view, row, column] = hit.face
