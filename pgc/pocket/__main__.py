@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m pgc.pocket data|train|export|sample``: make the data, train the prior, look at it."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from pgc.pocket import weights_folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pgc.pocket", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    data = commands.add_parser("data", help="render the training set (goes on where it stopped)")
+    data.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    data.add_argument("--count", type=int, default=18216, help="number of images (default %(default)s)")
+    data.add_argument("--seed", type=int, default=7)
+    train = commands.add_parser("train", help="data, autoencoder, diffusion, export (goes on where it stopped)")
+    train.add_argument("--out", type=Path, required=True, help="folder for everything; the model is OUT/weights")
+    train.add_argument("--threads", type=int, default=1, help="threads for training (default %(default)s)")
+    export = commands.add_parser("export", help="export the newest checkpoints of a training folder")
+    export.add_argument("--out", type=Path, required=True, help="the training folder")
+    export.add_argument("--to", type=Path, default=weights_folder(), help="default: the package's own weights")
+    for command in (data, train):
+        command.add_argument("--processes", type=int, default=1, help="rendering processes (default %(default)s)")
+    sample = commands.add_parser("sample", help="draw pictures for a prompt, on unseen shapes")
+    sample.add_argument("--prompt", required=True)
+    sample.add_argument("--out", type=Path, default=Path("sample.png"))
+    sample.add_argument("--weights", type=Path, default=weights_folder())
+    sample.add_argument("--count", type=int, default=4)
+    sample.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from pgc.pocket.captions import vocabulary
+    from pgc.pocket.sample import load_pipeline, sample, unseen_depths
+    from pgc.pocket.tokenizer import unknown_words
+
+    if unknown := unknown_words(arguments.prompt, vocabulary()):
+        logging.warning(
+            "The pocket prior does not know: %s. See vocabulary.json for what it knows.", ", ".join(unknown)
+        )
+    depths = unseen_depths(arguments.count, arguments.seed)
+    images = sample(load_pipeline(arguments.weights), [arguments.prompt] * arguments.count, depths, arguments.seed)
+    Image.fromarray(np.concatenate(list(images), axis=1)).save(arguments.out)
+
+
+def main() -> None:
+    """Run one command."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    arguments = _parser().parse_args()
+    match arguments.command:
+        case "data":
+            from pgc.pocket.dataset import DataConfig, generate
+
+            generate(arguments.out, DataConfig(arguments.count, arguments.seed), arguments.processes)
+        case "train":
+            from pgc.pocket.train import TrainConfig, train
+
+            train(arguments.out, TrainConfig(threads=arguments.threads, processes=arguments.processes))
+        case "export":
+            from pgc.pocket.train import TrainConfig, export_from
+
+            export_from(arguments.out, arguments.to, TrainConfig())
+        case _:
+            _sample(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes ``MODEL_CARD.md`` from what was measured."""
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgc.pocket.captions import vocabulary
+from pgc.pocket.dataset import DataConfig
+from pgc.pocket.materials import COLORS, MATERIALS
+from pgc.pocket.train_diffusion import DiffusionConfig
+from pgc.pocket.train_vae import VaeConfig
+
+_TEMPLATE = """# The pocket prior
+
+A small latent diffusion model in Stable Diffusion's folder format (tokenizer, CLIP text encoder,
+AutoencoderKL, UNet2DConditionModel, depth ControlNet), trained by the PGC texture project from
+nothing but its own procedural renders. Licence: Apache-2.0, like the code. It exists so that the
+texturing path runs on any machine without a download; it is no rival to Stable Diffusion.
+
+![Samples: one material a row, shapes that training never saw](samples.webp)
+
+## Data
+
+{images} renders of {size}x{size} by `python -m pgc.pocket data` (seed {data_seed}): sphere-traced shapes
+(single primitives, and unions of two to six of them), the camera ranges of the PGC paper over the full
+sphere, plain backgrounds, half of them evenly lit ("flat lighting"). No photograph, no scan, no mesh,
+no third-party data. {color_count} colours ({colors}) times {material_count} materials ({materials}).
+
+## Vocabulary
+
+Every word of these groups is a whole token that training saw; `vocabulary.json` has the same list.
+Other words run, in pieces, but mean nothing to the model.
+
+{vocabulary}
+
+End a prompt with "flat lighting" for base colour without shading.
+
+## Networks and training
+
+| part | what |
+|---|---|
+| autoencoder | channels {vae_channels}, {latents} latent channels, 8x smaller, {vae_steps} steps |
+| UNet, ControlNet | channels {channels}, cross-attention {text_width}, v-prediction, {steps} steps of {batch} |
+| text encoder | {text_layers} layers of {text_width}, trained with the UNet |
+| shipped | fp16 safetensors, {megabytes:.1f} MiB in all, moving average of the weights |
+
+Held-out reconstruction: {psnr:.2f} dB PSNR. Hardware: one CPU thread of a {machine} machine, shared with other
+jobs; seeds {vae_seed} (autoencoder) and {seed} (diffusion). Command: `python -m pgc.pocket train --out DIR`.
+
+| autoencoder step | PSNR on 64x64 crops, dB |
+|---|---|
+{vae_curve}
+
+| diffusion step | weighted velocity loss |
+|---|---|
+{curve}
+
+## The depth picture
+
+Nearest visible point 1, farthest 0.2, linear in depth, background 0, three equal channels:
+`pgc.pocket.conditioning.depth_condition`.
+
+## Limits
+
+- It knows its vocabulary and nothing else: no real objects, no compositions, one colour and one material a picture.
+- Patterns keep a fixed size (an eighth to a quarter of the object); ask for "tiny bricks" and it will not oblige.
+- Second colours (mortar, spots, checks) are white or pale, or dark for white and yellow; they can't be chosen.
+- 128x128 only; fine detail is soft, since the autoencoder and the UNet are small.
+- Shapes come from the depth picture; without one it draws vague primitives.
+"""
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card states; curves are lists under "step" and one more key."""
+
+    images: int
+    held_out_psnr: float
+    size: int
+    vae_curve: dict[str, list[float]]
+    curve: dict[str, list[float]]
+    vae: VaeConfig
+    diffusion: DiffusionConfig
+
+
+def _rows(curve: dict[str, list[float]], key: str, count: int = 12) -> str:
+    steps, values = curve["step"], curve[key]
+    stride = max(1, -(-len(steps) // count))
+    picked = sorted({*range(0, len(steps), stride), len(steps) - 1})
+    return "\n".join(f"| {steps[at]:.0f} | {values[at]:.4g} |" for at in picked if at >= 0)
+
+
+def write_card(path: Path, facts: CardFacts) -> None:
+    """Write the card to ``path``."""
+    words = "\n".join(f"- {group}: {', '.join(known)}" for group, known in vocabulary().items())
+    data = DataConfig()
+    vae, diffusion = facts.vae, facts.diffusion
+    text = _TEMPLATE.format(
+        images=facts.images, size=data.render.size, data_seed=data.seed,
+        color_count=len(COLORS), colors=", ".join(COLORS),
+        material_count=len(MATERIALS), materials=", ".join(MATERIALS), vocabulary=words,
+        vae_channels="/".join(map(str, vae.channels)), latents=vae.latent_channels,
+        vae_steps=int(facts.vae_curve["step"][-1]), vae_seed=vae.seed,
+        channels="/".join(map(str, diffusion.channels)), text_width=diffusion.text_width,
+        steps=int(facts.curve["step"][-1]), batch=diffusion.batch, text_layers=diffusion.text_layers,
+        seed=diffusion.seed, megabytes=facts.size / 2**20, psnr=facts.held_out_psnr, machine=platform.machine(),
+        vae_curve=_rows(facts.vae_curve, "crop_psnr"), curve=_rows(facts.curve, "loss"),
+    )  # fmt: skip
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures from the prior alone, without any texture: a look at what guidance will ask for."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionControlNetPipeline
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pgc.pocket.conditioning import depth_condition
+from pgc.pocket.materials import COLORS, MATERIALS
+from pgc.pocket.render import RenderConfig, render_sample
+
+# Far from the training set's seed: shapes and views that training never saw.
+_UNSEEN_SEED = 90_001
+_PHRASES = {"wood": "wooden", "checker": "checkered", "stripes": "striped", "dots": "polka dot", "rust": "rusty"}
+
+
+def load_pipeline(folder: Path) -> StableDiffusionControlNetPipeline:
+    """The prior as a ready diffusers pipeline on the CPU, with a fast sampler."""
+    pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def unseen_depths(count: int, seed: int, size: int = 128) -> Tensor:
+    """Depth pictures [count, 3, size, size] of shapes that are not in the training set."""
+    samples = [render_sample(index, _UNSEEN_SEED + seed, RenderConfig(size=size)) for index in range(count)]
+    depth = torch.from_numpy(np.stack([sample.depth for sample in samples]))[:, None]
+    mask = torch.from_numpy(np.stack([sample.mask for sample in samples]))[:, None]
+    return depth_condition(depth, mask)
+
+
+def sample(
+    pipeline: StableDiffusionControlNetPipeline,
+    prompts: list[str],
+    depths: Tensor,
+    seed: int,
+    steps: int = 20,
+    guidance_scale: float = 4.0,
+) -> NDArray[np.uint8]:
+    """Pictures [B, H, W, 3] for prompts [B] on depth pictures [B, 3, H, W]."""
+    images = pipeline(
+        prompts,
+        image=depths,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="np",
+    ).images
+    return np.round(images * 255.0).astype(np.uint8)
+
+
+def sample_grid(pipeline: StableDiffusionControlNetPipeline, seed: int, columns: int = 6) -> NDArray[np.uint8]:
+    """All materials (rows) in ``columns`` colours, each on another unseen shape."""
+    rows = []
+    for row, material in enumerate(MATERIALS):
+        colors = [COLORS[(row * columns + column) % len(COLORS)] for column in range(columns)]
+        prompts = [f"a {color} {_PHRASES.get(material, material)} object, flat lighting" for color in colors]
+        images = sample(pipeline, prompts, unseen_depths(columns, seed + row), seed + row)
+        rows.append(np.concatenate(list(images), axis=1))
+    return np.concatenate(rows, axis=0)

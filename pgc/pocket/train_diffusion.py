@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Second training stage: UNet, depth ControlNet and text encoder together, on cached latents."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from pgc.pocket.conditioning import depth_condition
+from pgc.pocket.dataset import RenderSet
+from pgc.pocket.tokenizer import END, MAX_LENGTH, START, load_tokenizer
+from pgc.pocket.train_vae import to_input
+from pgc.pocket.training import OptimizerConfig, TrainState
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Architecture and schedule of everything that is trained on latents."""
+
+    latent_channels: int = 8
+    latent_size: int = 16
+    channels: tuple[int, ...] = (64, 128, 192)
+    heads: tuple[int, ...] = (2, 4, 6)
+    text_width: int = 128
+    text_layers: int = 4
+    depth_channels: tuple[int, ...] = (8, 16, 32, 96)
+    steps: int = 4000
+    batch: int = 32
+    drop_caption: float = 0.1
+    drop_depth: float = 0.1
+    min_snr: float = 5.0
+    save_every: int = 100
+    seed: int = 13
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(learning_rate=1e-3, matrix_rate=2e-3, ema_decay=0.998)
+    )
+
+
+@dataclass(frozen=True)
+class LatentSet:
+    """What training reads: latents of the pictures and of their mirror images, depth, token ids."""
+
+    latents: Tensor  # float16 [2, N, C, h, w], scaled to unit variance
+    depths: Tensor  # float16 [N, 1, S, S], 0 off the object
+    tokens: Tensor  # int64 [N, MAX_LENGTH]
+    empty: Tensor  # int64 [MAX_LENGTH], tokens of the empty caption
+
+
+class Networks(nn.Module):
+    """The three networks of this stage under one roof, so that they train and save together."""
+
+    def __init__(self, config: DiffusionConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=vocabulary_size,
+                hidden_size=config.text_width,
+                intermediate_size=4 * config.text_width,
+                projection_dim=config.text_width,
+                num_hidden_layers=config.text_layers,
+                num_attention_heads=4,
+                max_position_embeddings=MAX_LENGTH,
+                pad_token_id=vocabulary_size - 1,
+                bos_token_id=vocabulary_size - 2,
+                eos_token_id=vocabulary_size - 1,
+            )
+        )
+        self.unet = UNet2DConditionModel(
+            sample_size=config.latent_size,
+            in_channels=config.latent_channels,
+            out_channels=config.latent_channels,
+            block_out_channels=config.channels,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            layers_per_block=1,
+            cross_attention_dim=config.text_width,
+            attention_head_dim=config.heads,
+            norm_num_groups=16,
+        )
+        self.controlnet = ControlNetModel.from_unet(
+            self.unet, conditioning_embedding_out_channels=config.depth_channels
+        )
+
+    def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor, depth: Tensor) -> Tensor:
+        """Predict velocity [B, C, h, w] from noisy latents, token ids [B, L] and depth [B, 3, S, S]."""
+        hidden = self.text_encoder(tokens).last_hidden_state
+        down, middle = self.controlnet(noisy, timestep, hidden, controlnet_cond=depth, return_dict=False)
+        predicted: Tensor = self.unet(
+            noisy, timestep, hidden, down_block_additional_residuals=down, mid_block_additional_residual=middle
+        ).sample
+        return predicted
+
+
+def build_scheduler() -> DDPMScheduler:
+    """Stable Diffusion's noise schedule, predicting velocity (steadier than noise at few pixels)."""
+    return DDPMScheduler(
+        num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+        prediction_type="v_prediction", clip_sample=False,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def _encode(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
+    parts = []
+    for first in range(0, len(images), 8):
+        batch = to_input(images[first : first + 8])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            parts.append(vae.encode(batch).latent_dist.mode().half())
+    return torch.cat(parts)
+
+
+def cache_latents(vae: AutoencoderKL, data: RenderSet, tokenizer_folder: Path) -> tuple[LatentSet, float]:
+    """Encode every picture and its mirror image; returns the set and the VAE's scaling factor."""
+    latents = torch.stack([_encode(vae, data.images), _encode(vae, data.images[:, :, ::-1])])
+    scaling = 1.0 / float(latents[0, :4096].float().std())
+    tokenizer = load_tokenizer(tokenizer_folder)
+    options = {"padding": "max_length", "max_length": MAX_LENGTH, "truncation": True, "return_tensors": "pt"}
+    tokens = tokenizer([*data.captions, ""], **options).input_ids
+    depths = torch.from_numpy(data.depths)[:, None]
+    scaled = torch.cat([(part.float() * scaling).half() for part in latents.flatten(0, 1).split(1024)])
+    return LatentSet(scaled.view(latents.shape), depths, tokens[:-1], tokens[-1]), scaling
+
+
+def save_latents(cached: LatentSet, scaling: float, path: Path, held_out_psnr: float) -> None:
+    """Keep the cache in one safetensors file, with what the export needs to know about it."""
+    from safetensors.torch import save_file
+
+    tensors = {"latents": cached.latents, "depths": cached.depths, "tokens": cached.tokens, "empty": cached.empty}
+    facts = {"scaling": repr(scaling), "held_out_psnr": repr(held_out_psnr), "images": str(len(cached.tokens))}
+    save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata=facts)
+
+
+def load_latents(path: Path) -> LatentSet:
+    """Read what ``save_latents`` wrote."""
+    from safetensors.torch import load_file
+
+    return LatentSet(**load_file(path))
+
+
+def _batch(cached: LatentSet, config: DiffusionConfig, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, token ids and depth pictures of one batch: mirrored, captions and depth dropped at random."""
+    rng = np.random.default_rng([config.seed, step])
+    index = torch.from_numpy(rng.integers(cached.tokens.shape[0], size=config.batch))
+    mirrored = torch.from_numpy(rng.random(config.batch) < 0.5 * (len(cached.latents) - 1))
+    latents = cached.latents[mirrored.long(), index].float()
+    raw = cached.depths[index].float()
+    raw = torch.where(mirrored[:, None, None, None], raw.flip(-1), raw)
+    depth = depth_condition(raw, raw > 0)
+    depth = depth * torch.from_numpy(rng.random(config.batch) >= config.drop_depth).float()[:, None, None, None]
+    dropped = torch.from_numpy(rng.random(config.batch) < config.drop_caption)
+    tokens = torch.where(dropped[:, None], cached.empty, cached.tokens[index])
+    return latents, tokens, depth
+
+
+def _loss(
+    networks: Networks, scheduler: DDPMScheduler, cached: LatentSet, config: DiffusionConfig, step: int
+) -> Tensor:
+    """Velocity loss, weighted so that nearly clean latents do not dominate (min-SNR)."""
+    latents, tokens, depth = _batch(cached, config, step)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    noise = torch.randn(latents.shape, generator=generator)
+    # Stratified over the batch: every batch sees all noise levels, so the loss is less noisy.
+    strata = torch.arange(config.batch) + torch.rand(config.batch, generator=generator)
+    timestep = (strata / config.batch * 1000).long()
+    noisy = scheduler.add_noise(latents, noise, timestep).contiguous(memory_format=torch.channels_last)
+    target = scheduler.get_velocity(latents, noise, timestep)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        predicted = networks(noisy, timestep, tokens, depth.contiguous(memory_format=torch.channels_last)).float()
+    alpha = scheduler.alphas_cumprod[timestep]
+    snr = alpha / (1.0 - alpha)
+    weight = snr.clamp(max=config.min_snr) / (snr + 1.0)
+    error = (predicted - target).square().mean(dim=(1, 2, 3))
+    return (weight * error).mean() / weight.mean()
+
+
+def build_networks(config: DiffusionConfig, tokenizer_folder: Path) -> Networks:
+    """Untrained networks for the tokenizer in ``tokenizer_folder``."""
+    tokenizer = load_tokenizer(tokenizer_folder)
+    if tokenizer.convert_tokens_to_ids([START, END]) != [len(tokenizer) - 2, len(tokenizer) - 1]:
+        raise ValueError(f"The tokenizer in {tokenizer_folder} must end with its start and end tokens.")
+    torch.manual_seed(config.seed)
+    return Networks(config, len(tokenizer)).to(memory_format=torch.channels_last)
+
+
+def train_diffusion(cached: LatentSet, tokenizer_folder: Path, out: Path, config: DiffusionConfig) -> Path:
+    """Train, or go on from ``out/diffusion.safetensors``; returns that path."""
+    checkpoint = out / "diffusion.safetensors"
+    networks = build_networks(config, tokenizer_folder)
+    state = TrainState(networks, config.optimizer)
+    curves: dict[str, list[float]] = {"step": [], "loss": []}
+    if checkpoint.exists():
+        curves = state.load(checkpoint)
+    scheduler = build_scheduler()
+    recent: list[float] = []
+    started = time.monotonic()
+    while state.step < config.steps:
+        loss = _loss(networks, scheduler, cached, config, state.step)
+        state.update(loss, config.steps)
+        recent.append(float(loss.detach()))
+        if state.step % 50 == 0:
+            mean, pace = sum(recent) / len(recent), (time.monotonic() - started) / len(recent)
+            _LOG.info("diffusion step %d: loss %.4f, %.2f s a step", state.step, mean, pace)
+            curves["step"].append(state.step)
+            curves["loss"].append(round(mean, 5))
+            recent, started = [], time.monotonic()
+        if state.step % config.save_every == 0 or state.step == config.steps:
+            state.save(checkpoint, curves)
+    return checkpoint
