@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -79,6 +79,7 @@ class BakedTexture:
         )
 
 
+@runtime_checkable
 class TextureField(Protocol):
     """Something that has a colour (and roughness, ...) at each surface point and can be optimised."""
 

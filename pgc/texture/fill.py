@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from pgc.texture.texel_surface import TexelSurface
@@ -60,7 +60,7 @@ def _blend(sources: np.ndarray, colors: np.ndarray, targets: np.ndarray) -> np.n
     for stride in (1, _STRIDE):
         chosen = np.arange(0, len(sources), stride)
         count = min(_NEIGHBOURS, len(chosen))
-        distance, index = cKDTree(sources[chosen]).query(targets, k=count)
+        distance, index = KDTree(sources[chosen]).query(targets, k=count)
         distance, index = distance.reshape(-1, count), index.reshape(-1, count)
         if nearest is None:
             nearest = np.maximum(distance[:, :1], 1e-9)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,7 +33,11 @@ def bilinear_taps(
     uv: Float[np.ndarray, "n 2"], size: int, tiles: Sequence[int], repeat: bool
 ) -> tuple[np.ndarray, Float64[np.ndarray, "n 4"]]:
     """Flat indices into [tiles, size, size] and weights of the four texels that a bilinear fetch reads."""
-    tile, u, v = (part.numpy() for part in locate_tiles(*torch.from_numpy(uv.astype(np.float64)).T, tiles, repeat))
+    places = uv.astype(np.float64)
+    tile, u, v = (
+        part.numpy()
+        for part in locate_tiles(torch.from_numpy(places[:, 0]), torch.from_numpy(places[:, 1]), tiles, repeat)
+    )
     x, y = u * size - 0.5, (1.0 - v) * size - 0.5
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     fx, fy = x - left, y - top
@@ -92,7 +96,8 @@ def _links(
     edges, s, _ = walk_edges(frames, size, side)
     parts = [(np.zeros(0, int), np.zeros((0, 4), int), np.zeros((0, 4)), np.zeros(0))]
     on_edge = frames.points(edges, side, s, np.zeros(len(s)))
-    tile, u, v = (part.numpy() for part in locate_tiles(*torch.from_numpy(on_edge).T, tiles, repeat))
+    parts_uv = (torch.from_numpy(on_edge[:, 0]), torch.from_numpy(on_edge[:, 1]))
+    tile, u, v = (part.numpy() for part in locate_tiles(*parts_uv, tiles, repeat))
     for number in range(len(known)):
         here = tile == number
         empty = np.flatnonzero(~known[number].reshape(-1))
@@ -101,7 +106,7 @@ def _links(
         local = np.stack([u[here], v[here]], axis=1)
         shift = on_edge[here] - local
         centers = np.stack([(empty % size + 0.5) / size, 1.0 - (empty // size + 0.5) / size], axis=1)
-        distance, index = cKDTree(local).query(centers, k=_NEIGHBOURS, distance_upper_bound=_REACH / size)
+        distance, index = KDTree(local).query(centers, k=_NEIGHBOURS, distance_upper_bound=_REACH / size)
         near, rank = np.nonzero(np.isfinite(distance))
         sample = index[near, rank]
         across, valid = _map_across(frames, edges[here][sample], side, centers[near] + shift[sample])

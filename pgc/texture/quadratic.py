@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 from scipy.sparse import csr_matrix
 
 from pgc.errors import ConfigError
 
-__all__ = ["JumpLevel", "QuadraticConfig", "QuadraticProblem", "box_mip", "box_mip_transposed"]
+__all__ = [
+    "JumpLevel",
+    "MultiresolutionProblem",
+    "QuadraticConfig",
+    "QuadraticProblem",
+    "box_mip",
+    "box_mip_transposed",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +30,8 @@ class QuadraticConfig:
         stiffness: weight of the jumps against changing the image, > 0.
         smoothness: weight of differences between neighbouring changes, >= 0; its root is about the distance in
             texels over which a change spreads.
-        iterations: conjugate gradient steps at most.
+        iterations: conjugate gradient steps at most, at the coarsest resolution.
+        refinements: the same at every finer one, which starts from the coarser one's result.
         tolerance: the solver stops at this fraction of the first residual.
 
     Raises:
@@ -32,12 +40,15 @@ class QuadraticConfig:
 
     stiffness: float = 10.0
     smoothness: float = 4.0
-    iterations: int = 100
+    iterations: int = 150
+    refinements: int = 30
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.stiffness <= 0.0 or self.smoothness < 0.0 or self.iterations < 1 or self.tolerance < 0.0:
-            raise ConfigError(f"Expected stiffness > 0, smoothness >= 0, iterations >= 1, tolerance >= 0; got {self}.")
+        if self.stiffness <= 0.0 or self.smoothness < 0.0 or self.tolerance < 0.0:
+            raise ConfigError(f"Expected stiffness > 0, smoothness >= 0 and tolerance >= 0; got {self}.")
+        if self.iterations < 1 or self.refinements < 1:
+            raise ConfigError(f"Expected at least one iteration and refinement; got {self}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -58,14 +69,15 @@ class JumpLevel:
 def box_mip(image: Float[np.ndarray, "tiles s s c"], level: int) -> Float[np.ndarray, "tiles m m c"]:
     """Mip `level` of an image, by 2x2 box filters."""
     for _ in range(level):
-        image = 0.25 * (image[:, ::2, ::2] + image[:, 1::2, ::2] + image[:, ::2, 1::2] + image[:, 1::2, 1::2])
+        rows = image[:, ::2] + image[:, 1::2]
+        image = (rows[:, :, ::2] + rows[:, :, 1::2]) * image.dtype.type(0.25)
     return image
 
 
 def box_mip_transposed(image: Float[np.ndarray, "tiles m m c"], level: int) -> Float[np.ndarray, "tiles s s c"]:
     """The transpose of `box_mip`: every texel gets its share of the coarse one."""
     factor = 1 << level
-    return np.repeat(np.repeat(image, factor, axis=1), factor, axis=2) / (factor * factor)
+    return np.repeat(np.repeat(image * image.dtype.type(1.0 / factor**2), factor, axis=2), factor, axis=1)
 
 
 class QuadraticProblem:
@@ -87,14 +99,14 @@ class QuadraticProblem:
     ) -> None:
         self.config = config
         self._levels = list(levels)
-        self._free = free[..., None].astype(np.float64)
-        self._cost = cost[..., None]
+        self._free = free[..., None].astype(np.float32)
+        self._cost = cost[..., None].astype(np.float32)
         self._links = [
-            config.smoothness * np.minimum(self._cost[a], self._cost[b]) * self._free[a] * self._free[b]
+            np.float32(config.smoothness) * np.minimum(self._cost[a], self._cost[b]) * self._free[a] * self._free[b]
             for a, b in _NEIGHBOURS
         ]
         self._normal = {
-            level.mip: csr_matrix(level.matrix.T @ level.matrix) * (config.stiffness * level.weight)
+            level.mip: csr_matrix((level.matrix.T @ level.matrix) * (config.stiffness * level.weight), dtype=np.float32)
             for level in self._levels
         }
         self._preconditioner = self._free / self._diagonal()
@@ -104,29 +116,40 @@ class QuadraticProblem:
         image = image.astype(np.float64)
         return [level.matrix @ box_mip(image, level.mip).reshape(-1, image.shape[-1]) for level in self._levels]
 
-    def solve(self, image: Float[np.ndarray, "tiles s s c"]) -> Float64[np.ndarray, "tiles s s c"]:
-        """The changed image."""
-        image = image.astype(np.float64)
+    def change(
+        self,
+        image: Float32[np.ndarray, "tiles s s c"],
+        guess: Float32[np.ndarray, "tiles s s c"] | None = None,
+        iterations: int | None = None,
+    ) -> Float32[np.ndarray, "tiles s s c"]:
+        """The change that minimises the energy; zero where the image is not free.
+
+        Args:
+            image: what is to be changed.
+            guess: a change to start from.
+            iterations: steps at most, instead of those of the settings.
+        """
+        change = np.zeros_like(image) if guess is None else guess * self._free
         residual = -self._free * self._forces(image)
-        if not residual.any():
-            return image
-        change = np.zeros_like(image)
+        scale = _dot(residual, self._preconditioner * residual)
+        if guess is not None:
+            residual -= self._apply(change)
         scaled = self._preconditioner * residual
         direction = scaled.copy()
         energy = _dot(residual, scaled)
-        goal = energy * self.config.tolerance**2
-        for _ in range(self.config.iterations):
+        goal = scale * self.config.tolerance**2
+        for _ in range(self.config.iterations if iterations is None else iterations):
+            if (energy <= goal).all():
+                break
             product = self._apply(direction)
-            step = energy / np.maximum(_dot(direction, product), 1e-300)
+            step = (energy / np.maximum(_dot(direction, product), 1e-30)).astype(np.float32)
             change += step * direction
             residual -= step * product
             scaled = self._preconditioner * residual
             previous, energy = energy, _dot(residual, scaled)
-            if (energy <= goal).all():
-                break
-            direction *= energy / np.maximum(previous, 1e-300)
+            direction *= (energy / np.maximum(previous, 1e-30)).astype(np.float32)
             direction += scaled
-        return image + change
+        return change
 
     def _forces(self, image: np.ndarray) -> np.ndarray:
         """Gradient of half the jumps' energy."""
@@ -161,12 +184,39 @@ class QuadraticProblem:
         tiles, size = diagonal.shape[:2]
         for mip, normal in self._normal.items():
             coarse = normal.diagonal().reshape(tiles, size >> mip, size >> mip, 1)
-            diagonal += box_mip_transposed(coarse, mip) / 4.0**mip
+            diagonal += box_mip_transposed(coarse, mip) / np.float32(4.0**mip)
         return diagonal
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(axis=(0, 1, 2))
+    """Inner product a channel; summed in float64, in numpy's own fixed order."""
+    return (a * b).sum(axis=(1, 2)).sum(axis=0, dtype=np.float64)
+
+
+class MultiresolutionProblem:
+    """The same problem at several resolutions; each starts from the result of the next coarser one.
+
+    Args:
+        problems: finest first, each half the size of the one before.
+        weights: weight of each texel of the finest image when it is averaged for the coarser ones.
+    """
+
+    def __init__(self, problems: Sequence[QuadraticProblem], weights: Float[np.ndarray, "tiles s s"]) -> None:
+        self.problems = list(problems)
+        self._weights = [weights[..., None].astype(np.float32)]
+        for _ in problems[1:]:
+            self._weights.append(box_mip(self._weights[-1], 1))
+
+    def solve(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
+        """The changed image, at full size."""
+        images = [image.astype(np.float32)]
+        for before, after in zip(self._weights[:-1], self._weights[1:], strict=True):
+            images.append(box_mip(images[-1] * before, 1) / np.maximum(after, np.float32(1e-6)))
+        change: np.ndarray | None = None
+        for problem, smaller in zip(reversed(self.problems), reversed(images), strict=True):
+            guess = None if change is None else 4.0 * box_mip_transposed(change, 1)
+            change = problem.change(smaller, guess, None if guess is None else problem.config.refinements)
+        return images[0] if change is None else images[0] + change
 
 
 _ALL = slice(None)

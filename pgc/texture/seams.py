@@ -21,17 +21,17 @@ with A^k the box filter of mip k and J_k the jump at a seam sample; see quadrati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 from scipy.ndimage import binary_dilation
 from scipy.sparse import csr_matrix, diags
 
 from pgc.errors import ConfigError
 from pgc.texture.edge_frames import EdgeFrames
 from pgc.texture.gutter import bilinear_taps, walk_edges
-from pgc.texture.quadratic import JumpLevel, QuadraticConfig, QuadraticProblem
+from pgc.texture.quadratic import JumpLevel, MultiresolutionProblem, QuadraticConfig, QuadraticProblem, box_mip
 
 __all__ = ["SeamConfig", "SeamSolver"]
 
@@ -44,8 +44,9 @@ class SeamConfig:
         mips: number of mip levels that are held together, 0 to mips - 1.
         growth: weight of a mip over that of the next finer one, > 0.
         gutter_cost: cost of changing a gutter texel over that of a visible texel, in (0, 1].
-        charts: the solver inside charts. Its smoothness is the square of the distance, in texels, over which a
-            difference is spread.
+        spread: distance over which a difference between charts is spread, as a fraction of the texture's side.
+        charts: the solver inside charts; its smoothness is a factor on the square of that distance in texels, and
+            its stiffness comes on top.
         mip_chain: the solver of the mips.
 
     Raises:
@@ -53,12 +54,15 @@ class SeamConfig:
     """
 
     mips: int = 5
-    growth: float = 2.0
-    gutter_cost: float = 0.05
-    charts: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=100.0, smoothness=100.0))
-    mip_chain: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=10.0, smoothness=4.0))
+    growth: float = 1.7
+    gutter_cost: float = 0.01
+    spread: float = 1.0 / 16.0
+    charts: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=30.0, smoothness=1.0))
+    mip_chain: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=20.0, smoothness=1.0))
 
     def __post_init__(self) -> None:
+        if not 0.0 < self.spread <= 1.0:
+            raise ConfigError(f"Got a seam spread of {self.spread}; expected a fraction of the texture's side, (0, 1].")
         if self.mips < 1 or self.growth <= 0.0 or not 0.0 < self.gutter_cost <= 1.0:
             raise ConfigError(
                 f"Got {self.mips} mips, growth {self.growth}, gutter cost {self.gutter_cost}; expected at least one "
@@ -88,32 +92,63 @@ class SeamSolver:
     ) -> None:
         config = SeamConfig() if config is None else config
         size = inside.shape[1]
-        reached = JumpLevel(matrix=_extrapolated_jumps(frames, inside, tiles, repeat), mip=0)
-        self._charts = QuadraticProblem([reached], np.ones(inside.shape), inside & free, config.charts)
         # The ring around a chart is read by bilinear fetches from it, so it is as visible as the chart.
         visible = np.stack([binary_dilation(part, np.ones((3, 3), dtype=bool)) for part in inside])
-        levels = [
-            JumpLevel(matrix=_mip_jumps(frames, size >> k, tiles, repeat), mip=k, weight=config.growth**k)
-            for k in range(min(config.mips, size.bit_length()))
-        ]
         cost = np.where(visible, 1.0, config.gutter_cost)
-        self._mips = QuadraticProblem(levels, cost, free, config.mip_chain)
+        square = (config.spread * size) ** 2
+        within_charts = replace(
+            config.charts, stiffness=config.charts.stiffness * square, smoothness=config.charts.smoothness * square
+        )
+        charts, mips = [], []
+        for halvings in range(max(min(4, size.bit_length() - 5), 1)):
+            allowed = ~_any_in_block(~free, halvings)
+            within = _any_in_block(inside, halvings)
+            jumps = _extrapolated_jumps(frames, within, tiles, repeat)
+            # Half as many samples a halving stand for the same seam.
+            level = JumpLevel(matrix=jumps, mip=0, weight=2.0**halvings)
+            charts.append(
+                QuadraticProblem([level], np.ones(within.shape), within & allowed, _scaled(within_charts, halvings))
+            )
+            levels = [
+                JumpLevel(
+                    matrix=_mip_jumps(frames, size >> k, tiles, repeat), mip=k - halvings, weight=config.growth**k
+                )
+                for k in range(halvings, min(config.mips, size.bit_length()))
+            ]
+            price = box_mip(cost[..., None], halvings)[..., 0]
+            if levels:
+                mips.append(QuadraticProblem(levels, price, allowed, _scaled(config.mip_chain, halvings)))
+        self._charts = MultiresolutionProblem(charts, inside.astype(np.float32))
+        self._mips = MultiresolutionProblem(mips, np.ones(inside.shape))
 
-    def close_charts(self, image: Float[np.ndarray, "tiles s s c"]) -> Float64[np.ndarray, "tiles s s c"]:
+    def close_charts(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
         """The texture with agreeing colours at both sides of seams; only texels inside charts change."""
         return self._charts.solve(image)
 
-    def close_mips(self, image: Float[np.ndarray, "tiles s s c"]) -> Float64[np.ndarray, "tiles s s c"]:
+    def close_mips(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
         """The texture with agreeing fetches at both sides of seams, at every mip; gutters change first."""
         return self._mips.solve(image)
 
     def chart_jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
         """The weighted jumps that `close_charts` reduces."""
-        return self._charts.jumps(image)
+        return self._charts.problems[0].jumps(image)
 
     def mip_jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
         """The weighted jumps that `close_mips` reduces, one array a mip."""
-        return self._mips.jumps(image)
+        return self._mips.problems[0].jumps(image)
+
+
+def _any_in_block(mask: Bool[np.ndarray, "tiles s s"], halvings: int) -> Bool[np.ndarray, "tiles m m"]:
+    for _ in range(halvings):
+        mask = mask[:, ::2] | mask[:, 1::2]
+        mask = mask[:, :, ::2] | mask[:, :, 1::2]
+    return mask
+
+
+def _scaled(config: QuadraticConfig, halvings: int) -> QuadraticConfig:
+    """The same energy on an image halved so many times, divided by the texels that one stands for."""
+    factor = 4.0**halvings
+    return replace(config, stiffness=config.stiffness / factor, smoothness=config.smoothness / factor)
 
 
 def _mip_jumps(frames: EdgeFrames, size: int, tiles: Sequence[int], repeat: bool) -> csr_matrix:

@@ -101,6 +101,8 @@ class TexelPyramid(nn.Module):
         TextureError: `initial` or `lock_mask` does not fit.
     """
 
+    progress: Tensor
+
     def __init__(
         self,
         triangles: TriangleMesh,

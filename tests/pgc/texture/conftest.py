@@ -54,3 +54,17 @@ def make_quad() -> Callable[..., TriangleMesh]:
 @pytest.fixture(scope="session")
 def make_points() -> Callable[..., SurfacePoints]:
     return build_points
+
+
+def build_two_charts() -> TriangleMesh:
+    """A flat 2 x 1 strip cut down the middle: the right half lies turned by 90 degrees elsewhere in UV."""
+    positions = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0], [2, 1, 0]])
+    faces = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
+    left, right = positions[faces[:2]][..., :2], positions[faces[2:]][..., :2] - [1, 0]
+    turned = np.stack([1.0 - right[..., 1], right[..., 0]], axis=-1)
+    return build_mesh(positions, faces, np.concatenate([0.05 + 0.4 * left, [0.55, 0.5] + 0.4 * turned]))
+
+
+@pytest.fixture(scope="session")
+def two_charts() -> TriangleMesh:
+    return build_two_charts()
