@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding, epsilon_from_prediction
-from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, Precision, resolve_dtype
+from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel
 from pgc.guidance.resizing import resize_bilinear
 
@@ -79,6 +78,11 @@ class LatentDiffusion:
         self.config = config
         self.device = device
         self.dtype = components.unet.dtype
+        parts: list[Any] = [self.unet, self.vae, *([controlnet] if controlnet is not None else [])]
+        for part in parts:
+            # A tenth faster on the CPU in float32; slower in bfloat16, and on a GPU it is cuDNN's own affair.
+            if device.type == "cpu" and part.dtype == torch.float32:
+                part.to(memory_format=torch.channels_last)
         self._control_image = control_image
         self._added_conditions = added_conditions
         self._vae_factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
@@ -89,8 +93,7 @@ class LatentDiffusion:
     ) -> Float[Tensor, "b k m n"]:
         """See `Guidance.encode_image`."""
         signal = 2.0 * resize_bilinear(image.to(self.device), self.image_size) - 1.0
-        with self._autocast(self.config.vae_compute_dtype, self.vae.dtype):
-            posterior: Any = self.vae.encode(signal.to(self.vae.dtype), return_dict=False)[0]
+        posterior: Any = self.vae.encode(signal.to(self.vae.dtype), return_dict=False)[0]
         latents = posterior.mean.float()
         if generator is not None:
             # Drawn on the CPU in float32, so that every device and precision sees the same noise.
@@ -102,9 +105,8 @@ class LatentDiffusion:
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
         """See `Guidance.decode_latents`."""
         scaled = latents / self.vae.config["scaling_factor"] + self._shift
-        with self._autocast(self.config.vae_compute_dtype, self.vae.dtype):
-            sample: Any = scaled.to(device=self.device, dtype=self.vae.dtype)
-            image = self.vae.decode(sample, return_dict=False)[0]
+        sample: Any = scaled.to(device=self.device, dtype=self.vae.dtype)
+        image = self.vae.decode(sample, return_dict=False)[0]
         return (image.float() * 0.5 + 0.5).clamp(0.0, 1.0)
 
     @torch.no_grad()
@@ -133,19 +135,19 @@ class LatentDiffusion:
         """ε, float32, for one batch of latents and as many prompts."""
         sample = noisy.to(self.dtype)
         added = self._added_conditions(prompt)
-        common = {"encoder_hidden_states": prompt.hidden_states, "added_cond_kwargs": added, "return_dict": False}
-        with self._autocast(self.config.compute_dtype, self.dtype):
-            residuals: dict[str, Any] = {}
-            if self.controlnet is not None and control is not None:
-                down, middle = self.controlnet(
-                    sample,
-                    timestep,
-                    controlnet_cond=control,
-                    conditioning_scale=self.config.control_scale,
-                    **common,
-                )
-                residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
-            prediction = self.unet(sample, timestep, **common, **residuals)[0]
+        words = prompt.hidden_states.to(self.dtype)
+        common = {"encoder_hidden_states": words, "added_cond_kwargs": added, "return_dict": False}
+        residuals: dict[str, Any] = {}
+        if self.controlnet is not None and control is not None:
+            down, middle = self.controlnet(
+                sample,
+                timestep,
+                controlnet_cond=control,
+                conditioning_scale=self.config.control_scale,
+                **common,
+            )
+            residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        prediction = self.unet(sample, timestep, **common, **residuals)[0]
         return epsilon_from_prediction(
             prediction.float(),
             noisy.float(),
@@ -163,12 +165,6 @@ class LatentDiffusion:
             )
         picture = self._control_image(conditions.depth.float(), conditions.mask)
         return resize_bilinear(picture, self.image_size).to(device=self.device, dtype=self.dtype)
-
-    def _autocast(self, precision: Precision, weights: torch.dtype) -> AbstractContextManager[Any]:
-        compute = resolve_dtype(precision, weights)
-        if compute == weights:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32)
 
     @property
     def _shift(self) -> float:

@@ -82,6 +82,7 @@ def load_components(
     xl: bool,
     dtype: torch.dtype,
     device: torch.device,
+    vae_dtype: torch.dtype | None = None,
     config: str | None = None,
     cache_dir: Path | None = None,
 ) -> Components:
@@ -90,7 +91,8 @@ def load_components(
     Args:
         source: hub id, folder in the diffusers format, or a single .safetensors file in the original format.
         xl: whether it is a Stable Diffusion XL, with two text encoders.
-        dtype: of every part; fp16 files are preferred where this is a half precision.
+        dtype: of the weights; fp16 files are preferred where this is a half precision.
+        vae_dtype: of the autoencoder's weights, if not the same.
         config: for a single file, the hub id or folder whose settings and tokenizer belong to it; by default those
             of the model that it descends from. Stable Diffusion 2.1 needs it for the base model (512 pixels,
             epsilon): the file itself does not say whether it predicts epsilon or v.
@@ -106,7 +108,7 @@ def load_components(
         parts = _read_single_file(Path(source), xl=xl, dtype=dtype, config=config, cache_dir=cache_dir)
     else:
         folder = locate(source, model_parts(xl=xl), half=dtype != torch.float32, cache_dir=cache_dir)
-        parts = _read_folder(folder, xl=xl, dtype=dtype)
+        parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype or dtype)
     scheduler = parts["scheduler"]
     prediction_type = scheduler.config.prediction_type
     if prediction_type not in ("epsilon", "v_prediction", "sample"):
@@ -114,7 +116,7 @@ def load_components(
             f"{source} predicts {prediction_type!r}; expected a model that predicts epsilon, v_prediction or sample."
         )
     return Components(
-        vae=_freeze(parts["vae"], device),
+        vae=_freeze(parts["vae"], device, vae_dtype),
         unet=_freeze(parts["unet"], device),
         text_encoders=tuple(_freeze(parts[name], device) for name in encoders),
         tokenizers=tuple(parts[name] for name in tokenizers),
@@ -145,9 +147,9 @@ def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir
     return _freeze(_read_model(AutoencoderKL, folder, dtype), device)
 
 
-def _read_folder(folder: Path, *, xl: bool, dtype: torch.dtype) -> dict[str, Any]:
+def _read_folder(folder: Path, *, xl: bool, dtype: torch.dtype, vae_dtype: torch.dtype) -> dict[str, Any]:
     parts: dict[str, Any] = {
-        "vae": _read_model(AutoencoderKL, folder / "vae", dtype),
+        "vae": _read_model(AutoencoderKL, folder / "vae", vae_dtype),
         "unet": _read_model(UNet2DConditionModel, folder / "unet", dtype),
         "text_encoder": _read_model(CLIPTextModel, folder / "text_encoder", dtype),
         "tokenizer": _read_tokenizer(folder / "tokenizer"),
@@ -236,5 +238,7 @@ def _without_progress_bars() -> Iterator[None]:
             library.enable_progress_bar()
 
 
-def _freeze(model: _ModelT, device: torch.device) -> _ModelT:
-    return model.to(device).eval().requires_grad_(False)
+def _freeze(model: _ModelT, device: torch.device, dtype: torch.dtype | None = None) -> _ModelT:
+    # torch's own `to`: diffusers' warns of a precision change even where there is none.
+    nn.Module.to(model, device=device, dtype=dtype)
+    return model.eval().requires_grad_(False)

@@ -101,4 +101,4 @@ class SDXLGuidance:
             raise GuidanceError("SDXL needs pooled prompt embeddings; encode prompts with the same guidance.")
         size = self.image_size
         time_ids = torch.tensor([[size, size, 0, 0, size, size]], dtype=self.dtype, device=self.device)
-        return {"text_embeds": prompt.pooled, "time_ids": time_ids.expand(prompt.batch, -1)}
+        return {"text_embeds": prompt.pooled.to(self.dtype), "time_ids": time_ids.expand(prompt.batch, -1)}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from pgc.errors import ConfigError, GuidanceError
+from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
-from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, weights_dtype
+from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, weights_dtypes
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 
 __all__ = [
@@ -125,12 +125,12 @@ def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
     from pgc.guidance.pocket import PocketGuidance, pocket_weights
     from pgc.guidance.vocabulary import Vocabulary
 
-    dtype = _checked_dtype(spec.run, device)
+    dtype, vae_dtype = weights_dtypes(spec.run, device)
     folder = pocket_weights() if spec.source is None else Path(spec.source)
     if not folder.is_dir():
         raise GuidanceError(f"There is no folder {folder}; expected a pocket prior in the diffusers format.")
     return PocketGuidance(
-        load_components(str(folder), xl=False, dtype=dtype, device=device),
+        load_components(str(folder), xl=False, dtype=dtype, vae_dtype=vae_dtype, device=device),
         controlnet=load_controlnet(str(folder / "controlnet"), dtype=dtype, device=device),
         vocabulary=Vocabulary.load(folder / "vocabulary.json"),
         prompt_suffix=spec.prompt_suffix,
@@ -143,10 +143,18 @@ def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cach
     from pgc.guidance.loading import load_components, load_controlnet
     from pgc.guidance.stable_diffusion import StableDiffusionGuidance
 
-    dtype = _checked_dtype(spec.run, device)
+    dtype, vae_dtype = weights_dtypes(spec.run, device)
     return StableDiffusionGuidance(
         spec.source,
-        load_components(spec.source, xl=False, dtype=dtype, device=device, config=spec.config, cache_dir=cache_dir),
+        load_components(
+            spec.source,
+            xl=False,
+            dtype=dtype,
+            vae_dtype=vae_dtype,
+            device=device,
+            config=spec.config,
+            cache_dir=cache_dir,
+        ),
         controlnet=None
         if spec.controlnet is None
         else load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir),
@@ -159,25 +167,26 @@ def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> 
     from pgc.guidance.loading import load_components, load_controlnet, load_vae
     from pgc.guidance.sdxl import SDXLGuidance
 
-    dtype = _checked_dtype(spec.run, device)
-    other_vae = spec.half_precision_vae if dtype == torch.float16 else None
+    dtype, vae_dtype = weights_dtypes(spec.run, device)
+    other_vae = spec.half_precision_vae if vae_dtype == torch.float16 else None
     return SDXLGuidance(
         spec.source,
-        load_components(spec.source, xl=True, dtype=dtype, device=device, config=spec.config, cache_dir=cache_dir),
+        load_components(
+            spec.source,
+            xl=True,
+            dtype=dtype,
+            vae_dtype=vae_dtype,
+            device=device,
+            config=spec.config,
+            cache_dir=cache_dir,
+        ),
         controlnet=None
         if spec.controlnet is None
         else load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir),
         config=spec.run,
         device=device,
-        vae=None if other_vae is None else load_vae(other_vae, dtype=dtype, device=device, cache_dir=cache_dir),
+        vae=None if other_vae is None else load_vae(other_vae, dtype=vae_dtype, device=device, cache_dir=cache_dir),
     )
-
-
-def _checked_dtype(run: LatentDiffusionConfig, device: torch.device) -> torch.dtype:
-    dtype = weights_dtype(run.dtype, device)
-    if device.type == "cpu" and torch.float16 in (dtype, *run.arithmetic(dtype)):
-        raise ConfigError("float16 on the CPU is slow and inexact; choose float32, or bfloat16 as compute_dtype.")
-    return dtype
 
 
 def _inspect(text: str, run: LatentDiffusionConfig) -> GuidanceSpec:

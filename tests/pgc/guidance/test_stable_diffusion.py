@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionControlNetPipeline
+from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from pgc.guidance.base import Conditions
 from pgc.guidance.latent_diffusion import depth_image
