@@ -16,7 +16,7 @@ help:
 	@echo "make demo        texture a bundled teapot with three prompts; then open $(OUT)/index.html"
 	@echo "make test        all tests (test-fast: without the slow ones)"
 	@echo "make check       tests, lint, types and import rules"
-	@echo "make eval-quick  a short evaluation of the built-in prior"
+	@echo "make eval-quick  short evaluations: oracle recovery, and prompts with the built-in prior"
 	@echo "make benchmark   measurements"
 	@echo "make install     only make .venv and install into it"
 	@echo "make clean       remove what the programs wrote (distclean: .venv too)"
@@ -64,7 +64,8 @@ imports: $(VENV)/.installed-dev
 check: test lint types imports
 
 eval-quick: $(VENV)/.installed-dev
-	$(RUN) -m pgc eval quick
+	$(RUN) -m pgc eval oracle --quick
+	$(RUN) -m pgc eval prompts --quick
 
 benchmark: $(VENV)/.installed-dev
 	$(RUN) -m pytest -m benchmark $(PYTEST_OPTIONS)

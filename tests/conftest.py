@@ -8,6 +8,8 @@ on a machine without a GPU. So a machine that is meant to have one cannot pass b
 import importlib.util
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +76,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _torch_threads():
     """At most two threads: small tensors gain nothing from more, and results stay the same everywhere."""
-    import torch
-
+    torch = sys.modules.get("torch")
+    # Test modules are imported before the first test, so that a suite without torch need not wait for it.
+    if torch is None:
+        return
     threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or min(2, os.cpu_count() or 1)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def cube_obj(tmp_path: Path) -> Path:
+    """A cube of six quads, each a UV chart of its own with room around it; Y-up."""
+    places = [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    lines = [f"v {x} {y} {z}" for x, y, z in places]
+    for face in range(6):
+        left, low = face % 3 / 3 + 0.04, face // 3 / 2 + 0.06
+        right, high = left + 0.25, low + 0.38
+        lines += [f"vt {u:.6f} {v:.6f}" for u, v in ((left, low), (right, low), (right, high), (left, high))]
+    for face, quad in enumerate(quads):
+        lines.append("f " + " ".join(f"{corner + 1}/{4 * face + at + 1}" for at, corner in enumerate(quad)))
+    path = tmp_path / "cube.obj"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def red_texture(tmp_path: Path) -> Path:
+    """A plain saturated red PNG of 32 x 32 texels."""
+    from PIL import Image
+
+    path = tmp_path / "red.png"
+    Image.new("RGB", (32, 32), (220, 20, 20)).save(path)
+    return path

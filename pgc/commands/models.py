@@ -3,20 +3,46 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
+
+import typer
 
 from pgc.commands.failures import reports_failures
 
-__all__ = ["models"]
+if TYPE_CHECKING:
+    from pgc.guidance.models import KnownModel
+
+__all__ = ["model_lines", "models"]
 
 
 @reports_failures
 def models() -> None:
     """List the diffusion priors: what is installed, and how to get the rest."""
-    from pgc.guidance.models import catalogue
+    from pgc.guidance.models import KNOWN_MODELS, is_model_installed
 
-    table = Table("Name", "Model", "Installed", "How to get it")
-    for entry in catalogue():
-        table.add_row(entry.name, entry.title, "yes" if entry.installed else "no", entry.how_to_get)
-    Console().print(table)
+    for model in KNOWN_MODELS:
+        for line in model_lines(model, installed=is_model_installed(model)):
+            typer.echo(line)
+        typer.echo()
+    typer.echo("Any other Stable Diffusion 1.x, 2.x or XL: --guidance with its hub id, folder or .safetensors file.")
+
+
+def model_lines(model: KnownModel, *, installed: bool) -> list[str]:
+    """What is said about one model."""
+    from pgc.guidance.models import download_commands
+
+    commands = download_commands(model)
+    if installed:
+        state = "installed"
+    else:
+        state = f"not installed, {model.download_gb:.1f} GB to download" if commands else "missing: install pgc again"
+    memory = f"about {model.memory_gb:g} GB" + (" (an estimate)" if model.memory_source == "estimate" else "")
+    lines = [
+        f"{model.key}: {model.title}, {model.image_size} pixels: {state}",
+        f"  memory {memory}; licence {model.license}",
+    ]
+    if model.note:
+        lines.append(f"  {model.note}")
+    if commands and not installed:
+        lines += ["  To get it:", *(f"    {command}" for command in commands)]
+    return lines

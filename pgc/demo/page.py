@@ -35,7 +35,9 @@ const root = document.documentElement;
 root.dataset.models = document.querySelectorAll("model-viewer").length;
 root.dataset.loaded = 0;
 root.dataset.failed = 0;
+const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 for (const viewer of document.querySelectorAll("model-viewer")) {
+  viewer.toggleAttribute("auto-rotate", !still);
   viewer.addEventListener("load", () => { root.dataset.loaded = Number(root.dataset.loaded) + 1; });
   viewer.addEventListener("error", () => { root.dataset.failed = Number(root.dataset.failed) + 1; });
 }
@@ -57,7 +59,7 @@ def _viewer(folder: Path, entry: PageEntry) -> str:
     """The model inlined: a page from file:// may not read other files."""
     model = base64.b64encode((folder / entry.name / "textured.glb").read_bytes()).decode("ascii")
     return (
-        f'<model-viewer alt="{html.escape(entry.prompt, quote=True)}" camera-controls auto-rotate loading="eager" '
+        f'<model-viewer alt="{html.escape(entry.prompt, quote=True)}" camera-controls loading="eager" '
         'interaction-prompt="none" shadow-intensity="0.6" camera-orbit="20deg 72deg auto" '
         f'src="data:model/gltf-binary;base64,{model}"></model-viewer>'
     )

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pgc.errors import ConfigError
+from pgc.mesh import load_mesh, prepare_mesh
+from pgc.outputs.preview import PreviewConfig
+from pgc.outputs.run_folder import OutputConfig, RunFolder
+from pgc.outputs.studio import Framing
+from pgc.outputs.turntable import TurntableConfig
+from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.texture.field import BakedTexture
+
+SMALL = OutputConfig(preview=PreviewConfig(view_size=16), turntable=TurntableConfig(size=16, frames=2))
+
+
+def test_a_new_folder_is_made(tmp_path):
+    RunFolder(tmp_path / "a" / "b").claim(overwrite=False)
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_an_empty_folder_may_be_taken(tmp_path):
+    RunFolder(tmp_path).claim(overwrite=False)
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(ConfigError, match="not empty; --overwrite"):
+        RunFolder(tmp_path).claim(overwrite=False)
+
+
+def test_an_unfinished_run_is_pointed_out(tmp_path):
+    RunFolder(tmp_path).checkpoint.touch()
+    with pytest.raises(ConfigError, match="--resume continues"):
+        RunFolder(tmp_path).claim(overwrite=False)
+
+
+def test_overwriting_forgets_the_old_checkpoint_and_nothing_foreign(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    RunFolder(tmp_path).checkpoint.touch()
+    RunFolder(tmp_path).claim(overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(ConfigError, match="is a file"):
+        RunFolder(tmp_path / "taken").claim(overwrite=True)
+    with pytest.raises(ConfigError, match="cannot be made"):
+        RunFolder(tmp_path / "taken" / "below").claim(overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"first_preview_seconds": -1.0}, {"checkpoint_seconds": 0.0}, {"preview_growth": 1.0}]
+)
+def test_impossible_settings_are_refused(changes):
+    with pytest.raises(ConfigError):
+        OutputConfig(**changes)
+
+
+@pytest.fixture
+def cube(cube_obj):
+    return prepare_mesh(load_mesh(cube_obj))
+
+
+def write(folder, mesh, texture, config=SMALL):
+    rasterizer = WarpRasterizer(mesh.triangles, device=torch.device("cpu"))
+    return RunFolder(folder).write_texture(mesh, texture, rasterizer, Framing.of(mesh.triangles), config)
+
+
+def test_everything_is_written_and_hashed(tmp_path, cube):
+    out = tmp_path / "out"
+    files = write(out, cube, BakedTexture(maps={"base_color": [torch.full((3, 16, 16), 0.2)]}))
+    assert set(files) == {"base_color.png", "textured.glb", "preview.png", "turntable.webp"}
+    assert set(files) == {path.name for path in out.iterdir()}
+    for name, digest in files.items():
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+    assert np.array(Image.open(out / "base_color.png")).tolist() == [[[51, 51, 51]] * 16] * 16
+    assert (out / "textured.glb").read_bytes()[:4] == b"glTF"
+
+
+def test_without_a_turntable_there_is_none(tmp_path, cube):
+    config = OutputConfig(preview=PreviewConfig(view_size=16), turntable=None)
+    files = write(tmp_path / "out", cube, BakedTexture(maps={"base_color": [torch.zeros(3, 16, 16)]}), config)
+    assert "turntable.webp" not in files
+
+
+def test_tiles_get_a_file_each(tmp_path):
+    path = tmp_path / "two.obj"
+    corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    lines = [f"v {x} {y} {z}" for z in (0, 1) for x, y in corners]
+    lines += [f"vt {0.1 + 0.8 * u + tile} {0.1 + 0.8 * v}" for tile in (0, 1) for u, v in corners]
+    lines += ["f 1/1 2/2 3/3 4/4", "f 5/5 6/6 7/7 8/8"]
+    path.write_text("\n".join(lines) + "\n")
+    mesh = prepare_mesh(load_mesh(path))
+    assert mesh.report.tiles == (1001, 1002)
+    texture = BakedTexture(maps={"base_color": [torch.zeros(3, 16, 16), torch.ones(3, 16, 16)]}, tiles=(1001, 1002))
+    files = write(tmp_path / "out", mesh, texture)
+    assert {"base_color.1001.png", "base_color.1002.png"} <= set(files)
+    assert np.array(Image.open(tmp_path / "out" / "base_color.1002.png")).min() == 255

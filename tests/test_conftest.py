@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the suite itself: skips with a reason, PGC_REQUIRE, benchmarks only when asked for."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).parent / "conftest.py"
+
+TESTS = """
+import pytest
+
+@pytest.mark.blender
+def test_needs_blender():
+    pass
+
+@pytest.mark.benchmark
+def test_measures():
+    pass
+
+def test_plain():
+    pass
+"""
+
+SETTINGS = """
+[pytest]
+markers =
+    gpu: x
+    blender: x
+    network: x
+    benchmark: x
+    slow: x
+"""
+
+
+@pytest.fixture
+def run_suite(tmp_path):
+    """Runs a little suite under the real conftest in a process of its own, on a machine without Blender."""
+    shutil.copy(CONFTEST, tmp_path / "conftest.py")
+    (tmp_path / "pytest.ini").write_text(SETTINGS)
+    (tmp_path / "test_little.py").write_text(TESTS)
+
+    def run(*arguments, **environment):
+        clean = {key: value for key, value in os.environ.items() if key not in {"PGC_REQUIRE", "PATH"}}
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env={**clean, "PATH": "", **environment}, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_what_is_missing_is_skipped_with_a_reason_and_benchmarks_are_left_out(run_suite):
+    result = run_suite()
+    assert "1 passed, 1 skipped, 1 deselected" in result.stdout
+    assert "neither Blender nor its bpy module is installed" in result.stdout
+
+
+def test_require_turns_the_skip_into_a_failure(run_suite):
+    result = run_suite(PGC_REQUIRE="blender")
+    assert result.returncode == 1
+    assert "PGC_REQUIRE=blender" in result.stdout
+
+
+def test_benchmarks_run_when_asked_for(run_suite):
+    assert "1 passed, 2 deselected" in run_suite("-m", "benchmark").stdout
+
+
+def test_an_unknown_requirement_is_an_error(run_suite):
+    result = run_suite(PGC_REQUIRE="gpus")
+    assert result.returncode == 4
+    assert "PGC_REQUIRE names gpus" in result.stdout + result.stderr
