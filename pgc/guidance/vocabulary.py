@@ -18,6 +18,7 @@ __all__ = ["Vocabulary"]
 _UNTRAINED = "untrained"
 # Groups worth listing; the rest is grammar.
 _LISTED = ("colors", "materials", "shapes")
+_GRAMMAR = frozenset("a an and built carved covered from in made of painted with wrapped".split())
 _CLOSE = 0.7
 
 
@@ -67,5 +68,8 @@ class Vocabulary:
         lines = [
             f"The pocket prior does not know: {', '.join(hints)}. It runs all the same, guided by the other words."
         ]
-        lines += [f"It knows {name}: {', '.join(self.groups[name])}." for name in _LISTED if self.groups.get(name)]
+        for name in _LISTED:
+            telling = [word for word in self.groups.get(name, ()) if word not in _GRAMMAR]
+            if telling:
+                lines.append(f"It knows {name}: {', '.join(telling)}.")
         return "\n".join(lines)

@@ -17,7 +17,7 @@ def vocabulary(tmp_path: Path) -> Vocabulary:
     path = tmp_path / "vocabulary.json"
     groups = {
         "colors": ["red", "blue"],
-        "materials": ["brick", "wooden"],
+        "materials": ["brick", "made", "of", "wooden"],
         "other": ["a", "with"],
         "untrained": ["wooded", "the"],
     }
