@@ -21,11 +21,11 @@ class LatentDiffusionConfig:
 
     dtype: Precision = "auto"
     """Of UNet, ControlNet and text encoders. auto: float16 on CUDA and MPS, float32 on the CPU. "bfloat16" on a CPU
-    with AVX512-BF16 takes about a fifth off the pocket prior's UNet and ControlNet, and changes ε by about 1 % of its size;
-    without those instructions it is slower than float32."""
+    with AVX512-BF16 takes about a fifth off the pocket prior's UNet and ControlNet, and changes ε by about 1 % of
+    its size; without those instructions it is slower than float32."""
     vae_dtype: Precision = "auto"
-    """Of the autoencoder. auto: as `dtype` on CUDA and MPS, float32 on the CPU. "bfloat16" there takes two fifths off the
-    pocket prior's encoding and its gradient, and changes that gradient, which texels learn from, by about 2 %."""
+    """Of the autoencoder. auto: as `dtype` on CUDA and MPS, float32 on the CPU. "bfloat16" there takes two fifths off
+    the pocket prior's encoding and its gradient, and changes that gradient, which texels learn from, by about 2 %."""
     sequential_guidance: bool = False
     """Two forward passes, without and with the prompt, in place of one of twice the batch: less memory."""
     control_scale: float = 1.0

@@ -18,7 +18,9 @@ __all__ = ["Vocabulary"]
 _UNTRAINED = "untrained"
 # Groups worth listing; the rest is grammar.
 _LISTED = ("colors", "materials", "shapes")
-_GRAMMAR = frozenset("a an and built carved covered from in made of painted with wrapped".split())
+_GRAMMAR = frozenset(
+    ["a", "an", "and", "built", "carved", "covered", "from", "in", "made", "of", "painted", "with", "wrapped"]
+)
 _CLOSE = 0.7
 
 
