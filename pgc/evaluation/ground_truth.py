@@ -40,8 +40,8 @@ def bake_material(
             raise TextureError(f"Tile {tile} holds no part of the mesh; leave it out.")
         image = np.zeros((size, size, 3), np.float32)
         image[known] = shade_points(params, surface.position[known], surface.normal[known])
-        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
-        images.append(torch.from_numpy(image[nearest[0], nearest[1]].transpose(2, 0, 1).copy()))
+        rows, columns = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
+        images.append(torch.from_numpy(image[rows, columns].transpose(2, 0, 1).copy()))
     return BakedTexture(maps={"base_color": images}, tiles=tiles)
 
 

@@ -30,7 +30,7 @@ __all__ = ["JudgeTrainingConfig", "build_examples", "held_out_accuracy", "train_
 class JudgeTrainingConfig:
     """Everything that decides the judge's weights."""
 
-    steps: int = 2000
+    steps: int = 1400
     batch: int = 48
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -33,9 +33,9 @@ def weld(
     Cells of a grid would tear points that lie on either side of a cell's edge; so neighbours are joined by
     distance, the first one standing for all.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    tree = cKDTree(points)
+    tree = KDTree(points)
     pairs = tree.query_pairs(tolerance, output_type="ndarray")
     first = np.arange(len(points))
     # Pairs come with i < j; a few rounds settle chains, since welded groups are tiny.

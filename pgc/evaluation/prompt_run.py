@@ -87,7 +87,7 @@ def run_prompts(request: PromptRunRequest, report: Callable[[str], None]) -> dic
     guidance = load_guidance(spec, torch.device("cpu"))
     judge = load_judge()
     suite = PromptSuite(config, judge, guidance, Texturizer(settings, guidance), cache)
-    results = {kind: _score(suite, kind, cases, report) for kind in KINDS}
+    results: dict[Kind, list[dict[str, Any]]] = {kind: _score(suite, kind, cases, report) for kind in KINDS}
     summary = {
         "environment": environment(),
         "configuration": configuration,

@@ -54,7 +54,7 @@ def draw_prompts(seed: int = PROMPTS_SEED) -> tuple[PromptCase, ...]:
     rng = np.random.default_rng(seed)
     count = len(COLORS) * len(EVALUATION_MESHES)
     colors = list(COLORS) * len(EVALUATION_MESHES)
-    meshes = [mesh for mesh in EVALUATION_MESHES for _ in COLORS]
+    meshes: list[EvaluationMeshName] = [mesh for mesh in EVALUATION_MESHES for _ in COLORS]
     while True:
         extra = rng.choice(len(MATERIALS), size=count % len(MATERIALS), replace=False)
         deck = [*list(range(len(MATERIALS))) * (count // len(MATERIALS)), *(int(i) for i in extra)]

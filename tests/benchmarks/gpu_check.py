@@ -18,7 +18,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def _part(result: dict[str, Any], name: str, needs: tuple[str, ...], run: Callab
         return
     start = time.perf_counter()
     try:
-        outcome = run()
+        outcome: dict[str, Any] = run()
     except Exception as error:  # noqa: BLE001 - the remaining parts must run on a machine that is lent for minutes
         outcome = {
             "status": "failed",
@@ -79,7 +79,7 @@ def _environment(device: torch.device) -> dict[str, Any]:
     return value
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--make-gbuffers", type=Path, metavar="FILE", help="trace the views on this machine and stop")
     parser.add_argument("--gbuffers", type=Path, metavar="FILE", help="views made with --make-gbuffers")
@@ -87,7 +87,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--quick", action="store_true", help="fewer steps, and no SDXL")
     parser.add_argument("--tiny", action="store_true", help="tiny models only: a test of this program itself")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _models(quick: bool, tiny: bool) -> list[tuple[SizeName, str, int, int]]:
@@ -105,10 +105,10 @@ def _models(quick: bool, tiny: bool) -> list[tuple[SizeName, str, int, int]]:
     ]
 
 
-def main() -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Run the parts and write the result."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    arguments = _arguments()
+    arguments = _arguments(given)
     if arguments.make_gbuffers is not None:
         from stored_scene import save_scene, trace_scene
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor
 
-from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
 from pgc.guidance.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, depth_image
-from pgc.guidance.loading import Components
+from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel, UNet2DConditionModel
 from pgc.guidance.oracle import scaled_linear_alphas_cumprod
 
 __all__ = ["MODEL_SIZES", "ModelSize", "RandomGuidance", "SizeName", "parameter_counts", "random_guidance"]
@@ -138,7 +137,7 @@ class RandomGuidance:
         self.size = size
         self.device = device
         self.dtype = dtype
-        self.prediction_type = "epsilon"
+        self.prediction_type: PredictionType = "epsilon"
         self.alphas_cumprod = scaled_linear_alphas_cumprod().to(device)
         components = Components(
             vae=vae,

@@ -34,13 +34,20 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_without_a_gpu_it_says_so_and_exits_3() -> None:
-    done = _run("--quick")
-    assert done.returncode == 3
-    assert "no CUDA device" in done.stderr
-    done = _run("--device", "cpu")
-    assert done.returncode == 3
-    assert "--tiny" in done.stderr
+def test_without_a_gpu_it_says_so_and_exits_3(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    from gpu_check import main
+
+    with caplog.at_level("INFO"):
+        assert main(["--quick"]) == 3
+        assert "no CUDA device" in caplog.text
+        assert main(["--device", "cpu"]) == 3
+        assert "--tiny" in caplog.text
+        assert main(["--device", "cpu", "--tiny"]) == 2
+        assert "--make-gbuffers" in caplog.text
 
 
 @pytest.mark.slow

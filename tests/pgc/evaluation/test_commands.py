@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc eval` starts without torch and hands its options on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pgc.evaluation.commands import app
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, pgc.evaluation.commands; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_names_the_commands() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in ("prompts", "oracle", "train-judge"))
+
+
+def test_a_failed_check_of_the_oracle_suite_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import pgc.evaluation.oracle_run as module
+
+    asked: list[object] = []
+
+    def run(*arguments: object) -> bool:
+        asked.extend(arguments)
+        return False
+
+    monkeypatch.setattr(module, "run_oracle", run)
+    result = CliRunner().invoke(app, ["oracle", "--quick", "--work", str(tmp_path), "--limit", "3"])
+    assert result.exit_code == 1
+    assert asked[0] == module.OracleSuiteConfig.quick()
+    assert asked[1:4] == [tmp_path, None, 3]
+
+
+def test_quick_is_a_slice_of_the_prompts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import pgc.evaluation.prompt_run as module
+
+    asked: list[module.PromptRunRequest] = []
+    monkeypatch.setattr(module, "run_prompts", lambda request, report: asked.append(request))
+    runner = CliRunner()
+    assert runner.invoke(app, ["prompts", "--quick", "--work", str(tmp_path)]).exit_code == 0
+    assert runner.invoke(app, ["prompts", "--quick", "--limit", "2"]).exit_code == 0
+    assert runner.invoke(app, ["prompts"]).exit_code == 0
+    assert [request.limit for request in asked] == [8, 2, None]
+    assert asked[0].work == tmp_path
+    assert asked[0].weights is None
