@@ -29,14 +29,15 @@ app.command("demo")(demo)
 app.command(
     "eval",
     add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    context_settings={"ignore_unknown_options": True},
 )(evaluate)
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"pgc-texture {pgc.__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

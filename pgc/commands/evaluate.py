@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from pgc.commands.failures import reports_failures
@@ -11,8 +13,10 @@ __all__ = ["evaluate"]
 
 
 @reports_failures
-def evaluate(context: typer.Context) -> None:
+def evaluate(
+    arguments: Annotated[list[str] | None, typer.Argument(help="A command of pgc eval and its options.")] = None,
+) -> None:
     """Measure how good the textures are (pgc eval --help says what there is)."""
     from pgc.evaluation.commands import app
 
-    app(args=context.args, prog_name="pgc eval")
+    app(args=arguments or [], prog_name="pgc eval")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from pgc.commands.progress import RunDisplay
 from pgc.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgc.outputs.run_folder import RunFolder
+    from pgc.outputs.run_folder import OutputConfig, RunFolder
     from pgc.pipeline import TextureRun
     from pgc.runner import RunOutcome
 
@@ -27,6 +28,7 @@ _PRIOR = "Prior"
 _MESH = "Mesh"
 _START = "Start from a texture"
 _QUALITY = "Quality and time"
+_OUTPUT = "Pictures"
 
 
 @reports_failures
@@ -80,6 +82,12 @@ def texture(  # noqa: PLR0913 - one parameter an option
     oracle_texture: Annotated[
         str | None, typer.Option(help="Known texture for --guidance oracle (measurements).", hidden=True)
     ] = None,
+    preview_size: Annotated[
+        int, typer.Option(help="Side of each of the six views in preview.png, pixels.", rich_help_panel=_OUTPUT)
+    ] = 320,
+    turntable: Annotated[
+        bool, typer.Option("--turntable/--no-turntable", help="Write turntable.webp.", rich_help_panel=_OUTPUT)
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
@@ -111,10 +119,32 @@ def texture(  # noqa: PLR0913 - one parameter an option
         raise ConfigError("--resume goes on with the run in --out and --overwrite replaces it; give one of them.")
     if not resume and (mesh is None or prompt is None):
         raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
-    _run(given, out, resume=resume, overwrite=overwrite)
+    _run(
+        given, _Destination(out=out, resume=resume, overwrite=overwrite, preview_size=preview_size, turntable=turntable)
+    )
 
 
-def _run(given: TextureArguments, out: Path, *, resume: bool, overwrite: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Destination:
+    """Where results go and how they look; no part of what a resumed run must keep."""
+
+    out: Path
+    resume: bool
+    overwrite: bool
+    preview_size: int
+    turntable: bool
+
+    def outputs(self) -> OutputConfig:
+        from pgc.outputs.preview import PreviewConfig
+        from pgc.outputs.run_folder import OutputConfig
+        from pgc.outputs.turntable import TurntableConfig
+
+        return OutputConfig(
+            preview=PreviewConfig(view_size=self.preview_size), turntable=TurntableConfig() if self.turntable else None
+        )
+
+
+def _run(given: TextureArguments, destination: _Destination) -> None:
     console = Console(stderr=True)
     console.print("Starting …", highlight=False)
     # Torch and diffusers take seconds to import: only now.
@@ -122,11 +152,11 @@ def _run(given: TextureArguments, out: Path, *, resume: bool, overwrite: bool) -
     from pgc.outputs.run_report import read_report
     from pgc.runner import RunHooks, texture_mesh
 
-    arguments = arguments_from_report(read_report(out / "run.json"), given) if resume else given
+    folder, resume, outputs = RunFolder(destination.out), destination.resume, destination.outputs()
+    arguments = arguments_from_report(read_report(folder.report), given) if resume else given
     request = arguments.to_request()
-    folder = RunFolder(out)
     if not resume:
-        folder.claim(overwrite=overwrite)
+        folder.claim(overwrite=destination.overwrite)
     with InterruptFlag() as interrupt, RunDisplay(console) as display:
 
         def on_ready(run: TextureRun) -> None:
@@ -138,7 +168,9 @@ def _run(given: TextureArguments, out: Path, *, resume: bool, overwrite: bool) -
         hooks = RunHooks(
             progress=display.stage, on_ready=on_ready, on_step=display.step, should_stop=lambda: interrupt.raised
         )
-        outcome = texture_mesh(request, folder, arguments=arguments.given(), resume=resume, hooks=hooks)
+        outcome = texture_mesh(
+            request, folder, arguments=arguments.given(), resume=resume, outputs=outputs, hooks=hooks
+        )
     _say_result(console, folder, outcome)
     if not outcome.finished:
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -29,17 +29,10 @@ img { max-width: 100%; border-radius: .5rem; display: block; }
 footer { margin-top: 3rem; border-top: 1px solid var(--edge); padding-top: .5rem; }
 """
 
-# Tells tests (and whoever looks at the page's source) how many models are on the screen.
-_COUNT_SCRIPT = """
-const root = document.documentElement;
-root.dataset.models = document.querySelectorAll("model-viewer").length;
-root.dataset.loaded = 0;
-root.dataset.failed = 0;
+_SCRIPT = """
 const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 for (const viewer of document.querySelectorAll("model-viewer")) {
   viewer.toggleAttribute("auto-rotate", !still);
-  viewer.addEventListener("load", () => { root.dataset.loaded = Number(root.dataset.loaded) + 1; });
-  viewer.addEventListener("error", () => { root.dataset.failed = Number(root.dataset.failed) + 1; });
 }
 """
 
@@ -105,7 +98,7 @@ def page_html(folder: Path, entries: Sequence[PageEntry]) -> str:
         f"{sections}"
         '<footer class="quiet">3D viewer: &lt;model-viewer&gt; by Google, Apache-2.0. '
         "Mesh: the Utah teapot by Martin Newell, 1975.</footer>\n"
-        f"<script>{_COUNT_SCRIPT}</script>\n{viewer}</body>\n</html>\n"
+        f"<script>{_SCRIPT}</script>\n{viewer}</body>\n</html>\n"
     )
 
 

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from pgc.evaluation.patches import Patch, mesh_from_patches, weld
 from pgc.mesh import Mesh
 
-__all__ = ["CELLS", "obj_text", "teapot_patches"]
+__all__ = ["CELLS", "obj_text", "part_normals", "teapot_patches"]
 
 CELLS = 11
 """Quads along each side of a Bézier patch: 7,700 triangles in all."""
@@ -144,7 +144,7 @@ def _grid_cells(rows: int, columns: int) -> np.ndarray:
     return np.stack([base, base + columns, base + columns + 1, base + 1], axis=-1)
 
 
-def _part_normals(patches: Sequence[Patch]) -> Float[np.ndarray, "v 3"]:
+def part_normals(patches: Sequence[Patch]) -> Float[np.ndarray, "v 3"]:
     """Normals of every grid point. The two halves of the body are one part; edges between parts stay sharp."""
     groups = [patches[:2], *([patch] for patch in patches[2:])]
     normals = []
@@ -166,7 +166,7 @@ class _Pool:
         self.keyword = keyword
         self.lines: dict[str, int] = {}
 
-    def add(self, values: Sequence[float]) -> int:
+    def add(self, values: Sequence[float | np.floating]) -> int:
         text = " ".join(f"{value:.5f}".replace("-0.00000", "0.00000") for value in values)
         return self.lines.setdefault(f"{self.keyword} {text}", len(self.lines) + 1)
 
@@ -183,7 +183,7 @@ def obj_text(mesh: Mesh, normals: Float[np.ndarray, "t 3"]) -> str:
             x, y, z = mesh.positions[mesh.corner_positions[corner]]
             point = int(mesh.corner_uvs[corner])
             nx, ny, nz = normals[point]
-            numbers = places.add((x, z, -y)), uvs.add(mesh.uvs[point]), facings.add((nx, nz, -ny))
+            numbers = places.add((x, z, -y)), uvs.add(tuple(mesh.uvs[point])), facings.add((nx, nz, -ny))
             words.append("/".join(map(str, numbers)))
         faces.append("f " + " ".join(words))
         start += int(size)
@@ -194,7 +194,7 @@ def obj_text(mesh: Mesh, normals: Float[np.ndarray, "t 3"]) -> str:
 def main() -> None:
     """Write the OBJ file that is named on the command line."""
     patches = teapot_patches()
-    text = obj_text(mesh_from_patches("teapot", patches), _part_normals(patches))
+    text = obj_text(mesh_from_patches("teapot", patches), part_normals(patches))
     Path(sys.argv[1]).write_text(text, encoding="utf-8")
 
 

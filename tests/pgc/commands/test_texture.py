@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc texture` as a person types it, in this process; tests/e2e does the same in a process of its own."""
+
+import os
+import signal
+
+import pytest
+from typer.testing import CliRunner
+
+from pgc.cli import app
+from pgc.commands.arguments import TextureArguments, arguments_from_report
+from pgc.commands.interrupts import InterruptFlag
+from pgc.errors import ConfigError
+from pgc.outputs.run_report import read_report
+
+
+@pytest.fixture
+def pgc_texture(cube_obj, red_texture, tmp_path):
+    """Runs the command with the oracle and tiny settings; more options and other values by argument."""
+
+    def run(*more, mesh=cube_obj, out=tmp_path / "out"):
+        tiny = ["--steps", "2", "--views", "1", "--resolution", "16", "--texture-size", "32", "--device", "cpu"]
+        pictures = ["--preview-size", "16", "--no-turntable"]
+        oracle = ["--prompt", "red", "--guidance", "oracle", "--oracle-texture", str(red_texture)]
+        return CliRunner().invoke(app, ["texture", str(mesh), "--out", str(out), *oracle, *tiny, *pictures, *more])
+
+    return run
+
+
+def test_results_and_their_names(pgc_texture, tmp_path):
+    result = pgc_texture("--seed", "5", "--front", "+x", "--up", "z", "--preset", "draft", "--no-view-prompts")
+    assert result.exit_code == 0, result.stderr
+    assert "base_color.png, textured.glb, preview.png in" in result.stderr.replace("\n", " ")
+    report = read_report(tmp_path / "out" / "run.json")
+    resolved = report["resolved"]
+    assert report["seed"] == 5
+    assert resolved["prompt"]["front_axis"] == "+x"
+    assert resolved["prompt"]["view_dependent"] is False
+    assert resolved["up_axis"] == "z"
+    assert report["arguments"]["preset"] == "draft"
+    assert "negative" not in report["arguments"]
+
+
+def test_a_second_run_into_the_same_folder_needs_leave(pgc_texture):
+    assert pgc_texture().exit_code == 0
+    refused = pgc_texture()
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert pgc_texture("--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--front", "z"], "--front is 'z'; expected one of -y, +y, -x, +x"),
+        (["--up", "x"], "--up is 'x'"),
+        (["--preset", "best"], "draft, standard, fine"),
+        (["--device", "tpu"], "auto, cpu, cuda, mps"),
+        (["--texture-size", "100"], "power of two"),
+        (["--steps", "0"], "1 or more"),
+        (["--preview-size", "8"], "preview.view_size"),
+        (["--lock-mask", "m.png"], "--init-texture"),
+        (["--init-texture", "nowhere.png"], "no image"),
+        (["--resume", "--overwrite"], "one of them"),
+    ],
+)
+def test_bad_options_are_one_sentence_and_exit_code_2(pgc_texture, tmp_path, more, words):
+    result = pgc_texture(*more)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out" / "base_color.png").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "hello\n", "v 0 0 0\nv 1 0 0\nv nan 1 0\nf 1 2 3\n", "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n"]
+)
+def test_bad_meshes_are_one_sentence_and_exit_code_2(pgc_texture, tmp_path, content):
+    mesh = tmp_path / "bad.obj"
+    mesh.write_text(content)
+    result = pgc_texture(mesh=mesh)
+    assert result.exit_code == 2
+    assert "pgc: " in result.stderr
+    assert "bad" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_mesh_and_prompt_are_needed():
+    result = CliRunner().invoke(app, ["texture"])
+    assert result.exit_code == 2
+    assert "--prompt" in result.stderr
+
+
+def test_an_initial_texture_brings_its_size(cube_obj, red_texture):
+    arguments = TextureArguments(
+        mesh=str(cube_obj), prompt="red", guidance="oracle", init_texture=str(red_texture), oracle_texture="x.png"
+    )
+    assert arguments.to_request().settings.texture.texture_size == 32
+
+
+def test_resuming_without_a_run_is_refused(pgc_texture):
+    result = pgc_texture("--resume")
+    assert result.exit_code == 2
+    assert "run.json" in result.stderr
+
+
+def test_a_resumed_run_takes_its_settings_from_the_report():
+    stored = {"arguments": {"mesh": "/m.obj", "prompt": "red", "steps": 9, "device": "cuda"}}
+    assert arguments_from_report(stored, TextureArguments()) == TextureArguments(**stored["arguments"])
+    moved = arguments_from_report(stored, TextureArguments(prompt="red", device="cpu"))
+    assert (moved.steps, moved.device) == (9, "cpu")
+    with pytest.raises(ConfigError, match="steps differ"):
+        arguments_from_report(stored, TextureArguments(steps=10))
+
+
+@pytest.mark.parametrize("content", [{}, {"arguments": {}}, {"arguments": {"colour": "red"}}])
+def test_reports_without_our_arguments_are_refused(content):
+    with pytest.raises(ConfigError, match="lacks its arguments"):
+        arguments_from_report(content, TextureArguments())
+
+
+def test_the_first_signal_raises_the_flag_and_the_second_acts():
+    with InterruptFlag() as flag:
+        flag.arm()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert flag.raised
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_unarmed_and_after_its_end_the_flag_leaves_signals_alone():
+    before = signal.getsignal(signal.SIGINT)
+    with InterruptFlag() as flag:
+        assert signal.getsignal(signal.SIGINT) == before
+        flag.arm()
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+    assert not flag.raised

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from pgc.demo.config import DemoConfig, DemoPrompt
+from pgc.demo.run import demo_request, run_demo
+from pgc.errors import ConfigError
+from pgc.guidance.oracle import OracleConfig
+from pgc.guidance.specs import OracleSpec
+from pgc.outputs.preview import PreviewConfig
+from pgc.outputs.run_folder import OutputConfig
+from pgc.outputs.turntable import TurntableConfig
+from pgc.pocket.captions import vocabulary
+from pgc.presets import preset_settings, with_overrides
+from pgc.runner import RunHooks
+
+ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
+
+
+@pytest.fixture
+def config(red_texture):
+    return DemoConfig(
+        prompts=tuple(DemoPrompt(name=name, text=f"red {name}", oracle_texture=red_texture) for name in ("one", "two")),
+        guidance=ORACLE,
+        settings=with_overrides(preset_settings("standard", ORACLE), steps=2, views=1, resolution=16, texture_size=64),
+        outputs=OutputConfig(preview=PreviewConfig(view_size=16), turntable=TurntableConfig(size=16, frames=2)),
+    )
+
+
+def test_every_prompt_gets_its_files_and_a_place_on_the_page(config, tmp_path):
+    outcomes = run_demo(tmp_path, config, device="cpu")
+    assert all(outcome.finished for outcome in outcomes)
+    # The second run uses what the first one loaded.
+    assert outcomes[1].run.guidance is outcomes[0].run.guidance
+    for name in ("one", "two"):
+        files = {path.name for path in (tmp_path / name).iterdir()}
+        assert files == {"base_color.png", "textured.glb", "preview.png", "turntable.webp", "run.json"}
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count("<model-viewer alt=") == 2
+    assert "http-equiv" not in page
+
+
+def test_a_stopped_demo_leaves_a_page_of_what_there_is(config, tmp_path):
+    outcomes = run_demo(tmp_path, config, device="cpu", hooks_for=lambda prompt: RunHooks(should_stop=lambda: True))
+    assert [outcome.finished for outcome in outcomes] == [False]
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Not finished yet" in page
+
+
+def test_the_demos_own_prompts_use_words_that_the_prior_knows():
+    groups = vocabulary()
+    known = {word for name, words in groups.items() if name != "untrained" for word in words}
+    for prompt in DemoConfig().prompts:
+        assert set(prompt.text.split()) <= known, prompt.text
+
+
+def test_the_demo_runs_the_pocket_prior_on_the_bundled_mesh():
+    config = DemoConfig()
+    request = demo_request(config.prompts[0], config)
+    assert request.mesh.name == "teapot.obj"
+    assert request.guidance == config.guidance
+
+
+@pytest.mark.parametrize("name", ["Bricks", "a/b", "", ".."])
+def test_names_that_are_no_folder_names_are_refused(name):
+    with pytest.raises(ConfigError):
+        DemoPrompt(name=name, text="x")
+
+
+def test_names_must_differ():
+    with pytest.raises(ConfigError, match="all different"):
+        DemoConfig(prompts=(DemoPrompt(name="a", text="x"), DemoPrompt(name="a", text="y")))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import pgc
+from pgc.cli import app
+from pgc.commands.failures import reports_failures
+from pgc.commands.models import model_lines
+from pgc.errors import MeshError
+from pgc.guidance.models import KNOWN_MODELS
+
+
+def test_help_names_the_commands():
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    assert all(name in result.output for name in ("texture", "models", "demo", "eval"))
+
+
+def test_version():
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"pgc-texture {pgc.__version__}"
+
+
+def test_the_command_line_imports_nothing_heavy():
+    code = (
+        "import sys, pgc.cli; print([name for name in ('torch', 'numpy', 'diffusers', 'warp') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def failing(error):
+    def command():
+        raise error
+
+    app = typer.Typer()
+    app.command()(reports_failures(command))
+    return CliRunner().invoke(app, [])
+
+
+def test_expected_errors_are_a_sentence_and_exit_code_2():
+    result = failing(MeshError("The mesh is round."))
+    assert (result.exit_code, result.stderr) == (2, "pgc: The mesh is round.\n")
+
+
+def test_ctrl_c_is_exit_code_130():
+    assert failing(KeyboardInterrupt()).exit_code == 130
+
+
+def test_unexpected_errors_keep_their_traceback():
+    assert isinstance(failing(ZeroDivisionError()).exception, ZeroDivisionError)
+
+
+def test_models_are_listed_with_the_way_to_get_them():
+    result = CliRunner().invoke(app, ["models"])
+    assert result.exit_code == 0
+    for model in KNOWN_MODELS:
+        assert f"{model.key}: {model.title}" in result.output
+
+
+@pytest.mark.parametrize("model", KNOWN_MODELS, ids=lambda model: model.key)
+def test_an_installed_model_needs_no_command(model):
+    assert not any("hf download" in line for line in model_lines(model, installed=True))
+    missing = "\n".join(model_lines(model, installed=False))
+    assert ("hf download" in missing) == (model.key != "pocket")
+
+
+def test_eval_has_commands_of_its_own():
+    result = CliRunner().invoke(app, ["eval", "--help"])
+    assert result.exit_code == 0
+    assert "oracle" in result.output
