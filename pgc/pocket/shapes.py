@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Reals = NDArray[np.floating]  # distances may pass through float64 on their way to float32
 ShapeName = Literal[
     "sphere", "cube", "box", "cylinder", "cone", "torus", "capsule", "pyramid", "vase", "bowl", "egg", "mug", "object",
     "figure",
@@ -44,30 +45,30 @@ class Shape:
     center: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def _ellipsoid(p: Floats, size: tuple[float, ...]) -> Floats:
+def _ellipsoid(p: Floats, size: tuple[float, ...]) -> Reals:
     radii = np.asarray(size, np.float32)
     outer = np.linalg.norm(p / radii, axis=-1)
     inner = np.linalg.norm(p / (radii * radii), axis=-1)
     return outer * (outer - 1.0) / np.maximum(inner, 1e-6)
 
 
-def _rounded(q: Floats) -> Floats:
+def _rounded(q: Reals) -> Reals:
     """Exact distance from per-axis signed excesses [N, D]."""
     return np.linalg.norm(np.maximum(q, 0.0), axis=-1) + np.minimum(q.max(axis=-1), 0.0)
 
 
-def _box(p: Floats, size: tuple[float, ...]) -> Floats:
+def _box(p: Floats, size: tuple[float, ...]) -> Reals:
     rounding = size[3]
     return _rounded(np.abs(p) - (np.asarray(size[:3], np.float32) - rounding)) - rounding
 
 
-def _cylinder(p: Floats, size: tuple[float, ...]) -> Floats:
+def _cylinder(p: Floats, size: tuple[float, ...]) -> Reals:
     radius, half, rounding = size
     radial = np.hypot(p[:, 0], p[:, 1])
     return _rounded(np.stack([radial - radius + rounding, np.abs(p[:, 2]) - half + rounding], -1)) - rounding
 
 
-def _cone(p: Floats, size: tuple[float, ...]) -> Floats:
+def _cone(p: Floats, size: tuple[float, ...]) -> Reals:
     """Cone (or frustum) of bottom and top radius and half height; a bound, not exact."""
     bottom, top, half = size
     slope = (bottom - top) / (2.0 * half)
@@ -76,25 +77,25 @@ def _cone(p: Floats, size: tuple[float, ...]) -> Floats:
     return np.maximum(wall, np.abs(p[:, 2]) - half)
 
 
-def _torus(p: Floats, size: tuple[float, ...]) -> Floats:
+def _torus(p: Floats, size: tuple[float, ...]) -> Reals:
     ring, tube = size
     return np.hypot(np.hypot(p[:, 0], p[:, 1]) - ring, p[:, 2]) - tube
 
 
-def _capsule(p: Floats, size: tuple[float, ...]) -> Floats:
+def _capsule(p: Floats, size: tuple[float, ...]) -> Reals:
     radius, half = size
     clamped = p[:, 2] - np.clip(p[:, 2], -half, half)
     return np.sqrt(p[:, 0] ** 2 + p[:, 1] ** 2 + clamped**2) - radius
 
 
-def _pyramid(p: Floats, size: tuple[float, ...]) -> Floats:
+def _pyramid(p: Floats, size: tuple[float, ...]) -> Reals:
     base, half = size
     slope = base / (2.0 * half)
     wall = (np.maximum(np.abs(p[:, 0]), np.abs(p[:, 1])) - slope * (half - p[:, 2])) / np.sqrt(1.0 + slope * slope)
     return np.maximum(wall, np.abs(p[:, 2]) - half)
 
 
-def _lathe(p: Floats, size: tuple[float, ...]) -> Floats:
+def _lathe(p: Floats, size: tuple[float, ...]) -> Reals:
     """Radius profile over height: half height, then the radii from bottom to top."""
     half, radii = size[0], np.asarray(size[1:], np.float32)
     at = np.clip((p[:, 2] + half) / (2.0 * half), 0.0, 1.0) * (len(radii) - 1)
@@ -105,13 +106,13 @@ def _lathe(p: Floats, size: tuple[float, ...]) -> Floats:
     return np.maximum((np.hypot(p[:, 0], p[:, 1]) - radius) * 0.6, np.abs(p[:, 2]) - half)
 
 
-def _shell(p: Floats, size: tuple[float, ...]) -> Floats:
+def _shell(p: Floats, size: tuple[float, ...]) -> Reals:
     """Hollow half sphere, open at the top."""
     radius, wall = size
     return np.maximum(np.abs(np.linalg.norm(p, axis=-1) - radius) - wall, p[:, 2] - 0.1)
 
 
-_DISTANCES: dict[Kind, Callable[[Floats, tuple[float, ...]], Floats]] = {
+_DISTANCES: dict[Kind, Callable[[Floats, tuple[float, ...]], Reals]] = {
     "ellipsoid": _ellipsoid, "box": _box, "cylinder": _cylinder, "cone": _cone, "torus": _torus,
     "capsule": _capsule, "pyramid": _pyramid, "lathe": _lathe, "shell": _shell,
 }  # fmt: skip
@@ -198,7 +199,7 @@ _SINGLES: dict[ShapeName, Kind] = {
 
 def _mug(rng: np.random.Generator) -> Shape:
     radius, half = float(rng.uniform(0.35, 0.5)), float(rng.uniform(0.4, 0.65))
-    handle = Primitive("torus", (half * 0.6, 0.08), (radius, 0.0, 0.0), (1, 0, 0, 0, 0, 1, 0, -1, 0))
+    handle = Primitive("torus", (half * 0.6, 0.08), (radius, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0))
     return Shape("mug", (Primitive("cylinder", (radius, half, 0.04)), handle), 0.05)
 
 

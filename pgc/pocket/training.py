@@ -48,7 +48,7 @@ def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
     x = x / (x.norm() + 1e-7)
     for _ in range(rounds):
         gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     return (x.T if tall else x).to(matrix.dtype)
 
 
@@ -101,6 +101,10 @@ class TrainState:
 
     def update(self, loss: Tensor, total_steps: int) -> float:
         """One optimiser step on ``loss``; returns the gradient's norm before clipping."""
+        if not math.isfinite(float(loss.detach())):
+            raise FloatingPointError(
+                f"The loss at step {self.step} is {float(loss.detach())}; the last checkpoint is sound."
+            )
         share = rate_share(self.config, self.step, total_steps)
         peaks = {"adam": self.config.learning_rate, "matrix": self.config.matrix_rate}
         self.module.zero_grad(set_to_none=True)

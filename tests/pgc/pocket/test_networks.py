@@ -61,6 +61,18 @@ def test_orthogonalise() -> None:
     assert singular.max() < 1.3
 
 
+def test_orthogonalise_survives_degenerate_gradients() -> None:
+    low_rank = torch.outer(torch.linspace(-1.0, 1.0, 64), torch.linspace(0.0, 1.0, 640))
+    assert orthogonalise(low_rank).isfinite().all()
+    assert torch.equal(orthogonalise(torch.zeros(4, 9)), torch.zeros(4, 9))
+
+
+def test_training_stops_at_a_loss_that_is_not_finite() -> None:
+    state = TrainState(nn.Linear(2, 1), OptimizerConfig())
+    with pytest.raises(FloatingPointError, match="step 0"):
+        state.update(state.module(torch.full((1, 2), torch.nan)).sum(), 10)
+
+
 def _train(state: TrainState, steps: int) -> None:
     while state.step < steps:
         x = torch.randn(8, 4, generator=torch.Generator().manual_seed(state.step))
