@@ -107,8 +107,9 @@ def _links(
         shift = on_edge[here] - local
         centers = np.stack([(empty % size + 0.5) / size, 1.0 - (empty // size + 0.5) / size], axis=1)
         distance, index = KDTree(local).query(centers, k=_NEIGHBOURS, distance_upper_bound=_REACH / size)
+        distance = np.asarray(distance)
         near, rank = np.nonzero(np.isfinite(distance))
-        sample = index[near, rank]
+        sample = np.asarray(index)[near, rank]
         across, valid = _map_across(frames, edges[here][sample], side, centers[near] + shift[sample])
         taps, weights = bilinear_taps(across[valid], size, tiles, repeat)
         closeness = 1.0 / (0.1 + distance[near, rank][valid] * size) ** 2

@@ -209,7 +209,7 @@ class MultiresolutionProblem:
 
     def solve(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
         """The changed image, at full size."""
-        images = [image.astype(np.float32)]
+        images: list[np.ndarray] = [image.astype(np.float32)]
         for before, after in zip(self._weights[:-1], self._weights[1:], strict=True):
             images.append(box_mip(images[-1] * before, 1) / np.maximum(after, np.float32(1e-6)))
         change: np.ndarray | None = None

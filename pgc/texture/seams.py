@@ -54,11 +54,11 @@ class SeamConfig:
     """
 
     mips: int = 5
-    growth: float = 1.7
-    gutter_cost: float = 0.01
-    spread: float = 1.0 / 16.0
-    charts: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=30.0, smoothness=1.0))
-    mip_chain: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=20.0, smoothness=1.0))
+    growth: float = 1.3
+    gutter_cost: float = 0.0003
+    spread: float = 1.0 / 24.0
+    charts: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=10.0, smoothness=1.0))
+    mip_chain: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=0.3, smoothness=0.3))
 
     def __post_init__(self) -> None:
         if not 0.0 < self.spread <= 1.0:

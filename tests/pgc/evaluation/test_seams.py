@@ -24,7 +24,7 @@ def strip() -> TriangleMesh:
         positions=positions,
         faces=faces,
         corner_uvs=np.concatenate([0.05 + 0.4 * left, [0.55, 0.5] + 0.4 * turned]).astype(np.float32),
-        corner_normals=np.broadcast_to(np.float32([0, 0, 1]), (4, 3, 3)).copy(),
+        corner_normals=np.tile(np.array([0, 0, 1], dtype=np.float32), (4, 3, 1)),
         polygon_index=np.arange(4, dtype=np.int32),
         corner_index=np.arange(12, dtype=np.int32).reshape(4, 3),
         material_index=np.zeros(4, dtype=np.int32),
@@ -43,9 +43,8 @@ def _ramp(strip: TriangleMesh, step: float) -> BakedTexture:
     return BakedTexture(maps={"base_color": [torch.from_numpy(gray.astype(np.float32))[None].repeat(3, 1, 1)]})
 
 
-def test_a_continuous_texture_has_ratio_one(strip: TriangleMesh) -> None:
-    # Inside, edges are diagonals: a step across one runs along (x, -y), where this ramp does not change, so
-    # only the seam would jump. Along x alone both kinds can be compared.
+def test_jumps_of_a_continuous_ramp_are_its_slope_times_the_distance(strip: TriangleMesh) -> None:
+    # The edges inside are diagonals: a step across one runs along (x, -y), where this ramp does not change.
     ratios = seam_ratios(strip, _ramp(strip, 0.0))
     expected = 0.25 * 2 * ratios[0].offset * np.sqrt(3)
     assert ratios[0].seam_jump == pytest.approx(expected, rel=0.1)

@@ -22,7 +22,8 @@ def test_filled_from_the_surface_neighbour(two_charts: TriangleMesh) -> None:
     near = right & (surface.position[..., 0] < 1.1)
     np.testing.assert_allclose(filled[0, 1].numpy()[near], surface.position[near, 1], atol=0.08)
     assert torch.equal(filled[0][:, left[0]], texture[0][:, left[0]])
-    assert torch.equal(filled[0][:, surface.face_index < 0], texture[0][:, surface.face_index < 0])
+    outside = torch.from_numpy(surface.face_index < 0)
+    assert torch.equal(filled[0][:, outside], texture[0][:, outside])
     assert abs(unseen_fraction(left, [surface]) - 0.5) < 0.02
 
 

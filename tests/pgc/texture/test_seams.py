@@ -12,27 +12,36 @@ from pgc.evaluation.seams import seam_ratios
 from pgc.mesh_data import TriangleMesh
 from pgc.texture.field import BakedTexture
 from pgc.texture.finishing import Finisher
+from pgc.texture.quadratic import QuadraticConfig
 from pgc.texture.seams import SeamConfig
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
 SIZE = 256
 
 
-@pytest.fixture(scope="module")
-def sphere() -> TriangleMesh:
-    mesh = trimesh.creation.icosphere(subdivisions=3, radius=0.8)
+def _unwrapped(mesh: trimesh.Trimesh) -> TriangleMesh:
     vertices, corners, uvs = xatlas.parametrize(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
     faces = vertices[corners].astype(np.int32)
     count = len(faces)
     return TriangleMesh(
-        positions=mesh.vertices.astype(np.float32),
+        positions=np.array(mesh.vertices, dtype=np.float32),
         faces=faces,
         corner_uvs=uvs[corners].astype(np.float32),
-        corner_normals=mesh.vertex_normals[faces].astype(np.float32),
+        corner_normals=np.array(mesh.vertex_normals[faces], dtype=np.float32),
         polygon_index=np.arange(count, dtype=np.int32),
         corner_index=np.arange(3 * count, dtype=np.int32).reshape(count, 3),
         material_index=np.zeros(count, dtype=np.int32),
     )
+
+
+@pytest.fixture(scope="module")
+def sphere() -> TriangleMesh:
+    return _unwrapped(trimesh.creation.icosphere(subdivisions=3, radius=0.8))
+
+
+@pytest.fixture(scope="module")
+def torus() -> TriangleMesh:
+    return _unwrapped(trimesh.creation.torus(0.55, 0.24, major_sections=48, minor_sections=24))
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +50,28 @@ def surface(sphere: TriangleMesh) -> TexelSurface:
 
 
 def _content(surface: TexelSurface) -> torch.Tensor:
-    """Smooth noise on the surface, and grey around the charts."""
-    random = np.random.default_rng(1)
+    """Smooth noise on the surface, and grey around the charts.
+
+    Of this seed the noise itself, without any texture, has a ratio between 0.98 and 1.01 on both meshes and at all
+    mips. Other seeds have 0.77 to 1.06, as the waves lie along or across the seams.
+    """
+    random = np.random.default_rng(2)
     waves, phase, colors = random.normal(size=(12, 3)) * 4, random.uniform(0, 6, 12), random.normal(size=(12, 3)) * 0.07
     image = np.full((SIZE, SIZE, 3), 0.5)
     image[surface.inside] = (0.5 + np.sin(surface.position[surface.inside] @ waves.T + phase) @ colors).clip(0, 1)
     return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None]
 
 
-def test_no_seam_at_any_mip(sphere: TriangleMesh, surface: TexelSurface) -> None:
+@pytest.mark.parametrize("shape", ["sphere", "torus"])
+def test_no_seam_at_any_mip(shape: str, request: pytest.FixtureRequest) -> None:
+    mesh: TriangleMesh = request.getfixturevalue(shape)
+    surface = texel_surface(mesh, SIZE, reach=1.0)
     texture = _content(surface)
     seen = torch.ones(1, SIZE, SIZE, dtype=torch.bool)
-    before = seam_ratios(sphere, BakedTexture(maps={"base_color": list(texture)}))
-    finisher = Finisher(sphere, [surface], (1001,))
+    before = seam_ratios(mesh, BakedTexture(maps={"base_color": list(texture)}))
+    finisher = Finisher(mesh, [surface], (1001,))
     finished = finisher.finish(texture, seen)
-    after = seam_ratios(sphere, BakedTexture(maps={"base_color": list(finished)}))
+    after = seam_ratios(mesh, BakedTexture(maps={"base_color": list(finished)}))
     assert [entry.mip for entry in after] == [0, 1, 2, 3, 4]
     assert all(entry.seam_samples > 100 for entry in after)
     assert before[0].ratio > 2.0
@@ -83,7 +99,8 @@ def test_steps_between_charts_are_closed_within_the_charts(sphere: TriangleMesh,
 def test_mip_jumps_fall_and_locked_texels_stay(sphere: TriangleMesh, surface: TexelSurface) -> None:
     locked = torch.zeros(1, 1, SIZE, SIZE, dtype=torch.bool)
     locked[..., : SIZE // 3, :] = True
-    solver = Finisher(sphere, [surface], (1001,), locked=locked)._solver
+    stiff = SeamConfig(gutter_cost=0.01, mip_chain=QuadraticConfig(stiffness=20.0, smoothness=1.0))
+    solver = Finisher(sphere, [surface], (1001,), locked=locked, config=stiff)._solver
     image = _content(surface).permute(0, 2, 3, 1).numpy()
     closed = solver.close_mips(image)
     for before, after in zip(solver.mip_jumps(image), solver.mip_jumps(closed), strict=True):
