@@ -23,7 +23,7 @@ from pgc.checkpoint import load_checkpoint, save_checkpoint
 from pgc.errors import ConfigError
 from pgc.evaluation.ground_truth import bake_material, chart_mask, field_of_texture, material_of
 from pgc.evaluation.meshes import EvaluationMeshName, evaluation_mesh
-from pgc.evaluation.scores import maximum_difference, psnr, sha256_of_maps
+from pgc.evaluation.scores import maximum_difference, psnr_by_mip, sha256_of_maps
 from pgc.evaluation.seams import seam_ratios
 from pgc.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig
 from pgc.guidance.oracle import (
@@ -54,7 +54,7 @@ class OracleSuiteConfig:
     materials: tuple[tuple[ColorName, MaterialName], ...] = (("red", "brick"), ("blue", "checker"), ("green", "marble"))
     steps: int = 300
     views: int = 2
-    resolution: int = 160
+    resolution: int = 256
     texture_size: int = 256
     learning_rate: float = 0.05
     seed: int = 11
@@ -70,7 +70,7 @@ class OracleSuiteConfig:
     @staticmethod
     def quick() -> OracleSuiteConfig:
         """A slice of a few minutes on one core: one mesh, one material, shorter runs."""
-        return OracleSuiteConfig(meshes=("trefoil",), materials=(("red", "brick"),), steps=120, resolution=128)
+        return OracleSuiteConfig(meshes=("trefoil",), materials=(("red", "brick"),), steps=120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class OracleWorld:
 
 
 def run_case(world: OracleWorld, case: OracleCase) -> dict[str, Any]:
-    """One run and its scores: PSNR (dB) over charts, seam ratio a mip beside the truth's, uncovered texels."""
+    """One run and its scores: PSNR (dB) a mip over charts, seam ratio a mip beside the truth's, uncovered texels."""
     start = time.perf_counter()
     run = world.optimization(case)
     medians, maxima = [], []
@@ -167,7 +167,7 @@ def run_case(world: OracleWorld, case: OracleCase) -> dict[str, Any]:
     mask = chart_mask(world.triangles, world.config.texture_size)
     return {
         "case": asdict(case),
-        "psnr": psnr(image, truth, mask),
+        "psnr": psnr_by_mip(image, truth, mask),
         "seam_ratio": [seams.ratio for seams in seam_ratios(world.triangles, texture)],
         "seam_ratio_truth": [seams.ratio for seams in seam_ratios(world.triangles, world.truth)],
         "uncovered_fraction": texture.uncovered_fraction,

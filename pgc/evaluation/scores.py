@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from pgc.errors import ConfigError
 
-__all__ = ["maximum_difference", "psnr", "sha256_of_maps"]
+__all__ = ["maximum_difference", "psnr", "psnr_by_mip", "sha256_of_maps"]
 
 
 def psnr(
@@ -32,6 +33,25 @@ def psnr(
         raise ConfigError("PSNR of no texels was asked for; the mask is empty.")
     error = float((image - truth).double().square()[:, mask].mean())
     return math.inf if error == 0.0 else -10.0 * math.log10(error)
+
+
+def psnr_by_mip(
+    image: Float[Tensor, "c s s"], truth: Float[Tensor, "c s s"], mask: Bool[Tensor, "s s"], mips: int = 3
+) -> list[float]:
+    """`psnr` of box-filtered mips 0 to mips - 1, over the texels whose whole block lies inside the mask.
+
+    Level 0 asks for detail that renders of fewer pixels than the texture has texels do not show; the next ones say
+    how well the rest is recovered.
+
+    Raises:
+        ConfigError: a mip has no such texel.
+    """
+    result = []
+    for mip in range(mips):
+        block = 1 << mip
+        inside = avg_pool2d(mask[None].float(), block)[0] == 1.0
+        result.append(psnr(avg_pool2d(image, block), avg_pool2d(truth, block), inside))
+    return result
 
 
 def maximum_difference(

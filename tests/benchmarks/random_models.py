@@ -65,14 +65,17 @@ MODEL_SIZES: dict[SizeName, ModelSize] = {
         vae=_vae((8, 8, 16, 16), 1, 32, groups=8),
         tokens=8,
     ),
-    # Near the trained prior's size; used only where its weights are not at hand.
+    # The trained prior's size; for where its weights are not at hand.
     "pocket": ModelSize(
         image_size=128,
         unet={
-            **_blocks("CCC"), "block_out_channels": (64, 128, 192), "layers_per_block": 1,
-            "cross_attention_dim": 128, "attention_head_dim": 8, "norm_num_groups": 32, "sample_size": 16,
+            "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+            "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            "block_out_channels": (64, 128, 192), "layers_per_block": 1, "cross_attention_dim": 128,
+            "attention_head_dim": (2, 4, 6), "norm_num_groups": 16, "sample_size": 16, "in_channels": 8,
+            "out_channels": 8,
         },
-        vae=_vae((24, 48, 96, 120), 1, 128, groups=8),
+        vae={**_vae((24, 48, 96, 120), 1, 128, groups=8), "latent_channels": 8},
         tokens=24,
     ),
     "sd15": ModelSize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pgc.errors import ConfigError
-from pgc.evaluation.scores import maximum_difference, psnr, sha256_of_maps
+from pgc.evaluation.scores import maximum_difference, psnr, psnr_by_mip, sha256_of_maps
 
 
 def test_psnr_by_hand() -> None:
@@ -25,6 +25,18 @@ def test_psnr_looks_inside_the_mask_only() -> None:
     mask = torch.zeros(4, 4, dtype=torch.bool)
     mask[0, 0] = mask[0, 1] = True
     assert psnr(image, truth, mask) == pytest.approx(20.0 + 10 * math.log10(2), abs=1e-5)
+
+
+def test_psnr_by_mip_averages_blocks_and_leaves_out_those_on_the_border() -> None:
+    truth, image = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)
+    image[0, 0, 0], image[0, 0, 1] = 0.2, -0.2  # gone at mip 1
+    image[0, 2:, 2:] = 0.1
+    mask = torch.ones(4, 4, dtype=torch.bool)
+    # Mip 0: (2 * 0.04 + 4 * 0.01) / 16; mip 1: one block of four is off by 0.1.
+    expected = [-10 * math.log10(0.12 / 16), -10 * math.log10(0.01 / 4)]
+    assert psnr_by_mip(image, truth, mask, 2) == pytest.approx(expected, abs=1e-4)
+    mask[3, 3] = False
+    assert psnr_by_mip(image, truth, mask, 2)[1] == math.inf
 
 
 def test_maximum_difference_is_a_channels_largest_inside_the_mask() -> None:
