@@ -5,10 +5,12 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionControlNetPipeline
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
 
 from pgc.pocket.captions import vocabulary
 from pgc.pocket.model_card import CardFacts, write_card
@@ -16,7 +18,7 @@ from pgc.pocket.sample import load_pipeline, sample_grid
 from pgc.pocket.tokenizer import load_tokenizer, write_tokenizer
 from pgc.pocket.train_diffusion import DiffusionConfig, build_networks, build_scheduler
 from pgc.pocket.train_vae import VaeConfig, build_vae
-from pgc.pocket.training import load_average, read_metadata
+from pgc.pocket.training import load_average, read_metadata, use_channels_last
 
 _LOG = logging.getLogger(__name__)
 SIZE_LIMIT = 36 * 2**20
@@ -38,8 +40,9 @@ def trained_vae(checkpoint: Path, config: VaeConfig) -> AutoencoderKL:
     """The autoencoder with its averaged weights, in evaluation mode."""
     vae = build_vae(config)
     load_average(checkpoint, vae)
-    vae.eval()
-    return vae.requires_grad_(False).to(memory_format=torch.channels_last)
+    use_channels_last(vae)
+    vae.eval().requires_grad_(False)
+    return vae
 
 
 def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: DiffusionConfig) -> Path:
@@ -48,17 +51,17 @@ def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: 
     vae.register_to_config(scaling_factor=sources.scaling_factor)
     networks = build_networks(config, sources.tokenizer_folder)
     load_average(sources.diffusion_checkpoint, networks)
+    # diffusers annotates these more narrowly than it takes them.
+    absent = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    others: dict[str, Any] = {"scheduler": build_scheduler(), **absent}
     pipeline = StableDiffusionControlNetPipeline(
         vae=vae,
         text_encoder=networks.text_encoder,
         tokenizer=load_tokenizer(sources.tokenizer_folder),
         unet=networks.unet,
         controlnet=networks.controlnet,
-        scheduler=build_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        image_encoder=None,
         requires_safety_checker=False,
+        **others,
     )
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)

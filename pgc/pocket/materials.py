@@ -9,7 +9,7 @@ normalised mesh ([-0.8, 0.8]^3); the features are 0.1 to 0.5 wide, which is 8 to
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pgc.pocket.noise import cell_distances, fractal_noise, hash_lattice, value_noise
 from pgc.pocket.palette import COLORS, ColorName, Rgb, jittered, mixed, scaled, second_tone, third_tone
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 in effect; some steps pass through float64
 MaterialName = Literal[
     "brick", "wood", "marble", "checker", "stripes", "dots",
     "camouflage", "rust", "cobblestone", "fabric", "scales", "plain",

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeded lattice noise in three dimensions: pure functions of position, in NumPy."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
 

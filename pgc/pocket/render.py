@@ -6,7 +6,7 @@ made in any order, by any number of processes, and be stopped and resumed.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pgc.pocket.materials import MATERIALS, MaterialName, sample_material, shade
 from pgc.pocket.palette import COLORS, ColorName, Rgb
 from pgc.pocket.shapes import Shape, ShapeName, distance, normals, sample_shape
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 in effect; some steps pass through float64
 Background = Literal["white", "gray", "black", "color"]
 
 

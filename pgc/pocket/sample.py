@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionControlNetPipeline
+from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -39,19 +40,21 @@ def sample(
     prompts: list[str],
     depths: Tensor,
     seed: int,
-    steps: int = 20,
+    steps: int = 16,
     guidance_scale: float = 4.0,
 ) -> NDArray[np.uint8]:
     """Pictures [B, H, W, 3] for prompts [B] on depth pictures [B, 3, H, W]."""
-    images = pipeline(
-        prompts,
-        image=depths,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        generator=torch.Generator().manual_seed(seed),
-        output_type="np",
-    ).images
-    return np.round(images * 255.0).astype(np.uint8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        images, _ = pipeline(
+            prompts,
+            image=depths,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="np",
+            return_dict=False,
+        )
+    return np.round(np.asarray(images) * 255.0).astype(np.uint8)
 
 
 def sample_grid(pipeline: StableDiffusionControlNetPipeline, seed: int, columns: int = 6) -> NDArray[np.uint8]:

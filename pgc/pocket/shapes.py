@@ -7,20 +7,19 @@ panda: the evaluation meshes must be unseen.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Reals = NDArray[np.floating]  # distances may pass through float64 on their way to float32
+Floats = NDArray[np.floating[Any]]  # float32 in effect; some steps pass through float64
 ShapeName = Literal[
     "sphere", "cube", "box", "cylinder", "cone", "torus", "capsule", "pyramid", "vase", "bowl", "egg", "mug", "object",
     "figure",
 ]  # fmt: skip
 SHAPES: tuple[ShapeName, ...] = get_args(ShapeName)
 # Unions are closest to the meshes that people bring, so they get the largest share.
-_WEIGHTS: dict[ShapeName, float] = {name: 1.0 for name in SHAPES} | {"object": 6.0, "figure": 4.0, "vase": 1.5}
+_FAVOURED: dict[ShapeName, float] = {"object": 6.0, "figure": 4.0, "vase": 1.5}
 Kind = Literal["ellipsoid", "box", "cylinder", "cone", "torus", "capsule", "pyramid", "lathe", "shell"]
 
 
@@ -45,30 +44,30 @@ class Shape:
     center: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def _ellipsoid(p: Floats, size: tuple[float, ...]) -> Reals:
+def _ellipsoid(p: Floats, size: tuple[float, ...]) -> Floats:
     radii = np.asarray(size, np.float32)
     outer = np.linalg.norm(p / radii, axis=-1)
     inner = np.linalg.norm(p / (radii * radii), axis=-1)
     return outer * (outer - 1.0) / np.maximum(inner, 1e-6)
 
 
-def _rounded(q: Reals) -> Reals:
+def _rounded(q: Floats) -> Floats:
     """Exact distance from per-axis signed excesses [N, D]."""
     return np.linalg.norm(np.maximum(q, 0.0), axis=-1) + np.minimum(q.max(axis=-1), 0.0)
 
 
-def _box(p: Floats, size: tuple[float, ...]) -> Reals:
+def _box(p: Floats, size: tuple[float, ...]) -> Floats:
     rounding = size[3]
     return _rounded(np.abs(p) - (np.asarray(size[:3], np.float32) - rounding)) - rounding
 
 
-def _cylinder(p: Floats, size: tuple[float, ...]) -> Reals:
+def _cylinder(p: Floats, size: tuple[float, ...]) -> Floats:
     radius, half, rounding = size
     radial = np.hypot(p[:, 0], p[:, 1])
     return _rounded(np.stack([radial - radius + rounding, np.abs(p[:, 2]) - half + rounding], -1)) - rounding
 
 
-def _cone(p: Floats, size: tuple[float, ...]) -> Reals:
+def _cone(p: Floats, size: tuple[float, ...]) -> Floats:
     """Cone (or frustum) of bottom and top radius and half height; a bound, not exact."""
     bottom, top, half = size
     slope = (bottom - top) / (2.0 * half)
@@ -77,25 +76,25 @@ def _cone(p: Floats, size: tuple[float, ...]) -> Reals:
     return np.maximum(wall, np.abs(p[:, 2]) - half)
 
 
-def _torus(p: Floats, size: tuple[float, ...]) -> Reals:
+def _torus(p: Floats, size: tuple[float, ...]) -> Floats:
     ring, tube = size
     return np.hypot(np.hypot(p[:, 0], p[:, 1]) - ring, p[:, 2]) - tube
 
 
-def _capsule(p: Floats, size: tuple[float, ...]) -> Reals:
+def _capsule(p: Floats, size: tuple[float, ...]) -> Floats:
     radius, half = size
     clamped = p[:, 2] - np.clip(p[:, 2], -half, half)
     return np.sqrt(p[:, 0] ** 2 + p[:, 1] ** 2 + clamped**2) - radius
 
 
-def _pyramid(p: Floats, size: tuple[float, ...]) -> Reals:
+def _pyramid(p: Floats, size: tuple[float, ...]) -> Floats:
     base, half = size
     slope = base / (2.0 * half)
     wall = (np.maximum(np.abs(p[:, 0]), np.abs(p[:, 1])) - slope * (half - p[:, 2])) / np.sqrt(1.0 + slope * slope)
     return np.maximum(wall, np.abs(p[:, 2]) - half)
 
 
-def _lathe(p: Floats, size: tuple[float, ...]) -> Reals:
+def _lathe(p: Floats, size: tuple[float, ...]) -> Floats:
     """Radius profile over height: half height, then the radii from bottom to top."""
     half, radii = size[0], np.asarray(size[1:], np.float32)
     at = np.clip((p[:, 2] + half) / (2.0 * half), 0.0, 1.0) * (len(radii) - 1)
@@ -106,13 +105,13 @@ def _lathe(p: Floats, size: tuple[float, ...]) -> Reals:
     return np.maximum((np.hypot(p[:, 0], p[:, 1]) - radius) * 0.6, np.abs(p[:, 2]) - half)
 
 
-def _shell(p: Floats, size: tuple[float, ...]) -> Reals:
+def _shell(p: Floats, size: tuple[float, ...]) -> Floats:
     """Hollow half sphere, open at the top."""
     radius, wall = size
     return np.maximum(np.abs(np.linalg.norm(p, axis=-1) - radius) - wall, p[:, 2] - 0.1)
 
 
-_DISTANCES: dict[Kind, Callable[[Floats, tuple[float, ...]], Reals]] = {
+_DISTANCES: dict[Kind, Callable[[Floats, tuple[float, ...]], Floats]] = {
     "ellipsoid": _ellipsoid, "box": _box, "cylinder": _cylinder, "cone": _cone, "torus": _torus,
     "capsule": _capsule, "pyramid": _pyramid, "lathe": _lathe, "shell": _shell,
 }  # fmt: skip
@@ -237,7 +236,7 @@ def sample_shape(rng: np.random.Generator) -> Shape:
 
 def _draw_shape(rng: np.random.Generator) -> Shape:
     """Draw a shape of any size; one in four single shapes is turned at random."""
-    weights = np.array([_WEIGHTS[name] for name in SHAPES])
+    weights = np.array([_FAVOURED.get(name, 1.0) for name in SHAPES])
     name = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))]
     rotation = _random_rotation(rng) if rng.random() < 0.25 else Primitive("box", ()).rotation
     scale = float(rng.uniform(0.58, 0.78))

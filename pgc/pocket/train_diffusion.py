@@ -5,11 +5,15 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -17,7 +21,7 @@ from pgc.pocket.conditioning import depth_condition
 from pgc.pocket.dataset import RenderSet
 from pgc.pocket.tokenizer import END, MAX_LENGTH, START, load_tokenizer
 from pgc.pocket.train_vae import to_input
-from pgc.pocket.training import OptimizerConfig, TrainState
+from pgc.pocket.training import OptimizerConfig, TrainState, use_channels_last
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,6 +78,8 @@ class Networks(nn.Module):
                 eos_token_id=vocabulary_size - 1,
             )
         )
+        # Heads a level, although diffusers annotates and names it as the width of one head.
+        heads: dict[str, Any] = {"attention_head_dim": config.heads}
         self.unet = UNet2DConditionModel(
             sample_size=config.latent_size,
             in_channels=config.latent_channels,
@@ -83,7 +89,7 @@ class Networks(nn.Module):
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
             layers_per_block=1,
             cross_attention_dim=config.text_width,
-            attention_head_dim=config.heads,
+            **heads,
             norm_num_groups=16,
         )
         self.controlnet = ControlNetModel.from_unet(
@@ -117,7 +123,7 @@ def _encode(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
     for first in range(0, len(images), 8):
         batch = to_input(images[first : first + 8])
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            parts.append(vae.encode(batch).latent_dist.mode().half())
+            parts.append(vae.encode(batch, return_dict=False)[0].mode().half())
     return torch.cat(parts)
 
 
@@ -173,7 +179,7 @@ def _loss(
     noise = torch.randn(latents.shape, generator=generator)
     # Stratified over the batch: every batch sees all noise levels, so the loss is less noisy.
     strata = torch.arange(config.batch) + torch.rand(config.batch, generator=generator)
-    timestep = (strata / config.batch * 1000).long()
+    timestep = cast(torch.IntTensor, (strata / config.batch * 1000).long())
     noisy = scheduler.add_noise(latents, noise, timestep).contiguous(memory_format=torch.channels_last)
     target = scheduler.get_velocity(latents, noise, timestep)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -191,7 +197,9 @@ def build_networks(config: DiffusionConfig, tokenizer_folder: Path) -> Networks:
     if tokenizer.convert_tokens_to_ids([START, END]) != [len(tokenizer) - 2, len(tokenizer) - 1]:
         raise ValueError(f"The tokenizer in {tokenizer_folder} must end with its start and end tokens.")
     torch.manual_seed(config.seed)
-    return Networks(config, len(tokenizer)).to(memory_format=torch.channels_last)
+    networks = Networks(config, len(tokenizer))
+    use_channels_last(networks)
+    return networks
 
 
 def train_diffusion(cached: LatentSet, tokenizer_folder: Path, out: Path, config: DiffusionConfig) -> Path:

@@ -6,14 +6,15 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from pgc.pocket.dataset import RenderSet, load
-from pgc.pocket.training import OptimizerConfig, TrainState, load_average
+from pgc.pocket.training import OptimizerConfig, TrainState, load_average, use_channels_last
 
 _LOG = logging.getLogger(__name__)
 HELD_OUT = 96  # images at the end of the set that the autoencoder never sees
@@ -40,10 +41,14 @@ class VaeConfig:
 
 def build_vae(config: VaeConfig) -> AutoencoderKL:
     """An untrained autoencoder, 8 times smaller in latent space."""
+    # diffusers annotates these as tuples of one element, and documents and takes longer ones.
+    levels: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * len(config.channels),
+        "up_block_types": ("UpDecoderBlock2D",) * len(config.channels),
+        "block_out_channels": config.channels,
+    }
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * len(config.channels),
-        up_block_types=("UpDecoderBlock2D",) * len(config.channels),
-        block_out_channels=config.channels,
+        **levels,
         layers_per_block=1,
         latent_channels=config.latent_channels,
         norm_num_groups=config.groups,
@@ -77,8 +82,8 @@ def to_input(images: np.ndarray) -> Tensor:
 def _loss(vae: AutoencoderKL, images: Tensor, config: VaeConfig) -> tuple[Tensor, float]:
     """Reconstruction loss (L1 + L2 + L1 of gradients, tiny KL), and the mean squared error."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        posterior = vae.encode(images).latent_dist
-        decoded = vae.decode(posterior.sample()).sample.float()
+        posterior = vae.encode(images, return_dict=False)[0]
+        decoded = vae.decode(cast(torch.FloatTensor, posterior.sample()), return_dict=False)[0].float()
     error = decoded - images
     down = (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
     across = (error[..., 1:] - error[..., :-1]).abs().mean()
@@ -94,7 +99,8 @@ def held_out_psnr(vae: AutoencoderKL, data: RenderSet, count: int = 48) -> float
     """PSNR in dB over whole pictures that were held out, decoded from the posterior's mean."""
     images = to_input(data.images[-count:])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        decoded = vae.decode(vae.encode(images).latent_dist.mode()).sample.float().clamp(-1.0, 1.0)
+        latents = cast(torch.FloatTensor, vae.encode(images, return_dict=False)[0].mode())
+        decoded = vae.decode(latents, return_dict=False)[0].float().clamp(-1.0, 1.0)
     error = (decoded - images).square().mean(dim=(1, 2, 3)) / 4.0
     return float((-10.0 * error.log10()).mean())
 
@@ -103,7 +109,8 @@ def train_vae(data_folder: Path, out: Path, config: VaeConfig) -> Path:
     """Train, or go on from ``out/vae.safetensors``; returns that path. Picks up new shards on the way."""
     torch.manual_seed(config.seed)
     checkpoint = out / "vae.safetensors"
-    vae = build_vae(config).to(memory_format=torch.channels_last)
+    vae = build_vae(config)
+    use_channels_last(vae)
     state = TrainState(vae, config.optimizer)
     curves: dict[str, list[float]] = {"step": [], "crop_psnr": []}
     if checkpoint.exists():

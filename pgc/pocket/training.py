@@ -118,7 +118,8 @@ class TrainState:
         # A young average would remember the random start; it opens up with the step number.
         decay = min(self.config.ema_decay, (1.0 + self.step) / (10.0 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1.0 - decay)
+            for name, value in self.parameters.items():
+                self.average[name].lerp_(value, 1.0 - decay)
         return float(norm)
 
     def save(self, path: Path, notes: dict[str, list[float]]) -> None:
@@ -161,6 +162,13 @@ def read_metadata(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as opened:
         metadata: dict[str, str] = opened.metadata()
     return metadata
+
+
+def use_channels_last(module: nn.Module) -> None:
+    """Store convolution weights channels last, which CPUs convolve faster."""
+    for value in module.parameters():
+        if value.ndim == 4:
+            value.data = value.data.contiguous(memory_format=torch.channels_last)
 
 
 def load_average(path: Path, module: nn.Module) -> None:

@@ -109,7 +109,10 @@ def test_shipped_prior_is_small_and_complete() -> None:
 @needs_weights
 def test_shipped_prior_denoises() -> None:
     """At a moderate noise level the prediction must explain most of the velocity."""
-    from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DConditionModel
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from transformers import CLIPTextModel
 
     from pgc.pocket.render import RenderConfig, render_sample
