@@ -27,12 +27,12 @@ $(RUN):
 
 $(VENV)/.installed: pyproject.toml .ci/install_torch.py | $(RUN)
 	$(RUN) .ci/install_torch.py
-	@echo "Installing the other packages (some 350 MB to download)."
+	@echo "Installing the other packages."
 	$(RUN) -m pip install $(PIP_OPTIONS) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing the tools for tests, lint and types (some 100 MB to download)."
+	@echo "Installing the tools for tests, lint and types."
 	$(RUN) -m pip install $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@
 
