@@ -3,6 +3,7 @@
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from pgc.pocket import weights_folder
@@ -18,6 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="data, autoencoder, diffusion, export (goes on where it stopped)")
     train.add_argument("--out", type=Path, required=True, help="folder for everything; the model is OUT/weights")
     train.add_argument("--threads", type=int, default=1, help="threads for training (default %(default)s)")
+    train.add_argument(
+        "--steps", type=int, help="diffusion steps in all; more than were done before trains the model further"
+    )
     export = commands.add_parser("export", help="export the newest checkpoints of a training folder")
     export.add_argument("--out", type=Path, required=True, help="the training folder")
     export.add_argument("--to", type=Path, default=weights_folder(), help="default: the package's own weights")
@@ -61,7 +65,10 @@ def main() -> None:
         case "train":
             from pgc.pocket.train import TrainConfig, train
 
-            train(arguments.out, TrainConfig(threads=arguments.threads, processes=arguments.processes))
+            config = TrainConfig(threads=arguments.threads, processes=arguments.processes)
+            if arguments.steps:
+                config = replace(config, diffusion=replace(config.diffusion, steps=arguments.steps))
+            train(arguments.out, config)
         case "export":
             from pgc.pocket.train import TrainConfig, export_from
 

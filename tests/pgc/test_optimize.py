@@ -79,13 +79,15 @@ def assert_same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> No
 
 
 def test_the_texture_becomes_what_the_oracle_knows(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
-    run = start(triangles, rasterizer, replace(CONFIG, steps=60, learning_rate=0.2))
+    run = start(triangles, rasterizer, replace(CONFIG, steps=150))
     results = list(run.steps())
-    assert [result.step for result in results] == list(range(1, 61))
+    assert [result.step for result in results] == list(range(1, 151))
     last = results[-1]
     assert set(last.seconds) == {"rasterize", "fetch", "shade", "guidance", "backward", "other"}
-    color = run.scene.texture.bake().maps["base_color"][0][:, 29, 2]
-    torch.testing.assert_close(color, torch.tensor((0.8, 0.3, 0.1)), atol=0.05, rtol=0)
+    inside = torch.as_tensor(run.scene.texture.surfaces[0].face_index) >= 0
+    error = run.scene.texture.bake().maps["base_color"][0] - torch.tensor((0.8, 0.3, 0.1))[:, None, None]
+    assert float(error[:, inside].square().mean().sqrt()) < 0.02
+    assert float(error[:, inside].abs().max()) < 0.06
 
 
 def test_regulated_gradients_obey_the_threshold(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
