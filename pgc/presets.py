@@ -34,7 +34,7 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
     match spec:
         case PocketSpec():
             # A prior of 128² that sees one object: few steps, little guidance, noise that falls as the run goes on.
-            distillation = SDSConfig(guidance_scale=15.0, timestep=AnnealedTimestepConfig(start=0.6, end=0.1))
+            distillation = SDSConfig(guidance_scale=7.5, timestep=AnnealedTimestepConfig(start=0.8, end=0.1))
             optimize = OptimizeConfig(steps=300, views=2, resolution=128, learning_rate=0.05, distillation=distillation)
             return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=512))
         case OracleSpec():
