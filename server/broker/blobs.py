@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Store of files named by the SHA-256 of their bytes.
+
+    store = BlobStore(paths.blobs)
+    sha256 = store.put(data)
+    data = store.read(sha256)
+
+A blob appears under its name only when all its bytes are on the disk (write aside, fsync, rename, fsync of
+the directory), so that several processes may use one store, and a crash leaves nothing half-written behind.
+The store knows nothing of users: who may read a blob is the broker's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from server.errors import BlobError
+from server.platform import fsync_directory, make_private_directory, replace
+
+_NAME = re.compile(r"[0-9a-f]{64}")
+_PIECE = 1 << 20
+_TEMPORARY = "tmp"
+_PARTIAL = "partial"
+
+
+def is_sha256(name: str) -> bool:
+    """Whether this is a hash in lower-case hexadecimal, and so safe as a file name."""
+    return _NAME.fullmatch(name) is not None
+
+
+class BlobStore:
+    """Files under `root/ab/abcdef…`; what is being written is in `root/tmp` and `root/partial`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        for name in (_TEMPORARY, _PARTIAL):
+            make_private_directory(root / name)
+        make_private_directory(root)
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob is, or would be.
+
+        Raises:
+            BlobError: the name is no hash.
+        """
+        if not is_sha256(sha256):
+            raise BlobError(f"{sha256[:80]!r} is no SHA-256; expected 64 characters of 0-9a-f.")
+        return self._root / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        return self.path(sha256).is_file()
+
+    def size(self, sha256: str) -> int:
+        """Bytes of the blob. Raises BlobError without it."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError as error:
+            raise _missing(sha256) from error
+
+    def put(self, data: bytes | bytearray | memoryview) -> str:
+        """Store bytes and return their hash. Storing what is there already costs no writing."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if not self.has(sha256):
+            with self._temporary() as (file, path):
+                file.write(data)
+                _flush(file)
+                self._publish(path, sha256)
+        return sha256
+
+    def put_file(self, source: Path) -> str:
+        """Store a copy of a file and return its hash."""
+        digest = hashlib.sha256()
+        with source.open("rb") as reader, self._temporary() as (file, path):
+            while piece := reader.read(_PIECE):
+                digest.update(piece)
+                file.write(piece)
+            _flush(file)
+            sha256 = digest.hexdigest()
+            self._publish(path, sha256)
+        return sha256
+
+    def read(self, sha256: str) -> bytes:
+        """The whole blob. Raises BlobError without it."""
+        try:
+            return self.path(sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise _missing(sha256) from error
+
+    def read_range(self, sha256: str, offset: int, length: int) -> bytes:
+        """Bytes [offset, offset + length), fewer at the end. Raises BlobError without the blob."""
+        try:
+            with self.path(sha256).open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
+        except FileNotFoundError as error:
+            raise _missing(sha256) from error
+
+    def verify(self, sha256: str) -> bool:
+        """Whether the bytes on the disk still have this hash. Raises BlobError without the blob."""
+        with self._open(sha256) as file:
+            return _hash_of(file).hexdigest() == sha256
+
+    def remove(self, sha256: str) -> None:
+        """Delete the blob, if it is there."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def names(self) -> Iterator[str]:
+        """Hashes of all blobs in the store."""
+        for folder in self._root.iterdir():
+            if len(folder.name) == 2:
+                yield from (file.name for file in folder.iterdir() if is_sha256(file.name))
+
+    def partial_path(self, sha256: str, owner: str) -> Path:
+        """Where one user's upload of a blob grows; `owner` is a short hexadecimal tag of the user."""
+        self.path(sha256)
+        return self._root / _PARTIAL / f"{sha256}.{owner}"
+
+    def publish_partial(self, partial: Path, sha256: str) -> None:
+        """Turn a finished, checked and flushed upload into a blob."""
+        self._publish(partial, sha256)
+
+    def sweep(self, older_than: float, clock: Callable[[], float] = time.time) -> int:
+        """Delete half-written files that nobody touched for `older_than` seconds; returns how many."""
+        removed = 0
+        for name in (_TEMPORARY, _PARTIAL):
+            for path in (self._root / name).iterdir():
+                with contextlib.suppress(FileNotFoundError):  # Its writer was faster.
+                    if clock() - path.stat().st_mtime > older_than:
+                        path.unlink()
+                        removed += 1
+        return removed
+
+    def _open(self, sha256: str) -> BinaryIO:
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError as error:
+            raise _missing(sha256) from error
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Generator[tuple[BinaryIO, Path]]:
+        path = self._root / _TEMPORARY / f"{uuid.uuid4().hex}.tmp"
+        try:
+            with path.open("xb") as file:
+                yield file, path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _publish(self, source: Path, sha256: str) -> None:
+        target = self.path(sha256)
+        if not target.parent.is_dir():
+            make_private_directory(target.parent)
+            fsync_directory(self._root)
+        if target.is_file():
+            source.unlink()
+            return
+        replace(source, target)
+        fsync_directory(target.parent)
+
+
+@dataclass
+class Upload:
+    """One user's upload of one blob: bytes arrive in order, and can go on after a crash.
+
+    Not thread-safe: the broker hands an upload's pieces to its disk threads one after the other.
+    """
+
+    store: BlobStore
+    sha256: str
+    size: int
+    owner: str
+    received: int = 0
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)  # pyright: ignore[reportPrivateUsage]
+    _file: BinaryIO | None = None
+
+    def resume(self) -> int:
+        """Take up what is on the disk from before; returns the bytes that are there."""
+        path = self.store.partial_path(self.sha256, self.owner)
+        if path.is_file():
+            with path.open("rb") as file:
+                self._digest = _hash_of(file)
+                self.received = file.tell()
+        if self.received > self.size:
+            self.discard()
+        return self.received
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append a piece; returns all bytes received so far.
+
+        Raises:
+            BlobError: more bytes than were announced.
+        """
+        if self.received + len(data) > self.size:
+            raise BlobError(f"{self.received + len(data)} bytes for a blob that was announced with {self.size}.")
+        if self._file is None:
+            self._file = self.store.partial_path(self.sha256, self.owner).open("ab")
+        self._file.write(data)
+        self._digest.update(data)
+        self.received += len(data)
+        return self.received
+
+    def finish(self) -> None:
+        """Check the hash and put the blob in its place.
+
+        Raises:
+            BlobError: the bytes have another hash. They are discarded.
+        """
+        if self._file is None:
+            self._file = self.store.partial_path(self.sha256, self.owner).open("ab")
+        got = self._digest.hexdigest()
+        if self.received != self.size or got != self.sha256:
+            self.discard()
+            raise BlobError(f"The bytes of blob {self.sha256[:12]}… have the hash {got[:12]}…; send it again.")
+        _flush(self._file)
+        self.close()
+        self.store.publish_partial(self.store.partial_path(self.sha256, self.owner), self.sha256)
+
+    def discard(self) -> None:
+        """Forget all bytes."""
+        self.close()
+        self.store.partial_path(self.sha256, self.owner).unlink(missing_ok=True)
+        self.received, self._digest = 0, hashlib.sha256()
+
+    def close(self) -> None:
+        """Close the file; what was written stays for `resume`."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _hash_of(file: BinaryIO) -> hashlib._Hash:  # pyright: ignore[reportPrivateUsage]
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _missing(sha256: str) -> BlobError:
+    return BlobError(f"Blob {sha256[:12]}… is not in the store; upload it.")

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the server and the places where it keeps things.
+
+    config = ServerConfig(paths=ServerPaths.default())
+
+Times are in seconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from server.errors import ConfigError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+MIB = 1 << 20
+GIB = 1 << 30
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class ServerPaths:
+    """Files and folders under one data directory, which belongs to the user alone (0700)."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> ServerPaths:
+        """The user's own data directory, for example `~/.local/share/pgc-server`."""
+        return cls(Path(platformdirs.user_data_dir("pgc-server", appauthor=False)))
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "server.lock"
+
+    @property
+    def connection(self) -> Path:
+        """What a local client needs to connect (0600)."""
+        return self.root / "connection.json"
+
+    @property
+    def keys(self) -> Path:
+        """Key pairs of server and local client, and the allow-list."""
+        return self.root / "keys"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.sqlite"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def log_file(self) -> Path:
+        return self.logs / "server.jsonl"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    def job(self, job: str) -> Path:
+        """Folder of one job: specification, checkpoints, newest preview."""
+        return self.jobs / job
+
+    def spec(self, job: str) -> Path:
+        """The job's `TextureJobSpec`, `msgpack.packb(to_wire(spec))`."""
+        return self.job(job) / "spec.msgpack"
+
+    def checkpoint(self, job: str) -> Path:
+        return self.job(job) / "checkpoint.safetensors"
+
+    def previous_checkpoint(self, job: str) -> Path:
+        return self.job(job) / "checkpoint.previous.safetensors"
+
+    def previews(self, job: str) -> Path:
+        return self.job(job) / "preview"
+
+
+@dataclass(frozen=True)
+class ListenConfig:
+    """Where clients connect. Port 0 takes any free one; the connection file says which.
+
+    Raises:
+        ConfigError: the host is a wildcard or no IP address, or a port is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    ctl_port: int = 0
+    bulk_port: int = 0
+
+    def __post_init__(self) -> None:
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError as error:
+            raise ConfigError(f"Listen address {self.host!r} is no IP address; give one, such as 127.0.0.1.") from error
+        # ::ffff:0.0.0.0 is a wildcard in disguise.
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        if address.is_unspecified or mapped.is_unspecified or address.is_multicast:
+            raise ConfigError(
+                f"Listen address {self.host} stands for every network of this machine; name one address of it."
+            )
+        for name in ("ctl_port", "bulk_port"):
+            port = getattr(self, name)
+            if not 0 <= port <= 65535:
+                raise ConfigError(f"{name} is {port}; expected 0 (any free port) to 65535.")
+
+    @property
+    def is_loopback(self) -> bool:
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def endpoint(self, port: int) -> str:
+        """Address for ZeroMQ; an IPv6 address gets its brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{port or '*'}"
+
+
+@dataclass(frozen=True)
+class QuotaConfig:
+    """How much one user, and all together, may take."""
+
+    jobs_per_user: int = 200
+    jobs: int = 2000
+    bytes_per_user: int = 64 * GIB
+    sessions_per_user: int = 16
+    sessions: int = 256
+    uploads_per_user: int = 8
+    subscriptions_per_session: int = 64
+    disk_floor: int = 5 * GIB
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long finished things stay."""
+
+    results_seconds: float = 7 * DAY
+    results_bytes: int = 20 * GIB
+    checkpoint_seconds: float = DAY
+    orphan_seconds: float = HOUR
+    unused_blob_seconds: float = DAY
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """When a child process counts as lost, and how it is ended."""
+
+    attempts: int = 3
+    restarts_without_checkpoint: int = 10
+    respawns: int = 5
+    respawn_window: float = 600.0
+    start_limit: float = 180.0
+    beat_limit: float = 60.0
+    load_limit: float = 1800.0
+    stall_floor: float = 60.0
+    stall_factor: float = 50.0
+    slow_factor: float = 20.0
+    cancel_terminate: float = 3.0
+    cancel_kill: float = 2.0
+    gate_limit: float = 30.0
+    drain_limit: float = 30.0
+    idle_free: float = 300.0
+    idle_exit: float = 900.0
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Everything that `pgc-server start` can be told.
+
+    Args:
+        checkpoint_seconds: least time between two checkpoints of a job.
+        start_paused: accept jobs, but run none before an admin's RESUME of each.
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    paths: ServerPaths = field(default_factory=ServerPaths.default)
+    listen: ListenConfig = field(default_factory=ListenConfig)
+    device: Device = "auto"
+    workers: int = 1
+    checkpoint_seconds: float = 20.0
+    start_paused: bool = False
+    quotas: QuotaConfig = field(default_factory=QuotaConfig)
+    retention: Retention = field(default_factory=Retention)
+    supervision: Supervision = field(default_factory=Supervision)
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"device is {self.device!r}; expected auto, cpu or cuda.")
+        if not 1 <= self.workers <= 64:
+            raise ConfigError(f"workers is {self.workers}; expected 1 to 64.")
+        if not self.checkpoint_seconds > 0:
+            raise ConfigError(f"checkpoint_seconds is {self.checkpoint_seconds}; expected more than 0.")

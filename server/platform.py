@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between Linux, macOS and Windows: locks, rights, durable renames, limits, signals.
+
+Each function states what it does where the system lacks the means. The choice is made by what the system
+offers (is there `fcntl`?), so that a test can take the means away and see the fallback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from server.errors import AlreadyRunningError
+
+
+def _optional(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+# Typed as Any: which functions there are depends on the system that the type checker runs on.
+_fcntl: Any = _optional("fcntl")
+_msvcrt: Any = _optional("msvcrt")
+_resource: Any = _optional("resource")
+
+IS_WINDOWS = sys.platform == "win32"
+
+
+class InstanceLock:
+    """A lock of the operating system on one file; it goes with the process, however that ends.
+
+        with InstanceLock(paths.lock):
+            ...
+
+    Raises:
+        AlreadyRunningError: another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> InstanceLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        make_private_directory(self._path.parent)
+        # Not inherited by children, which would hold the lock after our end.
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise AlreadyRunningError(
+                f"Another server uses {self._path.parent}; stop it with `pgc-server stop`, or give another --data."
+            ) from error
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)  # Which unlocks. The file stays: removing it would race with the next server.
+            self._descriptor = None
+
+
+def _lock(descriptor: int) -> None:
+    if _fcntl is not None:
+        _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    elif _msvcrt is not None:
+        _msvcrt.locking(descriptor, _msvcrt.LK_NBLCK, 1)
+    else:
+        raise OSError("This system has neither fcntl nor msvcrt, so the server cannot be sure to be alone.")
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only its owner can enter (0700); an existing one is narrowed to that.
+
+    Windows: a user's data directory is the user's alone by what it inherits; the mode has no effect there.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not IS_WINDOWS:
+        path.chmod(0o700)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file by one that only its owner can read (0600), durably: all of it or nothing.
+
+    Windows: rights come from the directory.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    replace(temporary, path)
+    fsync_directory(path.parent)
+
+
+def is_private(path: Path) -> bool:
+    """Whether nobody but the owner has any right to it. Windows: always true, see `make_private_directory`."""
+    return IS_WINDOWS or path.stat().st_mode & 0o077 == 0
+
+
+def replace(source: Path, target: Path, attempts: int = 10) -> None:
+    """Rename over whatever is there.
+
+    Windows refuses while another process, such as a virus scanner, has the target open: tried again for 0.5 s.
+    """
+    for attempt in range(attempts):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if not IS_WINDOWS or attempt == attempts - 1:
+                raise
+            time.sleep(0.05)
+
+
+def fsync_directory(path: Path) -> None:
+    """Make a rename in this directory durable. Windows cannot open a directory; NTFS journals the rename."""
+    if IS_WINDOWS:
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def limit_memory(limit: int) -> bool:
+    """Cap this process's address space, in bytes; returns whether the system can.
+
+    Windows has no such call (a job object would do it), macOS ignores it: false, and the caller's own size
+    checks are what is left.
+    """
+    if _resource is None or sys.platform == "darwin":
+        return False
+    _soft, hard = _resource.getrlimit(_resource.RLIMIT_AS)
+    soft = limit if hard == _resource.RLIM_INFINITY else min(limit, hard)
+    _resource.setrlimit(_resource.RLIMIT_AS, (soft, hard))
+    return True
+
+
+def on_stop_request(handler: Callable[[], None]) -> None:
+    """Call `handler` for SIGTERM and SIGINT (Ctrl-C), and SIGBREAK on Windows, which has no SIGTERM from outside.
+
+    The handler runs in the main thread between two instructions: it should only set a flag.
+    """
+
+    def handle(_signal: int, _frame: object) -> None:
+        handler()
+
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, handle)
+
+
+def detached_process_options() -> dict[str, Any]:
+    """Keyword arguments for `subprocess.Popen` so that the child outlives this process and its terminal."""
+    if IS_WINDOWS:
+        flags = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+        return {"creationflags": flags}
+    return {"start_new_session": True}
