@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client's state machine. Pure: sockets, clocks and files are the thread's; time is handed in.
+
+    WAITING --(the wait is over)--> OPENING --(WELCOME on both channels)--> READY
+       ^------------- (loss, refusal, silence, another epoch) -------------'
+
+`take()` gives what the thread is to do: open or close sockets, start a server, send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from blender_addon.client.downloads import Downloads
+from blender_addon.client.events import Connected, Disconnected, Event, Refused, ServerStarting
+from blender_addon.client.jobs import Jobs
+from blender_addon.client.link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
+from blender_addon.client.previews import Previews
+from blender_addon.client.requests import Channel, Port, Send
+from blender_addon.client.timing import Backoff, Heartbeat, Now
+from blender_addon.client.uploads import Submissions
+from blender_addon.protocol.codec import Envelope, request_id
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.messages import (
+    Accepted,
+    Bye,
+    Error,
+    Hello,
+    Ping,
+    Pong,
+    Preview,
+    Reject,
+    Welcome,
+)
+from blender_addon.protocol.messages import Event as EventMessage
+from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One client's side of everything.
+
+    Args:
+        emit: takes the events.
+        random: numbers in [0, 1), for the jitter.
+        may_start: whether a starter is there.
+    """
+
+    def __init__(
+        self, config: SessionConfig, emit: Callable[[Event], None], random: Callable[[], float], *, may_start: bool
+    ) -> None:
+        self._config = config
+        self._emit = emit
+        self._may_start = may_start
+        self._backoff = Backoff(config.backoff, random)
+        self._actions: list[Action] = []
+        self.port = Port(emit)
+        self.downloads = Downloads(self.port)
+        self.jobs = Jobs(self.port, self.downloads)
+        self.previews = Previews(self.port, self.jobs.follows)
+        self.submissions = Submissions(self.port, self._accepted, config.upload)
+        self.undownloaded: set[str] = set()
+        """Keys of submissions whose maps nobody wants to have downloaded."""
+        self.link = Link.WAITING
+        self._next_try = float("-inf")
+        self._open_until = 0.0
+        self._hellos: dict[str, Channel] = {}
+        self._welcomed: set[Channel] = set()
+        self._welcome: Welcome | None = None
+        self._session: str | None = None
+        self._epoch: str | None = None
+        self._beats: dict[Channel, Heartbeat] = {}
+        self._ping = 0
+        self._hangups = 0
+        self._last_refusal: WireError | None = None
+        self._last_start = float("-inf")
+
+    # What the thread reports.
+
+    def tick(self, now: Now) -> None:
+        """Time has passed; call it at `deadline` at the latest, after everything that came in was handed over."""
+        self.port.now = now.mono
+        if self.link is Link.WAITING:
+            if now.mono >= self._next_try:
+                self._open(now.mono)
+            return
+        if self.link is Link.OPENING and now.mono >= self._open_until:
+            self._lost(now.mono, "The server does not answer.")
+            return
+        if self.link is Link.READY:
+            self._beat(now.mono)
+            self.submissions.tick(now.mono)
+            self.port.resend_overdue()
+
+    def received(self, channel: Channel, envelope: Envelope, now: Now) -> None:
+        """A message came in."""
+        self.port.now = now.mono
+        if self.link is Link.WAITING:
+            return
+        if channel in self._beats:
+            self._beats[channel].heard(now.mono)
+        if envelope.re in self._hellos and isinstance(envelope.message, Welcome | Reject | Error):
+            self._answer_to_hello(envelope, now.mono)
+        elif self.link is Link.READY and envelope.epoch not in (None, self._epoch):
+            self._lost(now.mono, "The server was started again.", at_once=True)
+        else:
+            self._dispatch(envelope, now.mono)
+
+    def lost(self, loss: Loss, now: Now, reason: str = "") -> None:
+        """The sockets saw that nobody is there, or that the connection ended."""
+        self.port.now = now.mono
+        if self.link is Link.WAITING:
+            return
+        match loss:
+            case Loss.AUTH:
+                self._refused(_wrong_key("The server does not know this client's key."), now.mono)
+            case Loss.HANDSHAKE:
+                self._hangups += 1
+                if self._hangups >= self._config.handshake_tries:
+                    self._refused(_wrong_key("The server hangs up: its key is not the one expected."), now.mono)
+                else:
+                    self._lost(now.mono, "The server hung up during the handshake.")
+            case Loss.NOBODY:
+                self._lost(now.mono, reason or "No server answers.")
+                self._start(now.mono)
+            case Loss.CLOSED:
+                self._lost(now.mono, reason or "The server closed the connection.")
+
+    def damaged(self, error: ProtocolError, now: Now) -> None:
+        """Something came in that is no message of the protocol: the connection cannot be trusted any more."""
+        self.port.now = now.mono
+        if self.link is not Link.WAITING:
+            self._lost(now.mono, f"The server sent what is no message: {error.error.text}")
+
+    def gap(self, now: Now) -> None:
+        """Nothing ran for a while (a laptop's sleep): silence in it proves nothing, so ask and wait once more."""
+        self.port.now = now.mono
+        for beat in self._beats.values():
+            beat.probe(now.mono)
+        self._open_until = max(self._open_until, now.mono + self._config.open_limit)
+        self._backoff.reset()
+        self._next_try = min(self._next_try, now.mono)
+
+    def address_changed(self, now: Now) -> None:
+        """The connection file is another one: a server was started."""
+        self.port.now = now.mono
+        self._backoff.reset()
+        self._hangups = 0
+        self._last_refusal = None
+        self._next_try = now.mono
+
+    def goodbye(self) -> None:
+        """The owner closes the client."""
+        self.port.tell(Channel.CTL, Bye())
+
+    def take(self) -> list[Action]:
+        """What is to be done, in order."""
+        taken = [*self._actions, *self.port.take()]
+        self._actions.clear()
+        return taken
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` has something to do, on the monotonic clock."""
+        match self.link:
+            case Link.WAITING:
+                return self._next_try
+            case Link.OPENING:
+                return self._open_until
+            case Link.READY:
+                beats = [beat.deadline for beat in self._beats.values()]
+                retry = self.submissions.deadline
+                return min([*beats, *([] if retry is None else [retry])])
+
+    # Connection.
+
+    def _open(self, now: float) -> None:
+        self.link = Link.OPENING
+        self._open_until = now + self._config.open_limit
+        self._welcomed.clear()
+        self._hellos.clear()
+        self._actions.append(Open())
+        self._hello(Channel.CTL)
+
+    def _hello(self, channel: Channel) -> None:
+        session = self._session if channel is Channel.CTL or self._welcome is not None else None
+        hello = Hello(protocols=((PROTOCOL_MAJOR, PROTOCOL_MINOR),), client=self._config.client, session=session)
+        envelope = Envelope(message=hello, id=request_id(), session=session)
+        self._hellos[envelope.id] = channel
+        self._actions.append(Send(channel, envelope))
+
+    def _answer_to_hello(self, envelope: Envelope, now: float) -> None:
+        channel = self._hellos.pop(envelope.re or "")
+        message = envelope.message
+        if isinstance(message, Reject | Error):
+            if channel is Channel.CTL and message.error.code is ErrorCode.PROTO_SESSION:
+                # The session of before is unknown there: begin a new one.
+                self._session = None
+            if message.error.retry in (Retry.NEVER, Retry.CHANGED):
+                self._refused(message.error, now)
+            else:
+                self._lost(now, message.error.text)
+            return
+        assert isinstance(message, Welcome)
+        self._welcomed.add(channel)
+        if channel is Channel.CTL:
+            self._welcome, self._session = message, message.session
+            self._hello(Channel.BULK)
+        if self._welcomed == {Channel.CTL, Channel.BULK}:
+            self._ready(envelope.epoch, now)
+
+    def _ready(self, epoch: str | None, now: float) -> None:
+        welcome = self._welcome
+        assert welcome is not None
+        again = self._epoch is not None and epoch != self._epoch
+        self.link, self._epoch = Link.READY, epoch
+        self._hangups, self._last_refusal = 0, None
+        self._backoff.reset()
+        self._beats = {channel: Heartbeat(self._config.heartbeat, now) for channel in Channel}
+        self._emit(
+            Connected(
+                server=welcome.server,
+                epoch=epoch or "",
+                models=welcome.models,
+                devices=welcome.devices,
+                jobs=welcome.jobs,
+                draining=welcome.draining,
+                again=again,
+            )
+        )
+        for channel in Channel:
+            self.port.opened(channel, welcome.session, epoch)
+        self.previews.opened()
+        self.submissions.opened()
+        self.jobs.opened()
+
+    def _lost(self, now: float, reason: str, *, at_once: bool = False) -> None:
+        wait = 0.0 if at_once else self._backoff.wait()
+        self._disconnect()
+        self._next_try = now + wait
+        self._emit(Disconnected(reason, wait))
+
+    def _refused(self, error: WireError, now: float) -> None:
+        self._disconnect()
+        self._next_try = now + self._config.refused_wait
+        if error != self._last_refusal:
+            self._last_refusal = error
+            self._emit(Refused(error))
+
+    def _disconnect(self) -> None:
+        self.link = Link.WAITING
+        self._actions.append(Close())
+        self._beats.clear()
+        self.port.closed()
+        self.downloads.closed()
+        self.submissions.closed()
+        self.jobs.closed()
+
+    def _start(self, now: float) -> None:
+        if self._may_start and now - self._last_start >= self._config.start_wait:
+            self._last_start = now
+            self._actions.append(StartServer())
+            self._emit(ServerStarting())
+
+    # Messages.
+
+    def _beat(self, now: float) -> None:
+        for channel, beat in self._beats.items():
+            if beat.lost(now):
+                self._lost(now, "The server is silent.")
+                return
+            if beat.ping_due(now):
+                self._ping += 1
+                self.port.tell(channel, Ping(n=self._ping))
+
+    def _dispatch(self, envelope: Envelope, now: float) -> None:
+        message = envelope.message
+        match message:
+            case Pong() | Welcome():
+                return
+            case EventMessage():
+                self.jobs.received(message.event)
+            case Preview():
+                try:
+                    self.previews.received(message, envelope.buffers)
+                except ProtocolError as error:
+                    self._lost(now, f"The server sent a damaged preview: {error.error.text}")
+            case Error() if message.error.code is ErrorCode.PROTO_SESSION:
+                # It forgot us, as after its restart: say HELLO again; what was asked stays asked.
+                self._session = None
+                self._lost(now, "The server does not know this session any more.", at_once=True)
+            case Reject():
+                self._refused(message.error, now)
+            case Bye():
+                self._lost(now, "The server ends.")
+            case _:
+                self.port.answered(envelope)
+
+    def _accepted(self, accepted: Accepted) -> None:
+        download = accepted.key not in self.undownloaded
+        self.undownloaded.discard(accepted.key)
+        self.jobs.follow(accepted.job, accepted.key, download=download)
+
+
+def _wrong_key(text: str) -> WireError:
+    return WireError(
+        code=ErrorCode.AUTH_REFUSED,
+        retry=Retry.CHANGED,
+        text=text,
+        hint="Use the connection file that the running server wrote, or pair this machine: pgc-server pair",
+    )
