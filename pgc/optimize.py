@@ -21,10 +21,12 @@ from torch import Tensor
 from pgc.camera_sampling import CameraSampler
 from pgc.cameras import Camera
 from pgc.distillation.base import DistillationLoss, LatentGradient
-from pgc.distillation.sds import SDSConfig, SDSLoss
+from pgc.distillation.build import DistillationConfig, build_distillation
+from pgc.distillation.sds import SDSConfig
 from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation import PixelwiseClippingConfig, RegulationConfig, build_regulation, pixel_norm
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
+from pgc.guidance.resizing import resize_bilinear
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
 from pgc.rendering.gbuffer import GBuffer
@@ -48,6 +50,8 @@ class Prompt:
     """Whether ", front view" and so on is added according to where the camera stands."""
     front_axis: FrontAxis = "-y"
     """The side of the (Z-up) mesh that the words "front view" mean."""
+    per_view: Mapping[ViewName, str] = field(default_factory=dict)
+    """Prompts of single views, in place of `text` and exactly as they stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,7 @@ class OptimizeConfig:
     coarse_to_fine: float = 0.5
     """Fraction of the steps after which all levels of the texture are live."""
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
-    distillation: SDSConfig = field(default_factory=SDSConfig)
+    distillation: DistillationConfig = field(default_factory=SDSConfig)
     regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
 
     def __post_init__(self) -> None:
@@ -147,7 +151,7 @@ class Optimization:
         self.prompt = prompt
         self.config = config
         self.step = 0
-        self.loss: DistillationLoss = SDSLoss(config.distillation)
+        self.loss: DistillationLoss = build_distillation(config.distillation)
         self.regulation = build_regulation(config.regulation)
         self._groups = scene.texture.parameter_groups(config.learning_rate)
         self._base_rates = [float(group["lr"]) for group in self._groups]
@@ -204,7 +208,7 @@ class Optimization:
         cameras: list[Camera],
     ) -> tuple[Float[Tensor, "b 3 h w"], LatentGradient]:
         """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
-        leaf = image.detach().requires_grad_(True)
+        leaf = image.detach().requires_grad_(self.loss.needs_encoder_gradient)
         latents = self.guidance.encode_image(leaf)
         conditions = Conditions(
             prompt=PromptEmbedding.cat([self._embedding(camera) for camera in cameras]),
@@ -221,13 +225,20 @@ class Optimization:
             progress=self.step / self.config.steps,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )
-        return self.regulation.propagate(leaf, latents, outcome.gradient), outcome
+        gradient = torch.zeros_like(image)
+        if self.loss.needs_encoder_gradient:
+            gradient = self.regulation.propagate(leaf, latents, outcome.gradient)
+        if outcome.image_target is not None:
+            target = resize_bilinear(outcome.image_target, self.config.resolution).to(image)
+            gradient = gradient + outcome.image_weight * (leaf.detach() - target)
+        return gradient, outcome
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""
         view = view_name(camera, self.prompt.front_axis)
         if view not in self._embeddings:
-            text = view_prompt(self.prompt.text, view) if self.prompt.view_dependent else self.prompt.text
+            general = view_prompt(self.prompt.text, view) if self.prompt.view_dependent else self.prompt.text
+            text = self.prompt.per_view.get(view, general)
             self._embeddings[view] = self.guidance.encode_prompt([text])
         return self._embeddings[view]
 

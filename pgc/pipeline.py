@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.camera_sampling import CameraSampler, SphereCameraSampler
 from pgc.checkpoint import load_checkpoint, save_checkpoint
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
@@ -39,11 +39,15 @@ from pgc.texture.texel_pyramid import TexelPyramid
 __all__ = [
     "DEVICES",
     "DeviceName",
+    "SourceTextures",
     "TextureRequest",
     "TextureRun",
+    "load_prepared",
+    "load_sources",
     "prepare_run",
     "resolve_device",
     "start_optimization",
+    "vocabulary_warnings",
 ]
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -143,8 +147,11 @@ def start_optimization(
     *,
     sources: SourceTextures | None = None,
     rasterizer: Rasterizer | None = None,
+    cameras: CameraSampler | None = None,
 ) -> Optimization:
     """A run on a mesh at hand, with a prior that is loaded already; on the prior's device.
+
+    `cameras`: views of the normalised mesh; by default from the whole sphere.
 
     Raises:
         PgcError: the textures do not fit the mesh or the settings.
@@ -158,7 +165,7 @@ def start_optimization(
     scene = Scene(
         rasterizer=rasterizer or WarpRasterizer(mesh.triangles, device=device),
         texture=_texture_field(mesh, settings, sources, device),
-        cameras=SphereCameraSampler(SphereSamplerConfig()),
+        cameras=cameras or SphereCameraSampler(settings.cameras),
         reference=reference,
     )
     return Optimization(scene, guidance, prompt, settings.optimize)
@@ -209,7 +216,8 @@ def _check_request(header: dict[str, Any], request: TextureRequest) -> None:
         )
 
 
-def _load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
+def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
+    """The mesh of a request, ready for a run. Raises MeshError where it is missing, damaged or too big."""
     progress("Reading the mesh", 0.0)
     mesh = load_mesh(request.mesh)
     if request.up_axis is not None:
@@ -223,7 +231,8 @@ def _load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     return prepare_mesh(mesh, progress=unwrapping)
 
 
-def _load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
+def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
+    """The images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
     size, tiles = request.settings.texture.texture_size, mesh.report.tiles
     initial, locks, oracle = request.initial_texture, request.lock_mask, request.oracle_texture
     return SourceTextures(
@@ -233,7 +242,7 @@ def _load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures
     )
 
 
-def _vocabulary_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
+def vocabulary_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
     """What the prior has to say about words that it does not know."""
     unknown = guidance.unknown_words(prompt.text)
     if not unknown:
@@ -263,8 +272,8 @@ def prepare_run(
     """
     tell = progress or (lambda stage, fraction: None)
     device = resolve_device(request.device)
-    mesh = _load_prepared(request, tell)
-    sources = _load_sources(request, mesh)
+    mesh = load_prepared(request, tell)
+    sources = load_sources(request, mesh)
     tell("Loading the prior", 0.0)
     prior = guidance or load_guidance(request.guidance, device)
     tell("Preparing the texture", 0.0)
@@ -275,6 +284,6 @@ def prepare_run(
         optimization=start_optimization(
             mesh, request.prompt, request.settings, prior, sources=sources, rasterizer=rasterizer
         ),
-        warnings=(*mesh.report.warnings, *_vocabulary_warnings(prior, request.prompt)),
+        warnings=(*mesh.report.warnings, *vocabulary_warnings(prior, request.prompt)),
         unknown_words=prior.unknown_words(request.prompt.text),
     )

@@ -24,12 +24,19 @@ class LatentGradient:
     timestep: Int[Tensor, " b"]
     noise: Float[Tensor, "b k m n"]
     noise_pred: Float[Tensor, "b k m n"]
-    """After classifier-free guidance."""
+    """After classifier-free guidance; of the last call where there were several."""
+    image_target: Float[Tensor, "b 3 h w"] | None = None
+    """What the image should become, in [0, 1] at the guidance's `image_size`; None where a loss has no such term."""
+    image_weight: float = 0.0
+    """Of image − image_target in ∂L/∂x, which it enters beside the encoder and unregulated."""
 
 
 @runtime_checkable
 class DistillationLoss(Protocol):
     """A paper's way from latents to a gradient on them."""
+
+    needs_encoder_gradient: bool
+    """Whether the gradient on the latents is to be carried through the encoder to the image."""
 
     def gradient(
         self,

@@ -47,6 +47,7 @@ class SDSLoss:
 
     def __init__(self, config: SDSConfig) -> None:
         self.config = config
+        self.needs_encoder_gradient = True
 
     @torch.no_grad()
     def gradient(
