@@ -1,2 +1,122 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of the server: one thread, no Blender."""
+"""The ZeroMQ client of the server: one thread, reconnect, resume, transfer. Everything in one place to import from.
+
+Works inside Blender: only the standard library, numpy, pyzmq and `blender_addon.protocol`. The parts of a job spec
+come along, so that whoever uses the client need not know the protocol's modules.
+"""
+
+from blender_addon.client.address import ServerAddress, default_connection_file
+from blender_addon.client.client import Client
+from blender_addon.client.errors import ClientClosedError, ClientError, ConnectionFileError
+from blender_addon.client.event_queue import EventQueue
+from blender_addon.client.events import (
+    Acknowledged,
+    ClientFailed,
+    Connected,
+    Disconnected,
+    Downloading,
+    Event,
+    Fetched,
+    JobAccepted,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobList,
+    JobNotice,
+    JobPreview,
+    JobProgress,
+    JobStateChanged,
+    Metrics,
+    Refused,
+    RequestFailed,
+    ServerStartFailed,
+    ServerStarting,
+    ServerStatus,
+    Uploading,
+)
+from blender_addon.client.link import SessionConfig
+from blender_addon.client.starter import ServerStarter, Starter, start_server
+from blender_addon.protocol.arrays import ArrayRef, DType, array_ref
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.job_spec import (
+    CameraRigSpec,
+    CameraSamplerSpec,
+    CameraSpec,
+    ConditionsSpec,
+    DistillationSpec,
+    GuidanceSpec,
+    LightingSpec,
+    MemoryPlanSpec,
+    MeshSpec,
+    PreviewSpec,
+    PromptSpec,
+    RegulationSpec,
+    SettingsSpec,
+    TextureJobSpec,
+    TileImage,
+)
+from blender_addon.protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
+
+__all__ = [
+    "Acknowledged",
+    "ArrayRef",
+    "CameraRigSpec",
+    "CameraSamplerSpec",
+    "CameraSpec",
+    "Client",
+    "ClientClosedError",
+    "ClientError",
+    "ClientFailed",
+    "ConditionsSpec",
+    "Connected",
+    "ConnectionFileError",
+    "DType",
+    "Disconnected",
+    "DistillationSpec",
+    "Downloading",
+    "ErrorCode",
+    "Event",
+    "EventQueue",
+    "Fetched",
+    "GuidanceSpec",
+    "JobAccepted",
+    "JobCancelled",
+    "JobFailed",
+    "JobFinished",
+    "JobInfo",
+    "JobList",
+    "JobNotice",
+    "JobPreview",
+    "JobProgress",
+    "JobResult",
+    "JobState",
+    "JobStateChanged",
+    "LightingSpec",
+    "MapFile",
+    "MemoryPlanSpec",
+    "MeshSpec",
+    "Metrics",
+    "PreviewSpec",
+    "PromptSpec",
+    "ProtocolError",
+    "Refused",
+    "RegulationSpec",
+    "RequestFailed",
+    "Retry",
+    "ServerAddress",
+    "ServerStartFailed",
+    "ServerStarter",
+    "ServerStarting",
+    "ServerStatus",
+    "SessionConfig",
+    "SettingsSpec",
+    "Starter",
+    "StatusReport",
+    "TextureJobSpec",
+    "TileImage",
+    "Uploading",
+    "WireError",
+    "array_ref",
+    "default_connection_file",
+    "start_server",
+]

@@ -19,7 +19,7 @@ import zmq
 from blender_addon.client.address import ServerAddress
 from blender_addon.client.errors import ConnectionFileError
 from blender_addon.client.event_queue import EventQueue
-from blender_addon.client.events import ClientFailed, Disconnected
+from blender_addon.client.events import ClientFailed, ServerStartFailed
 from blender_addon.client.link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
 from blender_addon.client.requests import Channel
 from blender_addon.client.session import Session
@@ -171,7 +171,7 @@ class ClientThread(threading.Thread):
             self._session.address_changed(now)
         failure = None if self._starter is None else self._starter.failure()
         if failure is not None:
-            self._events.put(Disconnected(failure, max(0.0, self._session.deadline - now.mono)))
+            self._events.put(ServerStartFailed(failure))
 
     # What the session asks for.
 
@@ -218,7 +218,7 @@ class ClientThread(threading.Thread):
         try:
             self._starter.start()
         except OSError as error:
-            self._events.put(Disconnected(f"The server cannot be started ({error}).", 0.0))
+            self._events.put(ServerStartFailed(f"The server cannot be started ({error})."))
 
 
 def _read_clocks() -> Now:

@@ -37,6 +37,7 @@ __all__ = [
     "Metrics",
     "Refused",
     "RequestFailed",
+    "ServerStartFailed",
     "ServerStarting",
     "ServerStatus",
     "Uploading",
@@ -46,6 +47,13 @@ __all__ = [
 @dataclass(frozen=True)
 class ServerStarting:
     """No server runs: one was asked to start."""
+
+
+@dataclass(frozen=True)
+class ServerStartFailed:
+    """The server could not be started; `text` is the last thing it said."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -234,6 +242,7 @@ class ClientFailed:
 
 Event: TypeAlias = (
     ServerStarting
+    | ServerStartFailed
     | Connected
     | Disconnected
     | Refused

@@ -8,11 +8,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["ServerStarter", "Starter", "start_server"]
 
 
+@runtime_checkable
 class Starter(Protocol):
     """Makes a server come up; neither call waits for it."""
 

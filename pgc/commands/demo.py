@@ -14,9 +14,12 @@ from rich.console import Console
 from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.commands.interrupts import InterruptFlag
 from pgc.commands.progress import RunDisplay
+from pgc.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pgc.commands.remote import RemoteHooks
     from pgc.demo.config import DemoPrompt
+    from pgc.demo.run import Texturize
     from pgc.runner import RunHooks
 
 __all__ = ["demo"]
@@ -26,26 +29,23 @@ __all__ = ["demo"]
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/demo"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    server: Annotated[
+        bool, typer.Option("--server/--no-server", help="Through a server of its own, as Blender does, or without.")
+    ] = True,
 ) -> None:
     """Texture a bundled teapot with three prompts and write a page to look at them."""
     console = Console(stderr=True)
     console.print("Starting …", highlight=False)
     start = time.perf_counter()
-    from pgc.commands.arguments import checked_device
-    from pgc.demo.config import DemoConfig
-    from pgc.demo.run import run_demo
-
+    if server and device == "mps":
+        raise ConfigError("--device is 'mps', which the server cannot use yet; add --no-server.")
     with ExitStack() as stack:
-        interrupt = stack.enter_context(InterruptFlag())
-        displays = ExitStack()
-        stack.push(displays)
+        displays = stack.enter_context(_Displays(console))
+        texturize = _over_the_wire(out, device, displays, stack) if server else _here(device, displays)
+        from pgc.demo.config import DemoConfig
+        from pgc.demo.run import run_demo
 
-        def hooks_for(prompt: DemoPrompt) -> RunHooks:
-            displays.close()
-            display = displays.enter_context(RunDisplay(console, prompt.text))
-            return _hooks(display, interrupt)
-
-        outcomes = run_demo(out, DemoConfig(), device=checked_device(device), hooks_for=hooks_for)
+        outcomes = run_demo(out, DemoConfig(), texturize)
     page = (out / "index.html").resolve()
     console.print(
         f"{time.perf_counter() - start:.0f} s. Open {page.as_uri()}", highlight=False, markup=False, soft_wrap=True
@@ -54,12 +54,55 @@ def demo(
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _hooks(display: RunDisplay, interrupt: InterruptFlag) -> RunHooks:
+class _Displays(ExitStack):
+    """One display after another, each ended when the next begins; and the flag that Ctrl-C raises."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self.interrupt = self.enter_context(InterruptFlag())
+        self._one = self.enter_context(ExitStack())
+
+    def of(self, prompt: DemoPrompt) -> RunDisplay:
+        self._one.close()
+        return self._one.enter_context(RunDisplay(self.console, prompt.text))
+
+
+def _here(device: str, displays: _Displays) -> Texturize:
+    from pgc.commands.arguments import checked_device
+    from pgc.demo.config import DemoConfig
+    from pgc.demo.run import InProcess
     from pgc.runner import RunHooks
 
-    return RunHooks(
-        progress=display.stage,
-        on_ready=lambda run: interrupt.arm(),
-        on_step=display.step,
-        should_stop=lambda: interrupt.raised,
-    )
+    def hooks_for(prompt: DemoPrompt) -> RunHooks:
+        display = displays.of(prompt)
+        return RunHooks(
+            progress=display.stage,
+            on_ready=lambda run: displays.interrupt.arm(),
+            on_step=display.step,
+            should_stop=lambda: displays.interrupt.raised,
+        )
+
+    return InProcess(DemoConfig(), checked_device(device), hooks_for)
+
+
+def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack) -> Texturize:
+    """The server and the client first: they come up while this process imports what it needs."""
+    from pgc.commands.private_server import PrivateServer
+    from pgc.commands.texture_remote import connected_events, remote_hooks, source_root
+
+    server = stack.enter_context(PrivateServer(device, cwd=source_root()))
+    server.start()
+    events = stack.enter_context(connected_events(displays.console, server.connection, server))
+    from pgc.commands.arguments import checked_device
+    from pgc.commands.demo_remote import OverTheWire
+    from pgc.commands.remote import RemoteTexturizer
+    from pgc.demo.config import DemoConfig
+
+    checked_device(device)
+    config = DemoConfig()
+
+    def hooks_for(prompt: DemoPrompt) -> RemoteHooks:
+        return remote_hooks(displays.of(prompt), displays.interrupt)
+
+    return OverTheWire(RemoteTexturizer(events, config.outputs), config, out, hooks_for)

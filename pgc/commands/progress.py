@@ -5,18 +5,30 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-if TYPE_CHECKING:
-    from pgc.optimize import StepResult
-
-__all__ = ["RunDisplay"]
+__all__ = ["RunDisplay", "Step"]
 
 _LINES = 10
 """Lines over a whole run where no bar can be drawn."""
+
+
+@runtime_checkable
+class Step(Protocol):
+    """Where a run stands: `pgc.optimize.StepResult`, or what the server says."""
+
+    @property
+    def step(self) -> int:
+        """1 after the first step."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        ...
 
 
 class RunDisplay:
@@ -59,7 +71,7 @@ class RunDisplay:
             self._stage = name
             self.say(f"{name} …")
 
-    def step(self, result: StepResult) -> None:
+    def step(self, result: Step) -> None:
         """One step of the loop."""
         if self._task is None:
             self._task = self._progress.add_task(self.label, total=result.steps)
@@ -67,7 +79,7 @@ class RunDisplay:
         if not self.console.is_terminal:
             self._line(result)
 
-    def _line(self, result: StepResult) -> None:
+    def _line(self, result: Step) -> None:
         now = time.monotonic()
         if self._first is None:
             self._first = (now, result.step)

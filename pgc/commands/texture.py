@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,6 +29,7 @@ _MESH = "Mesh"
 _START = "Start from a texture"
 _QUALITY = "Quality and time"
 _OUTPUT = "Pictures"
+_SERVER = "Server"
 
 
 @reports_failures
@@ -88,6 +89,14 @@ def texture(  # noqa: PLR0913 - one parameter an option
     turntable: Annotated[
         bool, typer.Option("--turntable/--no-turntable", help="Write turntable.webp.", rich_help_panel=_OUTPUT)
     ] = True,
+    server: Annotated[
+        bool,
+        typer.Option("--server", help="Have the server do it; one is started if none runs.", rich_help_panel=_SERVER),
+    ] = False,
+    connection: Annotated[
+        Path | None,
+        typer.Option(help="Connection file of another server than your own.", rich_help_panel=_SERVER),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
@@ -119,9 +128,18 @@ def texture(  # noqa: PLR0913 - one parameter an option
         raise ConfigError("--resume goes on with the run in --out and --overwrite replaces it; give one of them.")
     if not resume and (mesh is None or prompt is None):
         raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
-    _run(
-        given, _Destination(out=out, resume=resume, overwrite=overwrite, preview_size=preview_size, turntable=turntable)
+    destination = _Destination(
+        out=out, resume=resume, overwrite=overwrite, preview_size=preview_size, turntable=turntable
     )
+    _run(given, destination, _Server(wanted=server or connection is not None, connection=connection))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """Who does the work."""
+
+    wanted: bool
+    connection: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +162,40 @@ class _Destination:
         )
 
 
-def _run(given: TextureArguments, destination: _Destination) -> None:
+def _run(given: TextureArguments, destination: _Destination, server: _Server) -> None:
     console = Console(stderr=True)
     console.print("Starting …", highlight=False)
     # Torch and diffusers take seconds to import: only now.
     from pgc.outputs.run_folder import RunFolder
     from pgc.outputs.run_report import read_report
-    from pgc.runner import RunHooks, texture_mesh
 
     folder, resume, outputs = RunFolder(destination.out), destination.resume, destination.outputs()
-    arguments = arguments_from_report(read_report(folder.report), given) if resume else given
+    report = read_report(folder.report) if resume else None
+    if server.wanted or (report is not None and report.get("server")):
+        from pgc.commands.remote_spec import check_remote_arguments
+        from pgc.commands.texture_remote import run_on_server
+
+        check_remote_arguments(given)
+        if not resume:
+            # Bad options first: a folder is claimed for a run that can begin only.
+            given.to_request()
+            folder.claim(overwrite=destination.overwrite)
+        run_on_server(console, folder, given, outputs, connection=server.connection, report=report)
+    else:
+        _run_here(console, folder, given, destination, report)
+
+
+def _run_here(
+    console: Console,
+    folder: RunFolder,
+    given: TextureArguments,
+    destination: _Destination,
+    report: dict[str, Any] | None,
+) -> None:
+    from pgc.runner import RunHooks, texture_mesh
+
+    resume, outputs = destination.resume, destination.outputs()
+    arguments = given if report is None else arguments_from_report(report, given)
     request = arguments.to_request()
     if not resume:
         folder.claim(overwrite=destination.overwrite)

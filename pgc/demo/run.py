@@ -4,18 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from pgc.demo.assets import demo_mesh_path
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.page import PageEntry, write_page
 from pgc.optimize import Prompt
 from pgc.outputs.run_folder import RunFolder
+from pgc.outputs.run_report import RunReport
 from pgc.pipeline import DeviceName, TextureRequest
-from pgc.runner import RunHooks, RunOutcome, SharedParts, texture_mesh
+from pgc.runner import RunHooks, SharedParts, texture_mesh
 
-__all__ = ["demo_request", "run_demo"]
+__all__ = ["DemoOutcome", "InProcess", "Texturize", "demo_request", "run_demo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DemoOutcome:
+    """What became of one prompt."""
+
+    finished: bool
+    report: RunReport
+
+
+@runtime_checkable
+class Texturize(Protocol):
+    """Textures the demo's mesh, here or on a server; the folder is claimed already."""
+
+    def __call__(self, prompt: DemoPrompt, folder: RunFolder) -> DemoOutcome:
+        """Raises PgcError where the run fails."""
+        ...
 
 
 def demo_request(prompt: DemoPrompt, config: DemoConfig, device: DeviceName = "auto") -> TextureRequest:
@@ -30,16 +49,36 @@ def demo_request(prompt: DemoPrompt, config: DemoConfig, device: DeviceName = "a
     )
 
 
-def run_demo(
-    out: Path,
-    config: DemoConfig,
-    *,
-    device: DeviceName = "auto",
-    hooks_for: Callable[[DemoPrompt], RunHooks] = lambda prompt: RunHooks(),
-) -> list[RunOutcome]:
+class InProcess:
+    """Textures in this process. Same mesh, same prior: loaded once, and each view traced once."""
+
+    def __init__(
+        self,
+        config: DemoConfig,
+        device: DeviceName = "auto",
+        hooks_for: Callable[[DemoPrompt], RunHooks] = lambda prompt: RunHooks(),
+    ) -> None:
+        self.shared = SharedParts()
+        self._config = config
+        self._device: DeviceName = device
+        self._hooks_for = hooks_for
+
+    def __call__(self, prompt: DemoPrompt, folder: RunFolder) -> DemoOutcome:
+        outcome = texture_mesh(
+            demo_request(prompt, self._config, self._device),
+            folder,
+            outputs=self._config.outputs,
+            hooks=self._hooks_for(prompt),
+            shared=self.shared,
+        )
+        self.shared = SharedParts(guidance=outcome.run.guidance, rasterizer=outcome.run.rasterizer)
+        return DemoOutcome(finished=outcome.finished, report=outcome.report)
+
+
+def run_demo(out: Path, config: DemoConfig, texturize: Texturize) -> list[DemoOutcome]:
     """Textures the bundled mesh with every prompt; earlier demos in `out` are replaced.
 
-    Ends early, with what there is, when a run's hooks ask for it. Raises PgcError where a run fails.
+    Ends early, with what there is, when a run was stopped. Raises PgcError where a run fails.
     """
     entries = [PageEntry(name=prompt.name, prompt=prompt.text) for prompt in config.prompts]
     folders = [RunFolder(out / prompt.name) for prompt in config.prompts]
@@ -48,27 +87,17 @@ def run_demo(
         # An older picture would pass for this run's.
         folder.preview.unlink(missing_ok=True)
     write_page(out, entries)
-    outcomes: list[RunOutcome] = []
-    shared = SharedParts()
+    outcomes: list[DemoOutcome] = []
     for index, prompt in enumerate(config.prompts):
-        outcome = texture_mesh(
-            demo_request(prompt, config, device),
-            folders[index],
-            outputs=config.outputs,
-            hooks=hooks_for(prompt),
-            shared=shared,
-        )
+        outcome = texturize(prompt, folders[index])
         outcomes.append(outcome)
-        # Same mesh, same prior: loaded once, and each view traced once.
-        shared = SharedParts(guidance=outcome.run.guidance, rasterizer=outcome.run.rasterizer)
-        entries[index] = replace(entries[index], facts=_facts(outcome))
+        entries[index] = replace(entries[index], facts=_facts(outcome.report))
         write_page(out, entries)
         if not outcome.finished:
             break
     return outcomes
 
 
-def _facts(outcome: RunOutcome) -> str:
-    report = outcome.report
+def _facts(report: RunReport) -> str:
     words = [f"{report.steps_done} steps", f"{report.seconds['total']:.0f} s", f"seed {report.seed}", report.device]
     return ", ".join(words) + "."

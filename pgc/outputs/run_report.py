@@ -45,6 +45,8 @@ class RunReport:
     """SHA-256 by file name."""
     uncovered_fraction: float | None = None
     """Share of the charts' texels that no camera saw; they were filled from their neighbours."""
+    server: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Where a server ran it: the submission's key, the job's name there, and what the server says of the run."""
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 import pytest
 
 from pgc.demo.config import DemoConfig, DemoPrompt
-from pgc.demo.run import demo_request, run_demo
+from pgc.demo.run import InProcess, demo_request, run_demo
 from pgc.errors import ConfigError
 from pgc.guidance.oracle import OracleConfig
 from pgc.guidance.specs import OracleSpec
@@ -27,10 +27,18 @@ def config(red_texture):
 
 
 def test_every_prompt_gets_its_files_and_a_place_on_the_page(config, tmp_path):
-    outcomes = run_demo(tmp_path, config, device="cpu")
+    texturize = InProcess(config, "cpu")
+    loaded = []
+
+    def watched(prompt, folder):
+        loaded.append(texturize.shared.guidance)
+        return texturize(prompt, folder)
+
+    outcomes = run_demo(tmp_path, config, watched)
     assert all(outcome.finished for outcome in outcomes)
     # The second run uses what the first one loaded.
-    assert outcomes[1].run.guidance is outcomes[0].run.guidance
+    assert loaded[0] is None
+    assert texturize.shared.guidance is loaded[1]
     for name in ("one", "two"):
         files = {path.name for path in (tmp_path / name).iterdir()}
         assert files == {"base_color.png", "textured.glb", "preview.png", "turntable.webp", "run.json"}
@@ -40,7 +48,8 @@ def test_every_prompt_gets_its_files_and_a_place_on_the_page(config, tmp_path):
 
 
 def test_a_stopped_demo_leaves_a_page_of_what_there_is(config, tmp_path):
-    outcomes = run_demo(tmp_path, config, device="cpu", hooks_for=lambda prompt: RunHooks(should_stop=lambda: True))
+    stopping = InProcess(config, "cpu", lambda prompt: RunHooks(should_stop=lambda: True))
+    outcomes = run_demo(tmp_path, config, stopping)
     assert [outcome.finished for outcome in outcomes] == [False]
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "Not finished yet" in page

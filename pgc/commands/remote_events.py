@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client's events, sorted by job, and what they mean to a person who waits at a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from blender_addon import client as wire
+from pgc.errors import PgcError
+
+__all__ = ["JobEvents", "RemoteError"]
+
+_BY_KEY = (wire.Uploading, wire.JobAccepted)
+_BY_JOB = (
+    wire.JobStateChanged,
+    wire.JobProgress,
+    wire.JobNotice,
+    wire.JobPreview,
+    wire.Downloading,
+    wire.JobFinished,
+    wire.JobFailed,
+    wire.JobCancelled,
+)
+
+
+class RemoteError(PgcError):
+    """The server refused a job, lost it, or cannot be reached."""
+
+    @staticmethod
+    def of(error: wire.WireError) -> RemoteError:
+        """The server's own words, with its hint."""
+        place = f"{error.field}: " if error.field and not error.text.startswith(error.field) else ""
+        hint = f" {error.hint}" if error.hint else ""
+        return RemoteError(f"{place}{error.text}{hint}")
+
+
+class JobEvents:
+    """Hands each waiting run its own events; several jobs share one client.
+
+    Args:
+        say: tells the person what concerns the connection.
+        patience: seconds to wait for a first connection.
+    """
+
+    def __init__(self, client: wire.Client, say: Callable[[str], None], patience: float) -> None:
+        self.client = client
+        self._say = say
+        self._waiting: dict[str, deque[wire.Event]] = {}
+        self._keys: dict[str, str] = {}
+        self._connected = False
+        self._give_up_at = time.monotonic() + patience
+        self._last_reason = "No server answers."
+
+    @property
+    def connected(self) -> bool:
+        """Whether there was ever a connection."""
+        return self._connected
+
+    def expect(self, key: str) -> None:
+        """From now on events of this submission are kept for it."""
+        self._waiting.setdefault(key, deque())
+
+    def next(self, key: str, timeout: float) -> wire.Event | None:
+        """The next event of a submission; None where none comes in time.
+
+        Raises:
+            RemoteError: there is no server, it refuses us, or the client broke.
+        """
+        mine = self._waiting[key]
+        end = time.monotonic() + timeout
+        while not mine:
+            event = self.client.events.get(max(0.0, end - time.monotonic()))
+            if event is None:
+                self._check_patience()
+                return None
+            self._sort(event)
+        return mine.popleft()
+
+    def _sort(self, event: wire.Event) -> None:
+        if isinstance(event, wire.JobAccepted):
+            self._keys[event.job] = event.key
+        if isinstance(event, _BY_KEY):
+            key: str | None = event.key
+        elif isinstance(event, _BY_JOB):
+            own = getattr(event, "key", None)
+            key = own if own is not None else self._keys.get(event.job or "")
+        else:
+            self._connection(event)
+            return
+        if key in self._waiting:
+            mine = self._waiting[key]
+            for old in [old for old in mine if _supersedes(event, old)]:
+                mine.remove(old)
+            mine.append(event)
+
+    def _connection(self, event: wire.Event) -> None:
+        match event:
+            case wire.ServerStarting():
+                self._say("Starting the server …")
+            case wire.Connected():
+                if self._connected:
+                    self._say("The server is back.")
+                self._connected = True
+            case wire.Disconnected():
+                if self._connected and self._last_reason != event.reason:
+                    self._say(f"{event.reason} Trying again; the job goes on without us.")
+                self._last_reason = event.reason
+            case wire.Refused():
+                raise RemoteError.of(event.error)
+            case wire.ServerStartFailed() | wire.ClientFailed():
+                raise RemoteError(event.text)
+            case _:
+                pass
+
+    def _check_patience(self) -> None:
+        if not self._connected and time.monotonic() >= self._give_up_at:
+            raise RemoteError(
+                f"{self._last_reason} Is it running? pgc-server status tells, pgc-server start starts it."
+            )
+
+
+def _supersedes(event: wire.Event, old: wire.Event) -> bool:
+    """Whether a later event makes an earlier one worthless, so that a run that nobody looks at needs no memory."""
+    match event, old:
+        case wire.JobProgress(), wire.JobProgress():
+            return True
+        case wire.JobPreview(), wire.JobPreview():
+            return (event.map, event.tile) == (old.map, old.tile)
+        case _:
+            return False

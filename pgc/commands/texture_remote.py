@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of `pgc texture` that talks to the server: connect, follow, say what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+import pgc
+from pgc.commands.arguments import TextureArguments, arguments_from_report
+from pgc.commands.failures import EXIT_INTERRUPTED
+from pgc.commands.interrupts import InterruptFlag
+from pgc.commands.progress import RunDisplay
+from pgc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from blender_addon import client as wire
+    from pgc.commands.remote import RemoteHooks, RemoteOutcome
+    from pgc.commands.remote_events import JobEvents
+    from pgc.outputs.run_folder import OutputConfig, RunFolder
+
+__all__ = ["connected_events", "remote_hooks", "run_on_server", "source_root"]
+
+_PATIENCE_TO_START = 90.0
+"""Seconds for a server that is being started: its first start compiles and scans."""
+_PATIENCE = 15.0
+
+
+def source_root() -> Path:
+    """The folder that holds the packages: there `python -m server` works in a checkout too."""
+    return Path(pgc.__file__).resolve().parent.parent
+
+
+@contextmanager
+def connected_events(console: Console, connection: Path, starter: wire.Starter | None) -> Iterator[JobEvents]:
+    """The events of a client of the server that a connection file names; `starter` starts it where it does not run."""
+    from blender_addon import client as wire
+    from pgc.commands.remote_events import JobEvents
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    config = wire.SessionConfig(client=f"pgc-texture/{pgc.__version__}")
+    with wire.Client(connection, starter=starter, config=config) as client:
+        yield JobEvents(client, say, _PATIENCE if starter is None else _PATIENCE_TO_START)
+
+
+@contextmanager
+def _own_or_named(console: Console, connection: Path | None) -> Iterator[JobEvents]:
+    """Of the user's own server, which is started if need be, or of one that a file names."""
+    from blender_addon import client as wire
+
+    if connection is None:
+        starter = wire.ServerStarter(cwd=source_root())
+        with connected_events(console, wire.default_connection_file(), starter) as events:
+            yield events
+    elif connection.is_file():
+        with connected_events(console, connection, None) as events:
+            yield events
+    else:
+        raise ConfigError(f"There is no connection file {connection}; the server writes one when it starts.")
+
+
+def remote_hooks(display: RunDisplay, interrupt: InterruptFlag) -> RemoteHooks:
+    """Stages, steps and the first picture on the terminal; Ctrl-C ends the job once the server has it."""
+    from pgc.commands.remote import RemoteHooks
+
+    shown: list[Path] = []
+
+    def on_preview(path: Path) -> None:
+        if not shown:
+            shown.append(path)
+            display.say(f"First picture: {path}")
+
+    return RemoteHooks(
+        progress=display.stage,
+        say=display.say,
+        on_step=display.step,
+        on_preview=on_preview,
+        on_submitted=interrupt.arm,
+        should_stop=lambda: interrupt.raised,
+    )
+
+
+def run_on_server(
+    console: Console,
+    folder: RunFolder,
+    given: TextureArguments,
+    outputs: OutputConfig,
+    *,
+    connection: Path | None,
+    report: dict[str, Any] | None,
+) -> None:
+    """Texture on the server and write the folder; it must be claimed, unless a report of an earlier run is given.
+
+    Raises:
+        PgcError: the run failed; typer.Exit: it was stopped.
+    """
+    arguments = given if report is None else arguments_from_report(report, given)
+    key = None if report is None else _key_of(report)
+    with _own_or_named(console, connection) as events:
+        from pgc.commands.remote import RemoteTexturizer
+
+        texturizer = RemoteTexturizer(events, outputs)
+        with InterruptFlag() as interrupt, RunDisplay(console) as display:
+            hooks = remote_hooks(display, interrupt)
+            run = texturizer.start(arguments, folder, hooks, key=key)
+            outcome = texturizer.finish(run, texturizer.follow(run, hooks), hooks)
+    _say_result(console, folder, outcome)
+    if not outcome.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _key_of(report: dict[str, Any]) -> str:
+    server = report.get("server")
+    key = server.get("key") if isinstance(server, dict) else None
+    if not isinstance(key, str) or not key:
+        raise ConfigError("The run in --out was not a run on a server; resume it without --server.")
+    if report.get("state") == "interrupted":
+        raise ConfigError("The run in --out was cancelled at the server; start it again with --overwrite.")
+    return key
+
+
+def _say_result(console: Console, folder: RunFolder, outcome: RemoteOutcome) -> None:
+    report = outcome.report
+    if outcome.finished:
+        text = f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
+    else:
+        again = f"pgc texture … --server --overwrite --out {shlex.quote(str(folder.path))}"
+        text = f"Cancelled after step {report.steps_done}; the newest picture lies in {folder.path}. Again: {again}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
