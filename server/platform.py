@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import signal
 import subprocess
@@ -155,6 +156,29 @@ def limit_memory(limit: int) -> bool:
     _soft, hard = _resource.getrlimit(_resource.RLIMIT_AS)
     soft = limit if hard == _resource.RLIM_INFINITY else min(limit, hard)
     _resource.setrlimit(_resource.RLIMIT_AS, (soft, hard))
+    return True
+
+
+def limit_cpu(seconds: float, on_exceeded: Callable[[], None]) -> bool:
+    """Call `on_exceeded` once this process has used `seconds` more of processor time; returns whether it will.
+
+    It runs in the main thread between two instructions, and may raise. A second call replaces the first.
+    Windows has no such limit: false, and a limit on the clock is what is left.
+    """
+    number = getattr(signal, "SIGXCPU", None)
+    if _resource is None or number is None:
+        return False
+
+    _soft, hard = _resource.getrlimit(_resource.RLIMIT_CPU)
+
+    def handle(_signal: int, _frame: object) -> None:
+        _resource.setrlimit(_resource.RLIMIT_CPU, (hard, hard))  # The signal would come again each second.
+        on_exceeded()
+
+    signal.signal(number, handle)
+    wanted = math.ceil(time.process_time() + seconds)
+    soft = wanted if hard == _resource.RLIM_INFINITY else min(wanted, hard)
+    _resource.setrlimit(_resource.RLIMIT_CPU, (soft, hard))
     return True
 
 

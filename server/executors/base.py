@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the broker needs of a way to run its gate and workers: here, or with Ray on other machines."""
+
+from __future__ import annotations
+
+from typing import IO, Protocol
+
+__all__ = ["ChildProcess", "Executor"]
+
+
+class ChildProcess(Protocol):
+    """A gate or a worker. None of these calls waits."""
+
+    @property
+    def pid(self) -> int:
+        """Process id, for the log and for measurements."""
+        ...
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Takes one line of settings; its end tells the child that the broker is gone."""
+        ...
+
+    def stop(self) -> None:
+        """Ask the process to end now (SIGTERM; TerminateProcess on Windows). Nothing happens to one that has ended."""
+        ...
+
+    def kill(self) -> None:
+        """End the process, whatever it does. Nothing happens to one that has ended."""
+        ...
+
+    def poll(self) -> int | None:
+        """Exit code, or None while it runs; negative: the signal that ended it."""
+        ...
+
+
+class Executor(Protocol):
+    """Starts gates and workers."""
+
+    def spawn(self, role: str, index: int) -> ChildProcess:
+        """Start a process: role `gate` or `worker`; `index` counts from 0. May be called from any thread.
+
+        Raises:
+            SpawnError: the process cannot be started.
+        """
+        ...

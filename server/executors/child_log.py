@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logs of gates and workers: JSON lines in `logs/<role>-<index>.jsonl`, 5 files of 10 MB.
+
+Prompts and mesh names stay out of it. What a client is told of an unexpected error is an id; the traceback that
+belongs to it is here.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import logging.handlers
+import os
+import uuid
+from typing import Any
+
+from server.config import ServerPaths
+
+__all__ = ["JsonLines", "new_error_id", "start_log"]
+
+_FILE_BYTES = 10_000_000
+_FILES = 5
+_EXTRAS = ("job", "attempt", "step", "err_id")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: ts, lvl, name, pid, msg, and job, attempt, step, err_id where they are known."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "ts": round(record.created, 3),
+            "lvl": record.levelname.lower(),
+            "name": record.name,
+            "pid": os.getpid(),
+            "msg": record.getMessage(),
+        }
+        line |= {name: value for name in _EXTRAS if (value := getattr(record, name, None)) is not None}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def start_log(paths: ServerPaths, role: str, index: int) -> None:
+    """Send this process's log to its file, and a crash's stack to standard error. Times are seconds, UTC epoch."""
+    handler = logging.handlers.RotatingFileHandler(
+        paths.logs / f"{role}-{index}.jsonl", maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8"
+    )
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    faulthandler.enable()
+
+
+def new_error_id() -> str:
+    """Short id that ties what a person sees to a line of the log."""
+    return uuid.uuid4().hex[:12]
