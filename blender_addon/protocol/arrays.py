@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays: stored as blobs by their SHA-256, little-endian, in C order, with a type from a closed list."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
+
+__all__ = ["ArrayRef", "DType", "array_from", "array_ref", "blob_of", "check_hash"]
+
+_HEX = frozenset("0123456789abcdef")
+_MAX_DIMENSIONS = 4
+
+
+class DType(enum.IntEnum):
+    """Type of an array's values. There are no others, and no type is ever given as text."""
+
+    U8 = 1
+    U16 = 2
+    I32 = 3
+    F16 = 4
+    F32 = 5
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The same type for numpy, little-endian."""
+        return np.dtype(_NUMPY[self])
+
+
+_NUMPY = {DType.U8: "<u1", DType.U16: "<u2", DType.I32: "<i4", DType.F16: "<f2", DType.F32: "<f4"}
+
+
+def check_hash(field: str, value: str) -> None:
+    """Raise FieldError unless `value` is a SHA-256 as 64 lower-case hexadecimal digits."""
+    if len(value) != 64 or not _HEX.issuperset(value):
+        raise FieldError(field, "Expected a SHA-256 of 64 lower-case hexadecimal digits.")
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRef:
+    """An array that is, or is to be, in the server's store."""
+
+    STRICT: ClassVar[bool] = True
+    sha256: str
+    dtype: DType
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        check_hash("sha256", self.sha256)
+        if not 1 <= len(self.shape) <= _MAX_DIMENSIONS or any(side < 0 for side in self.shape):
+            raise FieldError("shape", f"Got {list(self.shape)}; expected 1 to {_MAX_DIMENSIONS} sides of 0 or more.")
+        if self.nbytes > DEFAULT_LIMITS.blob:
+            raise FieldError("shape", f"Got {self.nbytes} bytes; an array may have {DEFAULT_LIMITS.blob} at most.")
+
+    @property
+    def nbytes(self) -> int:
+        """Exact size of the blob, in bytes."""
+        return math.prod(self.shape) * self.dtype.numpy.itemsize
+
+
+def blob_of(array: npt.NDArray[Any]) -> bytes:
+    """The bytes of an array as they are stored: a copy, little-endian, in C order."""
+    return np.ascontiguousarray(array, dtype=_dtype(array).numpy).tobytes()
+
+
+def array_ref(array: npt.NDArray[Any], blob: bytes | None = None) -> ArrayRef:
+    """The reference to an array (`blob`: its bytes, where they are at hand already).
+
+    Raises:
+        TypeError: the array's type is not one of `DType`.
+    """
+    data = blob_of(array) if blob is None else blob
+    return ArrayRef(hashlib.sha256(data).hexdigest(), _dtype(array), tuple(int(side) for side in array.shape))
+
+
+def array_from(ref: ArrayRef, data: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
+    """A read-only view of a blob as the array that `ref` describes.
+
+    Raises:
+        ProtocolError: the blob has another size.
+    """
+    if len(data) != ref.nbytes:
+        text = f"Got {len(data)} bytes; expected {ref.nbytes} for an array of shape {list(ref.shape)}."
+        raise ProtocolError(WireError(ErrorCode.INPUT_INVALID, Retry.CHANGED, text))
+    array = np.frombuffer(data, dtype=ref.dtype.numpy).reshape(ref.shape)
+    array.flags.writeable = False
+    return array
+
+
+def _dtype(array: npt.NDArray[Any]) -> DType:
+    for dtype in DType:
+        if array.dtype.newbyteorder("<") == dtype.numpy:
+            return dtype
+    raise TypeError(f"Got an array of {array.dtype}; expected uint8, uint16, int32, float16 or float32.")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages to frames and back, without any socket.
+
+Frames: MAGIC, header, then up to eight buffers. The header is a msgpack map:
+`{v: [major, minor], t: type, id, re, sid, ep, body: map, bufs: [sizes]}`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
+from blender_addon.protocol.messages import MESSAGES, Message, check_id
+from blender_addon.protocol.structure import from_wire, to_wire
+from blender_addon.protocol.version import MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
+
+__all__ = ["Buffer", "Envelope", "decode", "encode", "peek_id", "request_id"]
+
+Buffer = bytes | bytearray | memoryview
+_packb: Callable[..., bytes] = msgpack.packb  # pyright: ignore
+_unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message on its way.
+
+    Args:
+        id: 32 hexadecimal digits, made by the sender; re: id of the request that this answers.
+        session: the client's connection identity, from WELCOME; epoch: that of the server's run.
+        buffers: raw bytes beside the message.
+    """
+
+    message: Message
+    id: str
+    re: str | None = None
+    session: str | None = None
+    epoch: str | None = None
+    buffers: tuple[Buffer, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("id", "re", "session", "epoch"):
+            check_id(name, getattr(self, name))
+
+
+def request_id() -> str:
+    """A fresh id of 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
+    """Frames of a message.
+
+    Raises:
+        ProtocolError: PROTO.TOO_LARGE: the receiver would refuse it.
+    """
+    sizes = [_size(buffer) for buffer in envelope.buffers]
+    header = {
+        "v": [PROTOCOL_MAJOR, PROTOCOL_MINOR],
+        "t": envelope.message.TYPE,
+        "id": envelope.id,
+        "re": envelope.re,
+        "sid": envelope.session,
+        "ep": envelope.epoch,
+        "body": to_wire(envelope.message),
+        "bufs": sizes,
+    }
+    packed = _packb(header, use_bin_type=True)
+    _check_sizes(len(packed), sizes, limits)
+    return [MAGIC, packed, *envelope.buffers]
+
+
+def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> Envelope:
+    """The message in `frames`, which may be anything.
+
+    Raises:
+        ProtocolError: and nothing else, whatever the bytes are.
+    """
+    if not 2 <= len(frames) <= limits.frames:
+        raise _bad(f"Got {len(frames)} frames; expected 2 to {limits.frames}.")
+    if bytes(frames[0][: len(MAGIC) + 1]) != MAGIC:
+        raise _bad(f"The first frame is not {MAGIC.decode()}; expected a peer of this protocol.")
+    buffers = tuple(frames[2:])
+    sizes = [_size(buffer) for buffer in buffers]
+    _check_sizes(_size(frames[1]), sizes, limits)
+    header = _header(frames[1], limits)
+    _check_version(header)
+    name = header.get("t")
+    message_type = MESSAGES.get(name) if isinstance(name, str) else None
+    if message_type is None:
+        text = f"Got a message of type {str(name)[:40]!r}, which this version does not know."
+        raise ProtocolError(WireError(ErrorCode.PROTO_UNKNOWN_TYPE, Retry.NEVER, text, field="t"))
+    if header.get("bufs", []) != sizes:
+        raise _bad("The sizes of the buffers are not those that the header states.", "bufs")
+    message = from_wire(message_type, header.get("body", {}))
+    try:
+        return Envelope(
+            message=message,
+            id=_id(header, "id") or "",
+            re=_id(header, "re"),
+            session=_id(header, "sid"),
+            epoch=_id(header, "ep"),
+            buffers=buffers,
+        )
+    except FieldError as error:
+        raise _bad(error.text, error.field) from error
+
+
+def peek_id(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """The id in a header that could not be decoded, so that an ERROR can name it; None where there is none."""
+    try:
+        value = _id(_header(frames[1], limits), "id") if 2 <= len(frames) <= limits.frames else None
+        check_id("id", value)
+    except (ProtocolError, FieldError):
+        return None
+    return value
+
+
+def _bad(text: str, field: str | None = None) -> ProtocolError:
+    return ProtocolError(WireError(ErrorCode.PROTO_BAD_FRAME, Retry.NEVER, text, field=field))
+
+
+def _size(buffer: Buffer) -> int:
+    return buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
+
+
+def _check_sizes(header: int, buffers: list[int], limits: Limits) -> None:
+    if header > limits.header:
+        text = f"The header has {header} bytes; at most {limits.header} are allowed."
+    elif len(buffers) + 2 > limits.frames:
+        text = f"The message has {len(buffers)} buffers; at most {limits.frames - 2} are allowed."
+    elif any(size > limits.bulk_frame for size in buffers):
+        text = f"A buffer has {max(buffers)} bytes; at most {limits.bulk_frame} are allowed."
+    else:
+        return
+    raise ProtocolError(WireError(ErrorCode.PROTO_TOO_LARGE, Retry.CHANGED, text))
+
+
+def _refuse_extension(code: int, data: bytes) -> None:
+    raise ValueError(f"extension type {code}")
+
+
+def _header(frame: Buffer, limits: Limits) -> Mapping[str, Any]:
+    if _size(frame) > limits.header:
+        raise ProtocolError(WireError(ErrorCode.PROTO_TOO_LARGE, Retry.CHANGED, "The header is too large."))
+    try:
+        header = _unpackb(
+            bytes(frame),
+            raw=False,
+            strict_map_key=True,
+            ext_hook=_refuse_extension,
+            timestamp=0,
+            max_array_len=limits.array_len,
+            max_map_len=limits.map_len,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, RecursionError, OverflowError, MemoryError, msgpack.UnpackException) as error:
+        raise _bad("The header is not msgpack within this protocol's limits.") from error
+    if not isinstance(header, dict):
+        raise _bad("The header is not a map.")
+    if not _shallow(cast(object, header), limits.depth):
+        raise _bad(f"The header is nested deeper than {limits.depth} levels.")
+    return cast("Mapping[str, Any]", header)
+
+
+def _shallow(value: object, depth: int) -> bool:
+    """Whether `value` has at most `depth` levels of maps and lists; not recursive."""
+    level: list[object] = [value]
+    for _ in range(depth):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(cast("dict[object, object]", item).values())
+            elif isinstance(item, list):
+                below.extend(cast("list[object]", item))
+        level = [item for item in below if isinstance(item, dict | list)]
+        if not level:
+            return True
+    return False
+
+
+def _check_version(header: Mapping[str, Any]) -> None:
+    version = header.get("v")
+    if not isinstance(version, list) or len(cast("list[object]", version)) != 2:
+        raise _bad("The header has no version.", "v")
+    major = cast("list[object]", version)[0]
+    if major != PROTOCOL_MAJOR or isinstance(major, bool):
+        text = f"Got protocol version {str(major)[:20]}; this side speaks {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}."
+        hint = "Bring the add-on and the server to the same version."
+        raise ProtocolError(WireError(ErrorCode.PROTO_VERSION, Retry.CHANGED, text, field="v", hint=hint))
+
+
+def _id(header: Mapping[str, Any], name: str) -> str | None:
+    value = header.get(name)
+    if value is None and name != "id":
+        return None
+    if not isinstance(value, str):
+        raise _bad("Expected an id of 32 lower-case hexadecimal digits.", name)
+    return value
