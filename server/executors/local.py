@@ -67,7 +67,7 @@ class LocalExecutor:
         try:
             make_private_directory(self._paths.logs)
             with _open_stderr(self._paths.logs / f"{role}-{index}.stderr") as errors:
-                process = subprocess.Popen(
+                process = subprocess.Popen[bytes](
                     # -P: nothing is imported from the working directory.
                     [self._python, "-P", "-m", _MODULES[role]],
                     stdin=subprocess.PIPE,

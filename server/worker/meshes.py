@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the arrays of a job to the mesh of a run: nothing is unwrapped, moved or merged on the way.
+
+The triangles, UVs and normals that a client sends are those of the run, bit for bit, so that a run here equals one
+in the client's own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pgc.errors import MeshError
+from pgc.mesh import Mesh, PreparedMesh, TriangleMesh, prepare_mesh
+from pgc.pipeline import SourceTextures
+from pgc.texture.field import BakedTexture
+from pgc.texture.texel_pyramid import TexelPyramidConfig
+from pgc.texture.texel_surface import texel_surface
+
+__all__ = ["MeshArrays", "assemble", "keep_untextured", "untextured_texels"]
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshArrays:
+    """One mesh of a job, triangles in world space, Z up.
+
+    Args:
+        positions: [V, 3]; faces: [F, 3], indices into it.
+        corner_uvs: [F, 3, 2], origin bottom-left; corner_normals: [F, 3, 3] unit length, or None for smooth ones.
+        textured: [F], whether a face gets a texture; None: all do.
+    """
+
+    name: str
+    positions: F32
+    faces: I32
+    corner_uvs: F32
+    corner_normals: F32 | None = None
+    material_index: I32 | None = None
+    textured: npt.NDArray[np.bool_] | None = None
+
+
+def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | None = None) -> PreparedMesh:
+    """The meshes of a job as one, made ready for a run. They share a texture, so their UVs should not overlap.
+
+    Raises:
+        MeshError: the mesh cannot be textured.
+    """
+    if not meshes:
+        raise MeshError("The job has no mesh; send at least one.")
+    name = meshes[0].name if len(meshes) == 1 else f"{meshes[0].name} and {len(meshes) - 1} more"
+    offsets = np.cumsum([0, *(len(mesh.positions) for mesh in meshes)])
+    faces = np.concatenate([mesh.faces + np.int32(start) for mesh, start in zip(meshes, offsets, strict=False)])
+    uvs = np.concatenate([mesh.corner_uvs for mesh in meshes]).reshape(-1, 2)
+    normals = _joined_normals(meshes)
+    materials = [_or_zeros(mesh.material_index, len(mesh.faces)) for mesh in meshes]
+    material_index = np.concatenate(materials).astype(np.int32)
+    corners = faces.reshape(-1).astype(np.int32)
+    order = _pool_order(corners)
+    prepared = prepare_mesh(
+        Mesh(
+            name=name,
+            positions=np.concatenate([mesh.positions for mesh in meshes]),
+            polygon_sizes=np.full(len(faces), 3, dtype=np.int32),
+            corner_positions=corners,
+            uvs=uvs[order],
+            corner_uvs=order,
+            normals=None if normals is None else normals.reshape(-1, 3)[order],
+            corner_normals=None if normals is None else order,
+            material_index=material_index,
+            material_names=tuple(f"material {index}" for index in range(int(material_index.max(initial=0)) + 1)),
+            up_axis="z",
+        ),
+        progress=progress,
+    )
+    if normals is None:
+        return prepared
+    # Unit normals that are normalised once more can differ in their last bit.
+    return replace(prepared, triangles=replace(prepared.triangles, corner_normals=_exact(prepared, normals)))
+
+
+def _pool_order(corners: I32) -> I32:
+    """Indices of the UV and normal pools, its own inverse. Never equal to the position indices: `triangulate` would
+    take the mesh for one whose format repeats positions, and merge what the artist keeps apart."""
+    order = np.arange(len(corners), dtype=np.int32)
+    return order[::-1].copy() if np.array_equal(order, corners) and len(corners) > 1 else order
+
+
+def _joined_normals(meshes: Sequence[MeshArrays]) -> F32 | None:
+    """[F, 3, 3] of all meshes; zeros (which pgc replaces by smooth normals) where only some have any."""
+    if all(mesh.corner_normals is None for mesh in meshes):
+        return None
+    parts = [
+        np.zeros((len(mesh.faces), 3, 3), np.float32) if mesh.corner_normals is None else mesh.corner_normals
+        for mesh in meshes
+    ]
+    return np.concatenate(parts)
+
+
+def _exact(prepared: PreparedMesh, given: F32) -> F32:
+    """The caller's normals where they are unit vectors already, pgc's elsewhere."""
+    lengths = np.linalg.norm(given.astype(np.float64), axis=-1, keepdims=True)
+    # + 0.0 turns -0.0 into 0.0, as a rotation does.
+    return np.where(np.abs(lengths - 1.0) < 1e-5, given + np.float32(0.0), prepared.triangles.corner_normals)
+
+
+def _or_zeros(indices: I32 | None, count: int) -> I32:
+    return np.zeros(count, np.int32) if indices is None else np.maximum(indices, 0)
+
+
+def untextured_texels(meshes: Sequence[MeshArrays], prepared: PreparedMesh, size: int) -> list[Tensor] | None:
+    """Texels [size, size] of each tile that only faces without texture use, row 0 at the top; None: there are none."""
+    if all(mesh.textured is None for mesh in meshes):
+        return None
+    textured = np.concatenate(
+        [np.ones(len(mesh.faces), bool) if mesh.textured is None else mesh.textured for mesh in meshes]
+    )
+    if not textured.any():
+        raise MeshError("No face of the job is to be textured; select at least one.")
+    if textured.all():
+        return None
+    masks: list[Tensor] = []
+    for tile in prepared.report.tiles:
+        # Where the UVs of both overlap, the faces that get a texture win.
+        inside = [
+            texel_surface(_faces(prepared.triangles, chosen), size, tile).face_index >= 0
+            for chosen in (textured, ~textured)
+        ]
+        masks.append(torch.as_tensor(inside[1] & ~inside[0]))
+    return masks
+
+
+def _faces(triangles: TriangleMesh, chosen: npt.NDArray[np.bool_]) -> TriangleMesh:
+    return replace(
+        triangles,
+        faces=triangles.faces[chosen],
+        corner_uvs=triangles.corner_uvs[chosen],
+        corner_normals=triangles.corner_normals[chosen],
+    )
+
+
+def keep_untextured(
+    sources: SourceTextures, meshes: Sequence[MeshArrays], prepared: PreparedMesh, texture: TexelPyramidConfig
+) -> SourceTextures:
+    """Locks the texels of faces that get no texture: to the initial texture, or else to the neutral start value."""
+    masks, initial = untextured_texels(meshes, prepared, texture.texture_size), sources.initial
+    if masks is None:
+        return sources
+    if initial is None:
+        side, tiles = texture.texture_size, prepared.report.tiles
+        plain = [torch.full((3, side, side), texture.initial_value) for _ in tiles]
+        initial = BakedTexture(maps={"base_color": plain}, tiles=tiles)
+    if sources.lock_mask is not None:
+        masks = [mine | theirs for mine, theirs in zip(masks, sources.lock_mask, strict=True)]
+    return replace(sources, initial=initial, lock_mask=masks)

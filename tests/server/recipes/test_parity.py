@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same job here and by `pgc texture` in one process gives the same bytes on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from blender_addon.protocol.job_spec import PromptSpec, SettingsSpec, TextureJobSpec
+from pgc.commands.arguments import TextureArguments
+from pgc.guidance.specs import load_guidance
+from pgc.mesh import load_mesh, prepare_mesh
+from pgc.outputs.images import encode_maps
+from pgc.pipeline import prepare_run
+from server.recipes import prepare
+from server.worker.meshes import MeshArrays, assemble
+
+from .conftest import mesh_spec, tile_images
+
+
+def in_process(mesh: Path, prompt: str, **arguments) -> dict:
+    run = prepare_run(TextureArguments(mesh=str(mesh), prompt=prompt, device="cpu", **arguments).to_request())
+    for _ in run.optimization.steps():
+        pass
+    return encode_maps(run.bake())
+
+
+def through_recipes(spec, arrays, cpu) -> dict:
+    run = prepare(spec, arrays.read, cpu, load_guidance)
+    for _ in run.optimization.steps():
+        pass
+    return encode_maps(run.bake())
+
+
+def test_an_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu, cube_obj, red_texture):
+    expected = in_process(
+        cube_obj,
+        "red",
+        guidance="oracle",
+        oracle_texture=str(red_texture),
+        steps=3,
+        views=2,
+        resolution=16,
+        texture_size=32,
+    )
+    assert through_recipes(oracle_job, arrays, cpu) == expected
+
+
+@pytest.mark.slow
+def test_a_pocket_job_equals_the_run_in_one_process(arrays, cpu, cube_obj):
+    spec = TextureJobSpec(
+        meshes=(mesh_spec(arrays, cube_obj),),
+        prompt=PromptSpec(text="red bricks", negative="blue"),
+        settings=SettingsSpec(preset="draft", seed=5, steps=2, views=1, resolution=64, texture_size=64),
+    )
+    settings = {"preset": "draft", "seed": 5, "steps": 2, "views": 1, "resolution": 64, "texture_size": 64}
+    expected = in_process(cube_obj, "red bricks", negative="blue", **settings)
+    assert through_recipes(spec, arrays, cpu) == expected
+
+
+def test_locked_texels_and_the_initial_texture_arrive(oracle_job, arrays, cpu, cube_obj, red_texture, tmp_path):
+    from dataclasses import replace
+
+    from blender_addon.protocol.job_spec import TileImage
+
+    start = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:16] = 255
+    Image.fromarray(start).save(tmp_path / "start.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    spec = replace(
+        oracle_job,
+        settings=replace(oracle_job.settings, texture_size=None),
+        initial_texture=tile_images(arrays, tmp_path / "start.png", 32),
+        lock_mask=(TileImage(tile=1001, array=arrays.add(mask)),),
+    )
+    expected = in_process(
+        cube_obj,
+        "red",
+        guidance="oracle",
+        oracle_texture=str(red_texture),
+        init_texture=str(tmp_path / "start.png"),
+        lock_mask=str(tmp_path / "mask.png"),
+        steps=3,
+        views=2,
+        resolution=16,
+    )
+    assert through_recipes(spec, arrays, cpu) == expected
+
+
+@pytest.mark.parametrize("kind", ["glb", "stl_soup"])
+def test_the_prepared_mesh_equals_that_of_the_file_bit_for_bit(kind, tmp_path, arrays):
+    path = tmp_path / f"mesh.{'glb' if kind == 'glb' else 'obj'}"
+    if kind == "glb":
+        shape = trimesh.creation.icosphere(subdivisions=1)
+        uv = np.random.default_rng(1).random((len(shape.vertices), 2))
+        shape.visual = trimesh.visual.TextureVisuals(uv=uv)
+        shape.export(path)
+    else:
+        # Each corner a vertex of its own, in order: the very case where pools and position indices are equal.
+        lines = [f"v {x} {y} {z}" for x, y, z in np.random.default_rng(2).random((9, 3))]
+        lines += [f"vt {u} {v}" for u, v in np.random.default_rng(3).random((9, 2))]
+        lines += [f"f {i}/{10 - i} {i + 1}/{9 - i} {i + 2}/{8 - i}" for i in (1, 4, 7)]
+        path.write_text("\n".join(lines) + "\n")
+    expected = prepare_mesh(load_mesh(path))
+    sent = mesh_spec(arrays, path)
+    got = assemble(
+        [
+            MeshArrays(
+                name="x",
+                positions=arrays.read(sent.positions),
+                faces=arrays.read(sent.faces),
+                corner_uvs=arrays.read(sent.corner_uvs),
+                corner_normals=arrays.read(sent.corner_normals),
+            )
+        ]
+    )
+    for name in ("positions", "faces", "corner_uvs", "corner_normals"):
+        assert np.array_equal(getattr(got.triangles, name), getattr(expected.triangles, name)), name
+    assert got.report == expected.report
