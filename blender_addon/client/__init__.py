@@ -37,7 +37,7 @@ from blender_addon.client.events import (
 from blender_addon.client.link import SessionConfig
 from blender_addon.client.starter import ServerStarter, Starter, start_server
 from blender_addon.protocol.arrays import ArrayRef, DType, array_ref
-from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
 from blender_addon.protocol.job_spec import (
     CameraRigSpec,
     CameraSamplerSpec,
@@ -78,6 +78,7 @@ __all__ = [
     "Event",
     "EventQueue",
     "Fetched",
+    "FieldError",
     "GuidanceSpec",
     "JobAccepted",
     "JobCancelled",

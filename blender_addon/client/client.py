@@ -55,6 +55,7 @@ from blender_addon.protocol.messages import (
     Resume,
     Status,
     StatusReport,
+    Submit,
 )
 from blender_addon.protocol.messages import Metrics as MetricsRequest
 
@@ -116,9 +117,13 @@ class Client:
         Args:
             arrays: what the spec names, by SHA-256.
             key: of an earlier call, to be sure that both make one job only; None: a new one.
+
+        Raises:
+            FieldError: the key is not 32 hexadecimal digits.
             download: fetch the maps at the end, before `JobFinished`.
         """
-        key = key or uuid.uuid4().hex
+        # Refused here, where the caller sees it, and not in the thread.
+        key = Submit(key=key or uuid.uuid4().hex, spec=spec).key
         submission = Submission(key, spec, {sha256: blob_of(array) for sha256, array in arrays.items()})
 
         def command(session: Session) -> None:

@@ -21,7 +21,7 @@ from blender_addon.client.errors import ConnectionFileError
 from blender_addon.client.event_queue import EventQueue
 from blender_addon.client.events import ClientFailed, ServerStartFailed
 from blender_addon.client.link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
-from blender_addon.client.requests import Channel
+from blender_addon.client.requests import Channel, Send
 from blender_addon.client.session import Session
 from blender_addon.client.sockets import Sockets
 from blender_addon.client.starter import Starter
@@ -189,8 +189,17 @@ class ClientThread(threading.Thread):
             case StartServer():
                 self._start_server()
             case _:
-                if self._sockets is not None:
-                    self._sockets.send(action.channel, encode(action.envelope, DEFAULT_LIMITS))
+                self._send(action)
+
+    def _send(self, action: Send) -> None:
+        if self._sockets is None:
+            return
+        try:
+            frames = encode(action.envelope, DEFAULT_LIMITS)
+        except ProtocolError as error:
+            self._session.unsendable(action.envelope, error, _read_clocks())
+            return
+        self._sockets.send(action.channel, frames)
 
     def _open_sockets(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._close_sockets()

@@ -177,12 +177,15 @@ class JobFailed:
     error: WireError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class JobCancelled:
-    """The job ended because someone asked for it."""
+    """The job ended because someone asked for it. What it had made so far comes as in `JobFinished`, if anything."""
 
     job: str
     key: str | None
+    result: JobResult | None = None
+    maps: Mapping[MapFile, bytes] = field(default_factory=dict[MapFile, bytes])
+    config: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,8 @@ class _Job:
     config: bytes = b""
     missing: int = 0
     done: int = 0
+    result: JobResult | None = None
+    error: WireError | None = None
 
 
 class Jobs:
@@ -121,9 +123,9 @@ class Jobs:
         known.attaching = False
         message = answer.message
         if not isinstance(message, Snapshot):
-            error = message.error if isinstance(message, Error) else unexpected(message)
-            self._end(known)
-            self._port.emit(JobFailed(known.job, known.key, error))
+            known.error = message.error if isinstance(message, Error) else unexpected(message)
+            known.state = JobState.FAILED
+            self._finish(known)
             return
         known.key = known.key or message.info.key
         for event in message.events:
@@ -145,8 +147,7 @@ class Jobs:
 
     def _apply(self, known: _Job, event: JobEvent) -> None:
         if event.kind is EventKind.PROGRESS:
-            if event.step is not None and event.steps is not None:
-                self._port.emit(JobProgress(known.job, event.step, event.steps, event.eta_s))
+            self._port.emit(JobProgress(known.job, event.step, event.steps, event.eta_s))
             return
         if event.seq <= known.last_seq:
             return
@@ -156,26 +157,17 @@ class Jobs:
                 self._port.emit(JobNotice(known.job, event.text))
         elif event.state in _ENDED:
             self._ended(known, event.state, event.error, event.result)
-        elif event.state is not None:
+        else:
             known.state = event.state
             self._port.emit(JobStateChanged(known.job, known.key, event.state, text=event.text))
 
     def _ended(self, known: _Job, state: JobState, error: WireError | None, result: JobResult | None) -> None:
-        if state is JobState.SUCCEEDED and result is not None and known.download:
+        known.state, known.result, known.error = state, result, error
+        if state is not JobState.FAILED and result is not None and known.download:
             known.ended = True
             self._fetch(known, result)
-            return
-        self._end(known)
-        if state is JobState.CANCELLED:
-            self._port.emit(JobCancelled(known.job, known.key))
-        elif state is JobState.FAILED or result is None:
-            self._port.emit(JobFailed(known.job, known.key, error or _no_reason(state)))
         else:
-            self._port.emit(JobFinished(known.job, known.key, result))
-
-    def _end(self, known: _Job) -> None:
-        known.ended = True
-        self._jobs.pop(known.job, None)
+            self._finish(known)
 
     def _fetch(self, known: _Job, result: JobResult) -> None:
         total = sum(item.bytes for item in result.maps)
@@ -186,15 +178,18 @@ class Jobs:
             self._port.emit(Downloading(known.job, min(known.done, total), total))
 
         def on_error(error: WireError) -> None:
-            if known.missing > 0:
-                known.missing = -1
-                self._end(known)
-                self._port.emit(JobFailed(known.job, known.key, error))
+            if known.missing <= 0:
+                return
+            known.missing = -1
+            known.files, known.config = {}, b""
+            if known.state is JobState.SUCCEEDED:
+                known.state, known.error = JobState.FAILED, error
+            self._finish(known)
 
         def arrived() -> None:
             known.missing -= 1
             if known.missing == 0:
-                self._finish(known, result)
+                self._finish(known)
 
         def on_config(data: bytes) -> None:
             known.config = data
@@ -204,11 +199,19 @@ class Jobs:
             self._downloads.add(_map_download(known, item, arrived, on_error, on_bytes))
         self._downloads.add(Download(result.config_json_sha256, None, on_config, on_error))
 
-    def _finish(self, known: _Job, result: JobResult) -> None:
-        self._end(known)
-        self._port.emit(JobFinished(known.job, known.key, result, known.files, known.config))
-        # Only now may the server let go of what belongs to the run.
-        self._port.ask(Channel.CTL, ResultAck(job=known.job), lambda answer: None)
+    def _finish(self, known: _Job) -> None:
+        """The one end of a job."""
+        known.ended = True
+        self._jobs.pop(known.job, None)
+        if known.state is JobState.CANCELLED:
+            self._port.emit(JobCancelled(known.job, known.key, known.result, known.files, known.config))
+        elif known.state is JobState.SUCCEEDED and known.result is not None:
+            self._port.emit(JobFinished(known.job, known.key, known.result, known.files, known.config))
+        else:
+            self._port.emit(JobFailed(known.job, known.key, known.error or _no_reason(known.state)))
+        if known.files:
+            # Only now may the server let go of what belongs to the run.
+            self._port.ask(Channel.CTL, ResultAck(job=known.job), lambda answer: None)
 
 
 def _map_download(
@@ -225,10 +228,10 @@ def _map_download(
     return Download(item.sha256, item.bytes, on_done, on_error, on_bytes)
 
 
-def _no_reason(state: JobState) -> WireError:
+def _no_reason(state: JobState | None) -> WireError:
     return WireError(
         code=ErrorCode.INTERNAL,
         retry=Retry.SAME,
-        text=f"The server says that the job is {state.value}, but gives neither a result nor a reason.",
+        text=f"The server says that the job is {state or 'unknown'}, but gives neither a result nor a reason.",
         hint="Run the job again; the server's log says more: pgc-server logs",
     )

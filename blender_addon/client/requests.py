@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from blender_addon.client.events import Event
-from blender_addon.protocol.codec import Envelope, request_id
+from blender_addon.protocol.codec import Buffer, Envelope, request_id
 from blender_addon.protocol.messages import Message
 
 __all__ = ["Answer", "Channel", "OnAnswer", "Port", "Send"]
 
-Buffers: TypeAlias = Sequence[bytes | memoryview]
+Buffers: TypeAlias = Sequence[Buffer]
 
 
 class Channel(enum.Enum):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from blender_addon.client.downloads import Downloads
 from blender_addon.client.events import Connected, Disconnected, Event, Refused, ServerStarting
+from blender_addon.client.greeting import Greeting
 from blender_addon.client.jobs import Jobs
 from blender_addon.client.link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
 from blender_addon.client.previews import Previews
@@ -25,7 +26,6 @@ from blender_addon.protocol.messages import (
     Accepted,
     Bye,
     Error,
-    Hello,
     Ping,
     Pong,
     Preview,
@@ -33,7 +33,6 @@ from blender_addon.protocol.messages import (
     Welcome,
 )
 from blender_addon.protocol.messages import Event as EventMessage
-from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 
 __all__ = ["Session"]
 
@@ -65,9 +64,7 @@ class Session:
         self.link = Link.WAITING
         self._next_try = float("-inf")
         self._open_until = 0.0
-        self._hellos: dict[str, Channel] = {}
-        self._welcomed: set[Channel] = set()
-        self._welcome: Welcome | None = None
+        self._greeting: Greeting | None = None
         self._session: str | None = None
         self._epoch: str | None = None
         self._beats: dict[Channel, Heartbeat] = {}
@@ -100,8 +97,8 @@ class Session:
             return
         if channel in self._beats:
             self._beats[channel].heard(now.mono)
-        if envelope.re in self._hellos and isinstance(envelope.message, Welcome | Reject | Error):
-            self._answer_to_hello(envelope, now.mono)
+        if self._greeting is not None and self._greeting.awaits(envelope):
+            self._greeted(self._greeting, envelope, now.mono)
         elif self.link is Link.READY and envelope.epoch not in (None, self._epoch):
             self._lost(now.mono, "The server was started again.", at_once=True)
         else:
@@ -130,8 +127,14 @@ class Session:
     def damaged(self, error: ProtocolError, now: Now) -> None:
         """Something came in that is no message of the protocol: the connection cannot be trusted any more."""
         self.port.now = now.mono
-        if self.link is not Link.WAITING:
+        # A message that a later minor version has brought is none of ours, but no damage either.
+        if self.link is not Link.WAITING and error.error.code is not ErrorCode.PROTO_UNKNOWN_TYPE:
             self._lost(now.mono, f"The server sent what is no message: {error.error.text}")
+
+    def unsendable(self, envelope: Envelope, error: ProtocolError, now: Now) -> None:
+        """A request of ours is too large for the wire: its owner gets that as the answer."""
+        self.port.now = now.mono
+        self.port.answered(Envelope(message=Error(error=error.error), id=request_id(), re=envelope.id))
 
     def gap(self, now: Now) -> None:
         """Nothing ran for a while (a laptop's sleep): silence in it proves nothing, so ask and wait once more."""
@@ -178,41 +181,23 @@ class Session:
     def _open(self, now: float) -> None:
         self.link = Link.OPENING
         self._open_until = now + self._config.open_limit
-        self._welcomed.clear()
-        self._hellos.clear()
-        self._actions.append(Open())
-        self._hello(Channel.CTL)
+        self._greeting = Greeting(self._config.client, self._session)
+        self._actions += [Open(), self._greeting.begin()]
 
-    def _hello(self, channel: Channel) -> None:
-        session = self._session if channel is Channel.CTL or self._welcome is not None else None
-        hello = Hello(protocols=((PROTOCOL_MAJOR, PROTOCOL_MINOR),), client=self._config.client, session=session)
-        envelope = Envelope(message=hello, id=request_id(), session=session)
-        self._hellos[envelope.id] = channel
-        self._actions.append(Send(channel, envelope))
+    def _greeted(self, greeting: Greeting, envelope: Envelope, now: float) -> None:
+        outcome = greeting.answered(envelope)
+        self._session = greeting.session
+        match outcome:
+            case Send():
+                self._actions.append(outcome)
+            case Welcome():
+                self._ready(outcome, envelope.epoch, now)
+            case WireError(retry=Retry.NEVER | Retry.CHANGED):
+                self._refused(outcome, now)
+            case WireError():
+                self._lost(now, outcome.text)
 
-    def _answer_to_hello(self, envelope: Envelope, now: float) -> None:
-        channel = self._hellos.pop(envelope.re or "")
-        message = envelope.message
-        if isinstance(message, Reject | Error):
-            if channel is Channel.CTL and message.error.code is ErrorCode.PROTO_SESSION:
-                # The session of before is unknown there: begin a new one.
-                self._session = None
-            if message.error.retry in (Retry.NEVER, Retry.CHANGED):
-                self._refused(message.error, now)
-            else:
-                self._lost(now, message.error.text)
-            return
-        assert isinstance(message, Welcome)
-        self._welcomed.add(channel)
-        if channel is Channel.CTL:
-            self._welcome, self._session = message, message.session
-            self._hello(Channel.BULK)
-        if self._welcomed == {Channel.CTL, Channel.BULK}:
-            self._ready(envelope.epoch, now)
-
-    def _ready(self, epoch: str | None, now: float) -> None:
-        welcome = self._welcome
-        assert welcome is not None
+    def _ready(self, welcome: Welcome, epoch: str | None, now: float) -> None:
         again = self._epoch is not None and epoch != self._epoch
         self.link, self._epoch = Link.READY, epoch
         self._hangups, self._last_refusal = 0, None

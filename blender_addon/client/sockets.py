@@ -12,6 +12,7 @@ from zmq.utils.monitor import parse_monitor_message
 from blender_addon.client.address import ServerAddress
 from blender_addon.client.link import Loss
 from blender_addon.client.requests import Channel
+from blender_addon.protocol.codec import Buffer
 
 __all__ = ["Sockets"]
 
@@ -32,7 +33,7 @@ _WATCHED = (
 class _Line:
     socket: zmq.Socket[bytes]
     monitor: zmq.Socket[bytes]
-    outbox: deque[list[bytes]] = field(default_factory=deque[list[bytes]])
+    outbox: deque[list[Buffer]] = field(default_factory=deque[list[Buffer]])
     connected: bool = False
     handshaken: bool = False
 
@@ -62,7 +63,7 @@ class Sockets:
             poller.register(line.socket, zmq.POLLIN | (zmq.POLLOUT if line.outbox else 0))
             poller.register(line.monitor, zmq.POLLIN)
 
-    def send(self, channel: Channel, frames: list[bytes]) -> None:
+    def send(self, channel: Channel, frames: list[Buffer]) -> None:
         """Send now, or as soon as there is room."""
         self._lines[channel].outbox.append(frames)
         self._flush(self._lines[channel])

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from blender_addon import client as wire
 from pgc.commands.arguments import TextureArguments
 from pgc.commands.remote_events import JobEvents, RemoteError
@@ -20,6 +22,7 @@ from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import RunReport
 from pgc.pipeline import Progress, TextureRequest, load_prepared, load_sources
 from pgc.rendering.rasterizer import Rasterizer
+from pgc.rendering.warp_rasterizer import WarpRasterizer
 
 __all__ = ["RemoteHooks", "RemoteOutcome", "RemoteRun", "RemoteTexturizer"]
 
@@ -115,13 +118,11 @@ class RemoteTexturizer:
         self.events.client.submit(job.spec, job.arrays, key=key)
 
     def _mesh(self, request: TextureRequest, progress: Progress) -> _KnownMesh:
-        from pgc.rendering.warp_rasterizer import WarpRasterizer
-
         where = (request.mesh, request.up_axis, request.unwrap)
         if where not in self._meshes:
             mesh = load_prepared(request, progress)
             # On the CPU: the graphics card is the server's.
-            self._meshes[where] = _KnownMesh(mesh, WarpRasterizer(mesh.triangles))
+            self._meshes[where] = _KnownMesh(mesh, WarpRasterizer(mesh.triangles, device=torch.device("cpu")))
         return self._meshes[where]
 
     def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | None:

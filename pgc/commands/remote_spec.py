@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pgc.pipeline import SourceTextures, TextureRequest
+    from pgc.presets import PresetName
 
 __all__ = ["RemoteJob", "check_remote_arguments", "remote_job"]
 
@@ -27,6 +28,8 @@ Array = npt.NDArray[Any]
 
 _MODEL_NAME = re.compile(r"[a-z0-9._-]{1,64}")
 PREVIEW_SECONDS = 0.5
+_FRONT: dict[str, Any] = {"-y": "-y", "+y": "y", "-x": "-x", "+x": "x"}
+"""The same axes in the protocol's spelling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +70,17 @@ def remote_job(
     """The job that gives what the request gives in this process, bit for bit on the CPU.
 
     Settings that nobody gave stay open: the server takes them from the same preset.
+
+    Raises:
+        ConfigError: a value that the protocol does not allow.
     """
+    try:
+        return _job(given, request, mesh, sources)
+    except wire.FieldError as error:
+        raise ConfigError(f"The server takes no such job ({error}); change that, or run without --server.") from error
+
+
+def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures) -> RemoteJob:
     arrays = _Arrays()
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
@@ -79,7 +92,7 @@ def remote_job(
             text=request.prompt.text,
             negative=request.prompt.negative,
             view_dependent=request.prompt.view_dependent,
-            front_axis=request.prompt.front_axis,
+            front_axis=_FRONT[request.prompt.front_axis],
         ),
         settings=_settings(given, request),
         guidance=guidance,
@@ -95,7 +108,7 @@ def _settings(given: TextureArguments, request: TextureRequest) -> wire.Settings
     # An initial texture brings its size along, which stands in the request only.
     sized = given.texture_size is not None or given.init_texture is not None
     return wire.SettingsSpec(
-        preset=given.preset or "standard",
+        preset=cast("PresetName", given.preset or "standard"),
         seed=request.settings.optimize.seed,
         steps=given.steps,
         views=given.views,

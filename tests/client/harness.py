@@ -100,7 +100,10 @@ class Rig:
         self.collect()
 
     def push(self, message: Any, buffers=(), *, channel=Channel.CTL, epoch=None):
-        envelope = Envelope(message=message, id=request_id(), epoch=epoch or self.epoch, buffers=tuple(buffers))
+        self._hand_over(message, buffers, channel, epoch)
+
+    def _hand_over(self, message, buffers, channel, epoch, re=None):
+        envelope = Envelope(message=message, id=request_id(), re=re, epoch=epoch or self.epoch, buffers=tuple(buffers))
         self.session.received(channel, envelope, self.now)
         self.collect()
 
