@@ -18,8 +18,7 @@ from pgc.outputs.images import encode_maps
 from pgc.pipeline import prepare_run
 from server.recipes import prepare
 from server.worker.meshes import MeshArrays, assemble
-
-from .conftest import mesh_spec, tile_images
+from tests.server.jobs import mesh_spec, tile_images
 
 
 def in_process(mesh: Path, prompt: str, **arguments) -> dict:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a submission must be before a worker sees it. Each refusal names the field.
+
+Arrays are mapped, not read: only the pages that are looked at come into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+import numpy.typing as npt
+
+from blender_addon.protocol.arrays import ArrayRef, DType
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError, invalid
+from blender_addon.protocol.job_spec import CameraRigSpec, MeshSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.limits import DEFAULT_LIMITS
+from blender_addon.protocol.mesh_checks import check_mesh
+from blender_addon.protocol.structure import from_wire
+from server.broker.blobs import BlobStore
+from server.config import ServerPaths
+from server.errors import BlobError
+
+__all__ = ["map_array", "validate"]
+
+_MAX_SPEC_BYTES = 1 << 20
+_unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
+
+
+def validate(paths: ServerPaths, store: BlobStore, job: str) -> TextureJobSpec:
+    """Check a job's specification and all arrays that it names; returns the specification.
+
+    Raises:
+        ProtocolError: something is missing, out of range or inconsistent; the error names the field.
+    """
+    spec = _read_spec(paths, job)
+    for index, mesh in enumerate(spec.meshes):
+        _check_arrays(mesh, store, f"meshes[{index}]")
+    _check_images(spec.initial_texture, store, "initial_texture", channels=3)
+    _check_images(spec.lock_mask, store, "lock_mask", channels=None)
+    _check_images(spec.guidance.oracle_texture, store, "guidance.oracle_texture", channels=3)
+    if spec.lock_mask and not spec.initial_texture:
+        raise invalid("lock_mask", "A lock mask keeps texels of the initial texture; send that too.")
+    if isinstance(spec.cameras, CameraRigSpec):
+        _check_cameras(spec.cameras)
+    return spec
+
+
+def _read_spec(paths: ServerPaths, job: str) -> TextureJobSpec:
+    path = paths.spec(job)
+    if path.stat().st_size > _MAX_SPEC_BYTES:
+        raise invalid("", f"The job's specification is larger than {_MAX_SPEC_BYTES} bytes.", ErrorCode.PROTO_TOO_LARGE)
+    limits = DEFAULT_LIMITS
+    try:
+        plain = _unpackb(
+            path.read_bytes(),
+            raw=False,
+            strict_map_key=True,
+            max_array_len=limits.array_len,
+            max_map_len=limits.map_len,
+        )
+    except (ValueError, msgpack.UnpackException) as error:
+        raise invalid("", f"The job's specification is no msgpack map ({error}).", ErrorCode.PROTO_BAD_FRAME) from error
+    return from_wire(TextureJobSpec, plain)
+
+
+def map_array(store: BlobStore, ref: ArrayRef, path: str) -> npt.NDArray[Any]:
+    """The array behind a reference, mapped read-only.
+
+    Raises:
+        ProtocolError: the blob is not there, or has another size than the reference states.
+    """
+    try:
+        size = store.size(ref.sha256)
+    except BlobError as error:
+        raise ProtocolError(
+            WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.SAME, "The array's bytes are not here; send them.", path)
+        ) from error
+    dtype = np.dtype(ref.dtype.numpy)
+    expected = ref.nbytes
+    if size != expected:
+        shape = "x".join(map(str, ref.shape))
+        raise invalid(path, f"The array holds {size} bytes; {shape} values of {dtype.name} take {expected}.")
+    if expected == 0:
+        return np.empty(ref.shape, dtype)
+    return np.memmap(store.path(ref.sha256), dtype=dtype, mode="r", shape=tuple(ref.shape))
+
+
+def _check_arrays(mesh: MeshSpec, store: BlobStore, path: str) -> None:
+    if mesh.corner_uvs is None:
+        raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
+    arrays = {name: map_array(store, ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
+    try:
+        check_mesh(mesh, arrays)
+    except ProtocolError as error:
+        raise error.inside(path) from error
+
+
+def _check_images(images: Sequence[TileImage] | None, store: BlobStore, path: str, channels: int | None) -> None:
+    """Square images of bytes, of one size, at most one a tile."""
+    limits, first = DEFAULT_LIMITS, 0
+    tiles: set[int] = set()
+    for index, image in enumerate(images or ()):
+        here = f"{path}[{index}]"
+        shape = tuple(image.array.shape)
+        if image.array.dtype != DType.U8:
+            raise invalid(f"{here}.array", f"Got {image.array.dtype.name.lower()}; expected bytes (u8).")
+        if len(shape) != (2 if channels is None else 3) or (channels is not None and shape[2] != channels):
+            expected = "[H, W]" if channels is None else f"[H, W, {channels}]"
+            raise invalid(f"{here}.array", f"Got an array of shape {list(shape)}; expected {expected}.")
+        side = shape[0]
+        if side != shape[1] or not limits.image_min <= side <= limits.image_max or side & (side - 1):
+            raise invalid(
+                f"{here}.array",
+                f"Got {shape[1]}x{side} pixels; expected a square whose side is a power of two from "
+                f"{limits.image_min} to {limits.image_max}.",
+            )
+        first = first or side
+        if side != first:
+            raise invalid(f"{here}.array", "The images have different sizes; send all tiles at one size.")
+        if image.tile in tiles:
+            raise invalid(f"{here}.tile", f"Tile {image.tile} comes twice.")
+        tiles.add(image.tile)
+        map_array(store, image.array, f"{here}.array")
+
+
+def _check_cameras(rig: CameraRigSpec) -> None:
+    for index, camera in enumerate(rig.cameras):
+        for name in ("world_to_camera", "projection"):
+            matrix = np.array(getattr(camera, name), np.float64).reshape(4, 4)
+            if not np.isfinite(matrix).all() or abs(float(np.linalg.det(matrix))) < 1e-12:
+                raise invalid(f"cameras.cameras[{index}].{name}", "The matrix is not finite, or cannot be inverted.")

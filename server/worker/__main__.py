@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m server.worker`: started by the broker, never by hand."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from server.config import ServerPaths
+from server.errors import ServerError
+from server.executors.child import read_settings
+from server.executors.child_log import start_log
+
+
+def main() -> int:
+    """Read the settings and work; returns the exit code."""
+    # Ctrl-C in the broker's terminal is the broker's: it tells us to stop, and waits for our checkpoint.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        settings = read_settings(sys.stdin.buffer)
+    except ServerError as error:
+        sys.stderr.write(f"pgc-server: {error}\n")
+        return 2
+    start_log(ServerPaths(Path(settings.data_dir)), settings.role, settings.index)
+    # Torch and diffusers take seconds to import: only now.
+    from server.worker.main import serve
+
+    return serve(settings, sys.stdin.buffer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

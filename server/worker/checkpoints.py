@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of a job: safetensors, the last two kept, each on the disk before the one before last goes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pgc.checkpoint import load_checkpoint, save_checkpoint
+from pgc.errors import CheckpointError
+from server.config import ServerPaths
+from server.platform import fsync_directory, replace
+
+__all__ = ["Cadence", "Saved", "load_newest", "save", "spec_hash"]
+
+_LOG = logging.getLogger(__name__)
+_WRITE_SHARE = 20.0
+"""Checkpoints take at most a twentieth of the time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """The state of a run.
+
+    Args:
+        tensors, header: of `Optimization.state_dict`.
+        plan: memory plan of the run (`server.worker.plans`).
+    """
+
+    tensors: Mapping[str, Tensor]
+    header: Mapping[str, Any]
+    plan: int
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return int(self.header["step"])
+
+
+def spec_hash(paths: ServerPaths, job: str) -> str:
+    """SHA-256 of the job's specification, which ties a checkpoint to it."""
+    return hashlib.sha256(paths.spec(job).read_bytes()).hexdigest()
+
+
+def save(paths: ServerPaths, job: str, state: Saved) -> None:
+    """Write a checkpoint, durably; the one before it stays as the previous one.
+
+    Raises:
+        CheckpointError: it cannot be written. What was there stays.
+        OSError: the same, on the way to its place.
+    """
+    newest, folder = paths.checkpoint(job), paths.job(job)
+    fresh = folder / "checkpoint.new.safetensors"
+    save_checkpoint(fresh, state.tensors, {**state.header, "plan": state.plan, "spec": spec_hash(paths, job)})
+    _flush(fresh)
+    # Between these two renames there is no newest one, and the previous one is what a resume takes.
+    if newest.is_file():
+        replace(newest, paths.previous_checkpoint(job))
+    replace(fresh, newest)
+    fsync_directory(folder)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load_newest(paths: ServerPaths, job: str) -> Saved | None:
+    """The newest checkpoint that can be read and is of this job; None without one. Damaged ones are logged."""
+    expected = spec_hash(paths, job)
+    # The first one was about to take its place when the worker died: it is whole, or it cannot be read.
+    candidates = (paths.checkpoint(job), paths.previous_checkpoint(job))
+    for path in candidates:
+        if not path.is_file():
+            continue
+        try:
+            tensors, header = load_checkpoint(path)
+        except CheckpointError as error:
+            _LOG.warning("checkpoint left out: %s", error, extra={"job": job})
+            continue
+        if header.get("spec") != expected:
+            _LOG.warning("checkpoint left out: it is of another specification", extra={"job": job})
+            continue
+        return Saved(tensors=tensors, header=header, plan=int(header.get("plan", 0)))
+    return None
+
+
+class Cadence:
+    """When the next checkpoint is due: after `seconds`, or 20 times as long as writing the last one took, if that
+    is more; or after so many steps, for tests."""
+
+    def __init__(self, seconds: float, steps: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._steps = steps
+        self._clock = clock
+        self._due = clock() + seconds
+
+    def is_due(self, step: int) -> bool:
+        """Whether to write one after this step."""
+        if self._steps is not None:
+            return step % self._steps == 0
+        return self._clock() >= self._due
+
+    def written(self, seconds: float) -> None:
+        """One was written (or could not be), which took `seconds`."""
+        self._due = self._clock() + max(self._seconds, _WRITE_SHARE * seconds)

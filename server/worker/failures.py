@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client is told when a job fails: a code, advice, one clear sentence; never a path or a traceback."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+from collections.abc import Iterator
+
+import torch
+
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from pgc.errors import CheckpointError, GuidanceError, PgcError
+from server.errors import BlobError
+from server.executors.child_log import new_error_id
+
+__all__ = ["is_disk_full", "is_out_of_memory", "is_sticky", "out_of_memory_error", "sticky_error", "without_paths"]
+__all__ += ["wire_error"]
+
+_LOG = logging.getLogger(__name__)
+_DISK = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\](?:[\w.+~@ -]*[\w.+~@-])?)+[/\\]([\w.+~@-]+)")
+_GIB = 1 << 30
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of space."""
+    return any(
+        (isinstance(cause, OSError) and cause.errno in _DISK) or "No space left on device" in str(cause)
+        for cause in chain(error)
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: the graphics card's, or this machine's."""
+    return any(
+        isinstance(cause, torch.OutOfMemoryError | MemoryError)
+        or (isinstance(cause, RuntimeError) and "allocate memory" in str(cause))
+        for cause in chain(error)
+    )
+
+
+def is_sticky(error: BaseException) -> bool:
+    """Whether CUDA is unusable from now on in this process: an illegal access, a device-side assert, …"""
+    if is_out_of_memory(error):
+        return False
+    return any(isinstance(cause, RuntimeError) and "CUDA error" in str(cause) for cause in chain(error))
+
+
+def sticky_error(error: BaseException) -> WireError:
+    """For an error after which the worker must go: the job is tried again in a new one."""
+    err_id = new_error_id()
+    _LOG.error("CUDA is unusable from now on", exc_info=error, extra={"err_id": err_id})
+    return WireError(
+        ErrorCode.WORKER_CUDA,
+        Retry.SAME,
+        "The graphics card reported an error that ends its use by this worker; a new worker takes over.",
+        hint="If it happens again, update the driver, or look into `pgc-server logs`.",
+        err_id=err_id,
+    )
+
+
+def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> WireError:
+    """For a job that does not fit, not even with a smaller plan.
+
+    Args:
+        used: bytes that the job held at its peak, where that is known; free: bytes that were free when it failed.
+    """
+    figures = ""
+    if used is not None and free is not None:
+        figures = f" It held up to {used / _GIB:.1f} GiB and wanted more, while {free / _GIB:.1f} GiB were free."
+    return WireError(
+        ErrorCode.RES_OOM,
+        Retry.CHANGED,
+        f"There is not enough memory for this job, even with the smaller plan that was tried.{figures}",
+        hint=suggestion or None,
+    )
+
+
+def wire_error(error: Exception) -> WireError:
+    """What a client is told of an error that ended a job."""
+    if isinstance(error, ProtocolError):
+        return error.error
+    if is_disk_full(error):
+        return WireError(
+            ErrorCode.RES_DISK,
+            Retry.LATER,
+            "The server's disk is full, so the job's files cannot be written.",
+            hint="Free some space on the server, then send the job again.",
+        )
+    if isinstance(error, GuidanceError):
+        return WireError(ErrorCode.MODEL_REFUSED, Retry.CHANGED, without_paths(str(error)), field="guidance.model")
+    if isinstance(error, PgcError) and not isinstance(error, CheckpointError):
+        return WireError(ErrorCode.INPUT_INVALID, Retry.CHANGED, without_paths(str(error)))
+    if isinstance(error, BlobError):
+        return WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.SAME, str(error), hint="Send the job again.")
+    err_id = new_error_id()
+    _LOG.error("a job failed unexpectedly", exc_info=error, extra={"err_id": err_id})
+    return WireError(
+        ErrorCode.INTERNAL,
+        Retry.NEVER,
+        f"Something went wrong in the server that should not have (error {err_id}).",
+        hint=f"`pgc-server logs {err_id}` shows what; please report it.",
+        err_id=err_id,
+    )
+
+
+def without_paths(text: str) -> str:
+    """The text with folders of this machine taken out of it; names of files stay. URLs and hub ids are no paths."""
+    return _PATH.sub(r"\1", text)

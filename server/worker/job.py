@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One job from its specification to its result, with previews, checkpoints, cancel, and one smaller plan."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from blender_addon.protocol.arrays import ArrayRef
+from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.job_spec import TextureJobSpec
+from blender_addon.protocol.messages import JobResult, PreviewCodec
+from blender_addon.protocol.structure import from_wire
+from pgc.errors import CheckpointError
+from pgc.optimize import StepResult
+from pgc.presets import RunSettings
+from server.broker.internal import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress
+from server.recipes import JobRun, prepare, run_settings
+from server.worker.checkpoints import Cadence, Saved, load_newest, save
+from server.worker.failures import (
+    is_disk_full,
+    is_out_of_memory,
+    is_sticky,
+    out_of_memory_error,
+    sticky_error,
+    wire_error,
+)
+from server.worker.plans import LAST_PLAN, describe, suggestion
+from server.worker.previews import Throttle, preview_tiles
+from server.worker.priors import release_memory
+from server.worker.results import Timings, write_result
+from server.worker.tools import Ending, JobOutcome, JobTools, Pace
+
+__all__ = ["run_job"]
+
+_LOG = logging.getLogger(__name__)
+_unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
+
+
+class _EndedEarly(Exception):
+    """Leaves a run between two steps or stages."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.value)
+        self.ending = ending
+
+
+class _OutOfMemoryError(Exception):
+    """Raised outside of the `except` block that saw the real one: a traceback keeps its frames' tensors alive."""
+
+
+def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome:
+    """Run a job to its end, whatever that is; nothing is raised for anything that a job can do."""
+    active = _Job(tools, job, attempt)
+    error: Exception | None = None
+    try:
+        return JobOutcome(Ending.DONE, result=active.run(resume))
+    except _EndedEarly as ended:
+        return JobOutcome(ended.ending)
+    except _OutOfMemoryError:
+        return JobOutcome(Ending.FAILED, error=active.out_of_memory())
+    except Exception as caught:  # noqa: BLE001 - whatever a job does must not end the worker
+        error = caught
+    finally:
+        active.forget()
+    if is_sticky(error):
+        return JobOutcome(Ending.STICKY, error=sticky_error(error))
+    return JobOutcome(Ending.FAILED, error=wire_error(error))
+
+
+@dataclass
+class _Job:
+    """State of one attempt."""
+
+    tools: JobTools
+    job: str
+    attempt: int
+    notices: list[str] = field(default_factory=lambda: list[str]())
+    timings: Timings = field(default_factory=Timings)
+    active: JobRun | None = None
+    settings: RunSettings | None = None
+    memory: tuple[int | None, int | None] = (None, None)
+    begun: float = field(default_factory=time.perf_counter)
+
+    def run(self, resume: bool) -> JobResult:
+        data = self.tools.paths.spec(self.job).read_bytes()
+        spec = from_wire(TextureJobSpec, _unpackb(data, raw=False, strict_map_key=True))
+        state = load_newest(self.tools.paths, self.job) if resume else None
+        plan = 0 if state is None else state.plan
+        while True:
+            run = self._until_memory_ends(spec, plan, state)
+            if run is not None:
+                return self._finish(run)
+            if plan >= LAST_PLAN:
+                raise _OutOfMemoryError
+            state = self._state_at_hand(plan + 1, spec) or state
+            self.forget()
+            self._notice(describe(run_settings(spec, plan), run_settings(spec, plan + 1)))
+            plan += 1
+
+    def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | None:
+        """The run after its last step; None where memory ran out. The exception and its frames are gone by then."""
+        try:
+            run = self._prepare(spec, plan, state)
+            self._steps(run, spec, plan)
+            return run
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            _LOG.warning("out of memory with plan %d: %s", plan, error, extra={"job": self.job})
+            self.memory = _memory_figures()
+            return None
+
+    def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun:
+        self.settings = run_settings(spec, plan)
+        self.active = run = prepare(
+            spec,
+            self._read,
+            self.tools.device,
+            self.tools.guidance_for,
+            plan=plan,
+            progress=lambda stage, fraction: self._check(None),
+        )
+        if state is not None:
+            # The parameters do not depend on the plan, so that a smaller one can go on from a bigger one's state.
+            header = {**state.header, "config": run.settings.optimize.fingerprint()}
+            run.optimization.load_state_dict(state.tensors, header)
+        self.timings.add("prepare", time.perf_counter() - self.begun)
+        return run
+
+    def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
+        path = self.tools.store.path(ref.sha256)
+        self.tools.store.size(ref.sha256)  # Raises BlobError without it.
+        return np.fromfile(path, dtype=ref.dtype.numpy).reshape(ref.shape)
+
+    def _steps(self, run: JobRun, spec: TextureJobSpec, plan: int) -> None:
+        cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)
+        previews = Throttle(spec.preview.every_s)
+        pace = Pace(run.optimization.step)
+        steps = run.optimization.config.steps
+        self._progress(run.optimization.step, steps, None)
+        for result in run.optimization.steps():
+            self._count(result)
+            if pace.is_due(result):
+                self._progress(result.step, result.steps, pace.seconds_left(result))
+            if result.step < result.steps:
+                self._check(plan)
+                if cadence.is_due(result.step):
+                    cadence.written(self._checkpoint(run, plan))
+            if previews.is_due():
+                previews.made(self._preview(run, spec.preview.size))
+
+    def _check(self, plan: int | None) -> None:
+        """Leave, where somebody wants that; with a plan, after a checkpoint."""
+        self.tools.tick()
+        if self.tools.is_cancelled(self.job):
+            raise _EndedEarly(Ending.CANCELLED)
+        if self.tools.is_stopping():
+            if plan is not None and self.active is not None:
+                self._checkpoint(self.active, plan)
+            raise _EndedEarly(Ending.STOPPED)
+
+    def _count(self, result: StepResult) -> None:
+        for stage, seconds in result.seconds.items():
+            self.timings.add(stage, seconds)
+
+    def _progress(self, step: int, steps: int, eta: float | None) -> None:
+        self.tools.send(WorkerProgress(self.job, self.attempt, step, steps, eta), None, True)
+
+    def _notice(self, text: str) -> None:
+        self.notices.append(text)
+        self.tools.send(WorkerNotice(self.job, text), None, False)
+
+    def _checkpoint(self, run: JobRun, plan: int) -> float:
+        """Write one; returns how long it took. A full disk costs the job its checkpoint, not its life."""
+        start = time.perf_counter()
+        tensors, header = run.optimization.state_dict()
+        try:
+            save(self.tools.paths, self.job, Saved(tensors=tensors, header=header, plan=plan))
+        except (CheckpointError, OSError) as error:
+            _LOG.warning("no checkpoint: %s", error, extra={"job": self.job, "step": run.optimization.step})
+            why = "its disk is full" if is_disk_full(error) else "writing it failed"
+            text = f"The server could not keep a checkpoint ({why}); if it stops now, this job starts again."
+            if text not in self.notices:
+                self._notice(text)
+        else:
+            self.tools.send(WorkerCheckpoint(self.job, run.optimization.step), None, False)
+        seconds = time.perf_counter() - start
+        self.timings.add("checkpoints", seconds)
+        return seconds
+
+    def _preview(self, run: JobRun, size: int) -> float:
+        start = time.perf_counter()
+        for tile in preview_tiles(run.optimization.scene.texture, size):
+            message = WorkerPreview(
+                job=self.job,
+                step=run.optimization.step,
+                map=tile.map,
+                tile=tile.tile,
+                width=tile.side,
+                height=tile.side,
+                channels=tile.channels,
+                codec=PreviewCodec.RAW_U8.value,
+            )
+            self.tools.send(message, tile.pixels, True)
+        seconds = time.perf_counter() - start
+        self.timings.add("previews", seconds)
+        return seconds
+
+    def _finish(self, run: JobRun) -> JobResult:
+        self._check(None)
+        start = time.perf_counter()
+        texture = run.bake()
+        self.timings.add("bake", time.perf_counter() - start)
+        self.tools.tick()
+        self.timings.add("total", time.perf_counter() - self.begun)
+        return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
+
+    def _state_at_hand(self, plan: int, spec: TextureJobSpec) -> Saved | None:
+        """What the run had reached when memory ended; None before its first step."""
+        run = self.active
+        if run is None or run.optimization.step == 0:
+            return None
+        tensors, header = run.optimization.state_dict()
+        on_cpu = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        config = run_settings(spec, plan).optimize
+        return Saved(tensors=on_cpu, header={**header, "config": config.fingerprint()}, plan=plan)
+
+    def out_of_memory(self) -> WireError:
+        """For a job that does not fit even with the last plan."""
+        used, free = self.memory
+        return out_of_memory_error(used, free, suggestion(self.settings) if self.settings else "")
+
+    def forget(self) -> None:
+        """Let go of the run's memory."""
+        self.active = None
+        release_memory()
+
+
+def _memory_figures() -> tuple[int | None, int | None]:
+    """Bytes that this process holds at its peak, and bytes that are free on the graphics card; None without one."""
+    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+        return None, None
+    free, _total = torch.cuda.mem_get_info()
+    return torch.cuda.max_memory_allocated(), free

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker process: takes one job after another from the broker until it is told to end."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from blender_addon.protocol.errors import WireError
+from pgc.pipeline import resolve_device
+from server.broker.blobs import BlobStore
+from server.broker.internal import (
+    CancelRun,
+    ChildSettings,
+    FreeGpu,
+    Ready,
+    Run,
+    Stop,
+    WorkerCancelled,
+    WorkerDone,
+    WorkerFailed,
+)
+from server.config import ServerPaths
+from server.executors.child import BrokerGone, Incoming, Link
+from server.worker.job import Ending, JobOutcome, JobTools, run_job
+from server.worker.model_store import ModelStore
+from server.worker.priors import Priors, installed_models
+
+__all__ = ["EXIT_STICKY", "Control", "choose_device", "serve"]
+
+_LOG = logging.getLogger(__name__)
+EXIT_STICKY = 70
+"""CUDA is unusable in this process; the broker starts another."""
+_PACKAGES = ("pgc-texture", "torch", "diffusers", "transformers", "warp-lang", "numpy")
+
+
+class Control:
+    """What the broker wants of the running job; set by the link's thread, read by the job between steps."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled: set[str] = set()
+        self._stopping = threading.Event()
+
+    def watch(self, message: Incoming) -> None:
+        """See a message before the main thread does."""
+        if isinstance(message, CancelRun):
+            with self._lock:
+                self._cancelled.add(message.job)
+        elif isinstance(message, Run):
+            # An older cancel of the same job was answered, or came when it did not run here.
+            with self._lock:
+                self._cancelled.discard(message.job)
+        elif isinstance(message, Stop | BrokerGone):
+            self._stopping.set()
+
+    def is_cancelled(self, job: str) -> bool:
+        with self._lock:
+            return job in self._cancelled
+
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+
+def choose_device(name: str, index: int) -> torch.device:
+    """The device of the worker with this number: workers share the graphics cards in turn.
+
+    Raises:
+        pgc.errors.ConfigError: the device is not there.
+    """
+    device = resolve_device(name)  # pyright: ignore[reportArgumentType] - ChildSettings.device is one of them
+    if device.type != "cuda":
+        return device
+    chosen = torch.device("cuda", index % torch.cuda.device_count())
+    torch.cuda.set_device(chosen)
+    return chosen
+
+
+def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
+    """Work until the broker says stop or is gone; returns the exit code."""
+    paths = ServerPaths(Path(settings.data_dir))
+    device = choose_device(settings.device, settings.index)
+    models = ModelStore(paths.models)
+    priors, control = Priors(models), Control()
+    link = Link(settings, stdin, watchdog=True)
+    link.watch(control.watch)
+    link.start(
+        Ready(
+            role=settings.role,
+            index=settings.index,
+            pid=os.getpid(),
+            versions={**_versions(), **installed_models(models)},
+            devices=(_describe(device),),
+        )
+    )
+
+    def tick() -> None:
+        link.step_counter += 1
+
+    def send(message: Any, payload: bytes | None, may_be_lost: bool) -> None:  # noqa: ANN401 - see Link.send
+        link.send(message, payload, may_be_lost=may_be_lost)
+
+    tools = JobTools(
+        paths=paths,
+        store=BlobStore(paths.blobs),
+        device=device,
+        guidance_for=priors.get,
+        send=send,
+        tick=tick,
+        is_cancelled=control.is_cancelled,
+        is_stopping=control.is_stopping,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    try:
+        return _loop(link, control, tools, priors)
+    finally:
+        link.close()
+
+
+def _loop(link: Link, control: Control, tools: JobTools, priors: Priors) -> int:
+    while not control.is_stopping():
+        message = link.receive(timeout=0.5)
+        if isinstance(message, Run):
+            outcome = run_job(tools, message.job, message.attempt, message.resume)
+            _report(link, message, outcome)
+            if outcome.ending is Ending.STICKY:
+                return EXIT_STICKY
+        elif isinstance(message, FreeGpu):
+            priors.free()
+    return 0
+
+
+def _report(link: Link, run: Run, outcome: JobOutcome) -> None:
+    """Tell the broker how a run ended. One that was stopped says nothing: it goes on in another process."""
+    extra = {"job": run.job, "attempt": run.attempt}
+    _LOG.info("run ended: %s", outcome.ending.value, extra=extra)
+    if outcome.ending is Ending.DONE and outcome.result is not None:
+        link.send(WorkerDone(run.job, run.attempt, outcome.result))
+    elif outcome.ending is Ending.CANCELLED:
+        link.send(WorkerCancelled(run.job, run.attempt))
+    elif outcome.error is not None:
+        _tell_failure(link, run, outcome.error)
+
+
+def _tell_failure(link: Link, run: Run, error: WireError) -> None:
+    _LOG.info("failed with %s", error.code, extra={"job": run.job, "attempt": run.attempt, "err_id": error.err_id})
+    link.send(WorkerFailed(run.job, run.attempt, error))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} {torch.cuda.get_device_name(device)}"
+    return str(device)

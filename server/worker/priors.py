@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Priors of a worker: one stays loaded between jobs, so that the next job with the same model starts at once."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from pgc.guidance.base import Guidance
+from pgc.guidance.models import KNOWN_MODELS, KnownModel, is_model_installed
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, load_guidance, parse_guidance
+from server.worker.model_store import ModelStore
+
+__all__ = ["Priors", "installed_models", "release_memory"]
+
+_LOG = logging.getLogger(__name__)
+Load = Callable[..., Guidance]
+
+
+class Priors:
+    """Loads priors by specification and keeps the last one.
+
+    Args:
+        store: the server's own models; the user's own cache of the hub is looked at after it.
+        load: `pgc.guidance.specs.load_guidance`, or a stand-in.
+    """
+
+    def __init__(self, store: ModelStore, load: Load = load_guidance) -> None:
+        self._store = store
+        self._load = load
+        self._kept: tuple[GuidanceSpec, torch.device, Guidance] | None = None
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a prior is loaded."""
+        return self._kept is not None
+
+    def get(self, spec: GuidanceSpec, device: torch.device) -> Guidance:
+        """The prior, loaded now unless it was.
+
+        Raises:
+            ProtocolError: the model is not on this machine, or its files have changed since they were pulled.
+            PgcError: it cannot be loaded.
+        """
+        if self._kept is not None and self._kept[:2] == (spec, device):
+            return self._kept[2]
+        self.free()
+        cache = self._find(spec)
+        guidance = self._load(spec, device, cache_dir=cache)
+        self._kept = (spec, device, guidance)
+        return guidance
+
+    def free(self) -> None:
+        """Forget the prior, and give its memory back."""
+        self._kept = None
+        release_memory()
+
+    def _find(self, spec: GuidanceSpec) -> Path | None:
+        """Where the model's files are; None: with the package, or in the user's own cache."""
+        model = _known(spec)
+        if model is None or not model.downloads:
+            return None
+        if is_model_installed(model, cache_dir=self._store.root):
+            problems = self._store.changed_files(model.key)
+            if problems:
+                raise ProtocolError(
+                    WireError(
+                        ErrorCode.MODEL_HASH,
+                        Retry.LATER,
+                        f"{model.title}: {len(problems)} file(s) on the server are not what was pulled, so it is not "
+                        "loaded.",
+                        field="guidance.model",
+                        hint=f"On the server, run: pgc-server models pull {model.key}",
+                    )
+                )
+            return self._store.root
+        if is_model_installed(model):
+            return None
+        raise ProtocolError(
+            WireError(
+                ErrorCode.MODEL_MISSING,
+                Retry.LATER,
+                f"{model.title} is not installed on the server ({model.download_gb:.1f} GB to download).",
+                field="guidance.model",
+                hint=f"On the server, run: pgc-server models pull {model.key}",
+            )
+        )
+
+
+def _known(spec: GuidanceSpec) -> KnownModel | None:
+    """The registry's entry that a specification was made from, whatever its run settings and ControlNet."""
+    if isinstance(spec, OracleSpec):
+        return None
+    for model in KNOWN_MODELS:
+        base = parse_guidance(model.key)
+        if type(base) is type(spec) and getattr(base, "source", None) == spec.source:
+            return model
+    return None
+
+
+def installed_models(store: ModelStore) -> dict[str, str]:
+    """`model:<key>` to "installed" or "missing", for the broker's list."""
+    return {
+        f"model:{model.key}": "installed"
+        if is_model_installed(model, cache_dir=store.root) or is_model_installed(model)
+        else "missing"
+        for model in KNOWN_MODELS
+    }
+
+
+def release_memory() -> None:
+    """Give memory that nothing uses any more back to the graphics card."""
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished job's files: PNG maps as `pgc texture` writes them, byte for byte, and the configuration as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from blender_addon.protocol.arrays import DType
+from blender_addon.protocol.messages import JobResult, MapFile
+from pgc.outputs.images import encode_maps
+from pgc.outputs.run_report import plain, versions
+from pgc.texture.field import BakedTexture
+from server.broker.blobs import BlobStore
+from server.recipes import JobRun
+
+__all__ = ["CONFIG_FORMAT", "Timings", "write_result"]
+
+CONFIG_FORMAT = "pgc-job-1"
+
+
+@dataclass
+class Timings:
+    """Seconds by stage of a job, this attempt only."""
+
+    stages: dict[str, float] = field(default_factory=lambda: dict[str, float]())
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def rounded(self) -> dict[str, float]:
+        return {name: round(seconds, 3) for name, seconds in self.stages.items()}
+
+
+def write_result(
+    store: BlobStore, run: JobRun, texture: BakedTexture, timings: Timings, notices: tuple[str, ...]
+) -> JobResult:
+    """Put a job's maps and configuration into the store; all of it is on the disk at the end.
+
+    Args:
+        notices: what the artist was told while it ran, such as a smaller plan.
+
+    Raises:
+        OSError: a blob cannot be written.
+    """
+    files: list[MapFile] = []
+    for name, images in encode_maps(texture).items():
+        for tile, data in images.items():
+            files.append(
+                MapFile(
+                    map=name,
+                    tile=tile,
+                    width=texture.size,
+                    height=texture.size,
+                    channels=int(texture.maps[name][0].shape[0]),
+                    dtype=DType.U8,
+                    color_space="srgb" if name == "base_color" else "linear",
+                    codec="png",
+                    sha256=store.put(data),
+                    bytes=len(data),
+                )
+            )
+    warnings = (*run.warnings, *notices)
+    config = _configuration(run, texture, timings, warnings)
+    data = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+    return JobResult(
+        maps=tuple(files),
+        config_json_sha256=store.put(data),
+        seconds=round(timings.stages.get("total", 0.0), 3),
+        warnings=warnings,
+    )
+
+
+def _configuration(
+    run: JobRun, texture: BakedTexture, timings: Timings, warnings: tuple[str, ...]
+) -> Mapping[str, Any]:
+    mesh = run.mesh
+    return {
+        "format": CONFIG_FORMAT,
+        "seed": run.settings.optimize.seed,
+        "steps_done": run.optimization.step,
+        "device": str(run.guidance.device),
+        "resolved": {"guidance": plain(run.prior), "prompt": plain(run.prompt), "settings": plain(run.settings)},
+        "mesh": {
+            "vertices": len(mesh.mesh.positions),
+            "triangles": len(mesh.triangles.faces),
+            "report": plain(mesh.report),
+        },
+        "uncovered_fraction": texture.uncovered_fraction,
+        "unknown_words": list(run.unknown_words),
+        "warnings": list(warnings),
+        "versions": versions(),
+        "seconds": timings.rounded(),
+    }

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job gets from its worker and gives back, and its pace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import torch
+
+from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.messages import JobResult
+from pgc.guidance.base import Guidance
+from pgc.guidance.specs import GuidanceSpec
+from pgc.optimize import StepResult
+from server.broker.blobs import BlobStore
+from server.config import ServerPaths
+
+__all__ = ["Ending", "JobOutcome", "JobTools", "Pace"]
+
+_PROGRESS_SECONDS = 0.1
+
+
+class Ending(Enum):
+    """How a run came to its end."""
+
+    DONE = "done"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    """The server stops, or is gone: a checkpoint is on the disk, and the job goes on later."""
+    FAILED = "failed"
+    STICKY = "sticky"
+    """CUDA is unusable in this process, which must end."""
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """`result` where it is done, `error` where it failed."""
+
+    ending: Ending
+    result: JobResult | None = None
+    error: WireError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTools:
+    """What a job needs of its worker.
+
+    Args:
+        send: takes a message to the broker, its payload, and whether it may be lost.
+        tick: is called with each sign of life.
+        is_cancelled: whether the artist wants this job to end; asked each step and between slow stages.
+        is_stopping: whether the worker is to checkpoint and end.
+        checkpoint_seconds: least time between checkpoints; checkpoint_steps: a fixed number of steps, for tests.
+    """
+
+    paths: ServerPaths
+    store: BlobStore
+    device: torch.device
+    guidance_for: Callable[[GuidanceSpec, torch.device], Guidance]
+    send: Callable[[Any, bytes | None, bool], None]
+    tick: Callable[[], None] = lambda: None
+    is_cancelled: Callable[[str], bool] = lambda job: False
+    is_stopping: Callable[[], bool] = lambda: False
+    checkpoint_seconds: float = 20.0
+    checkpoint_steps: int | None = None
+
+
+class Pace:
+    """When to tell the progress, and how long the rest takes."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._start = time.monotonic()
+        self._told = 0.0
+
+    def is_due(self, result: StepResult) -> bool:
+        now = time.monotonic()
+        if result.step < result.steps and now - self._told < _PROGRESS_SECONDS:
+            return False
+        self._told = now
+        return True
+
+    def seconds_left(self, result: StepResult) -> float | None:
+        done = result.step - self._first
+        return (time.monotonic() - self._start) / done * (result.steps - result.step) if done > 0 else None

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job in a worker: what it sends, how it ends, and what it leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+
+import server.worker.job as job_module
+from blender_addon.protocol.errors import ErrorCode, Retry
+from blender_addon.protocol.job_spec import PreviewSpec
+from pgc.errors import CheckpointError
+from pgc.guidance.specs import load_guidance
+from pgc.optimize import Optimization
+from pgc.outputs.images import encode_maps
+from server.broker.internal import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress, pack, unpack
+from server.recipes import prepare
+from server.worker.job import run_job
+from server.worker.tools import Ending, JobTools
+from tests.server.jobs import with_settings
+
+
+@dataclass
+class Broker:
+    """Takes what a worker sends."""
+
+    messages: list = field(default_factory=list)
+    payloads: list = field(default_factory=list)
+    on_message: object = None
+
+    def send(self, message, payload, may_be_lost):
+        assert unpack(pack(message)) == message
+        self.messages.append(message)
+        if payload is not None:
+            self.payloads.append((message, payload))
+        if self.on_message is not None:
+            self.on_message(message)
+
+    def of(self, kind):
+        return [message for message in self.messages if isinstance(message, kind)]
+
+
+@pytest.fixture
+def broker():
+    return Broker()
+
+
+@pytest.fixture
+def tools(stored_job, cpu, broker):
+    return JobTools(
+        paths=stored_job.paths,
+        store=stored_job.store,
+        device=cpu,
+        guidance_for=load_guidance,
+        send=broker.send,
+        checkpoint_seconds=3600.0,
+    )
+
+
+def run(tools, stored_job, attempt=1, resume=False):
+    return run_job(tools, stored_job.name, attempt, resume)
+
+
+def expected_maps(spec, arrays, cpu):
+    whole = prepare(spec, arrays.read, cpu, load_guidance)
+    for _ in whole.optimization.steps():
+        pass
+    return encode_maps(whole.bake())["base_color"]
+
+
+def test_the_result_is_the_maps_and_the_configuration(tools, stored_job, broker, arrays, cpu):
+    outcome = run(tools, stored_job)
+    assert outcome.ending is Ending.DONE, outcome
+    (file,) = outcome.result.maps
+    data = tools.store.read(file.sha256)
+    assert data == expected_maps(stored_job.spec, arrays, cpu)[1001]
+    assert (file.map, file.tile, file.width, file.height, file.channels) == ("base_color", 1001, 32, 32, 3)
+    assert (file.color_space, file.codec, file.bytes) == ("srgb", "png", len(data))
+    config = json.loads(tools.store.read(outcome.result.config_json_sha256))
+    assert config["seed"] == 0
+    assert config["steps_done"] == 3
+    assert config["device"] == "cpu"
+    assert config["resolved"]["settings"]["optimize"]["views"] == 2
+    assert {"versions", "seconds", "warnings", "unknown_words", "uncovered_fraction"} <= config.keys()
+    assert broker.of(WorkerProgress)[-1].step == 3
+
+
+def test_previews_are_the_texture_downscaled(tools, stored_job, broker):
+    stored_job.write(replace(with_settings(stored_job.spec, steps=6), preview=PreviewSpec(every_s=0.05, size=16)))
+    run(tools, stored_job)
+    assert broker.payloads
+    message, pixels = broker.payloads[0]
+    assert isinstance(message, WorkerPreview)
+    assert (message.width, message.height, message.channels, message.codec) == (16, 16, 3, "raw_u8")
+    assert len(pixels) == 16 * 16 * 3
+    assert message.step == 1
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tools, stored_job, arrays, cpu, broker, stop_after):
+    stored_job.write(with_settings(stored_job.spec, steps=5))
+    before = len(["mesh", "prior", "texture"])
+    ticks = []
+    stopping = replace(tools, tick=lambda: ticks.append(1), is_stopping=lambda: len(ticks) >= before + stop_after)
+    assert run(stopping, stored_job).ending is Ending.STOPPED
+    assert broker.of(WorkerCheckpoint)[-1].step == stop_after
+    broker.messages.clear()
+    resumed = run(tools, stored_job, attempt=2, resume=True)
+    assert broker.of(WorkerProgress)[0].step == stop_after
+    expected = expected_maps(stored_job.spec, arrays, cpu)[1001]
+    assert tools.store.read(resumed.result.maps[0].sha256) == expected
+
+
+def test_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tools, stored_job, arrays, cpu, broker):
+    stored_job.write(with_settings(stored_job.spec, steps=6))
+
+    def die(message):
+        if isinstance(message, WorkerCheckpoint) and message.step == 4:
+            raise KeyboardInterrupt
+
+    broker.on_message = die
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(tools, checkpoint_steps=2), stored_job)
+    broker.on_message = None
+    names = sorted(path.name for path in stored_job.paths.job(stored_job.name).glob("*.safetensors"))
+    assert names == ["checkpoint.previous.safetensors", "checkpoint.safetensors"]
+    stored_job.paths.checkpoint(stored_job.name).write_bytes(b"half a file")
+    broker.messages.clear()
+    outcome = run(tools, stored_job, attempt=2, resume=True)
+    assert broker.of(WorkerProgress)[0].step == 2
+    assert tools.store.read(outcome.result.maps[0].sha256) == expected_maps(stored_job.spec, arrays, cpu)[1001]
+
+
+def test_a_checkpoint_of_another_specification_is_left_alone(tools, stored_job, broker):
+    run(replace(tools, checkpoint_steps=1), stored_job)
+    stored_job.write(with_settings(stored_job.spec, seed=9))
+    broker.messages.clear()
+    assert run(tools, stored_job, resume=True).ending is Ending.DONE
+    assert broker.of(WorkerProgress)[0].step == 0
+
+
+def test_cancel_ends_the_run_at_the_next_step(tools, stored_job, broker):
+    stored_job.write(with_settings(stored_job.spec, steps=1000))
+    steps = []
+    cancelling = replace(tools, tick=lambda: steps.append(1), is_cancelled=lambda job: len(steps) > 6)
+    outcome = run(cancelling, stored_job)
+    assert outcome.ending is Ending.CANCELLED
+    assert len(steps) == 7
+    assert outcome.result is None
+
+
+@pytest.fixture
+def failing_step(monkeypatch):
+    """Makes a step of the loop raise; returns what sets it up: (error, first step that raises, how often)."""
+    advance = Optimization.advance
+    plan = {"error": None, "at": 0, "left": 0}
+
+    def step(self):
+        if plan["left"] and self.step >= plan["at"]:
+            plan["left"] -= 1
+            raise plan["error"]
+        return advance(self)
+
+    monkeypatch.setattr(Optimization, "advance", step)
+
+    def set_up(error, at=0, times=10**6):
+        plan.update(error=error, at=at, left=times)
+
+    return set_up
+
+
+def test_out_of_memory_goes_on_with_a_smaller_plan_from_where_it_was(tools, stored_job, broker, failing_step):
+    failing_step(torch.OutOfMemoryError("CUDA out of memory"), at=2, times=1)
+    outcome = run(tools, stored_job)
+    assert outcome.ending is Ending.DONE
+    (notice,) = broker.of(WorkerNotice)
+    assert "1 instead of 2 views" in notice.text
+    assert notice.text in outcome.result.warnings
+    steps = [message.step for message in broker.of(WorkerProgress)]
+    assert steps.count(0) == 1, "it must not start over"
+    config = json.loads(tools.store.read(outcome.result.config_json_sha256))
+    assert config["resolved"]["settings"]["optimize"]["views"] == 1
+
+
+def test_out_of_memory_twice_is_a_clear_error(tools, stored_job, failing_step):
+    failing_step(torch.OutOfMemoryError("CUDA out of memory"))
+    outcome = run(tools, stored_job)
+    assert outcome.ending is Ending.FAILED
+    assert outcome.error.code is ErrorCode.RES_OOM
+    assert outcome.error.retry is Retry.CHANGED
+    assert "smaller plan" in outcome.error.text
+    assert "view" in outcome.error.hint
+
+
+def test_a_smaller_plan_is_kept_over_a_resume(tools, stored_job, failing_step, broker):
+    stored_job.write(with_settings(stored_job.spec, steps=6))
+    failing_step(torch.OutOfMemoryError("CUDA out of memory"), at=2, times=1)
+    is_stopping = lambda: bool(broker.of(WorkerCheckpoint))  # noqa: E731
+    stopped = run(replace(tools, is_stopping=is_stopping, checkpoint_steps=4), stored_job)
+    assert stopped.ending is Ending.STOPPED
+    outcome = run(tools, stored_job, attempt=2, resume=True)
+    config = json.loads(tools.store.read(outcome.result.config_json_sha256))
+    assert config["resolved"]["settings"]["optimize"]["views"] == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+    ],
+)
+def test_a_sticky_cuda_error_ends_the_worker_and_the_job_goes_on_elsewhere(tools, stored_job, failing_step, error):
+    failing_step(error)
+    outcome = run(tools, stored_job)
+    assert outcome.ending is Ending.STICKY
+    assert outcome.error.code is ErrorCode.WORKER_CUDA
+    assert outcome.error.retry is Retry.SAME
+
+
+def test_an_unexpected_error_tells_an_id_and_the_log_the_rest(tools, stored_job, failing_step, caplog):
+    failing_step(ZeroDivisionError("secret /home/artist/plans.txt"))
+    outcome = run(tools, stored_job)
+    assert outcome.error.code is ErrorCode.INTERNAL
+    assert "secret" not in outcome.error.text
+    assert outcome.error.err_id in outcome.error.text
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.err_id == outcome.error.err_id
+    assert record.exc_info[1].args == ("secret /home/artist/plans.txt",)
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_job(tools, stored_job, broker, monkeypatch):
+    def full(*_):
+        raise CheckpointError("no") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(job_module, "save", full)
+    outcome = run(replace(tools, checkpoint_steps=1), stored_job)
+    assert outcome.ending is Ending.DONE
+    (notice,) = broker.of(WorkerNotice)
+    assert "disk is full" in notice.text
+
+
+def test_a_full_disk_at_the_result_says_so(tools, stored_job, monkeypatch):
+    def full(data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tools.store, "put", full)
+    outcome = run(tools, stored_job)
+    assert outcome.error.code is ErrorCode.RES_DISK
+    assert outcome.error.retry is Retry.LATER
+
+
+def test_a_missing_blob_is_named(tools, stored_job):
+    tools.store.remove(stored_job.spec.meshes[0].faces.sha256)
+    outcome = run(tools, stored_job)
+    assert outcome.error.code is ErrorCode.INPUT_MISSING_BLOB
+
+
+def test_a_wish_that_cannot_be_met_names_its_field(tools, stored_job):
+    stored_job.write(replace(stored_job.spec, maps=("base_color", "roughness")))
+    outcome = run(tools, stored_job)
+    assert outcome.error.code is ErrorCode.INPUT_INVALID
+    assert outcome.error.field == "maps[1]"
