@@ -125,8 +125,8 @@ class RemoteTexturizer:
             self._meshes[where] = _KnownMesh(mesh, WarpRasterizer(mesh.triangles, device=torch.device("cpu")))
         return self._meshes[where]
 
-    def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | None:
-        """Wait for a run's end, showing what happens; None where it was stopped.
+    def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | wire.JobCancelled | None:
+        """Wait for a run's end, showing what happens; None where the server does not answer to a cancel.
 
         Raises:
             RemoteError: the job failed, or there is no server.
@@ -135,10 +135,8 @@ class RemoteTexturizer:
             self._cancel_if_asked(run, hooks)
             event = self.events.next(run.key, _POLL)
             match event:
-                case wire.JobFinished():
+                case wire.JobFinished() | wire.JobCancelled():
                     return event
-                case wire.JobCancelled():
-                    return None
                 case wire.JobFailed():
                     run.files.write_report("failed")
                     raise RemoteError.of(event.error)
@@ -178,9 +176,11 @@ class RemoteTexturizer:
             case _:
                 pass
 
-    def finish(self, run: RemoteRun, done: wire.JobFinished | None, hooks: RemoteHooks) -> RemoteOutcome:
-        """Write the files of a run that ended; of a stopped one, the report only."""
-        if done is None:
+    def finish(
+        self, run: RemoteRun, done: wire.JobFinished | wire.JobCancelled | None, hooks: RemoteHooks
+    ) -> RemoteOutcome:
+        """Write the files of a run that ended; of a stopped one, what the server had made of it."""
+        if done is None or not done.maps:
             return RemoteOutcome(finished=False, report=run.files.write_report("interrupted"))
         hooks.progress("Writing", 0.0)
-        return RemoteOutcome(finished=True, report=run.files.finish(done))
+        return RemoteOutcome(finished=isinstance(done, wire.JobFinished), report=run.files.finish(done))

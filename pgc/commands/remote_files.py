@@ -79,18 +79,20 @@ class RemoteFiles:
         tiles = self.mesh.report.tiles
         return BakedTexture.from_uint8({"base_color": [_square(self._tiles.get(tile), side) for tile in tiles]}, tiles)
 
-    def finish(self, done: wire.JobFinished) -> RunReport:
-        """All files of a finished run. Raises RemoteError where the server's are not what it promised."""
+    def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
+        """All files of a run that ended with a texture. Raises RemoteError where the server's are not what it promised."""
         start = time.perf_counter()
         texture = texture_of(done.maps, self.mesh.report.tiles)
         told = _config(done.config)
         files = self.folder.write_texture(self.mesh, texture, self.rasterizer, self.framing, self.outputs)
         self._add("write", time.perf_counter() - start)
-        self.seconds["server"] = round(done.result.seconds, 3)
+        if done.result is not None:
+            self.seconds["server"] = round(done.result.seconds, 3)
+        warnings = () if done.result is None else done.result.warnings
+        if isinstance(done, wire.JobCancelled):
+            return self.write_report("interrupted", files, told, warnings)
         self.steps_done = self.request.settings.optimize.steps
-        report = self.write_report("finished", files, told, done.result.warnings)
-        self.folder.checkpoint.unlink(missing_ok=True)
-        return report
+        return self.write_report("finished", files, told, warnings)
 
     def write_report(
         self,
