@@ -14,6 +14,7 @@ import contextlib
 import faulthandler
 import json
 import logging
+import os
 import queue
 import threading
 import time
@@ -179,7 +180,8 @@ class Link:
 
     def _watch_stdin(self) -> None:
         assert self.stdin is not None
-        while self.stdin.read(4096):
+        # Not `stdin.read`: a thread that waits there holds a lock that the interpreter wants at its end, and aborts.
+        while os.read(self.stdin.fileno(), 4096):
             pass
         _LOG.warning("the broker is gone")
         self._deliver(BrokerGone())

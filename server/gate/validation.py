@@ -92,10 +92,7 @@ def _check_arrays(mesh: MeshSpec, store: BlobStore, path: str) -> None:
     if mesh.corner_uvs is None:
         raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
     arrays = {name: map_array(store, ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
-    try:
-        check_mesh(mesh, arrays)
-    except ProtocolError as error:
-        raise error.inside(path) from error
+    check_mesh(mesh, arrays, path)
 
 
 def _check_images(images: Sequence[TileImage] | None, store: BlobStore, path: str, channels: int | None) -> None:

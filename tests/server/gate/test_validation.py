@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gate lets through, and what it says of the rest."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import msgpack
+import numpy as np
+import pytest
+
+import server.gate.main as gate
+from blender_addon.protocol.arrays import ArrayRef, DType
+from blender_addon.protocol.errors import ErrorCode
+from blender_addon.protocol.job_spec import CameraRigSpec, CameraSpec, TileImage
+from blender_addon.protocol.structure import to_wire
+from server.gate.main import Caps, judge
+
+EYE = tuple(np.eye(4).reshape(-1).tolist())
+
+
+def verdict(job, caps=None):
+    return judge(job.paths, job.store, job.name, caps or Caps())
+
+
+def with_mesh(job, **changes):
+    job.write(replace(job.spec, meshes=(replace(job.spec.meshes[0], **changes),)))
+    return verdict(job)
+
+
+def test_a_good_job_passes(stored_job):
+    assert verdict(stored_job) is None
+
+
+def test_an_index_beyond_the_vertices_is_named_with_its_path(stored_job, arrays):
+    faces = arrays.read(stored_job.spec.meshes[0].faces).copy()
+    faces[7, 1] = 90412
+    error = with_mesh(stored_job, faces=stored_job.put(faces))
+    assert error.code is ErrorCode.INPUT_INVALID
+    assert error.field.startswith("meshes[0].faces[7]")
+    assert "90412" in error.text
+
+
+@pytest.mark.parametrize("index", [-1, -(2**31), 2**31 - 1])
+def test_extreme_indices_are_refused(stored_job, arrays, index):
+    faces = arrays.read(stored_job.spec.meshes[0].faces).copy()
+    faces[0, 0] = index
+    assert with_mesh(stored_job, faces=stored_job.put(faces)).field.startswith("meshes[0].faces[0]")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_positions_that_are_not_finite_are_refused(stored_job, arrays, value):
+    positions = arrays.read(stored_job.spec.meshes[0].positions).copy()
+    positions[3, 2] = value
+    error = with_mesh(stored_job, positions=stored_job.put(positions))
+    assert error.field.startswith("meshes[0].positions[3]")
+
+
+def test_a_mesh_without_uvs_is_refused(stored_job):
+    error = with_mesh(stored_job, corner_uvs=None)
+    assert error.field == "meshes[0].corner_uvs"
+    assert "unwrap" in error.text
+
+
+def test_a_missing_blob_is_named(stored_job):
+    stored_job.store.remove(stored_job.spec.meshes[0].corner_uvs.sha256)
+    error = verdict(stored_job)
+    assert error.code is ErrorCode.INPUT_MISSING_BLOB
+    assert error.field == "meshes[0].corner_uvs"
+
+
+def test_a_blob_of_another_size_is_refused(stored_job):
+    mesh = stored_job.spec.meshes[0]
+    longer = ArrayRef(mesh.positions.sha256, DType.F32, (mesh.positions.shape[0] + 1, 3))
+    error = with_mesh(stored_job, positions=longer)
+    assert error.field == "meshes[0].positions"
+    assert "bytes" in error.text
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [((24, 24, 3), "power of two"), ((32, 16, 3), "square"), ((32, 32), "expected")],
+)
+def test_images_must_be_square_powers_of_two_of_three_channels(stored_job, shape, said):
+    image = TileImage(tile=1001, array=stored_job.put(np.zeros(shape, np.uint8)))
+    stored_job.write(replace(stored_job.spec, initial_texture=(image,)))
+    error = verdict(stored_job)
+    assert error.field == "initial_texture[0].array"
+    assert said in error.text
+
+
+def test_a_lock_mask_needs_its_texture(stored_job):
+    mask = TileImage(tile=1001, array=stored_job.put(np.zeros((32, 32), np.uint8)))
+    stored_job.write(replace(stored_job.spec, lock_mask=(mask,)))
+    assert verdict(stored_job).field == "lock_mask"
+
+
+def test_a_camera_that_cannot_be_inverted_is_refused(stored_job):
+    flat = (*EYE[:15], 0.0)
+    rig = CameraRigSpec(
+        cameras=(
+            CameraSpec(world_to_camera=EYE, projection=EYE),
+            CameraSpec(world_to_camera=flat, projection=EYE),
+        )
+    )
+    stored_job.write(replace(stored_job.spec, cameras=rig))
+    assert verdict(stored_job).field == "cameras.cameras[1].world_to_camera"
+
+
+def test_an_unknown_field_is_named(stored_job):
+    plain = to_wire(stored_job.spec)
+    plain["settings"]["setps"] = 5
+    stored_job.paths.spec(stored_job.name).write_bytes(msgpack.packb(plain))
+    error = verdict(stored_job)
+    assert error.code is ErrorCode.INPUT_UNKNOWN_FIELD
+    assert error.field == "settings.setps"
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x81\xa1a" * 2000])
+def test_bytes_that_are_no_specification_are_a_typed_error(stored_job, data):
+    stored_job.paths.spec(stored_job.name).write_bytes(data)
+    assert verdict(stored_job).code in {ErrorCode.PROTO_BAD_FRAME, ErrorCode.INPUT_INVALID}
+
+
+def test_too_large_a_specification_is_not_read(stored_job):
+    stored_job.paths.spec(stored_job.name).write_bytes(bytes(2 << 20))
+    assert verdict(stored_job).code is ErrorCode.PROTO_TOO_LARGE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on processor time")
+def test_the_processor_time_of_a_check_is_capped(stored_job, monkeypatch):
+    def work(*_):
+        while True:
+            pass
+
+    monkeypatch.setattr(gate, "validate", work)
+    error = verdict(stored_job, Caps(cpu=0.2))
+    assert error.code is ErrorCode.PROTO_TOO_LARGE
+    assert "smaller mesh" in error.text
+
+
+def test_running_out_of_memory_and_unexpected_errors_are_typed(stored_job, monkeypatch, caplog):
+    def no_memory(*_):
+        raise MemoryError
+
+    def broken(*_):
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(gate, "validate", no_memory)
+    assert verdict(stored_job).code is ErrorCode.PROTO_TOO_LARGE
+    monkeypatch.setattr(gate, "validate", broken)
+    error = verdict(stored_job)
+    assert error.code is ErrorCode.INTERNAL
+    assert "secret" not in error.text
+    assert error.err_id in {getattr(record, "err_id", None) for record in caplog.records}
