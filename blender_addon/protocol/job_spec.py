@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
-from blender_addon.protocol.arrays import ArrayRef, DType
+from blender_addon.protocol.arrays import ArrayRef
+from blender_addon.protocol.camera_spec import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from blender_addon.protocol.errors import FieldError
+from blender_addon.protocol.fields import Strict, check_text, check_within
 from blender_addon.protocol.limits import DEFAULT_LIMITS
+from blender_addon.protocol.mesh_spec import MeshSpec, TileImage
 
 __all__ = [
     "CameraRigSpec",
@@ -33,120 +36,7 @@ __all__ = [
 MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion"]
 Priority = Literal["interactive", "batch"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
-ViewName = Literal["front", "side", "back", "overhead", "underside"]
 _VIEWS = ("front", "side", "back", "overhead", "underside")
-_FIRST_TILE, _LAST_TILE = 1001, 1999
-
-
-def _text(name: str, value: str) -> None:
-    size = len(value.encode("utf-8", "replace"))
-    if size > DEFAULT_LIMITS.prompt:
-        raise FieldError(name, f"Got {size} bytes of text; expected {DEFAULT_LIMITS.prompt} at most.")
-
-
-def _within(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise FieldError(name, f"Got {value:g}; expected {low:g} to {high:g}.")
-
-
-def _array(name: str, ref: ArrayRef | None, dtype: DType, *shape: int | None) -> None:
-    """Raise FieldError unless `ref` has that type and shape; None in `shape` fits any side."""
-    if ref is None:
-        return
-    if ref.dtype is not dtype:
-        raise FieldError(name, f"Got an array of {ref.dtype.name}; expected {dtype.name}.")
-    fits = len(ref.shape) == len(shape) and all(b is None or a == b for a, b in zip(ref.shape, shape, strict=False))
-    if not fits:
-        wanted = ", ".join("any" if side is None else str(side) for side in shape)
-        raise FieldError(name, f"Got the shape {list(ref.shape)}; expected [{wanted}].")
-
-
-class Strict:
-    """Marks what refuses unknown fields."""
-
-    __slots__ = ()
-    STRICT: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeshSpec(Strict):
-    """A mesh of triangles, Z up, as arrays in the server's store.
-
-    Args:
-        positions: F32 [V, 3]; faces: I32 [F, 3], indices into positions.
-        corner_uvs: F32 [F, 3, 2], V up; None: the server unwraps.
-        corner_normals: F32 [F, 3, 3], unit length; None: smooth.
-        corner_tangents: F32 [F, 3, 4], the sign of the bitangent last; None: MikkTSpace.
-        polygon_index: I32 [F], the polygon that a triangle is part of; material_index: I32 [F].
-        textured: U8 [F], 1 where the face is to be textured, 0 where it keeps what it has; None: all.
-    """
-
-    name: str
-    positions: ArrayRef
-    faces: ArrayRef
-    corner_uvs: ArrayRef | None = None
-    corner_normals: ArrayRef | None = None
-    corner_tangents: ArrayRef | None = None
-    polygon_index: ArrayRef | None = None
-    material_index: ArrayRef | None = None
-    textured: ArrayRef | None = None
-
-    def __post_init__(self) -> None:
-        _text("name", self.name)
-        _array("positions", self.positions, DType.F32, None, 3)
-        _array("faces", self.faces, DType.I32, None, 3)
-        count = self.faces.shape[0]
-        if self.positions.shape[0] > DEFAULT_LIMITS.vertices:
-            raise FieldError("positions", f"Got more than {DEFAULT_LIMITS.vertices} vertices.")
-        if not 1 <= count <= DEFAULT_LIMITS.triangles:
-            raise FieldError("faces", f"Got {count} triangles; expected 1 to {DEFAULT_LIMITS.triangles}.")
-        _array("corner_uvs", self.corner_uvs, DType.F32, count, 3, 2)
-        _array("corner_normals", self.corner_normals, DType.F32, count, 3, 3)
-        _array("corner_tangents", self.corner_tangents, DType.F32, count, 3, 4)
-        _array("polygon_index", self.polygon_index, DType.I32, count)
-        _array("material_index", self.material_index, DType.I32, count)
-        _array("textured", self.textured, DType.U8, count)
-
-    def arrays(self) -> dict[str, ArrayRef]:
-        """The references by field name, without those that are None."""
-        names = ("positions", "faces", "corner_uvs", "corner_normals", "corner_tangents")
-        names += ("polygon_index", "material_index", "textured")
-        return {name: ref for name in names if (ref := getattr(self, name)) is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSpec(Strict):
-    """A view: 4x4 matrices, row by row (16 numbers each), OpenGL axes and clip space; aspect is width over height."""
-
-    world_to_camera: tuple[float, ...]
-    projection: tuple[float, ...]
-    aspect: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("world_to_camera", "projection"):
-            if len(getattr(self, name)) != 16:
-                raise FieldError(name, f"Got {len(getattr(self, name))} numbers; expected 16.")
-        _within("aspect", self.aspect, 1e-3, 1e3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraRigSpec(Strict):
-    """Fixed views."""
-
-    kind: Literal["rig"] = "rig"
-    cameras: tuple[CameraSpec, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.cameras) <= DEFAULT_LIMITS.views:
-            raise FieldError("cameras", f"Got {len(self.cameras)} cameras; expected 1 to {DEFAULT_LIMITS.views}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSamplerSpec(Strict):
-    """Random views: `sphere` from everywhere, `paper` as PGC's section 5.1."""
-
-    kind: Literal["sampler"] = "sampler"
-    sampler: Literal["sphere", "paper"] = "sphere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +52,12 @@ class PromptSpec(Strict):
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise FieldError("text", "The prompt is empty; say what the texture is to be.")
-        _text("text", self.text)
-        _text("negative", self.negative)
+        check_text("text", self.text)
+        check_text("negative", self.negative)
         for view, text in self.per_view.items():
             if view not in _VIEWS:
                 raise FieldError("per_view", f"Got the view {view[:40]!r}; expected one of {', '.join(_VIEWS)}.")
-            _text(f"per_view.{view}", text)
+            check_text(f"per_view.{view}", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,30 +72,13 @@ class SettingsSpec(Strict):
     texture_size: int | None = None
 
     def __post_init__(self) -> None:
-        _within("seed", self.seed, 0, (1 << 63) - 1)
-        _within("steps", self.steps, 1, 1_000_000)
-        _within("views", self.views, 1, DEFAULT_LIMITS.views)
-        _within("resolution", self.resolution, 16, 4096)
+        check_within("seed", self.seed, 0, (1 << 63) - 1)
+        check_within("steps", self.steps, 1, 1_000_000)
+        check_within("views", self.views, 1, DEFAULT_LIMITS.views)
+        check_within("resolution", self.resolution, 16, 4096)
         size = self.texture_size
         if size is not None and not (16 <= size <= DEFAULT_LIMITS.image_max and size & (size - 1) == 0):
             raise FieldError("texture_size", f"Got {size}; expected a power of two from 16 to 8192.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileImage(Strict):
-    """An image of a UDIM tile, U8 [H, W] or [H, W, 3], row 0 at the top."""
-
-    tile: int
-    array: ArrayRef
-
-    def __post_init__(self) -> None:
-        _within("tile", self.tile, _FIRST_TILE, _LAST_TILE)
-        shape = self.array.shape
-        if self.array.dtype is not DType.U8 or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
-            raise FieldError("array", f"Got {self.array.dtype.name} {list(shape)}; expected U8 [H, W] or [H, W, 3].")
-        low, high = DEFAULT_LIMITS.image_min, DEFAULT_LIMITS.image_max
-        if not all(low <= side <= high for side in shape[:2]):
-            raise FieldError("array", f"Got {shape[1]} x {shape[0]} pixels; expected sides of {low} to {high}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +94,8 @@ class GuidanceSpec(Strict):
         allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
         if not 1 <= len(self.model) <= 64 or not allowed.issuperset(self.model):
             raise FieldError("model", "Expected a key of 1 to 64 lower-case letters, digits, dots, dashes or _.")
-        _within("guidance_scale", self.guidance_scale, 0.0, 1000.0)
-        _text("revision", self.revision or "")
+        check_within("guidance_scale", self.guidance_scale, 0.0, 1000.0)
+        check_text("revision", self.revision or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +114,7 @@ class RegulationSpec(Strict):
     norm: Literal["l2", "linf"] | None = None
 
     def __post_init__(self) -> None:
-        _within("threshold", self.threshold, 1e-9, 1e9)
+        check_within("threshold", self.threshold, 1e-9, 1e9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +125,7 @@ class ConditionsSpec(Strict):
     depth_scale: float | None = None
 
     def __post_init__(self) -> None:
-        _within("depth_scale", self.depth_scale, 0.0, 10.0)
+        check_within("depth_scale", self.depth_scale, 0.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,8 +150,8 @@ class PreviewSpec(Strict):
     size: int = 256
 
     def __post_init__(self) -> None:
-        _within("every_s", self.every_s, 0.05, 3600.0)
-        _within("size", self.size, 16, 1024)
+        check_within("every_s", self.every_s, 0.05, 3600.0)
+        check_within("size", self.size, 16, 1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +184,7 @@ class TextureJobSpec(Strict):
             tiles = [image.tile for image in getattr(self, name)]
             if len(set(tiles)) != len(tiles):
                 raise FieldError(name, "Expected each tile once.")
-        _text("name", self.name)
+        check_text("name", self.name)
 
     def refs(self) -> dict[str, ArrayRef]:
         """Every array that the job needs, by its path in the spec."""

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages about jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from blender_addon.protocol.fields import check_id
+from blender_addon.protocol.job_spec import TextureJobSpec
+from blender_addon.protocol.records import JobEvent, JobInfo, JobResult, JobState
+
+__all__ = [
+    "Accepted",
+    "Attach",
+    "Cancel",
+    "Detach",
+    "Event",
+    "Jobs",
+    "ListJobs",
+    "Pause",
+    "Reorder",
+    "ResultAck",
+    "Resume",
+    "Snapshot",
+    "Submit",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A job. key: made by the client, once a job; the same key with the same spec gives the same job again."""
+
+    TYPE: ClassVar[str] = "SUBMIT"
+    key: str
+    spec: TextureJobSpec
+
+    def __post_init__(self) -> None:
+        check_id("key", self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job is on the server's disk and will reach exactly one terminal state."""
+
+    TYPE: ClassVar[str] = "ACCEPTED"
+    job: str
+    key: str
+    state: JobState
+    position: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Follow a job: SNAPSHOT at once, then its events and previews."""
+
+    TYPE: ClassVar[str] = "ATTACH"
+    job: str
+    after_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The job now, its kept events after `after_seq`, and its result where it has one."""
+
+    TYPE: ClassVar[str] = "SNAPSHOT"
+    info: JobInfo
+    events: tuple[JobEvent, ...] = ()
+    result: JobResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Follow the job no longer."""
+
+    TYPE: ClassVar[str] = "DETACH"
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of a job that this session follows."""
+
+    TYPE: ClassVar[str] = "EVENT"
+    event: JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class ResultAck:
+    """The client has the result; the server may forget the job's checkpoints."""
+
+    TYPE: ClassVar[str] = "RESULT_ACK"
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End a job; what it has made so far becomes its result, where there is anything."""
+
+    TYPE: ClassVar[str] = "CANCEL"
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Keep a queued job from starting."""
+
+    TYPE: ClassVar[str] = "PAUSE"
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let a paused job start again."""
+
+    TYPE: ClassVar[str] = "RESUME"
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reorder:
+    """Put a queued job before another of the same user; None: at the end of this user's jobs."""
+
+    TYPE: ClassVar[str] = "REORDER"
+    job: str
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs:
+    """Which jobs are there?"""
+
+    TYPE: ClassVar[str] = "LIST"
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Answer to LIST: this user's jobs, newest first."""
+
+    TYPE: ClassVar[str] = "JOBS"
+    jobs: tuple[JobInfo, ...] = ()
