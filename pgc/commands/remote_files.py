@@ -80,7 +80,7 @@ class RemoteFiles:
         return BakedTexture.from_uint8({"base_color": [_square(self._tiles.get(tile), side) for tile in tiles]}, tiles)
 
     def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
-        """All files of a run that ended with a texture. Raises RemoteError where the server's are not what it promised."""
+        """All files of a run that ended with a texture. Raises RemoteError where they are not what was promised."""
         start = time.perf_counter()
         texture = texture_of(done.maps, self.mesh.report.tiles)
         told = _config(done.config)

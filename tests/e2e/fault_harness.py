@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kills the server's processes and the client at random moments of a job, and counts what it costs.
+
+    python -m tests.e2e.fault_harness --points 200 --out tests/benchmarks/results/faults.json
+
+A job is 50 oracle steps at 64 texels. Its result must be that of a run that nobody disturbed, bit for bit; nothing
+that was accepted may be lost, nothing may come twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import psutil
+
+from blender_addon import client as wire
+from pgc.commands.private_server import PrivateServer
+from pgc.commands.texture_remote import source_root
+from tests.e2e.server_rig import base_color, oracle_job
+
+Victim = Literal["broker", "worker", "gate", "client"]
+VICTIMS: tuple[Victim, ...] = get_args(Victim)
+STEPS = 50
+LOST_AFTER = 180.0
+"""Seconds without an end: the job counts as lost."""
+RETURN_TARGET = 3.0
+
+
+@dataclass
+class Point:
+    """One kill, and what came of the job."""
+
+    victim: Victim
+    delay: float
+    """Seconds after the submission."""
+    killed: bool = False
+    accepted_before: bool = False
+    step_before: int = 0
+    step_after: int | None = None
+    """Where the job went on."""
+    steps_lost: int = 0
+    return_seconds: float | None = None
+    """From the kill until the client has a connection again; for a worker or the gate it never lost it."""
+    ends: int = 0
+    equal: bool = False
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Watch:
+    """A client's events of one submission."""
+
+    client: wire.Client
+    key: str
+    job: str | None = None
+    step: int = 0
+    first_step_after: int | None = None
+    killed_at: float | None = None
+    returned_at: float | None = None
+    finished: list[wire.JobFinished] = field(default_factory=list)
+    error: str | None = None
+
+    def take(self, timeout: float) -> None:
+        """Look at what came, for so long at most."""
+        event = self.client.events.get(timeout=timeout)
+        match event:
+            case wire.JobAccepted(key=self.key):
+                self.job = event.job
+            case wire.Connected():
+                if self.killed_at is not None and self.returned_at is None:
+                    self.returned_at = time.monotonic()
+            case wire.JobProgress(job=self.job):
+                self._progress(event.step)
+            case wire.JobFinished(key=self.key):
+                self.finished.append(event)
+            case wire.JobFailed(key=self.key):
+                self.error = f"{event.error.code}: {event.error.text}"
+            case wire.ClientFailed() | wire.ServerStartFailed():
+                self.error = event.text
+            case wire.Refused():
+                self.error = event.error.text
+            case _:
+                pass
+
+    def _progress(self, step: int) -> None:
+        if self.killed_at is None:
+            self.step = max(self.step, step)
+        elif self.first_step_after is None:
+            self.first_step_after = step
+
+    @property
+    def over(self) -> bool:
+        return bool(self.finished) or self.error is not None
+
+
+class FaultHarness:
+    """One server for all points; whoever was killed comes back by the product's own means only."""
+
+    def __init__(self, seed: int = 0, options: tuple[str, ...] = ()) -> None:
+        self.random = random.Random(seed)
+        self.server = PrivateServer("cpu", options, cwd=source_root())
+        self.spec, self.arrays = oracle_job(steps=STEPS)
+        self.truth = b""
+        self.duration = 0.0
+
+    def run(self, points: int, say: Any = lambda text: None) -> list[Point]:
+        """Kill so many times, each kind of victim as often as the others."""
+        with self.server, wire.Client(self.server.connection, starter=self.server) as client:
+            self._measure(client)
+            say(f"undisturbed: {self.duration:.2f} s")
+            found: list[Point] = []
+            for number in range(points):
+                victim = VICTIMS[number % len(VICTIMS)]
+                # A little beyond the end, too: a result that nobody has fetched yet is at stake there.
+                point = Point(victim, self.random.uniform(0.0, 1.1 * self.duration))
+                start = time.monotonic()
+                with contextlib.ExitStack() as stack:
+                    self._disturb(point, client, stack)
+                point.seconds = time.monotonic() - start
+                found.append(point)
+                say(f"{number + 1}/{points} {json.dumps(asdict(point))}")
+            return found
+
+    def _measure(self, client: wire.Client) -> None:
+        """The undisturbed result; twice, since the first one waits for the worker to come up."""
+        for _ in range(2):
+            watch = self._submit(client)
+            start = time.monotonic()
+            self._finish(watch)
+            if watch.error is not None or not watch.finished:
+                raise RuntimeError(f"The undisturbed job failed: {watch.error or 'no end'}")
+            self.duration = time.monotonic() - start
+            self.truth = base_color(watch.finished[0])
+
+    def _submit(self, client: wire.Client, key: str | None = None) -> Watch:
+        key = client.submit(self.spec, self.arrays, key=key)
+        return Watch(client, key)
+
+    @staticmethod
+    def _finish(watch: Watch) -> None:
+        deadline = time.monotonic() + LOST_AFTER
+        while not watch.over and time.monotonic() < deadline:
+            watch.take(0.2)
+
+    def _disturb(self, point: Point, client: wire.Client, stack: contextlib.ExitStack) -> None:
+        if point.victim == "client":
+            watch = self._kill_client(point, stack)
+        else:
+            watch = self._submit(client)
+            self._wait(point.delay, watch)
+            self._note(point, watch)
+            point.killed = self._kill(point.victim)
+        self._finish(watch)
+        # What comes twice comes soon after.
+        for _ in range(3):
+            watch.take(0.05)
+        self._judge(point, watch)
+
+    @staticmethod
+    def _wait(seconds: float, watch: Watch) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            watch.take(min(left, 0.05))
+
+    @staticmethod
+    def _note(point: Point, watch: Watch) -> None:
+        watch.killed_at = time.monotonic()
+        point.accepted_before = watch.job is not None
+        point.step_before = watch.step
+
+    def _kill(self, victim: Victim) -> bool:
+        """kill -9. False where there is no such process at the moment."""
+        if self.server.pid is None:
+            return False
+        with contextlib.suppress(psutil.NoSuchProcess):
+            broker = psutil.Process(self.server.pid)
+            if victim == "broker":
+                broker.kill()
+                return True
+            for child in broker.children(recursive=True):
+                if f"server.{victim}" in " ".join(child.cmdline()):
+                    child.kill()
+                    return True
+        return False
+
+    def _kill_client(self, point: Point, stack: contextlib.ExitStack) -> Watch:
+        """A client in a process of its own is killed; another one with its key takes its place."""
+        key = uuid.uuid4().hex
+        command = [sys.executable, "-m", "tests.e2e.fault_client", str(self.server.connection), key]
+        process = subprocess.Popen(command, cwd=source_root(), stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        # It says when it has submitted: from then on the delay counts.
+        process.stdout.readline()
+        time.sleep(point.delay)
+        process.kill()
+        rest = process.communicate()[0]
+        lines = [json.loads(line) for line in rest.splitlines() if line.endswith("}")]
+        point.killed = True
+        point.accepted_before = any("job" in line for line in lines)
+        point.step_before = max((line.get("step", 0) for line in lines), default=0)
+        client = stack.enter_context(wire.Client(self.server.connection, starter=self.server))
+        killed_at = time.monotonic()
+        watch = self._submit(client, key)
+        watch.killed_at, watch.step = killed_at, point.step_before
+        return watch
+
+    def _judge(self, point: Point, watch: Watch) -> None:
+        point.error = watch.error
+        point.ends = len(watch.finished)
+        point.equal = bool(watch.finished) and base_color(watch.finished[0]) == self.truth
+        point.step_after = watch.first_step_after
+        if watch.first_step_after is not None:
+            point.steps_lost = max(0, point.step_before - watch.first_step_after + 1)
+        if watch.returned_at is not None and watch.killed_at is not None:
+            point.return_seconds = watch.returned_at - watch.killed_at
+
+
+def summary(points: list[Point], duration: float) -> dict[str, Any]:
+    """The table: counts and the worst of each."""
+    step_seconds = duration / STEPS
+
+    def of(victim: Victim) -> dict[str, Any]:
+        mine = [point for point in points if point.victim == victim]
+        returns = [point.return_seconds for point in mine if point.return_seconds is not None]
+        return {
+            "points": len(mine),
+            "killed": sum(point.killed for point in mine),
+            "lost": sum(point.ends == 0 for point in mine),
+            "twice": sum(point.ends > 1 for point in mine),
+            "different": sum(point.ends > 0 and not point.equal for point in mine),
+            "steps_lost_most": max((point.steps_lost for point in mine), default=0),
+            "return_median_s": round(statistics.median(returns), 3) if returns else None,
+            "return_most_s": round(max(returns), 3) if returns else None,
+        }
+
+    return {
+        "job": {"steps": STEPS, "texture": 64, "undisturbed_s": round(duration, 3)},
+        "step_s": round(step_seconds, 4),
+        "accepted_jobs_lost": sum(point.accepted_before and point.ends == 0 for point in points),
+        "jobs_lost": sum(point.ends == 0 for point in points),
+        "results_twice": sum(point.ends > 1 for point in points),
+        "results_different": sum(point.ends > 0 and not point.equal for point in points),
+        "client_back_within_3_s": sum((point.return_seconds or 0.0) <= RETURN_TARGET for point in points),
+        "by_victim": {victim: of(victim) for victim in VICTIMS},
+    }
+
+
+def main() -> int:
+    """Run by hand; exit code 1 where something was lost, doubled or different."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--checkpoint-seconds", type=float)
+    options = parser.parse_args()
+    more = () if options.checkpoint_seconds is None else ("--checkpoint-seconds", str(options.checkpoint_seconds))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    harness = FaultHarness(options.seed, more)
+
+    def say(text: str) -> None:
+        sys.stderr.write(text + "\n")
+
+    points = harness.run(options.points, say)
+    table = {**summary(points, harness.duration), "seed": options.seed, "options": list(more)}
+    text = json.dumps({**table, "points": [asdict(point) for point in points]}, indent=1) + "\n"
+    if options.out is not None:
+        options.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+    return int(bool(table["jobs_lost"] or table["results_twice"] or table["results_different"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
