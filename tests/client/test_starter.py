@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting a server, with small programs in its place."""
+
+import sys
+
+import pytest
+
+from blender_addon.client.starter import ServerStarter, Starter
+from tests.client.fake_server import wait_until
+
+
+@pytest.fixture
+def starter_of(tmp_path):
+    """A starter that runs a `server` module with this code."""
+    made = []
+
+    def make(code):
+        package = tmp_path / "server"
+        package.mkdir(exist_ok=True)
+        (package / "__main__.py").write_text(code)
+        starter = ServerStarter(data=tmp_path / "data", cwd=tmp_path)
+        made.append(starter)
+        return starter
+
+    yield make
+    for starter in made:
+        starter.close()
+
+
+def test_the_command_is_the_detached_server(tmp_path):
+    starter = ServerStarter(data=tmp_path, options=("--device", "cpu"))
+    assert starter.command == [
+        *(sys.executable, "-m", "server", "start", "--detach", "--data", str(tmp_path), "--device", "cpu")
+    ]
+    assert isinstance(starter, Starter)
+    starter.close()
+
+
+def test_a_start_that_went_well_says_nothing(starter_of, tmp_path):
+    starter = starter_of("import pathlib; pathlib.Path('ran').touch()")
+    starter.start()
+    wait_until((tmp_path / "ran").exists)
+    wait_until(lambda: starter.failure() is None and starter._process is None)
+
+
+def test_a_start_that_failed_says_the_last_line_once(starter_of):
+    starter = starter_of("import sys; sys.exit('No torch.\\nInstall torch first.')")
+    starter.start()
+    found = []
+    wait_until(lambda: found.append(starter.failure()) or found[-1] is not None)
+    assert found[-1] == "The server cannot be started: Install torch first."
+    assert starter.failure() is None
+
+
+def test_a_silent_failure_gives_its_exit_code(starter_of):
+    starter = starter_of("import sys; sys.exit(3)")
+    starter.start()
+    found = []
+    wait_until(lambda: found.append(starter.failure()) or found[-1] is not None)
+    assert "exit code 3" in found[-1]
+
+
+def test_one_start_at_a_time(starter_of):
+    starter = starter_of("import time; time.sleep(1)")
+    starter.start()
+    process = starter._process
+    starter.start()
+    assert starter._process is process
+    process.kill()
+    process.wait()
+
+
+def test_a_python_that_is_not_there_is_an_os_error(tmp_path):
+    starter = ServerStarter(python=str(tmp_path / "python"))
+    with pytest.raises(OSError, match="python"):
+        starter.start()
+    starter.close()

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo over the wire, with a small server in this process that finishes every job at once."""
+
+import pytest
+from typer.testing import CliRunner
+
+from blender_addon.client import Client
+from pgc.cli import app
+from pgc.commands.demo_remote import OverTheWire, demo_arguments
+from pgc.commands.remote import RemoteHooks, RemoteTexturizer
+from pgc.commands.remote_events import JobEvents, RemoteError
+from pgc.demo.config import DemoConfig, DemoPrompt
+from pgc.demo.run import Texturize, run_demo
+from pgc.errors import ConfigError
+from pgc.guidance.specs import OracleSpec, StableDiffusionSpec
+from pgc.outputs.images import encode_png
+from pgc.outputs.preview import PreviewConfig
+from pgc.outputs.run_folder import OutputConfig
+from pgc.presets import preset_settings, with_overrides
+from tests.client.fake_server import serving
+
+
+@pytest.fixture
+def config(red_texture):
+    return DemoConfig(
+        prompts=tuple(DemoPrompt(name=name, text=f"red {name}", oracle_texture=red_texture) for name in ("one", "two")),
+        guidance=OracleSpec(),
+        settings=with_overrides(preset_settings("standard", OracleSpec()), steps=2, views=1, resolution=16),
+        outputs=OutputConfig(preview=PreviewConfig(view_size=16), turntable=None),
+    )
+
+
+@pytest.fixture
+def result():
+    import torch
+
+    return encode_png(torch.full((3, 16, 16), 77, dtype=torch.uint8))
+
+
+def test_every_prompt_is_a_job_and_gets_its_files(config, result, tmp_path):
+    started = []
+
+    def hooks_for(prompt):
+        started.append(prompt.name)
+        return RemoteHooks()
+
+    connection = tmp_path / "connection.json"
+    with serving(connection, result=result) as server, Client(connection) as client:
+        texturizer = RemoteTexturizer(JobEvents(client, lambda text: None, 20.0), config.outputs)
+        texturize = OverTheWire(texturizer, config, tmp_path / "demo", hooks_for)
+        assert isinstance(texturize, Texturize)
+        outcomes = run_demo(tmp_path / "demo", config, texturize)
+    assert [outcome.finished for outcome in outcomes] == [True, True]
+    assert started == ["one", "two"]
+    assert [item.spec.prompt.text for item in server.submitted] == ["red one", "red two"]
+    for name in ("one", "two"):
+        assert (tmp_path / "demo" / name / "base_color.png").read_bytes() == result
+    assert "http-equiv" not in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
+
+
+def test_without_a_server_the_wait_ends_with_a_sentence(config, tmp_path):
+    with Client(tmp_path / "connection.json") as client:
+        texturizer = RemoteTexturizer(JobEvents(client, lambda text: None, 0.3), config.outputs)
+        texturize = OverTheWire(texturizer, config, tmp_path / "demo", lambda prompt: RemoteHooks())
+        with pytest.raises(RemoteError, match="no server runs here"):
+            run_demo(tmp_path / "demo", config, texturize)
+
+
+def test_priors_without_a_name_on_the_server_are_refused():
+    config = DemoConfig(guidance=StableDiffusionSpec())
+    with pytest.raises(ConfigError, match="pocket or the oracle"):
+        demo_arguments(config.prompts[0], config)
+
+
+def test_mps_needs_no_server(tmp_path):
+    result = CliRunner().invoke(app, ["demo", "--device", "mps", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "--no-server" in result.stderr
