@@ -13,6 +13,10 @@ from blender_addon.protocol.limits import DEFAULT_LIMITS
 __all__ = ["CameraRigSpec", "CameraSamplerSpec", "CameraSpec"]
 
 
+_LARGEST = 1e12
+"""Of a matrix's entries: what is beyond would overflow in F32."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSpec(Strict):
     """A view: 4x4 matrices, row by row (16 numbers each), OpenGL axes and clip space; aspect is width over height."""
@@ -25,6 +29,8 @@ class CameraSpec(Strict):
         for name in ("world_to_camera", "projection"):
             if len(getattr(self, name)) != 16:
                 raise FieldError(name, f"Got {len(getattr(self, name))} numbers; expected 16.")
+            for index, value in enumerate(getattr(self, name)):
+                check_within(f"{name}[{index}]", value, -_LARGEST, _LARGEST)
         check_within("aspect", self.aspect, 1e-3, 1e3)
 
 

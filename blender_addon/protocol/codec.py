@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 
-from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError, invalid
 from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
 from blender_addon.protocol.messages import MESSAGES, Message, check_id
 from blender_addon.protocol.structure import from_wire, to_wire
@@ -58,7 +58,7 @@ def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
     """Frames of a message.
 
     Raises:
-        ProtocolError: PROTO.TOO_LARGE: the receiver would refuse it.
+        ProtocolError: PROTO.TOO_LARGE: the receiver would refuse it; INPUT.INVALID: a value cannot be packed.
     """
     sizes = [_size(buffer) for buffer in envelope.buffers]
     header = {
@@ -71,7 +71,11 @@ def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
         "body": to_wire(envelope.message),
         "bufs": sizes,
     }
-    packed = _packb(header, use_bin_type=True)
+    try:
+        packed = _packb(header, use_bin_type=True)
+    except (ValueError, OverflowError, TypeError) as error:
+        # Such as a text that is no valid Unicode, or a number of more than 64 bits.
+        raise invalid("", f"The message cannot be packed: {error}.") from error
     _check_sizes(len(packed), sizes, limits)
     return [MAGIC, packed, *envelope.buffers]
 
@@ -96,7 +100,8 @@ def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> Envelop
     if message_type is None:
         text = f"Got a message of type {str(name)[:40]!r}, which this version does not know."
         raise ProtocolError(WireError(ErrorCode.PROTO_UNKNOWN_TYPE, Retry.NEVER, text, field="t"))
-    if header.get("bufs", []) != sizes:
+    stated = header.get("bufs", [])
+    if stated != sizes or not all(type(size) is int for size in cast("list[object]", stated)):
         raise _bad("The sizes of the buffers are not those that the header states.", "bufs")
     message = from_wire(message_type, header.get("body", {}))
     try:
@@ -189,9 +194,11 @@ def _check_version(header: Mapping[str, Any]) -> None:
     version = header.get("v")
     if not isinstance(version, list) or len(cast("list[object]", version)) != 2:
         raise _bad("The header has no version.", "v")
-    major = cast("list[object]", version)[0]
-    if major != PROTOCOL_MAJOR or isinstance(major, bool):
-        text = f"Got protocol version {str(major)[:20]}; this side speaks {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}."
+    major, minor = cast("list[object]", version)
+    if type(major) is not int or type(minor) is not int or minor < 0:
+        raise _bad("The header's version is not two whole numbers.", "v")
+    if major != PROTOCOL_MAJOR:
+        text = f"Got protocol version {major}; this side speaks {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}."
         hint = "Bring the add-on and the server to the same version."
         raise ProtocolError(WireError(ErrorCode.PROTO_VERSION, Retry.CHANGED, text, field="v", hint=hint))
 

@@ -26,19 +26,30 @@ def check_id(name: str, value: str | None) -> None:
 
 
 def check_not_negative(name: str, value: int) -> None:
+    """Raise FieldError where `value` is below 0."""
     if value < 0:
         raise FieldError(name, f"Got {value}; expected 0 or more.")
 
 
 def check_text(name: str, value: str) -> None:
-    size = len(value.encode("utf-8", "replace"))
+    """Raise FieldError unless `value` is valid Unicode of at most the bytes of a prompt."""
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        # Such as names in a file of another encoding: msgpack could not pack them.
+        raise FieldError(name, "The text holds characters that are not valid Unicode; type it again.") from None
     if size > DEFAULT_LIMITS.prompt:
         raise FieldError(name, f"Got {size} bytes of text; expected {DEFAULT_LIMITS.prompt} at most.")
 
 
 def check_within(name: str, value: float | None, low: float, high: float) -> None:
+    """Raise FieldError unless `value` is None or from `low` to `high`."""
     if value is not None and not low <= value <= high:
-        raise FieldError(name, f"Got {value:g}; expected {low:g} to {high:g}.")
+        raise FieldError(name, f"Got {_shown(value)}; expected {_shown(low)} to {_shown(high)}.")
+
+
+def _shown(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def check_array(name: str, ref: ArrayRef | None, dtype: DType, *shape: int | None) -> None:

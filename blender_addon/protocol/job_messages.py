@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from blender_addon.protocol.fields import check_id
+from blender_addon.protocol.fields import check_id, check_not_negative
 from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.records import JobEvent, JobInfo, JobResult, JobState
+from blender_addon.protocol.structure import OWN_PATHS
 
 __all__ = [
     "Accepted",
@@ -33,7 +34,7 @@ class Submit:
 
     TYPE: ClassVar[str] = "SUBMIT"
     key: str
-    spec: TextureJobSpec
+    spec: TextureJobSpec = field(metadata={OWN_PATHS: True})
 
     def __post_init__(self) -> None:
         check_id("key", self.key)
@@ -58,6 +59,9 @@ class Attach:
     TYPE: ClassVar[str] = "ATTACH"
     job: str
     after_seq: int = 0
+
+    def __post_init__(self) -> None:
+        check_not_negative("after_seq", self.after_seq)
 
 
 @dataclass(frozen=True, slots=True)

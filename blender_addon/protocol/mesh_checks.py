@@ -7,6 +7,7 @@ pieces, and no copy of a whole array is made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -84,10 +85,9 @@ def _check_layout(ref: ArrayRef, array: Array, field: str) -> None:
         raise invalid(field, text)
 
 
-def _pieces(array: Array) -> Iterator[tuple[int, Array]]:
+def _pieces(array: Array, values: int = _PIECE) -> Iterator[tuple[int, Array]]:
     """Parts of an array along its first axis, each with the row that it starts at."""
-    width = max(1, int(np.prod(array.shape[1:], dtype=np.int64)))
-    rows = max(1, _PIECE // width)
+    rows = max(1, values // max(1, math.prod(array.shape[1:])))
     for start in range(0, int(array.shape[0]), rows):
         yield start, array[start : start + rows]
 
@@ -143,7 +143,7 @@ def _check_textured(flags: Array, field: str) -> None:
 
 def _check_areas(positions: Array, faces: Array, field: str) -> None:
     """Raise unless one triangle has an area: the first that has ends the search."""
-    for _, piece in _pieces(faces):
+    for _, piece in _pieces(faces, _PIECE // 8):
         a, b, c = (np.asarray(positions[piece[:, corner]], np.float64) for corner in range(3))
         sides = np.stack([b - a, c - b, a - c])
         longest = np.einsum("nfc,nfc->nf", sides, sides).max(axis=0)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from blender_addon.protocol.arrays import DType, check_hash
 from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.fields import check_not_negative
 
 __all__ = [
     "BlobProgress",
@@ -75,6 +76,8 @@ class MapFile:
 
     def __post_init__(self) -> None:
         check_hash("sha256", self.sha256)
+        for name in ("tile", "width", "height", "channels", "bytes"):
+            check_not_negative(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ class JobResult:
     config_json_sha256: str
     seconds: float
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_hash("config_json_sha256", self.config_json_sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,10 @@ class JobInfo:
     error: WireError | None = None
     paused: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("position", "step", "steps", "attempt"):
+            check_not_negative(name, getattr(self, name))
+
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
@@ -119,6 +129,10 @@ class JobEvent:
     error: WireError | None = None
     result: JobResult | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("seq", "step", "steps"):
+            check_not_negative(name, getattr(self, name))
+
 
 @dataclass(frozen=True, slots=True)
 class BlobProgress:
@@ -126,3 +140,7 @@ class BlobProgress:
 
     sha256: str
     received: int
+
+    def __post_init__(self) -> None:
+        check_hash("sha256", self.sha256)
+        check_not_negative("received", self.received)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.errors import FieldError, WireError
 from blender_addon.protocol.fields import check_id
 from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
 from blender_addon.protocol.records import JobInfo, ModelInfo
@@ -59,6 +59,8 @@ class Welcome:
 
     def __post_init__(self) -> None:
         check_id("session", self.session)
+        if not 1 <= self.bulk_port <= 65535:
+            raise FieldError("bulk_port", f"Got {self.bulk_port}; expected 1 to 65535.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,10 @@ from typing import Any, Literal, TypeVar, cast
 
 from blender_addon.protocol.errors import ErrorCode, FieldError, invalid, join
 
-__all__ = ["from_wire", "to_wire"]
+__all__ = ["OWN_PATHS", "from_wire", "to_wire"]
+
+OWN_PATHS = "own_paths"
+"""In a field's metadata: paths inside it start there, so that they read the same wherever the value is checked."""
 
 T = TypeVar("T")
 _INT_LIMIT = 1 << 63
@@ -77,7 +80,7 @@ def _dataclass(cls: type[Any], data: object, path: str) -> object:
                 )
     values: dict[str, object] = {}
     for field in fields:
-        inner = join(path, field.name)
+        inner = path if field.metadata.get(OWN_PATHS) else join(path, field.name)
         if field.name in given:
             values[field.name] = _value(hints[field.name], given[field.name], inner)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -168,16 +171,20 @@ def _integer(data: object, path: str) -> int:
     if isinstance(data, bool) or not isinstance(data, int):
         raise invalid(path, f"Got {_shown(data)}; expected a whole number.")
     if not -_INT_LIMIT <= data < _INT_LIMIT:
-        raise invalid(path, f"Got {_shown(data)}; expected a number of at most 64 bits.")
+        raise invalid(path, "Got a whole number of more than 64 bits; expected one of at most 64.")
     return data
 
 
 def _number(data: object, path: str) -> float:
     if isinstance(data, bool) or not isinstance(data, int | float):
         raise invalid(path, f"Got {_shown(data)}; expected a number.")
-    if not math.isfinite(data):
-        raise invalid(path, f"Got {_shown(data)}; expected a finite number.")
-    return float(data)
+    try:
+        number = float(data)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise invalid(path, "Got a number that is not finite, or too large; expected a finite number.")
+    return number
 
 
 def _exactly(cls: type[Any], name: str) -> Callable[[object, str], object]:

@@ -41,6 +41,10 @@ class Preview:
     channels: int
     codec: PreviewCodec = PreviewCodec.RAW_U8
 
+    def __post_init__(self) -> None:
+        for name in ("seq", "step", "tile", "width", "height", "channels"):
+            check_not_negative(name, getattr(self, name))
+
 
 @dataclass(frozen=True, slots=True)
 class BlobQuery:
@@ -90,6 +94,11 @@ class BlobOk:
     complete: bool
     window: int
 
+    def __post_init__(self) -> None:
+        check_hash("sha256", self.sha256)
+        check_not_negative("received", self.received)
+        check_not_negative("window", self.window)
+
 
 @dataclass(frozen=True, slots=True)
 class Get:
@@ -115,3 +124,8 @@ class Chunk:
     sha256: str
     offset: int
     total: int
+
+    def __post_init__(self) -> None:
+        check_hash("sha256", self.sha256)
+        check_not_negative("offset", self.offset)
+        check_not_negative("total", self.total)
