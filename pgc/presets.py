@@ -39,8 +39,8 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
             # Noise that falls as the run goes on, and the residual in the image alone: a texture that pleases the
             # small encoder has wrong hues and speckle that its decoder would never paint.
             distillation = HiFAConfig(
-                guidance_scale=5.0,
-                timestep=AnnealedTimestepConfig(start=0.9, end=0.05),
+                guidance_scale=6.0,
+                timestep=AnnealedTimestepConfig(start=0.85, end=0.05, power=0.7),
                 latent_weight=0.0,
                 denoising_steps=2,
             )

@@ -20,7 +20,7 @@ class SamplingConfig:
     """Deterministic DDIM."""
 
     steps: int = 30
-    guidance_scale: float = 7.5
+    guidance_scale: float = 4.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
