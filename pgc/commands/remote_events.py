@@ -25,6 +25,9 @@ _BY_JOB = (
 )
 
 
+_AFTER_FAILED_START = 3.0
+
+
 class RemoteError(PgcError):
     """The server refused a job, lost it, or cannot be reached."""
 
@@ -52,6 +55,7 @@ class JobEvents:
         self._connected = False
         self._give_up_at = time.monotonic() + patience
         self._last_reason = "No server answers."
+        self._start_failed = self._away = False
 
     @property
     def connected(self) -> bool:
@@ -100,25 +104,29 @@ class JobEvents:
             case wire.ServerStarting():
                 self._say("Starting the server …")
             case wire.Connected():
-                if self._connected:
+                if self._away:
                     self._say("The server is back.")
-                self._connected = True
+                self._connected, self._away = True, False
             case wire.Disconnected():
-                if self._connected and self._last_reason != event.reason:
-                    self._say(f"{event.reason} Trying again; the job goes on without us.")
-                self._last_reason = event.reason
+                if self._connected and not self._away:
+                    self._away = True
+                    self._say(f"{event.reason} Trying again; no accepted job is lost.")
+                if not self._start_failed:
+                    self._last_reason = event.reason
             case wire.Refused():
                 raise RemoteError.of(event.error)
-            case wire.ServerStartFailed() | wire.ClientFailed():
+            case wire.ServerStartFailed():
+                # Somebody else may have started one in the same moment: a short wait tells.
+                self._last_reason, self._start_failed = event.text, True
+                self._give_up_at = min(self._give_up_at, time.monotonic() + _AFTER_FAILED_START)
+            case wire.ClientFailed():
                 raise RemoteError(event.text)
             case _:
                 pass
 
     def _check_patience(self) -> None:
         if not self._connected and time.monotonic() >= self._give_up_at:
-            raise RemoteError(
-                f"{self._last_reason} Is it running? pgc-server status tells, pgc-server start starts it."
-            )
+            raise RemoteError(f"{self._last_reason} Look with: pgc-server status")
 
 
 def _supersedes(event: wire.Event, old: wire.Event) -> bool:
