@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc-server doctor`: is everything there that the server needs? Ends with one tiny job, really run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from server.commands.doctor_checks import run_checks
+from server.commands.doctor_findings import Finding, Grade
+from server.commands.failures import reports_failures
+from server.commands.options import Data, JsonOutput, paths_of
+from server.config import Device, ServerPaths
+
+__all__ = ["doctor", "exit_code"]
+
+_SIGNS = {Grade.OK: "ok     ", Grade.WARNING: "warning", Grade.FAILURE: "FAILURE"}
+
+
+@reports_failures
+def doctor(
+    data: Data = None,
+    as_json: JsonOutput = False,
+    job: Annotated[bool, typer.Option("--job/--no-job", help="Run the tiny job at the end.")] = True,
+) -> None:
+    """Check this machine, without changing it. Exit code 0: all is well, 1: warnings, 2: something is broken."""
+    findings: list[Finding] = []
+    for finding in _findings(paths_of(data), job):
+        findings.append(finding)
+        if not as_json:
+            typer.echo(_line(finding))
+    code = exit_code(findings)
+    if as_json:
+        report = {"exit_code": code, "findings": [asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        typer.echo(_summary(findings))
+    if code:
+        raise typer.Exit(code)
+
+
+def _findings(paths: ServerPaths, job: bool) -> Iterator[Finding]:
+    yield from run_checks(paths)
+    if not job:
+        return
+    from server.commands.doctor_job import check_job
+
+    for device in _devices():
+        yield check_job(device)
+
+
+def _devices() -> tuple[Device, ...]:
+    try:
+        import torch
+    except ImportError:
+        return ()
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+def _line(finding: Finding) -> str:
+    hint = f"\n         → {finding.hint}" if finding.hint else ""
+    return f"{_SIGNS[finding.grade]}  {finding.name}: {finding.text}{hint}"
+
+
+def _summary(findings: list[Finding]) -> str:
+    failures = sum(finding.grade is Grade.FAILURE for finding in findings)
+    warnings = sum(finding.grade is Grade.WARNING for finding in findings)
+    if failures:
+        return f"{failures} of {len(findings)} checks failed; the arrows say what to do."
+    if warnings:
+        return f"The server can run, with {warnings} warning(s)."
+    return "All is well."
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """0: all is well, 1: warnings, 2: failures."""
+    if any(finding.grade is Grade.FAILURE for finding in findings):
+        return 2
+    return 1 if any(finding.grade is Grade.WARNING for finding in findings) else 0
