@@ -183,7 +183,8 @@ class ServerConfig:
 
     Args:
         checkpoint_seconds: least time between two checkpoints of a job.
-        start_paused: accept jobs, but run none before an admin's RESUME of each.
+        start_paused: jobs that waited or ran when the last server ended wait for their RESUME.
+        prewarm: start a worker at once, so that devices and models are known and the first job need not wait.
     Raises:
         ConfigError: a number is out of range.
     """
@@ -194,6 +195,7 @@ class ServerConfig:
     workers: int = 1
     checkpoint_seconds: float = 20.0
     start_paused: bool = False
+    prewarm: bool = True
     quotas: QuotaConfig = field(default_factory=QuotaConfig)
     retention: Retention = field(default_factory=Retention)
     supervision: Supervision = field(default_factory=Supervision)

@@ -69,7 +69,7 @@ class BlobStore:
     def put(self, data: bytes | bytearray | memoryview) -> str:
         """Store bytes and return their hash. Storing what is there already costs no writing."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self.has(sha256):
+        if not self._touch(sha256):
             with self._temporary() as (file, path):
                 file.write(data)
                 _flush(file)
@@ -113,6 +113,15 @@ class BlobStore:
         """Delete the blob, if it is there."""
         self.path(sha256).unlink(missing_ok=True)
 
+    def remove_old(self, sha256: str, older_than: float, clock: Callable[[], float] = time.time) -> bool:
+        """Delete the blob unless somebody stored it (again) in the last `older_than` seconds; whether it went."""
+        path = self.path(sha256)
+        with contextlib.suppress(FileNotFoundError):
+            if clock() - path.stat().st_mtime > older_than:
+                path.unlink()
+                return True
+        return False
+
     def names(self) -> Iterator[str]:
         """Hashes of all blobs in the store."""
         for folder in self._root.iterdir():
@@ -154,12 +163,19 @@ class BlobStore:
         finally:
             path.unlink(missing_ok=True)
 
+    def _touch(self, sha256: str) -> bool:
+        """Make a blob that is there look new, so that no cleaning takes it now; returns whether it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self.path(sha256))
+            return True
+        return False
+
     def _publish(self, source: Path, sha256: str) -> None:
         target = self.path(sha256)
         if not target.parent.is_dir():
             make_private_directory(target.parent)
             fsync_directory(self._root)
-        if target.is_file():
+        if self._touch(sha256):
             source.unlink()
             return
         replace(source, target)
@@ -192,7 +208,7 @@ class Upload:
             self.discard()
         return self.received
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append a piece; returns all bytes received so far.
 
         Raises:

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may connect: CURVE key pairs, the allow-list, and the ZAP handler that libzmq asks.
+
+A user *is* a CURVE public key (Z85, 40 characters). The server's own key pair and that of the local client stay
+the same over restarts, so that a user's jobs stay the user's. Another machine's key is a file in `keys/clients`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+import zmq
+from zmq.utils import z85
+
+from server.config import ServerPaths
+from server.errors import ConfigError
+from server.platform import make_private_directory, write_private
+
+_LOG = logging.getLogger(__name__)
+
+CLIENT_DOMAIN = "pgc-client"
+CHILD_DOMAIN = "pgc-child"
+_ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+_PUBLIC_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+LOCAL_NAME = "local"
+
+
+class Role(StrEnum):
+    """`admin` may also drain the server and free the GPU."""
+
+    ARTIST = "artist"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A CURVE key pair in Z85."""
+
+    public: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"KeyPair(public={self.public!r})"  # Never the secret.
+
+
+@dataclass(frozen=True)
+class AllowedClient:
+    """One entry of the allow-list."""
+
+    name: str
+    public: str
+    role: Role
+
+
+def new_key_pair() -> KeyPair:
+    """A fresh random pair."""
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public.decode("ascii"), secret.decode("ascii"))
+
+
+def load_key_pair(paths: ServerPaths, name: str) -> KeyPair:
+    """The pair in `keys/<name>.json`, made when there is none. Raises ConfigError for a damaged file."""
+    make_private_directory(paths.keys)
+    path = paths.keys / f"{name}.json"
+    if not path.is_file():
+        write_private(path, json.dumps(asdict(new_key_pair())).encode())
+    fields = _read_json(path)
+    public, secret = str(fields.get("public")), str(fields.get("secret"))
+    if not (_PUBLIC_KEY.fullmatch(public) and _PUBLIC_KEY.fullmatch(secret)):
+        raise ConfigError(f"keys/{path.name} holds no CURVE key pair; remove it, and a new one is made.")
+    return KeyPair(public, secret)
+
+
+def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ARTIST) -> AllowedClient:
+    """Let another machine's key connect; a running server takes notice within seconds.
+
+    Raises:
+        ConfigError: the name or the key has the wrong form, or the name is taken by another key.
+    """
+    if not _NAME.fullmatch(name) or name == LOCAL_NAME:
+        raise ConfigError(f"Client name {name!r}; expected 1 to 64 of a-z 0-9 . _ - (and not {LOCAL_NAME!r}).")
+    if not _PUBLIC_KEY.fullmatch(public):
+        raise ConfigError("The client's public key is not 40 characters of Z85; copy it again.")
+    known = load_clients(paths)
+    if any(client.name == name and client.public != public for client in known.values()):
+        raise ConfigError(f"Another key has the name {name!r}; remove that one first, or take another name.")
+    client = AllowedClient(name, public, role)
+    _clients_folder(paths, make=True)
+    write_private(_clients_folder(paths) / f"{name}.json", json.dumps(asdict(client)).encode())
+    return client
+
+
+def remove_client(paths: ServerPaths, name: str) -> bool:
+    """Take a key off the allow-list; returns whether it was there."""
+    if not _NAME.fullmatch(name):
+        return False
+    path = _clients_folder(paths) / f"{name}.json"
+    found = path.is_file()
+    path.unlink(missing_ok=True)
+    return found
+
+
+def load_clients(paths: ServerPaths) -> dict[str, AllowedClient]:
+    """Clients of other machines, by public key. A damaged file is left out, with a warning in the log."""
+    clients: dict[str, AllowedClient] = {}
+    folder = _clients_folder(paths)
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        try:
+            fields = _read_json(path)
+            client = AllowedClient(str(fields["name"]), str(fields["public"]), Role(fields["role"]))
+        except (ConfigError, KeyError, ValueError) as error:
+            _LOG.warning("allow-list: keys/clients/%s is left out: %s", path.name, error)
+            continue
+        if _PUBLIC_KEY.fullmatch(client.public):
+            clients[client.public] = client
+    return clients
+
+
+def _clients_folder(paths: ServerPaths, make: bool = False) -> Path:
+    folder = paths.keys / "clients"
+    if make:
+        make_private_directory(folder)
+    return folder
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {type(error).__name__}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path.name} holds no map.")
+    return cast("dict[str, Any]", fields)
+
+
+class ZapHandler:
+    """Answers libzmq's question for each new connection: may this public key come in?
+
+    Runs in a thread of its own, so that a storm of connections does not touch the broker's loop.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self._allowed: dict[str, frozenset[str]] = {CLIENT_DOMAIN: frozenset(), CHILD_DOMAIN: frozenset()}
+        self.refused = 0
+        self._socket = context.socket(zmq.REP)
+        self._socket.linger = 0
+        self._socket.rcvtimeo = 100
+        self._socket.bind(_ZAP_ENDPOINT)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="zap")
+        self._thread.start()
+
+    def allow(self, domain: str, keys: Mapping[str, object] | frozenset[str]) -> None:
+        """Replace the keys that may connect in this domain. Connections that stand are not cut."""
+        self._allowed[domain] = frozenset(keys)
+
+    def close(self) -> None:
+        """End the thread and close its socket."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                frames = self._socket.recv_multipart()
+            except zmq.Again:
+                continue
+            self._socket.send_multipart(self.answer(frames))
+        self._socket.close()
+
+    def answer(self, frames: list[bytes]) -> list[bytes]:
+        """Reply frames of ZAP 1.0 (RFC 27) for request frames."""
+        request = frames[1] if len(frames) > 1 else b""
+        if len(frames) == 7 and frames[0] == b"1.0" and frames[5] == b"CURVE":
+            domain = frames[2].decode("ascii", "replace")
+            key = _z85(frames[6])
+            if key is not None and key in self._allowed.get(domain, frozenset()):
+                return [b"1.0", request, b"200", b"OK", key.encode("ascii"), b""]
+        self.refused += 1
+        return [b"1.0", request, b"400", b"refused", b"", b""]
+
+
+def _z85(raw: bytes) -> str | None:
+    if len(raw) != 32:
+        return None
+    return z85.encode(raw).decode("ascii")

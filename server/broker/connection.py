@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection file: what a client of the same user needs to connect (0600, in a 0700 directory)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from server.errors import ConfigError
+from server.platform import is_private, write_private
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Contents of connection.json. It holds the server's *public* key only.
+
+    Args:
+        epoch: id of this run of the server, 32 hexadecimal characters.
+        pid: process of the broker.
+    """
+
+    protocol: tuple[int, int]
+    host: str
+    ctl_port: int
+    bulk_port: int
+    server_public: str
+    client_public: str
+    client_secret: str
+    pid: int
+    epoch: str
+
+    def __repr__(self) -> str:
+        return f"Connection(host={self.host!r}, ctl_port={self.ctl_port}, bulk_port={self.bulk_port}, pid={self.pid})"
+
+
+def write_connection(path: Path, connection: Connection) -> None:
+    """Write the file whole, durably, for the owner alone."""
+    write_private(path, json.dumps(asdict(connection), indent=1).encode())
+
+
+def read_connection(path: Path) -> Connection | None:
+    """The connection, or None without a file.
+
+    Raises:
+        ConfigError: others can read the file, or it holds something else.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if not is_private(path):
+        raise ConfigError(f"{path.name} can be read by others; stop the server, remove the file and start again.")
+    try:
+        fields = cast("dict[str, Any]", json.loads(data))
+        major, minor = fields.pop("protocol")
+        return Connection(protocol=(int(major), int(minor)), **fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(
+            f"{path.name} is no connection file ({type(error).__name__}); start the server again."
+        ) from error
+
+
+def remove_connection(path: Path, epoch: str) -> None:
+    """Remove the file if it is still that of this run."""
+    try:
+        connection = read_connection(path)
+    except ConfigError:
+        connection = None
+    if connection is not None and connection.epoch == epoch:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests about jobs and the server that need no blob: cancel, pause, order, lists, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import psutil
+
+from blender_addon.protocol.messages import (
+    Cancel,
+    Done,
+    Drain,
+    EventKind,
+    FreeGpu,
+    JobInfo,
+    Jobs,
+    JobState,
+    ListJobs,
+    Metrics,
+    MetricsText,
+    Pause,
+    Reorder,
+    ResultAck,
+    Resume,
+    Status,
+    StatusReport,
+)
+from server.broker import refusals
+from server.broker.auth import Role
+from server.broker.internal import ROLE_GATE, ROLE_WORKER
+from server.broker.jobs import Job, JobRow
+from server.broker.lifecycle import Lifecycle
+from server.broker.runner import Runner
+from server.broker.state import BrokerState, Request
+from server.broker.supervisor import Supervisor
+
+MAX_LISTED = 250
+"""Jobs in one answer: what fits into a header."""
+_MAX_LISTED_BYTES = 120 << 10
+
+
+class Controls:
+    """Answers with DONE when what was asked for is on the disk."""
+
+    def __init__(
+        self,
+        state: BrokerState,
+        supervisor: Supervisor,
+        lifecycle: Lifecycle,
+        runner: Runner,
+        drain: Callable[[], None],
+    ) -> None:
+        self._state = state
+        self._supervisor = supervisor
+        self._lifecycle = lifecycle
+        self._runner = runner
+        self._drain = drain
+        self._started = state.ports.now()
+        self._process = psutil.Process()
+
+    # Jobs
+
+    def cancel(self, request: Request, message: Cancel) -> None:
+        """A job that waits ends at once; one that runs is told to, and must not run again, whatever happens."""
+        job = self._own(request, message.job)
+        if job is None:
+            return
+        if job.row.state is JobState.CANCELLED:
+            self._done(request)
+        elif job.row.is_terminal:
+            self._state.refuse(request.address, refusals.job_finished(), request.id)
+        else:
+            self._keep(request, job, replace(job.row, cancelling=True))
+            if job.row.state is JobState.QUEUED:
+                self._lifecycle.finish(job, JobState.CANCELLED)
+            else:
+                self._runner.cancel(job)
+
+    def pause(self, request: Request, message: Pause) -> None:
+        self._set_paused(request, message.job, True)
+
+    def resume(self, request: Request, message: Resume) -> None:
+        self._set_paused(request, message.job, False)
+        self._runner.assign()
+
+    def _set_paused(self, request: Request, name: str, paused: bool) -> None:
+        job = self._own(request, name)
+        if job is None:
+            return
+        if job.row.is_terminal:
+            self._state.refuse(request.address, refusals.job_finished(), request.id)
+        elif job.row.state is not JobState.QUEUED:
+            error = refusals.invalid("job", "The job runs; only a job that waits can be paused.")
+            self._state.refuse(request.address, error, request.id)
+        elif job.row.paused == paused:
+            self._done(request)
+        else:
+            self._state.queue.set_paused(request.user, job.id, paused)
+            event = job.record(replace(job.row, paused=paused), EventKind.STATE, "Paused." if paused else "Resumed.")
+
+            def kept() -> None:
+                self._lifecycle.feeds.publish(job, event)
+                self._done(request)
+
+            self._state.keep(job.row, event, kept)
+
+    def reorder(self, request: Request, message: Reorder) -> None:
+        """Only among the user's own waiting jobs."""
+        job = self._own(request, message.job)
+        if job is None or (message.before is not None and self._own(request, message.before) is None):
+            return
+        ranks = self._state.queue.reorder(request.user, message.job, message.before)
+        if ranks is None:
+            error = refusals.invalid("job", "Only jobs that wait have an order.")
+            self._state.refuse(request.address, error, request.id)
+            return
+        for name, rank in ranks:
+            other = self._state.jobs[name]
+            other.row = replace(other.row, rank=rank)
+            self._state.next_rank = max(self._state.next_rank, rank + 1)
+        self._state.ports.journal(
+            lambda journal: journal.set_ranks(ranks), lambda _r, error: self._kept(request, error), essential=True
+        )
+
+    def acknowledge(self, request: Request, message: ResultAck) -> None:
+        """The client has the result; how long checkpoints stay counts from here."""
+        job = self._own(request, message.job)
+        if job is None:
+            return
+        if not job.row.is_terminal:
+            error = refusals.invalid("job", "The job has no result yet.")
+            self._state.refuse(request.address, error, request.id)
+        elif job.row.acked is not None:
+            self._done(request)
+        else:
+            self._keep(request, job, replace(job.row, acked=self._state.ports.wall()))
+
+    def _own(self, request: Request, name: str) -> Job | None:
+        job = self._state.own_job(request.user, name)
+        if job is None:
+            self._state.refuse(request.address, refusals.job_unknown(), request.id)
+        return job
+
+    def _keep(self, request: Request, job: Job, row: JobRow) -> None:
+        job.row = row
+        self._state.keep(row, None, lambda: self._done(request))
+
+    def _kept(self, request: Request, error: Exception | None) -> None:
+        if error is None:
+            self._done(request)
+        else:
+            self._state.refuse(request.address, self._state.fault("journal", error), request.id)
+
+    def _done(self, request: Request) -> None:
+        self._state.send(request.address, Done(), request.id)
+
+    # Lists and figures
+
+    def listed(self, user: str) -> tuple[JobInfo, ...]:
+        """The user's jobs, newest first. When they are too many: those that are not over, then the newest."""
+        jobs = sorted(self._state.jobs_of(user), key=lambda job: (job.row.is_terminal, -job.row.created))
+        positions = self._state.queue.positions(self._state.ports.now())
+        chosen: list[JobInfo] = []
+        size = 0
+        for job in jobs[:MAX_LISTED]:
+            info = self._state.info(job, positions)
+            size += 300 + 4 * len(info.name) + (0 if info.error is None else 600 + 4 * len(info.error.text))
+            if size > _MAX_LISTED_BYTES:
+                break
+            chosen.append(info)
+        return tuple(sorted(chosen, key=lambda info: -info.created))
+
+    def list_jobs(self, request: Request, _message: ListJobs) -> None:
+        self._state.send(request.address, Jobs(self.listed(request.user)), request.id)
+
+    def condition(self) -> str:
+        """One of starting, ready, degraded, draining."""
+        if self._state.draining:
+            return "draining"
+        workers = range(self._state.config.workers)
+        failing = any(self._supervisor.degraded(ROLE_WORKER, index) for index in workers)
+        if failing or self._supervisor.degraded(ROLE_GATE, 0) or self._state.is_blocked():
+            return "degraded"
+        gate = self._supervisor.child(ROLE_GATE, 0)
+        return "ready" if gate is not None and gate.is_ready else "starting"
+
+    def status(self, request: Request, _message: Status) -> None:
+        state = self._state
+        self.measure()
+        condition = self.condition()
+        assert condition in ("starting", "ready", "degraded", "draining")
+        report = StatusReport(
+            server=server_name(),
+            state=condition,
+            uptime_s=state.ports.now() - self._started,
+            queued=len(state.queue),
+            running=len(self._runner),
+            sessions=len(state.sessions),
+            workers=sum(child.role == ROLE_WORKER and child.is_ready for child in self._supervisor.children()),
+            devices=state.devices,
+            models=state.models,
+            memory=int(state.metrics.gauge("resident_bytes")),
+            disk_free=state.disk_free,
+            facts={
+                "loop_lag_s": state.metrics.loop_lag(),
+                "step_s": self._runner.step_seconds(),
+                "disk_low": float(state.is_blocked()),
+            },
+        )
+        state.send(request.address, report, request.id)
+
+    def metrics(self, request: Request, _message: Metrics) -> None:
+        self.measure()
+        self._state.send(request.address, MetricsText(self._state.metrics.text()), request.id)
+
+    def measure(self) -> None:
+        """Bring the gauges up to date."""
+        metrics = self._state.metrics
+        metrics.set("queue_depth", len(self._state.queue))
+        metrics.set("jobs_running", len(self._runner))
+        metrics.set("sessions", len(self._state.sessions))
+        metrics.set("step_seconds", self._runner.step_seconds())
+        metrics.set("resident_bytes", self._process.memory_info().rss)
+        metrics.set("disk_free_bytes", self._state.disk_free)
+        metrics.set("degraded", float(self.condition() == "degraded"))
+
+    # For admins
+
+    def free_gpu(self, request: Request, message: FreeGpu) -> None:
+        if self._is_admin(request, message.TYPE):
+            for child in self._supervisor.children():
+                if child.role == ROLE_WORKER and child.is_ready:
+                    self._runner.free(child)
+            self._done(request)
+
+    def drain(self, request: Request, message: Drain) -> None:
+        if self._is_admin(request, message.TYPE):
+            self._done(request)
+            self._drain()
+
+    def _is_admin(self, request: Request, name: str) -> bool:
+        allowed = self._state.clients[request.user].role is Role.ADMIN
+        if not allowed:
+            self._state.refuse(request.address, refusals.forbidden(name), request.id)
+        return allowed
+
+
+def server_name() -> str:
+    """What the server calls itself."""
+    return "pgc-server"

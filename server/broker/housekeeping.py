@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Room on the disk: what is old goes, and when little is left nothing new is taken on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from blender_addon.protocol.messages import JobState
+from server.broker.blobs import BlobStore
+from server.broker.jobs import Job
+from server.broker.journal import Grant
+from server.broker.state import BrokerState
+from server.config import ServerPaths
+
+_LOG = logging.getLogger(__name__)
+_DISK_SECONDS = 5.0
+_CLEAN_SECONDS = 300.0
+_CHECKPOINTS_FLOOR = 3
+
+
+class Housekeeping:
+    """Called each tick; works in disk threads and in the journal's."""
+
+    def __init__(self, state: BrokerState, store: BlobStore) -> None:
+        self._state = state
+        self._store = store
+        self._next_disk = self._next_clean = state.ports.now()
+        self._measuring = False
+        self._cleaned_checkpoints: set[str] = set()
+
+    def tick(self, now: float) -> None:
+        if now >= self._next_disk and not self._measuring:
+            self._next_disk = now + _DISK_SECONDS
+            self._measure_disk()
+        if now >= self._next_clean:
+            self._next_clean = now + _CLEAN_SECONDS
+            self._forget_old_jobs()
+            self._remove_checkpoints()
+            self._take_back_grants()
+
+    # Free space
+
+    def _measure_disk(self) -> None:
+        self._measuring = True
+        paths, floor = self._state.config.paths, self._state.config.quotas.disk_floor
+        running = [job.id for job in self._state.jobs.values() if job.row.state is JobState.RUNNING]
+
+        def measure() -> tuple[int, int]:
+            largest = max((_size(paths.checkpoint(job)) for job in running), default=0)
+            return shutil.disk_usage(paths.root).free, max(floor, _CHECKPOINTS_FLOOR * largest)
+
+        def done(measured: tuple[int, int] | None, error: Exception | None) -> None:
+            self._measuring = False
+            if measured is None:
+                _LOG.error("disk: cannot be measured: %s", error)
+                return
+            free, needed = measured
+            if (free < needed) != self._state.disk_low:
+                _LOG.warning("disk: %d MiB free, %d MiB needed", free >> 20, needed >> 20)
+            self._state.disk_free = free
+            self._state.disk_low = free < needed
+
+        self._state.ports.disk(measure, done)
+
+    # What is old
+
+    def _forget_old_jobs(self) -> None:
+        keep = self._state.config.retention
+        limit = self._state.ports.wall() - keep.results_seconds
+        ended = [job for job in self._state.jobs.values() if job.row.is_terminal and not job.watchers]
+        ended.sort(key=lambda job: -(job.row.finished or 0.0))
+        stored, old = 0, list[Job]()
+        for job in ended:
+            stored += sum(file.bytes for file in job.row.result.maps) if job.row.result is not None else 0
+            if (job.row.finished or 0.0) < limit or stored > keep.results_bytes:
+                old.append(job)
+        if not old:
+            return
+        names = [job.id for job in old]
+        for job in old:
+            del self._state.jobs[job.id]
+            self._state.by_key.pop((job.row.user, job.row.key), None)
+        paths = self._state.config.paths
+
+        def forgotten(_result: object, error: Exception | None) -> None:
+            if error is not None:
+                self._state.fault("housekeeping", error)
+                return
+            folders = [paths.job(name) for name in names]
+            self._state.ports.disk(lambda: _remove_folders(folders), self._log_failure)
+
+        self._state.ports.journal(lambda journal: journal.forget_jobs(names), forgotten)
+
+    def _remove_checkpoints(self) -> None:
+        keep, wall = self._state.config.retention.checkpoint_seconds, self._state.ports.wall()
+        paths = self._state.config.paths
+        files: list[Path] = []
+        for job in self._state.jobs.values():
+            since = job.row.acked if job.row.state is JobState.SUCCEEDED else job.row.finished
+            if since is not None and wall - since > keep and job.id not in self._cleaned_checkpoints:
+                self._cleaned_checkpoints.add(job.id)
+                files += [paths.checkpoint(job.id), paths.previous_checkpoint(job.id)]
+        self._cleaned_checkpoints &= self._state.jobs.keys()
+        if files:
+            self._state.ports.disk(lambda: _remove_files(files), self._log_failure)
+
+    def _take_back_grants(self) -> None:
+        before = self._state.ports.wall() - self._state.config.retention.unused_blob_seconds
+
+        def done(grants: list[Grant] | None, error: Exception | None) -> None:
+            if grants is None:
+                self._state.fault("housekeeping", error or OSError())
+                return
+            for grant in grants:
+                self._state.grants.get(grant.user, {}).pop(grant.sha256, None)
+            held = {sha256 for blobs in self._state.grants.values() for sha256 in blobs}
+            free = [grant.sha256 for grant in grants if grant.sha256 not in held]
+            orphan_seconds = self._state.config.retention.orphan_seconds
+            if free:
+                self._state.ports.disk(
+                    lambda: [self._store.remove_old(sha256, orphan_seconds) for sha256 in free], self._log_failure
+                )
+
+        self._state.ports.journal(lambda journal: journal.forget_unused_grants(before), done)
+
+    def _log_failure(self, _result: object, error: Exception | None) -> None:
+        if error is not None:
+            self._state.fault("housekeeping", error)
+
+
+def sweep(paths: ServerPaths, store: BlobStore, jobs: set[str], blobs: set[str], orphan_seconds: float) -> int:
+    """At the start: remove what a crash left and the journal does not know; returns how many files and folders."""
+    removed = store.sweep(orphan_seconds)
+    removed += sum(store.remove_old(sha256, orphan_seconds) for sha256 in list(store.names()) if sha256 not in blobs)
+    for folder in list(paths.jobs.iterdir()) if paths.jobs.is_dir() else []:
+        if folder.name not in jobs and time.time() - folder.stat().st_mtime > orphan_seconds:
+            _remove_folders([folder])
+            removed += 1
+    return removed
+
+
+def _remove_folders(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_files(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal: jobs, their events, and who may read which blob, in SQLite.
+
+WAL with `synchronous=FULL`: what `transaction` returned from survives a power cut, if the disk honours fsync.
+One thread uses a `Journal`; `server.broker.journal_thread` is that thread. Keep it off network file systems.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.messages import JobEvent, JobResult, JobState
+from server.broker.jobs import JobRow
+from server.broker.records import dump, load
+from server.errors import JournalError
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE jobs (
+    job TEXT PRIMARY KEY, user TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, name TEXT NOT NULL,
+    interactive INTEGER NOT NULL, created REAL NOT NULL, rank INTEGER NOT NULL, state TEXT NOT NULL,
+    paused INTEGER NOT NULL, cancelling INTEGER NOT NULL, attempt INTEGER NOT NULL, crashes INTEGER NOT NULL,
+    restarts INTEGER NOT NULL, checkpoint_step INTEGER NOT NULL, steps INTEGER NOT NULL, seq INTEGER NOT NULL,
+    finished REAL, acked REAL, error BLOB, result BLOB, UNIQUE (user, key)
+) WITHOUT ROWID;
+CREATE TABLE events (
+    job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, seq INTEGER NOT NULL, ends INTEGER NOT NULL,
+    event BLOB NOT NULL, PRIMARY KEY (job, seq)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX one_end ON events (job) WHERE ends;
+CREATE TABLE grants (
+    user TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, used REAL NOT NULL,
+    PRIMARY KEY (user, sha256)
+) WITHOUT ROWID;
+CREATE INDEX grants_of_blob ON grants (sha256);
+CREATE TABLE uses (
+    job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, sha256 TEXT NOT NULL, PRIMARY KEY (job, sha256)
+) WITHOUT ROWID;
+CREATE INDEX uses_of_blob ON uses (sha256);
+"""
+_COLUMNS = (
+    "job, user, key, digest, name, interactive, created, rank, state, paused, cancelling, attempt, crashes, "
+    "restarts, checkpoint_step, steps, seq, finished, acked, error, result"
+)
+_NAMES = _COLUMNS.split(", ")
+_IDENTITY = frozenset({"job", "user", "key", "digest", "created"})
+_INSERT = f"INSERT INTO jobs ({_COLUMNS}) VALUES ({', '.join(f':{name}' for name in _NAMES)})"
+_UPDATE = f"UPDATE jobs SET {', '.join(f'{n} = :{n}' for n in _NAMES if n not in _IDENTITY)} WHERE job = :job"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A user may read, and use in jobs, a blob of this many bytes; `used`: when it was last uploaded or named."""
+
+    user: str
+    sha256: str
+    size: int
+    used: float
+
+
+class Journal:
+    """Open the journal, making it where there is none.
+
+    Raises:
+        JournalError: the file is no journal, or one of a newer server.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            raise JournalError(
+                f"The journal {path.name} cannot be used: {error}. Move it away to begin with an empty queue."
+            ) from error
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise JournalError(f"The journal has version {version}, this server writes {SCHEMA_VERSION}; update it.")
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """All or nothing, on the disk when it ends."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._roll_back("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Part of a transaction that can fail alone."""
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._roll_back("ROLLBACK TO part")
+            self._roll_back("RELEASE part")
+            raise
+        self._db.execute("RELEASE part")
+
+    def _roll_back(self, statement: str) -> None:
+        # After some errors, such as a full disk, SQLite has rolled back already.
+        if self._db.in_transaction:
+            self._db.execute(statement)
+
+    def add(self, row: JobRow, event: JobEvent, inputs: Sequence[Grant]) -> None:
+        """A new job with its first event and the blobs that it reads."""
+        self._db.execute(_INSERT, _values(row))
+        self._add_event(event, row.is_terminal)
+        self._add_uses(row, inputs)
+
+    def save(self, row: JobRow, event: JobEvent | None = None) -> None:
+        """New values of a job, with the event that tells of them.
+
+        Raises:
+            JournalError: the job is not in the journal.
+            sqlite3.IntegrityError: a second terminal event.
+        """
+        if self._db.execute(_UPDATE, _values(row)).rowcount != 1:
+            raise JournalError(f"Job {row.job} is not in the journal.")
+        if event is not None:
+            self._add_event(event, row.is_terminal)
+
+    def finish(self, row: JobRow, event: JobEvent, results: Sequence[Grant] = ()) -> None:
+        """The end of a job; its user may from now on read the result's blobs."""
+        self.save(row, event)
+        self._add_uses(row, results)
+
+    def set_ranks(self, ranks: Iterable[tuple[str, int]]) -> None:
+        """New order of queued jobs: (job, rank) each."""
+        self._db.executemany("UPDATE jobs SET rank = ? WHERE job = ?", [(rank, job) for job, rank in ranks])
+
+    def grant(self, grant: Grant) -> None:
+        self._db.execute(
+            "INSERT INTO grants VALUES (?, ?, ?, ?) ON CONFLICT (user, sha256) DO UPDATE SET used = excluded.used",
+            (grant.user, grant.sha256, grant.size, grant.used),
+        )
+
+    def events_after(self, job: str, seq: int) -> tuple[JobEvent, ...]:
+        """Journaled events of a job with a number above `seq`, in order."""
+        rows = self._db.execute("SELECT event FROM events WHERE job = ? AND seq > ? ORDER BY seq", (job, seq))
+        return tuple(load(JobEvent, data) for (data,) in rows)
+
+    def jobs(self) -> list[JobRow]:
+        """All jobs, oldest first."""
+        return [_row(values) for values in self._db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY created, job")]
+
+    def grants(self) -> list[Grant]:
+        return [Grant(*values) for values in self._db.execute("SELECT user, sha256, size, used FROM grants")]
+
+    def forget_jobs(self, jobs: Iterable[str]) -> None:
+        """Remove ended jobs with their events."""
+        self._db.executemany("DELETE FROM jobs WHERE job = ?", [(job,) for job in jobs])
+
+    def forget_unused_grants(self, before: float) -> list[Grant]:
+        """Take back, and return, grants that no job uses and that were last touched before this time."""
+        rows = self._db.execute(
+            "SELECT user, sha256, size, used FROM grants AS g WHERE used < ? AND NOT EXISTS ("
+            "SELECT 1 FROM uses JOIN jobs USING (job) WHERE uses.sha256 = g.sha256 AND jobs.user = g.user)",
+            (before,),
+        ).fetchall()
+        grants = [Grant(*values) for values in rows]
+        self._db.executemany("DELETE FROM grants WHERE user = ? AND sha256 = ?", [(g.user, g.sha256) for g in grants])
+        return grants
+
+    def blobs(self) -> set[str]:
+        """Hashes that some user may read or some job uses."""
+        rows = self._db.execute("SELECT sha256 FROM grants UNION SELECT sha256 FROM uses")
+        return {sha256 for (sha256,) in rows}
+
+    def check(self) -> list[str]:
+        """SQLite's own integrity check; empty when all is well."""
+        found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _add_event(self, event: JobEvent, ends: bool) -> None:
+        self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (event.job, event.seq, ends, dump(event)))
+
+    def _add_uses(self, row: JobRow, grants: Sequence[Grant]) -> None:
+        for grant in grants:
+            self.grant(grant)
+            self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?)", (row.job, grant.sha256))
+
+
+def _values(row: JobRow) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in _NAMES}
+    values["state"] = row.state.value
+    values["error"] = None if row.error is None else dump(row.error)
+    values["result"] = None if row.result is None else dump(row.result)
+    return values
+
+
+def _row(values: Sequence[Any]) -> JobRow:
+    fields = dict(zip(_NAMES, values, strict=True))
+    for name in ("interactive", "paused", "cancelling"):
+        fields[name] = bool(fields[name])
+    fields["state"] = JobState(fields["state"])
+    fields["error"] = None if fields["error"] is None else load(WireError, fields["error"])
+    fields["result"] = None if fields["result"] is None else load(JobResult, fields["result"])
+    return JobRow(**fields)

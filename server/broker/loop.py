@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The broker's one thread: sockets, what other threads have finished, and time, in turns of a few milliseconds.
+
+In each turn control goes first, then children, control again, and only then a few messages of the bulk channel: a
+client that sends a mesh of a gigabyte cannot delay another one's PING. Nothing here waits for a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from blender_addon.protocol.codec import Envelope, encode
+from blender_addon.protocol.errors import ProtocolError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
+from blender_addon.protocol.messages import Error
+from server.broker import refusals
+from server.broker.auth import CHILD_DOMAIN, CLIENT_DOMAIN, KeyPair, ZapHandler, new_key_pair
+from server.broker.core import BrokerCore
+from server.broker.internal import MAX_MESSAGE_BYTES, ChildSettings, ToChild, pack
+from server.broker.journal import Journal
+from server.broker.journal_thread import JournalThread
+from server.broker.ports import Address, Buffer, Channel, Done
+from server.broker.sockets import Router, RouterSettings
+from server.config import ListenConfig
+from server.errors import ServerError
+from server.executors.base import ChildProcess, Executor
+
+_LOG = logging.getLogger(__name__)
+_TICK_SECONDS = 0.1
+_RETRY_SECONDS = 0.005
+_CTL_PER_TURN, _CHILDREN_PER_TURN, _BULK_PER_TURN = 64, 64, 4
+_CALLS_PER_TURN = 256
+_MIB = 1 << 20
+_CTL = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.ctl_frame, queue=64, max_backlog=2 * _MIB)
+_BULK = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.bulk_frame, queue=4, max_backlog=8 * _MIB)
+_CHILD = RouterSettings(CHILD_DOMAIN, MAX_MESSAGE_BYTES, queue=64, max_backlog=_MIB)
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Ports that were bound."""
+
+    ctl_port: int
+    bulk_port: int
+
+
+class Loop:
+    """The `Ports` of a real server. `run` returns when `core.is_drained()`.
+
+    Raises:
+        zmq.ZMQError: the address is not there, or the port is taken.
+    """
+
+    def __init__(self, listen: ListenConfig, keys: KeyPair, executor: Executor) -> None:
+        self._executor = executor
+        self._context = zmq.Context()
+        self._zap = ZapHandler(self._context)
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self._pool = ThreadPoolExecutor(3, "disk")
+        self._bulk_pool = ThreadPoolExecutor(4, "bulk")
+        self._spawn_pool = ThreadPoolExecutor(1, "spawn")
+        self._core: BrokerCore | None = None
+        self._journal: JournalThread | None = None
+        self._spawned: list[ChildProcess] = []
+        self._child_keys = new_key_pair()
+        self._routers = {
+            Channel.CTL: Router(self._context, keys, _CTL, lambda rid: self._gone(Channel.CTL, rid)),
+            Channel.BULK: Router(self._context, keys, _BULK, lambda rid: self._gone(Channel.BULK, rid)),
+        }
+        self._children = Router(self._context, self._child_keys, _CHILD, lambda _rid: None)
+        self.endpoints = Endpoints(
+            self._routers[Channel.CTL].bind(listen.endpoint(listen.ctl_port)),
+            self._routers[Channel.BULK].bind(listen.endpoint(listen.bulk_port)),
+        )
+        self._child_port = self._children.bind("tcp://127.0.0.1:*")
+
+    def use(self, core: BrokerCore, journal: Journal) -> None:
+        """The logic that this loop drives, and its journal, which gets a thread."""
+        self._core = core
+        self._journal = JournalThread(journal, self.call, self._journal_stuck)
+
+    def _journal_stuck(self, stuck: bool) -> None:
+        core = self._core
+        if core is not None:
+            core.state.journal_stuck = stuck
+
+    def allow_clients(self, keys: Sequence[str]) -> None:
+        """Public keys with which clients may connect."""
+        self._zap.allow(CLIENT_DOMAIN, frozenset(keys))
+
+    # Ports
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+    def send(self, address: Address, envelope: Envelope) -> None:
+        try:
+            frames = encode(envelope)
+        except ProtocolError as error:
+            _LOG.error("answer %s: %s", envelope.message.TYPE, error)
+            frames = encode(
+                Envelope(Error(refusals.internal(envelope.id[:12])), envelope.id, envelope.re, envelope.session)
+            )
+        self._routers[address.channel].send(address.rid, frames)
+
+    def backlog(self, address: Address) -> int:
+        return self._routers[address.channel].backlog(address.rid)
+
+    def journal(self, operation: Callable[[Journal], Any], done: Done, *, essential: bool = False) -> None:
+        assert self._journal is not None
+        self._journal.submit(operation, done, essential=essential)
+
+    def disk(self, work: Callable[[], Any], done: Done, *, bulk: bool = False) -> None:
+        self._in_pool(self._bulk_pool if bulk else self._pool, work, done)
+
+    def spawn(self, settings: ChildSettings, done: Callable[[ChildProcess | None, Exception | None], None]) -> None:
+        def work() -> ChildProcess:
+            process = self._executor.spawn(settings.role, settings.index)
+            self._spawned.append(process)
+            try:
+                process.stdin.write(json.dumps(settings.as_dict()).encode() + b"\n")
+                process.stdin.flush()
+            except OSError as error:  # It died at once; its exit code tells.
+                _LOG.warning("%s %d took no settings: %s", settings.role, settings.index, error)
+            return process
+
+        self._in_pool(self._spawn_pool, work, done)
+
+    def allow_children(self, keys: Sequence[str]) -> None:
+        self._zap.allow(CHILD_DOMAIN, frozenset(keys))
+
+    def to_child(self, rid: bytes, message: ToChild) -> None:
+        self._children.send(rid, [pack(message)])
+
+    def child_endpoint(self) -> tuple[str, str]:
+        return f"tcp://127.0.0.1:{self._child_port}", self._child_keys.public
+
+    # Other threads
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the loop's thread call this soon; from any thread."""
+        self._calls.put(function)
+        try:
+            self._wake_writer.send(b"\0")
+        except (BlockingIOError, OSError) as error:
+            # Full: the loop is about to wake up anyway. Closed: nobody waits for it any more.
+            if not isinstance(error, BlockingIOError):
+                _LOG.debug("the loop has ended")
+
+    def _in_pool(self, pool: ThreadPoolExecutor, work: Callable[[], Any], done: Done) -> None:
+        def finished(future: Future[Any]) -> None:
+            error = future.exception()
+            if error is None:
+                result = future.result()
+                self.call(lambda: done(result, None))
+            else:
+                failure = error if isinstance(error, Exception) else ServerError(repr(error))
+                self.call(lambda: done(None, failure))
+
+        pool.submit(work).add_done_callback(finished)
+
+    def _take_calls(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # Woken by a socket.
+            self._wake_reader.recv(4096)
+        for _ in range(_CALLS_PER_TURN):
+            try:
+                function = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            self._guarded(function)
+
+    def _guarded(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 - one mishap must not end the jobs of everybody; the log has it whole
+            assert self._core is not None
+            self._core.state.fault("loop", error)
+
+    # The loop
+
+    def run(self, each_tick: Callable[[float], None]) -> None:
+        """Serve until drained. `each_tick(now)` is called about ten times a second."""
+        assert self._core is not None
+        core = self._core
+        poller = zmq.Poller()
+        for router in (*self._routers.values(), self._children):
+            poller.register(router.socket, zmq.POLLIN)
+        poller.register(self._wake_reader.fileno(), zmq.POLLIN)
+        next_tick = self.now()
+        more = False
+        while not core.is_drained():
+            wait = 0.0 if more else max(0.0, next_tick - self.now())
+            if any(router.waits() for router in self._routers.values()):
+                wait = min(wait, _RETRY_SECONDS)
+            poller.poll(int(wait * 1000))
+            began = self.now()
+            more = self._turn()
+            if began >= next_tick:
+                next_tick = began + _TICK_SECONDS
+                self._guarded(core.tick)
+                self._guarded(lambda began=began: each_tick(began))
+                core.state.metrics.set_total("auth_failures", self._zap.refused)
+            core.state.metrics.turn(self.now() - began)
+
+    def _turn(self) -> bool:
+        """One turn; returns whether there is more to do at once."""
+        assert self._core is not None
+        self._take_calls()
+        more = self._receive(Channel.CTL, _CTL_PER_TURN)
+        for count, (rid, key, frames) in enumerate(self._children.receive(_CHILDREN_PER_TURN), start=1):
+            self._guarded(lambda rid=rid, key=key, frames=frames: self._of_child(key, rid, frames))
+            more = more or count == _CHILDREN_PER_TURN
+        more = self._receive(Channel.CTL, _CTL_PER_TURN) or more
+        more = self._receive(Channel.BULK, _BULK_PER_TURN) or more
+        for router in (*self._routers.values(), self._children):
+            router.flush()
+        self._guarded(self._core.turn)
+        return more or not self._calls.empty()
+
+    def _of_child(self, key: str, rid: bytes, frames: Sequence[Buffer]) -> None:
+        assert self._core is not None
+        self._core.child_received(key, rid, frames)
+
+    def _receive(self, channel: Channel, limit: int) -> bool:
+        assert self._core is not None
+        more = False
+        for count, (rid, user, frames) in enumerate(self._routers[channel].receive(limit), start=1):
+            self._core.received(Address(channel, rid, user), frames)
+            more = count == limit
+        return more
+
+    def _gone(self, channel: Channel, rid: bytes) -> None:
+        if self._core is not None:
+            self._core.unreachable(Address(channel, rid))
+
+    # The end
+
+    def close(self) -> None:
+        """End threads, children and sockets; the journal last, with all that waits for it."""
+        self._spawn_pool.shutdown()
+        for process in self._spawned:
+            process.kill()
+        self._bulk_pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
+        if self._journal is not None:
+            self._journal.close()
+        while not self._calls.empty():  # Last answers go out while the sockets are open.
+            self._take_calls()
+        for router in (*self._routers.values(), self._children):
+            router.close()
+        self._zap.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+        self._context.term()
+        _LOG.info("ended, process %d", os.getpid())

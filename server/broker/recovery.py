@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the journal to a working state: what ran when the last broker ended waits again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from blender_addon.protocol.messages import EventKind, JobState
+from server.broker.jobs import Job, JobRow
+from server.broker.journal import Journal
+from server.broker.lifecycle import poisoned
+from server.broker.state import BrokerState
+from server.config import Supervision
+
+_LOG = logging.getLogger(__name__)
+
+
+def recover(journal: Journal, state: BrokerState) -> None:
+    """Fill the state from the journal, and bring the journal itself up to date; before anybody connects."""
+    wall = state.ports.wall()
+    with journal.transaction():
+        for row in journal.jobs():
+            job = Job(row)
+            changed = _after_restart(row, state.config.supervision, wall)
+            if changed is not None:
+                text = None if changed.is_terminal else "The server was started again."
+                event = job.record(changed, EventKind.STATE, text)
+                journal.save(job.row, event)
+            if state.config.start_paused and job.row.state is JobState.QUEUED and not job.row.paused:
+                event = job.record(replace(job.row, paused=True), EventKind.STATE, "Paused, as the server was told to.")
+                journal.save(job.row, event)
+            _take_over(state, job)
+    for grant in journal.grants():
+        state.add_grant(grant)
+    _LOG.info("journal: %d jobs, %d of them wait", len(state.jobs), len(state.queue))
+
+
+def _after_restart(row: JobRow, limits: Supervision, wall: float) -> JobRow | None:
+    """New values of a job that the last broker left behind; None: as it was."""
+    if row.is_terminal:
+        return None
+    if row.cancelling:
+        return replace(row, state=JobState.CANCELLED, finished=wall)
+    if row.state is not JobState.RUNNING:
+        return None
+    restarts = row.restarts + 1
+    if restarts > limits.restarts_without_checkpoint:
+        error = poisoned(restarts, "The server itself ended while it ran.")
+        return replace(row, state=JobState.FAILED, error=error, restarts=restarts, finished=wall)
+    return replace(row, state=JobState.QUEUED, restarts=restarts)
+
+
+def _take_over(state: BrokerState, job: Job) -> None:
+    row = job.row
+    state.jobs[row.job] = job
+    state.by_key[row.user, row.key] = row.job
+    state.next_rank = max(state.next_rank, row.rank + 1)
+    if row.state is JobState.QUEUED:
+        job.step = row.checkpoint_step
+        state.enqueue(job)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors that the broker itself gives clients. None names a path, a process or another user's things."""
+
+from __future__ import annotations
+
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+
+
+def session_unknown() -> WireError:
+    return WireError(
+        ErrorCode.PROTO_SESSION,
+        Retry.SAME,
+        "This session is not known here: the server or the connection is a new one.",
+        hint="Say HELLO again, then send the request again with the same id.",
+    )
+
+
+def not_for_clients(message_type: str) -> WireError:
+    return WireError(
+        ErrorCode.PROTO_UNKNOWN_TYPE, Retry.NEVER, f"{message_type} is nothing that a client sends on this channel."
+    )
+
+
+def job_unknown() -> WireError:
+    """Also for another user's job: whether it exists is not told."""
+    return WireError(ErrorCode.JOB_UNKNOWN, Retry.NEVER, "There is no such job.", hint="LIST tells the jobs that are.")
+
+
+def job_finished() -> WireError:
+    return WireError(ErrorCode.JOB_FINISHED, Retry.NEVER, "The job has ended already.")
+
+
+def blob_unknown() -> WireError:
+    """Also for a blob that only others may read."""
+    return WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.CHANGED, "There is no such blob.", hint="Upload it first.")
+
+
+def forbidden(message_type: str) -> WireError:
+    return WireError(
+        ErrorCode.AUTH_FORBIDDEN, Retry.NEVER, f"{message_type} is for admins of this server.", hint="Ask its owner."
+    )
+
+
+def refused_user() -> WireError:
+    return WireError(ErrorCode.AUTH_REFUSED, Retry.NEVER, "This key may not use the server any more.")
+
+
+def draining() -> WireError:
+    return WireError(ErrorCode.DRAINING, Retry.LATER, "The server is about to stop and takes no new jobs.")
+
+
+def disk_full() -> WireError:
+    return WireError(
+        ErrorCode.RES_DISK,
+        Retry.LATER,
+        "The server's disk is almost full.",
+        hint="Make room on the disk of the server's data directory.",
+    )
+
+
+def busy(text: str) -> WireError:
+    return WireError(ErrorCode.BUSY, Retry.LATER, text)
+
+
+def invalid(field: str | None, text: str, code: ErrorCode = ErrorCode.INPUT_INVALID) -> WireError:
+    return WireError(code, Retry.CHANGED, text, field=field)
+
+
+def internal(err_id: str) -> WireError:
+    """Something that should not happen; the log has the rest under `err_id`."""
+    return WireError(
+        ErrorCode.INTERNAL,
+        Retry.LATER,
+        "The server could not do it because of an error of its own.",
+        hint=f"Its log tells more under {err_id}.",
+        err_id=err_id,
+    )

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ROUTER that never blocks and never drops silently: what a connection does not take waits here, up to a limit."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import zmq
+
+from blender_addon.protocol.codec import Buffer
+from server.broker.auth import KeyPair
+
+HANDSHAKE_MS = 10_000
+_HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
+_FRAME_OVERHEAD = 1024
+LINGER_MS = 1000
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    """Args: domain: of the ZAP handler; max_frame: bytes; max_backlog: bytes that may wait for one connection."""
+
+    domain: str
+    max_frame: int
+    queue: int
+    max_backlog: int
+
+
+@dataclass
+class _Line:
+    messages: deque[list[Buffer]] = field(default_factory=lambda: deque[list[Buffer]]())
+    size: int = 0
+
+
+class Router:
+    """`gone(rid)` is called for a connection that is no more, or that reads too slowly."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        keys: KeyPair,
+        settings: RouterSettings,
+        gone: Callable[[bytes], None],
+    ) -> None:
+        self._settings = settings
+        self._gone = gone
+        self._lines: dict[bytes, _Line] = {}
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = LINGER_MS
+        self.socket.router_mandatory = 1
+        self.socket.curve_server = True
+        self.socket.curve_secretkey = keys.secret.encode("ascii")
+        self.socket.zap_domain = settings.domain.encode("ascii")
+        self.socket.maxmsgsize = settings.max_frame + _FRAME_OVERHEAD
+        self.socket.sndhwm = self.socket.rcvhwm = settings.queue
+        self.socket.handshake_ivl = HANDSHAKE_MS
+        self.socket.heartbeat_ivl = _HEARTBEAT_MS
+        self.socket.heartbeat_timeout = _HEARTBEAT_TIMEOUT_MS
+        self.socket.heartbeat_ttl = _HEARTBEAT_TIMEOUT_MS
+
+    def bind(self, endpoint: str) -> int:
+        """Bind and return the port. An IPv6 endpoint switches IPv6 on."""
+        self.socket.ipv6 = "[" in endpoint
+        self.socket.bind(endpoint)
+        bound = cast(bytes, self.socket.getsockopt(zmq.LAST_ENDPOINT))
+        return int(bound.rstrip(b"\0").rsplit(b":", 1)[1])
+
+    def receive(self, limit: int) -> Iterator[tuple[bytes, str, list[Buffer]]]:
+        """Up to `limit` messages that are there: routing id, the sender's public key, frames."""
+        for _ in range(limit):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            user = frames[-1].get("User-Id")
+            yield frames[0].bytes, str(user), [frame.buffer for frame in frames[1:]]
+
+    def send(self, rid: bytes, frames: Sequence[Buffer]) -> None:
+        """Send now, or let it wait behind what waits already."""
+        line = self._lines.get(rid)
+        if line is None:
+            outcome = self._try(rid, frames)
+            if outcome is not None:
+                return
+            line = self._lines[rid] = _Line()
+        line.messages.append(list(frames))
+        line.size += _size(frames)
+        if line.size > self._settings.max_backlog:
+            del self._lines[rid]
+            self._gone(rid)
+
+    def _try(self, rid: bytes, frames: Sequence[Buffer]) -> bool | None:
+        """True: sent. False: nobody is there any more. None: not now."""
+        try:
+            self.socket.send_multipart([rid, *frames], zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        except zmq.ZMQError as error:
+            if error.errno != errno.EHOSTUNREACH:
+                raise
+            self._gone(rid)
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Try what waits: one message for each connection in turn, until none takes more."""
+        for rid, line in list(self._lines.items()):
+            while line.messages and self._lines.get(rid) is line:
+                outcome = self._try(rid, line.messages[0])
+                if outcome is None:
+                    break
+                if not outcome:
+                    self._lines.pop(rid, None)
+                    break
+                line.size -= _size(line.messages.popleft())
+            if not line.messages and self._lines.get(rid) is line:
+                del self._lines[rid]
+
+    def backlog(self, rid: bytes) -> int:
+        line = self._lines.get(rid)
+        return 0 if line is None else line.size
+
+    def waits(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._lines)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def _size(frames: Sequence[Buffer]) -> int:
+    return sum(frame.nbytes if isinstance(frame, memoryview) else len(frame) for frame in frames)

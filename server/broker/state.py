@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all parts of the broker's logic share: the jobs, who may read what, and the way to answer."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from blender_addon.protocol.codec import Envelope, request_id
+from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.messages import Error, JobEvent, JobInfo, JobState, Message, ModelInfo
+from server.broker import refusals
+from server.broker.auth import AllowedClient
+from server.broker.jobs import Job, JobRow
+from server.broker.journal import Grant
+from server.broker.metrics import Metrics
+from server.broker.ports import Address, Buffer, Ports
+from server.broker.queue import FairQueue, QueuedJob
+from server.broker.sessions import Session, Sessions
+from server.config import ServerConfig
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class BrokerState:
+    """Args: epoch: id of this run of the server; clients: the allow-list by public key."""
+
+    config: ServerConfig
+    ports: Ports
+    epoch: str
+    clients: dict[str, AllowedClient]
+    metrics: Metrics = field(default_factory=Metrics)
+    queue: FairQueue = field(default_factory=FairQueue)
+    jobs: dict[str, Job] = field(default_factory=lambda: dict[str, Job]())
+    by_key: dict[tuple[str, str], str] = field(default_factory=lambda: dict[tuple[str, str], str]())
+    grants: dict[str, dict[str, int]] = field(default_factory=lambda: dict[str, dict[str, int]]())
+    draining: bool = False
+    disk_low: bool = False
+    journal_stuck: bool = False
+    next_rank: int = 1
+    disk_free: int = 0
+    devices: tuple[str, ...] = ()
+    models: tuple[ModelInfo, ...] = ()
+
+    def __post_init__(self) -> None:
+        quotas = self.config.quotas
+        self.sessions = Sessions(quotas.sessions_per_user, quotas.sessions)
+
+    # Answers
+
+    def send(self, address: Address, message: Message, re: str | None = None, buffers: Sequence[Buffer] = ()) -> None:
+        """Send one message to a connection."""
+        session = self.sessions.at(address)
+        envelope = Envelope(
+            message=message,
+            id=request_id(),
+            re=re,
+            session=None if session is None else session.sid,
+            epoch=self.epoch,
+            buffers=tuple(buffers),
+        )
+        self.ports.send(address, envelope)
+
+    def refuse(self, address: Address, error: WireError, re: str | None) -> None:
+        """Answer with an error."""
+        self.send(address, Error(error), re)
+
+    def fault(self, where: str, error: Exception) -> WireError:
+        """An unforeseen error: into the log whole, to the client by its number only."""
+        err_id = uuid.uuid4().hex[:12]
+        _LOG.error("%s: %s", where, error, exc_info=error, extra={"err_id": err_id})
+        return refusals.internal(err_id)
+
+    # Jobs
+
+    def own_job(self, user: str, job: str) -> Job | None:
+        """The user's own job; another user's is as unknown as one that never was."""
+        found = self.jobs.get(job)
+        return found if found is not None and found.row.user == user else None
+
+    def jobs_of(self, user: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.row.user == user]
+
+    def info(self, job: Job, positions: dict[str, int] | None = None) -> JobInfo:
+        """The job for a list. `positions`: of the queue, where several are asked for."""
+        if job.row.state is not JobState.QUEUED:
+            return job.info(0)
+        places = self.queue.positions(self.ports.now()) if positions is None else positions
+        return job.info(places.get(job.id, 0))
+
+    def enqueue(self, job: Job) -> None:
+        """Let a job of state QUEUED wait for its turn."""
+        row = job.row
+        self.queue.add(QueuedJob(row.job, row.user, row.interactive, row.rank, self.ports.now(), row.paused))
+
+    def keep(
+        self, row: JobRow, event: JobEvent | None, then: Callable[[], None], results: Sequence[Grant] = ()
+    ) -> None:
+        """Commit a job's new values, which must not get lost, and go on when they are on the disk."""
+
+        def done(_result: object, error: Exception | None) -> None:
+            if error is not None:
+                self.fault(f"journal: job {row.job}", error)
+                return
+            then()
+
+        if row.is_terminal and event is not None:
+            self.ports.journal(lambda journal: journal.finish(row, event, results), done, essential=True)
+        else:
+            self.ports.journal(lambda journal: journal.save(row, event), done, essential=True)
+
+    # Blobs
+
+    def may_read(self, user: str, sha256: str) -> bool:
+        return sha256 in self.grants.get(user, {})
+
+    def add_grant(self, grant: Grant) -> None:
+        self.grants.setdefault(grant.user, {})[grant.sha256] = grant.size
+
+    def is_blocked(self) -> bool:
+        """Whether the disk takes nothing more."""
+        return self.disk_low or self.journal_stuck
+
+
+@dataclass(frozen=True)
+class Request:
+    """One message of a client, with the session that it came in."""
+
+    session: Session
+    address: Address
+    envelope: Envelope
+
+    @property
+    def id(self) -> str:
+        return self.envelope.id
+
+    @property
+    def user(self) -> str:
+        return self.address.user

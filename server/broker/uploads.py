@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs from clients: asked for, received in pieces, checked, and granted to the user who sent all their bytes.
+
+A blob that only others have sent counts as missing, so that nobody learns from the answer what others work on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from blender_addon.protocol.errors import ErrorCode, WireError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
+from blender_addon.protocol.messages import BlobNeed, BlobOk, BlobProgress, BlobPut, BlobQuery
+from server.broker import refusals
+from server.broker.blobs import BlobStore, Upload, is_sha256
+from server.broker.journal import Grant
+from server.broker.ports import Buffer
+from server.broker.state import BrokerState, Request
+from server.errors import BlobError
+
+MIN_WINDOW, MAX_WINDOW = 256 << 10, 4 << 20
+WINDOW_BUDGET = 64 << 20
+"""Bytes that all clients together may have on the way to us."""
+QUEUED_LIMIT = MAX_WINDOW + (2 << 20)
+IDLE_SECONDS = 60.0
+
+
+@dataclass
+class _Piece:
+    request: Request
+    offset: int
+    data: Buffer
+
+
+@dataclass
+class _Active:
+    """An upload and the pieces that wait for the disk. Only `upload` is touched by a disk thread, one at a time."""
+
+    upload: Upload
+    user: str
+    last_used: float
+    pieces: deque[_Piece] = field(default_factory=lambda: deque[_Piece]())
+    queued: int = 0
+    busy: bool = False
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the disk thread made of some pieces: bytes received after each."""
+
+    received: tuple[int, ...]
+    complete: bool
+
+
+def owner_tag(user: str) -> str:
+    """A user's key as part of a file name."""
+    return hashlib.sha256(user.encode()).hexdigest()[:16]
+
+
+class Uploads:
+    """All uploads that are under way."""
+
+    def __init__(self, state: BrokerState, store: BlobStore) -> None:
+        self._state = state
+        self._store = store
+        self._active: dict[tuple[str, str], _Active] = {}
+
+    def __len__(self) -> int:
+        return len(self._active)
+
+    def window(self) -> int:
+        """Bytes that one client may have on the way."""
+        return max(MIN_WINDOW, min(MAX_WINDOW, WINDOW_BUDGET // max(1, len(self._active))))
+
+    def query(self, request: Request, message: BlobQuery) -> None:
+        """Which of these blobs the user still has to send, and how much of each is here."""
+        wanted = [sha for sha in dict.fromkeys(message.hashes) if not self._state.may_read(request.user, sha)]
+        known = {sha: active.upload.received for (user, sha), active in self._active.items() if user == request.user}
+        tag = owner_tag(request.user)
+
+        def sizes() -> dict[str, int]:
+            paths = {sha: self._store.partial_path(sha, tag) for sha in wanted if is_sha256(sha) and sha not in known}
+            return {sha: path.stat().st_size for sha, path in paths.items() if path.is_file()}
+
+        def done(found: dict[str, int] | None, error: Exception | None) -> None:
+            if found is None:
+                self._state.refuse(request.address, self._state.fault("blobs", error or OSError()), request.id)
+                return
+            missing = tuple(BlobProgress(sha, known.get(sha, found.get(sha, 0))) for sha in wanted)
+            self._state.send(request.address, BlobNeed(missing), request.id)
+
+        self._state.ports.disk(sizes, done)
+
+    def put(self, request: Request, message: BlobPut) -> None:
+        """One piece of a blob."""
+        if self._state.may_read(request.user, message.sha256):
+            size = self._state.grants[request.user][message.sha256]
+            self._answer(request, message.sha256, size, True)
+            return
+        active = self._active.get((request.user, message.sha256))
+        error = self._objection(request, message, active)
+        if error is not None:
+            self._state.refuse(request.address, error, request.id)
+            return
+        if active is None:
+            upload = Upload(self._store, message.sha256, message.size, owner_tag(request.user))
+            active = _Active(upload, request.user, self._state.ports.now())
+            self._active[request.user, message.sha256] = active
+        data = request.envelope.buffers[0] if request.envelope.buffers else b""
+        active.last_used = self._state.ports.now()
+        active.pieces.append(_Piece(request, message.offset, data))
+        active.queued += len(data)
+        self._state.metrics.count("bytes_received", len(data))
+        self._start(active)
+
+    def _objection(self, request: Request, message: BlobPut, active: _Active | None) -> WireError | None:
+        quotas = self._state.config.quotas
+        if not is_sha256(message.sha256):
+            return refusals.invalid("sha256", "Expected a SHA-256 of 64 lower-case hexadecimal digits.")
+        if not 0 <= message.size <= DEFAULT_LIMITS.blob:
+            return refusals.invalid("size", f"Got {message.size}; expected 0 to {DEFAULT_LIMITS.blob} bytes.")
+        if len(request.envelope.buffers) > 1:
+            return refusals.invalid("bufs", f"Got {len(request.envelope.buffers)} buffers; expected one.")
+        if self._state.is_blocked():
+            return refusals.disk_full()
+        if active is not None:
+            if active.upload.size != message.size:
+                return refusals.invalid("size", f"Got {message.size}; before it was {active.upload.size}.")
+            if active.queued > QUEUED_LIMIT:
+                return refusals.busy("More bytes are on the way than the window allows; wait for BLOB_OK.")
+            return None
+        own = [other for other in self._active.values() if other.user == request.user]
+        if len(own) >= quotas.uploads_per_user:
+            return refusals.busy(f"{len(own)} uploads are under way; end one of them first.")
+        used = sum(self._state.grants.get(request.user, {}).values()) + sum(other.upload.size for other in own)
+        if used + message.size > quotas.bytes_per_user:
+            text = f"You store {used} bytes here and may store {quotas.bytes_per_user}; this blob has {message.size}."
+            return refusals.invalid("size", text, ErrorCode.QUOTA_BYTES)
+        return None
+
+    def _start(self, active: _Active) -> None:
+        if active.busy or not active.pieces:
+            return
+        pieces = list(active.pieces)
+        active.pieces.clear()
+        active.busy = True
+        self._state.ports.disk(_writing(active, pieces), lambda w, e: self._written(active, pieces, w, e), bulk=True)
+
+    def _written(
+        self, active: _Active, pieces: list[_Piece], written: _Written | None, error: Exception | None
+    ) -> None:
+        active.busy = False
+        active.resumed = True
+        active.queued -= sum(len(piece.data) for piece in pieces)
+        if written is None:
+            self._failed(active, pieces, error or OSError())
+        elif written.complete:
+            self._complete(active, pieces, written)
+        else:
+            for piece, received in zip(pieces, written.received, strict=True):
+                self._answer(piece.request, active.upload.sha256, received, False)
+            self._start(active)
+
+    def _complete(self, active: _Active, pieces: list[_Piece], written: _Written) -> None:
+        upload = active.upload
+        grant = Grant(active.user, upload.sha256, upload.size, self._state.ports.wall())
+
+        def done(_result: object, error: Exception | None) -> None:
+            self._active.pop((active.user, upload.sha256), None)
+            waiting = [*pieces, *active.pieces]
+            if error is not None:
+                self._refuse(waiting, self._state.fault("blobs", error))
+                return
+            self._state.add_grant(grant)
+            counts = [*written.received, *(upload.size for _piece in active.pieces)]
+            for piece, received in zip(waiting, counts, strict=True):
+                self._answer(piece.request, upload.sha256, received, received == upload.size)
+
+        self._state.ports.journal(lambda journal: journal.grant(grant), done)
+
+    def _failed(self, active: _Active, pieces: list[_Piece], error: Exception) -> None:
+        self._active.pop((active.user, active.upload.sha256), None)
+        self._state.ports.disk(active.upload.close, _ignore)
+        waiting = [*pieces, *active.pieces]
+        if isinstance(error, BlobError):
+            self._refuse(waiting, refusals.invalid("sha256", str(error), ErrorCode.INPUT_HASH))
+        elif isinstance(error, OSError):
+            self._state.fault("blobs", error)
+            self._refuse(waiting, refusals.disk_full())
+        else:
+            self._refuse(waiting, self._state.fault("blobs", error))
+
+    def _refuse(self, pieces: list[_Piece], error: WireError) -> None:
+        for piece in pieces:
+            self._state.refuse(piece.request.address, error, piece.request.id)
+
+    def _answer(self, request: Request, sha256: str, received: int, complete: bool) -> None:
+        self._state.send(request.address, BlobOk(sha256, received, complete, self.window()), request.id)
+
+    def tick(self, now: float) -> None:
+        """Close uploads that nobody goes on with; what came of them stays on the disk."""
+        for key, active in list(self._active.items()):
+            if not active.busy and not active.pieces and now - active.last_used > IDLE_SECONDS:
+                del self._active[key]
+                self._state.ports.disk(active.upload.close, _ignore)
+
+    def close(self) -> None:
+        """Close all files."""
+        for active in self._active.values():
+            active.upload.close()
+
+
+def _writing(active: _Active, pieces: list[_Piece]) -> Callable[[], _Written]:
+    """Work for a disk thread: append the pieces that continue the file; a piece that does not is passed over."""
+    upload, resume = active.upload, not active.resumed
+
+    def work() -> _Written:
+        if resume:
+            upload.resume()
+        received: list[int] = []
+        for piece in pieces:
+            if piece.offset == upload.received:
+                upload.write(piece.data)
+            received.append(upload.received)
+        if upload.received == upload.size:
+            upload.finish()
+            return _Written(tuple(received), True)
+        return _Written(tuple(received), False)
+
+    return work
+
+
+def _ignore(_result: object, _error: Exception | None) -> None:
+    """Closing a file that failed already can tell nothing new."""

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs before the gate, one at a time, so that it is clear which one a gate died of."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from blender_addon.protocol.errors import WireError
+from server.broker import refusals
+from server.broker.internal import ROLE_GATE, GateVerdict, Validate
+from server.broker.state import BrokerState
+from server.broker.supervisor import Child, Supervisor
+
+_TRIES = 2
+
+
+@dataclass
+class _Check:
+    job: str
+    verdict: Callable[[WireError | None], None]
+    tries: int = 0
+    started: float | None = None
+    timed_out: bool = False
+
+
+class Validation:
+    """The line of jobs before the gate."""
+
+    def __init__(self, state: BrokerState, supervisor: Supervisor) -> None:
+        self._state = state
+        self._supervisor = supervisor
+        self._line: deque[_Check] = deque()
+        supervisor.listen(ROLE_GATE, self)
+
+    def check(self, job: str, verdict: Callable[[WireError | None], None]) -> None:
+        """Have a job looked at; `verdict` gets None, or what is wrong with it."""
+        self._line.append(_Check(job, verdict))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._line or self._line[0].started is not None:
+            return
+        if self._state.draining:
+            self._refuse_all(refusals.draining())
+            return
+        if not self._supervisor.ensure(ROLE_GATE, 0):
+            self._refuse_all(refusals.busy("The server cannot check jobs at the moment."))
+            return
+        gate = self._supervisor.child(ROLE_GATE, 0)
+        if gate is not None and gate.is_ready:
+            first = self._line[0]
+            first.started = self._state.ports.now()
+            first.tries += 1
+            self._supervisor.send(gate, Validate(first.job))
+
+    def _refuse_all(self, error: WireError) -> None:
+        while self._line:
+            self._line.popleft().verdict(error)
+
+    def decided(self, child: Child, message: GateVerdict) -> None:
+        """The gate's answer. One for a job that is not the first in line is late, and ignored."""
+        if not self._line or self._line[0].job != message.job or self._line[0].started is None:
+            return
+        child.useful = True
+        check = self._line.popleft()
+        if message.ok:
+            check.verdict(None)
+        else:
+            check.verdict(message.error or refusals.invalid(None, "The job was refused without a reason."))
+        self._go_on()
+
+    def child_ready(self, child: Child) -> None:
+        self._go_on()
+
+    def child_lost(self, child: Child, code: int | None) -> None:
+        """The gate died. Twice in the same job: the job is to blame."""
+        if self._line and self._line[0].started is not None:
+            first = self._line[0]
+            first.started = None
+            if first.timed_out or first.tries >= _TRIES:
+                self._line.popleft()
+                child.useful = True
+                first.verdict(_unchecked(first, self._state.config.supervision.gate_limit))
+        if not self._state.draining:
+            self._supervisor.ensure(ROLE_GATE, 0)
+        self._go_on()
+
+    def tick(self, now: float) -> None:
+        """A job that takes too long costs the gate its life."""
+        limit = self._state.config.supervision.gate_limit
+        gate = self._supervisor.child(ROLE_GATE, 0)
+        first = self._line[0] if self._line else None
+        if first is None:
+            return
+        if first.started is not None and now - first.started > limit and not first.timed_out and gate is not None:
+            first.timed_out = True
+            self._supervisor.kill(gate, f"a job took more than {limit:g} s to check")
+        self._go_on()
+
+
+def _unchecked(check: _Check, limit: float) -> WireError:
+    why = f"within {limit:g} s" if check.timed_out else "within the memory allowed for it"
+    return refusals.invalid(None, f"The job's data could not be checked {why}. Send less, or simpler, geometry.")
