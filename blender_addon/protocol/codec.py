@@ -103,28 +103,17 @@ def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> Envelop
     stated = header.get("bufs", [])
     if stated != sizes or not all(type(size) is int for size in cast("list[object]", stated)):
         raise _bad("The sizes of the buffers are not those that the header states.", "bufs")
+    ids = [_id(header, key) for key in ("id", "re", "sid", "ep")]
     message = from_wire(message_type, header.get("body", {}))
-    try:
-        return Envelope(
-            message=message,
-            id=_id(header, "id") or "",
-            re=_id(header, "re"),
-            session=_id(header, "sid"),
-            epoch=_id(header, "ep"),
-            buffers=buffers,
-        )
-    except FieldError as error:
-        raise _bad(error.text, error.field) from error
+    return Envelope(message, ids[0] or "", ids[1], ids[2], ids[3], buffers)
 
 
 def peek_id(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | None:
     """The id in a header that could not be decoded, so that an ERROR can name it; None where there is none."""
     try:
-        value = _id(_header(frames[1], limits), "id") if 2 <= len(frames) <= limits.frames else None
-        check_id("id", value)
-    except (ProtocolError, FieldError):
+        return _id(_header(frames[1], limits), "id") if 2 <= len(frames) <= limits.frames else None
+    except ProtocolError:
         return None
-    return value
 
 
 def _bad(text: str, field: str | None = None) -> ProtocolError:
@@ -209,4 +198,8 @@ def _id(header: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise _bad("Expected an id of 32 lower-case hexadecimal digits.", name)
+    try:
+        check_id(name, value)
+    except FieldError as error:
+        raise _bad(error.text, name) from error
     return value

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays as blobs: the same bytes on every machine, and no type but those of the list."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from blender_addon.protocol.arrays import ArrayRef, DType, array_from, array_ref, blob_of
+from blender_addon.protocol.errors import ErrorCode, ProtocolError
+
+
+@pytest.mark.parametrize("dtype", DType)
+def test_arrays_come_back(dtype):
+    array = np.arange(24).reshape(2, 3, 4).astype(dtype.numpy)
+    blob = blob_of(array)
+    ref = array_ref(array)
+    assert ref == ArrayRef(hashlib.sha256(blob).hexdigest(), dtype, (2, 3, 4)) == array_ref(array, blob)
+    assert len(blob) == ref.nbytes == array.nbytes
+    for data in (blob, bytearray(blob), memoryview(blob)):
+        again = array_from(ref, data)
+        np.testing.assert_array_equal(again, array)
+        assert not again.flags.writeable
+
+
+def test_order_of_bytes_and_axes_does_not_matter():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    others = (array.astype(">f4"), np.asfortranarray(array), np.repeat(array, 2, axis=1)[:, ::2])
+    assert {array_ref(other) for other in others} == {array_ref(array)}
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i8", "u4", "b1", "c8", "O", "U3", "M8[s]", "f4,i4"])
+def test_other_types_are_refused(dtype):
+    with pytest.raises(TypeError, match="expected uint8"):
+        array_ref(np.zeros(3, dtype))
+
+
+def test_a_blob_of_another_size():
+    ref = ArrayRef("a" * 64, DType.F32, (2, 3))
+    for size in (0, 23, 25):
+        with pytest.raises(ProtocolError, match="expected 24") as caught:
+            array_from(ref, bytes(size))
+        assert caught.value.error.code is ErrorCode.INPUT_INVALID
+
+
+def test_empty_arrays():
+    array = np.zeros((0, 3), np.float32)
+    assert array_from(array_ref(array), b"").shape == (0, 3)
+
+
+def test_sizes_are_exact():
+    # In 64 bits this product is 0.
+    with pytest.raises(ValueError, match="may have"):
+        ArrayRef("a" * 64, DType.F32, (1 << 32, 1 << 32, 1 << 32))
+    assert ArrayRef("a" * 64, DType.U8, (1 << 16, 1 << 16)).nbytes == 1 << 32
