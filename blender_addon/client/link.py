@@ -62,7 +62,8 @@ class SessionConfig:
         open_limit: until both channels must have said WELCOME.
         refused_wait: until the next try after a refusal, unless the connection file changes before.
         handshake_tries: hang-ups in a row that count as a wrong key.
-        start_wait: until a starter is asked again.
+        start_wait: until a starter is asked again that has brought up no server; one that did may start another at
+            once, after `restart_wait`.
     """
 
     client: str = "pgc-client/1"
@@ -73,3 +74,4 @@ class SessionConfig:
     refused_wait: float = 30.0
     handshake_tries: int = 3
     start_wait: float = 30.0
+    restart_wait: float = 2.0

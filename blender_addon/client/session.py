@@ -71,7 +71,7 @@ class Session:
         self._ping = 0
         self._hangups = 0
         self._last_refusal: WireError | None = None
-        self._last_start = float("-inf")
+        self._next_start = self._started_at = float("-inf")
 
     # What the thread reports.
 
@@ -201,6 +201,7 @@ class Session:
         again = self._epoch is not None and epoch != self._epoch
         self.link, self._epoch = Link.READY, epoch
         self._hangups, self._last_refusal = 0, None
+        self._next_start = self._started_at + self._config.restart_wait
         self._backoff.reset()
         self._beats = {channel: Heartbeat(self._config.heartbeat, now) for channel in Channel}
         self._emit(
@@ -243,8 +244,9 @@ class Session:
         self.jobs.closed()
 
     def _start(self, now: float) -> None:
-        if self._may_start and now - self._last_start >= self._config.start_wait:
-            self._last_start = now
+        if self._may_start and now >= self._next_start:
+            self._next_start = now + self._config.start_wait
+            self._started_at = now
             self._actions.append(StartServer())
             self._emit(ServerStarting())
 

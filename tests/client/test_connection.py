@@ -214,6 +214,25 @@ def test_nobody_there_starts_a_server_once_in_a_while():
     assert len(rig.events_of(ServerStarting)) == 3
 
 
+def test_a_server_that_came_up_and_crashed_is_started_again_soon():
+    rig = Rig(may_start=True)
+    rig.session.lost(Loss.NOBODY, rig.now)
+    rig.collect()
+    rig.tick(0.25)
+    rig.connect()
+    for seconds in (1.0, 2.0):
+        rig.tick(seconds)
+        rig.session.lost(Loss.CLOSED, rig.now)
+        rig.collect()
+        rig.tick(0.25)
+        rig.session.lost(Loss.NOBODY, rig.now)
+        rig.collect()
+        rig.tick(0.5)
+        rig.connect()
+    # Not after 1 s, which would be a storm; after 2 s it was.
+    assert rig.starts == 2
+
+
 def test_without_a_starter_nothing_is_started(rig):
     rig.session.lost(Loss.NOBODY, rig.now)
     rig.collect()

@@ -72,6 +72,8 @@ class Watch:
     returned_at: float | None = None
     finished: list[wire.JobFinished] = field(default_factory=list)
     error: str | None = None
+    away: bool = False
+    """The connection was cut, or soon will be seen to be: there is one more to wait for."""
 
     def take(self, timeout: float) -> None:
         """Look at what came, for so long at most."""
@@ -82,6 +84,7 @@ class Watch:
             case wire.Connected():
                 if self.killed_at is not None and self.returned_at is None:
                     self.returned_at = time.monotonic()
+                    self.away = False
             case wire.JobProgress(job=self.job):
                 self._progress(event.step)
             case wire.JobFinished(key=self.key):
@@ -103,7 +106,7 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        return bool(self.finished) or self.error is not None
+        return (bool(self.finished) and not self.away) or self.error is not None
 
 
 class FaultHarness:
@@ -163,6 +166,7 @@ class FaultHarness:
             self._wait(point.delay, watch)
             self._note(point, watch)
             point.killed = self._kill(point.victim)
+            watch.away = point.killed and point.victim == "broker"
         self._finish(watch)
         # What comes twice comes soon after.
         for _ in range(3):
@@ -223,7 +227,7 @@ class FaultHarness:
         point.equal = bool(watch.finished) and base_color(watch.finished[0]) == self.truth
         point.step_after = watch.first_step_after
         if watch.first_step_after is not None:
-            point.steps_lost = max(0, point.step_before - watch.first_step_after + 1)
+            point.steps_lost = max(0, point.step_before - watch.first_step_after)
         if watch.returned_at is not None and watch.killed_at is not None:
             point.return_seconds = watch.returned_at - watch.killed_at
 
