@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +30,7 @@ __all__ = ["Admin", "NotRunningError", "RefusedError"]
 
 _T = TypeVar("_T")
 _TIMEOUT = 5.0
+_KEPT = 1000
 
 
 class NotRunningError(ServerError):
@@ -59,6 +61,7 @@ class Admin:
     _context: zmq.Context[zmq.Socket[bytes]] = field(default_factory=zmq.Context)
     _ctl: zmq.Socket[bytes] | None = None
     _bulk: zmq.Socket[bytes] | None = None
+    _unasked: deque[Message] = field(default_factory=lambda: deque[Message](maxlen=_KEPT))
 
     @classmethod
     def open(cls, paths: ServerPaths, timeout: float = _TIMEOUT) -> Admin:
@@ -126,6 +129,8 @@ class Admin:
 
     def next_message(self, seconds: float) -> Message | None:
         """What the server sends unasked, such as the events of a job that is followed; None after `seconds`."""
+        if self._unasked:
+            return self._unasked.popleft()
         socket = self._ctl_socket()
         if not socket.poll(round(seconds * 1000)):
             return None
@@ -155,6 +160,8 @@ class Admin:
                 if isinstance(envelope.message, Error):
                     raise RefusedError(envelope.message.error)
                 return envelope
+            if envelope.re is None:
+                self._unasked.append(envelope.message)
         raise NotRunningError(
             f"The server (process {self.connection.pid}) did not answer within {self.timeout:.0f} s; look into "
             "`pgc-server logs`, or end it with: pgc-server stop --now"

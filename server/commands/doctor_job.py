@@ -35,6 +35,8 @@ from blender_addon.protocol.messages import (
     JobResult,
     JobState,
     Snapshot,
+    Status,
+    StatusReport,
     Submit,
 )
 from server.commands.admin import Admin, NotRunningError
@@ -50,6 +52,7 @@ _JOB_SECONDS = 240.0
 _STOP_SECONDS = 20.0
 _PIECE = 256 * 1024
 _SIZE = 32
+_OWN = "pgc-server: "
 
 
 class TinyJobError(ServerError):
@@ -92,11 +95,14 @@ def check_job(device: Device) -> Finding:
     start = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="pgc-doctor-") as folder:
-            result = _run(ServerPaths(Path(folder) / "data"), device)
-    except (ServerError, ProtocolError, OSError) as error:
-        return Finding(
-            name, Grade.FAILURE, f"The tiny job failed: {error}", "What the checks above say may be the cause."
-        )
+            paths = ServerPaths(Path(folder) / "data")
+            try:
+                result = _run(paths, device)
+            except (ServerError, ProtocolError, OSError) as error:
+                hint = "What the checks above say may be the cause."
+                return Finding(name, Grade.FAILURE, f"The tiny job failed: {error}", hint)
+    except OSError as error:
+        return Finding(name, Grade.FAILURE, f"No temporary directory can be made: {error}", "Free some space.")
     seconds = time.perf_counter() - start
     return Finding(
         name,
@@ -105,11 +111,18 @@ def check_job(device: Device) -> Finding:
     )
 
 
+def _refusal(paths: ServerPaths) -> str | None:
+    """Why the worker ended of its own accord, in its own words; None where it did not."""
+    path = paths.logs / "worker-0.stderr"
+    lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+    return next((line.removeprefix(_OWN) for line in reversed(lines) if line.startswith(_OWN)), None)
+
+
 def _run(paths: ServerPaths, device: Device) -> JobResult:
     process = _start(paths, device)
     try:
         with _connect(paths, process) as admin:
-            return _submit(admin)
+            return _submit(admin, paths)
     finally:
         _stop(process)
 
@@ -134,7 +147,7 @@ def _connect(paths: ServerPaths, process: subprocess.Popen[bytes]) -> Admin:
     raise TinyJobError(f"The server was not ready within {_START_SECONDS:.0f} s.")
 
 
-def _submit(admin: Admin) -> JobResult:
+def _submit(admin: Admin, paths: ServerPaths) -> JobResult:
     spec, blobs = tiny_job()
     for sha256, data in blobs.items():
         answer = None
@@ -144,7 +157,7 @@ def _submit(admin: Admin) -> JobResult:
         if answer is None or not answer.complete:
             raise TinyJobError("The server did not take the mesh.")
     job = admin.ask(Submit(uuid.uuid4().hex, spec), Accepted).job
-    result = _wait(admin, admin.ask(Attach(job), Snapshot), time.monotonic() + _JOB_SECONDS)
+    result = _wait(admin, admin.ask(Attach(job), Snapshot), paths)
     for file in result.maps:
         data = admin.fetch(Get(file.sha256, 0, file.bytes))
         if hashlib.sha256(data).hexdigest() != file.sha256:
@@ -152,13 +165,18 @@ def _submit(admin: Admin) -> JobResult:
     return result
 
 
-def _wait(admin: Admin, snapshot: Snapshot, deadline: float) -> JobResult:
+def _wait(admin: Admin, snapshot: Snapshot, paths: ServerPaths) -> JobResult:
+    deadline = time.monotonic() + _JOB_SECONDS
     state, result, error = snapshot.info.state, snapshot.result, snapshot.info.error
     while state in (JobState.QUEUED, JobState.RUNNING) and time.monotonic() < deadline:
         message = admin.next_message(0.5)
         if isinstance(message, Event):
             state, error = message.event.state, message.event.error
             result = message.event.result or result
+        elif message is None and admin.ask(Status(), StatusReport).state == "degraded":
+            raise TinyJobError("The worker process ends again and again.")
+        if (refusal := _refusal(paths)) is not None:
+            raise TinyJobError(f"The worker cannot start: {refusal}")
     if state is JobState.SUCCEEDED and result is not None:
         return result
     if error is not None:

@@ -84,7 +84,7 @@ def _detach(config: ServerConfig) -> None:
     paths = config.paths
     running = _answering(paths)
     if running is not None:
-        raise AlreadyRunningError(f"The server is running already: {running}")
+        raise AlreadyRunningError(f"A server is running already: {running}")
     make_private_directory(paths.root)
     make_private_directory(paths.logs)
     with (paths.logs / "start.stderr").open("wb") as errors:

@@ -132,12 +132,13 @@ def logs(
         typer.echo(line if as_json else _readable(line))
 
 
-def _entries(folder: Path) -> list[tuple[float, str]]:
-    found: list[tuple[float, str]] = []
-    for path in sorted(folder.glob("*.jsonl*")):
-        for line in path.read_text("utf-8", "replace").splitlines():
-            found.append((float(_parsed(line).get("ts", 0.0)), line))
-    return found
+def _entries(folder: Path) -> list[tuple[str, str]]:
+    """Time (UTC, ISO 8601: its order is that of the text) and line of every entry."""
+    return [
+        (str(_parsed(line).get("ts", "")), line)
+        for path in sorted(folder.glob("*.jsonl*"))
+        for line in path.read_text("utf-8", "replace").splitlines()
+    ]
 
 
 def _parsed(line: str) -> dict[str, Any]:
@@ -153,8 +154,8 @@ def _readable(line: str) -> str:
     fields = _parsed(line)
     if "ts" not in fields:
         return line
-    when = datetime.fromtimestamp(float(fields.pop("ts"))).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    when = fields.pop("ts")
     level, text = fields.pop("lvl", ""), fields.pop("msg", "")
     trace = fields.pop("trace", None)
-    rest = " ".join(f"{name}={value}" for name, value in fields.items() if name != "pid")
+    rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in ("pid", "ep"))
     return f"{when} {level:<7} {text}  {rest}" + (f"\n{trace}" if trace else "")

@@ -12,6 +12,7 @@ import json
 import logging
 import logging.handlers
 import os
+import time
 import uuid
 from typing import Any
 
@@ -28,8 +29,9 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: ts, lvl, name, pid, msg, and job, attempt, step, err_id where they are known."""
 
     def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {
-            "ts": round(record.created, 3),
+            "ts": f"{stamp}.{int(record.msecs):03d}Z",
             "lvl": record.levelname.lower(),
             "name": record.name,
             "pid": os.getpid(),
@@ -42,10 +44,10 @@ class JsonLines(logging.Formatter):
 
 
 def start_log(paths: ServerPaths, role: str, index: int) -> None:
-    """Send this process's log to its file, and a crash's stack to standard error. Times are seconds, UTC epoch."""
-    handler = logging.handlers.RotatingFileHandler(
-        paths.logs / f"{role}-{index}.jsonl", maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8"
-    )
+    """Send this process's log to its file, and a crash's stack to standard error. Times are UTC."""
+    path = paths.logs / f"{role}-{index}.jsonl"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8")
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.addHandler(handler)

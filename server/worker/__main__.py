@@ -24,9 +24,15 @@ def main() -> int:
         return 2
     start_log(ServerPaths(Path(settings.data_dir)), settings.role, settings.index)
     # Torch and diffusers take seconds to import: only now.
+    from pgc.errors import PgcError
     from server.worker.main import serve
 
-    return serve(settings, sys.stdin.buffer)
+    try:
+        return serve(settings, sys.stdin.buffer)
+    except PgcError as error:
+        # A device that is not there.
+        sys.stderr.write(f"pgc-server: {error}\n")
+        return 2
 
 
 if __name__ == "__main__":

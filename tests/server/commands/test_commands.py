@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands, from the command line on, against a server that really runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from server.__main__ import app
+from server.broker.connection import read_connection
+from server.config import ServerPaths
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command as a person runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "server", *arguments], capture_output=True, text=True, timeout=90, cwd=ROOT, check=False
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    yield str(folder)
+    run("stop", "--now", "--data", str(folder))
+
+
+@pytest.mark.slow
+def test_a_server_starts_detached_says_so_and_stops(data):
+    started = run("start", "--detach", "--data", data, "--device", "cpu")
+    assert started.returncode == 0, started.stderr
+    (line,) = started.stdout.splitlines()
+    connection = read_connection(ServerPaths(Path(data)).connection)
+    assert f"ports {connection.ctl_port} and {connection.bulk_port}" in line
+
+    again = run("start", "--detach", "--data", data)
+    assert again.returncode == 2
+    assert "running already" in again.stderr
+    foreground = run("start", "--data", data)
+    assert foreground.returncode != 0
+    assert "stop" in foreground.stderr, "the lock holds for a start that skips the question too"
+
+    status = CliRunner().invoke(app, ["status", "--data", data])
+    assert status.exit_code == 0, status.output
+    assert "0 running, 0 waiting" in status.output
+    as_json = json.loads(CliRunner().invoke(app, ["status", "--data", data, "--json"]).stdout)
+    assert as_json["state"] == "ready"
+    assert "There are no jobs" in CliRunner().invoke(app, ["jobs", "--data", data]).output
+    unknown = CliRunner().invoke(app, ["jobs", "--data", data, "--cancel", "abc"])
+    assert unknown.exit_code == 2
+    assert "0 of your jobs" in unknown.output
+    logs = CliRunner().invoke(app, ["logs", "--data", data])
+    assert logs.exit_code == 0, logs.output
+    assert "info" in logs.output
+
+    stopped = run("stop", "--data", data)
+    assert stopped.returncode == 0, stopped.stderr
+    assert "has stopped" in stopped.stdout
+    assert not ServerPaths(Path(data)).connection.exists()
+
+
+def test_without_a_server_commands_say_what_to_do(tmp_path):
+    for command in (["status"], ["jobs"]):
+        result = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
+        assert result.exit_code == 2
+        assert "pgc-server start" in result.output
+    stopped = CliRunner().invoke(app, ["stop", "--data", str(tmp_path)])
+    assert stopped.exit_code == 0
+    assert "No server is running" in stopped.output
+
+
+def test_a_connection_file_of_a_dead_server_is_no_server(tmp_path):
+    from server.broker.connection import Connection, write_connection
+
+    paths = ServerPaths(tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = Connection((1, 0), "127.0.0.1", 1, 2, "x" * 40, "x" * 40, "x" * 40, process.pid, "0" * 32)
+    write_connection(paths.connection, dead)
+    assert "No server is running" in CliRunner().invoke(app, ["stop", "--data", str(tmp_path)]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--listen", "0.0.0.0"], "stands for every network"),
+        (["--listen", "::"], "stands for every network"),
+        (["--listen", "example.org"], "is no IP address"),
+        (["--device", "tpu"], "expected one of auto, cpu, cuda"),
+        (["--workers", "0"], "expected 1 to 64"),
+        (["--port", "70000"], "65535"),
+        (["--detach", "--until-eof"], "exclude each other"),
+    ],
+)
+def test_start_refuses_what_cannot_be(tmp_path, arguments, said):
+    """A wildcard address: the mistake behind the exposed servers of ShadowRay (CVE-2023-48022)."""
+    result = CliRunner().invoke(app, ["start", "--data", str(tmp_path), *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_logs_are_merged_in_order_of_time_and_searched(tmp_path):
+    paths = ServerPaths(tmp_path)
+    paths.logs.mkdir()
+    lines = [
+        {"ts": f"2026-01-0{day}T00:00:00.000Z", "lvl": "info", "msg": f"day {day}", "err_id": f"e{day}"}
+        for day in (1, 2, 3)
+    ]
+    lines[2]["trace"] = "Traceback: deep down"
+    (paths.logs / "server.jsonl").write_text("\n".join(json.dumps(lines[i]) for i in (0, 2)) + '\n{"ts": "2026-')
+    (paths.logs / "worker-0.jsonl").write_text(json.dumps(lines[1]) + "\n")
+    shown = CliRunner().invoke(app, ["logs", "--data", str(tmp_path)]).output
+    assert shown.index("day 1") < shown.index("day 2") < shown.index("day 3")
+    assert "deep down" in shown
+    found = CliRunner().invoke(app, ["logs", "e2", "--data", str(tmp_path)]).output
+    assert "day 2" in found
+    assert "day 1" not in found
+    assert CliRunner().invoke(app, ["logs", "nothing", "--data", str(tmp_path)]).exit_code == 2
+
+
+@pytest.mark.slow
+def test_a_start_until_the_end_of_input_ends_with_it(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server", "start", "--data", str(tmp_path / "d"), "--device", "cpu", "--until-eof"],
+        stdin=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    process.stdin.close()
+    assert process.wait(60) == 0

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The doctor: readable, its exit code tells, and its job is a real one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import server.commands.doctor as doctor_module
+import server.commands.doctor_checks as checks
+from server.__main__ import app
+from server.commands.doctor import exit_code
+from server.commands.doctor_findings import Finding, Grade, failure, ok, warning
+from server.commands.doctor_job import check_job
+from server.config import ServerPaths
+
+
+@pytest.fixture
+def paths(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir(mode=0o700)
+    return ServerPaths(root)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Sets what the checks find."""
+
+    def set_up(*findings: Finding):
+        monkeypatch.setattr(doctor_module, "run_checks", lambda paths: iter(findings))
+
+    return set_up
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([ok("a", "x")], 0),
+        ([ok("a", "x"), warning("b", "y", "do this")], 1),
+        ([failure("c", "z", "do that"), warning("b", "y", "do this")], 2),
+    ],
+)
+def test_the_exit_code_tells(found, tmp_path, findings, code):
+    found(*findings)
+    assert exit_code(findings) == code
+    text = CliRunner().invoke(app, ["doctor", "--no-job", "--data", str(tmp_path)])
+    assert text.exit_code == code
+    for finding in findings:
+        assert finding.text in text.output
+        assert finding.hint in text.output
+    as_json = CliRunner().invoke(app, ["doctor", "--no-job", "--json", "--data", str(tmp_path)])
+    assert as_json.exit_code == code
+    report = json.loads(as_json.stdout)
+    assert report["exit_code"] == code
+    assert [entry["name"] for entry in report["findings"]] == [finding.name for finding in findings]
+
+
+def test_the_checks_pass_on_a_healthy_directory_and_change_nothing(paths):
+    before = sorted(paths.root.rglob("*"))
+    findings = {finding.name: finding for finding in checks.run_checks(paths)}
+    assert sorted(paths.root.rglob("*")) == before
+    for name in ("python", "zmq", "rights", "journal", "models"):
+        assert findings[name].grade is Grade.OK, findings[name]
+    assert set(findings) >= {"torch", "port", "transfer", "disk", "clock", "ray"}
+
+
+def test_a_check_that_breaks_is_a_failure_and_the_others_go_on(paths):
+    def check_bad(paths):
+        raise ZeroDivisionError("boom")
+
+    bad, good = checks.run_checks(paths, (check_bad, checks.check_clock))
+    assert bad.grade is Grade.FAILURE
+    assert bad.name == "bad"
+    assert "boom" in bad.text
+    assert good.grade is Grade.OK
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights come from the directory on Windows")
+def test_files_that_others_can_read_are_found(paths):
+    paths.keys.mkdir()
+    key = paths.keys / "server.json"
+    key.write_text("{}")
+    key.chmod(0o644)
+    paths.keys.chmod(0o700)
+    finding = checks.check_rights(paths)
+    assert finding.grade is Grade.FAILURE
+    assert "server.json" in finding.text
+
+
+def test_a_damaged_journal_is_found(paths):
+    with sqlite3.connect(paths.journal) as database:
+        database.execute("CREATE TABLE t (x)")
+    database.close()
+    assert checks.check_journal(paths).grade is Grade.OK
+    paths.journal.write_bytes(b"no database at all " * 100)
+    assert checks.check_journal(paths).grade is Grade.FAILURE
+
+
+def test_a_clock_of_the_past_is_found(paths, monkeypatch):
+    monkeypatch.setattr(checks.time, "time", lambda: 1e9)
+    assert checks.check_clock(paths).grade is Grade.WARNING
+
+
+def test_an_open_ray_is_found(paths, monkeypatch):
+    """CVE-2023-48022 (ShadowRay): whoever reaches Ray runs code."""
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(checks.importlib.metadata, "version", lambda name: "2.60")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert checks.check_ray(paths).grade is Grade.WARNING
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert checks.check_ray(paths).grade is Grade.OK
+
+
+@pytest.mark.slow
+def test_the_tiny_job_really_runs():
+    finding = check_job("cpu")
+    assert finding.grade is Grade.OK, finding
+    assert "1 map down" in finding.text
+
+
+@pytest.mark.slow
+def test_a_device_that_is_not_there_fails_the_job():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    finding = check_job("cuda")
+    assert finding.grade is Grade.FAILURE
+    assert "finds no cuda device" in finding.text
