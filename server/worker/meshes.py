@@ -143,6 +143,9 @@ def _faces(triangles: TriangleMesh, chosen: npt.NDArray[np.bool_]) -> TriangleMe
         faces=triangles.faces[chosen],
         corner_uvs=triangles.corner_uvs[chosen],
         corner_normals=triangles.corner_normals[chosen],
+        polygon_index=triangles.polygon_index[chosen],
+        corner_index=triangles.corner_index[chosen],
+        material_index=triangles.material_index[chosen],
     )
 
 

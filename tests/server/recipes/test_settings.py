@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the wishes of a job to settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from blender_addon.protocol.job_spec import (
+    CameraRigSpec,
+    CameraSamplerSpec,
+    CameraSpec,
+    ConditionsSpec,
+    DistillationSpec,
+    GuidanceSpec,
+    PromptSpec,
+    RegulationSpec,
+    SettingsSpec,
+)
+from pgc.camera_sampling import PaperCameraSampler
+from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.sds import SDSConfig
+from pgc.gradient_regulation import BackpropagationConfig
+from pgc.guidance.specs import load_guidance
+from pgc.presets import preset_settings
+from server.recipes import prepare, prior_spec, run_settings
+from server.worker.cameras import FixedViews
+
+
+@pytest.fixture
+def pocket_job(oracle_job):
+    return replace(oracle_job, guidance=GuidanceSpec(model="pocket"), settings=SettingsSpec())
+
+
+@pytest.mark.parametrize("preset", ["draft", "standard", "fine"])
+@pytest.mark.parametrize("model", ["pocket", "sd15", "sd21", "sdxl"])
+def test_what_is_not_given_is_the_presets(pocket_job, preset, model):
+    spec = replace(pocket_job, guidance=GuidanceSpec(model=model), settings=SettingsSpec(preset=preset))
+    assert run_settings(spec) == preset_settings(preset, prior_spec(spec))
+
+
+def test_what_is_given_replaces_single_values(pocket_job):
+    spec = replace(
+        pocket_job,
+        guidance=GuidanceSpec(model="pocket", guidance_scale=3.0),
+        distillation=DistillationSpec(kind="sds"),
+        regulation=RegulationSpec(kind="pgc", threshold=0.2, norm="linf"),
+        settings=SettingsSpec(seed=7, steps=5, texture_size=64),
+    )
+    optimize = run_settings(spec).optimize
+    assert isinstance(optimize.distillation, SDSConfig)
+    assert optimize.distillation.guidance_scale == 3.0
+    assert (optimize.regulation.threshold, optimize.regulation.norm) == (0.2, "linf")
+    assert (optimize.seed, optimize.steps) == (7, 5)
+    sd15 = replace(spec, guidance=GuidanceSpec(model="sd15"), distillation=DistillationSpec(kind="hifa"))
+    assert isinstance(run_settings(sd15).optimize.distillation, HiFAConfig)
+    none = replace(spec, regulation=RegulationSpec(kind="none"))
+    assert isinstance(run_settings(none).optimize.regulation, BackpropagationConfig)
+
+
+def test_depth_can_be_scaled_or_left_out(pocket_job):
+    assert prior_spec(replace(pocket_job, conditions=ConditionsSpec(depth_scale=0.5))).run.control_scale == 0.5
+    assert prior_spec(replace(pocket_job, conditions=ConditionsSpec(depth=False))).run.control_scale == 0.0
+    sdxl = replace(pocket_job, guidance=GuidanceSpec(model="sdxl"), conditions=ConditionsSpec(depth=False))
+    assert prior_spec(sdxl).controlnet is None
+
+
+@pytest.mark.parametrize("model", ["sd99", "..", "stable-diffusion", "a.safetensors"])
+def test_a_model_is_a_key_of_the_registry_and_nothing_else(pocket_job, model):
+    """parse_guidance alone would take paths and hub ids (Triton's CVE-2026-24208 began with such a name)."""
+    with pytest.raises(ProtocolError) as caught:
+        prior_spec(replace(pocket_job, guidance=GuidanceSpec(model=model)))
+    assert caught.value.error.code is ErrorCode.MODEL_MISSING
+    assert caught.value.error.field == "guidance.model"
+
+
+EYE = (1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, -5.0, 0, 0, 0, 1.0)
+LENS = (2.0, 0, 0, 0, 0, 2.0, 0, 0, 0, 0, -1.02, -0.2, 0, 0, -1.0, 0)
+
+
+def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu):
+    rig = CameraRigSpec(cameras=(CameraSpec(world_to_camera=EYE, projection=LENS),))
+    prompt = PromptSpec(text="red", per_view={"front": "a red door"}, front_axis="-x")
+    run = prepare(replace(oracle_job, cameras=rig, prompt=prompt), arrays.read, cpu, load_guidance)
+    assert isinstance(run.optimization.scene.cameras, FixedViews)
+    assert run.prompt.per_view == {"front": "a red door"}
+    assert run.prompt.front_axis == "-x"
+    run.optimization.advance()
+    paper = replace(oracle_job, cameras=CameraSamplerSpec(sampler="paper"))
+    run = prepare(paper, arrays.read, cpu, load_guidance)
+    assert isinstance(run.optimization.scene.cameras, PaperCameraSampler)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"maps": ("base_color", "roughness")}, "maps[1]"),
+        ({"guidance": GuidanceSpec(model="oracle")}, "guidance.oracle_texture"),
+        ({"guidance": GuidanceSpec(model="pocket", revision="main")}, "guidance.revision"),
+        ({"settings": SettingsSpec(texture_size=64)}, "guidance.oracle_texture[0]"),
+    ],
+)
+def test_what_cannot_be_done_names_its_field(oracle_job, arrays, cpu, changes, field):
+    with pytest.raises(ProtocolError) as caught:
+        prepare(replace(oracle_job, **changes), arrays.read, cpu, load_guidance)
+    assert caught.value.error.field == field
+
+
+def test_a_mesh_without_uvs_names_its_field(oracle_job, arrays, cpu):
+    mesh = replace(oracle_job.meshes[0], corner_uvs=None)
+    with pytest.raises(ProtocolError) as caught:
+        prepare(replace(oracle_job, meshes=(mesh,)), arrays.read, cpu, load_guidance)
+    assert caught.value.error.field == "meshes[0].corner_uvs"

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a worker, one by one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from pgc.cameras import Camera
+from pgc.errors import GuidanceError, MeshError
+from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
+from pgc.mesh import Normalization
+from pgc.pipeline import SourceTextures
+from pgc.presets import preset_settings, with_overrides
+from pgc.texture.texel_pyramid import TexelPyramidConfig
+from server.errors import BlobError
+from server.executors.child_log import JsonLines
+from server.worker.cameras import FixedViews, normalized_camera
+from server.worker.checkpoints import Cadence
+from server.worker.failures import is_disk_full, is_out_of_memory, is_sticky, wire_error, without_paths
+from server.worker.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
+from server.worker.model_store import ModelStore
+from server.worker.plans import describe, smaller, suggestion
+from server.worker.previews import Throttle
+from server.worker.priors import Priors, installed_models
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/artist/models/unet/config.json is missing.", "config.json is missing."),
+        (r"C:\Users\artist\x.safetensors is damaged", "x.safetensors is damaged"),
+        ("see https://huggingface.co/owner/model now", "see https://huggingface.co/owner/model now"),
+        ("run: hf download owner/model", "run: hf download owner/model"),
+        ("1/2 of 3/4", "1/2 of 3/4"),
+    ],
+)
+def test_folders_of_the_server_stay_on_the_server(text, shown):
+    assert without_paths(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MeshError("bad"), ErrorCode.INPUT_INVALID),
+        (GuidanceError("gone"), ErrorCode.MODEL_REFUSED),
+        (BlobError("Blob abc is not in the store"), ErrorCode.INPUT_MISSING_BLOB),
+        (OSError(errno.ENOSPC, "No space left on device"), ErrorCode.RES_DISK),
+        (ZeroDivisionError("x"), ErrorCode.INTERNAL),
+    ],
+)
+def test_every_error_has_its_code(error, code):
+    assert wire_error(error).code is code
+
+
+def test_causes_are_looked_through():
+    def nested(inner):
+        try:
+            try:
+                raise inner
+            except Exception as error:
+                raise ValueError("outside") from error
+        except ValueError as error:
+            return error
+
+    assert is_disk_full(nested(OSError(errno.ENOSPC, "full")))
+    assert not is_disk_full(nested(OSError(errno.EACCES, "no")))
+    assert is_out_of_memory(nested(torch.OutOfMemoryError("CUDA out of memory")))
+    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    assert is_sticky(nested(RuntimeError("CUDA error: unspecified launch failure")))
+    assert not is_sticky(torch.OutOfMemoryError("CUDA error: out of memory"))
+
+
+def test_log_lines_are_json_with_what_is_known():
+    record = logging.LogRecord("server.x", logging.WARNING, __file__, 1, "step %d", (3,), None)
+    record.job = "abc"
+    line = json.loads(JsonLines().format(record))
+    assert line["msg"] == "step 3"
+    assert line["job"] == "abc"
+    assert line["lvl"] == "warning"
+    assert "err_id" not in line
+
+
+# Plans and paces
+
+
+def test_a_smaller_plan_halves_views_then_pixels():
+    settings = with_overrides(preset_settings("standard", OracleSpec()), views=2, resolution=256)
+    once, twice = smaller(settings, 1), smaller(settings, 2)
+    assert (once.optimize.views, once.optimize.resolution) == (1, 256)
+    assert (twice.optimize.views, twice.optimize.resolution) == (1, 128)
+    assert smaller(settings, 0) == settings
+    assert "1 instead of 2 views" in describe(settings, once)
+    assert "128 instead of 256 pixels" in describe(once, twice)
+    assert "1 view(s) a step of 128 pixels" in suggestion(settings)
+
+
+def test_checkpoints_take_a_twentieth_of_the_time_at_most():
+    clock = Clock()
+    cadence = Cadence(20.0, clock=clock)
+    assert not cadence.is_due(1)
+    clock.now += 20.0
+    assert cadence.is_due(2)
+    cadence.written(3.0)
+    clock.now += 59.0
+    assert not cadence.is_due(3)
+    clock.now += 1.0
+    assert cadence.is_due(4)
+
+
+def test_previews_come_at_once_then_as_asked_or_as_is_cheap():
+    clock = Clock()
+    throttle = Throttle(0.5, clock)
+    assert throttle.is_due()
+    throttle.made(0.01)
+    clock.now += 0.48
+    assert not throttle.is_due()
+    clock.now += 0.02
+    assert throttle.is_due()
+    throttle.made(1.0)
+    clock.now += 9.0
+    assert not throttle.is_due()
+
+
+# Cameras
+
+
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_a_camera_sees_the_normalised_mesh_as_it_sees_the_mesh(orthographic):
+    eye, target = (7.0, -3.0, 2.0), (1.0, 2.0, 0.5)
+    camera = (
+        Camera.orthographic(eye, target, height=3.0, aspect=1.5)
+        if orthographic
+        else Camera.look_at(eye, target, fov_y=0.7, aspect=1.5)
+    )
+    normalization = Normalization(scale=0.37, center=(1.0, 2.0, 0.25), up_axis="z")
+    points = np.random.default_rng(0).normal(size=(20, 3)) + np.array(target)
+    there = camera.project(points)
+    here = normalized_camera(camera, normalization).project(normalization.to_normalized(points))
+    np.testing.assert_allclose(here, there, atol=1e-5)
+
+
+def test_a_rig_shows_each_view_once_before_any_twice():
+    cameras = tuple(Camera.look_at((float(i + 2), 0.0, 0.0), fov_y=0.5) for i in range(3))
+    drawn = FixedViews(cameras).sample(7, np.random.default_rng(0))
+    assert len(drawn) == 7
+    assert {id(camera) for camera in drawn[:3]} == {id(camera) for camera in cameras}
+    assert {id(camera) for camera in drawn[3:6]} == {id(camera) for camera in cameras}
+
+
+# Meshes
+
+
+def quad(shift: float, u: float, **more) -> MeshArrays:
+    """Two triangles in the plane z = 0; UVs fill the left (u = 0) or right (u = 0.5) half of the texture."""
+    positions = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32) + np.float32([shift, 0, 0])
+    corners = np.float32([[u, 0.0], [u + 0.5, 0.0], [u + 0.5, 1.0], [u, 1.0]])
+    faces = np.int32([[0, 1, 2], [0, 2, 3]])
+    return MeshArrays(name="quad", positions=positions, faces=faces, corner_uvs=corners[faces], **more)
+
+
+def test_several_meshes_share_a_texture():
+    prepared = assemble([quad(0.0, 0.0), quad(2.0, 0.5, material_index=np.int32([1, 1]))])
+    assert prepared.triangles.faces.tolist() == [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]
+    assert prepared.triangles.material_index.tolist() == [0, 0, 1, 1]
+    assert prepared.report.overlap_fraction == 0.0
+    assert prepared.mesh.name == "quad and 1 more"
+
+
+def test_faces_without_texture_keep_their_texels():
+    meshes = [quad(0.0, 0.0, textured=np.array([True, True])), quad(2.0, 0.5, textured=np.array([False, False]))]
+    prepared = assemble(meshes)
+    (mask,) = untextured_texels(meshes, prepared, 16)
+    assert not mask[:, :8].any()
+    assert mask[:, 8:].all()
+    sources = keep_untextured(SourceTextures(), meshes, prepared, TexelPyramidConfig(texture_size=16))
+    assert sources.initial.maps["base_color"][0].unique().tolist() == [0.5]
+    assert torch.equal(sources.lock_mask[0], mask)
+
+
+def test_all_faces_textured_is_the_same_as_nothing_said():
+    everything = [quad(0.0, 0.0, textured=np.array([True, True]))]
+    assert untextured_texels(everything, assemble(everything), 16) is None
+    assert untextured_texels([quad(0.0, 0.0)], assemble([quad(0.0, 0.0)]), 16) is None
+
+
+def test_no_face_to_texture_is_an_error():
+    nothing = [quad(0.0, 0.0, textured=np.array([False, False]))]
+    with pytest.raises(MeshError, match="No face"):
+        untextured_texels(nothing, assemble(nothing), 16)
+    with pytest.raises(MeshError, match="no mesh"):
+        assemble([])
+
+
+# Priors
+
+
+def test_a_prior_stays_loaded_until_another_one_or_the_end(tmp_path):
+    loaded = []
+
+    def load(spec, device, cache_dir):
+        loaded.append(spec)
+        return object()
+
+    priors, cpu = Priors(ModelStore(tmp_path), load), torch.device("cpu")
+    first = priors.get(PocketSpec(), cpu)
+    assert priors.get(PocketSpec(), cpu) is first
+    assert priors.is_warm
+    priors.get(OracleSpec(), cpu)
+    assert priors.get(PocketSpec(), cpu) is not first
+    assert len(loaded) == 3
+    priors.free()
+    assert not priors.is_warm
+
+
+def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: False)
+    spec = replace(parse_guidance("sdxl"), controlnet=None)
+    with pytest.raises(ProtocolError) as caught:
+        Priors(ModelStore(tmp_path)).get(spec, torch.device("cpu"))
+    assert caught.value.error.code is ErrorCode.MODEL_MISSING
+    assert "pgc-server models pull sdxl" in caught.value.error.hint
+    assert installed_models(ModelStore(tmp_path))["model:sdxl"] == "missing"
+
+
+def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: True)
+    with pytest.raises(ProtocolError) as caught:
+        Priors(ModelStore(tmp_path)).get(parse_guidance("sd15"), torch.device("cpu"))
+    assert caught.value.error.code is ErrorCode.MODEL_HASH
