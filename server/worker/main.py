@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import logging
 import os
@@ -38,6 +39,8 @@ __all__ = ["EXIT_STICKY", "Control", "choose_device", "serve"]
 _LOG = logging.getLogger(__name__)
 EXIT_STICKY = 70
 """CUDA is unusable in this process; the broker starts another."""
+_POLL_SECONDS = 0.5
+_POLLS_BEFORE_WARM_UP = 3
 _PACKAGES = ("pgc-texture", "torch", "diffusers", "transformers", "warp-lang", "numpy")
 
 
@@ -48,6 +51,8 @@ class Control:
         self._lock = threading.Lock()
         self._cancelled: set[str] = set()
         self._stopping = threading.Event()
+        self.warming_up = False
+        """Nothing is at stake yet, and the main thread looks at nothing: a stop ends the process at once."""
 
     def watch(self, message: Incoming) -> None:
         """See a message before the main thread does."""
@@ -60,6 +65,8 @@ class Control:
                 self._cancelled.discard(message.job)
         elif isinstance(message, Stop | BrokerGone):
             self._stopping.set()
+            if self.warming_up:
+                os._exit(0)
 
     def is_cancelled(self, job: str) -> bool:
         with self._lock:
@@ -124,10 +131,23 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
         link.close()
 
 
+def _warm_up(control: Control) -> None:
+    """Import what the first job would wait for, in a moment when there is none. No weights are loaded."""
+    control.warming_up = True
+    importlib.import_module("pgc.guidance.loading")
+    # An optimiser's first construction imports torch's compiler.
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    control.warming_up = False
+
+
 def _loop(link: Link, control: Control, tools: JobTools, priors: Priors) -> int:
+    idle_polls = 0
     while not control.is_stopping():
-        message = link.receive(timeout=0.5)
-        if isinstance(message, Run):
+        message = link.receive(timeout=_POLL_SECONDS)
+        idle_polls += message is None
+        if message is None and idle_polls == _POLLS_BEFORE_WARM_UP:
+            _warm_up(control)
+        elif isinstance(message, Run):
             outcome = run_job(tools, message.job, message.attempt, message.resume)
             _report(link, message, outcome)
             if outcome.ending is Ending.STICKY:

@@ -188,7 +188,9 @@ def test_several_meshes_share_a_texture():
 def test_faces_without_texture_keep_their_texels():
     meshes = [quad(0.0, 0.0, textured=np.array([True, True])), quad(2.0, 0.5, textured=np.array([False, False]))]
     prepared = assemble(meshes)
-    (mask,) = untextured_texels(meshes, prepared, 16)
+    masks = untextured_texels(meshes, prepared, 16)
+    assert masks is not None
+    (mask,) = masks
     assert not mask[:, :8].any()
     assert mask[:, 8:].all()
     sources = keep_untextured(SourceTextures(), meshes, prepared, TexelPyramidConfig(texture_size=16))

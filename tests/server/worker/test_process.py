@@ -30,6 +30,7 @@ def broker(stored_job):
     broker.close()
 
 
+@pytest.mark.slow
 def test_a_worker_does_one_job_after_another_and_says_so(broker, stored_job):
     assert broker.ready.devices == ("cpu",)
     assert broker.ready.versions["model:pocket"] in ("installed", "missing")
@@ -60,6 +61,7 @@ def test_a_worker_does_one_job_after_another_and_says_so(broker, stored_job):
     assert "stopped" in log
 
 
+@pytest.mark.slow
 def test_a_worker_whose_broker_dies_checkpoints_and_ends(broker, stored_job):
     stored_job.write(with_settings(stored_job.spec, steps=100_000))
     broker.send(Run(stored_job.name, 1, False))
