@@ -80,14 +80,17 @@ EYE = (1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, -5.0, 0, 0, 0, 1.0)
 LENS = (2.0, 0, 0, 0, 0, 2.0, 0, 0, 0, 0, -1.02, -0.2, 0, 0, -1.0, 0)
 
 
-def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu):
+def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu, monkeypatch):
     rig = CameraRigSpec(cameras=(CameraSpec(world_to_camera=EYE, projection=LENS),))
-    prompt = PromptSpec(text="red", per_view={"front": "a red door"}, front_axis="-x")
+    prompt = PromptSpec(text="red", per_view={"overhead": "a red roof"}, front_axis="-x")
     run = prepare(replace(oracle_job, cameras=rig, prompt=prompt), arrays.read, cpu, load_guidance)
     assert isinstance(run.optimization.scene.cameras, FixedViews)
-    assert run.prompt.per_view == {"front": "a red door"}
     assert run.prompt.front_axis == "-x"
+    asked = []
+    encode = run.guidance.encode_prompt
+    monkeypatch.setattr(run.guidance, "encode_prompt", lambda prompts: asked.append(prompts) or encode(prompts))
     run.optimization.advance()
+    assert asked == [["a red roof"]], "the camera looks straight down"
     paper = replace(oracle_job, cameras=CameraSamplerSpec(sampler="paper"))
     run = prepare(paper, arrays.read, cpu, load_guidance)
     assert isinstance(run.optimization.scene.cameras, PaperCameraSampler)
