@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,9 @@ class ServerStarter:
             stdout=subprocess.DEVNULL,
             stderr=self._output,
             cwd=self._cwd,
+            # Ctrl-C at the client is not meant for a server that is coming up.
+            process_group=0 if os.name == "posix" else None,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
     def failure(self) -> str | None:

@@ -89,7 +89,7 @@ def _here(device: str, displays: _Displays) -> Texturize:
 def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack) -> Texturize:
     """The server and the client first: they come up while this process imports what it needs."""
     from pgc.commands.private_server import PrivateServer
-    from pgc.commands.texture_remote import connected_events, remote_hooks, source_root
+    from pgc.commands.texture_remote import connected_events, leave_cores_to_server, remote_hooks, source_root
 
     server = stack.enter_context(PrivateServer(device, cwd=source_root()))
     server.start()
@@ -100,6 +100,7 @@ def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack
     from pgc.demo.config import DemoConfig
 
     checked_device(device)
+    leave_cores_to_server()
     config = DemoConfig()
 
     def hooks_for(prompt: DemoPrompt) -> RemoteHooks:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -68,8 +69,15 @@ class PrivateServer:
                 return
             self._release()
             with self._log.open("wb") as log:
+                # A process group of its own: Ctrl-C is for this process, which ends the server in its own time.
                 self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, cwd=self._cwd
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    cwd=self._cwd,
+                    process_group=0 if os.name == "posix" else None,
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
 
     def failure(self) -> str | None:

@@ -27,7 +27,7 @@ __all__ = ["RemoteJob", "check_remote_arguments", "remote_job"]
 Array = npt.NDArray[Any]
 
 _MODEL_NAME = re.compile(r"[a-z0-9._-]{1,64}")
-PREVIEW_SECONDS = 0.5
+PREVIEW_SECONDS = 1.0
 _FRONT: dict[str, Any] = {"-y": "-y", "+y": "y", "-x": "-x", "+x": "x"}
 """The same axes in the protocol's spelling."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pgc.commands.remote_events import JobEvents
     from pgc.outputs.run_folder import OutputConfig, RunFolder
 
-__all__ = ["connected_events", "remote_hooks", "run_on_server", "source_root"]
+__all__ = ["connected_events", "leave_cores_to_server", "remote_hooks", "run_on_server", "source_root"]
 
 _PATIENCE_TO_START = 90.0
 """Seconds for a server that is being started: its first start compiles and scans."""
@@ -65,6 +65,14 @@ def _own_or_named(console: Console, connection: Path | None) -> Iterator[JobEven
             yield events
     else:
         raise ConfigError(f"There is no connection file {connection}; the server writes one when it starts.")
+
+
+def leave_cores_to_server() -> None:
+    """Draw with half of the cores: the server computes on this machine meanwhile, and more threads than cores make
+    both sides wait for each other."""
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
 
 
 def remote_hooks(display: RunDisplay, interrupt: InterruptFlag) -> RemoteHooks:
@@ -107,6 +115,8 @@ def run_on_server(
     with _own_or_named(console, connection) as events:
         from pgc.commands.remote import RemoteTexturizer
 
+        if connection is None:
+            leave_cores_to_server()
         texturizer = RemoteTexturizer(events, outputs)
         with InterruptFlag() as interrupt, RunDisplay(console) as display:
             hooks = remote_hooks(display, interrupt)

@@ -91,7 +91,9 @@ def run_demo(out: Path, config: DemoConfig, texturize: Texturize) -> list[DemoOu
     for index, prompt in enumerate(config.prompts):
         outcome = texturize(prompt, folders[index])
         outcomes.append(outcome)
-        entries[index] = replace(entries[index], facts=_facts(outcome.report))
+        # A stopped run may have left no model to show.
+        if outcome.finished or (folders[index].path / "textured.glb").is_file():
+            entries[index] = replace(entries[index], facts=_facts(outcome.report))
         write_page(out, entries)
         if not outcome.finished:
             break

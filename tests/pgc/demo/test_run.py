@@ -55,6 +55,16 @@ def test_a_stopped_demo_leaves_a_page_of_what_there_is(config, tmp_path):
     assert "Not finished yet" in page
 
 
+def test_a_run_that_was_stopped_before_it_had_a_model_is_no_error(config, tmp_path):
+    def nothing(prompt, folder):
+        outcome = InProcess(config, "cpu", lambda prompt: RunHooks(should_stop=lambda: True))(prompt, folder)
+        (folder.path / "textured.glb").unlink()
+        return outcome
+
+    assert [outcome.finished for outcome in run_demo(tmp_path, config, nothing)] == [False]
+    assert "Not finished yet" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_the_demos_own_prompts_use_words_that_the_prior_knows():
     groups = vocabulary()
     known = {word for name, words in groups.items() if name != "untrained" for word in words}
