@@ -138,7 +138,7 @@ class Loop:
             try:
                 process.stdin.write(json.dumps(settings.as_dict()).encode() + b"\n")
                 process.stdin.flush()
-            except OSError as error:  # It died at once; its exit code tells.
+            except (OSError, ValueError) as error:  # It died at once; its exit code tells.
                 _LOG.warning("%s %d took no settings: %s", settings.role, settings.index, error)
             return process
 

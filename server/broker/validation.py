@@ -83,12 +83,12 @@ class Validation:
                 self._line.popleft()
                 child.useful = True
                 first.verdict(_unchecked(first, self._state.config.supervision.gate_limit))
-        if not self._state.draining:
-            self._supervisor.ensure(ROLE_GATE, 0)
         self._go_on()
 
     def tick(self, now: float) -> None:
-        """A job that takes too long costs the gate its life."""
+        """A gate that is not there is started again; a job that takes too long costs it its life."""
+        if not self._state.draining:
+            self._supervisor.ensure(ROLE_GATE, 0)
         limit = self._state.config.supervision.gate_limit
         gate = self._supervisor.child(ROLE_GATE, 0)
         first = self._line[0] if self._line else None

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the broker's tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.server.broker.core_rig import CoreRig
 from tests.server.broker.rig import Client, Rig
 
 
@@ -24,3 +25,23 @@ def client(rig: Rig) -> Client:
     found = rig.client()
     found.upload()
     return found
+
+
+@pytest.fixture
+def make_core(tmp_path: Path) -> Iterator[Callable[..., CoreRig]]:
+    """`make_core(**settings of ServerConfig)`."""
+    made: list[CoreRig] = []
+
+    def make(**config) -> CoreRig:
+        made.append(CoreRig(tmp_path / f"core{len(made)}", **config))
+        return made[-1]
+
+    yield make
+    for core in made:
+        core.crash()
+
+
+@pytest.fixture
+def core(make_core: Callable[..., CoreRig]) -> CoreRig:
+    """The logic alone, with a gate and no worker that is ready."""
+    return make_core()

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A gate or a worker that does what the job's name says, and needs no torch: `python fake_child.py`.
+"""A gate or a worker that does what the job's name says, and needs no torch: a thread.
 
-Names of jobs: `steps=N` that many steps; `sleep=S` seconds for each; `die=K` the process kills itself at step K;
+Names of jobs: `steps=N` that many steps; `sleep=S` seconds for each; `die=K` the process is gone at step K;
 `die-once=K` only in attempt 1; `fail` WORKER error; `hang` ignores everything; `gate-die`, `gate-hang`, `gate-no`.
 """
 
 import hashlib
 import json
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -40,33 +39,70 @@ from server.broker.internal import (
 )
 
 
-def main() -> None:
-    line = b""
-    while not line.endswith(b"\n"):
-        line += os.read(0, 1)
-    settings = ChildSettings(**json.loads(line))
-    threading.Thread(target=_end_with_broker, daemon=True).start()
-    socket = zmq.Context().socket(zmq.DEALER)
-    socket.linger = 1000
-    socket.curve_serverkey = settings.server_public.encode()
-    socket.curve_publickey = settings.own_public.encode()
-    socket.curve_secretkey = settings.own_secret.encode()
-    socket.connect(settings.endpoint)
-    ready = Ready(settings.role, settings.index, os.getpid(), {"model:pocket": "installed"}, ("cpu",))
-    socket.send(pack(ready))
-    Child(settings, socket).run()
-    socket.close()
+class FakeChild:
+    """A `ChildProcess` that is a thread. `kill` ends it wherever it is; `stop` unless its job says `hang`."""
+
+    def __init__(self) -> None:
+        reader, writer = os.pipe()
+        self._reader = reader
+        self.stdin = os.fdopen(writer, "wb")
+        self.pid = os.getpid()
+        self.ended = threading.Event()
+        self.deaf = False
+        self._code: int | None = None
+        self._thread = threading.Thread(target=self._run, name="child")
+        self._thread.start()
+
+    def stop(self) -> None:
+        if not self.deaf:
+            self.end(-15)
+
+    def kill(self) -> None:
+        self.end(-9)
+
+    def end(self, code: int) -> None:
+        if not self.ended.is_set():
+            self._code = code
+            self.ended.set()
+
+    def poll(self) -> int | None:
+        return None if self._thread.is_alive() else self._code
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        with os.fdopen(self._reader, "rb") as settings_pipe:
+            line = settings_pipe.readline()
+            if not line:
+                self.end(3)
+                return
+            settings = ChildSettings(**json.loads(line))
+            context = zmq.Context()
+            socket = context.socket(zmq.DEALER)
+            socket.linger = 0
+            socket.curve_serverkey = settings.server_public.encode()
+            socket.curve_publickey = settings.own_public.encode()
+            socket.curve_secretkey = settings.own_secret.encode()
+            socket.connect(settings.endpoint)
+            try:
+                Child(self, settings, socket).run()
+            except Killed:
+                pass
+            finally:
+                self.end(0)
+                socket.close()
+                context.term()
 
 
-def _end_with_broker() -> None:
-    # Not through sys.stdin: its lock, held by a thread that reads, is fatal at the interpreter's end.
-    while os.read(0, 4096):
-        pass
-    os._exit(3)
+class Killed(Exception):
+    """The process is no more."""
 
 
 class Child:
-    def __init__(self, settings: ChildSettings, socket) -> None:
+    def __init__(self, process: FakeChild, settings: ChildSettings, socket) -> None:
+        self.process = process
+        self.settings = settings
         self.data = Path(settings.data_dir)
         self.store = BlobStore(self.data / "blobs")
         self.socket = socket
@@ -74,11 +110,14 @@ class Child:
         self.counter = 0
 
     def run(self) -> None:
+        settings = self.settings
+        self.send(Ready(settings.role, settings.index, 1, {"model:pocket": "installed"}, ("cpu",)))
         while True:
-            if not self.socket.poll(200):
+            message = self.receive(0.2)
+            if message is None:
                 self.send(Beat(self.counter))
                 continue
-            match unpack(self.socket.recv()):
+            match message:
                 case Validate(job=job):
                     self.read(job)
                     self.validate(job)
@@ -95,14 +134,34 @@ class Child:
         spec = msgpack.unpackb((self.data / "jobs" / job / "spec.msgpack").read_bytes())
         self.options = dict(part.partition("=")[::2] for part in spec["name"].split())
 
+    def receive(self, seconds: float):
+        """The next message, or None; raises Killed when this process was killed."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if self.process.ended.is_set():
+                raise Killed
+            if self.socket.poll(5):
+                return unpack(self.socket.recv())
+            if time.monotonic() > deadline:
+                return None
+
+    def hang(self) -> None:
+        self.process.deaf = True
+        self.process.ended.wait()
+        raise Killed
+
+    def die(self) -> None:
+        self.process.end(-9)
+        raise Killed
+
     def send(self, message, *payload: bytes) -> None:
         self.socket.send_multipart([pack(message), *payload])
 
     def validate(self, job: str) -> None:
         if "gate-die" in self.options:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.die()
         if "gate-hang" in self.options:
-            time.sleep(1000)
+            self.hang()
         if "gate-no" in self.options:
             text = "index 90412, but the mesh has 31049 vertices"
             error = WireError(ErrorCode.INPUT_INVALID, Retry.CHANGED, text, "meshes[0].faces[12]")
@@ -115,9 +174,7 @@ class Child:
         checkpoint = self.data / "jobs" / job / "checkpoint.safetensors"
         start = int(checkpoint.read_bytes()) if resume and checkpoint.is_file() else 0
         if "hang" in self.options:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            while True:
-                time.sleep(1000)
+            self.hang()
         if "fail" in self.options:
             self.send(WorkerFailed(job, attempt, WireError(ErrorCode.RES_OOM, Retry.CHANGED, "Too big.")))
             return True
@@ -134,15 +191,13 @@ class Child:
 
     def step(self, job: str, attempt: int, step: int, steps: int, seconds: float):
         if self.options.get("die") == str(step) or (self.options.get("die-once") == str(step) and attempt == 1):
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.die()
         self.counter += 1
         self.send(WorkerProgress(job, attempt, step, steps, (steps - step) * seconds))
         picture = bytes([step % 256]) * (8 * 8 * 3)
         self.send(WorkerPreview(job, step, "base_color", 1001, 8, 8, 3, "raw_u8"), picture)
         self.send(Beat(self.counter))
-        if self.socket.poll(int(seconds * 1000)):
-            return unpack(self.socket.recv())
-        return None
+        return self.receive(seconds)
 
     def finish(self, job: str, attempt: int) -> None:
         image = self.store.put(b"image of " + job.encode())
@@ -151,7 +206,3 @@ class Child:
         file = MapFile("base_color", 1001, 16, 16, 3, DType.U8, "srgb", "png", image, size)
         assert hashlib.sha256(b"{}").hexdigest() == config
         self.send(WorkerDone(job, attempt, JobResult((file,), config, 0.1)))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,9 +2,6 @@
 """A real broker in a thread with fake children, and a minimal client that waits for answers."""
 
 import hashlib
-import os
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -35,9 +32,8 @@ from server.broker.auth import KeyPair
 from server.broker.connection import Connection, read_connection
 from server.broker.main import run_broker
 from server.config import QuotaConfig, ServerConfig, ServerPaths, Supervision
-from server.executors.local import LocalChild
+from tests.server.broker.fake_child import FakeChild
 
-ROOT = Path(__file__).resolve().parents[3]
 POSITIONS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
 FACES = np.array([[0, 1, 2]], np.int32)
 UVS = np.array([[[0, 0], [1, 0], [0, 1]]], np.float32)
@@ -54,28 +50,27 @@ BLOBS = [blob_of(array) for array in (POSITIONS, FACES, UVS)]
 
 
 class FakeExecutor:
-    """Runs the fake child; remembers its processes."""
+    """Runs fake children and remembers them. `broken`: each ends at once."""
 
-    def __init__(self, broken: bool = False) -> None:
-        self.children: list[tuple[str, LocalChild]] = []
-        self.broken = broken
+    def __init__(self) -> None:
+        self.children: list[tuple[str, FakeChild]] = []
+        self.broken: set[str] = set()
 
-    def spawn(self, role: str, index: int) -> LocalChild:
-        script = ["-c", "import sys; sys.exit(5)"] if self.broken else [str(Path(__file__).with_name("fake_child.py"))]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen([sys.executable, *script], stdin=subprocess.PIPE, env=environment)
-        child = LocalChild(process)
+    def spawn(self, role: str, index: int) -> FakeChild:
+        child = FakeChild()
         self.children.append((role, child))
+        if role in self.broken:
+            child.stdin.close()
         return child
 
-    def newest(self, role: str) -> LocalChild:
+    def newest(self, role: str) -> FakeChild:
         return [child for name, child in self.children if name == role][-1]
 
     def reap(self) -> None:
         for _role, child in self.children:
             child.kill()
-            child._process.wait()
             child.stdin.close()
+            child.join()
 
 
 class Client:

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs up and down, and previews: credit, order, resumption, limits."""
+
+import hashlib
+import os
+
+import pytest
+
+from blender_addon.protocol.messages import (
+    Attach,
+    BlobNeed,
+    BlobOk,
+    BlobPut,
+    BlobQuery,
+    Chunk,
+    Credit,
+    Detach,
+    Done,
+    Get,
+    Preview,
+)
+from server.broker import downloads, uploads
+from server.broker.internal import WorkerPreview
+from server.config import QuotaConfig
+from tests.server.broker.core_rig import BOB, CoreRig, User, code_of
+
+DATA = os.urandom(10_000)
+SHA = hashlib.sha256(DATA).hexdigest()
+
+
+def _put(user: User, start: int, end: int, data: bytes = DATA) -> object:
+    return user.ask(BlobPut(hashlib.sha256(data).hexdigest(), len(data), start), data[start:end], bulk=True)
+
+
+def test_a_blob_in_pieces_with_a_window_each_time(core: CoreRig) -> None:
+    alice = core.user()
+    assert _put(alice, 0, 6000) == BlobOk(SHA, 6000, False, uploads.MAX_WINDOW)
+    last = _put(alice, 6000, 10_000)
+    assert (last.received, last.complete) == (10_000, True)
+    assert core.store.read(SHA) == DATA
+    assert alice.ask(BlobQuery((SHA,)), bulk=True) == BlobNeed(())
+    assert _put(alice, 0, 100).complete
+
+
+def test_pieces_that_come_together_are_written_in_order_and_each_answered(core: CoreRig) -> None:
+    alice = core.user()
+    for start in range(0, 10_000, 1000):
+        alice.post(BlobPut(SHA, 10_000, start), DATA[start : start + 1000], bulk=True)
+    core.settle()
+    answers = alice.received(BlobOk, bulk=True)
+    assert [answer.received for answer in answers] == list(range(1000, 10_001, 1000))
+    assert [answer.complete for answer in answers] == [False] * 9 + [True]
+
+
+def test_an_upload_goes_on_after_the_servers_crash(core: CoreRig) -> None:
+    _put(core.user(), 0, 6000)
+    core.restart()
+    alice = core.user()
+    need = alice.ask(BlobQuery((SHA, "0" * 64)), bulk=True)
+    assert [(missing.sha256, missing.received) for missing in need.missing] == [(SHA, 6000), ("0" * 64, 0)]
+    assert _put(alice, 6000, 10_000).complete
+
+
+def test_a_piece_in_the_wrong_place_is_passed_over_and_the_answer_says_where_to_go_on(core: CoreRig) -> None:
+    alice = core.user()
+    assert _put(alice, 3000, 6000).received == 0
+    _put(alice, 0, 6000)
+    assert _put(alice, 0, 3000).received == 6000
+
+
+def test_wrong_bytes_are_refused_and_can_be_sent_again(core: CoreRig) -> None:
+    alice = core.user()
+    answer = alice.ask(BlobPut(SHA, 10_000, 0), b"x" * 10_000, bulk=True)
+    assert code_of(answer) == "INPUT.HASH"
+    assert not core.store.has(SHA)
+    assert _put(alice, 0, 10_000).complete
+
+
+def test_a_blob_of_another_user_is_sent_again_and_then_known(core: CoreRig) -> None:
+    core.user().upload(DATA)
+    bob = core.user(BOB)
+    assert not _put(bob, 0, 5000).complete
+    assert _put(bob, 5000, 10_000).complete
+    assert bob.ask(Get(SHA, 0, 10), bulk=True) == Chunk(SHA, 0, 10_000)
+
+
+def test_a_restart_forgets_no_blob(core: CoreRig) -> None:
+    core.user().upload(DATA)
+    core.restart()
+    assert core.user().ask(BlobQuery((SHA,)), bulk=True) == BlobNeed(())
+
+
+@pytest.mark.parametrize(
+    ("message", "buffers", "code"),
+    [
+        (BlobPut(SHA, 10_000, 0), (b"x", b"y"), "INPUT.INVALID"),
+        (BlobPut(SHA, 60_000, 0), (b"x",), "QUOTA.BYTES"),
+    ],
+)
+def test_what_is_wrong_with_a_piece_is_told(make_core, message: BlobPut, buffers, code: str) -> None:
+    core = make_core(quotas=QuotaConfig(bytes_per_user=50_000, disk_floor=0))
+    assert code_of(core.user().ask(message, *buffers, bulk=True)) == code
+
+
+def test_the_size_of_a_blob_cannot_change_on_the_way(core: CoreRig) -> None:
+    alice = core.user()
+    _put(alice, 0, 1000)
+    assert code_of(alice.ask(BlobPut(SHA, 9000, 1000), b"x", bulk=True)) == "INPUT.INVALID"
+
+
+def test_uploads_together_are_limited_and_idle_ones_make_room(make_core) -> None:
+    core = make_core(quotas=QuotaConfig(uploads_per_user=2, disk_floor=0))
+    alice = core.user()
+    blobs = [os.urandom(100) for _ in range(3)]
+    for data in blobs[:2]:
+        _put(alice, 0, 10, data)
+    assert code_of(_put(alice, 0, 10, blobs[2])) == "BUSY"
+    core.tick(30.0)
+    alice.credit(0)
+    core.tick(31.0)
+    alice.hello()
+    assert _put(alice, 0, 10, blobs[2]).received == 10
+    assert _put(alice, 10, 100, blobs[2]).complete
+    assert _put(alice, 10, 100, blobs[0]).complete
+
+
+def test_a_client_that_sends_more_than_its_window_is_told_to_wait(core: CoreRig, monkeypatch) -> None:
+    monkeypatch.setattr(uploads, "QUEUED_LIMIT", 2000)
+    alice = core.user()
+    for start in range(0, 10_000, 1000):
+        alice.post(BlobPut(SHA, 10_000, start), DATA[start : start + 1000], bulk=True)
+    refused = [e for _to, e in core.ports.sent if e.message.TYPE == "ERROR"]
+    assert {e.message.error.code.value for e in refused} == {"BUSY"}
+    core.settle()
+    received = alice.received(BlobOk, bulk=True)[-1].received
+    assert 2000 <= received < 10_000
+
+
+def test_a_full_disk_is_told_to_who_uploads(core: CoreRig) -> None:
+    alice = core.user()
+    core.ports.broken_disk = OSError(28, "No space left on device")
+    assert code_of(_put(alice, 0, 1000)) == "RES.DISK"
+    core.ports.broken_disk = None
+    core.state.disk_low = True
+    assert code_of(_put(alice, 0, 1000)) == "RES.DISK"
+    core.state.disk_low = False
+    assert _put(alice, 0, 10_000).complete
+
+
+def test_the_window_shrinks_when_many_upload(core: CoreRig, monkeypatch) -> None:
+    monkeypatch.setattr(uploads, "WINDOW_BUDGET", 2 * uploads.MAX_WINDOW)
+    alice = core.user()
+    windows = [_put(alice, 0, 10, os.urandom(100)).window for _ in range(8)]
+    assert windows == sorted(windows, reverse=True)
+    assert (windows[0], windows[-1]) == (uploads.MAX_WINDOW, uploads.MAX_WINDOW // 4)
+
+
+def test_a_blob_down_in_pieces(core: CoreRig) -> None:
+    alice = core.user().upload(DATA)
+    got = b"".join(bytes(alice.envelope(Get(SHA, at, 4000), bulk=True).buffers[0]) for at in range(0, 10_000, 4000))
+    assert got == DATA
+    assert code_of(alice.ask(Get(SHA, 10_001, 1), bulk=True)) == "INPUT.INVALID"
+    core.store.remove(SHA)
+    assert code_of(alice.ask(Get(SHA, 0, 1), bulk=True)) == "INPUT.MISSING_BLOB"
+
+
+def test_reads_wait_for_a_slow_reader_and_delay_nobody_else(core: CoreRig) -> None:
+    alice, bob = core.user().upload(DATA), core.user(BOB).upload(DATA)
+    core.ports.backlogs[alice.bulk] = downloads.BACKLOG_LIMIT
+    for _ in range(downloads.MAX_WAITING):
+        alice.post(Get(SHA, 0, 10), bulk=True)
+    core.settle()
+    assert alice.received(Chunk, bulk=True) == []
+    assert isinstance(bob.ask(Get(SHA, 0, 10), bulk=True), Chunk)
+    assert code_of(alice.ask(Get(SHA, 0, 10), bulk=True)) == "BUSY"
+    core.ports.backlogs.clear()
+    core.tick()
+    while core.core.turn() or core.ports.todo:
+        core.settle()
+    assert len(alice.received(Chunk, bulk=True)) == downloads.MAX_WAITING
+
+
+def test_downloads_take_turns(core: CoreRig) -> None:
+    alice, bob = core.user().upload(DATA), core.user(BOB).upload(DATA)
+    for _ in range(20):
+        alice.post(Get(SHA, 0, 10), bulk=True)
+    bob.post(Get(SHA, 0, 10), bulk=True)
+    core.settle()
+    order = [to.user for to, envelope in core.ports.sent if isinstance(envelope.message, Chunk)]
+    assert order.index(BOB) <= 2
+
+
+def test_gets_of_a_connection_that_is_gone_are_dropped(core: CoreRig) -> None:
+    alice = core.user().upload(DATA)
+    for _ in range(20):
+        alice.post(Get(SHA, 0, 10), bulk=True)
+    core.core.unreachable(alice.bulk)
+    core.settle()
+    core.tick()
+    assert len(alice.received(Chunk, bulk=True)) <= downloads.READS_PER_SESSION
+
+
+def _show(core: CoreRig, job: str, step: int, size: int = 100, tile: int = 1001) -> None:
+    core.child("worker", WorkerPreview(job, step, "base_color", tile, 8, 8, 3, "raw_u8"), bytes([step]) * size)
+
+
+@pytest.fixture
+def watched(core: CoreRig) -> tuple[User, str]:
+    """A user who watches a running job, and the job."""
+    core.ready("worker")
+    alice = core.user().upload()
+    job = alice.submit()
+    alice.ask(Attach(job))
+    return alice, job
+
+
+def _steps(user: User) -> list[int]:
+    return [preview.step for preview in user.received(Preview, bulk=True)]
+
+
+def test_previews_go_out_only_against_credit_and_the_newest_wins(core: CoreRig, watched) -> None:
+    alice, job = watched
+    for step in range(1, 6):
+        _show(core, job, step)
+    assert _steps(alice) == []
+    alice.credit(150)
+    assert _steps(alice) == [5]
+    _show(core, job, 6)
+    assert _steps(alice) == [5]
+    alice.credit(50)
+    assert _steps(alice) == [5, 6]
+    assert core.state.metrics.counter("previews_replaced") == 4
+
+
+def test_each_tile_has_its_own_place(core: CoreRig, watched) -> None:
+    alice, job = watched
+    for step in (1, 2):
+        for tile in (1001, 1002):
+            _show(core, job, step, tile=tile)
+    alice.credit()
+    shown = [(preview.tile, preview.step) for preview in alice.received(Preview, bulk=True)]
+    assert shown == [(1001, 2), (1002, 2)]
+    seqs = [preview.seq for preview in alice.received(Preview, bulk=True)]
+    assert seqs == sorted(set(seqs))
+
+
+def test_a_slow_reader_gets_no_preview_and_hinders_no_other(core: CoreRig, watched) -> None:
+    alice, job = watched
+    other = core.user()
+    other.ask(Attach(job))
+    alice.credit()
+    other.credit()
+    core.ports.backlogs[alice.bulk] = 1
+    for step in (1, 2):
+        _show(core, job, step)
+    assert (_steps(alice), _steps(other)) == ([], [1, 2])
+    core.ports.backlogs.clear()
+    core.core.turn()
+    assert _steps(alice) == [2]
+
+
+def test_who_attaches_later_gets_the_newest_preview_and_who_detaches_none(core: CoreRig, watched) -> None:
+    _alice, job = watched
+    _show(core, job, 3)
+    late = core.user()
+    late.credit()
+    late.ask(Attach(job))
+    assert _steps(late) == [3]
+    assert late.ask(Detach(job)) == Done()
+    _show(core, job, 4)
+    assert _steps(late) == [3]
+
+
+def test_credit_is_bounded(core: CoreRig, watched) -> None:
+    alice, _job = watched
+    for _ in range(10):
+        alice.post(Credit(1 << 40), bulk=True)
+    session = core.state.sessions.at(alice.ctl)
+    assert session.credit <= 64 << 20
+
+
+def test_pictures_that_are_too_many_or_of_an_unknown_kind_are_not_kept(core: CoreRig, watched) -> None:
+    alice, job = watched
+    alice.credit()
+    for tile in range(1001, 1101):
+        _show(core, job, 1, tile=tile)
+    assert len(_steps(alice)) == 64
+    core.child("worker", WorkerPreview(job, 9, "base_color", 1001, 8, 8, 3, "gif"), b"x")
+    core.child("worker", WorkerPreview(job, 9, "base_color", 1001, 8, 8, 3, "raw_u8"))
+    assert 9 not in _steps(alice)
+
+
+def test_watched_jobs_are_limited(make_core) -> None:
+    core = make_core(quotas=QuotaConfig(subscriptions_per_session=1, disk_floor=0))
+    alice = core.user().upload()
+    first, second = alice.submit(), alice.submit()
+    alice.ask(Attach(first))
+    assert alice.ask(Attach(first)).info.job == first
+    assert code_of(alice.ask(Attach(second))) == "BUSY"
+    alice.ask(Detach(first))
+    assert alice.ask(Attach(second)).info.job == second
