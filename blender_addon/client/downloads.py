@@ -20,6 +20,8 @@ CHUNK = 768 << 10
 """The most that one GET may ask for."""
 LARGEST = 4 << 30
 _TRIES = 2
+_MOST_REQUESTS = 32
+"""At a time; the server takes 64."""
 
 
 @dataclass(eq=False)
@@ -72,11 +74,16 @@ class Downloads:
     def _under_way(self) -> int:
         return sum(sum(download.requests.values()) for download in self._queue)
 
+    @property
+    def _open_requests(self) -> int:
+        return sum(len(download.requests) for download in self._queue)
+
     def _pump(self) -> None:
         for download in list(self._queue):
             while self._wants_more(download):
                 size = CHUNK if download.total is None else min(CHUNK, download.total - download.next_offset)
-                if self._under_way and self._under_way + size > self._window.size:
+                full = self._under_way + size > self._window.size or self._open_requests >= _MOST_REQUESTS
+                if self._under_way and full:
                     return
                 self._get(download, size)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from blender_addon.client.requests import Channel, Send
 from blender_addon.protocol.codec import Envelope, request_id
-from blender_addon.protocol.errors import ErrorCode, WireError
+from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import Error, Hello, Reject, Welcome
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 
@@ -13,15 +13,13 @@ __all__ = ["Greeting"]
 
 
 class Greeting:
-    """First the control channel, which gives the session; then bulk, which is bound to it.
+    """First the control channel, which gives a new session; then bulk, which is bound to it.
 
     Args:
         client: name and version, for the server's log.
-        session: of the connection before; None: a new one.
     """
 
-    def __init__(self, client: str, session: str | None) -> None:
-        self.session = session
+    def __init__(self, client: str) -> None:
         self._client = client
         self._waiting: dict[str, Channel] = {}
         self._welcome: Welcome | None = None
@@ -39,19 +37,17 @@ class Greeting:
         channel = self._waiting.pop(envelope.re or "")
         message = envelope.message
         if isinstance(message, Reject | Error):
-            if message.error.code is ErrorCode.PROTO_SESSION:
-                # The session of before is unknown there: begin a new one.
-                self.session = None
             return message.error
         if channel is Channel.CTL and isinstance(message, Welcome):
-            self._welcome, self.session = message, message.session
+            self._welcome = message
             return self._hello(Channel.BULK)
         assert self._welcome is not None
         return self._welcome
 
     def _hello(self, channel: Channel) -> Send:
         protocols = ((PROTOCOL_MAJOR, PROTOCOL_MINOR),)
-        hello = Hello(protocols=protocols, client=self._client, session=self.session)
-        envelope = Envelope(message=hello, id=request_id(), session=self.session)
+        session = None if self._welcome is None else self._welcome.session
+        hello = Hello(protocols=protocols, client=self._client, session=session)
+        envelope = Envelope(message=hello, id=request_id(), session=session)
         self._waiting[envelope.id] = channel
         return Send(channel, envelope)

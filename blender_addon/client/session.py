@@ -65,7 +65,6 @@ class Session:
         self._next_try = float("-inf")
         self._open_until = 0.0
         self._greeting: Greeting | None = None
-        self._session: str | None = None
         self._epoch: str | None = None
         self._beats: dict[Channel, Heartbeat] = {}
         self._ping = 0
@@ -181,12 +180,11 @@ class Session:
     def _open(self, now: float) -> None:
         self.link = Link.OPENING
         self._open_until = now + self._config.open_limit
-        self._greeting = Greeting(self._config.client, self._session)
+        self._greeting = Greeting(self._config.client)
         self._actions += [Open(), self._greeting.begin()]
 
     def _greeted(self, greeting: Greeting, envelope: Envelope, now: float) -> None:
         outcome = greeting.answered(envelope)
-        self._session = greeting.session
         match outcome:
             case Send():
                 self._actions.append(outcome)
@@ -275,7 +273,6 @@ class Session:
                     self._lost(now, f"The server sent a damaged preview: {error.error.text}")
             case Error() if message.error.code is ErrorCode.PROTO_SESSION:
                 # It forgot us, as after its restart: say HELLO again; what was asked stays asked.
-                self._session = None
                 self._lost(now, "The server does not know this session any more.", at_once=True)
             case Reject():
                 self._refused(message.error, now)

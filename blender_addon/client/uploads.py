@@ -30,6 +30,7 @@ class UploadConfig:
         first_window: what may be under way before the server has said how much it wants.
         hash_tries: how often one array is sent before its hash counts as wrong for good.
         busy_wait: until the next try when the server is busy or about to end.
+        most_arrays: arrays under way at a time; the server takes 8 of all of a user's clients together.
     """
 
     chunk: int = 512 * KIB
@@ -37,6 +38,7 @@ class UploadConfig:
     hashes_per_query: int = 1024
     hash_tries: int = 2
     busy_wait: float = 2.0
+    most_arrays: int = 4
 
 
 @dataclass
@@ -151,7 +153,10 @@ class Submissions:
 
     def _on_need(self, submission: Submission, answer: Answer) -> None:
         if not isinstance(answer.message, BlobNeed):
-            self._refused(submission, answer.message)
+            if _is_busy(answer.message):
+                self._later(answer.now)
+            else:
+                self._refused(submission, answer.message)
             return
         submission.asked -= 1
         for item in answer.message.missing:
@@ -178,6 +183,8 @@ class Submissions:
     def _send_blob(self, submission: Submission, sha256: str) -> bool:
         """Chunks of one array; False when the window is full."""
         blob = submission.blobs[sha256]
+        if sha256 not in submission.flying and len(self._flying()) >= self._config.most_arrays:
+            return False
         while (offset := submission.need.get(sha256)) is not None:
             size = min(self._config.chunk, len(blob) - offset)
             if self._under_way and self._under_way + size > self._window:
@@ -191,6 +198,9 @@ class Submissions:
                 submission.need[sha256] = offset + size
             self._put(submission, sha256, offset, size)
         return True
+
+    def _flying(self) -> set[str]:
+        return {sha256 for submission in self._waiting.values() for sha256 in submission.flying}
 
     def _put(self, submission: Submission, sha256: str, offset: int, size: int) -> None:
         blob = submission.blobs[sha256]
@@ -217,6 +227,8 @@ class Submissions:
                 return
             if not submission.need and not submission.flying and not submission.submitting:
                 self._submit(submission)
+        elif _is_busy(message):
+            self._later(answer.now)
         elif isinstance(message, Error) and message.error.retry is Retry.NEVER:
             self._refused(submission, message)
         else:
@@ -228,12 +240,21 @@ class Submissions:
         if submission.tries[sha256] >= self._config.hash_tries:
             self._refused(submission, message)
             return
-        # Answers that are still under way belong to the attempt before this one.
+        for other in self._stop():
+            self._begin(other)
+
+    def _later(self, now: float) -> None:
+        """The server has too much at once: all uploads rest for a while."""
+        for other in self._stop():
+            other.asked, other.retry_at = 0, now + self._config.busy_wait
+            other.need.clear()
+            other.flying.clear()
+
+    def _stop(self) -> list[Submission]:
+        """Forget what is under way, whose answers belong to an earlier attempt from here on; gives whose it was."""
         self._round += 1
         self._under_way = 0
-        for other in list(self._waiting.values()):
-            if not other.submitting and other.retry_at is None:
-                self._begin(other)
+        return [other for other in self._waiting.values() if not other.submitting and other.retry_at is None]
 
     def _submit(self, submission: Submission) -> None:
         submission.submitting = True
@@ -247,13 +268,12 @@ class Submissions:
             self._port.emit(JobAccepted(message.job, message.key, message.state, message.position, message.duplicate))
             self._accepted(message)
             return
-        code = message.error.code if isinstance(message, Error) else None
-        again = submission.tries.get("", 0) < self._config.hash_tries
-        if code is ErrorCode.INPUT_MISSING_BLOB and again:
+        missing = isinstance(message, Error) and message.error.code is ErrorCode.INPUT_MISSING_BLOB
+        if missing and submission.tries.get("", 0) < self._config.hash_tries:
             # The server has dropped an array between our question and our order.
             submission.tries[""] = submission.tries.get("", 0) + 1
             self._begin(submission)
-        elif code in (ErrorCode.BUSY, ErrorCode.DRAINING):
+        elif _is_busy(message):
             submission.submitting = False
             submission.retry_at = answer.now + self._config.busy_wait
         else:
@@ -263,6 +283,11 @@ class Submissions:
         self._waiting.pop(submission.key, None)
         error = message.error if isinstance(message, Error) else unexpected(message)
         self._port.emit(JobFailed(None, submission.key, error))
+
+
+def _is_busy(message: object) -> bool:
+    """Whether the same may be asked again after a while."""
+    return isinstance(message, Error) and message.error.code in (ErrorCode.BUSY, ErrorCode.DRAINING)
 
 
 def unexpected(message: object) -> WireError:

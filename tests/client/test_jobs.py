@@ -152,6 +152,14 @@ def test_downloads_keep_within_their_window(rig):
     assert all(get.message.length <= 768 << 10 for get in gets)
 
 
+def test_many_small_files_are_not_asked_for_all_at_once(rig):
+    result, store = result_of({f"map{n}": bytes([n]) for n in range(100)})
+    rig.snapshot([state_event(1, JobState.SUCCEEDED, result=result)], state=JobState.SUCCEEDED, result=result)
+    assert len([send for send in rig.sent if isinstance(send.envelope.message, Get)]) == 32
+    serve(rig, store)
+    assert len(rig.events_of(JobFinished)[0].maps) == 100
+
+
 def test_damaged_files_are_fetched_once_more_and_then_the_job_fails(rig):
     result, store = result_of({"base_color": b"x" * 10})
     damaged = {sha256: data[::-1] + b"" if data != b"x" * 10 else b"y" * 10 for sha256, data in store.items()}

@@ -240,6 +240,38 @@ def test_an_array_that_is_never_complete_does_not_hang_the_job(rig):
     assert len(rig.events_of(JobFailed)) == 1
 
 
+@pytest.mark.parametrize("asked", [BlobQuery, BlobPut])
+def test_a_busy_server_gets_the_rest_of_the_arrays_later(rig, asked):
+    blob = b"x" * 250
+    submit(rig, blob)
+    store = Store(rig)
+    for _ in range(2):
+        if asked is BlobPut:
+            store.need()
+        rig.reply(rig.taken(asked), error(ErrorCode.BUSY, Retry.LATER), channel=Channel.BULK)
+        assert rig.all_of(BlobQuery) == rig.all_of(BlobPut) == []
+        rig.sent.clear()
+        rig.tick(2.0)
+    store.need()
+    while store.take():
+        pass
+    rig.accept()
+
+
+def test_few_arrays_are_under_way_at_a_time(rig):
+    blobs = [bytes([n]) for n in range(20)]
+    submit(rig, *blobs)
+    store = Store(rig, window=10 * CHUNK)
+    store.need()
+    most = 0
+    while puts := {send.envelope.message.sha256 for send in rig.sent if isinstance(send.envelope.message, BlobPut)}:
+        most = max(most, len(puts))
+        store.take()
+    assert most == 4
+    assert len(store.parts) == 20
+    rig.accept()
+
+
 def test_the_same_key_twice_is_one_submission(rig):
     key = submit(rig)
     submit(rig, key=key)
