@@ -12,6 +12,7 @@ import pgc
 from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
 from pgc.commands.models import models
+from pgc.commands.pair import pair
 from pgc.commands.texture import texture
 
 __all__ = ["app", "main"]
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command("texture")(texture)
 app.command("models")(models)
+app.command("pair")(pair)
 app.command("demo")(demo)
 app.command(
     "eval",

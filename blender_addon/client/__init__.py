@@ -35,6 +35,7 @@ from blender_addon.client.events import (
     Uploading,
 )
 from blender_addon.client.link import SessionConfig
+from blender_addon.client.pairing import PairingError, pair
 from blender_addon.client.starter import ServerStarter, Starter, start_server
 from blender_addon.protocol.arrays import ArrayRef, DType, array_ref
 from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
@@ -97,6 +98,7 @@ __all__ = [
     "MemoryPlanSpec",
     "MeshSpec",
     "Metrics",
+    "PairingError",
     "PreviewSpec",
     "PromptSpec",
     "ProtocolError",
@@ -119,5 +121,6 @@ __all__ = [
     "WireError",
     "array_ref",
     "default_connection_file",
+    "pair",
     "start_server",
 ]
