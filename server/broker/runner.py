@@ -127,6 +127,7 @@ class Runner:
         job.step, job.eta_s = message.step, message.eta_s
         if message.steps != job.row.steps:
             job.row = replace(job.row, steps=message.steps)
+            self._state.keep(job.row, None, lambda: None)
         self._feeds.publish(job, job.event(EventKind.PROGRESS))
 
     def checkpointed(self, run: ActiveRun, step: int) -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pause, order, lists, figures, admins; and what a restart and the passing of days do."""
 
+import hashlib
 import json
 import os
 from dataclasses import replace
 
 import pytest
 
+from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.messages import (
     Attach,
     BlobNeed,
@@ -18,6 +20,7 @@ from blender_addon.protocol.messages import (
     Get,
     JobState,
     ListJobs,
+    MapFile,
     Metrics,
     Pause,
     Reorder,
@@ -27,6 +30,7 @@ from blender_addon.protocol.messages import (
 )
 from server.broker import controls
 from server.broker import internal as inside
+from server.broker.housekeeping import sweep
 from server.config import DAY, HOUR, QuotaConfig, Retention
 from tests.server.broker.core_rig import BOB, BOSS, CoreRig, code_of
 from tests.server.broker.rig import BLOBS
@@ -228,9 +232,6 @@ def test_old_results_go_by_size(make_core) -> None:
 
 
 def _map(size: int):
-    from blender_addon.protocol.arrays import DType
-    from blender_addon.protocol.messages import MapFile
-
     return MapFile("base_color", 1001, 16, 16, 3, DType.U8, "srgb", "png", "0" * 64, size)
 
 
@@ -243,8 +244,6 @@ def test_blobs_that_no_job_uses_go_after_a_day_and_inputs_stay(core: CoreRig) ->
         os.utime(path, (1.0, 1.0))
     core.housekeeping.tick(core.ports.clock)
     core.settle()
-    import hashlib
-
     unused = hashlib.sha256(b"never used").hexdigest()
     assert not core.store.has(unused)
     assert isinstance(alice.ask(BlobQuery((unused,)), bulk=True), BlobNeed)
@@ -286,8 +285,6 @@ def test_a_disk_that_runs_full_stops_new_runs_and_lets_running_ones_end(make_cor
 
 
 def test_the_sweep_removes_what_the_journal_does_not_know(core: CoreRig) -> None:
-    from server.broker.housekeeping import sweep
-
     alice = core.user().upload()
     job = alice.submit()
     orphan, lost = core.store.put(b"orphan"), core.paths.job("0" * 32)

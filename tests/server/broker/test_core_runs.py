@@ -9,6 +9,7 @@ from server.broker.internal import (
     Beat,
     CancelRun,
     FreeGpu,
+    Ready,
     Run,
     Stop,
     WorkerCancelled,
@@ -17,9 +18,11 @@ from server.broker.internal import (
     WorkerFailed,
     WorkerNotice,
     WorkerProgress,
+    pack,
 )
 from server.config import QuotaConfig, ServerConfig, Supervision
 from tests.server.broker.core_rig import CoreRig, User, code_of
+from tests.server.broker.rig import spec
 
 OOM = WireError(ErrorCode.RES_OOM, Retry.CHANGED, "2 GiB are missing.")
 CUDA = WireError(ErrorCode.WORKER_CUDA, Retry.LATER, "The GPU's context is broken.")
@@ -111,8 +114,6 @@ def test_three_dead_workers_set_a_job_aside_and_the_next_one_runs(core: CoreRig,
 
 
 def _refs():
-    from tests.server.broker.rig import spec
-
     return spec().refs().values()
 
 
@@ -209,8 +210,6 @@ def test_a_job_that_was_cancelled_before_its_run_was_on_the_disk(core: CoreRig) 
     job = alice.submit()
     core.auto_gate = False
     worker = core.worker()
-    from server.broker.internal import Ready, pack
-
     core.core.child_received(worker.key, b"worker0", [pack(Ready("worker", 0, 1, {}, ("cpu",)))])
     alice.post(Cancel(job))
     core.settle()

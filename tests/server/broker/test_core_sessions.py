@@ -32,6 +32,7 @@ from blender_addon.protocol.messages import (
 )
 from server.broker.ports import Address, Channel
 from server.broker.sessions import SILENCE_LIMIT
+from server.config import QuotaConfig
 from tests.server.broker.core_rig import ALICE, BOB, CoreRig, User, code_of
 from tests.server.broker.rig import BLOBS, spec
 
@@ -149,8 +150,6 @@ def test_who_is_silent_is_forgotten_unless_the_machine_slept(core: CoreRig) -> N
 
 
 def test_a_user_has_a_limited_number_of_sessions(make_core) -> None:
-    from server.config import QuotaConfig
-
     core = make_core(quotas=QuotaConfig(sessions_per_user=2, sessions=3, disk_floor=0))
     first, *_others = (core.user(ALICE) for _ in range(3))
     assert len(core.state.sessions) == 2

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between systems, and what is done where a system lacks the means."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from server import platform
+from server.errors import AlreadyRunningError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_only_one_process_holds_the_lock_and_its_end_frees_it(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "server.lock"
+    script = (
+        "import sys; from pathlib import Path; from server.platform import InstanceLock\n"
+        "lock = InstanceLock(Path(sys.argv[1])); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(AlreadyRunningError, match="pgc-server stop"):
+            platform.InstanceLock(path).acquire()
+        process.kill()
+    with platform.InstanceLock(path):
+        pass
+    with platform.InstanceLock(path):
+        pass
+
+
+def test_the_lock_by_msvcrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int]] = []
+    fake = SimpleNamespace(LK_NBLCK=2, locking=lambda _descriptor, mode, size: calls.append((mode, size)))
+    monkeypatch.setattr(platform, "_fcntl", None)
+    monkeypatch.setattr(platform, "_msvcrt", fake)
+    with platform.InstanceLock(tmp_path / "lock"):
+        assert calls == [(2, 1)]
+
+
+def test_without_any_lock_the_server_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "_fcntl", None)
+    monkeypatch.setattr(platform, "_msvcrt", None)
+    with pytest.raises(AlreadyRunningError):
+        platform.InstanceLock(tmp_path / "lock").acquire()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing there")
+def test_private_files_and_directories(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    platform.make_private_directory(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    old_mask = os.umask(0)
+    try:
+        platform.write_private(folder / "secret", b"one")
+        platform.write_private(folder / "secret", b"two")
+    finally:
+        os.umask(old_mask)
+    assert (folder / "secret").read_bytes() == b"two"
+    assert stat.S_IMODE((folder / "secret").stat().st_mode) == 0o600
+    assert platform.is_private(folder / "secret")
+    (folder / "secret").chmod(0o640)
+    assert not platform.is_private(folder / "secret")
+    assert [path.name for path in folder.iterdir()] == ["secret"]
+
+
+def test_windows_keeps_modes_and_directories_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "IS_WINDOWS", True)
+    platform.make_private_directory(tmp_path / "data")
+    platform.fsync_directory(tmp_path / "not there")
+    (tmp_path / "open").write_bytes(b"")
+    (tmp_path / "open").chmod(0o666)
+    assert platform.is_private(tmp_path / "open")
+    assert "creationflags" in platform.detached_process_options()
+
+
+def test_a_rename_is_tried_again_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"new")
+    refusals = [PermissionError(), PermissionError()]
+    really = os.replace
+
+    def replace(old, new) -> None:
+        if refusals:
+            raise refusals.pop()
+        really(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(platform.time, "sleep", lambda _seconds: None)
+    with pytest.raises(PermissionError):
+        platform.replace(source, target)
+    refusals.extend([PermissionError()] * 2)
+    monkeypatch.setattr(platform, "IS_WINDOWS", True)
+    platform.replace(source, target)
+    assert target.read_bytes() == b"new"
+    refusals.extend([PermissionError()] * 20)
+    target.rename(source)
+    with pytest.raises(PermissionError):
+        platform.replace(source, target)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the limit")
+def test_memory_can_be_capped() -> None:
+    script = (
+        "from server.platform import limit_memory\n"
+        "assert limit_memory(512 << 20)\n"
+        "try:\n    bytearray(1 << 30)\nexcept MemoryError:\n    print('capped')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "capped\n", done.stderr
+
+
+def test_without_limits_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "_resource", None)
+    assert platform.limit_memory(1 << 30) is False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+def test_signals_ask_to_stop() -> None:
+    script = (
+        "import os, signal, time; from server.platform import on_stop_request\n"
+        "asked = []\non_stop_request(lambda: asked.append(1))\n"
+        "for name in ('SIGTERM', 'SIGINT'):\n    os.kill(os.getpid(), getattr(signal, name))\n"
+        "time.sleep(0.01)\nprint(len(asked))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "2\n", done.stderr
+    assert signal.getsignal(signal.SIGTERM) is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="see the test for Windows")
+def test_a_detached_process_has_a_session_of_its_own() -> None:
+    assert platform.detached_process_options() == {"start_new_session": True}
