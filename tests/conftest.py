@@ -7,7 +7,6 @@ on a machine without a GPU. So a machine that is meant to have one cannot pass b
 
 import importlib.util
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,9 +20,9 @@ def _has_gpu() -> str | None:
 
 
 def _has_blender() -> str | None:
-    if importlib.util.find_spec("bpy") is not None or shutil.which("blender") is not None:
+    if os.environ.get("PGC_BPY_PYTHON") or importlib.util.find_spec("bpy") is not None:
         return None
-    return "neither Blender nor its bpy module is installed"
+    return "no Python with Blender's bpy module here (PGC_BPY_PYTHON names one)"
 
 
 def _has_network() -> str | None:

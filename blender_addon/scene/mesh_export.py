@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mesh that the artist sees, as arrays: evaluated, triangulated, in world space. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from ..protocol.arrays import ArrayRef, array_ref
+from ..protocol.job_spec import MeshSpec
+from .errors import SceneError
+
+__all__ = ["ExportOptions", "ExportedMesh", "export_mesh", "mesh_spec"]
+
+Target = Literal["object", "selected_faces", "slot"]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported.
+
+    Args:
+        uv_map: name of the UV map; None: the active one.
+        target: which faces are to be textured.
+        slot: index of the material slot, where `target` is "slot".
+    """
+
+    uv_map: str | None = None
+    target: Target = "object"
+    slot: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedMesh:
+    """Arrays of one object, Z up, world space.
+
+    Args:
+        positions: float32 [V, 3]; faces: int32 [F, 3].
+        corner_uvs: float32 [F, 3, 2], V up; corner_normals: float32 [F, 3, 3].
+        polygon_index, material_index: int32 [F].
+        textured: uint8 [F], or None where all faces are.
+    """
+
+    name: str
+    uv_map: str
+    positions: npt.NDArray[np.float32]
+    faces: npt.NDArray[np.int32]
+    corner_uvs: npt.NDArray[np.float32]
+    corner_normals: npt.NDArray[np.float32]
+    polygon_index: npt.NDArray[np.int32]
+    material_index: npt.NDArray[np.int32]
+    textured: npt.NDArray[np.uint8] | None
+
+
+def export_mesh(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, options: ExportOptions) -> ExportedMesh:
+    """The object with its modifiers applied.
+
+    Raises:
+        SceneError: it is no mesh, has no faces or no UVs, or nothing of it is to be textured.
+    """
+    if obj.type != "MESH":
+        raise SceneError(f"{obj.name} is not a mesh; select a mesh object.")
+    if obj.mode == "EDIT":
+        raise SceneError(f"{obj.name} is in Edit Mode; leave it (Tab) so that its edits count.")
+    evaluated = obj.evaluated_get(depsgraph)
+    mesh = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=depsgraph)
+    try:
+        return _read(obj, mesh, options)
+    finally:
+        evaluated.to_mesh_clear()
+
+
+def mesh_spec(exported: ExportedMesh) -> tuple[MeshSpec, dict[str, npt.NDArray[Any]]]:
+    """The part of a job spec for a mesh, and its arrays by SHA-256."""
+    names = ("positions", "faces", "corner_uvs", "corner_normals", "polygon_index", "material_index", "textured")
+    given: Mapping[str, npt.NDArray[Any]] = {
+        name: array for name in names if (array := getattr(exported, name)) is not None
+    }
+    refs: dict[str, ArrayRef] = {name: array_ref(array) for name, array in given.items()}
+    arrays = {refs[name].sha256: array for name, array in given.items()}
+    return MeshSpec(name=exported.name, **refs), arrays
+
+
+def _read(obj: bpy.types.Object, mesh: bpy.types.Mesh, options: ExportOptions) -> ExportedMesh:
+    mesh.calc_loop_triangles()
+    count = len(mesh.loop_triangles)
+    if count == 0:
+        raise SceneError(f"{obj.name} has no faces; nothing can be textured.")
+    uv_map = _uv_map(obj, mesh, options.uv_map)
+    corners = _get(mesh.loop_triangles, "loops", count * 3, np.int32)
+    polygons = _get(mesh.loop_triangles, "polygon_index", count, np.int32)
+    materials = _get(mesh.loop_triangles, "material_index", count, np.int32)
+    faces = _get(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
+    uvs = _get(mesh.uv_layers[uv_map].uv, "vector", len(mesh.loops) * 2, np.float32).reshape(-1, 2)
+    normals = _get(mesh.corner_normals, "vector", len(mesh.loops) * 3, np.float32).reshape(-1, 3)
+    positions = _get(mesh.vertices, "co", len(mesh.vertices) * 3, np.float32).reshape(-1, 3)
+    matrix = np.array(obj.matrix_world, dtype=np.float64)
+    corner_uvs, corner_normals = uvs[corners].reshape(count, 3, 2), normals[corners].reshape(count, 3, 3)
+    if np.linalg.det(matrix[:3, :3]) < 0.0:
+        # A mirrored object shows the other side of every triangle: turn them, corners and all.
+        faces, corner_uvs, corner_normals = faces[:, ::-1], corner_uvs[:, ::-1], corner_normals[:, ::-1]
+    return ExportedMesh(
+        name=obj.name,
+        uv_map=uv_map,
+        positions=_moved(positions, matrix),
+        faces=np.ascontiguousarray(faces),
+        corner_uvs=np.ascontiguousarray(corner_uvs),
+        corner_normals=_turned(corner_normals, matrix),
+        polygon_index=polygons,
+        material_index=materials,
+        textured=_textured(obj, mesh, options, polygons, materials),
+    )
+
+
+def _get(collection: Any, name: str, size: int, dtype: type[np.generic]) -> npt.NDArray[Any]:  # noqa: ANN401
+    values = np.empty(size, dtype=dtype)
+    collection.foreach_get(name, values)
+    return values
+
+
+def _uv_map(obj: bpy.types.Object, mesh: bpy.types.Mesh, wanted: str | None) -> str:
+    if not mesh.uv_layers:
+        raise SceneError(f"{obj.name} has no UV map; unwrap it first (this adds a new UV map).", fix="pgc.unwrap")
+    if wanted is None:
+        return mesh.uv_layers.active.name
+    if wanted not in mesh.uv_layers:
+        there = ", ".join(layer.name for layer in mesh.uv_layers)
+        raise SceneError(f"{obj.name} has no UV map {wanted!r}; it has: {there}.")
+    return wanted
+
+
+def _moved(positions: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(positions @ matrix[:3, :3].T + matrix[:3, 3], dtype=np.float32)
+
+
+def _turned(normals: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Normals in world space, of unit length. A flat object has no inverse; its pseudo-inverse does as well."""
+    turned = normals @ np.linalg.pinv(matrix[:3, :3])
+    length = np.linalg.norm(turned, axis=-1, keepdims=True)
+    return np.ascontiguousarray(turned / np.maximum(length, 1e-20), dtype=np.float32)
+
+
+def _textured(
+    obj: bpy.types.Object,
+    mesh: bpy.types.Mesh,
+    options: ExportOptions,
+    polygons: npt.NDArray[np.int32],
+    materials: npt.NDArray[np.int32],
+) -> npt.NDArray[np.uint8] | None:
+    match options.target:
+        case "object":
+            return None
+        case "slot":
+            chosen = materials == options.slot
+            missing = f"No face of {obj.name} uses material slot {options.slot + 1}; choose another slot."
+        case "selected_faces":
+            chosen = _get(mesh.polygons, "select", len(mesh.polygons), np.bool_)[polygons]
+            missing = f"No face of {obj.name} is selected; select faces in Edit Mode, then leave it."
+    if not chosen.any():
+        raise SceneError(missing)
+    return chosen.astype(np.uint8)
