@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from blender_addon import client as wire
 from pgc.commands.arguments import TextureArguments
 from pgc.commands.remote import RemoteHooks, RemoteRun, RemoteTexturizer
 from pgc.demo.assets import demo_mesh_path
@@ -71,7 +72,7 @@ class OverTheWire:
             run = self._start(prompt, folder, hooks)
         done = self._texturizer.follow(run, hooks)
         following = self._following(prompt)
-        if done is not None and following is not None:
+        if isinstance(done, wire.JobFinished) and following is not None:
             self._next = (following, self._start(following, RunFolder(self._out / following.name), hooks))
         outcome = self._texturizer.finish(run, done, hooks)
         return DemoOutcome(finished=outcome.finished, report=outcome.report)

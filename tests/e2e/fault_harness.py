@@ -72,6 +72,8 @@ class Watch:
     returned_at: float | None = None
     finished: list[wire.JobFinished] = field(default_factory=list)
     error: str | None = None
+    times: tuple[tuple[int, float], tuple[int, float]] | None = None
+    """Step and time of the first and the last progress."""
     away: bool = False
     """The connection was cut, or soon will be seen to be: there is one more to wait for."""
 
@@ -103,6 +105,16 @@ class Watch:
             self.step = max(self.step, step)
         elif self.first_step_after is None:
             self.first_step_after = step
+        now = time.monotonic()
+        self.times = (self.times[0] if self.times else (step, now), (step, now))
+
+    @property
+    def step_seconds(self) -> float:
+        """Of one step, from the first progress to the last; 0 where there were not two."""
+        if not self.times or self.times[1][0] <= self.times[0][0]:
+            return 0.0
+        (first, start), (last, end) = self.times
+        return (end - start) / (last - first)
 
     @property
     def over(self) -> bool:
@@ -118,6 +130,7 @@ class FaultHarness:
         self.spec, self.arrays = oracle_job(steps=STEPS)
         self.truth = b""
         self.duration = 0.0
+        self.step_seconds = 0.0
 
     def run(self, points: int, say: Any = lambda text: None) -> list[Point]:
         """Kill so many times, each kind of victim as often as the others."""
@@ -146,6 +159,7 @@ class FaultHarness:
             if watch.error is not None or not watch.finished:
                 raise RuntimeError(f"The undisturbed job failed: {watch.error or 'no end'}")
             self.duration = time.monotonic() - start
+            self.step_seconds = watch.step_seconds
             self.truth = base_color(watch.finished[0])
 
     def _submit(self, client: wire.Client, key: str | None = None) -> Watch:
@@ -232,9 +246,8 @@ class FaultHarness:
             point.return_seconds = watch.returned_at - watch.killed_at
 
 
-def summary(points: list[Point], duration: float) -> dict[str, Any]:
+def summary(points: list[Point], duration: float, step_seconds: float) -> dict[str, Any]:
     """The table: counts and the worst of each."""
-    step_seconds = duration / STEPS
 
     def of(victim: Victim) -> dict[str, Any]:
         mine = [point for point in points if point.victim == victim]
@@ -246,6 +259,7 @@ def summary(points: list[Point], duration: float) -> dict[str, Any]:
             "twice": sum(point.ends > 1 for point in mine),
             "different": sum(point.ends > 0 and not point.equal for point in mine),
             "steps_lost_most": max((point.steps_lost for point in mine), default=0),
+            "work_lost_most_s": round(step_seconds * max((point.steps_lost for point in mine), default=0), 3),
             "return_median_s": round(statistics.median(returns), 3) if returns else None,
             "return_most_s": round(max(returns), 3) if returns else None,
         }
@@ -278,7 +292,7 @@ def main() -> int:
         sys.stderr.write(text + "\n")
 
     points = harness.run(options.points, say)
-    table = {**summary(points, harness.duration), "seed": options.seed, "options": list(more)}
+    table = {**summary(points, harness.duration, harness.step_seconds), "seed": options.seed, "options": list(more)}
     text = json.dumps({**table, "points": [asdict(point) for point in points]}, indent=1) + "\n"
     if options.out is not None:
         options.out.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private server lives no longer than its owner; with small programs in its place."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -110,3 +111,5 @@ def test_it_ends_with_its_owners_process_however_that_ends(make, tmp_path):
     owner.communicate()
     wait_until(lambda: not psutil.pid_exists(pid))
     server.stop()
+    # Nobody was left to do that.
+    shutil.rmtree(connection.parent.parent)
