@@ -152,6 +152,12 @@ class Journal:
             (grant.user, grant.sha256, grant.size, grant.used),
         )
 
+    def touch(self, user: str, hashes: Iterable[str], used: float) -> None:
+        """The user is about to use these blobs, as far as they are the user's."""
+        self._db.executemany(
+            "UPDATE grants SET used = ? WHERE user = ? AND sha256 = ?", [(used, user, sha256) for sha256 in hashes]
+        )
+
     def events_after(self, job: str, seq: int) -> tuple[JobEvent, ...]:
         """Journaled events of a job with a number above `seq`, in order."""
         rows = self._db.execute("SELECT event FROM events WHERE job = ? AND seq > ? ORDER BY seq", (job, seq))

@@ -41,7 +41,8 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 0.005
 _CTL_PER_TURN, _CHILDREN_PER_TURN, _BULK_PER_TURN = 64, 64, 4
-_CALLS_PER_TURN = 256
+_BUDGET_SECONDS = 0.005
+"""For one kind of work in a turn; what is left comes in the next turn, after a look at all the others."""
 _MIB = 1 << 20
 _CTL = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.ctl_frame, queue=64, max_backlog=2 * _MIB)
 _BULK = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.bulk_frame, queue=4, max_backlog=8 * _MIB)
@@ -134,7 +135,7 @@ class Loop:
     def spawn(self, settings: ChildSettings, done: Callable[[ChildProcess | None, Exception | None], None]) -> None:
         def work() -> ChildProcess:
             process = self._executor.spawn(settings.role, settings.index)
-            self._spawned.append(process)
+            self._spawned = [*(child for child in self._spawned if child.poll() is None), process]
             try:
                 process.stdin.write(json.dumps(settings.as_dict()).encode() + b"\n")
                 process.stdin.flush()
@@ -180,7 +181,8 @@ class Loop:
     def _take_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):  # Woken by a socket.
             self._wake_reader.recv(4096)
-        for _ in range(_CALLS_PER_TURN):
+        deadline = self.now() + _BUDGET_SECONDS
+        while self.now() < deadline:
             try:
                 function = self._calls.get_nowait()
             except queue.Empty:
@@ -241,11 +243,12 @@ class Loop:
 
     def _receive(self, channel: Channel, limit: int) -> bool:
         assert self._core is not None
-        more = False
+        deadline = self.now() + _BUDGET_SECONDS
         for count, (rid, user, frames) in enumerate(self._routers[channel].receive(limit), start=1):
             self._core.received(Address(channel, rid, user), frames)
-            more = count == limit
-        return more
+            if count == limit or self.now() > deadline:
+                return True
+        return False
 
     def _gone(self, channel: Channel, rid: bytes) -> None:
         if self._core is not None:

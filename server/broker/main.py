@@ -6,6 +6,7 @@ sys.exit(run_broker(ServerConfig()))
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -52,6 +53,7 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
         if threading.current_thread() is threading.main_thread():
             on_stop_request(stop.set)
             sys.setswitchinterval(_SWITCH_SECONDS)
+            gc.freeze()  # What was imported need not be looked through again and again, between two PINGs.
         _serve(config, executor or LocalExecutor(paths), stop, epoch)
     return 0
 

@@ -78,7 +78,11 @@ class Uploads:
 
     def query(self, request: Request, message: BlobQuery) -> None:
         """Which of these blobs the user still has to send, and how much of each is here."""
-        wanted = [sha for sha in dict.fromkeys(message.hashes) if not self._state.may_read(request.user, sha)]
+        hashes = tuple(dict.fromkeys(message.hashes))
+        wanted = [sha for sha in hashes if not self._state.may_read(request.user, sha)]
+        if len(wanted) < len(hashes):  # So that housekeeping leaves them until the SUBMIT that this announces.
+            wall = self._state.ports.wall()
+            self._state.ports.journal(lambda journal: journal.touch(request.user, hashes, wall), _ignore)
         known = {sha: active.upload.received for (user, sha), active in self._active.items() if user == request.user}
         tag = owner_tag(request.user)
 
@@ -235,4 +239,4 @@ def _writing(active: _Active, pieces: list[_Piece]) -> Callable[[], _Written]:
 
 
 def _ignore(_result: object, _error: Exception | None) -> None:
-    """Closing a file that failed already can tell nothing new."""
+    """Of closing a file that failed already, and of a new date for a grant: without either all goes on."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the broker's tests share."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,8 +29,9 @@ def client(rig: Rig) -> Client:
 
 
 @pytest.fixture
-def make_core(tmp_path: Path) -> Iterator[Callable[..., CoreRig]]:
-    """`make_core(**settings of ServerConfig)`."""
+def make_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., CoreRig]]:
+    """`make_core(**settings of ServerConfig)`. Without fsync, which takes most of the time of such tests."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     made: list[CoreRig] = []
 
     def make(**config) -> CoreRig:

@@ -210,6 +210,7 @@ class CoreRig:
         self.paths.jobs.mkdir(parents=True, exist_ok=True)
         self.store = BlobStore(self.paths.blobs)
         self.journal = Journal(self.paths.journal)
+        self.journal._db.execute("PRAGMA synchronous = OFF")  # No test here cuts the power.
         self.ports = FakePorts(self.journal)
         self.state = BrokerState(self.config, self.ports, uuid.uuid4().hex, dict(CLIENTS))
         recover(self.journal, self.state)

@@ -16,6 +16,7 @@ from blender_addon.protocol.messages import (
     Cancel,
     Done,
     Drain,
+    Error,
     FreeGpu,
     Get,
     JobState,
@@ -27,13 +28,14 @@ from blender_addon.protocol.messages import (
     ResultAck,
     Resume,
     Status,
+    Submit,
 )
 from server.broker import controls
 from server.broker import internal as inside
 from server.broker.housekeeping import sweep
 from server.config import DAY, HOUR, QuotaConfig, Retention
 from tests.server.broker.core_rig import BOB, BOSS, CoreRig, code_of
-from tests.server.broker.rig import BLOBS
+from tests.server.broker.rig import BLOBS, spec
 
 
 def test_a_paused_job_waits_over_a_restart_until_it_is_resumed(core: CoreRig) -> None:
@@ -249,6 +251,27 @@ def test_blobs_that_no_job_uses_go_after_a_day_and_inputs_stay(core: CoreRig) ->
     assert isinstance(alice.ask(BlobQuery((unused,)), bulk=True), BlobNeed)
     assert code_of(alice.ask(Get(unused, 0, 1), bulk=True)) == "INPUT.MISSING_BLOB"
     assert all(core.store.has(hashlib.sha256(data).hexdigest()) for data in BLOBS)
+
+
+def test_blobs_that_a_client_has_just_asked_about_stay_for_its_submit(core: CoreRig) -> None:
+    alice = core.user().upload()
+    core.ports.wall_clock += DAY + HOUR
+    hashes = tuple(hashlib.sha256(data).hexdigest() for data in BLOBS)
+    assert alice.ask(BlobQuery(hashes), bulk=True) == BlobNeed(())
+    core.housekeeping.tick(core.ports.clock)
+    core.settle()
+    assert alice.submit() in core.state.jobs
+
+
+def test_a_blob_that_goes_while_the_gate_looks_is_asked_for_again(core: CoreRig) -> None:
+    core.auto_gate = False
+    alice = core.user().upload()
+    alice.post(Submit("1" * 32, spec()))
+    core.settle()
+    core.state.grants.clear()
+    core.judge_all()
+    core.settle()
+    assert [message.error.code.value for message in alice.received(Error)] == ["INPUT.MISSING_BLOB"]
 
 
 def test_checkpoints_go_a_day_after_the_result_was_fetched(core: CoreRig) -> None:

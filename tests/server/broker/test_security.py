@@ -129,7 +129,6 @@ def test_raw_bytes_before_the_handshake_cost_no_memory(rig: Rig) -> None:
             pass
     assert sent < 64
     grown = psutil.Process().memory_info().rss - before
-    print("GROWN", grown, sent)
     assert grown < 4 << 20
     assert rig.client().ask(Ping(1)) == Pong(1)
 
