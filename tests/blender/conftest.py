@@ -30,9 +30,9 @@ def run_in_blender(tmp_path: Path) -> Callable[..., Any]:
     python = _python()
     assert python is not None, "tests that use this fixture are marked blender, and skipped without bpy"
 
-    def run(probe: str, **arguments: object) -> Any:
+    def run(probe: str, *, script: str = "probes.py", **arguments: object) -> Any:
         answer = tmp_path / "answer.json"
-        command = [python, str(Path(__file__).with_name("probes.py")), probe, json.dumps(arguments), str(answer)]
+        command = [python, str(Path(__file__).with_name(script)), probe, json.dumps(arguments), str(answer)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=environment, check=False)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators, one file each."""
+
+from .cancel import PGC_OT_cancel
+from .generate import PGC_OT_generate
+from .restore import PGC_OT_restore
+from .start_server import PGC_OT_start_server
+from .unwrap import PGC_OT_unwrap
+
+__all__ = ["CLASSES"]
+
+CLASSES = (PGC_OT_cancel, PGC_OT_generate, PGC_OT_restore, PGC_OT_start_server, PGC_OT_unwrap)
