@@ -5,11 +5,31 @@ Works inside Blender: only the standard library, numpy, pyzmq and `blender_addon
 come along, so that whoever uses the client need not know the protocol's modules.
 """
 
-from blender_addon.client.address import ServerAddress, default_connection_file
-from blender_addon.client.client import Client
-from blender_addon.client.errors import ClientClosedError, ClientError, ConnectionFileError
-from blender_addon.client.event_queue import EventQueue
-from blender_addon.client.events import (
+from ..protocol.arrays import ArrayRef, DType, array_ref
+from ..protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from ..protocol.job_spec import (
+    CameraRigSpec,
+    CameraSamplerSpec,
+    CameraSpec,
+    ConditionsSpec,
+    DistillationSpec,
+    GuidanceSpec,
+    LightingSpec,
+    MemoryPlanSpec,
+    MeshSpec,
+    PreviewSpec,
+    PromptSpec,
+    RegulationSpec,
+    SettingsSpec,
+    TextureJobSpec,
+    TileImage,
+)
+from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
+from .address import ServerAddress, default_connection_file
+from .client import Client
+from .errors import ClientClosedError, ClientError, ConnectionFileError
+from .event_queue import EventQueue
+from .events import (
     Acknowledged,
     ClientFailed,
     Connected,
@@ -34,29 +54,9 @@ from blender_addon.client.events import (
     ServerStatus,
     Uploading,
 )
-from blender_addon.client.link import SessionConfig
-from blender_addon.client.pairing import PairingError, pair
-from blender_addon.client.starter import ServerStarter, Starter, start_server
-from blender_addon.protocol.arrays import ArrayRef, DType, array_ref
-from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
-from blender_addon.protocol.job_spec import (
-    CameraRigSpec,
-    CameraSamplerSpec,
-    CameraSpec,
-    ConditionsSpec,
-    DistillationSpec,
-    GuidanceSpec,
-    LightingSpec,
-    MemoryPlanSpec,
-    MeshSpec,
-    PreviewSpec,
-    PromptSpec,
-    RegulationSpec,
-    SettingsSpec,
-    TextureJobSpec,
-    TileImage,
-)
-from blender_addon.protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
+from .link import SessionConfig
+from .pairing import PairingError, pair
+from .starter import ServerStarter, Starter, start_server
 
 __all__ = [
     "Acknowledged",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from blender_addon.client.errors import ConnectionFileError
+from .errors import ConnectionFileError
 
 __all__ = ["ServerAddress", "default_connection_file"]
 

@@ -18,28 +18,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from blender_addon.client.address import ServerAddress
-from blender_addon.client.client_thread import ClientThread, Command
-from blender_addon.client.downloads import Download
-from blender_addon.client.errors import ClientClosedError
-from blender_addon.client.event_queue import EventQueue
-from blender_addon.client.events import (
-    Acknowledged,
-    Fetched,
-    JobList,
-    Metrics,
-    RequestFailed,
-    ServerStatus,
-)
-from blender_addon.client.events import Event as ClientEvent
-from blender_addon.client.link import SessionConfig
-from blender_addon.client.requests import Answer, Channel
-from blender_addon.client.session import Session
-from blender_addon.client.starter import Starter
-from blender_addon.client.uploads import Submission, unexpected
-from blender_addon.protocol.arrays import blob_of
-from blender_addon.protocol.job_spec import TextureJobSpec
-from blender_addon.protocol.messages import (
+from ..protocol.arrays import blob_of
+from ..protocol.job_spec import TextureJobSpec
+from ..protocol.messages import (
     Cancel,
     Done,
     Drain,
@@ -57,7 +38,26 @@ from blender_addon.protocol.messages import (
     StatusReport,
     Submit,
 )
-from blender_addon.protocol.messages import Metrics as MetricsRequest
+from ..protocol.messages import Metrics as MetricsRequest
+from .address import ServerAddress
+from .client_thread import ClientThread, Command
+from .downloads import Download
+from .errors import ClientClosedError
+from .event_queue import EventQueue
+from .events import (
+    Acknowledged,
+    Fetched,
+    JobList,
+    Metrics,
+    RequestFailed,
+    ServerStatus,
+)
+from .events import Event as ClientEvent
+from .link import SessionConfig
+from .requests import Answer, Channel
+from .session import Session
+from .starter import Starter
+from .uploads import Submission, unexpected
 
 __all__ = ["Client"]
 

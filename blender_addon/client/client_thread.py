@@ -16,19 +16,19 @@ from typing import TypeAlias
 
 import zmq
 
-from blender_addon.client.address import ServerAddress
-from blender_addon.client.errors import ConnectionFileError
-from blender_addon.client.event_queue import EventQueue
-from blender_addon.client.events import ClientFailed, ServerStartFailed
-from blender_addon.client.link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
-from blender_addon.client.requests import Channel, Send
-from blender_addon.client.session import Session
-from blender_addon.client.sockets import Sockets
-from blender_addon.client.starter import Starter
-from blender_addon.client.timing import ClockWatch, Now
-from blender_addon.protocol.codec import decode, encode
-from blender_addon.protocol.errors import ProtocolError
-from blender_addon.protocol.limits import DEFAULT_LIMITS
+from ..protocol.codec import decode, encode
+from ..protocol.errors import ProtocolError
+from ..protocol.limits import DEFAULT_LIMITS
+from .address import ServerAddress
+from .errors import ConnectionFileError
+from .event_queue import EventQueue
+from .events import ClientFailed, ServerStartFailed
+from .link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
+from .requests import Channel, Send
+from .session import Session
+from .sockets import Sockets
+from .starter import Starter
+from .timing import ClockWatch, Now
 
 __all__ = ["ClientThread", "Command"]
 

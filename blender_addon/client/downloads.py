@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from blender_addon.client.requests import Answer, Channel, Port
-from blender_addon.client.uploads import unexpected
-from blender_addon.client.windows import DownloadWindow
-from blender_addon.protocol.errors import ErrorCode, Retry, WireError
-from blender_addon.protocol.messages import Chunk, Error, Get
+from ..protocol.errors import ErrorCode, Retry, WireError
+from ..protocol.messages import Chunk, Error, Get
+from .requests import Answer, Channel, Port
+from .uploads import unexpected
+from .windows import DownloadWindow
 
 __all__ = ["Download", "Downloads"]
 

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from blender_addon.client.events import Event, JobPreview, superseded_by
+from .events import Event, JobPreview, superseded_by
 
 __all__ = ["EventQueue"]
 

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.protocol.errors import WireError
-from blender_addon.protocol.messages import JobInfo, JobResult, JobState, MapFile, ModelInfo, StatusReport
+from ..protocol.errors import WireError
+from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, ModelInfo, StatusReport
 
 __all__ = [
     "Acknowledged",

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from blender_addon.client.requests import Channel, Send
-from blender_addon.protocol.codec import Envelope, request_id
-from blender_addon.protocol.errors import WireError
-from blender_addon.protocol.messages import Error, Hello, Reject, Welcome
-from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
+from ..protocol.codec import Envelope, request_id
+from ..protocol.errors import WireError
+from ..protocol.messages import Error, Hello, Reject, Welcome
+from ..protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
+from .requests import Channel, Send
 
 __all__ = ["Greeting"]
 

@@ -6,20 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from blender_addon.client.downloads import Download, Downloads
-from blender_addon.client.events import (
-    Downloading,
-    JobCancelled,
-    JobFailed,
-    JobFinished,
-    JobNotice,
-    JobProgress,
-    JobStateChanged,
-)
-from blender_addon.client.requests import Answer, Channel, Port
-from blender_addon.client.uploads import unexpected
-from blender_addon.protocol.errors import ErrorCode, Retry, WireError
-from blender_addon.protocol.messages import (
+from ..protocol.errors import ErrorCode, Retry, WireError
+from ..protocol.messages import (
     Attach,
     Detach,
     Error,
@@ -32,6 +20,18 @@ from blender_addon.protocol.messages import (
     ResultAck,
     Snapshot,
 )
+from .downloads import Download, Downloads
+from .events import (
+    Downloading,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobNotice,
+    JobProgress,
+    JobStateChanged,
+)
+from .requests import Answer, Channel, Port
+from .uploads import unexpected
 
 __all__ = ["Jobs"]
 

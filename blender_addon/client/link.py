@@ -7,9 +7,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from blender_addon.client.requests import Send
-from blender_addon.client.timing import BackoffConfig, HeartbeatConfig
-from blender_addon.client.uploads import UploadConfig
+from .requests import Send
+from .timing import BackoffConfig, HeartbeatConfig
+from .uploads import UploadConfig
 
 __all__ = ["Action", "Close", "Link", "Loss", "Open", "SessionConfig", "StartServer"]
 

@@ -14,8 +14,8 @@ from typing import Any, cast
 import zmq
 from zmq.utils import z85
 
-from blender_addon.client.address import ServerAddress
-from blender_addon.client.errors import ClientError, ConnectionFileError
+from .address import ServerAddress
+from .errors import ClientError, ConnectionFileError
 
 __all__ = ["PairingError", "pair"]
 

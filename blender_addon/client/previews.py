@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.client.events import JobPreview
-from blender_addon.client.requests import Buffers, Channel, Port
-from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
-from blender_addon.protocol.messages import Credit, Preview, PreviewCodec
+from ..protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from ..protocol.messages import Credit, Preview, PreviewCodec
+from .events import JobPreview
+from .requests import Buffers, Channel, Port
 
 __all__ = ["PreviewConfig", "Previews", "preview_pixels"]
 

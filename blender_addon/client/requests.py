@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from blender_addon.client.events import Event
-from blender_addon.protocol.codec import Buffer, Envelope, request_id
-from blender_addon.protocol.messages import Message
+from ..protocol.codec import Buffer, Envelope, request_id
+from ..protocol.messages import Message
+from .events import Event
 
 __all__ = ["Answer", "Channel", "OnAnswer", "Port", "Send"]
 

@@ -11,18 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from blender_addon.client.downloads import Downloads
-from blender_addon.client.events import Connected, Disconnected, Event, Refused, ServerStarting
-from blender_addon.client.greeting import Greeting
-from blender_addon.client.jobs import Jobs
-from blender_addon.client.link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
-from blender_addon.client.previews import Previews
-from blender_addon.client.requests import Channel, Port, Send
-from blender_addon.client.timing import Backoff, Heartbeat, Now
-from blender_addon.client.uploads import Submissions
-from blender_addon.protocol.codec import Envelope, request_id
-from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
-from blender_addon.protocol.messages import (
+from ..protocol.codec import Envelope, request_id
+from ..protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from ..protocol.messages import (
     Accepted,
     Bye,
     Error,
@@ -32,7 +23,16 @@ from blender_addon.protocol.messages import (
     Reject,
     Welcome,
 )
-from blender_addon.protocol.messages import Event as EventMessage
+from ..protocol.messages import Event as EventMessage
+from .downloads import Downloads
+from .events import Connected, Disconnected, Event, Refused, ServerStarting
+from .greeting import Greeting
+from .jobs import Jobs
+from .link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
+from .previews import Previews
+from .requests import Channel, Port, Send
+from .timing import Backoff, Heartbeat, Now
+from .uploads import Submissions
 
 __all__ = ["Session"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from blender_addon.client.address import ServerAddress
-from blender_addon.client.link import Loss
-from blender_addon.client.requests import Channel
-from blender_addon.protocol.codec import Buffer
+from ..protocol.codec import Buffer
+from .address import ServerAddress
+from .link import Loss
+from .requests import Channel
 
 __all__ = ["Sockets"]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from blender_addon.client.events import JobAccepted, JobFailed, Uploading
-from blender_addon.client.requests import Answer, Channel, Port
-from blender_addon.protocol.errors import ErrorCode, Retry, WireError
-from blender_addon.protocol.job_spec import TextureJobSpec
-from blender_addon.protocol.messages import Accepted, BlobNeed, BlobOk, BlobPut, BlobQuery, Error, Submit
+from ..protocol.errors import ErrorCode, Retry, WireError
+from ..protocol.job_spec import TextureJobSpec
+from ..protocol.messages import Accepted, BlobNeed, BlobOk, BlobPut, BlobQuery, Error, Submit
+from .events import JobAccepted, JobFailed, Uploading
+from .requests import Answer, Channel, Port
 
 __all__ = ["Submission", "Submissions", "UploadConfig"]
 

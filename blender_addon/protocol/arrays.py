@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
-from blender_addon.protocol.limits import DEFAULT_LIMITS
+from .errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from .limits import DEFAULT_LIMITS
 
 __all__ = ["ArrayRef", "DType", "array_from", "array_ref", "blob_of", "check_hash"]
 

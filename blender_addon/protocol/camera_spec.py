@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from blender_addon.protocol.errors import FieldError
-from blender_addon.protocol.fields import Strict, check_within
-from blender_addon.protocol.limits import DEFAULT_LIMITS
+from .errors import FieldError
+from .fields import Strict, check_within
+from .limits import DEFAULT_LIMITS
 
 __all__ = ["CameraRigSpec", "CameraSamplerSpec", "CameraSpec"]
 

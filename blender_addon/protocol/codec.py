@@ -14,11 +14,11 @@ from typing import Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 
-from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError, invalid
-from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
-from blender_addon.protocol.messages import MESSAGES, Message, check_id
-from blender_addon.protocol.structure import from_wire, to_wire
-from blender_addon.protocol.version import MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
+from .errors import ErrorCode, FieldError, ProtocolError, Retry, WireError, invalid
+from .limits import DEFAULT_LIMITS, Limits
+from .messages import MESSAGES, Message, check_id
+from .structure import from_wire, to_wire
+from .version import MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
 
 __all__ = ["Buffer", "Envelope", "decode", "encode", "peek_id", "request_id"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from blender_addon.protocol.arrays import ArrayRef, DType
-from blender_addon.protocol.errors import FieldError
-from blender_addon.protocol.limits import DEFAULT_LIMITS
+from .arrays import ArrayRef, DType
+from .errors import FieldError
+from .limits import DEFAULT_LIMITS
 
 __all__ = ["Strict", "check_array", "check_id", "check_not_negative", "check_text", "check_within"]
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from blender_addon.protocol.fields import check_id, check_not_negative
-from blender_addon.protocol.job_spec import TextureJobSpec
-from blender_addon.protocol.records import JobEvent, JobInfo, JobResult, JobState
-from blender_addon.protocol.structure import OWN_PATHS
+from .fields import check_id, check_not_negative
+from .job_spec import TextureJobSpec
+from .records import JobEvent, JobInfo, JobResult, JobState
+from .structure import OWN_PATHS
 
 __all__ = [
     "Accepted",

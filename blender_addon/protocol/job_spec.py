@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from blender_addon.protocol.arrays import ArrayRef
-from blender_addon.protocol.camera_spec import CameraRigSpec, CameraSamplerSpec, CameraSpec
-from blender_addon.protocol.errors import FieldError
-from blender_addon.protocol.fields import Strict, check_text, check_within
-from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.mesh_spec import MeshSpec, TileImage
+from .arrays import ArrayRef
+from .camera_spec import CameraRigSpec, CameraSamplerSpec, CameraSpec
+from .errors import FieldError
+from .fields import Strict, check_text, check_within
+from .limits import DEFAULT_LIMITS
+from .mesh_spec import MeshSpec, TileImage
 
 __all__ = [
     "CameraRigSpec",

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.protocol.arrays import ArrayRef
-from blender_addon.protocol.errors import ProtocolError, invalid, join
-from blender_addon.protocol.job_spec import MeshSpec, TileImage
+from .arrays import ArrayRef
+from .errors import ProtocolError, invalid, join
+from .job_spec import MeshSpec, TileImage
 
 __all__ = ["LARGEST", "check_image", "check_mesh"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from blender_addon.protocol.arrays import ArrayRef, DType
-from blender_addon.protocol.errors import FieldError
-from blender_addon.protocol.fields import Strict, check_array, check_text, check_within
-from blender_addon.protocol.limits import DEFAULT_LIMITS
+from .arrays import ArrayRef, DType
+from .errors import FieldError
+from .fields import Strict, check_array, check_text, check_within
+from .limits import DEFAULT_LIMITS
 
 __all__ = ["MeshSpec", "TileImage"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from blender_addon.protocol.fields import check_id
-from blender_addon.protocol.job_messages import (
+from .fields import check_id
+from .job_messages import (
     Accepted,
     Attach,
     Cancel,
@@ -21,7 +21,7 @@ from blender_addon.protocol.job_messages import (
     Snapshot,
     Submit,
 )
-from blender_addon.protocol.records import (
+from .records import (
     BlobProgress,
     EventKind,
     JobEvent,
@@ -32,7 +32,7 @@ from blender_addon.protocol.records import (
     ModelInfo,
     PreviewCodec,
 )
-from blender_addon.protocol.session_messages import (
+from .session_messages import (
     Bye,
     Done,
     Drain,
@@ -48,7 +48,7 @@ from blender_addon.protocol.session_messages import (
     StatusReport,
     Welcome,
 )
-from blender_addon.protocol.transfer_messages import BlobNeed, BlobOk, BlobPut, BlobQuery, Chunk, Credit, Get, Preview
+from .transfer_messages import BlobNeed, BlobOk, BlobPut, BlobQuery, Chunk, Credit, Get, Preview
 
 __all__ = [
     "MESSAGES",

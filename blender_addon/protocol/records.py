@@ -7,9 +7,9 @@ import enum
 from dataclasses import dataclass
 from typing import Literal
 
-from blender_addon.protocol.arrays import DType, check_hash
-from blender_addon.protocol.errors import WireError
-from blender_addon.protocol.fields import check_not_negative
+from .arrays import DType, check_hash
+from .errors import WireError
+from .fields import check_not_negative
 
 __all__ = [
     "BlobProgress",

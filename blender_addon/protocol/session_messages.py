@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from blender_addon.protocol.errors import FieldError, WireError
-from blender_addon.protocol.fields import check_id
-from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
-from blender_addon.protocol.records import JobInfo, ModelInfo
+from .errors import FieldError, WireError
+from .fields import check_id
+from .limits import DEFAULT_LIMITS, Limits
+from .records import JobInfo, ModelInfo
 
 __all__ = [
     "Bye",

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, cast
 
-from blender_addon.protocol.errors import ErrorCode, FieldError, invalid, join
+from .errors import ErrorCode, FieldError, invalid, join
 
 __all__ = ["OWN_PATHS", "from_wire", "to_wire"]
 

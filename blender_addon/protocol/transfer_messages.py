@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from blender_addon.protocol.arrays import check_hash
-from blender_addon.protocol.errors import FieldError
-from blender_addon.protocol.fields import check_not_negative
-from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.records import BlobProgress, PreviewCodec
+from .arrays import check_hash
+from .errors import FieldError
+from .fields import check_not_negative
+from .limits import DEFAULT_LIMITS
+from .records import BlobProgress, PreviewCodec
 
 __all__ = ["BlobNeed", "BlobOk", "BlobPut", "BlobQuery", "Chunk", "Credit", "Get", "Preview"]
 
