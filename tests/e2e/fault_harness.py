@@ -276,6 +276,18 @@ def summary(points: list[Point], duration: float, step_seconds: float) -> dict[s
     }
 
 
+def machine() -> dict[str, Any]:
+    """What the times depend on."""
+    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
+    return {"cores": os.cpu_count(), "load_of_5_minutes": load, "system": sys.platform}
+
+
+def as_text(table: dict[str, Any], points: list[Point]) -> str:
+    """JSON with a line a point."""
+    lines = ",\n".join("  " + json.dumps(asdict(point)) for point in points)
+    return json.dumps(table, indent=1)[:-2] + f',\n "points": [\n{lines}\n ]\n}}\n'
+
+
 def main() -> int:
     """Run by hand; exit code 1 where something was lost, doubled or different."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -292,10 +304,14 @@ def main() -> int:
         sys.stderr.write(text + "\n")
 
     points = harness.run(options.points, say)
-    table = {**summary(points, harness.duration, harness.step_seconds), "seed": options.seed, "options": list(more)}
-    text = json.dumps({**table, "points": [asdict(point) for point in points]}, indent=1) + "\n"
+    table = {
+        **summary(points, harness.duration, harness.step_seconds),
+        "seed": options.seed,
+        "options": list(more),
+        "machine": machine(),
+    }
     if options.out is not None:
-        options.out.write_text(text, encoding="utf-8")
+        options.out.write_text(as_text(table, points), encoding="utf-8")
     sys.stdout.write(json.dumps(table, indent=1) + "\n")
     return int(bool(table["jobs_lost"] or table["results_twice"] or table["results_different"]))
 
