@@ -85,7 +85,7 @@ class FakePorts:
     def wall(self) -> float:
         return self.wall_clock
 
-    def send(self, address: Address, envelope: Envelope) -> None:
+    def send(self, address, envelope) -> None:
         encode(envelope)
         self.sent.append((address, envelope))
 
@@ -132,11 +132,10 @@ class FakePorts:
         while self.todo:
             work, done = self.todo.popleft()
             try:
-                result = work()
-            except Exception as error:  # noqa: BLE001 - as the loop does
-                done(None, error)
-            else:
-                done(result, None)
+                result, error = work(), None
+            except Exception as failure:  # noqa: BLE001 - as the loop does
+                result, error = None, failure
+            done(result, error)
 
 
 class User:
@@ -163,7 +162,7 @@ class User:
         return envelope.id
 
     def ask(self, message, *buffers, bulk=False, session=None):
-        """Send, let everything happen, and return the one answer."""
+        """Send, let all happen, and return the one answer."""
         return self.envelope(message, *buffers, bulk=bulk, session=session).message
 
     def envelope(self, message, *buffers, bulk=False, session=None) -> Envelope:
@@ -225,8 +224,6 @@ class CoreRig:
         self.ports.todo.clear()
         self.core.uploads.close()
         self.journal.close()
-        for process in self.ports.processes.values():
-            process.stdin.close()
 
     def restart(self) -> None:
         self.crash()
@@ -268,8 +265,8 @@ class CoreRig:
         """The newest Run of a job in a worker."""
         return [message for message in self.told(Run, index=index) if message.job == job][-1]
 
-    def worker(self, index=0) -> Process:
-        return self.ports.processes["worker", index]
+    def worker(self) -> Process:
+        return self.ports.processes["worker", 0]
 
     def end(self, role="worker", index=0, code=-9) -> None:
         """A child's process ends."""
@@ -280,8 +277,7 @@ class CoreRig:
         """Time passes, in steps that are no jump of the clock."""
         while True:
             step = min(seconds, 1.0)
-            self.ports.clock += step
-            self.ports.wall_clock += step
+            self.ports.clock, self.ports.wall_clock = self.ports.clock + step, self.ports.wall_clock + step
             if self.ports.processes["gate", 0].code is None:
                 self.child("gate", Beat(0))
             self.core.tick()

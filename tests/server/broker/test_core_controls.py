@@ -1,41 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pause, order, lists, figures, admins; and what a restart and the passing of days do."""
 
-import hashlib
-import json
-import os
-from dataclasses import replace
-
-import pytest
-
-from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.messages import (
     Attach,
-    BlobNeed,
-    BlobQuery,
     Cancel,
     Done,
     Drain,
-    Error,
     FreeGpu,
-    Get,
-    JobState,
     ListJobs,
-    MapFile,
     Metrics,
     Pause,
     Reorder,
     ResultAck,
     Resume,
     Status,
-    Submit,
 )
 from server.broker import controls
 from server.broker import internal as inside
-from server.broker.housekeeping import sweep
-from server.config import DAY, HOUR, QuotaConfig, Retention
 from tests.server.broker.core_rig import BOB, BOSS, CoreRig, code_of
-from tests.server.broker.rig import BLOBS, spec
 
 
 def test_a_paused_job_waits_over_a_restart_until_it_is_resumed(core: CoreRig) -> None:
@@ -169,165 +151,3 @@ def test_a_result_is_acknowledged_once_it_is_there(core: CoreRig) -> None:
     core.finish(job)
     assert alice.ask(ResultAck(job)) == alice.ask(ResultAck(job)) == Done()
     assert core.journal.jobs()[0].acked == core.ports.wall_clock
-
-
-def test_a_job_that_ran_when_the_server_ended_waits_again(core: CoreRig) -> None:
-    core.ready("worker")
-    alice = core.user().upload()
-    job = alice.submit()
-    core.child("worker", inside.WorkerCheckpoint(job, 4))
-    core.settle()
-    core.restart()
-    core.ready("worker")
-    row = core.state.jobs[job].row
-    assert (row.state, row.attempt, row.restarts, row.crashes) == (JobState.RUNNING, 2, 1, 0)
-    assert core.run(job).resume
-    texts = [event.text for event in core.journal.events_after(job, 0)]
-    assert "The server was started again." in texts
-
-
-def test_a_job_that_takes_the_server_down_each_time_is_set_aside(core: CoreRig) -> None:
-    core.ready("worker")
-    alice = core.user().upload()
-    job = alice.submit()
-    for _ in range(core.config.supervision.restarts_without_checkpoint + 1):
-        core.restart()
-        core.ready("worker")
-    assert core.state.jobs[job].row.error.code.value == "JOB.POISONED"
-
-
-def test_old_results_go_by_age(make_core) -> None:
-    core = make_core(retention=Retention(results_seconds=DAY))
-    core.ready("worker")
-    alice = core.user().upload()
-    old = alice.submit()
-    result = core.finish(old)
-    core.ports.wall_clock += DAY - 60
-    new = alice.submit()
-    core.finish(new)
-    core.ports.wall_clock += 120
-    core.housekeeping.tick(core.ports.clock + 1000)
-    core.settle()
-    assert core.state.jobs.keys() == {new}
-    assert not core.paths.job(old).exists()
-    assert core.paths.job(new).exists()
-    core.restart()
-    assert core.state.jobs.keys() == {new}
-    assert result.config_json_sha256 == core.state.jobs[new].row.result.config_json_sha256
-    assert core.store.has(result.config_json_sha256)
-
-
-def test_old_results_go_by_size(make_core) -> None:
-    core = make_core(retention=Retention(results_bytes=150))
-    core.ready("worker")
-    alice = core.user().upload()
-    jobs = []
-    for _ in range(3):
-        jobs.append(alice.submit())
-        core.finish(jobs[-1])
-        job = core.state.jobs[jobs[-1]]
-        job.row = replace(job.row, result=replace(job.row.result, maps=(_map(100),)))
-        core.ports.wall_clock += 1
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
-    assert core.state.jobs.keys() == {jobs[-1]}
-
-
-def _map(size: int):
-    return MapFile("base_color", 1001, 16, 16, 3, DType.U8, "srgb", "png", "0" * 64, size)
-
-
-def test_blobs_that_no_job_uses_go_after_a_day_and_inputs_stay(core: CoreRig) -> None:
-    alice = core.user().upload().upload(b"never used")
-    job = alice.submit()
-    alice.ask(Cancel(job))
-    core.ports.wall_clock += DAY + HOUR
-    for path in core.paths.blobs.rglob("*"):
-        os.utime(path, (1.0, 1.0))
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
-    unused = hashlib.sha256(b"never used").hexdigest()
-    assert not core.store.has(unused)
-    assert isinstance(alice.ask(BlobQuery((unused,)), bulk=True), BlobNeed)
-    assert code_of(alice.ask(Get(unused, 0, 1), bulk=True)) == "INPUT.MISSING_BLOB"
-    assert all(core.store.has(hashlib.sha256(data).hexdigest()) for data in BLOBS)
-
-
-def test_blobs_that_a_client_has_just_asked_about_stay_for_its_submit(core: CoreRig) -> None:
-    alice = core.user().upload()
-    core.ports.wall_clock += DAY + HOUR
-    hashes = tuple(hashlib.sha256(data).hexdigest() for data in BLOBS)
-    assert alice.ask(BlobQuery(hashes), bulk=True) == BlobNeed(())
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
-    assert alice.submit() in core.state.jobs
-
-
-def test_a_blob_that_goes_while_the_gate_looks_is_asked_for_again(core: CoreRig) -> None:
-    core.auto_gate = False
-    alice = core.user().upload()
-    alice.post(Submit("1" * 32, spec()))
-    core.settle()
-    core.state.grants.clear()
-    core.judge_all()
-    core.settle()
-    assert [message.error.code.value for message in alice.received(Error)] == ["INPUT.MISSING_BLOB"]
-
-
-def test_checkpoints_go_a_day_after_the_result_was_fetched(core: CoreRig) -> None:
-    core.ready("worker")
-    alice = core.user().upload()
-    job = alice.submit()
-    core.paths.checkpoint(job).write_bytes(b"x")
-    core.finish(job)
-    core.ports.wall_clock += 2 * DAY
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
-    assert core.paths.checkpoint(job).exists()
-    alice.ask(ResultAck(job))
-    core.ports.wall_clock += 2 * DAY
-    core.housekeeping.tick(core.ports.clock + 1000)
-    core.settle()
-    assert not core.paths.checkpoint(job).exists()
-
-
-def test_a_disk_that_runs_full_stops_new_runs_and_lets_running_ones_end(make_core) -> None:
-    core = make_core(quotas=QuotaConfig(disk_floor=1 << 62))
-    core.ready("worker")
-    alice = core.user().upload()
-    first, second = alice.submit(), alice.submit()
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
-    assert core.state.disk_low
-    core.finish(first)
-    core.tick(1.0)
-    assert [run.job for run in core.told(inside.Run)] == [first]
-    core.state.disk_low = False
-    core.tick(1.0)
-    assert core.told(inside.Run)[-1].job == second
-
-
-def test_the_sweep_removes_what_the_journal_does_not_know(core: CoreRig) -> None:
-    alice = core.user().upload()
-    job = alice.submit()
-    orphan, lost = core.store.put(b"orphan"), core.paths.job("0" * 32)
-    lost.mkdir()
-    known = core.journal.blobs()
-    assert sweep(core.paths, core.store, {job}, known, 3600.0) == 0
-    for path in (core.store.path(orphan), lost, *(core.store.path(name) for name in known)):
-        os.utime(path, (1.0, 1.0))
-    assert sweep(core.paths, core.store, {job}, known, 3600.0) == 2
-    assert not core.store.has(orphan)
-    assert not lost.exists()
-    assert core.paths.spec(job).is_file()
-    assert all(core.store.has(name) for name in known)
-
-
-def test_nothing_that_artists_write_is_in_the_log(core: CoreRig, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    core.ready("worker")
-    alice = core.user().upload()
-    job = alice.submit("my secret chair")
-    core.finish(job)
-    assert "weathered oak" not in caplog.text
-    assert "secret chair" not in json.dumps(caplog.text)
