@@ -72,17 +72,21 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._prepare()
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise JournalError(
                 f"The journal {path.name} cannot be used: {error}. Move it away to begin with an empty queue."
             ) from error
+        except JournalError:
+            self._db.close()
+            raise
 
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

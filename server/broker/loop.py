@@ -84,11 +84,15 @@ class Loop:
             Channel.BULK: Router(self._context, keys, _BULK, lambda rid: self._gone(Channel.BULK, rid)),
         }
         self._children = Router(self._context, self._child_keys, _CHILD, lambda _rid: None)
-        self.endpoints = Endpoints(
-            self._routers[Channel.CTL].bind(listen.endpoint(listen.ctl_port)),
-            self._routers[Channel.BULK].bind(listen.endpoint(listen.bulk_port)),
-        )
-        self._child_port = self._children.bind("tcp://127.0.0.1:*")
+        try:
+            self.endpoints = Endpoints(
+                self._routers[Channel.CTL].bind(listen.endpoint(listen.ctl_port)),
+                self._routers[Channel.BULK].bind(listen.endpoint(listen.bulk_port)),
+            )
+            self._child_port = self._children.bind("tcp://127.0.0.1:*")
+        except zmq.ZMQError:
+            self.close()
+            raise
 
     def use(self, core: BrokerCore, journal: Journal) -> None:
         """The logic that this loop drives, and its journal, which gets a thread."""

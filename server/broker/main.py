@@ -64,13 +64,12 @@ def _serve(config: ServerConfig, executor: Executor, stop: threading.Event, epoc
     clients = _clients(config, local)
     for folder in (paths.jobs, paths.models):
         make_private_directory(folder)
-    journal = Journal(paths.journal)
     loop = Loop(config.listen, server_keys, executor)
     try:
+        journal = Journal(paths.journal)
         state = BrokerState(config, loop, epoch, clients)
         store = BlobStore(paths.blobs)
-        recover(journal, state)
-        known_blobs, known_jobs = journal.blobs(), set(state.jobs)
+        known_blobs, known_jobs = _recover(journal, state)
         core = BrokerCore(state, store, loop.endpoints.bulk_port)
         loop.use(core, journal)
         loop.allow_clients(tuple(clients))
@@ -91,6 +90,16 @@ def _serve(config: ServerConfig, executor: Executor, stop: threading.Event, epoc
     finally:
         remove_connection(paths.connection, epoch)
         loop.close()
+
+
+def _recover(journal: Journal, state: BrokerState) -> tuple[set[str], set[str]]:
+    """Fill the state; returns all blobs and all jobs that the journal knows."""
+    try:
+        recover(journal, state)
+        return journal.blobs(), set(state.jobs)
+    except BaseException:
+        journal.close()
+        raise
 
 
 def _clients(config: ServerConfig, local: KeyPair) -> dict[str, AllowedClient]:

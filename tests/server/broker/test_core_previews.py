@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Previews: the newest only, against credit, and no slow reader hinders another."""
 
-import hashlib
-import os
-
 import pytest
 
 from blender_addon.protocol.messages import (
@@ -16,9 +13,6 @@ from blender_addon.protocol.messages import (
 from server.broker.internal import WorkerPreview
 from server.config import QuotaConfig
 from tests.server.broker.core_rig import CoreRig, User, code_of
-
-DATA = os.urandom(10_000)
-SHA = hashlib.sha256(DATA).hexdigest()
 
 
 def _show(core: CoreRig, job: str, step: int, size: int = 100, tile: int = 1001) -> None:

@@ -30,7 +30,7 @@ from server.broker.auth import (
 from server.broker.connection import read_connection, remove_connection
 from server.broker.main import run_broker
 from server.config import ListenConfig, ServerConfig, ServerPaths
-from server.errors import AlreadyRunningError, ConfigError
+from server.errors import AlreadyRunningError, ConfigError, JournalError
 from tests.server.broker.rig import Client, FakeExecutor, Rig, error_of
 
 
@@ -166,6 +166,20 @@ def test_files_with_secrets_are_the_owners_alone(rig: Rig) -> None:
     assert server.secret not in rig.paths.connection.read_text()
     rig.stop()
     assert "secret" not in rig.paths.log_file.read_text()
+
+
+def test_a_start_that_fails_leaves_nothing_running(rig: Rig) -> None:
+    before = threading.active_count()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = ListenConfig(ctl_port=taken.getsockname()[1])
+        with pytest.raises(zmq.ZMQError):
+            run_broker(replace(rig.config, listen=listen), executor=rig.executor)
+    rig.paths.journal.write_bytes(b"no database at all" * 100)
+    with pytest.raises(JournalError):
+        run_broker(rig.config, executor=rig.executor)
+    assert threading.active_count() == before
+    assert not rig.paths.connection.exists()
+    assert rig.executor.children == []
 
 
 def test_a_second_server_on_the_same_data_is_refused(rig: Rig) -> None:
