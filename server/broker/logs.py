@@ -46,7 +46,7 @@ class JsonLines(logging.Formatter):
 
 
 class _QueueHandler(logging.handlers.QueueHandler):
-    """Hands records on as they are: the listener is in this process, so nothing needs to be pickled."""
+    """Hands records on as they are: the listener is in this process, so nothing needs to be serialised."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
