@@ -52,3 +52,11 @@ def test_no_module_of_the_extension_imports_it_by_name():
             assert not [
                 line for line in lines if line.lstrip().startswith(("from blender_addon", "import blender_addon"))
             ]
+
+
+def test_reasons_and_tagline_are_as_blender_wants_them(wheels):
+    """At most 64 characters and no full stop, says Blender's own validator."""
+    manifest = tomllib.loads(build_addon.manifest_with(build_addon.find_wheels(wheels)))
+    for text in (manifest["tagline"], *manifest["permissions"].values()):
+        assert len(text) <= 64
+        assert text[-1].isalnum()
