@@ -66,7 +66,11 @@ def find_wheels(folder: Path) -> list[Path]:
 def sources() -> Iterator[Path]:
     """Files of the add-on, sorted; no caches."""
     for path in sorted(SOURCE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix in {".py", ".toml", ".md"}:
+        if (
+            path.is_file()
+            and "__pycache__" not in path.parts
+            and (path.suffix in {".py", ".toml", ".md"} or path.name == "LICENSE")
+        ):
             yield path
 
 

@@ -30,7 +30,14 @@ def test_the_zip_holds_the_package_its_wheels_and_a_manifest_that_names_them(whe
     with zipfile.ZipFile(build_addon.build(build_addon.find_wheels(wheels), tmp_path)) as archive:
         names = set(archive.namelist())
         manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
-    assert {"__init__.py", "protocol/codec.py", "client/client.py", "scene/materials.py"} <= names
+    assert {
+        "LICENSE",
+        "LICENSE-Apache-2.0.txt",
+        "__init__.py",
+        "protocol/codec.py",
+        "client/client.py",
+        "scene/materials.py",
+    } <= names
     assert manifest["wheels"] == [f"./wheels/{name}" for name in NAMES]
     assert {f"wheels/{name}" for name in NAMES} <= names
     assert "wheels/other-1-py3-none-any.whl" not in names
