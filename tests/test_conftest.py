@@ -45,7 +45,9 @@ def run_suite(tmp_path):
     (tmp_path / "test_little.py").write_text(TESTS)
 
     def run(*arguments, **environment):
-        clean = {key: value for key, value in os.environ.items() if key not in {"PGC_REQUIRE", "PGC_BPY_PYTHON", "PATH"}}
+        clean = {
+            key: value for key, value in os.environ.items() if key not in {"PGC_REQUIRE", "PGC_BPY_PYTHON", "PATH"}
+        }
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env={**clean, "PATH": "", **environment}, capture_output=True, text=True, check=False

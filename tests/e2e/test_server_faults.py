@@ -9,7 +9,8 @@ import pytest
 from blender_addon import client as wire
 from pgc.commands.private_server import PrivateServer
 from pgc.commands.texture_remote import source_root
-from tests.e2e.fault_harness import FaultHarness, summary
+from tests.e2e.fault_harness import FaultHarness
+from tests.e2e.fault_report import summary
 from tests.e2e.server_rig import Watcher, base_color, oracle_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
