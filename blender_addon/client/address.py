@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import ConnectionFileError
+from .errors import ConnectionFileError, NoConnectionFileError
 
 __all__ = ["ServerAddress", "default_connection_file"]
 
@@ -69,7 +69,7 @@ class ServerAddress:
                 )
             data = path.read_bytes()[: _MAX_FILE_BYTES + 1]
         except FileNotFoundError as error:
-            raise ConnectionFileError(
+            raise NoConnectionFileError(
                 f"There is no {path}: no server runs here; start one with: pgc-server start --detach"
             ) from error
         except OSError as error:

@@ -68,17 +68,24 @@ class Client:
     Args:
         source: the server's connection file, which is read again at each connection, or a fixed address.
         starter: starts a server where none runs; None: wait until somebody does.
+        prepare: is called in the client's thread with every event; what it gives is queued in its place. For work that
+            the owner's thread has no time for.
 
     Raises:
         ClientClosedError: any call after `close`.
     """
 
     def __init__(
-        self, source: ServerAddress | Path, *, starter: Starter | None = None, config: SessionConfig | None = None
+        self,
+        source: ServerAddress | Path,
+        *,
+        starter: Starter | None = None,
+        config: SessionConfig | None = None,
+        prepare: Callable[[ClientEvent], ClientEvent] | None = None,
     ) -> None:
         self.events = EventQueue(self._release)
         self._closed = False
-        self._thread = ClientThread(source, self.events, config or SessionConfig(), starter)
+        self._thread = ClientThread(source, self.events, config or SessionConfig(), starter, prepare)
         self._thread.start()
 
     def __enter__(self) -> Client:

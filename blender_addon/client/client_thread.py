@@ -20,9 +20,9 @@ from ..protocol.codec import decode, encode
 from ..protocol.errors import ProtocolError
 from ..protocol.limits import DEFAULT_LIMITS
 from .address import ServerAddress
-from .errors import ConnectionFileError
+from .errors import ConnectionFileError, NoConnectionFileError
 from .event_queue import EventQueue
-from .events import ClientFailed, ServerStartFailed
+from .events import ClientFailed, Event, ServerStartFailed
 from .link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
 from .requests import Channel, Send
 from .session import Session
@@ -49,12 +49,14 @@ class ClientThread(threading.Thread):
         events: EventQueue,
         config: SessionConfig,
         starter: Starter | None,
+        prepare: Callable[[Event], Event] | None = None,
     ) -> None:
         super().__init__(name="pgc-client")
         self._source = source
         self._events = events
         self._starter = starter
-        self._session = Session(config, events.put, random.random, may_start=starter is not None)
+        self._prepare = prepare
+        self._session = Session(config, self._emit, random.random, may_start=starter is not None)
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -81,6 +83,9 @@ class ClientThread(threading.Thread):
             self._wake_writer.send(b"\0")
 
     # In the thread.
+
+    def _emit(self, event: Event) -> None:
+        self._events.put(event if self._prepare is None else self._prepare(event))
 
     def run(self) -> None:
         """The thread's life. A defect in it becomes an event."""
@@ -206,8 +211,10 @@ class ClientThread(threading.Thread):
         try:
             address = self._address()
             self._sockets = Sockets(context, address)
-        except (ConnectionFileError, zmq.ZMQError, ValueError) as error:
+        except NoConnectionFileError as error:
             self._session.lost(Loss.NOBODY, _read_clocks(), str(error))
+        except (ConnectionFileError, zmq.ZMQError, ValueError) as error:
+            self._session.lost(Loss.UNUSABLE, _read_clocks(), str(error))
 
     def _address(self) -> ServerAddress:
         if isinstance(self._source, ServerAddress):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that the client's own calls raise. What goes wrong later, in its thread, is an event instead."""
 
-__all__ = ["ClientClosedError", "ClientError", "ConnectionFileError"]
+__all__ = ["ClientClosedError", "ClientError", "ConnectionFileError", "NoConnectionFileError"]
 
 
 class ClientError(Exception):
@@ -10,6 +10,10 @@ class ClientError(Exception):
 
 class ConnectionFileError(ClientError):
     """The server's connection file is missing, damaged, or readable by others."""
+
+
+class NoConnectionFileError(ConnectionFileError):
+    """There is none: no server runs."""
 
 
 class ClientClosedError(ClientError):

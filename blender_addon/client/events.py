@@ -71,10 +71,14 @@ class Connected:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The connection is lost or cannot be made; the client tries again in `retry_in` seconds by itself."""
+    """The connection is lost or cannot be made; the client tries again in `retry_in` seconds by itself.
+
+    `absent`: no server runs: there is no connection file, or nobody listens where it says.
+    """
 
     reason: str
     retry_in: float
+    absent: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ class Loss(enum.Enum):
 
     NOBODY = "nobody"
     """No connection file, or nobody listens there."""
+    UNUSABLE = "unusable"
+    """There is a connection file, but it cannot be used."""
     CLOSED = "closed"
     """A connection that stood has ended."""
     AUTH = "auth"

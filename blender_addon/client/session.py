@@ -117,8 +117,8 @@ class Session:
                     self._refused(_wrong_key("The server hangs up: its key is not the one expected."), now.mono)
                 else:
                     self._lost(now.mono, "The server hung up during the handshake.")
-            case Loss.NOBODY:
-                self._lost(now.mono, reason or "No server answers.")
+            case Loss.NOBODY | Loss.UNUSABLE:
+                self._lost(now.mono, reason or "No server answers.", absent=loss is Loss.NOBODY)
                 self._start(now.mono)
             case Loss.CLOSED:
                 self._lost(now.mono, reason or "The server closed the connection.")
@@ -219,11 +219,11 @@ class Session:
         self.submissions.opened()
         self.jobs.opened()
 
-    def _lost(self, now: float, reason: str, *, at_once: bool = False) -> None:
+    def _lost(self, now: float, reason: str, *, at_once: bool = False, absent: bool = False) -> None:
         wait = 0.0 if at_once else self._backoff.wait()
         self._disconnect()
         self._next_try = now + wait
-        self._emit(Disconnected(reason, wait))
+        self._emit(Disconnected(reason, wait, absent))
 
     def _refused(self, error: WireError, now: float) -> None:
         self._disconnect()

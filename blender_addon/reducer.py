@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the client's events and the artist's clicks to what the panel shows. Pure: no Blender, no sockets.
+
+Each function changes the state and returns what is to be done in Blender or asked of the client, in order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from . import problems
+from .client import (
+    ClientFailed,
+    Connected,
+    Disconnected,
+    Downloading,
+    ErrorCode,
+    Event,
+    JobAccepted,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobNotice,
+    JobPreview,
+    JobProgress,
+    JobState,
+    JobStateChanged,
+    Refused,
+    RequestFailed,
+    ServerStartFailed,
+    ServerStarting,
+    Uploading,
+)
+from .state import AppState, JobView, Phase, ServerState
+
+__all__ = [
+    "Deliver",
+    "Effect",
+    "Ended",
+    "Follow",
+    "Remember",
+    "SendCancel",
+    "ShowPreview",
+    "cancelled_by_artist",
+    "reduce_event",
+    "start_failed",
+]
+
+
+@dataclass(frozen=True)
+class Remember:
+    """Write the server's name of the job into the .blend."""
+
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class ShowPreview:
+    """Put a preview on the mesh."""
+
+    key: str
+    preview: JobPreview
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """The job's maps are here: make a version of them."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing more comes: take the preview off, forget the job in the .blend."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class SendCancel:
+    """Have the server end a job."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Attach to a job of before."""
+
+    job: str
+
+
+Effect: TypeAlias = Remember | ShowPreview | Deliver | Ended | SendCancel | Follow
+_ServerEvent: TypeAlias = ServerStarting | ServerStartFailed | Connected | Disconnected | Refused | ClientFailed
+
+
+def reduce_event(state: AppState, event: Event) -> Sequence[Effect]:
+    """Take one event in."""
+    state.changed()
+    match event:
+        case ServerStarting() | ServerStartFailed() | Connected() | Disconnected() | Refused() | ClientFailed():
+            return _server(state, event)
+        case RequestFailed():
+            return _request_failed(state, event)
+        case Uploading() | JobAccepted():
+            view = state.jobs.get(event.key)
+        case JobFailed():
+            view = state.jobs.get(event.key or "") or state.job_of(event.job)
+        case JobStateChanged() | JobProgress() | JobNotice() | JobPreview() | Downloading():
+            view = state.job_of(event.job)
+        case JobFinished() | JobCancelled():
+            view = state.job_of(event.job) or state.jobs.get(event.key or "")
+        case _:
+            return ()
+    if view is None:
+        return ()
+    if not view.live:
+        return _too_late(view, event)
+    return _job(state, view, event)
+
+
+def start_failed(state: AppState, text: str) -> None:
+    """The server that the artist had started did not come up."""
+    reduce_event(state, ServerStartFailed(text))
+
+
+def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:
+    """Cancel was clicked: the job ends at once for the artist, whatever the connection does.
+
+    Where the server may still give the partial result, the view stays, with its preview taken off.
+    """
+    view = state.jobs.get(key)
+    if view is None or not view.live or view.cancelling or view.phase is Phase.APPLYING:
+        return ()
+    state.changed()
+    view.cancelling = True
+    # A result that waits here has nothing left to cancel on the server.
+    send = () if view.job is None or view.phase is Phase.HELD else (SendCancel(view.job),)
+    if not send or state.server.state is not ServerState.READY:
+        view.phase, view.note, view.files = Phase.CANCELLED, "Cancelled.", {}
+    return (Ended(key), *send)
+
+
+def _server(state: AppState, event: _ServerEvent) -> Sequence[Effect]:
+    server = state.server
+    match event:
+        case ServerStarting():
+            server.state, server.problem = ServerState.STARTING, None
+        case Connected():
+            server.state, server.name, server.draining = ServerState.READY, event.server, event.draining
+            server.devices, server.models = event.devices, event.models
+            server.problem = problems.draining_problem() if event.draining else None
+            return _find_again(state, event)
+        case Disconnected():
+            return _disconnected(state, event)
+        case Refused():
+            server.state, server.problem = ServerState.REFUSED, problems.of_error(event.error)
+        case ServerStartFailed():
+            server.state, server.problem = ServerState.ABSENT, problems.start_problem(event.text)
+        case ClientFailed():
+            server.state, server.problem = ServerState.BROKEN, problems.broken_problem(event.text)
+            return _lose_cancelling(state)
+    return ()
+
+
+def _disconnected(state: AppState, event: Disconnected) -> Sequence[Effect]:
+    server = state.server
+    # While a server comes up, and after one did not, there is something better to say than that none answers.
+    keeps = server.state is ServerState.STARTING or (
+        server.state is ServerState.ABSENT and server.problem not in (None, problems.absent_problem())
+    )
+    if event.absent and keeps:
+        return ()
+    if event.absent:
+        server.state, server.problem = ServerState.ABSENT, problems.absent_problem()
+    else:
+        server.state, server.problem = ServerState.CONNECTING, problems.connection_problem(event.reason)
+    return _lose_cancelling(state)
+
+
+def _lose_cancelling(state: AppState) -> Sequence[Effect]:
+    """Jobs whose Cancel is under way end here: the client tells the server when it is back."""
+    for view in state.live():
+        if view.cancelling:
+            view.phase, view.note = Phase.CANCELLED, "Cancelled."
+    return ()
+
+
+def _find_again(state: AppState, event: Connected) -> Sequence[Effect]:
+    """Jobs of the .blend that had no name yet when Blender closed."""
+    by_key = {info.key: info for info in event.jobs}
+    effects: list[Effect] = []
+    for view in state.live():
+        if view.phase is not Phase.FOUND or view.job is not None:
+            continue
+        if view.key in by_key:
+            view.job = by_key[view.key].job
+            effects += [Remember(view.key), Follow(view.job)]
+        else:
+            view.phase, view.problem = Phase.FAILED, problems.forgotten_problem()
+            effects.append(Ended(view.key))
+    return effects
+
+
+def _request_failed(state: AppState, event: RequestFailed) -> Sequence[Effect]:
+    if event.error.code in (ErrorCode.JOB_FINISHED, ErrorCode.JOB_UNKNOWN):
+        # The end that was asked for has come already; a job that nobody knows gives no event of its own.
+        unknown = event.error.code is ErrorCode.JOB_UNKNOWN
+        return _lose_cancelling(state) if unknown else ()
+    state.problem = problems.of_error(event.error)
+    return ()
+
+
+def _too_late(view: JobView, event: Event) -> Sequence[Effect]:
+    """What comes of a job that has ended for the artist."""
+    match event:
+        case JobAccepted() if view.phase is Phase.CANCELLED:
+            view.job = event.job
+            return (SendCancel(event.job),)
+        case JobCancelled() | JobFinished() if event.maps and view.phase is Phase.CANCELLED:
+            view.files, view.config, view.partial = event.maps, event.config, isinstance(event, JobCancelled)
+            view.phase = Phase.APPLYING
+            return (Deliver(view.key),)
+        case _:
+            return ()
+
+
+def _job(state: AppState, view: JobView, event: Event) -> Sequence[Effect]:
+    match event:
+        case Uploading():
+            view.fraction = event.done / event.total if event.total else 1.0
+        case JobAccepted():
+            view.job, view.position, view.phase = event.job, event.position, Phase.QUEUED
+            return (Remember(view.key),)
+        case JobStateChanged():
+            view.phase = Phase.RUNNING if event.state is JobState.RUNNING else Phase.QUEUED
+            view.position = event.position if event.position is not None else view.position
+            view.note = event.text or ""
+        case JobProgress():
+            view.phase, view.step, view.steps, view.eta_s = Phase.RUNNING, event.step, event.steps, event.eta_s
+        case JobNotice():
+            view.note = event.text
+        case JobPreview():
+            return _preview(view, event)
+        case Downloading():
+            view.phase, view.fraction = Phase.RECEIVING, event.done / event.total if event.total else 1.0
+        case JobFinished() | JobCancelled() | JobFailed():
+            return _end(state, view, event)
+        case _:
+            pass
+    return ()
+
+
+def _preview(view: JobView, event: JobPreview) -> Sequence[Effect]:
+    if view.phase in (Phase.APPLYING, Phase.HELD) or view.cancelling:
+        return ()
+    view.phase = Phase.RUNNING if view.phase in (Phase.QUEUED, Phase.FOUND) else view.phase
+    if event.map == "base_color":
+        view.thumbnail = event.image
+    return (ShowPreview(view.key, event),)
+
+
+def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | JobFailed) -> Sequence[Effect]:
+    view.seconds = time.monotonic() - view.started
+    match event:
+        case JobFailed():
+            view.phase, view.problem = Phase.FAILED, problems.of_error(event.error, view.request.model)
+            return (Ended(view.key),)
+        case JobCancelled() if not event.maps:
+            view.phase, view.note = Phase.CANCELLED, "Cancelled."
+            return (Ended(view.key),)
+        case JobFinished():
+            view.note = " ".join(event.result.warnings)
+            _learn(state, view, event)
+        case _:
+            pass
+    view.partial = isinstance(event, JobCancelled)
+    view.phase, view.files, view.config = Phase.APPLYING, event.maps, event.config
+    return (Deliver(view.key),)
+
+
+def _learn(state: AppState, view: JobView, event: JobFinished) -> None:
+    """What a job took tells what the next one will."""
+    if view.steps:
+        request = view.request
+        state.seconds_per_step[request.model, request.texture_size] = event.result.seconds / view.steps
+        state.steps[request.model, request.preset] = view.steps
