@@ -24,6 +24,8 @@ __all__ = ["Cadence", "Saved", "load_newest", "save", "spec_hash"]
 _LOG = logging.getLogger(__name__)
 _WRITE_SHARE = 20.0
 """Checkpoints take at most a twentieth of the time."""
+_LONGEST_STEP_FADES = 0.9
+"""A slow step is expected again, less so with each that is not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,21 +99,32 @@ def load_newest(paths: ServerPaths, job: str) -> Saved | None:
 
 
 class Cadence:
-    """When the next checkpoint is due: after `seconds`, or 20 times as long as writing the last one took, if that
-    is more; or after so many steps, for tests."""
+    """When the next checkpoint is due: soon enough that no more than `seconds` of work are at stake, the step and the
+    writing that come before it is safe included; but 20 times as long after the last one as writing that took. Or
+    after so many steps, for tests."""
 
     def __init__(self, seconds: float, steps: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._steps = steps
         self._clock = clock
-        self._due = clock() + seconds
+        self._asked = clock()
+        self._step = 0.0
+        self._write = 0.0
+        self._earliest = self._asked
+        self._safe_by = self._asked + seconds
 
     def is_due(self, step: int) -> bool:
-        """Whether to write one after this step."""
+        """Whether to write one after this step. To be asked after each."""
+        now = self._clock()
+        self._step = max(now - self._asked, _LONGEST_STEP_FADES * self._step)
+        self._asked = now
         if self._steps is not None:
             return step % self._steps == 0
-        return self._clock() >= self._due
+        return now >= self._earliest and now + self._step + self._write >= self._safe_by
 
     def written(self, seconds: float) -> None:
         """One was written (or could not be), which took `seconds`."""
-        self._due = self._clock() + max(self._seconds, _WRITE_SHARE * seconds)
+        now = self._clock()
+        self._asked, self._write = now, seconds
+        self._earliest = now + _WRITE_SHARE * seconds
+        self._safe_by = now - seconds + self._seconds

@@ -98,7 +98,7 @@ class _Job:
         while True:
             run = self._until_memory_ends(spec, plan, state)
             if run is not None:
-                return self._finish(run)
+                return self._finish(run, plan)
             if plan >= LAST_PLAN:
                 raise _OutOfMemoryError
             state = self._state_at_hand(plan + 1, spec) or state
@@ -153,8 +153,8 @@ class _Job:
                 self._progress(result.step, result.steps, pace.seconds_left(result))
             if result.step < result.steps:
                 self._check(plan)
-                if cadence.is_due(result.step):
-                    cadence.written(self._checkpoint(run, plan))
+            if cadence.is_due(result.step):
+                cadence.written(self._checkpoint(run, plan))
             if previews.is_due():
                 previews.made(self._preview(run, spec.preview.size))
 
@@ -215,12 +215,12 @@ class _Job:
         self.timings.add("previews", seconds)
         return seconds
 
-    def _finish(self, run: JobRun) -> JobResult:
-        self._check(None)
+    def _finish(self, run: JobRun, plan: int) -> JobResult:
+        self._check(plan)
         start = time.perf_counter()
         texture = run.bake()
         self.timings.add("bake", time.perf_counter() - start)
-        self.tools.tick()
+        self._check(plan)
         self.timings.add("total", time.perf_counter() - self.begun)
         return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
 

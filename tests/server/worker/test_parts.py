@@ -126,6 +126,24 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most():
     assert cadence.is_due(4)
 
 
+def test_no_more_than_the_interval_is_ever_at_stake():
+    clock = Clock()
+    cadence = Cadence(20.0, clock=clock)
+    state_of, safe_at, write = clock.now, [], 0.5
+    for step in range(1, 40):
+        clock.now += 3.0
+        if cadence.is_due(step):
+            reached = clock.now
+            clock.now += write
+            cadence.written(write)
+            safe_at.append(clock.now - state_of)
+            state_of = reached
+    assert len(safe_at) >= 5
+    assert max(safe_at) <= 20.0
+    # No more often than that takes.
+    assert min(safe_at) > 20.0 - 2 * 3.0 - write
+
+
 def test_previews_come_at_once_then_as_asked_or_as_is_cheap():
     clock = Clock()
     throttle = Throttle(0.5, clock)
