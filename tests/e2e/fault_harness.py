@@ -10,6 +10,7 @@ that was accepted may be lost, nothing may come twice.
 from __future__ import annotations
 
 import argparse
+import bisect
 import contextlib
 import json
 import os
@@ -27,11 +28,14 @@ import psutil
 from blender_addon import client as wire
 from pgc.commands.private_server import PrivateServer
 from pgc.commands.texture_remote import source_root
-from tests.e2e.fault_report import STEPS, VICTIMS, Point, Victim, as_text, machine, summary
+from tests.benchmarks.conditions import Conditions
+from tests.e2e.fault_report import STEPS, VICTIMS, Point, Victim, as_text, summary
 from tests.e2e.server_rig import base_color, oracle_job
 
 LOST_AFTER = 180.0
 """Seconds without an end: the job counts as lost."""
+INTERVAL = 0.5
+"""Seconds between checkpoints: short enough that a job of 50 steps has some."""
 
 
 @dataclass
@@ -47,8 +51,8 @@ class Watch:
     returned_at: float | None = None
     finished: list[wire.JobFinished] = field(default_factory=list)
     error: str | None = None
-    times: tuple[tuple[int, float], tuple[int, float]] | None = None
-    """Step and time of the first and the last progress."""
+    times: list[tuple[int, float]] = field(default_factory=list)
+    """Step and time of each progress before the kill."""
     away: bool = False
     """The connection was cut, or soon will be seen to be: there is one more to wait for."""
 
@@ -78,18 +82,30 @@ class Watch:
     def _progress(self, step: int) -> None:
         if self.killed_at is None:
             self.step = max(self.step, step)
+            self.times.append((step, time.monotonic()))
         elif self.first_step_after is None:
             self.first_step_after = step
-        now = time.monotonic()
-        self.times = (self.times[0] if self.times else (step, now), (step, now))
 
     @property
     def step_seconds(self) -> float:
         """Of one step, from the first progress to the last; 0 where there were not two."""
-        if not self.times or self.times[1][0] <= self.times[0][0]:
+        if not self.times or self.times[-1][0] <= self.times[0][0]:
             return 0.0
-        (first, start), (last, end) = self.times
+        (first, start), (last, end) = self.times[0], self.times[-1]
         return (end - start) / (last - first)
+
+    def work_lost(self) -> float:
+        """Seconds from the step that the job went on from to the kill; 0 where it went on from a later one."""
+        if self.killed_at is None or self.first_step_after is None or self.first_step_after > self.step:
+            return 0.0
+        after = bisect.bisect_left(self.times, (self.first_step_after, 0.0))
+        if after == len(self.times):
+            return 0.0
+        step, reached = self.times[after]
+        if after > 0 and step > self.first_step_after:
+            before, then = self.times[after - 1]
+            reached = then + (reached - then) * (self.first_step_after - before) / (step - before)
+        return self.killed_at - reached
 
     @property
     def over(self) -> bool:
@@ -99,8 +115,10 @@ class Watch:
 class FaultHarness:
     """One server for all points; whoever was killed comes back by the product's own means only."""
 
-    def __init__(self, seed: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, seed: int = 0, checkpoint_seconds: float = INTERVAL) -> None:
         self.random = random.Random(seed)
+        self.checkpoint_seconds = checkpoint_seconds
+        options = ("--checkpoint-seconds", str(checkpoint_seconds))
         self.server = PrivateServer("cpu", options, cwd=source_root())
         self.spec, self.arrays = oracle_job(steps=STEPS)
         self.truth = b""
@@ -217,6 +235,7 @@ class FaultHarness:
         point.step_after = watch.first_step_after
         if watch.first_step_after is not None:
             point.steps_lost = max(0, point.step_before - watch.first_step_after)
+            point.work_lost = watch.work_lost()
         if watch.returned_at is not None and watch.killed_at is not None:
             point.return_seconds = watch.returned_at - watch.killed_at
 
@@ -227,18 +246,18 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--checkpoint-seconds", type=float)
+    parser.add_argument("--checkpoint-seconds", type=float, default=INTERVAL)
     options = parser.parse_args()
-    more = () if options.checkpoint_seconds is None else ("--checkpoint-seconds", str(options.checkpoint_seconds))
     os.environ["OMP_NUM_THREADS"] = "1"
-    harness = FaultHarness(options.seed, more)
+    conditions = Conditions()
+    harness = FaultHarness(options.seed, options.checkpoint_seconds)
 
     def say(text: str) -> None:
         sys.stderr.write(text + "\n")
 
     points = harness.run(options.points, say)
-    about = {"seed": options.seed, "options": list(more), "machine": machine()}
-    table = {**summary(points, harness.duration, harness.step_seconds), **about}
+    table = summary(points, harness.duration, harness.step_seconds, harness.checkpoint_seconds)
+    table = {**table, "seed": options.seed, "conditions": conditions.as_dict()}
     if options.out is not None:
         options.out.write_text(as_text(table, points), encoding="utf-8")
     sys.stdout.write(json.dumps(table, indent=1) + "\n")

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -29,6 +27,8 @@ class Point:
     step_after: int | None = None
     """Where the job went on."""
     steps_lost: int = 0
+    work_lost: float = 0.0
+    """Seconds from the state that the job went on from to the kill."""
     return_seconds: float | None = None
     """From the kill until the client has a connection again; for a worker or the gate it never lost it."""
     ends: int = 0
@@ -37,8 +37,13 @@ class Point:
     seconds: float = 0.0
 
 
-def summary(points: list[Point], duration: float, step_seconds: float) -> dict[str, Any]:
-    """The table: counts and the worst of each."""
+def summary(points: list[Point], duration: float, step_seconds: float, interval: float) -> dict[str, Any]:
+    """The table: counts and the worst of each. All times in seconds.
+
+    Args:
+        duration, step_seconds: of a job that nobody disturbed, and of its steps.
+        interval: what the server was told to leave between two checkpoints of a job.
+    """
 
     def of(victim: Victim) -> dict[str, Any]:
         mine = [point for point in points if point.victim == victim]
@@ -50,7 +55,7 @@ def summary(points: list[Point], duration: float, step_seconds: float) -> dict[s
             "twice": sum(point.ends > 1 for point in mine),
             "different": sum(point.ends > 0 and not point.equal for point in mine),
             "steps_lost_most": max((point.steps_lost for point in mine), default=0),
-            "work_lost_most_s": round(step_seconds * max((point.steps_lost for point in mine), default=0), 3),
+            "work_lost_most_s": round(max((point.work_lost for point in mine), default=0.0), 3),
             "return_median_s": round(statistics.median(returns), 3) if returns else None,
             "return_most_s": round(max(returns), 3) if returns else None,
         }
@@ -62,15 +67,11 @@ def summary(points: list[Point], duration: float, step_seconds: float) -> dict[s
         "jobs_lost": sum(point.ends == 0 for point in points),
         "results_twice": sum(point.ends > 1 for point in points),
         "results_different": sum(point.ends > 0 and not point.equal for point in points),
+        "checkpoint_interval_s": interval,
+        "lost_more_than_an_interval": sum(point.work_lost > interval for point in points),
         "client_back_within_3_s": sum((point.return_seconds or 0.0) <= RETURN_TARGET for point in points),
         "by_victim": {victim: of(victim) for victim in VICTIMS},
     }
-
-
-def machine() -> dict[str, Any]:
-    """What the times depend on."""
-    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
-    return {"cores": os.cpu_count(), "load_of_5_minutes": load, "system": sys.platform}
 
 
 def as_text(table: dict[str, Any], points: list[Point]) -> str:

@@ -41,6 +41,6 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job_goes_on_with_it(one_thre
 def test_kills_at_random_points_lose_nothing(one_thread):
     harness = FaultHarness(seed=1)
     points = harness.run(4)
-    table = summary(points, harness.duration, harness.step_seconds)
+    table = summary(points, harness.duration, harness.step_seconds, harness.checkpoint_seconds)
     assert {point.victim for point in points} == {"broker", "worker", "gate", "client"}
     assert (table["jobs_lost"], table["results_twice"], table["results_different"]) == (0, 0, 0), points
