@@ -7,106 +7,38 @@ latents → regulated gradient on x → texels → Adam.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.averaging import TexelAverage
 from pgc.camera_sampling import CameraSampler
 from pgc.cameras import Camera
 from pgc.distillation.base import DistillationLoss, LatentGradient
-from pgc.distillation.build import DistillationConfig, build_distillation
-from pgc.distillation.sds import SDSConfig
-from pgc.errors import CheckpointError, ConfigError
-from pgc.gradient_regulation import PixelwiseClippingConfig, RegulationConfig, build_regulation, pixel_norm
+from pgc.distillation.build import build_distillation
+from pgc.errors import CheckpointError
+from pgc.gradient_regulation import build_regulation, pixel_norm
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
 from pgc.guidance.resizing import resize_bilinear
+from pgc.lighting import Lighting, StepLights
+from pgc.optimize_config import BackgroundConfig, OptimizeConfig, Prompt
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
-from pgc.rendering.gbuffer import GBuffer
+from pgc.rendering.gbuffer import GBuffer, surface_points
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.rendering.shading import Shade, unlit
 from pgc.stopwatch import Stopwatch
 from pgc.surface import SurfacePoints
 from pgc.texture.field import TextureField
-from pgc.view_prompts import FrontAxis, ViewName, view_name, view_prompt
+from pgc.texture.priors import TexelPrior
+from pgc.view_prompts import ViewName, view_name, view_prompt
 
-__all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """What the texture is to be."""
-
-    text: str
-    negative: str = ""
-    view_dependent: bool = True
-    """Whether ", front view" and so on is added according to where the camera stands."""
-    front_axis: FrontAxis = "-y"
-    """The side of the (Z-up) mesh that the words "front view" mean."""
-    per_view: Mapping[ViewName, str] = field(default_factory=dict)
-    """Prompts of single views, in place of `text` and exactly as they stand."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackgroundConfig:
-    """What is behind the mesh. Random colours keep the prior from tying the texture to one of them."""
-
-    random: bool = True
-    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """sRGB in [0, 1]; used when not random."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizeConfig:
-    """Everything that decides the outcome of the loop, apart from the mesh, the field and the prior."""
-
-    steps: int = 1200
-    views: int = 4
-    """Views a step."""
-    resolution: int = 1024
-    """Side of the rendered image, in pixels."""
-    seed: int = 0
-    learning_rate: float = 0.01
-    """Adam's, for the coarsest texels; the field scales it for finer levels."""
-    final_learning_rate: float = 0.1
-    """The learning rate falls along a cosine to this fraction of itself."""
-    betas: tuple[float, float] = (0.9, 0.99)
-    epsilon: float = 1e-15
-    """Adam's, as the official code."""
-    warm_up: float = 0.0
-    """Fraction of the steps over which the learning rate rises from 0."""
-    coarse_to_fine: float = 0.5
-    """Fraction of the steps after which all levels of the texture are live."""
-    background: BackgroundConfig = field(default_factory=BackgroundConfig)
-    distillation: DistillationConfig = field(default_factory=SDSConfig)
-    regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
-
-    def __post_init__(self) -> None:
-        positive = {"steps": self.steps, "views": self.views, "resolution": self.resolution}
-        for name, value in positive.items():
-            if value < 1:
-                raise ConfigError(f"{name} is {value}; it must be 1 or more.")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0.")
-        for name, fraction in {
-            "final_learning_rate": self.final_learning_rate,
-            "warm_up": self.warm_up,
-        }.items():
-            if not 0.0 <= fraction <= 1.0:
-                raise ConfigError(f"{name} is {fraction}; it must lie in [0, 1].")
-        if not 0.0 <= self.coarse_to_fine <= 1.0:
-            raise ConfigError(f"coarse_to_fine is {self.coarse_to_fine}; it must lie in [0, 1].")
-
-    def fingerprint(self) -> str:
-        """SHA-256 over every setting: two runs with the same one are the same run."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+__all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult", "surface_points"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,6 +49,10 @@ class Scene:
     texture: TextureField
     cameras: CameraSampler
     shade: Shade = unlit
+    lighting: Lighting | None = None
+    """The light of each step, for a `shade` that needs one; None for unlit shading."""
+    prior: TexelPrior | None = None
+    """A penalty on the texels themselves."""
     reference: TextureField | None = None
     """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""
 
@@ -156,6 +92,7 @@ class Optimization:
         self._groups = scene.texture.parameter_groups(config.learning_rate)
         self._base_rates = [float(group["lr"]) for group in self._groups]
         self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon)
+        self._average = TexelAverage(scene.texture.parameters())
         self._embeddings: dict[ViewName, PromptEmbedding] = {}
         self._negative = guidance.encode_prompt([prompt.negative], negative=True)
 
@@ -179,16 +116,19 @@ class Optimization:
         with watch.stage("fetch"):
             material = self.scene.texture.sample(points)
         with watch.stage("shade"):
-            image = composite(self.scene.shade(gbuffer, material, None), gbuffer.coverage, background)
-            reference = self._reference(gbuffer, points, background)
+            lights = self._lights(cameras)
+            image = composite(self.scene.shade(gbuffer, material, lights.render), gbuffer.coverage, background)
+            reference = self._reference(gbuffer, points, background, lights)
         with watch.stage("guidance"):
             gradient, outcome = self._image_gradient(image, gbuffer, reference, cameras)
         with watch.stage("backward"):
             self.optimizer.zero_grad(set_to_none=True)
             image.backward(gradient.to(image.dtype))
+            self._add_prior(int(gbuffer.mask.sum()), progress)
             self.optimizer.step()
             self.scene.texture.after_step()
         self.step += 1
+        self._update_average()
         sizes = pixel_norm(gradient)[gbuffer.coverage > 0]
         return StepResult(
             step=self.step,
@@ -249,14 +189,33 @@ class Optimization:
         generator = generator_for(self.config.seed, index, "background")
         return torch.rand((self.config.views, 3, 1, 1), generator=generator)
 
+    def _lights(self, cameras: list[Camera]) -> StepLights:
+        if self.scene.lighting is None:
+            return StepLights(render=None, reference=None)
+        return self.scene.lighting.draw(cameras, generator_for(self.config.seed, self.step, "lighting"))
+
+    def _add_prior(self, pixels: int, progress: float) -> None:
+        """The penalty's gradient on top of the image's, in proportion to how many pixels spoke in this step."""
+        penalty = None if self.scene.prior is None else self.scene.prior.penalty(self.step, progress)
+        if penalty is not None:
+            (penalty * float(pixels)).backward()
+
+    def _update_average(self) -> None:
+        config = self.config
+        if self.step <= config.average_from * config.steps:
+            return
+        self._average.update()
+        if self.step == config.steps:
+            self._average.apply()
+
     def _reference(
-        self, gbuffer: GBuffer, points: SurfacePoints, background: Float[Tensor, "b 3 1 1"]
+        self, gbuffer: GBuffer, points: SurfacePoints, background: Float[Tensor, "b 3 1 1"], lights: StepLights
     ) -> Float[Tensor, "b 3 h w"] | None:
         if self.scene.reference is None:
             return None
         with torch.no_grad():
             material = self.scene.reference.sample(points)
-            return composite(self.scene.shade(gbuffer, material, None), gbuffer.coverage, background)
+            return composite(self.scene.shade(gbuffer, material, lights.reference), gbuffer.coverage, background)
 
     def _set_progress(self, progress: float) -> None:
         """Learning rates and live levels, as functions of the progress alone."""
@@ -276,6 +235,7 @@ class Optimization:
         for index, state in self.optimizer.state_dict()["state"].items():
             for key, value in state.items():
                 tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
+        tensors.update({f"average.{key}": value for key, value in self._average.state_dict().items()})
         return tensors, {"step": self.step, "config": self.config.fingerprint()}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -289,9 +249,8 @@ class Optimization:
                 "The checkpoint was written by a run with other settings; resume with the settings in its run.json, "
                 "or start a new run in another folder."
             )
-        self.scene.texture.load_state_dict(
-            {key.removeprefix("texture."): value for key, value in tensors.items() if key.startswith("texture.")}
-        )
+        self.scene.texture.load_state_dict(_below(tensors, "texture."))
+        self._average.load_state_dict(_below(tensors, "average."))
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):
@@ -301,12 +260,5 @@ class Optimization:
         self.step = int(header["step"])
 
 
-def surface_points(gbuffer: GBuffer) -> SurfacePoints:
-    """The part of a G-buffer that a texture field looks at."""
-    return SurfacePoints(
-        uv=gbuffer.uv,
-        uv_footprint=gbuffer.uv_footprint,
-        position=gbuffer.position,
-        normal=gbuffer.normal,
-        mask=gbuffer.mask,
-    )
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

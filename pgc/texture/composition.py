@@ -106,21 +106,22 @@ def compose(details: Sequence[Tensor], normalised: Sequence[Tensor], finest: int
 
 
 class _ClampInward(torch.autograd.Function):
-    """Clamp to [0, 1] that lets a gradient through where descent would lead back inside."""
+    """Clamp that lets a gradient through where descent would lead back inside."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(x)
-        return x.clamp(0.0, 1.0)
+        ctx.limits = low, high
+        return x.clamp(low, high)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
-        (x,) = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        (x,), (low, high) = ctx.saved_tensors, ctx.limits
         gradient = gradients[0]
-        stuck = ((x < 0.0) & (gradient > 0.0)) | ((x > 1.0) & (gradient < 0.0))
-        return gradient.masked_fill(stuck, 0.0)
+        stuck = ((x < low) & (gradient > 0.0)) | ((x > high) & (gradient < 0.0))
+        return gradient.masked_fill(stuck, 0.0), None, None
 
 
-def clamp_inward(x: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
-    """Clamp to [0, 1]; outside, only gradients whose descent leads back inside pass, so that no texel sticks."""
-    return _ClampInward.apply(x)  # pyright: ignore[reportReturnType]
+def clamp_inward(x: Float[Tensor, "n c s s"], low: float = 0.0, high: float = 1.0) -> Float[Tensor, "n c s s"]:
+    """Clamp to [low, high]; outside, only gradients whose descent leads back inside pass, so that no texel sticks."""
+    return _ClampInward.apply(x, low, high)  # pyright: ignore[reportReturnType]

@@ -7,8 +7,7 @@ initial texture exactly, and a gradient of zero leaves it there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,67 +23,13 @@ from pgc.texture.fill import unseen_fraction
 from pgc.texture.finishing import Finisher
 from pgc.texture.locks import check_locks, restore_locked
 from pgc.texture.mip_fetch import plan_fetch, sample_planned
-from pgc.texture.seams import SeamConfig
+from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
-__all__ = ["TexelPyramid", "TexelPyramidConfig"]
+__all__ = ["MapSettings", "TexelPyramid", "TexelPyramidConfig"]
 
 _RING_WEIGHT = 0.05
 """Weight in the mips of texels that only bilinear fetches at a chart's border read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TexelPyramidConfig:
-    """Settings of a texel pyramid.
-
-    Attributes:
-        channels: channel groups, name -> number of channels.
-        texture_size: side in texels, a power of two from 16 to 8192.
-        coarsest_size: side of the coarsest level, a power of two not above `texture_size`.
-        start_size: side of the finest live level at progress 0; finer ones join evenly spaced until progress 1.
-        rate_falloff: learning rate of a level over that of the next coarser one, in (0, 1]. Below 1, coarse
-            levels learn first, and noise on single texels stays low.
-        initial_value: value of all texels where there is no initial texture, in [0, 1].
-        tiles: UDIM numbers.
-        repeat: whether UVs wrap around (the mesh report's `needs_repeat`); for one tile only.
-        seams: the seam constraint at bake.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    channels: Mapping[str, int] = field(default_factory=lambda: {"base_color": 3})
-    texture_size: int = 512
-    coarsest_size: int = 8
-    start_size: int = 64
-    rate_falloff: float = 0.75
-    initial_value: float = 0.5
-    tiles: tuple[int, ...] = (1001,)
-    repeat: bool = False
-    seams: SeamConfig = field(default_factory=SeamConfig)
-
-    def __post_init__(self) -> None:
-        size = self.texture_size
-        if not 16 <= size <= 8192 or size & (size - 1):
-            raise ConfigError(f"Got a texture size of {size}; expected a power of two from 16 to 8192, such as 1024.")
-        for name, side in (("coarsest_size", self.coarsest_size), ("start_size", self.start_size)):
-            if side < 1 or side & (side - 1):
-                raise ConfigError(f"Got {name} {side}; expected a power of two.")
-        if self.coarsest_size > size:
-            raise ConfigError(f"Got coarsest_size {self.coarsest_size} above the texture size {size}; lower it.")
-        if not self.channels or any(count < 1 for count in self.channels.values()):
-            raise ConfigError(f"Got channels {dict(self.channels)}; expected at least one map with at least one each.")
-        if not (0.0 < self.rate_falloff <= 1.0 and 0.0 <= self.initial_value <= 1.0):
-            raise ConfigError("rate_falloff must lie in (0, 1] and initial_value in [0, 1].")
-        if not self.tiles or len(set(self.tiles)) != len(self.tiles) or min(self.tiles) < 1001:
-            raise ConfigError(f"Got tiles {self.tiles}; expected distinct UDIM numbers from 1001 on.")
-        if self.repeat and len(self.tiles) != 1:
-            raise ConfigError(f"Repeat addressing works on one tile, got {len(self.tiles)}; set repeat to False.")
-
-    @property
-    def levels(self) -> int:
-        """Number of levels, finest to coarsest."""
-        return (self.texture_size // self.coarsest_size).bit_length()
 
 
 class TexelPyramid(nn.Module):
@@ -163,16 +108,17 @@ class TexelPyramid(nn.Module):
         self.progress.fill_(fraction)
 
     def texels(self, name: str, finest: int) -> list[Tensor | None]:
-        """Mips of a map in [0, 1] from level `finest` on, [tiles, c, S/2^l, S/2^l] each; finer entries are None."""
+        """Mips of a map in its range from level `finest` on, [tiles, c, S/2^l, S/2^l] each; finer entries are None."""
         details = [self.details[f"{name}_{level}"] for level in range(self.config.levels)]
         sums = compose(details, self._normalised, finest)
-        initial = self._initial.get(name)
+        initial, settings = self._initial.get(name), self.config.map_settings(name)
         for level in range(finest, self.config.levels):
             value = sums[level]
             assert value is not None
             if self._free is not None:
                 value = value * self._free[level]
-            sums[level] = clamp_inward(value + (self.config.initial_value if initial is None else initial[level]))
+            start = settings.initial if initial is None else initial[level]
+            sums[level] = clamp_inward(value + start, settings.low, settings.high)
         return sums
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
@@ -200,10 +146,11 @@ class TexelPyramid(nn.Module):
         """Texels looked at so far, [tiles, S/2^l, S/2^l] bool a level, by the mip at which they were."""
         return [self.get_buffer(f"seen_{level}") for level in range(self.config.levels)]
 
-    def bake(self, *, finish: bool = True) -> BakedTexture:
+    def bake(self, *, finish: bool = True, names: Sequence[str] | None = None) -> BakedTexture:
         """The texture at full size; the field itself stays as it is.
 
         Args:
+            names: the maps to give; all by default.
             finish: fill unseen texels and gutters and close seams (about a second for 512²); False gives the
                 texels as they are, for previews. Locks hold either way.
 
@@ -212,14 +159,13 @@ class TexelPyramid(nn.Module):
         """
         seen = combine_seen(self.seen).cpu()
         with torch.no_grad():
-            textures = {name: self._full_texture(name) for name in self.config.channels}
+            textures = {name: self._full_texture(name) for name in names or self.config.channels}
         moved = any(bool(parameter.detach().any()) for parameter in self.parameters())
         if finish and moved:
-            names = list(textures)
-            initial = torch.cat([self._initial[name][0] for name in names], dim=1) if self._initial else None
-            done = self._get_finisher().finish(torch.cat([textures[name] for name in names], dim=1), seen, initial)
-            parts = done.split([self.config.channels[name] for name in names], dim=1)
-            textures = dict(zip(names, parts, strict=True))
+            initial = torch.cat([self._initial[name][0] for name in textures], dim=1) if self._initial else None
+            done = self._get_finisher().finish(torch.cat(list(textures.values()), dim=1), seen, initial)
+            parts = done.split([self.config.channels[name] for name in textures], dim=1)
+            textures = dict(zip(textures, parts, strict=True))
         return BakedTexture(
             maps={name: [image.clone() for image in texture.cpu()] for name, texture in textures.items()},
             tiles=self.config.tiles,
@@ -245,7 +191,8 @@ class TexelPyramid(nn.Module):
         coarsest = self.config.levels - 1
         for name in self.config.channels:
             for level in range(self.config.levels):
-                rate = learning_rate * self.config.rate_falloff ** (coarsest - level)
+                rate = self.config.map_settings(name).rate * learning_rate
+                rate *= self.config.rate_falloff ** (coarsest - level)
                 groups.append({"params": [self.details[f"{name}_{level}"]], "lr": rate, "name": f"{name}_{level}"})
         return groups
 

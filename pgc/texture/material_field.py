@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Base colour, roughness, metallic and normal as one texel pyramid, each with its own range and learning rate.
+
+The relief is held as two slopes (s_x, s_y), so that the normal (s_x, s_y, 1) / |(s_x, s_y, 1)| is unit length
+whatever the optimiser does, and so that averaging slopes over a footprint is what a mip of a height field does.
+The normal leaves this module as it stands in an image file: 0.5 + 0.5 n, tangent space, +Y up (OpenGL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from pgc.errors import ConfigError, TextureError
+from pgc.mesh_data import TriangleMesh
+from pgc.surface import SurfacePoints
+from pgc.texture.coverage import combine_seen
+from pgc.texture.field import BakedTexture
+from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
+from pgc.texture.texel_pyramid import TexelPyramid
+
+__all__ = ["MATERIAL_CHANNELS", "MaterialField", "MaterialFieldConfig", "normal_from_slopes", "slopes_from_normal"]
+
+MATERIAL_CHANNELS: Mapping[str, int] = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3}
+"""The maps that a material field gives, name -> channels."""
+
+_SLOPE = "slope"
+_STEEPEST = 1.0
+"""Slopes lie in [-1, 1]: up to 45 degrees along each axis. Steeper relief is shape, not texture."""
+
+
+def normal_from_slopes(slopes: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Slopes as stored, 0.5 + 0.5 s for s in [-1, 1], to normals as stored, 0.5 + 0.5 n with |n| = 1."""
+    slope = (slopes * 2.0 - 1.0) * _STEEPEST
+    length = (1.0 + slope.square().sum(dim=1, keepdim=True)).sqrt()
+    return 0.5 + 0.5 * torch.cat([slope, torch.ones_like(length)], dim=1) / length
+
+
+def slopes_from_normal(normal: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 2 h w"]:
+    """The inverse of `normal_from_slopes`; normals steeper than 45 degrees along an axis are cut off there."""
+    direction = normal * 2.0 - 1.0
+    slope = direction[:, :2] / direction[:, 2:].clamp_min(1e-3)
+    return 0.5 + 0.5 * (slope / _STEEPEST).clamp(-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaterialFieldConfig:
+    """Settings of a material field.
+
+    Attributes:
+        base_color: sRGB-encoded, as in the image file. Never quite black: no real surface is.
+        roughness: linear. Below 0.05 a highlight is smaller than a pixel and has no gradient.
+        metallic: linear; starts low, since most surfaces are no metal.
+        slope: both slopes of the relief, stored; starts flat.
+        with_normal: whether there is a relief at all; without, the normal map is flat and not optimised.
+        texture: size, levels, tiles and seams; its own channels and maps are replaced by the above.
+
+    Raises:
+        ConfigError: the relief does not start flat.
+    """
+
+    base_color: MapSettings = field(default_factory=lambda: MapSettings(initial=0.5, low=0.02, high=1.0))
+    roughness: MapSettings = field(default_factory=lambda: MapSettings(initial=0.5, low=0.05, high=1.0))
+    metallic: MapSettings = field(default_factory=lambda: MapSettings(initial=0.1))
+    slope: MapSettings = field(default_factory=lambda: MapSettings(initial=0.5, rate=0.4))
+    with_normal: bool = True
+    texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
+
+    def __post_init__(self) -> None:
+        if self.slope.initial != 0.5:
+            raise ConfigError(f"The relief starts at a stored slope of {self.slope.initial}; 0.5 is flat, give that.")
+
+    def pyramid(self) -> TexelPyramidConfig:
+        """The configuration of the pyramid that holds the texels."""
+        channels = {"base_color": 3, "roughness": 1, "metallic": 1}
+        maps = {"base_color": self.base_color, "roughness": self.roughness, "metallic": self.metallic}
+        if self.with_normal:
+            channels, maps = {**channels, _SLOPE: 2}, {**maps, _SLOPE: self.slope}
+        return replace(self.texture, channels=channels, maps=maps)
+
+
+class MaterialField:
+    """A `TextureField` of the four maps of the glTF metallic-roughness material.
+
+    Args:
+        triangles: mesh with UVs, in the space of the run.
+        config: settings.
+        initial: a texture with all four maps (the normal may be missing), from which the run starts.
+        lock_mask: one [S, S] bool tensor a tile, True = locked; needs `initial`.
+        device: where parameters live.
+
+    Raises:
+        TextureError: `initial` or `lock_mask` does not fit.
+    """
+
+    def __init__(
+        self,
+        triangles: TriangleMesh,
+        config: MaterialFieldConfig,
+        initial: BakedTexture | None = None,
+        lock_mask: list[Tensor] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = config
+        start = None if initial is None else _with_slopes(initial, config.with_normal)
+        self.pyramid = TexelPyramid(triangles, config.pyramid(), initial=start, lock_mask=lock_mask, device=device)
+        self.surfaces = self.pyramid.surfaces
+        self.triangles = triangles
+
+    @property
+    def channels(self) -> Mapping[str, int]:
+        """See `TextureField.channels`."""
+        return MATERIAL_CHANNELS
+
+    def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
+        """See `TextureField.sample`. Off the mask all maps are 0."""
+        maps = self.pyramid.sample(points)
+        mask = points.mask.to(maps["base_color"])
+        if self.config.with_normal:
+            normal = normal_from_slopes(maps.pop(_SLOPE)) * mask
+        else:
+            flat = torch.tensor((0.5, 0.5, 1.0), device=mask.device)[:, None, None]
+            normal = flat * mask
+        return {**maps, "normal": normal}
+
+    def texels(self, name: str, finest: int = 0) -> Tensor:
+        """The texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]; for priors."""
+        value = self.pyramid.texels(name, finest)[finest]
+        assert value is not None
+        return value
+
+    @property
+    def finest_live(self) -> int:
+        """The finest level that learns at the present progress; 0 is full size."""
+        return self.pyramid.finest_live
+
+    def bake(self) -> BakedTexture:
+        """All four maps: filled, padded, without seams.
+
+        The normal is not reconciled across chart edges, since the two sides of an edge speak of different axes;
+        beside a chart it continues the nearest texel of that chart, and where no camera looked it is flat.
+        """
+        names = ("base_color", "roughness", "metallic")
+        done = self.pyramid.bake(names=names)
+        maps = dict(done.maps)
+        maps["normal"] = self._bake_normal()
+        return BakedTexture(maps=maps, tiles=done.tiles, uncovered_fraction=done.uncovered_fraction)
+
+    def _bake_normal(self) -> list[Tensor]:
+        size = self.config.texture.texture_size
+        flat = torch.tensor((0.5, 0.5, 1.0))[:, None, None].expand(3, size, size).contiguous()
+        if not self.config.with_normal:
+            return [flat.clone() for _ in self.surfaces]
+        slopes = self.pyramid.bake(finish=False, names=(_SLOPE,)).maps[_SLOPE]
+        seen = combine_seen(self.pyramid.seen).cpu()
+        images = []
+        for surface, slope, looked_at in zip(self.surfaces, slopes, seen, strict=True):
+            normal = torch.where(looked_at, normal_from_slopes(slope[None])[0], flat)
+            images.append(continue_nearest(normal, torch.from_numpy(surface.inside)))
+        return images
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """See `TextureField.parameter_groups`."""
+        return self.pyramid.parameter_groups(learning_rate)
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """See `TextureField.parameters`."""
+        return self.pyramid.parameters()
+
+    def set_progress(self, fraction: float) -> None:
+        """See `TextureField.set_progress`."""
+        self.pyramid.set_progress(fraction)
+
+    def after_step(self) -> None:
+        """See `TextureField.after_step`."""
+        self.pyramid.after_step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `TextureField.state_dict`."""
+        return self.pyramid.state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as torch.nn.Module
+        """See `TextureField.load_state_dict`."""
+        return self.pyramid.load_state_dict(state_dict)
+
+
+def continue_nearest(image: Float[Tensor, "c s s"], inside: Tensor) -> Float[Tensor, "c s s"]:
+    """The image with every texel outside the charts replaced by the nearest one inside; unchanged without charts."""
+    known = inside.numpy()
+    if not known.any():
+        return image
+    rows, columns = np.asarray(distance_transform_edt(~known, return_distances=False, return_indices=True))
+    return image[:, torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(columns.astype(np.int64))].contiguous()
+
+
+def _with_slopes(initial: BakedTexture, with_normal: bool) -> BakedTexture:
+    """The texture that the pyramid starts from: slopes in place of the normal."""
+    missing = sorted({"base_color", "roughness", "metallic"} - set(initial.maps))
+    if missing:
+        raise TextureError(f"The initial material has maps {sorted(initial.maps)}, but not {missing}; add them.")
+    maps = {name: initial.maps[name] for name in ("base_color", "roughness", "metallic")}
+    if with_normal:
+        count, size = len(initial.tiles), initial.size
+        flat = [torch.full((2, size, size), 0.5) for _ in range(count)]
+        normals = initial.maps.get("normal")
+        maps[_SLOPE] = flat if normals is None else [slopes_from_normal(image[None])[0] for image in normals]
+    return BakedTexture(maps=maps, tiles=initial.tiles, uncovered_fraction=initial.uncovered_fraction)
