@@ -1,47 +1,83 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one timer: takes the client's events on Blender's main thread, a few milliseconds at a time."""
+"""The one timer: gives the session its turn on Blender's main thread, a few milliseconds at a time."""
 
 from __future__ import annotations
-
-import time
 
 import bpy
 
 from .preferences import connection_file
-from .session import Session
+from .session import Session, is_loopback
+from .state import AppState, Problem
 
-__all__ = ["session", "start", "stop"]
+__all__ = [
+    "current_state",
+    "existing_session",
+    "may_reach",
+    "redraw",
+    "session",
+    "show_problem",
+    "start",
+    "stop",
+    "tick",
+]
 
 _BUDGET = 0.008
 _BUSY, _IDLE = 0.05, 0.5
+"""Seconds until the next turn, while something goes on and while nothing does."""
+_AREAS = {"VIEW_3D", "PROPERTIES", "PREFERENCES"}
 _held: list[Session] = []
+_NOTHING = AppState()
 
 
 def session() -> Session:
     """This Blender's session; made at the first need."""
     if not _held:
-        _held.append(Session(connection_file()))
+        _held.append(Session(connection_file))
     return _held[0]
 
 
+def existing_session() -> Session | None:
+    """The session, if there is one: for what must not start anything."""
+    return _held[0] if _held else None
+
+
+def current_state() -> AppState:
+    """What the panel shows; before the first need: nothing yet. Drawing must not change it."""
+    return _held[0].state if _held else _NOTHING
+
+
+def show_problem(problem: Problem | None) -> None:
+    """Show a sentence and its fixing button in the panel; None: take it away."""
+    state = session().state
+    state.problem = problem
+    state.changed()
+    redraw()
+
+
+def may_reach(host: str) -> bool:
+    """Whether Blender's settings allow a connection to this host."""
+    return is_loopback(host) or bpy.app.online_access
+
+
+def redraw() -> None:
+    """Have the panels drawn again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in _AREAS:
+                area.tag_redraw()
+
+
 def tick() -> float:
-    """Handle events until the budget is used up; returns the seconds until the next call."""
+    """One turn; returns the seconds until the next one."""
     if not _held:
-        return _IDLE
-    end = time.perf_counter() + _BUDGET
-    handled = 0
-    while time.perf_counter() < end:
-        event = _held[0].client.events.get(timeout=0.0)
-        if event is None:
-            break
-        _held[0].handle(event)
-        handled += 1
-    if handled:
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type in {"VIEW_3D", "PROPERTIES"}:
-                    area.tag_redraw()
-    return _BUSY
+        if bpy.app.background:
+            return _IDLE
+        # A window is open: see whether a server runs, so that the panel can say so before the first click.
+        session().connect()
+    held = _held[0]
+    if held.tick(_BUDGET):
+        redraw()
+    return _BUSY if held.busy else _IDLE
 
 
 def start() -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "connection_problem",
     "draining_problem",
     "forgotten_problem",
+    "not_installed_problem",
     "of_error",
     "offline_problem",
     "start_problem",
@@ -78,6 +79,12 @@ def of_error(error: WireError, model: str = "pocket") -> Problem:
 def absent_problem() -> Problem:
     """No server runs."""
     return Problem("The texture server is not running.", *_START)
+
+
+def not_installed_problem() -> Problem:
+    """No server is known on this computer."""
+    text = "The texture server is not installed on this computer."
+    return Problem(text, "pgc.install_server", "Install Server")
 
 
 def start_problem(text: str) -> Problem:

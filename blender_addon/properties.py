@@ -12,9 +12,10 @@ from bpy.props import (
     StringProperty,
 )
 
-__all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
+from . import choices, job_properties, window_state
+from .migrations import SCHEMA
 
-SCHEMA = 1
+__all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
 
 
 class PGC_PG_version(bpy.types.PropertyGroup):
@@ -34,61 +35,65 @@ class PGC_PG_object(bpy.types.PropertyGroup):
     versions: CollectionProperty(type=PGC_PG_version)
     active_version: IntProperty(default=-1)
     previous: StringProperty(description="What the object showed before its first version, as JSON")
+    job: PointerProperty(type=job_properties.PGC_PG_job)
 
 
 class PGC_PG_scene(bpy.types.PropertyGroup):
     """What the next texture is to be."""
 
-    schema: IntProperty(default=SCHEMA)
-    prompt: StringProperty(name="Prompt", description="What the texture is to be, such as: red bricks")
-    negative: StringProperty(name="Negative Prompt", description="What it is not to be")
+    schema: IntProperty()
+    prompt: StringProperty(
+        name="Prompt", description="What the texture is to be, such as: weathered red bricks", maxlen=2000
+    )
+    negative: StringProperty(name="Negative Prompt", description="What the texture is not to be", maxlen=2000)
+    model: StringProperty(name="Model", description="The diffusion model that guides the texture", default="pocket")
     preset: EnumProperty(
-        name="Quality",
-        description="How many steps the texture takes",
-        items=(
-            ("draft", "Draft", "Half the steps of Standard: for trying prompts"),
-            ("standard", "Standard", "The usual number of steps"),
-            ("fine", "Final", "Twice the steps of Standard"),
-        ),
-        default="standard",
+        name="Quality", description="How many steps the texture takes", items=choices.PRESETS, default="standard"
+    )
+    steps: IntProperty(
+        name="Steps", description="Number of steps; 0 leaves it to the quality", min=0, max=100_000, default=0
     )
     seed: IntProperty(name="Seed", description="The same seed gives the same texture again", min=0, default=0)
-    lock_seed: BoolProperty(name="Lock Seed", description="Keep the seed; else each texture takes the next one")
+    lock_seed: BoolProperty(name="Lock Seed", description="Keep the seed. Unlocked, each texture takes the next one")
     texture_size: EnumProperty(
-        name="Texture Size",
-        description="Side of the texture in pixels",
-        items=tuple((str(size), str(size), f"{size} x {size} pixels") for size in (256, 512, 1024, 2048, 4096)),
-        default="512",
+        name="Texture Size", description="Side of the texture in pixels", items=choices.SIZES, default="512"
     )
-    target: EnumProperty(
-        name="Target",
-        description="What gets the texture",
-        items=(
-            ("object", "Whole Object", "All faces"),
-            ("slot", "Material Slot", "The faces of the active material slot"),
-            ("selected_faces", "Selected Faces", "The faces that are selected in Edit Mode"),
-        ),
-        default="object",
+    maps: EnumProperty(
+        name="Maps",
+        description="The maps to make",
+        items=choices.MAPS,
+        options={"ENUM_FLAG"},
+        default={"base_color"},
     )
-    steps: IntProperty(name="Steps", description="0: as the quality says", min=0, max=100000, default=0)
+    target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
+    uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")
+    cameras: EnumProperty(
+        name="Cameras", description="From where the object is looked at", items=choices.CAMERAS, default="sphere"
+    )
+    rig: PointerProperty(
+        type=bpy.types.Collection,
+        name="Rig",
+        description="Collection of the cameras to look from; move, add and delete them as you like",
+    )
 
 
 class PGC_PG_window(bpy.types.PropertyGroup):
-    """What goes on now; never saved."""
+    """What goes on now, to be read by scripts; never saved. `window_state` gives the values."""
 
-    state: StringProperty(default="idle", description="idle, connecting, uploading, queued, running, done, failed")
-    message: StringProperty()
-    fix: StringProperty(description="bl_idname of the operator that mends what went wrong")
-    server: StringProperty()
-    job: StringProperty()
-    object_name: StringProperty()
-    step: IntProperty()
-    steps: IntProperty()
-    eta: FloatProperty(default=-1.0)
-    preview: PointerProperty(type=bpy.types.Image)
+    schema: IntProperty(default=SCHEMA)
+    state: StringProperty(
+        get=window_state.job_state, description="idle, uploading, queued, running, applying, held, done or failed"
+    )
+    message: StringProperty(get=window_state.message, description="What went wrong or well with the newest job")
+    fix: StringProperty(get=window_state.fix, description="bl_idname of the operator that mends what went wrong")
+    server: StringProperty(get=window_state.server, description="Name of the server, where one is connected")
+    job: StringProperty(get=window_state.job, description="The server's name of the newest job")
+    step: IntProperty(get=window_state.step)
+    steps: IntProperty(get=window_state.steps)
+    eta: FloatProperty(get=window_state.eta, description="Seconds left; -1: unknown")
 
 
-CLASSES = (PGC_PG_version, PGC_PG_object, PGC_PG_scene, PGC_PG_window)
+CLASSES = (*job_properties.CLASSES, PGC_PG_version, PGC_PG_object, PGC_PG_scene, PGC_PG_window)
 
 
 def attach() -> None:

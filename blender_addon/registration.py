@@ -3,7 +3,7 @@
 
 import bpy
 
-from . import event_pump, preferences, properties
+from . import event_pump, handlers, preferences, properties
 from .operators import CLASSES as OPERATORS
 from .ui import CLASSES as PANELS
 
@@ -13,16 +13,18 @@ _CLASSES = (*properties.CLASSES, *preferences.CLASSES, *OPERATORS, *PANELS)
 
 
 def register() -> None:
-    """Classes, properties, then the timer."""
+    """Classes, properties, handlers, then the timer."""
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    handlers.register()
     event_pump.start()
 
 
 def unregister() -> None:
-    """In the opposite order; nothing stays: no timer, no thread, no property."""
+    """In the opposite order; nothing stays: no timer, no thread, no handler, no property."""
     event_pump.stop()
+    handlers.unregister()
     properties.detach()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -3,160 +3,259 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+import ipaddress
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import bpy
+import numpy.typing as npt
 
-from .client import Client
-from .client.events import (
-    ClientFailed,
-    Connected,
-    Disconnected,
-    Event,
-    JobAccepted,
-    JobCancelled,
-    JobFailed,
-    JobFinished,
-    JobPreview,
-    JobProgress,
-    Refused,
-    Uploading,
+from . import jobs_in_blend
+from .client import Client, ConnectionFileError, ServerAddress, ServerStarter, TextureJobSpec
+from .delivery import Deliveries, rendering
+from .preview_frames import FrameComposer, PreviewFrame
+from .previews import Previews
+from .problems import broken_problem, forgotten_problem, offline_problem, start_problem
+from .progress_icon import ProgressIcons
+from .reducer import (
+    Deliver,
+    Effect,
+    Ended,
+    Follow,
+    Remember,
+    SendCancel,
+    ShowPreview,
+    cancelled_by_artist,
+    reduce_event,
+    start_failed,
 )
-from .protocol.errors import WireError
-from .scene.errors import SceneError
-from .scene.images import new_packed_image, new_preview_image, show_preview
-from .scene.materials import PreviousMaterials, apply_version, build_material, restore_previous
-from .scene.mesh_export import ExportOptions
+from .state import AppState, JobView, Phase, Problem, ServerState
 
-__all__ = ["Session", "Target"]
+__all__ = ["Session", "is_loopback"]
 
-
-@dataclass(frozen=True)
-class Target:
-    """Where a job's result goes."""
-
-    obj: bpy.types.Object
-    options: ExportOptions
-    uv_map: str
-    prompt: str
-    seed: int
+_START_LIMIT = 30.0
+"""Seconds after the start command has ended until a server that nobody sees counts as failed."""
 
 
 class Session:
-    """Connection and the job under way. `handle` is called with each event, by the pump."""
+    """Connection, jobs and their pictures. `tick` is called by the pump, everything else by operators and handlers.
 
-    def __init__(self, connection: Path) -> None:
-        self.client = Client(connection)
-        self._targets: dict[str, Target] = {}
-        self._jobs: dict[str, str] = {}
+    Args:
+        connection: gives the place of the connection file, which the preferences may change.
+    """
+
+    def __init__(self, connection: Callable[[], Path]) -> None:
+        self.state = AppState()
+        self.previews = Previews()
+        self.deliveries = Deliveries()
+        self.icons = ProgressIcons()
+        self.saved: set[str] = set()
+        """Keys of jobs that the file on disk knows."""
+        self._connection = connection
+        self._client: Client | None = None
+        self._starter: ServerStarter | None = None
+        self._started_at: float | None = None
+
+    # The connection.
+
+    def connect(self) -> Client | None:
+        """The client, made at the first need; None where Blender may not go online and the server is elsewhere."""
+        if self._client is None and self._allowed():
+            self._client = Client(self._connection(), prepare=FrameComposer())
+        return self._client
+
+    def reconnect(self) -> None:
+        """A new client: after a defect, or for another connection file. Jobs that the server knows are followed on."""
+        self._close_client()
+        self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
+        self.state.changed()
+        client = self.connect()
+        for view in self.state.live():
+            if view.phase in (Phase.APPLYING, Phase.HELD):
+                continue
+            if view.job is None:
+                view.phase, view.problem = Phase.FAILED, forgotten_problem()
+                self._perform(Ended(view.key))
+            elif client is not None:
+                client.attach(view.job)
 
     def close(self) -> None:
-        """End the thread; the job goes on on the server."""
-        self.client.close()
+        """End the thread, take previews off; jobs go on on the server."""
+        self._close_client()
+        self.icons.close()
+        self.previews.take_off()
+        if self._starter is not None:
+            self._starter.close()
+            self._starter = None
 
-    def watch(self, key: str, target: Target) -> None:
-        """Remember where the result of a submission goes."""
-        self._targets[key] = target
+    def start_server(self, starter: ServerStarter) -> None:
+        """Have a server come up; `tick` watches it. Raises OSError where not even that works."""
+        starter.start()
+        if self._starter is not None:
+            self._starter.close()
+        self._starter, self._started_at = starter, None
+        self.state.server.state, self.state.server.problem = ServerState.STARTING, None
+        self.state.changed()
+        if self._client is not None and not self._client.alive:
+            self.reconnect()
+        self.connect()
 
-    def handle(self, event: Event) -> None:
-        """Do what an event asks for."""
-        state = bpy.context.window_manager.pgc
-        match event:
-            case Connected():
-                state.server = event.server
-            case Disconnected():
-                state.server, state.message = "", event.reason
-            case JobAccepted():
-                self._jobs[event.job] = event.key
-                state.state, state.job = "queued", event.job
-            case Uploading():
-                state.state, state.step, state.steps = "uploading", event.done >> 10, event.total >> 10
-            case JobProgress():
-                state.state, state.step, state.steps = "running", event.step, event.steps
-                state.eta = -1.0 if event.eta_s is None else event.eta_s
-            case JobPreview():
-                self._preview(event)
-            case _:
-                self._maybe_end(event)
+    # Jobs.
 
-    def _maybe_end(self, event: Event) -> None:
-        match event:
-            case JobFinished():
-                self._finished(event)
-            case JobCancelled():
-                self._ended("idle", "Cancelled.")
-            case JobFailed() | Refused():
-                self._failed(event.error)
-            case ClientFailed():
-                self._ended("failed", "The connection's thread has ended; disable and enable the extension.")
-            case _:
-                pass
+    def submit(self, view: JobView, spec: TextureJobSpec, arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+        """Send a job; the panel follows it from here on. False where there may be no connection."""
+        client = self.connect()
+        if client is None:
+            return False
+        client.submit(spec, arrays, key=view.key)
+        self.state.jobs[view.key] = view
+        self.state.problem = None
+        self.state.changed()
+        jobs_in_blend.note(view)
+        return True
 
-    def _preview(self, event: JobPreview) -> None:
-        state = bpy.context.window_manager.pgc
-        height, width = event.image.shape[:2]
-        image = state.preview
-        if image is None or tuple(image.size) != (width, height):
-            if image is not None:
-                bpy.data.images.remove(image)
-            image = new_preview_image("PGC Preview", width, height)
-            state.preview = image
-        show_preview(image, event.image[..., :3])
+    def cancel(self, key: str) -> None:
+        """As the artist's click on Cancel."""
+        if self.state.jobs.get(key) is not None and self.state.jobs[key].phase is Phase.HELD:
+            self.deliveries.discard(key)
+        self._perform_all(cancelled_by_artist(self.state, key))
 
-    def _finished(self, event: JobFinished) -> None:
-        target = self._targets.pop(event.key or self._jobs.get(event.job, ""), None)
-        if target is None or not _is_there(target.obj):
-            self._ended("done", "The texture is finished, but its object is gone; the server keeps it.")
+    def retarget(self, key: str, obj: bpy.types.Object) -> None:
+        """Put a result whose object is gone onto another object."""
+        view = self.state.jobs[key]
+        view.object_name, view.object_uid = obj.name, obj.session_uid
+        self.state.changed()
+
+    def adopt(self, views: Sequence[JobView]) -> None:
+        """Jobs that the open file knows of are followed again; those that only a closed file knew are let go.
+
+        A job of a file that was never saved with it can never be found again, and is cancelled.
+        """
+        old = self.state.jobs
+        self.state.jobs = {view.key: view for view in views}
+        for view in old.values():
+            if view.key in self.state.jobs or not view.live:
+                continue
+            self.previews.end(view.key)
+            self.deliveries.discard(view.key)
+            if self._client is None:
+                continue
+            if view.key not in self.saved and view.job is not None:
+                self._client.cancel(view.job)
+            elif view.job is not None:
+                self._client.detach(view.job)
+        self.saved = set(self.state.jobs)
+        self.state.problem = None
+        self.state.changed()
+        client = self.connect() if views else None
+        for view in views:
+            if client is not None and view.job is not None:
+                # From the start: what came before is in the file's past.
+                client.detach(view.job)
+                client.attach(view.job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next turn should come soon."""
+        return bool(self.state.live()) or self.state.server.state in (ServerState.STARTING, ServerState.CONNECTING)
+
+    # The main thread's turn.
+
+    def tick(self, budget: float) -> bool:
+        """Handle events for at most `budget` seconds, and one thing that costs; whether the panel has news."""
+        end = time.perf_counter() + budget
+        before = self.state.revision
+        self._watch_starter()
+        while self._client is not None and time.perf_counter() < end:
+            event = self._client.events.get(timeout=0.0)
+            if event is None:
+                break
+            self._perform_all(reduce_event(self.state, event))
+        if not rendering() and not self.deliveries.step(self.state, self.previews.end):
+            self.previews.step(self.state)
+        self._watch_client()
+        return self.state.revision != before
+
+    def _perform_all(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Remember():
+                jobs_in_blend.note(self.state.jobs[effect.key])
+            case ShowPreview():
+                self._show(effect)
+            case Deliver():
+                self.deliveries.add(effect.key)
+            case Ended():
+                self.previews.end(effect.key)
+                self.icons.drop(effect.key)
+                jobs_in_blend.forget(effect.key)
+            case SendCancel() | Follow():
+                self._ask_client(effect)
+
+    def _show(self, effect: ShowPreview) -> None:
+        if isinstance(effect.preview, PreviewFrame):
+            self.previews.put(effect.key, effect.preview)
+        if effect.preview.map == "base_color":
+            self.icons.show(effect.key, effect.preview.image)
+
+    def _ask_client(self, effect: SendCancel | Follow) -> None:
+        if self._client is None:
             return
+        if isinstance(effect, SendCancel):
+            self._client.cancel(effect.job)
+        else:
+            self._client.attach(effect.job)
+
+    def _watch_starter(self) -> None:
+        """A server that was started must come up, or the panel says why not."""
+        if self._starter is None or self.state.server.state is not ServerState.STARTING:
+            return
+        failure = self._starter.failure()
+        if failure is not None:
+            start_failed(self.state, failure)
+        elif not self._starter.running:
+            self._started_at = self._started_at or time.monotonic()
+            if time.monotonic() - self._started_at > _START_LIMIT:
+                server = self.state.server
+                server.state = ServerState.ABSENT
+                server.problem = start_problem(f"The server was started, but did not write {self._connection()}")
+                self.state.changed()
+
+    def _watch_client(self) -> None:
+        if self._client is not None and not self._client.alive and self.state.server.state is not ServerState.BROKEN:
+            self.state.server.state = ServerState.BROKEN
+            self.state.server.problem = broken_problem("its thread has ended")
+            self.state.changed()
+
+    def _allowed(self) -> bool:
+        """A server on this machine needs no leave; another machine's does."""
         try:
-            _apply(target, event)
-        except SceneError as error:
-            self._ended("failed", error.text, error.fix or "")
-            return
-        self._ended("done", "Finished.")
-
-    def _failed(self, error: WireError) -> None:
-        self._ended("failed", f"{error.text} {error.hint or ''}".strip())
-
-    def _ended(self, state_name: str, message: str, fix: str = "") -> None:
-        state = bpy.context.window_manager.pgc
-        state.state, state.message, state.fix, state.job = state_name, message, fix, ""
-        if state.preview is not None:
-            bpy.data.images.remove(state.preview)
-
-
-def _is_there(obj: bpy.types.Object) -> bool:
-    try:
-        return obj.name in bpy.data.objects
-    except ReferenceError:
+            host = ServerAddress.from_connection_file(self._connection()).host
+        except ConnectionFileError:
+            return True
+        if is_loopback(host) or bpy.app.online_access:
+            return True
+        self.state.server.state = ServerState.REFUSED
+        problem: Problem = offline_problem(host)
+        if self.state.server.problem != problem:
+            self.state.server.problem = problem
+            self.state.changed()
         return False
 
-
-def _apply(target: Target, event: JobFinished) -> None:
-    obj = target.obj
-    images = {
-        file.map: new_packed_image(f"{obj.name} {file.map} {target.prompt[:30]}", data, file.color_space)
-        for file, data in event.maps.items()
-    }
-    material = build_material(f"{obj.name}: {target.prompt[:40]}", images, target.uv_map)
-    material.use_fake_user = True
-    if obj.pgc.previous:
-        restore_previous(obj, previous_of(obj))
-    previous = apply_version(obj, material, target.options)
-    obj.pgc.previous = json.dumps(asdict(previous))
-    version = obj.pgc.versions.add()
-    version.name, version.prompt, version.seed, version.job = target.prompt[:40], target.prompt, target.seed, event.job
-    version.image, version.material = images.get("base_color"), material
-    obj.pgc.active_version = len(obj.pgc.versions) - 1
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
-def previous_of(obj: bpy.types.Object) -> PreviousMaterials:
-    """What an object showed before its first version."""
-    data = json.loads(obj.pgc.previous)
-    faces = data["polygon_materials"]
-    return PreviousMaterials(
-        slots=tuple((link, name) for link, name in data["slots"]),
-        polygon_materials=None if faces is None else tuple(faces),
-    )
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -72,6 +72,11 @@ class ServerStarter:
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
+    @property
+    def running(self) -> bool:
+        """Whether the command that brings the server up has not ended yet."""
+        return self._process is not None and self._process.poll() is None
+
     def failure(self) -> str | None:
         process = self._process
         if process is None or process.poll() is None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Operators, one file each."""
 
+from . import connection, prompts, results, rig, settings_fixes
 from .cancel import PGC_OT_cancel
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
@@ -9,4 +10,15 @@ from .unwrap import PGC_OT_unwrap
 
 __all__ = ["CLASSES"]
 
-CLASSES = (PGC_OT_cancel, PGC_OT_generate, PGC_OT_restore, PGC_OT_start_server, PGC_OT_unwrap)
+CLASSES = (
+    PGC_OT_cancel,
+    PGC_OT_generate,
+    PGC_OT_restore,
+    PGC_OT_start_server,
+    PGC_OT_unwrap,
+    *connection.CLASSES,
+    *prompts.CLASSES,
+    *results.CLASSES,
+    *rig.CLASSES,
+    *settings_fixes.CLASSES,
+)

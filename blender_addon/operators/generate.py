@@ -7,15 +7,14 @@ from typing import ClassVar
 
 import bpy
 
-from .. import event_pump
-from ..protocol.job_spec import PromptSpec, SettingsSpec, TextureJobSpec
+from .. import event_pump, recent_prompts
 from ..scene.errors import SceneError
-from ..scene.mesh_export import ExportOptions, export_mesh, mesh_spec
-from ..session import Target
+from ..state import Problem, ServerState
+from ..submission import prepare_order, targets
 
 __all__ = ["PGC_OT_generate"]
 
-_BUSY_STATES = {"connecting", "uploading", "queued", "running"}
+_CLOSED = (ServerState.REFUSED, ServerState.BROKEN)
 
 
 class PGC_OT_generate(bpy.types.Operator):
@@ -27,43 +26,42 @@ class PGC_OT_generate(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.object is None or context.object.type != "MESH":
-            cls.poll_message_set("Select a mesh object first")
-            return False
-        if not context.scene.pgc.prompt.strip():
-            cls.poll_message_set("Type a prompt first")
-            return False
-        if context.window_manager.pgc.state in _BUSY_STATES:
-            cls.poll_message_set("A texture is being made; cancel it first")
-            return False
-        return True
+        reason = _reason_against(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings, state, obj = context.scene.pgc, context.window_manager.pgc, context.object
-        options = ExportOptions(target=settings.target, slot=obj.active_material_index)
+        session = event_pump.session()
+        event_pump.show_problem(None)
         try:
-            mesh = export_mesh(obj, context.evaluated_depsgraph_get(), options)
+            orders = [prepare_order(context, obj) for obj in targets(context)]
         except SceneError as error:
-            state.state, state.message, state.fix = "failed", error.text, error.fix or ""
+            event_pump.show_problem(Problem(error.text, error.fix or ""))
             self.report({"ERROR"}, error.text)
             return {"CANCELLED"}
-        part, arrays = mesh_spec(mesh)
-        spec = TextureJobSpec(
-            meshes=(part,),
-            prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
-            settings=SettingsSpec(
-                preset=settings.preset,
-                seed=settings.seed,
-                steps=settings.steps or None,
-                texture_size=int(settings.texture_size),
-            ),
-            name=obj.name,
-        )
-        session = event_pump.session()
-        key = session.client.submit(spec, arrays)
-        session.watch(key, Target(obj, options, mesh.uv_map, settings.prompt, settings.seed))
-        state.state, state.message, state.fix, state.object_name = "connecting", "", "", obj.name
-        state.step = state.steps = 0
+        if not all([session.submit(order.view, order.spec, order.arrays) for order in orders]):
+            self.report({"ERROR"}, session.state.server.problem.text)
+            return {"CANCELLED"}
+        settings = context.scene.pgc
+        recent_prompts.remember(settings.prompt, settings.negative)
         if not settings.lock_seed:
-            settings.seed += 1
+            settings.seed = (settings.seed + 1) % (1 << 31)
+        if session.state.server.state is ServerState.ABSENT:
+            # One click: a server that is installed comes up by itself.
+            bpy.ops.pgc.start_server()
         return {"FINISHED"}
+
+
+def _reason_against(context: bpy.types.Context) -> str:
+    """Why there can be no texture now; "" where there can."""
+    obj, state = context.object, event_pump.current_state()
+    if obj is None or obj.type != "MESH":
+        return "Select a mesh object first"
+    if not context.scene.pgc.prompt.strip():
+        return "Type a prompt first"
+    if state.live_for(obj.session_uid) is not None:
+        return "This object's texture is being made; cancel it first"
+    if state.server.state in _CLOSED:
+        return "The server cannot be used; the panel says why"
+    return ""

@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Show Original Material."""
 
+import json
 from typing import ClassVar
 
 import bpy
 
-from ..scene.materials import restore_previous
-from ..session import previous_of
+from ..scene.materials import PreviousMaterials, restore_previous
 
-__all__ = ["PGC_OT_restore"]
+__all__ = ["PGC_OT_restore", "previous_of"]
+
+
+def previous_of(obj: bpy.types.Object) -> PreviousMaterials:
+    """What an object showed before its first version."""
+    data = json.loads(obj.pgc.previous)
+    faces = data["polygon_materials"]
+    return PreviousMaterials(
+        slots=tuple((link, name) for link, name in data["slots"]),
+        polygon_materials=None if faces is None else tuple(faces),
+    )
 
 
 class PGC_OT_restore(bpy.types.Operator):

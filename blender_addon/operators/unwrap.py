@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import bpy
 
+from .. import event_pump
+
 __all__ = ["PGC_OT_unwrap"]
 
 
@@ -31,6 +33,5 @@ class PGC_OT_unwrap(bpy.types.Operator):
         bpy.ops.uv.smart_project(island_margin=0.02)
         bpy.ops.object.mode_set(mode="OBJECT")
         mesh.polygons.foreach_set("select", selection)
-        state = context.window_manager.pgc
-        state.state, state.message, state.fix = "idle", "", ""
+        event_pump.show_problem(None)
         return {"FINISHED"}

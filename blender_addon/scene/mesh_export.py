@@ -28,11 +28,14 @@ class ExportOptions:
         uv_map: name of the UV map; None: the active one.
         target: which faces are to be textured.
         slot: index of the material slot, where `target` is "slot".
+        faces: the targeted polygons where `target` is "selected_faces", packed by `face_sets.pack_faces`: the selection
+            of the moment when the texture was asked for; "": what is selected now.
     """
 
     uv_map: str | None = None
     target: Target = "object"
     slot: int = 0
+    faces: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +61,13 @@ class ExportedMesh:
 
 
 def export_mesh(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, options: ExportOptions) -> ExportedMesh:
-    """The object with its modifiers applied.
+    """The object with its modifiers applied. In Edit Mode: as of its last `update_from_editmode`.
 
     Raises:
         SceneError: it is no mesh, has no faces or no UVs, or nothing of it is to be textured.
     """
     if obj.type != "MESH":
         raise SceneError(f"{obj.name} is not a mesh; select a mesh object.")
-    if obj.mode == "EDIT":
-        raise SceneError(f"{obj.name} is in Edit Mode; leave it (Tab) so that its edits count.")
     evaluated = obj.evaluated_get(depsgraph)
     mesh = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=depsgraph)
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Panels: they draw and change nothing."""
+"""Panels and menus: they draw and change nothing."""
 
-from .panel import PGC_PT_texture
+from . import menus, panel
 
 __all__ = ["CLASSES"]
 
-CLASSES = (PGC_PT_texture,)
+CLASSES = (*menus.CLASSES, *panel.CLASSES)

@@ -1,71 +1,125 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel in the 3D view's sidebar."""
+"""The panel in the 3D view's sidebar, and the same in the material tab."""
+
+from __future__ import annotations
 
 import bpy
 
-__all__ = ["PGC_PT_texture"]
+from .. import event_pump
+from ..state import AppState, Phase
+from .menus import PGC_PT_presets
+from .problem import draw_problem
+from .progress import draw_progress
+from .server_line import draw_server_line
+from .settings import draw_prompt, draw_quality, draw_settings, draw_target
+from .text import draw_text
 
-_LABELS = {"connecting": "Connecting to the Server", "uploading": "Sending the Mesh", "queued": "Waiting for Its Turn"}
+__all__ = ["CLASSES"]
 
 
-class PGC_PT_texture(bpy.types.Panel):
-    """Prompt, settings, Generate Texture, progress, versions."""
+class _TexturePanel:
+    """Prompt, Generate Texture, progress, settings, versions."""
+
+    bl_label = "PGC Texture"
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        PGC_PT_presets.draw_panel_header(self.layout)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, state = self.layout, event_pump.current_state()
+        layout.use_property_decorate = False
+        draw_server_line(layout, state, context)
+        draw_prompt(layout, context, state)
+        draw_quality(layout, context, state)
+        column = layout.column()
+        column.use_property_split = True
+        draw_target(column, context)
+        _draw_action(layout, context, state)
+        header, body = layout.panel("pgc_settings", default_closed=True)
+        header.label(text="Settings")
+        if body is not None:
+            body.use_property_split = True
+            draw_settings(body, context, state)
+        _draw_versions(layout, context)
+
+
+class PGC_PT_texture(_TexturePanel, bpy.types.Panel):
+    """In the 3D view's sidebar."""
 
     bl_idname = "PGC_PT_texture"
-    bl_label = "PGC Texture"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "PGC"
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings, state = self.layout, context.scene.pgc, context.window_manager.pgc
-        layout.use_property_split = True
-        column = layout.column()
-        column.use_property_split = False
-        column.prop(settings, "prompt", text="", placeholder="red bricks")
-        column.prop(settings, "negative")
-        for name in ("preset", "texture_size", "target"):
-            layout.prop(settings, name)
+
+class PGC_PT_material(_TexturePanel, bpy.types.Panel):
+    """In the material tab."""
+
+    bl_idname = "PGC_PT_material"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "material"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - bpy wants a set
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.object is not None and context.object.type == "MESH"
+
+
+def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
+    """Generate, or the progress of the active object's job; other objects' jobs below in a line each."""
+    obj = context.object
+    own = state.live_for(obj.session_uid) if obj is not None else None
+    if own is not None:
+        draw_progress(layout, own, context)
+    else:
+        button = layout.row()
+        button.scale_y = 1.8
+        button.operator("pgc.generate", icon="SHADERFX")
+    for view in state.live():
+        if view is own:
+            continue
+        if view.phase is Phase.HELD:
+            draw_progress(layout, view, context)
+            continue
         row = layout.row(align=True)
-        row.prop(settings, "seed")
-        row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")
-        if state.state in {"connecting", "uploading", "queued", "running"}:
-            self._progress(layout, state)
-        else:
-            button = layout.column()
-            button.scale_y = 1.6
-            button.operator("pgc.generate", icon="SHADERFX")
-        if state.state == "failed":
-            self._error(layout, state)
-        if context.object is not None and context.object.type == "MESH":
-            self._versions(layout, context.object)
+        row.progress(factor=view.progress, text=view.object_name)
+        row.operator("pgc.cancel", text="", icon="X").key = view.key
+    _draw_outcome(layout, context, state)
 
-    @staticmethod
-    def _progress(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:
-        if state.state == "running":
-            left = "" if state.eta < 0 else f", {state.eta:.0f} s left"
-            layout.progress(factor=state.step / max(1, state.steps), text=f"Step {state.step} of {state.steps}{left}")
-        else:
-            layout.label(text=_LABELS[state.state])
-        if state.preview is not None:
-            layout.template_icon(state.preview.preview_ensure().icon_id, scale=8.0)
-        layout.operator("pgc.cancel", icon="X")
 
-    @staticmethod
-    def _error(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:
+def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
+    """What the last click or the last job of this object came to."""
+    if state.problem is not None:
+        draw_problem(layout, state.problem, context, dismiss="")
+    obj = context.object
+    last = state.latest_for(obj.session_uid) if obj is not None else state.newest()
+    if last is not None and last.problem is not None:
+        draw_problem(layout, last.problem, context, dismiss=last.key)
+    elif last is not None and not last.live and last.note and last.note != "Finished.":
+        draw_text(layout, last.note, context, icon="INFO")
+    space = context.space_data
+    solid = space is not None and space.type == "VIEW_3D" and space.shading.type in {"SOLID", "WIREFRAME"}
+    if solid and last is not None and last.problem is None and last.phase in _VISIBLE:
         box = layout.box()
-        box.alert = True
-        for start in range(0, len(state.message), 44):
-            box.label(text=state.message[start : start + 44], icon="ERROR" if start == 0 else "BLANK1")
-        if state.fix:
-            box.operator(state.fix)
+        draw_text(box, "Solid shading does not show textures.", context, icon="SHADING_SOLID")
+        box.operator("pgc.show_material_preview", icon="SHADING_TEXTURE")
 
-    @staticmethod
-    def _versions(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
-        if not obj.pgc.versions:
-            return
-        box = layout.box()
-        box.label(text="Versions")
-        for index, version in enumerate(obj.pgc.versions):
-            box.label(text=version.name, icon="RADIOBUT_ON" if index == obj.pgc.active_version else "RADIOBUT_OFF")
-        box.operator("pgc.restore")
+
+_VISIBLE = (Phase.RUNNING, Phase.RECEIVING, Phase.APPLYING, Phase.FINISHED)
+
+
+def _draw_versions(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    obj = context.object
+    if obj is None or obj.type != "MESH" or not obj.pgc.versions:
+        return
+    header, body = layout.panel("pgc_versions")
+    header.label(text="Versions")
+    if body is None:
+        return
+    for index, version in enumerate(obj.pgc.versions):
+        body.label(text=version.name, icon="RADIOBUT_ON" if index == obj.pgc.active_version else "RADIOBUT_OFF")
+    body.operator("pgc.restore")
+
+
+CLASSES = (PGC_PT_texture, PGC_PT_material)

@@ -52,7 +52,7 @@ def generate(connection: str, limit: float = 80.0) -> Any:
         event_pump.tick()
         if not seen or seen[-1] != state.state:
             seen.append(state.state)
-        previews += state.preview is not None
+        previews += obj.pgc.job.preview.material is not None
         time.sleep(0.02)
     version = obj.pgc.versions[0] if len(obj.pgc.versions) else None
     answer = {

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a job's maps to a version of its object: one map a tick, and only when the object can take it."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+
+import bpy
+
+from .client import MapFile
+from .jobs_in_blend import forget
+from .previews import export_options
+from .scene.errors import SceneError
+from .scene.images import new_packed_image
+from .scene.lookup import find_object
+from .scene.materials import apply_version, build_material, restore_previous
+from .scene.mesh_export import ExportOptions
+from .state import AppState, JobView, Phase, Problem
+
+__all__ = ["Deliveries", "hindrance", "rendering"]
+
+
+def rendering() -> bool:
+    """Whether Blender renders: the scene's pictures must not change under it."""
+    return bpy.app.is_job_running("RENDER")
+
+
+def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
+    """Why a result cannot be put on its object now, as a sentence; "" where it can."""
+    if obj is None:
+        return f"{view.object_name} is gone. Undo its removal, or apply the texture to another object."
+    if not obj.is_editable:
+        return f"{obj.name} is linked from another file. Make it local or override it, then the texture is applied."
+    if obj.mode == "TEXTURE_PAINT":
+        return "The texture is finished. Leave Texture Paint to see it."
+    if obj.mode == "EDIT" and view.request.target == "selected_faces":
+        return "The texture is finished. Leave Edit Mode to see it."
+    return ""
+
+
+class VersionBuilder:
+    """A version of an object, one map at a time."""
+
+    def __init__(self, obj: bpy.types.Object, view: JobView, options: ExportOptions) -> None:
+        self._obj, self._view, self._options = obj, view, options
+        self._images: dict[str, bpy.types.Image] = {}
+
+    def add_map(self, name: str, png: bytes, color_space: str) -> None:
+        """One map."""
+        title = f"{self._obj.name} {name} {self._view.request.prompt[:30]}"
+        self._images[name] = new_packed_image(title, png, color_space)
+
+    def finish(self, *, apply: bool) -> None:
+        """The material, and its place."""
+        from .operators.restore import previous_of
+
+        obj, request = self._obj, self._view.request
+        material = build_material(f"{obj.name}: {request.prompt[:40]}", self._images, request.uv_map)
+        material.use_fake_user = True
+        if apply:
+            if obj.pgc.previous:
+                restore_previous(obj, previous_of(obj))
+            obj.pgc.previous = json.dumps(asdict(apply_version(obj, material, self._options)))
+        version = obj.pgc.versions.add()
+        version.name, version.prompt, version.seed = request.prompt[:40], request.prompt, request.seed
+        version.job = self._view.job or ""
+        version.image, version.material = self._images.get("base_color"), material
+        if apply:
+            obj.pgc.active_version = len(obj.pgc.versions) - 1
+
+
+class Deliveries:
+    """Results on their way into the scene, one after another."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[str] = deque()
+        self._builder: VersionBuilder | None = None
+        self._left: list[MapFile] = []
+
+    def add(self, key: str) -> None:
+        """The job's maps are in its view."""
+        if key not in self._waiting:
+            self._waiting.append(key)
+
+    def discard(self, key: str) -> None:
+        """The result is not wanted any more."""
+        if key in self._waiting:
+            if self._waiting[0] == key:
+                self._builder = None
+            self._waiting.remove(key)
+
+    def step(self, state: AppState, uncover: Callable[[str], None]) -> bool:
+        """Do one thing that costs, if there is any: one map, or the material and its place.
+
+        Args:
+            uncover: takes the job's preview off its object.
+        """
+        for _ in range(len(self._waiting)):
+            view = state.jobs.get(self._waiting[0])
+            if view is None or not view.files:
+                self.discard(self._waiting[0])
+                continue
+            obj = find_object(view.object_uid, view.object_name)
+            note = hindrance(view, obj)
+            if not note:
+                view.object_name = obj.name
+                return self._advance(state, view, obj, uncover)
+            if view.phase is not Phase.HELD or view.note != note:
+                view.phase, view.note = Phase.HELD, note
+                state.changed()
+            # Another object's result need not wait for this one.
+            self._builder = None
+            self._waiting.rotate(-1)
+        return False
+
+    def _advance(self, state: AppState, view: JobView, obj: bpy.types.Object, uncover: Callable[[str], None]) -> bool:
+        state.changed()
+        view.phase = Phase.APPLYING
+        try:
+            if self._builder is None:
+                self._builder = VersionBuilder(obj, view, export_options(view.request))
+                self._left = sorted(view.files, key=lambda file: (file.map, file.tile))
+            if self._left:
+                file = self._left.pop(0)
+                self._builder.add_map(file.map, view.files[file], file.color_space)
+                return True
+            uncover(view.key)
+            self._builder.finish(apply=not view.cancelling)
+        except SceneError as error:
+            view.phase, view.problem = Phase.FAILED, Problem(error.text, error.fix or "")
+        else:
+            view.phase, view.note = _ended(view)
+        view.files = {}
+        self._builder = None
+        self._waiting.popleft()
+        forget(view.key)
+        return True
+
+
+def _ended(view: JobView) -> tuple[Phase, str]:
+    if view.partial:
+        return Phase.CANCELLED, "Cancelled. What was made so far is kept as a version."
+    if view.cancelling:
+        return Phase.CANCELLED, "It had finished before the cancel arrived; the texture is kept as a version."
+    return Phase.FINISHED, view.note or "Finished."

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs that go on, noted in their objects, so that a file that is opened again finds them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import bpy
+
+from .scene.lookup import find_object
+from .state import AppState, JobRequest, JobView, Phase
+
+__all__ = ["collect", "forget", "note", "note_all"]
+
+_REQUEST = tuple(item.name for item in fields(JobRequest))
+
+
+def note(view: JobView) -> None:
+    """Write a job into its object, or bring what is written up to date."""
+    obj = find_object(view.object_uid, view.object_name)
+    if obj is None or not obj.is_editable:
+        return
+    pending = obj.pgc.job.pending
+    entry = next((entry for entry in pending if entry.key == view.key), None) or pending.add()
+    entry.key, entry.job = view.key, view.job or ""
+    for name in _REQUEST:
+        setattr(entry, name, getattr(view.request, name))
+
+
+def note_all(state: AppState) -> None:
+    """Before a save and after an undo: every job that goes on is in its object, and no other."""
+    live = {view.key: view for view in state.live() if not view.cancelling}
+    for obj in _objects():
+        pending = obj.pgc.job.pending
+        for index in reversed(range(len(pending))):
+            if pending[index].key not in live:
+                pending.remove(index)
+    for view in live.values():
+        note(view)
+
+
+def forget(key: str) -> None:
+    """The job is over, or its result is a version."""
+    for obj in _objects():
+        pending = obj.pgc.job.pending
+        for index in reversed(range(len(pending))):
+            if pending[index].key == key:
+                pending.remove(index)
+
+
+def collect() -> list[JobView]:
+    """All jobs that the open file knows of, each once."""
+    found: dict[str, JobView] = {}
+    for obj in _objects():
+        for entry in obj.pgc.job.pending:
+            if entry.key and entry.key not in found:
+                request = JobRequest(**{name: getattr(entry, name) for name in _REQUEST})
+                view = JobView(entry.key, request, obj.name, obj.session_uid, Phase.FOUND, entry.job or None)
+                found[entry.key] = view
+    return list(found.values())
+
+
+def _objects() -> list[bpy.types.Object]:
+    return [obj for obj in bpy.data.objects if obj.type == "MESH" and len(obj.pgc.job.pending)]

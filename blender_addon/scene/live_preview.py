@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run's preview on the faces that are being textured, and the way back. What was there is kept in the object itself
+(Object.pgc.job.preview), so that undo, a rename or a save in between do no harm."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..preview_frames import PreviewFrame
+from .errors import SceneError
+from .face_sets import pack_faces, unpack_faces
+from .mesh_export import ExportOptions
+from .preview_material import new_preview_material, remove_preview_material, show_frame
+
+__all__ = ["begin_preview", "end_preview", "has_preview", "may_preview", "update_preview"]
+
+
+def may_preview(obj: bpy.types.Object, options: ExportOptions) -> bool:
+    """Whether a preview can be put on the object now without harm.
+
+    Not in Texture Paint, where strokes would go into the preview; not on selected faces in Edit Mode, whose slots live
+    in the edit mesh; not where the mesh belongs to others and would have to change.
+    """
+    if obj.mode == "TEXTURE_PAINT" or not obj.is_editable:
+        return False
+    shared = obj.data.users > 1 or obj.data.library is not None
+    if options.target == "selected_faces":
+        return obj.mode == "OBJECT" and not shared
+    return bool(obj.material_slots) or not shared
+
+
+def has_preview(obj: bpy.types.Object, key: str) -> bool:
+    """Whether the preview of this job is on the object."""
+    record = obj.pgc.job.preview
+    return bool(key) and record.key == key and record.material is not None
+
+
+def begin_preview(obj: bpy.types.Object, key: str, options: ExportOptions) -> None:
+    """Put an empty preview on the targeted faces, and remember what was there.
+
+    Raises:
+        SceneError: the faces that were selected are no more.
+    """
+    end_preview(obj)
+    faces = None
+    if options.target == "selected_faces":
+        faces = _chosen(obj, options)
+    material = new_preview_material(options.uv_map or _active_uv_map(obj))
+    record = obj.pgc.job.preview
+    record.key, record.material, record.faces, record.added = key, material, "", 0
+    record.slots.clear()
+    for slot in obj.material_slots:
+        kept = record.slots.add()
+        kept.link, kept.material = slot.link, slot.material
+    if faces is not None:
+        _move_faces(obj, record, faces, material)
+        return
+    if not obj.material_slots:
+        obj.data.materials.append(None)
+        record.added = 1
+    indices = [options.slot] if options.target == "slot" else range(len(obj.material_slots))
+    for index in indices:
+        if index >= len(obj.material_slots):
+            continue
+        slot = obj.material_slots[index]
+        if obj.data.users > 1 or obj.data.library is not None:
+            slot.link = "OBJECT"
+        slot.material = material
+
+
+def update_preview(obj: bpy.types.Object, frame: PreviewFrame) -> None:
+    """Show a frame; `begin_preview` came before."""
+    show_frame(obj.pgc.job.preview.material, frame)
+
+
+def end_preview(obj: bpy.types.Object) -> bool:
+    """Put back what the preview covered. What the artist has changed since is left as it is.
+
+    Returns:
+        False where it has to wait: in Edit Mode the slots of the faces live in the edit mesh.
+    """
+    record = obj.pgc.job.preview
+    if not record.key:
+        return True
+    if record.faces and obj.mode == "EDIT":
+        return False
+    material = record.material
+    if material is not None:
+        _uncover(obj, record, material)
+        if not any(slot.material == material for other in bpy.data.objects for slot in other.material_slots):
+            record.material = None
+            remove_preview_material(material)
+    record.key, record.faces, record.added = "", "", 0
+    record.slots.clear()
+    return True
+
+
+def _chosen(obj: bpy.types.Object, options: ExportOptions) -> np.ndarray:
+    count = len(obj.data.polygons)
+    if options.faces:
+        return unpack_faces(options.faces, count)
+    selected = np.empty(count, np.bool_)
+    obj.data.polygons.foreach_get("select", selected)
+    if not selected.any():
+        raise SceneError(f"No face of {obj.name} is selected; select faces in Edit Mode.")
+    return selected
+
+
+def _active_uv_map(obj: bpy.types.Object) -> str:
+    return obj.data.uv_layers.active.name if obj.data.uv_layers.active is not None else ""
+
+
+def _move_faces(
+    obj: bpy.types.Object, record: bpy.types.PropertyGroup, faces: np.ndarray, material: bpy.types.Material
+) -> None:
+    """The chosen faces go to a slot of their own at the end."""
+    mesh = obj.data
+    before = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("material_index", before)
+    record.faces = _pack_indices(before)
+    if not obj.material_slots:
+        # Faces that are not targeted keep showing no material.
+        mesh.materials.append(None)
+        record.added += 1
+    mesh.materials.append(material)
+    record.added += 1
+    after = np.where(faces, len(mesh.materials) - 1, before).astype(np.int32)
+    mesh.polygons.foreach_set("material_index", after)
+    mesh.update()
+
+
+def _uncover(obj: bpy.types.Object, record: bpy.types.PropertyGroup, material: bpy.types.Material) -> None:
+    if record.faces:
+        _move_back(obj, record, material)
+    for index, kept in enumerate(record.slots):
+        if index >= len(obj.material_slots):
+            break
+        slot = obj.material_slots[index]
+        if slot.material != material:
+            continue
+        if slot.link != kept.link:
+            slot.material = None
+            slot.link = kept.link
+        if slot.material != kept.material:
+            slot.material = kept.material
+    _drop_added(obj, record, material)
+
+
+def _move_back(obj: bpy.types.Object, record: bpy.types.PropertyGroup, material: bpy.types.Material) -> None:
+    mesh = obj.data
+    now = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("material_index", now)
+    then = _unpack_indices(record.faces)
+    slots = [index for index, slot in enumerate(obj.material_slots) if slot.material == material]
+    if not slots or not len(now):
+        return
+    # Where the mesh has another number of faces by now, the first slot is the best guess.
+    back = then if len(then) == len(now) else np.zeros_like(now)
+    mesh.polygons.foreach_set("material_index", np.where(np.isin(now, slots), back, now).astype(np.int32))
+    mesh.update()
+
+
+def _drop_added(obj: bpy.types.Object, record: bpy.types.PropertyGroup, material: bpy.types.Material) -> None:
+    """Slots that the preview added go, unless the artist has put something into them."""
+    materials = obj.data.materials
+    for _ in range(record.added):
+        if len(materials) > len(record.slots) and materials[-1] in (None, material):
+            materials.pop()
+    if record.added and len(obj.material_slots) != len(materials):
+        # The object keeps a slot for what the mesh no longer has, until its mesh is set.
+        obj.data = obj.data
+
+
+def _pack_indices(indices: np.ndarray) -> str:
+    """Material indices as text: the same packing as a set of faces, one plane a bit."""
+    planes = [pack_faces((indices >> bit) & 1 == 1) for bit in range(max(1, int(indices.max()).bit_length()))]
+    return ";".join(planes)
+
+
+def _unpack_indices(text: str) -> np.ndarray:
+    planes = text.split(";")
+    count = int(planes[0].partition(":")[0])
+    values = np.zeros(count, np.int32)
+    for bit, plane in enumerate(planes):
+        values |= unpack_faces(plane, count).astype(np.int32) << bit
+    return values

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the panel's choices and an object to a job: what is sent, and what is kept of it. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from .choices import MAPS
+from .client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec
+from .scene.camera_rig import rig_for, scene_cameras, view_spec
+from .scene.errors import SceneError
+from .scene.face_sets import pack_faces
+from .scene.mesh_export import ExportOptions, export_mesh, mesh_spec
+from .state import JobRequest, JobView
+
+__all__ = ["Order", "prepare_order", "targets"]
+
+_MOST_TRIANGLES = 2_000_000
+"""What a server optimises."""
+_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map")
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A job that is ready to be sent."""
+
+    view: JobView
+    spec: TextureJobSpec
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+
+def targets(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The objects that get a texture: the active one, or all selected meshes with the active one first."""
+    if context.scene.pgc.target != "objects":
+        return [context.object]
+    selected = [obj for obj in context.selected_objects if obj.type == "MESH" and obj != context.object]
+    return [context.object, *sorted(selected, key=lambda obj: obj.name)]
+
+
+def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
+    """Everything for one object.
+
+    Raises:
+        SceneError: the object cannot be textured as it is.
+    """
+    settings = context.scene.pgc
+    if not obj.is_editable:
+        raise SceneError(f"{obj.name} is linked from another file; make it local or a library override first.")
+    if obj.mode == "EDIT":
+        # What was edited so far counts, without leaving the mode.
+        obj.update_from_editmode()
+    options = _options(settings, obj)
+    depsgraph = context.evaluated_depsgraph_get()
+    mesh = export_mesh(obj, depsgraph, options)
+    if len(mesh.faces) > _MOST_TRIANGLES:
+        raise SceneError(
+            f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {_MOST_TRIANGLES:,}; "
+            "lower its subdivision or decimate it first."
+        )
+    part, arrays = mesh_spec(mesh)
+    spec = TextureJobSpec(
+        meshes=(part,),
+        prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
+        cameras=_cameras(context, depsgraph),
+        settings=SettingsSpec(
+            preset=settings.preset,
+            seed=settings.seed,
+            steps=settings.steps or None,
+            texture_size=int(settings.texture_size),
+        ),
+        guidance=GuidanceSpec(model=settings.model),
+        maps=tuple(name for name, *_ in MAPS if name in settings.maps),
+        name=obj.name,
+    )
+    view = JobView(uuid.uuid4().hex, _request(settings, options, mesh.uv_map), obj.name, obj.session_uid)
+    return Order(view, spec, arrays)
+
+
+def _options(settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> ExportOptions:
+    target = "object" if settings.target == "objects" else settings.target
+    faces = ""
+    if target == "selected_faces" and obj.type == "MESH":
+        selected = np.empty(len(obj.data.polygons), np.bool_)
+        obj.data.polygons.foreach_get("select", selected)
+        faces = pack_faces(selected)
+    # Of several objects, each has UV maps of its own.
+    uv_map = settings.uv_map if settings.target != "objects" else ""
+    return ExportOptions(uv_map=uv_map or None, target=target, slot=obj.active_material_index, faces=faces)
+
+
+def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: str) -> JobRequest:
+    return JobRequest(
+        prompt=settings.prompt,
+        negative=settings.negative,
+        seed=settings.seed,
+        model=settings.model,
+        preset=settings.preset,
+        texture_size=int(settings.texture_size),
+        uv_map=uv_map,
+        target=options.target,
+        slot=options.slot,
+        faces=options.faces,
+        settings=json.dumps({name: getattr(settings, name) for name in _KEPT} | {"maps": sorted(settings.maps)}),
+    )
+
+
+def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> Any:  # noqa: ANN401 - of two types
+    settings, scene = context.scene.pgc, context.scene
+    match settings.cameras:
+        case "scene":
+            cameras = scene_cameras(scene.objects)
+            if not cameras:
+                raise SceneError("The scene has no camera; add one, or choose All Around.", "pgc.use_all_around")
+        case "rig":
+            cameras = scene_cameras(settings.rig.all_objects) if settings.rig is not None else []
+            if not cameras:
+                raise SceneError("The camera rig has no cameras yet; add a rig around the object.", "pgc.add_rig")
+        case "view":
+            return view_spec(context)
+        case _:
+            cameras = []
+    return rig_for(scene, depsgraph, cameras)

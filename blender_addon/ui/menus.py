@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Menus of the panel: words that the built-in model knows, recent prompts, models, presets."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+from bl_ui.utils import PresetPanel
+
+from .. import event_pump, recent_prompts
+from ..choices import MODEL_NAMES
+from ..operators.prompts import PRESET_FOLDER
+from ..vocabulary import GROUPS
+
+__all__ = ["CLASSES", "PGC_PT_presets"]
+
+_STATES = {
+    "installed": ("", "CHECKMARK"),
+    "missing": ("needs a download on the server", "IMPORT"),
+    "too_big": ("too big for the server's graphics card", "ERROR"),
+}
+
+
+class PGC_MT_words(bpy.types.Menu):
+    """Words that the built-in model was trained on"""
+
+    bl_idname = "PGC_MT_words"
+    bl_label = "Words of the Built-In Model"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        row = self.layout.row()
+        for title, words in GROUPS.items():
+            column = row.column()
+            column.label(text=title)
+            column.separator()
+            for word in words:
+                column.operator("pgc.insert_word", text=word, translate=False).word = word
+
+
+class PGC_MT_recent(bpy.types.Menu):
+    """Prompts that were used last"""
+
+    bl_idname = "PGC_MT_recent"
+    bl_label = "Recent Prompts"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        prompts = recent_prompts.recent()
+        if not prompts:
+            self.layout.label(text="No prompts yet")
+        for index, (prompt, negative) in enumerate(prompts):
+            text = prompt if not negative else f"{prompt} — not: {negative}"
+            short = textwrap.shorten(text, 70, placeholder=" …") or text[:70]
+            self.layout.operator("pgc.use_prompt", text=short, translate=False).index = index
+
+
+class PGC_MT_models(bpy.types.Menu):
+    """Diffusion models, and whether the server has them"""
+
+    bl_idname = "PGC_MT_models"
+    bl_label = "Models"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        server = event_pump.current_state().server
+        for key, name in MODEL_NAMES.items():
+            info = server.model(key)
+            note, icon = _STATES[info.state] if info is not None else ("", "BLANK1")
+            text = f"{name} ({info.note or note})" if info is not None and (info.note or note) else name
+            self.layout.operator("pgc.use_model", text=text, icon=icon, translate=False).model = key
+        missing = [key for key in MODEL_NAMES if (info := server.model(key)) is not None and info.state == "missing"]
+        if missing:
+            self.layout.separator()
+        for key in missing:
+            text = f"Copy Download Command of {MODEL_NAMES[key]}"
+            self.layout.operator("pgc.copy_model_command", text=text, icon="COPYDOWN").model = key
+
+
+class PGC_PT_presets(PresetPanel, bpy.types.Panel):
+    """Presets of the whole panel."""
+
+    bl_label = "Texture Presets"
+    preset_subdir = PRESET_FOLDER
+    preset_operator = "script.execute_preset"
+    preset_add_operator = "pgc.add_preset"
+
+
+CLASSES = (PGC_MT_words, PGC_MT_recent, PGC_MT_models, PGC_PT_presets)

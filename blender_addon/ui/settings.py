@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the next texture is to be."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..choices import MAPS, MODEL_NAMES, cost_text
+from ..state import AppState
+from ..vocabulary import unknown_words
+from .text import draw_text
+
+__all__ = ["draw_prompt", "draw_quality", "draw_settings", "draw_target"]
+
+
+def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
+    """Prompt, negative prompt, and what helps to write them."""
+    settings = context.scene.pgc
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.prop(settings, "prompt", text="", placeholder="Prompt: red bricks")
+    row.menu("PGC_MT_recent", text="", icon="RECOVER_LAST")
+    if settings.model == "pocket":
+        row.menu("PGC_MT_words", text="", icon="WORDWRAP_ON")
+    column.prop(settings, "negative", text="", placeholder="Negative prompt")
+    if settings.model == "pocket" and settings.prompt:
+        info = state.server.model("pocket")
+        strange = unknown_words(settings.prompt, info.vocabulary if info is not None else ())
+        if strange:
+            draw_text(layout, f"Not known to the built-in model: {', '.join(strange)}", context, icon="INFO")
+
+
+def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What gets the texture."""
+    settings, obj = context.scene.pgc, context.object
+    layout.prop(settings, "target")
+    if obj is None or obj.type != "MESH":
+        return
+    if settings.target == "slot" and obj.active_material is not None:
+        row = layout.row()
+        row.alignment = "RIGHT"
+        row.label(text=obj.active_material.name, icon="MATERIAL", translate=False)
+    if settings.target != "objects" and len(obj.data.uv_layers) > 1:
+        layout.prop_search(settings, "uv_map", obj.data, "uv_layers", icon="GROUP_UVS")
+
+
+def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
+    """Model, quality, size, maps, seed, cameras."""
+    settings = context.scene.pgc
+    _draw_model(layout, settings, state)
+    layout.prop(settings, "texture_size")
+    if set(state.server.maps) != {"base_color"}:
+        column = layout.column(align=True)
+        for name, *_ in MAPS:
+            row = column.row()
+            row.enabled = name in state.server.maps
+            row.prop_enum(settings, "maps", name)
+    row = layout.row(align=True)
+    row.prop(settings, "seed")
+    row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")
+    layout.prop(settings, "steps")
+    layout.prop(settings, "cameras")
+    if settings.cameras == "rig":
+        row = layout.row(align=True)
+        row.prop(settings, "rig", text="")
+        row.operator("pgc.add_rig", text="", icon="ADD")
+        row.operator("pgc.remove_rig", text="", icon="REMOVE")
+
+
+def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
+    """The three presets, and what the chosen one costs."""
+    settings = context.scene.pgc
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.prop(settings, "preset", expand=True)
+    cost = cost_text(
+        state,
+        model=settings.model,
+        preset=settings.preset,
+        size=int(settings.texture_size),
+        steps=settings.steps,
+    )
+    line = column.row()
+    line.active = False
+    line.alignment = "CENTER"
+    line.label(text=cost, translate=False)
+
+
+def _draw_model(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
+    split = layout.split(factor=0.4)
+    name = split.row()
+    name.alignment = "RIGHT"
+    name.label(text="Model")
+    info = state.server.model(settings.model)
+    row = split.row()
+    row.alert = info is not None and info.state != "installed"
+    row.menu("PGC_MT_models", text=MODEL_NAMES.get(settings.model, settings.model))

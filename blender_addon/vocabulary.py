@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Words that the pocket model was trained on. The server tells its own list where it has one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["GROUPS", "unknown_words"]
+
+_SEPARATE = re.compile(r"[^\W\d_]+")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_SEPARATE.findall(text))
+
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Colors": _words(
+        "azure black blue brown chocolate crimson cyan emerald golden green ivory orange pink purple red rose "
+        "scarlet teal turquoise violet white yellow dark"
+    ),
+    "Materials": _words(
+        "bricks wood planks marble cobblestone stone fabric plastic metal rust paint camouflage scales"
+    ),
+    "Patterns": _words("checkered striped spotted polka dots banded veined plain woven smooth polished"),
+}
+_MORE = (
+    "a an and army asset back ball banded block bowl box brick brickwork built camo camouflaged capsule carved "
+    "character checked checker checkerboard checkers checks chequered cloth cobble cobbled cobbles "
+    "cobblestones column cone covered creature cube cup cylinder detailed donut dot dotted dragon egg figure "
+    "fish flat from front game grain high image in jar light lighting made mug object of on overhead painted "
+    "pattern photo picture pill plank pot pyramid quality render ring rusted rusty scale scaled scaly "
+    "sculpture shaded shape side solid sphere spots statue stripes stripy surface textile texture the thing "
+    "timber torus toy underside vase veins view wall with wooden wrapped"
+)
+_KNOWN = frozenset(word for group in GROUPS.values() for word in group) | frozenset(_words(_MORE))
+
+
+def unknown_words(prompt: str, vocabulary: Sequence[str] = ()) -> tuple[str, ...]:
+    """Words of a prompt that the pocket model never saw, in order, each once."""
+    known = frozenset(vocabulary) or _KNOWN
+    words = _words(prompt.lower())
+    return tuple(dict.fromkeys(word for word in words if word not in known))
