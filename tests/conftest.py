@@ -20,9 +20,10 @@ def _has_gpu() -> str | None:
 
 
 def _has_blender() -> str | None:
-    if os.environ.get("PGC_BPY_PYTHON") or importlib.util.find_spec("bpy") is not None:
+    named = os.environ.get("PGC_BPY_PYTHON") or os.environ.get("BLENDER_BIN")
+    if named or importlib.util.find_spec("bpy") is not None:
         return None
-    return "no Python with Blender's bpy module here (PGC_BPY_PYTHON names one)"
+    return "no Blender here (PGC_BPY_PYTHON names a Python with its bpy module, BLENDER_BIN Blender itself)"
 
 
 def _has_network() -> str | None:

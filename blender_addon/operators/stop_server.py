@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stop Server."""
+
+import bpy
+
+from .. import server_tasks
+from ..preferences import server_data, server_python
+from ..server_install.server_commands import ServerCommand
+
+__all__ = ["PGC_OT_stop_server"]
+
+
+class PGC_OT_stop_server(bpy.types.Operator):
+    """Stop the server on this computer. Textures under way are kept, and go on when it is started again"""
+
+    bl_idname = "pgc.stop_server"
+    bl_label = "Stop Server"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if server_tasks.is_busy():
+            cls.poll_message_set("Something is being done with the server already")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        python, data = server_python(), server_data()
+        if python is None:
+            self.report({"ERROR"}, "The Python that has the server is not known; choose it in the preferences")
+            return {"CANCELLED"}
+        arguments = ["stop", *([] if data is None else ["--data", str(data)])]
+        try:
+            server_tasks.begin(server_tasks.CommandTask(ServerCommand(python, arguments), "Stopping the Server"))
+        except OSError as error:
+            self.report({"ERROR"}, f"{python} cannot be run ({error.strerror}); choose another in the preferences")
+            return {"CANCELLED"}
+        return {"FINISHED"}

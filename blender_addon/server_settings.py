@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where Install Server puts the server, and what it installs: preferences turned into a request."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import bpy
+from bpy.props import StringProperty
+
+from .client import default_connection_file
+from .server_install.planning import Request, has_nvidia_driver
+
+__all__ = ["CLASSES", "install_folder", "install_log", "install_request", "settings"]
+
+_PACKAGE = Path(__file__).parent
+
+
+def _on_folder(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    from . import server_tasks
+
+    server_tasks.forget_installed()
+
+
+class PGC_PG_install(bpy.types.PropertyGroup):
+    """Preferences of Install Server."""
+
+    folder: StringProperty(
+        name="Install Folder",
+        description="Folder for the server's own Python environment; empty: in your data folder, outside Blender",
+        subtype="DIR_PATH",
+        update=_on_folder,
+    )
+    wheels: StringProperty(
+        name="Folder of Wheels",
+        description="Install from the packages in this folder, without going online; empty: from the package index",
+        subtype="DIR_PATH",
+    )
+
+
+CLASSES = (PGC_PG_install,)
+
+
+def settings() -> PGC_PG_install | None:
+    """The preferences; None while the extension is not enabled by Blender."""
+    addon = bpy.context.preferences.addons.get(__package__)
+    return addon.preferences.install if addon is not None else None
+
+
+def install_folder() -> Path:
+    """The environment's folder, beside the server's data unless the artist chose another."""
+    chosen = settings()
+    if chosen is not None and chosen.folder:
+        return Path(bpy.path.abspath(chosen.folder))
+    return default_connection_file().parent / "environment"
+
+
+def install_log() -> Path:
+    """What the commands of the last installation printed."""
+    return default_connection_file().parent / "logs" / "install.log"
+
+
+def install_request() -> Request:
+    """What Install Server would do now."""
+    chosen = settings()
+    wheels = chosen.wheels if chosen is not None else ""
+    manifest = tomllib.loads((_PACKAGE / "blender_manifest.toml").read_text(encoding="utf-8"))
+    bundled = sorted((_PACKAGE / "server_wheel").glob("*.whl"))
+    return Request(
+        folder=install_folder(),
+        version=manifest["version"],
+        bundled=bundled[0] if bundled else None,
+        wheels=Path(bpy.path.abspath(wheels)) if wheels else None,
+        online=bpy.app.online_access,
+        cuda=has_nvidia_driver(),
+    )

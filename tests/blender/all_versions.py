@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the Blender tests on every version at hand, and says which ran.
+
+    python -m tests.blender.all_versions             # on what is there
+    python -m tests.blender.all_versions --install   # first makes what can be made of .venv-bpy/VERSION with pip
+
+At hand are: this Python if it has bpy, the Pythons in .venv-bpy, those that PGC_BPY_PYTHONS names, and the Blender
+programs that BLENDER_BINS names (both separated as PATH is). pip's bpy runs all tests; a program runs those of the
+built zip, since the others import the add-on from the repository and need its wheels in that Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.blender.blender_process import ROOT, BlenderProcess
+
+__all__ = ["Found", "Result", "find", "main"]
+
+FOLDER = ROOT / ".venv-bpy"
+RELEASES = {
+    "4.2": ("4.2.23", "3.11"),
+    "4.5": ("4.5.15", "3.11"),
+    "5.0": ("5.0.1", "3.11"),
+    "5.1": ("5.1.2", "3.13"),
+    "5.2": ("5.2.3", "3.13"),
+}
+"""The tested minor versions: the release of bpy and the Python that it is made for."""
+_INDEX = "https://download.blender.org/pypi/"
+_NUMPY = {"3.11": "numpy<2", "3.13": "numpy>=2.2,<3"}
+_ASK = "import bpy; print('@' + bpy.app.version_string)"
+_LIMIT = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A Blender that can be tested."""
+
+    blender: BlenderProcess
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How the tests went on one version; `line` is pytest's closing line."""
+
+    found: Found
+    passed: bool
+    line: str
+    seconds: float
+
+
+def version_of(blender: BlenderProcess) -> str | None:
+    """Blender's version, such as "4.2.23"; None where it does not start or has no bpy."""
+    command = [blender.program, "-c", _ASK] if blender.is_module else [blender.program, "--version"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"^(?:@|Blender )(\S+)", said, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _python_in(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def find(environment: Mapping[str, str], folder: Path = FOLDER) -> list[Found]:
+    """All that can be tested, the oldest first; a version that pip's bpy has more than once counts once."""
+    pythons = [sys.executable, *filter(None, environment.get("PGC_BPY_PYTHONS", "").split(os.pathsep))]
+    pythons += [str(python) for one in sorted(folder.glob("*")) if (python := _python_in(one)).exists()]
+    candidates = [BlenderProcess(program=python, is_module=True) for python in pythons]
+    programs = filter(None, environment.get("BLENDER_BINS", "").split(os.pathsep))
+    candidates += [BlenderProcess(program=program, is_module=False) for program in programs]
+    found: dict[tuple[str, bool], Found] = {}
+    for blender in candidates:
+        version = version_of(blender)
+        if version is not None:
+            found.setdefault((version, blender.is_module), Found(blender=blender, version=version))
+        elif not blender.is_module or blender.program != sys.executable:
+            _say(f"Not tested: {blender} does not start, or has no bpy.")
+    return sorted(found.values(), key=lambda one: (_numbers(one.version), not one.blender.is_module))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def install(folder: Path = FOLDER) -> None:
+    """Make a virtual environment for each tested version whose Python is on this machine and that pip can get."""
+    for name, (release, version) in RELEASES.items():
+        python = shutil.which(f"python{version}")
+        target = folder / name
+        if _python_in(target).exists():
+            continue
+        if python is None:
+            _say(f"Not installed: bpy {release} needs Python {version}, which is not here.")
+            continue
+        partial = folder / f"{name}.part"
+        shutil.rmtree(partial, ignore_errors=True)
+        pip = [str(_python_in(partial)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        steps = (
+            [python, "-m", "venv", str(partial)],
+            [*pip, "--extra-index-url", _INDEX, f"bpy=={release}", _NUMPY[version], "pyzmq", "msgpack"],
+        )
+        _say(f"Installing bpy {release} (about 350 MB to load).")
+        if all(subprocess.run(step, check=False).returncode == 0 for step in steps):
+            # The scripts of an environment name its folder, but only its python is used here.
+            partial.rename(target)
+        else:
+            shutil.rmtree(partial, ignore_errors=True)
+            _say(f"Not installed: pip cannot get bpy {release} for Python {version}.")
+
+
+def test(found: Found, options: Sequence[str]) -> Result:
+    """Run the tests on one version, in a process of its own."""
+    tests = ["tests/blender"] if found.blender.is_module else ["tests/blender/test_installed.py"]
+    environment = {key: value for key, value in os.environ.items() if key not in {"BLENDER_BIN", "PGC_BPY_PYTHON"}}
+    environment["PGC_BPY_PYTHON" if found.blender.is_module else "BLENDER_BIN"] = found.blender.program
+    command = [sys.executable, "-m", "pytest", "-q", *tests, *options]
+    begin = time.monotonic()
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, timeout=_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Result(found=found, passed=False, line=f"not done after {_LIMIT:.0f} s", seconds=_LIMIT)
+    if done.returncode:
+        _say(done.stdout)
+    line = (done.stdout.strip().splitlines() or ["pytest said nothing"])[-1]
+    return Result(found=found, passed=done.returncode == 0, line=line, seconds=time.monotonic() - begin)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 where all passed, 1 where one failed, 2 where there was no Blender at all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--install", action="store_true", help="make .venv-bpy/VERSION where pip can")
+    parser.add_argument("--list", action="store_true", help="only say what would be tested")
+    given, options = parser.parse_known_args(arguments)
+    if given.install:
+        install()
+    every = find(os.environ)
+    _say("\n".join(["Blender at hand:", *(f"  {one.version}  {one.blender}" for one in every)]) if every else "")
+    if not every:
+        _say("No Blender at hand; --install makes some, or set PGC_BPY_PYTHONS or BLENDER_BINS.")
+        return 2
+    if given.list:
+        return 0
+    results = [test(one, options) for one in every]
+    for result in results:
+        verdict = "passed" if result.passed else "FAILED"
+        kind = "bpy" if result.found.blender.is_module else "Blender"
+        _say(f"{kind} {result.found.version}: {verdict} in {result.seconds:.0f} s: {result.line}")
+    return 0 if all(result.passed for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What starts Blender for the tests, with stand-ins for it: a script that says a version is Blender enough here."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from tests.blender import all_versions
+from tests.blender.blender_process import BlenderProcess, ProbeError, find_blender
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
+PROBE = """
+import os, sys, time
+def double(number): return 2 * number
+def fail(): raise ValueError("planted")
+def sleep(): time.sleep(60)
+def leave(): os._exit(0)
+def where(): return os.environ["BLENDER_USER_RESOURCES"]
+"""
+
+
+@pytest.fixture
+def call(tmp_path):
+    script = tmp_path / "probe.py"
+    script.write_text(PROBE)
+
+    def call(probe, limit=30.0, **arguments):
+        blender = BlenderProcess(program=sys.executable, is_module=True)
+        return blender.call(script, probe, arguments, work=tmp_path / "work", limit=limit)
+
+    return call
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    def make(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+def test_the_answer_comes_back(call, tmp_path):
+    assert call("double", number=21) == 42
+    assert call("where") == str(tmp_path / "work" / "resources")
+
+
+def test_a_probe_that_fails_says_what_it_printed(call):
+    with pytest.raises(ProbeError, match=r"exit code 1(.|\n)*planted"):
+        call("fail")
+
+
+def test_a_probe_that_hangs_is_ended(call):
+    with pytest.raises(ProbeError, match="was not done after 1 s"):
+        call("sleep", limit=1.0)
+
+
+def test_a_probe_without_an_answer_is_no_success(call):
+    assert call("double", number=1) == 2
+    with pytest.raises(ProbeError, match="exit code 0"):
+        call("leave")
+
+
+def test_the_program_gets_its_arguments_after_two_dashes(stand_in, tmp_path):
+    program = stand_in("blender", f'for a; do last=$a; done; echo "[\\"$*\\"]" > "$last"; : {tmp_path}')
+    said = BlenderProcess(program=program, is_module=False).call(
+        tmp_path / "p.py", "probe", {}, work=tmp_path / "work", limit=30.0
+    )
+    assert json.dumps(said).count("--background") == 1
+    assert said[0].split(" -- ")[1].startswith(str(tmp_path / "p.py"))
+
+
+def test_the_program_comes_before_the_module():
+    assert find_blender({"BLENDER_BIN": "/b", "PGC_BPY_PYTHON": "/p"}) == BlenderProcess(program="/b", is_module=False)
+    assert find_blender({"PGC_BPY_PYTHON": "/p"}) == BlenderProcess(program="/p", is_module=True)
+
+
+def test_all_versions_are_found_once_and_the_oldest_first(stand_in, tmp_path, capsys):
+    programs = [stand_in("b10", "echo Blender 10.0.1 LTS"), stand_in("b4", "echo noise; echo Blender 4.3.2")]
+    pythons = [stand_in("p5", "echo @5.2.0 LTS"), stand_in("twin", "echo @5.2.0 LTS"), stand_in("none", "exit 1")]
+    stand_in("venvs/4.2/bin/python", "echo @4.2.23 LTS")
+    environment = {"PGC_BPY_PYTHONS": os.pathsep.join(pythons), "BLENDER_BINS": os.pathsep.join(programs)}
+    found = all_versions.find(environment, tmp_path / "venvs")
+    named = [one for one in found if one.blender.program != sys.executable]
+    assert [one.version for one in named] == ["4.2.23", "4.3.2", "5.2.0", "10.0.1"]
+    assert [one.blender.is_module for one in named] == [True, False, True, False]
+    assert "none does not start" in capsys.readouterr().out
+
+
+def test_a_failure_of_one_version_is_a_failure_of_all(monkeypatch, capsys):
+    found = [
+        all_versions.Found(blender=BlenderProcess(program=name, is_module=True), version=name) for name in ("1", "2")
+    ]
+    monkeypatch.setattr(all_versions, "find", lambda _environment: found)
+
+    def test(one, _options):
+        return all_versions.Result(found=one, passed=one.version == "1", line="line", seconds=1.0)
+
+    monkeypatch.setattr(all_versions, "test", test)
+    assert all_versions.main([]) == 1
+    assert "bpy 2: FAILED" in capsys.readouterr().out
+    monkeypatch.setattr(all_versions, "find", lambda _environment: [])
+    assert all_versions.main([]) == 2
