@@ -12,7 +12,14 @@ from .state import AppState, JobView, Phase, Problem
 
 __all__ = ["eta", "fix", "job", "job_state", "message", "server", "step", "steps"]
 
-_NAMES = {Phase.FINISHED: "done", Phase.CANCELLED: "idle", Phase.RECEIVING: "running", Phase.FOUND: "queued"}
+_NAMES = {
+    Phase.FINISHED: "done",
+    Phase.CANCELLED: "idle",
+    # Its message was taken away.
+    Phase.FAILED: "idle",
+    Phase.RECEIVING: "running",
+    Phase.FOUND: "queued",
+}
 
 
 def _state() -> AppState:
