@@ -59,6 +59,7 @@ class MaterialFieldConfig:
         roughness: linear. Below 0.05 a highlight is smaller than a pixel and has no gradient.
         metallic: linear; starts low, since most surfaces are no metal.
         slope: both slopes of the relief, stored; starts flat.
+        with_metallic: whether there is metal at all; without, metallic is 0 everywhere, as in the setting of the paper.
         with_normal: whether there is a relief at all; without, the normal map is flat and not optimised.
         texture: size, levels, tiles and seams; its own channels and maps are replaced by the above.
 
@@ -70,6 +71,7 @@ class MaterialFieldConfig:
     roughness: MapSettings = field(default_factory=lambda: MapSettings(initial=0.5, low=0.05, high=1.0))
     metallic: MapSettings = field(default_factory=lambda: MapSettings(initial=0.1))
     slope: MapSettings = field(default_factory=lambda: MapSettings(initial=0.5, rate=0.4))
+    with_metallic: bool = True
     with_normal: bool = True
     texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
 
@@ -79,8 +81,10 @@ class MaterialFieldConfig:
 
     def pyramid(self) -> TexelPyramidConfig:
         """The configuration of the pyramid that holds the texels."""
-        channels = {"base_color": 3, "roughness": 1, "metallic": 1}
-        maps = {"base_color": self.base_color, "roughness": self.roughness, "metallic": self.metallic}
+        channels = {"base_color": 3, "roughness": 1}
+        maps = {"base_color": self.base_color, "roughness": self.roughness}
+        if self.with_metallic:
+            channels, maps = {**channels, "metallic": 1}, {**maps, "metallic": self.metallic}
         if self.with_normal:
             channels, maps = {**channels, _SLOPE: 2}, {**maps, _SLOPE: self.slope}
         return replace(self.texture, channels=channels, maps=maps)
@@ -109,7 +113,7 @@ class MaterialField:
         device: torch.device | str = "cpu",
     ) -> None:
         self.config = config
-        start = None if initial is None else _with_slopes(initial, config.with_normal)
+        start = None if initial is None else _with_slopes(initial, config)
         self.pyramid = TexelPyramid(triangles, config.pyramid(), initial=start, lock_mask=lock_mask, device=device)
         self.surfaces = self.pyramid.surfaces
         self.triangles = triangles
@@ -128,10 +132,13 @@ class MaterialField:
         else:
             flat = torch.tensor((0.5, 0.5, 1.0), device=mask.device)[:, None, None]
             normal = flat * mask
-        return {**maps, "normal": normal}
+        metallic = maps["metallic"] if self.config.with_metallic else torch.zeros_like(maps["roughness"])
+        return {**maps, "metallic": metallic, "normal": normal}
 
     def texels(self, name: str, finest: int = 0) -> Tensor:
         """The texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]; for priors."""
+        if name == "metallic" and not self.config.with_metallic:
+            return torch.zeros_like(self.texels("roughness", finest))
         value = self.pyramid.texels(name, finest)[finest]
         assert value is not None
         return value
@@ -147,9 +154,10 @@ class MaterialField:
         The normal is not reconciled across chart edges, since the two sides of an edge speak of different axes;
         beside a chart it continues the nearest texel of that chart, and where no camera looked it is flat.
         """
-        names = ("base_color", "roughness", "metallic")
-        done = self.pyramid.bake(names=names)
+        done = self.pyramid.bake(names=[name for name in self.pyramid.channels if name != _SLOPE])
         maps = dict(done.maps)
+        if not self.config.with_metallic:
+            maps["metallic"] = [torch.zeros_like(image) for image in maps["roughness"]]
         maps["normal"] = self._bake_normal()
         return BakedTexture(maps=maps, tiles=done.tiles, uncovered_fraction=done.uncovered_fraction)
 
@@ -200,13 +208,13 @@ def continue_nearest(image: Float[Tensor, "c s s"], inside: Tensor) -> Float[Ten
     return image[:, torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(columns.astype(np.int64))].contiguous()
 
 
-def _with_slopes(initial: BakedTexture, with_normal: bool) -> BakedTexture:
+def _with_slopes(initial: BakedTexture, config: MaterialFieldConfig) -> BakedTexture:
     """The texture that the pyramid starts from: slopes in place of the normal."""
     missing = sorted({"base_color", "roughness", "metallic"} - set(initial.maps))
     if missing:
         raise TextureError(f"The initial material has maps {sorted(initial.maps)}, but not {missing}; add them.")
-    maps = {name: initial.maps[name] for name in ("base_color", "roughness", "metallic")}
-    if with_normal:
+    maps = {name: images for name, images in initial.maps.items() if name in config.pyramid().channels}
+    if config.with_normal:
         count, size = len(initial.tiles), initial.size
         flat = [torch.full((2, size, size), 0.5) for _ in range(count)]
         normals = initial.maps.get("normal")
