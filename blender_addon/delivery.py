@@ -133,11 +133,23 @@ class Deliveries:
             view.phase, view.problem = Phase.FAILED, Problem(error.text, error.fix or "")
         else:
             view.phase, view.note = _ended(view)
+        forget(view.key)
+        _push_undo()
         view.files = {}
         self._builder = None
         self._waiting.popleft()
-        forget(view.key)
         return True
+
+
+def _push_undo() -> None:
+    """One step for the whole result: undo takes it away, redo brings it back."""
+    windows = bpy.context.window_manager.windows
+    if bpy.context.window is None and windows:
+        # In a timer there is no window of its own.
+        with bpy.context.temp_override(window=windows[0]):
+            bpy.ops.ed.undo_push(message="Generate Texture")
+    else:
+        bpy.ops.ed.undo_push(message="Generate Texture")
 
 
 def _ended(view: JobView) -> tuple[Phase, str]:

@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 
 from .errors import SceneError
+from .face_sets import unpack_faces
 from .mesh_export import ExportOptions
 
 __all__ = ["PreviousMaterials", "apply_version", "build_material", "restore_previous"]
@@ -97,7 +98,7 @@ def apply_version(obj: bpy.types.Object, material: bpy.types.Material, options: 
     """
     slots = tuple((slot.link, slot.material.name if slot.material else None) for slot in obj.material_slots)
     if options.target == "selected_faces":
-        return _to_new_slot(obj, material, slots)
+        return _to_new_slot(obj, material, slots, options.faces)
     if not obj.material_slots:
         _check_editable(obj, "a material slot must be added to it")
         obj.data.materials.append(None)
@@ -111,14 +112,17 @@ def apply_version(obj: bpy.types.Object, material: bpy.types.Material, options: 
 
 
 def _to_new_slot(
-    obj: bpy.types.Object, material: bpy.types.Material, slots: tuple[tuple[str, str | None], ...]
+    obj: bpy.types.Object, material: bpy.types.Material, slots: tuple[tuple[str, str | None], ...], faces: str
 ) -> PreviousMaterials:
     _check_editable(obj, "faces of it would change")
     mesh = obj.data
     before = np.empty(len(mesh.polygons), dtype=np.int32)
     mesh.polygons.foreach_get("material_index", before)
-    selected = np.empty(len(mesh.polygons), dtype=np.bool_)
-    mesh.polygons.foreach_get("select", selected)
+    if faces:
+        selected = unpack_faces(faces, len(mesh.polygons))
+    else:
+        selected = np.empty(len(mesh.polygons), dtype=np.bool_)
+        mesh.polygons.foreach_get("select", selected)
     if not obj.material_slots:
         # Faces that are not selected keep showing no material.
         mesh.materials.append(None)

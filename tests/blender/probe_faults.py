@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from fake_session import Rig, disable, enable, materials
+from probe_session import Rig, disable, enable, materials
 from probes import _plane, digest
 
 
