@@ -21,7 +21,7 @@ from pgc.camera_sampling import CameraSampler
 from pgc.cameras import Camera
 from pgc.distillation.base import DistillationLoss, LatentGradient
 from pgc.distillation.build import build_distillation
-from pgc.errors import CheckpointError
+from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation import build_regulation, pixel_norm
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
 from pgc.guidance.resizing import resize_bilinear
@@ -58,6 +58,17 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _View:
+    """What a step looks at: everything about its picture but the texels."""
+
+    cameras: list[Camera]
+    gbuffer: GBuffer
+    points: SurfacePoints
+    background: Float[Tensor, "b 3 1 1"]
+    lights: StepLights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepResult:
     """What one step did. Arrays are detached and stay on their device."""
 
@@ -88,6 +99,11 @@ class Optimization:
         self.config = config
         self.step = 0
         self.loss: DistillationLoss = build_distillation(config.distillation)
+        if config.updates > 1 and not self.loss.has_image_target:
+            raise ConfigError(
+                f"updates is {config.updates}, but {type(config.distillation).__name__} gives no picture "
+                "that a second update could go towards; use 1."
+            )
         self.regulation = build_regulation(config.regulation)
         self._groups = scene.texture.parameter_groups(config.learning_rate)
         self._base_rates = [float(group["lr"]) for group in self._groups]
@@ -107,29 +123,26 @@ class Optimization:
         index, progress = self.step, self.step / self.config.steps
         self._set_progress(progress)
         with watch.stage("rasterize"):
-            cameras = self.scene.cameras.sample(
-                self.config.views, numpy_generator_for(self.config.seed, index, "cameras")
-            )
-            gbuffer = self.scene.rasterizer.render(cameras, (self.config.resolution, self.config.resolution))
-        points = surface_points(gbuffer)
-        background = self._background(index).to(gbuffer.uv.device)
+            view = self._draw_view(index)
         with watch.stage("fetch"):
-            material = self.scene.texture.sample(points)
+            material = self.scene.texture.sample(view.points)
         with watch.stage("shade"):
-            lights = self._lights(cameras)
-            image = composite(self.scene.shade(gbuffer, material, lights.render), gbuffer.coverage, background)
-            reference = self._reference(gbuffer, points, background, lights)
+            image = self._shade(view, material, view.lights.render)
+            reference = self._reference(view)
         with watch.stage("guidance"):
-            gradient, outcome = self._image_gradient(image, gbuffer, reference, cameras)
+            gradient, outcome = self._image_gradient(image, view, reference)
         with watch.stage("backward"):
-            self.optimizer.zero_grad(set_to_none=True)
-            image.backward(gradient.to(image.dtype))
-            self._add_prior(int(gbuffer.mask.sum()), progress)
-            self.optimizer.step()
-            self.scene.texture.after_step()
+            self._update_texels(image, gradient, view, progress)
+        for _ in range(self.config.updates - 1):
+            with watch.stage("fetch"):
+                material = self.scene.texture.sample(view.points)
+            with watch.stage("shade"):
+                again = self._shade(view, material, view.lights.render)
+            with watch.stage("backward"):
+                self._update_texels(again, self._towards_target(again.detach(), outcome), view, progress)
         self.step += 1
         self._update_average()
-        sizes = pixel_norm(gradient)[gbuffer.coverage > 0]
+        sizes = pixel_norm(gradient)[view.gbuffer.coverage > 0]
         return StepResult(
             step=self.step,
             steps=self.config.steps,
@@ -140,21 +153,47 @@ class Optimization:
             seconds=watch.finish(),
         )
 
+    def _draw_view(self, index: int) -> _View:
+        cameras = self.scene.cameras.sample(self.config.views, numpy_generator_for(self.config.seed, index, "cameras"))
+        gbuffer = self.scene.rasterizer.render(cameras, (self.config.resolution, self.config.resolution))
+        return _View(
+            cameras=cameras,
+            gbuffer=gbuffer,
+            points=surface_points(gbuffer),
+            background=self._background(index).to(gbuffer.uv.device),
+            lights=self._lights(cameras),
+        )
+
+    def _shade(self, view: _View, material: Mapping[str, Tensor], light: object | None) -> Float[Tensor, "b 3 h w"]:
+        return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
+
+    def _update_texels(
+        self, image: Float[Tensor, "b 3 h w"], gradient: Float[Tensor, "b 3 h w"], view: _View, progress: float
+    ) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        image.backward(gradient.to(image.dtype))
+        self._add_prior(int(view.gbuffer.mask.sum()), progress)
+        self.optimizer.step()
+        self.scene.texture.after_step()
+
+    def _towards_target(self, image: Float[Tensor, "b 3 h w"], outcome: LatentGradient) -> Float[Tensor, "b 3 h w"]:
+        """∂L/∂x of the residual in the image alone."""
+        if outcome.image_target is None:
+            return torch.zeros_like(image)
+        target = resize_bilinear(outcome.image_target, self.config.resolution).to(image)
+        return outcome.image_weight * (image - target)
+
     def _image_gradient(
-        self,
-        image: Float[Tensor, "b 3 h w"],
-        gbuffer: GBuffer,
-        reference: Float[Tensor, "b 3 h w"] | None,
-        cameras: list[Camera],
+        self, image: Float[Tensor, "b 3 h w"], view: _View, reference: Float[Tensor, "b 3 h w"] | None
     ) -> tuple[Float[Tensor, "b 3 h w"], LatentGradient]:
         """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
         leaf = image.detach().requires_grad_(self.loss.needs_encoder_gradient)
         latents = self.guidance.encode_image(leaf)
         conditions = Conditions(
-            prompt=PromptEmbedding.cat([self._embedding(camera) for camera in cameras]),
-            negative=PromptEmbedding.cat([self._negative] * len(cameras)),
-            depth=gbuffer.depth,
-            mask=gbuffer.mask,
+            prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
+            negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
+            depth=view.gbuffer.depth,
+            mask=view.gbuffer.mask,
             reference_image=reference,
             generator=generator_for(self.config.seed, self.step, "conditions"),
         )
@@ -168,19 +207,16 @@ class Optimization:
         gradient = torch.zeros_like(image)
         if self.loss.needs_encoder_gradient:
             gradient = self.regulation.propagate(leaf, latents, outcome.gradient)
-        if outcome.image_target is not None:
-            target = resize_bilinear(outcome.image_target, self.config.resolution).to(image)
-            gradient = gradient + outcome.image_weight * (leaf.detach() - target)
-        return gradient, outcome
+        return gradient + self._towards_target(leaf.detach(), outcome), outcome
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""
-        view = view_name(camera, self.prompt.front_axis)
-        if view not in self._embeddings:
-            general = view_prompt(self.prompt.text, view) if self.prompt.view_dependent else self.prompt.text
-            text = self.prompt.per_view.get(view, general)
-            self._embeddings[view] = self.guidance.encode_prompt([text])
-        return self._embeddings[view]
+        name = view_name(camera, self.prompt.front_axis)
+        if name not in self._embeddings:
+            general = view_prompt(self.prompt.text, name) if self.prompt.view_dependent else self.prompt.text
+            text = self.prompt.per_view.get(name, general)
+            self._embeddings[name] = self.guidance.encode_prompt([text])
+        return self._embeddings[name]
 
     def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
         if not self.config.background.random:
@@ -208,14 +244,11 @@ class Optimization:
         if self.step == config.steps:
             self._average.apply()
 
-    def _reference(
-        self, gbuffer: GBuffer, points: SurfacePoints, background: Float[Tensor, "b 3 1 1"], lights: StepLights
-    ) -> Float[Tensor, "b 3 h w"] | None:
+    def _reference(self, view: _View) -> Float[Tensor, "b 3 h w"] | None:
         if self.scene.reference is None:
             return None
         with torch.no_grad():
-            material = self.scene.reference.sample(points)
-            return composite(self.scene.shade(gbuffer, material, lights.reference), gbuffer.coverage, background)
+            return self._shade(view, self.scene.reference.sample(view.points), view.lights.reference)
 
     def _set_progress(self, progress: float) -> None:
         """Learning rates and live levels, as functions of the progress alone."""

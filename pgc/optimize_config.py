@@ -47,6 +47,11 @@ class OptimizeConfig:
     steps: int = 1200
     views: int = 4
     """Views a step."""
+    updates: int = 1
+    """Updates of the texels a step, all towards the same target; more than 1 for losses with a target in the image.
+    The prior is asked once, so that they cost little; the texture settles on what one view shows before the next view
+    is drawn, where averaging over disagreeing views would blur it (as in the dataset updates of Haque et al.,
+    "Instruct-NeRF2NeRF", ICCV 2023)."""
     resolution: int = 1024
     """Side of the rendered image, in pixels."""
     seed: int = 0
@@ -56,7 +61,8 @@ class OptimizeConfig:
     """The learning rate falls along a cosine to this fraction of itself."""
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-15
-    """Adam's, as the official code."""
+    """Adam's, as the official code. Where gradients are residuals in the image, one of their size (some 0.01) lets
+    texels that are nearly right alone, whose noise Adam would scale up to full steps."""
     warm_up: float = 0.0
     """Fraction of the steps over which the learning rate rises from 0."""
     coarse_to_fine: float = 0.5
@@ -68,12 +74,14 @@ class OptimizeConfig:
     regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
 
     def __post_init__(self) -> None:
-        positive = {"steps": self.steps, "views": self.views, "resolution": self.resolution}
+        positive = {"steps": self.steps, "views": self.views, "updates": self.updates, "resolution": self.resolution}
         for name, value in positive.items():
             if value < 1:
                 raise ConfigError(f"{name} is {value}; it must be 1 or more.")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        if not self.epsilon > 0:
+            raise ConfigError(f"epsilon is {self.epsilon}; it must be above 0.")
         for name, fraction in {
             "final_learning_rate": self.final_learning_rate,
             "warm_up": self.warm_up,

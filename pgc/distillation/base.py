@@ -37,6 +37,8 @@ class DistillationLoss(Protocol):
 
     needs_encoder_gradient: bool
     """Whether the gradient on the latents is to be carried through the encoder to the image."""
+    has_image_target: bool
+    """Whether its gradients come with an `image_target`."""
 
     def gradient(
         self,

@@ -69,6 +69,7 @@ class HiFALoss:
     def __init__(self, config: HiFAConfig) -> None:
         self.config = config
         self.needs_encoder_gradient = config.latent_weight > 0
+        self.has_image_target = config.image_weight > 0
 
     @torch.no_grad()
     def gradient(

@@ -48,6 +48,7 @@ class SDSLoss:
     def __init__(self, config: SDSConfig) -> None:
         self.config = config
         self.needs_encoder_gradient = True
+        self.has_image_target = False
 
     @torch.no_grad()
     def gradient(

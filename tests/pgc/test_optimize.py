@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.checkpoint import load_checkpoint, save_checkpoint
+from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
@@ -161,3 +162,36 @@ def test_the_fingerprint_sees_every_setting() -> None:
     same = OptimizeConfig(steps=7)
     assert same.fingerprint() == OptimizeConfig(steps=7).fingerprint()
     assert same.fingerprint() != OptimizeConfig(steps=7, distillation=SDSConfig(guidance_scale=50.0)).fingerprint()
+
+
+HIFA = replace(
+    CONFIG, steps=6, learning_rate=0.02, distillation=HiFAConfig(guidance_scale=1.0, latent_weight=0.0), updates=3
+)
+
+
+def test_more_updates_a_step_come_nearer_to_the_same_target(triangles: TriangleMesh, rasterizer: Rasterizer):
+    errors = []
+    for updates in (1, 3):
+        run = start(triangles, rasterizer, replace(HIFA, updates=updates))
+        first, last = [run.advance() for _ in range(HIFA.steps)][:: HIFA.steps - 1]
+        # The first step's picture is that of the texture before any update; the views are those of the seed.
+        assert torch.equal(first.image, start(triangles, rasterizer, HIFA).advance().image)
+        errors.append(last.gradient_median)
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_a_run_with_several_updates_a_step_resumes_bit_for_bit(triangles: TriangleMesh, rasterizer: Rasterizer):
+    whole, first, second = (start(triangles, rasterizer, HIFA) for _ in range(3))
+    for _ in whole.steps():
+        pass
+    for _ in range(2):
+        first.advance()
+    second.load_state_dict(*first.state_dict())
+    for _ in second.steps():
+        pass
+    assert_same_state(state(whole), state(second))
+
+
+def test_several_updates_need_a_target_in_the_image(triangles: TriangleMesh, rasterizer: Rasterizer):
+    with pytest.raises(ConfigError, match="SDSConfig gives no picture"):
+        start(triangles, rasterizer, replace(CONFIG, updates=2))
