@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import bpy
-from bpy.props import CollectionProperty, StringProperty
+from bpy.props import CollectionProperty, PointerProperty, StringProperty
 
+from . import server_settings, server_tasks
 from .client import default_connection_file
 
 __all__ = ["CLASSES", "addon_preferences", "connection_file", "server_data", "server_python"]
@@ -44,6 +45,7 @@ class PGC_AP_preferences(bpy.types.AddonPreferences):
         description="The Python that has the server installed (pip install pgc-texture); never Blender's own",
         subtype="FILE_PATH",
     )
+    install: PointerProperty(type=server_settings.PGC_PG_install)
     recent: CollectionProperty(type=PGC_PG_prompt)
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -51,9 +53,12 @@ class PGC_AP_preferences(bpy.types.AddonPreferences):
         column.use_property_split = True
         column.prop(self, "connection")
         column.prop(self, "python")
+        from .ui.server_preferences import draw_server
+
+        draw_server(self.layout, context)
 
 
-CLASSES = (PGC_PG_prompt, PGC_AP_preferences)
+CLASSES = (*server_settings.CLASSES, PGC_PG_prompt, PGC_AP_preferences)
 
 
 def addon_preferences() -> PGC_AP_preferences | None:
@@ -74,6 +79,9 @@ def server_python() -> str | None:
     preferences = addon_preferences()
     if preferences is not None and preferences.python:
         return bpy.path.abspath(preferences.python)
+    installed = server_tasks.installed()
+    if installed is not None:
+        return str(installed.python)
     command = shutil.which("pgc-server")
     if command is None:
         return None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .build_options import INSTALL_SERVER
 from .client import ErrorCode, WireError
 from .state import Problem
 
@@ -84,6 +85,8 @@ def absent_problem() -> Problem:
 def not_installed_problem() -> Problem:
     """No server is known on this computer."""
     text = "The texture server is not installed on this computer."
+    if not INSTALL_SERVER:
+        return Problem(text, "pgc.copy_install_command", "Copy Install Command")
     return Problem(text, "pgc.install_server", "Install Server")
 
 

@@ -3,7 +3,7 @@
 
 import bpy
 
-from . import event_pump, handlers, preferences, properties
+from . import event_pump, handlers, preferences, properties, server_tasks
 from .operators import CLASSES as OPERATORS
 from .ui import CLASSES as PANELS
 
@@ -24,6 +24,7 @@ def register() -> None:
 def unregister() -> None:
     """In the opposite order; nothing stays: no timer, no thread, no handler, no property."""
     event_pump.stop()
+    server_tasks.stop()
     handlers.unregister()
     properties.detach()
     for cls in reversed(_CLASSES):

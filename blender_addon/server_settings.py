@@ -17,12 +17,6 @@ __all__ = ["CLASSES", "install_folder", "install_log", "install_request", "setti
 _PACKAGE = Path(__file__).parent
 
 
-def _on_folder(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    from . import server_tasks
-
-    server_tasks.forget_installed()
-
-
 class PGC_PG_install(bpy.types.PropertyGroup):
     """Preferences of Install Server."""
 
@@ -30,7 +24,6 @@ class PGC_PG_install(bpy.types.PropertyGroup):
         name="Install Folder",
         description="Folder for the server's own Python environment; empty: in your data folder, outside Blender",
         subtype="DIR_PATH",
-        update=_on_folder,
     )
     wheels: StringProperty(
         name="Folder of Wheels",

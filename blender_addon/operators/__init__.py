@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Operators, one file each."""
 
-from . import connection, prompts, results, rig, settings_fixes
+from . import connection, prompts, results, rig, server_operators, settings_fixes
 from .cancel import PGC_OT_cancel
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
@@ -20,5 +20,6 @@ CLASSES = (
     *prompts.CLASSES,
     *results.CLASSES,
     *rig.CLASSES,
+    *server_operators.CLASSES,
     *settings_fixes.CLASSES,
 )

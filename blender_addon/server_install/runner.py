@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from .environment import begin, environment_python, finish, remove
+from .environment import begin, environment_python, finish, read_installed, remove
 from .errors import InstallError
 from .planning import Plan, Step
 from .progress import PipProgress, Progress
@@ -21,6 +21,7 @@ from .pythons import NO_WINDOW, clean_environment
 __all__ = ["Installation", "Removal"]
 
 _KEPT_LINES = 40
+_STOP_SECONDS = 60.0
 _HINTS = (
     (r"No matching distribution found|Could not find a version", "the package index lacks it for this Python"),
     (r"No space left|not enough space", "the disk is full; make room and try again"),
@@ -88,6 +89,8 @@ class Installation:
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("w", encoding="utf-8") as log:
+                # An environment from before is replaced, and its server may be running.
+                stop_server(folder)
                 begin(folder)
                 failure = self._run_steps(log)
             if failure is None:
@@ -188,11 +191,41 @@ class Removal:
 
     def _run(self) -> None:
         try:
+            stop_server(self._folder)
             remove(self._folder)
         except InstallError as error:
             self._progress = Progress(state="failed", detail=str(error))
         else:
             self._progress = Progress(state="done", factor=1.0, detail="The server is removed; its data is kept.")
+
+
+def stop_server(folder: Path) -> None:
+    """Stop the server that runs from an environment, if there is one; its jobs go on at the next start.
+
+    Raises:
+        InstallError: it does not stop, so its files cannot be deleted.
+    """
+    installed = read_installed(folder)
+    if installed is None:
+        return
+    try:
+        done = subprocess.run(
+            [str(installed.python), "-P", "-m", "server", "stop"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_STOP_SECONDS,
+            check=False,
+            env=clean_environment(os.environ),
+            creationflags=NO_WINDOW,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InstallError(f"The server did not stop within {_STOP_SECONDS:.0f} s; stop it, then try again.") from error
+    except OSError:
+        return  # What cannot be run is not running.
+    if done.returncode and "No module named" not in done.stderr:
+        last = ((done.stdout + done.stderr).strip().splitlines() or ["it did not say why"])[-1]
+        raise InstallError(f"The server cannot be stopped ({last}); stop it, then try again.")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

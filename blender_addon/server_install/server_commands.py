@@ -20,7 +20,7 @@ _TAIL_BYTES = 64 * 1024
 
 
 class ServerCommand:
-    """`python -m server …` under way.
+    """`python -m server …` under way, with -P: a folder named server where Blender was started is not it.
 
     Args:
         python: interpreter that has the server. limit: seconds after which it is ended.
@@ -38,13 +38,13 @@ class ServerCommand:
         self._limit, self._clock = limit, clock
         self._begun = clock()
         # A file, since a pipe that nobody reads may fill.
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by result()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Begin; returns at once. Raises OSError where the interpreter cannot be run."""
         self._process = subprocess.Popen(
-            [self._python, "-m", "server", *self._arguments],
+            [self._python, "-P", "-m", "server", *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -61,13 +61,17 @@ class ServerCommand:
                 return None
             process.kill()
             process.wait()
-            self._output.close()
+            self.close()
             return False, f"The server did not answer within {self._limit:.0f} s; look into its log."
         self._output.seek(0)
         lines = self._output.read().decode("utf-8", "replace").strip().splitlines()
-        self._output.close()
+        self.close()
         last = lines[-1] if lines else f"It ended with exit code {process.returncode}."
         return process.returncode == 0, last
+
+    def close(self) -> None:
+        """Forget the output; the command itself goes on."""
+        self._output.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

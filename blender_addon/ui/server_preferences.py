@@ -42,7 +42,9 @@ def _draw_installed(layout: bpy.types.UILayout) -> None:
     layout.label(text=f"Installed in {installed.folder}", icon="CHECKMARK", translate=False)
     _draw_server_row(layout)
     if INSTALL_SERVER:
-        layout.operator("pgc.remove_server", icon="TRASH")
+        row = layout.row(align=True)
+        row.operator("pgc.install_server", text="Install Again", icon="IMPORT")
+        row.operator("pgc.remove_server", icon="TRASH")
 
 
 def _draw_absent(layout: bpy.types.UILayout) -> None:
