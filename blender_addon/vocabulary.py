@@ -31,8 +31,8 @@ _MORE = (
     "cobblestones column cone covered creature cube cup cylinder detailed donut dot dotted dragon egg figure "
     "fish flat from front game grain high image in jar light lighting made mug object of on overhead painted "
     "pattern photo picture pill plank pot pyramid quality render ring rusted rusty scale scaled scaly "
-    "sculpture shaded shape side solid sphere spots statue stripes stripy surface textile texture the thing "
-    "timber torus toy underside vase veins view wall with wooden wrapped"
+    "sculpture shaded shape side solid sphere spots statue stripes stripy studio soft surface textile texture the "
+    "thing timber torus toy underside vase veins view wall with wooden wrapped"
 )
 _KNOWN = frozenset(word for group in GROUPS.values() for word in group) | frozenset(_words(_MORE))
 

@@ -16,7 +16,8 @@ _MARGIN = 64
 
 def draw_text(layout: bpy.types.UILayout, text: str, context: bpy.types.Context, *, icon: str = "NONE") -> None:
     """A sentence in as many lines as the region's width needs."""
-    scale = context.preferences.system.ui_scale
+    # Without a window there is no scale.
+    scale = context.preferences.system.ui_scale or 1.0
     width = context.region.width if context.region is not None else 300
     letters = max(20, int((width / scale - _MARGIN) / _PIXELS_PER_LETTER))
     column = layout.column(align=True)
