@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -23,20 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.blender.blender_process import ROOT, BlenderProcess
+from tests.blender.install_bpy import FOLDER, install_all, python_in
 
 __all__ = ["Found", "Result", "find", "main"]
 
-FOLDER = ROOT / ".venv-bpy"
-RELEASES = {
-    "4.2": ("4.2.23", "3.11"),
-    "4.5": ("4.5.15", "3.11"),
-    "5.0": ("5.0.1", "3.11"),
-    "5.1": ("5.1.2", "3.13"),
-    "5.2": ("5.2.3", "3.13"),
-}
-"""The tested minor versions: the release of bpy and the Python that it is made for."""
-_INDEX = "https://download.blender.org/pypi/"
-_NUMPY = {"3.11": "numpy<2", "3.13": "numpy>=2.2,<3"}
 _ASK = "import bpy; print('@' + bpy.app.version_string)"
 _LIMIT = 3600.0
 
@@ -70,14 +59,10 @@ def version_of(blender: BlenderProcess) -> str | None:
     return match[1] if match else None
 
 
-def _python_in(folder: Path) -> Path:
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
 def find(environment: Mapping[str, str], folder: Path = FOLDER) -> list[Found]:
     """All that can be tested, the oldest first; a version that pip's bpy has more than once counts once."""
     pythons = [sys.executable, *filter(None, environment.get("PGC_BPY_PYTHONS", "").split(os.pathsep))]
-    pythons += [str(python) for one in sorted(folder.glob("*")) if (python := _python_in(one)).exists()]
+    pythons += [str(python) for one in sorted(folder.glob("*")) if (python := python_in(one)).exists()]
     candidates = [BlenderProcess(program=python, is_module=True) for python in pythons]
     programs = filter(None, environment.get("BLENDER_BINS", "").split(os.pathsep))
     candidates += [BlenderProcess(program=program, is_module=False) for program in programs]
@@ -93,32 +78,6 @@ def find(environment: Mapping[str, str], folder: Path = FOLDER) -> list[Found]:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version))
-
-
-def install(folder: Path = FOLDER) -> None:
-    """Make a virtual environment for each tested version whose Python is on this machine and that pip can get."""
-    for name, (release, version) in RELEASES.items():
-        python = shutil.which(f"python{version}")
-        target = folder / name
-        if _python_in(target).exists():
-            continue
-        if python is None:
-            _say(f"Not installed: bpy {release} needs Python {version}, which is not here.")
-            continue
-        partial = folder / f"{name}.part"
-        shutil.rmtree(partial, ignore_errors=True)
-        pip = [str(_python_in(partial)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        steps = (
-            [python, "-m", "venv", str(partial)],
-            [*pip, "--extra-index-url", _INDEX, f"bpy=={release}", _NUMPY[version], "pyzmq", "msgpack"],
-        )
-        _say(f"Installing bpy {release} (about 350 MB to load).")
-        if all(subprocess.run(step, check=False).returncode == 0 for step in steps):
-            # The scripts of an environment name its folder, but only its python is used here.
-            partial.rename(target)
-        else:
-            shutil.rmtree(partial, ignore_errors=True)
-            _say(f"Not installed: pip cannot get bpy {release} for Python {version}.")
 
 
 def test(found: Found, options: Sequence[str]) -> Result:
@@ -152,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="only say what would be tested")
     given, options = parser.parse_known_args(arguments)
     if given.install:
-        install()
+        install_all()
     every = find(os.environ)
     _say("\n".join(["Blender at hand:", *(f"  {one.version}  {one.blender}" for one in every)]) if every else "")
     if not every:
