@@ -40,6 +40,7 @@ from ..protocol.messages import (
 )
 from ..protocol.messages import Metrics as MetricsRequest
 from .address import ServerAddress
+from .answers import unexpected
 from .client_thread import ClientThread, Command
 from .downloads import Download
 from .errors import ClientClosedError
@@ -57,7 +58,7 @@ from .link import SessionConfig
 from .requests import Answer, Channel
 from .session import Session
 from .starter import Starter
-from .uploads import Submission, unexpected
+from .uploads import Submission
 
 __all__ = ["Client"]
 

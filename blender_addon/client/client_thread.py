@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import zmq
 
-from ..protocol.codec import decode, encode
+from ..protocol.codec import Buffer, decode, encode
 from ..protocol.errors import ProtocolError
 from ..protocol.limits import DEFAULT_LIMITS
 from .address import ServerAddress
@@ -159,7 +159,7 @@ class ClientThread(threading.Thread):
             self._session.lost(loss, now)
         sockets.flush()
 
-    def _hand_over(self, channel: Channel, frames: list[bytes], now: Now) -> None:
+    def _hand_over(self, channel: Channel, frames: list[Buffer], now: Now) -> None:
         try:
             envelope = decode(frames, DEFAULT_LIMITS)
         except ProtocolError as error:

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..protocol.codec import Buffer
 from ..protocol.errors import ErrorCode, Retry, WireError
 from ..protocol.messages import Chunk, Error, Get
+from .answers import unexpected
 from .requests import Answer, Channel, Port
-from .uploads import unexpected
-from .windows import DownloadWindow
+from .windows import Window
 
 __all__ = ["Download", "Downloads"]
 
@@ -38,7 +40,11 @@ class Download:
     on_done: Callable[[bytes], None]
     on_error: Callable[[WireError], None]
     on_bytes: Callable[[int], None] = lambda count: None
-    data: bytearray = field(default_factory=bytearray)
+    file: io.BytesIO = field(default_factory=io.BytesIO)
+    """The bytes from the start without a gap. It gives them away at the end without another copy."""
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)  # pyright: ignore[reportPrivateUsage]
+    early: dict[int, Buffer] = field(default_factory=dict[int, Buffer])
+    """Pieces by offset that came before their predecessors; no more than the window."""
     next_offset: int = 0
     received: int = 0
     requests: dict[str, int] = field(default_factory=dict[str, int])
@@ -50,9 +56,9 @@ class Download:
 class Downloads:
     """All files that are wanted, one after another; pieces of the next are asked for as the window has room."""
 
-    def __init__(self, port: Port, window: DownloadWindow | None = None) -> None:
+    def __init__(self, port: Port, window: Window | None = None) -> None:
         self._port = port
-        self._window = window or DownloadWindow()
+        self._window = window or Window()
         self._queue: deque[Download] = deque()
 
     def add(self, download: Download) -> None:
@@ -100,11 +106,12 @@ class Downloads:
         download.next_offset += size
         # A file of no bytes is asked for too: the server says whether it has it.
         message = Get(sha256=download.sha256, offset=offset, length=max(1, size))
-        request = ""
+        request, asked = "", self._port.now
 
         def on_answer(answer: Answer) -> None:
             download.requests.pop(request, None)
-            self._on_chunk(download, offset, size, answer)
+            if self._on_chunk(download, offset, size, answer):
+                self._window.received(size, answer.now, answer.now - asked)
             if not self._queue:
                 self._window.paused()
             self._pump()
@@ -112,38 +119,42 @@ class Downloads:
         request = self._port.ask(Channel.BULK, message, on_answer)
         download.requests[request] = max(1, size)
 
-    def _on_chunk(self, download: Download, offset: int, size: int, answer: Answer) -> None:
+    def _on_chunk(self, download: Download, offset: int, size: int, answer: Answer) -> bool:
+        """Whether a piece came that fits."""
         message = answer.message
-        if isinstance(message, Error):
-            self._failed(download, message.error)
-            return
         if not isinstance(message, Chunk):
-            self._failed(download, unexpected(message))
-            return
-        piece = b"".join(bytes(buffer) for buffer in answer.buffers)
+            error = message.error if isinstance(message, Error) else unexpected(message)
+            self._failed(download, error)
+            return False
+        piece = answer.buffers[0] if len(answer.buffers) == 1 else b""
         total = message.total if download.total is None else download.total
         expected = min(size, total - offset)
         if message.total != total or message.offset != offset or len(piece) != expected or not 0 <= total <= LARGEST:
             self._again(download)
-            return
-        if len(download.data) != total:
+            return False
+        if download.total is None:
             download.total = total
-            download.data = bytearray(total)
             download.next_offset = min(download.next_offset, total)
-        download.data[offset : offset + len(piece)] = piece
-        download.received += len(piece)
-        self._window.received(len(piece), answer.now)
+        self._keep(download, offset, piece)
         download.on_bytes(len(piece))
         if download.received >= total:
             self._complete(download)
+        return True
+
+    @staticmethod
+    def _keep(download: Download, offset: int, piece: Buffer) -> None:
+        download.received += len(piece)
+        download.early[offset] = piece
+        while piece := download.early.pop(download.file.tell(), b""):
+            download.file.write(piece)
+            download.digest.update(piece)
 
     def _complete(self, download: Download) -> None:
-        data = bytes(download.data)
-        if hashlib.sha256(data).hexdigest() != download.sha256:
+        if download.digest.hexdigest() != download.sha256:
             self._again(download)
             return
         self._drop(download)
-        download.on_done(data)
+        download.on_done(download.file.getvalue())
 
     def _again(self, download: Download) -> None:
         """Pieces that do not fit each other or the hash: from the start, once."""
@@ -153,7 +164,9 @@ class Downloads:
             return
         self._forget(download)
         download.on_bytes(-download.received)
-        download.data, download.next_offset, download.received = bytearray(), 0, 0
+        download.file, download.digest = io.BytesIO(), hashlib.sha256()
+        download.early.clear()
+        download.next_offset = download.received = 0
         download.started = False
 
     def _failed(self, download: Download, error: WireError) -> None:

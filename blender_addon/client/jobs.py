@@ -20,6 +20,7 @@ from ..protocol.messages import (
     ResultAck,
     Snapshot,
 )
+from .answers import unexpected
 from .downloads import Download, Downloads
 from .events import (
     Downloading,
@@ -31,7 +32,6 @@ from .events import (
     JobStateChanged,
 )
 from .requests import Answer, Channel, Port
-from .uploads import unexpected
 
 __all__ = ["Jobs"]
 

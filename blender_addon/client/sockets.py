@@ -73,10 +73,12 @@ class Sockets:
         for line in self._lines.values():
             self._flush(line)
 
-    def receive(self, channel: Channel) -> list[bytes] | None:
-        """The next message; None where there is none."""
+    def receive(self, channel: Channel) -> list[Buffer] | None:
+        """The next message; None where there is none. Large frames stay where libzmq has them."""
         try:
-            return self._lines[channel].socket.recv_multipart(zmq.NOBLOCK)
+            if channel is Channel.CTL:
+                return list[Buffer](self._lines[channel].socket.recv_multipart(zmq.NOBLOCK))
+            return [frame.buffer for frame in self._lines[channel].socket.recv_multipart(zmq.NOBLOCK, copy=False)]
         except zmq.Again:
             return None
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..protocol.errors import ErrorCode, Retry, WireError
+from ..protocol.errors import ErrorCode, Retry
 from ..protocol.job_spec import TextureJobSpec
 from ..protocol.messages import Accepted, BlobNeed, BlobOk, BlobPut, BlobQuery, Error, Submit
+from .answers import is_busy, unexpected
 from .events import JobAccepted, JobFailed, Uploading
 from .requests import Answer, Channel, Port
+from .windows import Window
 
 __all__ = ["Submission", "Submissions", "UploadConfig"]
 
@@ -27,13 +29,15 @@ class UploadConfig:
     """Bytes, seconds and counts.
 
     Args:
+        chunk: the largest; on a slow line they are smaller, a quarter of what should be under way there.
         first_window: what may be under way before the server has said how much it wants.
         hash_tries: how often one array is sent before its hash counts as wrong for good.
         busy_wait: until the next try when the server is busy or about to end.
         most_arrays: arrays under way at a time; the server takes 8 of all of a user's clients together.
     """
 
-    chunk: int = 512 * KIB
+    chunk: int = 1024 * KIB
+    smallest_chunk: int = 256 * KIB
     first_window: int = 512 * KIB
     hashes_per_query: int = 1024
     hash_tries: int = 2
@@ -79,6 +83,8 @@ class Submissions:
         self._config = config or UploadConfig()
         self._waiting: OrderedDict[str, Submission] = OrderedDict()
         self._window = self._config.first_window
+        """What the server grants; `_line` may say less."""
+        self._line = Window()
         self._under_way = 0
         self._round = 0
         self._open = False
@@ -95,6 +101,7 @@ class Submissions:
         self._open = False
         self._under_way = 0
         self._window = self._config.first_window
+        self._line.paused()
         self._round += 1
 
     def opened(self) -> None:
@@ -153,7 +160,7 @@ class Submissions:
 
     def _on_need(self, submission: Submission, answer: Answer) -> None:
         if not isinstance(answer.message, BlobNeed):
-            if _is_busy(answer.message):
+            if is_busy(answer.message):
                 self._later(answer.now)
             else:
                 self._refused(submission, answer.message)
@@ -186,8 +193,8 @@ class Submissions:
         if sha256 not in submission.flying and len(self._flying()) >= self._config.most_arrays:
             return False
         while (offset := submission.need.get(sha256)) is not None:
-            size = min(self._config.chunk, len(blob) - offset)
-            if self._under_way and self._under_way + size > self._window:
+            size = min(self._chunk(), len(blob) - offset)
+            if self._under_way and self._under_way + size > min(self._window, self._line.size):
                 return False
             self._under_way += size
             submission.flying[sha256] = submission.flying.get(sha256, 0) + 1
@@ -199,14 +206,20 @@ class Submissions:
             self._put(submission, sha256, offset, size)
         return True
 
+    def _chunk(self) -> int:
+        return min(self._config.chunk, max(self._config.smallest_chunk, self._line.size // 4))
+
     def _flying(self) -> set[str]:
         return {sha256 for submission in self._waiting.values() for sha256 in submission.flying}
 
     def _put(self, submission: Submission, sha256: str, offset: int, size: int) -> None:
-        blob = submission.blobs[sha256]
+        blob, sent = submission.blobs[sha256], self._port.now
 
         def on_ok(submission: Submission, answer: Answer) -> None:
             self._under_way = max(0, self._under_way - size)
+            self._line.received(size, answer.now, answer.now - sent)
+            if not self._under_way:
+                self._line.paused()
             self._on_ok(submission, sha256, size, answer)
 
         message = BlobPut(sha256=sha256, size=len(blob), offset=offset)
@@ -227,7 +240,7 @@ class Submissions:
                 return
             if not submission.need and not submission.flying and not submission.submitting:
                 self._submit(submission)
-        elif _is_busy(message):
+        elif is_busy(message):
             self._later(answer.now)
         elif isinstance(message, Error) and message.error.retry is Retry.NEVER:
             self._refused(submission, message)
@@ -273,7 +286,7 @@ class Submissions:
             # The server has dropped an array between our question and our order.
             submission.tries[""] = submission.tries.get("", 0) + 1
             self._begin(submission)
-        elif _is_busy(message):
+        elif is_busy(message):
             submission.submitting = False
             submission.retry_at = answer.now + self._config.busy_wait
         else:
@@ -283,18 +296,3 @@ class Submissions:
         self._waiting.pop(submission.key, None)
         error = message.error if isinstance(message, Error) else unexpected(message)
         self._port.emit(JobFailed(None, submission.key, error))
-
-
-def _is_busy(message: object) -> bool:
-    """Whether the same may be asked again after a while."""
-    return isinstance(message, Error) and message.error.code in (ErrorCode.BUSY, ErrorCode.DRAINING)
-
-
-def unexpected(message: object) -> WireError:
-    """The error for an answer of a kind that makes no sense here."""
-    return WireError(
-        code=ErrorCode.INTERNAL,
-        retry=Retry.NEVER,
-        text=f"The server answered with {type(message).__name__}, which does not fit the question.",
-        hint="Bring the add-on and the server to the same version.",
-    )

@@ -152,6 +152,21 @@ def test_downloads_keep_within_their_window(rig):
     assert all(get.message.length <= 768 << 10 for get in gets)
 
 
+def test_pieces_in_any_order_make_the_file(rig):
+    pixels = bytes(range(256)) * 12_000
+    result, store = result_of({"base_color": pixels})
+    rig.snapshot([state_event(1, JobState.SUCCEEDED, result=result)], state=JobState.SUCCEEDED, result=result)
+    while gets := rig.all_of(Get):
+        for get in reversed(gets):
+            message, data = get.message, store[get.message.sha256]
+            piece = memoryview(data)[message.offset : message.offset + message.length]
+            chunk = Chunk(sha256=message.sha256, offset=message.offset, total=len(data))
+            rig.reply(get, chunk, [piece], channel=Channel.BULK)
+    [done] = rig.events_of(JobFinished)
+    assert [type(data) for data in done.maps.values()] == [bytes]
+    assert list(done.maps.values()) == [pixels]
+
+
 def test_many_small_files_are_not_asked_for_all_at_once(rig):
     result, store = result_of({f"map{n}": bytes([n]) for n in range(100)})
     rig.snapshot([state_event(1, JobState.SUCCEEDED, result=result)], state=JobState.SUCCEEDED, result=result)

@@ -109,6 +109,26 @@ def test_the_server_grants_the_window(rig):
     assert store.most_under_way == 3 * CHUNK
 
 
+@pytest.mark.parametrize(("delay", "largest"), [(0.004, 1 << 20), (2.0, 256 << 10)])
+def test_chunks_and_what_is_under_way_fit_the_line(delay, largest):
+    rig = Rig(SessionConfig(upload=UploadConfig()))
+    rig.connect()
+    submit(rig, bytes(80 << 20))
+    store = Store(rig, window=16 << 20)
+    store.need()
+    sizes = []
+    while rig.sent:
+        rig.mono += delay
+        sizes.append([len(send.envelope.buffers[0]) for send in rig.sent if send.envelope.buffers])
+        store.take()
+        if any(sum(batch) == 0 for batch in sizes):
+            break
+    assert max(map(max, sizes[-8:-3])) == largest
+    under_way = max(map(sum, sizes))
+    # A line of a megabyte in two seconds never has much under way; a fast one all that the server grants.
+    assert under_way <= 1 << 20 if delay > 1.0 else under_way > 12 << 20
+
+
 def test_a_window_below_a_chunk_stops_nothing(rig):
     submit(rig, b"x" * 500)
     store = Store(rig, window=1)
