@@ -8,6 +8,7 @@ offers (is there `fcntl`?), so that a test can take the means away and see the f
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import math
 import os
@@ -18,9 +19,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from server.errors import AlreadyRunningError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_OWN_MAPPING = 8 << 20
+"""Larger pieces of memory go back to the system at once."""
 
 
 def _optional(name: str) -> ModuleType | None:
@@ -97,6 +102,14 @@ def make_private_directory(path: Path) -> None:
         path.chmod(0o700)
 
 
+def keep_new_files_private() -> None:
+    """From now on, files that this process and its children make are the owner's alone, whatever the shell's umask.
+
+    For those that others write for us: SQLite's, logs, memory maps. Windows: no effect, rights come from the directory.
+    """
+    os.umask(0o077)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Replace a file by one that only its owner can read (0600), durably: all of it or nothing.
 
@@ -117,6 +130,15 @@ def write_private(path: Path, data: bytes) -> None:
 def is_private(path: Path) -> bool:
     """Whether nobody but the owner has any right to it. Windows: always true, see `make_private_directory`."""
     return IS_WINDOWS or path.stat().st_mode & 0o077 == 0
+
+
+def start_writing(file: IO[bytes], offset: int, length: int) -> None:
+    """Have the system begin to write out what was written to [offset, offset + length), so that a later fsync has
+    less to wait for. A hint: systems without it write when they like."""
+    advise = getattr(os, "posix_fadvise", None)
+    if advise is not None:
+        # On Linux this starts the writing of pages that are dirty, and leaves those in memory.
+        advise(file.fileno(), offset, length, os.POSIX_FADV_DONTNEED)
 
 
 def replace(source: Path, target: Path, attempts: int = 10) -> None:
@@ -143,6 +165,18 @@ def fsync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def keep_freed_memory(most: int) -> bool:
+    """Have the C library keep up to `most` bytes that were freed, for the next frame of a transfer; returns whether
+    it will. By default glibc gives memory of frames back to the system each time, which then has to clear it anew.
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING) and mallopt(_M_TRIM_THRESHOLD, most))
 
 
 def limit_memory(limit: int) -> bool:

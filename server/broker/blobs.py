@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from server.errors import BlobError
-from server.platform import fsync_directory, make_private_directory, replace
+from server.platform import fsync_directory, make_private_directory, replace, start_writing
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
+_WRITE_AHEAD = 8 << 20
+"""Bytes of an upload after which the disk is set to work, or all of it would wait for the end."""
 _TEMPORARY = "tmp"
 _PARTIAL = "partial"
 
@@ -196,6 +198,8 @@ class Upload:
     received: int = 0
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)  # pyright: ignore[reportPrivateUsage]
     _file: BinaryIO | None = None
+    _begun: int = 0
+    """Up to here the system was asked to write it out."""
 
     def resume(self) -> int:
         """Take up what is on the disk from before; returns the bytes that are there."""
@@ -203,7 +207,7 @@ class Upload:
         if path.is_file():
             with path.open("rb") as file:
                 self._digest = _hash_of(file)
-                self.received = file.tell()
+                self.received = self._begun = file.tell()
         if self.received > self.size:
             self.discard()
         return self.received
@@ -221,6 +225,9 @@ class Upload:
         self._file.write(data)
         self._digest.update(data)
         self.received += len(data)
+        if self.received - self._begun >= _WRITE_AHEAD:
+            start_writing(self._file, self._begun, self.received - self._begun)
+            self._begun = self.received
         return self.received
 
     def finish(self) -> None:
@@ -243,7 +250,8 @@ class Upload:
         """Forget all bytes."""
         self.close()
         self.store.partial_path(self.sha256, self.owner).unlink(missing_ok=True)
-        self.received, self._digest = 0, hashlib.sha256()
+        self.received = self._begun = 0
+        self._digest = hashlib.sha256()
 
     def close(self) -> None:
         """Close the file; what was written stays for `resume`."""

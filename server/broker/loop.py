@@ -45,7 +45,7 @@ _BUDGET_SECONDS = 0.005
 """For one kind of work in a turn; what is left comes in the next turn, after a look at all the others."""
 _MIB = 1 << 20
 _CTL = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.ctl_frame, queue=64, max_backlog=2 * _MIB)
-_BULK = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.bulk_frame, queue=4, max_backlog=8 * _MIB)
+_BULK = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.bulk_frame, queue=8, max_backlog=8 * _MIB)
 _CHILD = RouterSettings(CHILD_DOMAIN, MAX_MESSAGE_BYTES, queue=64, max_backlog=_MIB)
 
 

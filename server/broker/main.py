@@ -28,12 +28,15 @@ from server.config import ServerConfig
 from server.errors import ConfigError
 from server.executors.base import Executor
 from server.executors.local import LocalExecutor
-from server.platform import InstanceLock, make_private_directory, on_stop_request
+from server.platform import InstanceLock, keep_freed_memory, make_private_directory, on_stop_request
 
 _LOG = logging.getLogger(__name__)
 _ALLOW_LIST_SECONDS = 2.0
 _SWITCH_SECONDS = 0.001
 """Longest that another thread keeps Python's lock from the loop."""
+
+_KEPT_BYTES = 64 << 20
+"""Freed memory that stays ours: what all uploads together may have on the way."""
 
 
 def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: threading.Event | None = None) -> int:
@@ -46,6 +49,8 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
         zmq.ZMQError: the address cannot be bound.
     """
     paths = config.paths
+    if threading.current_thread() is threading.main_thread():
+        keep_new_files_private()
     make_private_directory(paths.root)
     epoch = uuid.uuid4().hex
     stop = stop or threading.Event()
@@ -53,6 +58,7 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
         if threading.current_thread() is threading.main_thread():
             on_stop_request(stop.set)
             sys.setswitchinterval(_SWITCH_SECONDS)
+            keep_freed_memory(_KEPT_BYTES)
             gc.freeze()  # What was imported need not be looked through again and again, between two PINGs.
         _serve(config, executor or LocalExecutor(paths), stop, epoch)
     return 0

@@ -21,7 +21,7 @@ from server.broker.ports import Buffer
 from server.broker.state import BrokerState, Request
 from server.errors import BlobError
 
-MIN_WINDOW, MAX_WINDOW = 256 << 10, 4 << 20
+MIN_WINDOW, MAX_WINDOW = 256 << 10, 16 << 20
 WINDOW_BUDGET = 64 << 20
 """Bytes that all clients together may have on the way to us."""
 QUEUED_LIMIT = MAX_WINDOW + (2 << 20)

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from platform import libc_ver
 from types import SimpleNamespace
 
 import pytest
@@ -141,3 +142,43 @@ def test_signals_ask_to_stop() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="see the test for Windows")
 def test_a_detached_process_has_a_session_of_its_own() -> None:
     assert platform.detached_process_options() == {"start_new_session": True}
+
+
+def test_what_is_being_written_out_stays_readable(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        platform.start_writing(file, 0, 100_000)
+        file.write(b"y")
+    assert path.read_bytes() == b"x" * 100_000 + b"y"
+
+
+def test_without_the_systems_call_writing_goes_on_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    with (tmp_path / "file").open("wb") as file:
+        platform.start_writing(file, 0, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file() or libc_ver()[0] != "glibc", reason="glibc on Linux")
+def test_freed_memory_is_kept() -> None:
+    script = (
+        "import sys, zmq; from server.platform import keep_freed_memory\n"
+        "if sys.argv[1] == 'keep': assert keep_freed_memory(64 << 20)\n"
+        "def pages(): return int(open('/proc/self/statm').read().split()[1])\n"
+        "frames = [zmq.Frame(bytes(1 << 20), copy=True) for _ in range(20)]\n"
+        "full = pages(); frames.clear(); print((full - pages()) * 4096)"
+    )
+
+    def given_back(how: str) -> int:
+        command = [sys.executable, "-c", script, how]
+        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    assert given_back("keep") < 2 << 20 < 15 << 20 < given_back("default")
+
+
+def test_another_c_library_keeps_memory_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform.ctypes, "CDLL", lambda name: SimpleNamespace())
+    assert not platform.keep_freed_memory(1 << 20)
+    monkeypatch.setattr(platform.sys, "platform", "darwin")
+    assert not platform.keep_freed_memory(1 << 20)
