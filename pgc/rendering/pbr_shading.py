@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metallic-roughness shading under an environment, by split sum: what a PBR texture looks like, differentiably.
+
+Reflectance is that of `pgc.rendering.brdf`. The integral over light directions is split into prefiltered light and
+an albedo (Karis, "Real shading in Unreal Engine 4", 2013). `pgc.rendering.monte_carlo` is the slow reference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from pgc.color_space import linear_from_srgb
+from pgc.errors import TextureError
+from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, compensation, table_coordinates
+from pgc.rendering.gbuffer import GBuffer
+from pgc.rendering.prefilter import PrefilteredEnvironment
+from pgc.rendering.tone_curve import picture_from_radiance
+
+__all__ = ["Light", "SurfaceSamples", "ViewedLight", "pbr", "pbr_linear", "pbr_shade", "surface_samples"]
+
+_CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3, "occlusion": 1}
+_DEFAULTS = {"roughness": 1.0, "metallic": 0.0}
+_STEEPEST = 0.02
+"""A normal map may tilt a normal no nearer to the tangent plane than this cosine."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Light:
+    """An environment as it stands in the world.
+
+    Attributes:
+        environment: prefiltered.
+        rotation: radians about +Z, from +X towards +Y; one for all views, or [B].
+        exposure: stops; radiance is multiplied by 2 to this power; one for all views, or [B].
+    """
+
+    environment: PrefilteredEnvironment
+    rotation: float | Float[Tensor, "B"] = 0.0
+    exposure: float | Float[Tensor, "B"] = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ViewedLight:
+    """A light together with where the cameras are, for shade functions that take one object (see `pbr_shade`)."""
+
+    light: Light
+    eye: Float[Tensor, "B 3"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SurfaceSamples:
+    """The P pixels of a G-buffer that show a surface, with their material, one row each.
+
+    Attributes:
+        view_index: which of the B views, int64.
+        normal: unit shading normal, the normal map applied, world.
+        view: unit, from the surface towards the eye, world.
+        cosine: normal · view, in [MIN_COSINE, 1].
+        base_color: linear, in [0, 1].
+        roughness, metallic, occlusion: in [0, 1], [P, 1]; occlusion is 1 where the material has none.
+    """
+
+    view_index: Tensor
+    normal: Float[Tensor, "P 3"]
+    view: Float[Tensor, "P 3"]
+    cosine: Float[Tensor, "P 1"]
+    base_color: Float[Tensor, "P 3"]
+    roughness: Float[Tensor, "P 1"]
+    metallic: Float[Tensor, "P 1"]
+    occlusion: Float[Tensor, "P 1"]
+
+
+def pbr(
+    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: Light, *, eye: Float[Tensor, "B 3"]
+) -> Float[Tensor, "B 3 H W"]:
+    """The lit surface as a picture: `pbr_linear` through `pgc.rendering.tone_curve`, sRGB in [0, 1).
+
+    Arguments and errors are those of `pbr_linear`.
+    """
+    return picture_from_radiance(pbr_linear(gbuffer, material, light, eye=eye))
+
+
+def pbr_shade(
+    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: object | None = None
+) -> Float[Tensor, "B 3 H W"]:
+    """`pbr` as a `pgc.rendering.shading.Shade`; the light must be a `ViewedLight`.
+
+    Raises:
+        TextureError: the light is something else.
+    """
+    if not isinstance(light, ViewedLight):
+        raise TextureError(f"Got {type(light).__name__} for a light; lit shading needs a ViewedLight (light and eye).")
+    return pbr(gbuffer, material, light.light, eye=light.eye)
+
+
+def pbr_linear(
+    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: Light, *, eye: Float[Tensor, "B 3"]
+) -> Float[Tensor, "B 3 H W"]:
+    """Radiance towards the eye, linear Rec. 709; 0 off the mask. Differentiable by all maps.
+
+    Args:
+        gbuffer: the visible surface.
+        material: maps at the pixels, [B, c, H, W] in [0, 1]. "base_color" (3, sRGB) is needed; "roughness" (1, else
+            1), "metallic" (1, else 0), "normal" (3, tangent space stored as 0.5 + 0.5 n, OpenGL +Y) and "occlusion"
+            (1) are optional.
+        light: environment, rotation and exposure.
+        eye: positions of the cameras, world. For an orthographic camera a point far away along its backward axis.
+
+    Raises:
+        TextureError: there is no base colour, or a map is not of the G-buffer's size.
+    """
+    samples = surface_samples(gbuffer, material, eye)
+    radiance = _split_sum(samples, light)
+    views, height, width = gbuffer.face_index.shape
+    canvas = radiance.new_zeros((views * height * width, 3))
+    flat = gbuffer.mask.reshape(-1).nonzero()[:, 0]
+    return canvas.index_copy(0, flat, radiance).view(views, height, width, 3).permute(0, 3, 1, 2)
+
+
+def surface_samples(
+    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], eye: Float[Tensor, "B 3"]
+) -> SurfaceSamples:
+    """The pixels on the mask, row by row and view by view; see `pbr_linear` for arguments and errors."""
+    _check_material(gbuffer, material)
+    views, height, width = gbuffer.face_index.shape
+    flat = gbuffer.mask.reshape(-1).nonzero()[:, 0]
+
+    def rows(image: Tensor) -> Tensor:
+        return image.permute(0, 2, 3, 1).reshape(views * height * width, -1).index_select(0, flat)
+
+    def value(name: str) -> Tensor:
+        if name in material:
+            return rows(material[name]).clamp(0.0, 1.0)
+        return torch.full((len(flat), 1), _DEFAULTS.get(name, 1.0), device=flat.device)
+
+    view_index = flat // (height * width)
+    view = F.normalize(eye.to(gbuffer.position).index_select(0, view_index) - rows(gbuffer.position), dim=-1)
+    normal = rows(gbuffer.normal)
+    if "normal" in material:
+        normal = _mapped_normal(normal, rows(gbuffer.tangent), rows(material["normal"]))
+    return SurfaceSamples(
+        view_index=view_index,
+        normal=normal,
+        view=view,
+        cosine=(normal * view).sum(dim=-1, keepdim=True).clamp(MIN_COSINE, 1.0),
+        base_color=linear_from_srgb(value("base_color")),
+        roughness=value("roughness"),
+        metallic=value("metallic"),
+        occlusion=value("occlusion"),
+    )
+
+
+def _check_material(gbuffer: GBuffer, material: Mapping[str, Tensor]) -> None:
+    if "base_color" not in material:
+        raise TextureError(f"Got a material of {sorted(material)}; lit shading needs 'base_color'.")
+    views, height, width = gbuffer.face_index.shape
+    for name in material.keys() & _CHANNELS.keys():
+        expected = (views, _CHANNELS[name], height, width)
+        if tuple(material[name].shape) != expected:
+            raise TextureError(f"Got {name} of {tuple(material[name].shape)}; expected {expected}.")
+
+
+def _mapped_normal(normal: Tensor, tangent: Tensor, stored: Tensor) -> Tensor:
+    """The normal map in the frame of the surface: tangent, sign * cross(normal, tangent), normal (MikkTSpace)."""
+    x, y, z = (stored * 2.0 - 1.0).split(1, dim=-1)
+    along = tangent[:, :3]
+    bitangent = tangent[:, 3:] * torch.linalg.cross(normal, along)
+    return F.normalize(along * x + bitangent * y + normal * z.clamp_min(_STEEPEST), dim=-1)
+
+
+def _split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
+    """Diffuse and specular radiance towards the view."""
+    environment, rough = light.environment, samples.roughness[:, 0]
+    grid = table_coordinates(samples.cosine[:, 0], rough)[None, None]
+    albedos = F.grid_sample(environment.brdf_lut[None], grid, align_corners=True, padding_mode="border")
+    a, b, lost = albedos[0, :, 0].T.split(1, dim=-1)
+    turn, gain = _placement(light, samples)
+    mirrored = 2.0 * (samples.normal * samples.view).sum(dim=-1, keepdim=True) * samples.normal - samples.view
+    diffuse = environment.diffuse(turn(samples.normal))
+    specular = environment.specular(turn(F.normalize(mirrored, dim=-1)), rough)
+
+    f0 = DIELECTRIC_F0 + (samples.base_color - DIELECTRIC_F0) * samples.metallic
+    layer = (f0 * a + b) * compensation(f0, a + b)
+    base = samples.base_color * (1.0 - samples.metallic) * ((1.0 - DIELECTRIC_F0) * (1.0 - lost))
+    occlusion = samples.occlusion
+    return (base * diffuse * occlusion + layer * specular * _specular_occlusion(samples)) * gain
+
+
+def _placement(light: Light, samples: SurfaceSamples):  # noqa: ANN202
+    """(world directions to the environment's own, gain a pixel)."""
+    place = samples.normal
+    views = int(samples.view_index.max()) + 1 if len(samples.view_index) else 1
+
+    def by_view(value: float | Tensor) -> Tensor:
+        tensor = torch.as_tensor(value, dtype=place.dtype, device=place.device)
+        return tensor.expand(views) if tensor.ndim == 0 else tensor
+
+    angle = by_view(light.rotation)
+    cos, sin = (trig(angle).index_select(0, samples.view_index) for trig in (torch.cos, torch.sin))
+
+    def turn(direction: Tensor) -> Tensor:
+        x, y, z = direction.unbind(-1)
+        return torch.stack([cos * x + sin * y, cos * y - sin * x, z], dim=-1)
+
+    return turn, torch.exp2(by_view(light.exposure)).index_select(0, samples.view_index)[:, None]
+
+
+def _specular_occlusion(samples: SurfaceSamples) -> Float[Tensor, "P 1"]:
+    """Share of a lobe that ambient occlusion leaves (Lagarde and de Rousiers, "Moving Frostbite to PBR", 2014)."""
+    power = torch.exp2(-16.0 * samples.roughness**2 - 1.0)
+    lit = (samples.cosine + samples.occlusion).clamp_min(1e-6) ** power - 1.0 + samples.occlusion
+    return lit.clamp(0.0, 1.0)
