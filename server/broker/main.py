@@ -28,7 +28,13 @@ from server.config import ServerConfig
 from server.errors import ConfigError
 from server.executors.base import Executor
 from server.executors.local import LocalExecutor
-from server.platform import InstanceLock, keep_freed_memory, make_private_directory, on_stop_request
+from server.platform import (
+    InstanceLock,
+    keep_freed_memory,
+    keep_new_files_private,
+    make_private_directory,
+    on_stop_request,
+)
 
 _LOG = logging.getLogger(__name__)
 _ALLOW_LIST_SECONDS = 2.0

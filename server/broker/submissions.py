@@ -27,6 +27,8 @@ from server.platform import make_private_directory, write_private
 
 MAX_PENDING = 1024
 MAX_PENDING_PER_USER = 64
+_ORACLE = "oracle"
+"""A model without weights, for tests and the doctor: in no list."""
 
 Verdict = Callable[[WireError | None], None]
 
@@ -102,6 +104,10 @@ class Submissions:
             return refusals.draining()
         if self._state.is_blocked():
             return refusals.disk_full()
+        known = [model.key for model in self._state.models]  # Empty until the first worker has told.
+        if known and spec.guidance.model not in (*known, _ORACLE):
+            text = f"There is no model {spec.guidance.model!r}; this server has {', '.join(known)}."
+            return refusals.invalid("guidance.model", text, ErrorCode.MODEL_MISSING)
         own_pending = sum(pending.user == user for pending in self._pending.values())
         if len(self._pending) >= MAX_PENDING or own_pending >= MAX_PENDING_PER_USER:
             return refusals.busy("Many jobs wait to be checked; send this one again in a moment.")

@@ -5,6 +5,7 @@ import pytest
 
 from pgc.commands.private_server import PrivateServer
 from pgc.commands.texture_remote import source_root
+from tests.e2e.security_rig import alice, bob, started  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="module")

@@ -182,3 +182,14 @@ def test_another_c_library_keeps_memory_as_it_likes(monkeypatch: pytest.MonkeyPa
     assert not platform.keep_freed_memory(1 << 20)
     monkeypatch.setattr(platform.sys, "platform", "darwin")
     assert not platform.keep_freed_memory(1 << 20)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights come from the directory there")
+def test_new_files_are_the_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    script = (
+        "import sys; from pathlib import Path; from server.platform import keep_new_files_private\n"
+        "keep_new_files_private(); Path(sys.argv[1]).write_bytes(b'')"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], cwd=ROOT, check=True, umask=0)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -2,12 +2,14 @@
 """SUBMIT: idempotent, checked, within quotas, and on the disk before ACCEPTED."""
 
 import sqlite3
+import uuid
 from dataclasses import replace
 
 import pytest
 
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from blender_addon.protocol.job_spec import GuidanceSpec
 from blender_addon.protocol.messages import Accepted, Error, Submit
 from server.broker.internal import GateVerdict, Validate
 from server.config import QuotaConfig, Supervision
@@ -194,3 +196,17 @@ def test_the_jobs_position_counts_those_before_it(core: CoreRig) -> None:
     alice = core.user().upload()
     answers = [alice.ask(Submit(f"{number:032x}", spec())) for number in range(3)]
     assert [answer.position for answer in answers] == [0, 1, 2]
+
+
+def test_a_model_that_the_server_does_not_know_is_refused_before_it_waits(core: CoreRig) -> None:
+    alice = core.user().upload()
+    unknown = replace(spec(), guidance=GuidanceSpec(model="sd99"))
+    assert isinstance(alice.ask(Submit(uuid.uuid4().hex, unknown)), Accepted)  # No worker has told its models yet.
+    core.ready("worker")
+    answer = alice.ask(Submit(uuid.uuid4().hex, unknown))
+    assert code_of(answer) == "MODEL.MISSING"
+    assert answer.error.field == "guidance.model"
+    assert "pocket" in answer.error.text
+    for model in ("pocket", "sdxl", "oracle"):
+        known = replace(spec(), guidance=GuidanceSpec(model=model))
+        assert isinstance(alice.ask(Submit(uuid.uuid4().hex, known)), Accepted)
