@@ -10,7 +10,7 @@ import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(name="eval", no_args_is_help=True, help="Measure: prompt agreement, oracle recovery.")
+app = typer.Typer(name="eval", no_args_is_help=True, help="Measure: prompt agreement, oracle recovery, materials.")
 
 OutOption = Annotated[Path | None, typer.Option("--out", help="Where the result JSON goes; default: the work folder.")]
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of partial results, from which a run goes on.")]
@@ -50,6 +50,38 @@ def oracle_command(
     passed = run_oracle(config, work, out, limit, typer.echo)
     if not passed:
         raise typer.Exit(1)
+
+
+@app.command("materials")
+def materials_command(
+    out: OutOption = None,
+    work: WorkOption = Path("out/eval/materials"),
+    quick: QuickOption = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many runs.")] = None,
+    light: Annotated[
+        list[str] | None, typer.Option("--light", help="known, unknown or paper; may be repeated. Default: all three.")
+    ] = None,
+    ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Known light again, with material ids given.")] = True,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Draws materials, runs and held-out light.")] = None,
+) -> None:
+    """Recover known materials under known light, unknown light and the paper's one sky, and relight them."""
+    from dataclasses import replace
+
+    from pgc.evaluation.material_run import MaterialRunRequest, light_settings, run_materials
+    from pgc.evaluation.material_suite import MaterialSuiteConfig
+    from pgc.evaluation.material_toy import ToyConfig
+
+    config = MaterialSuiteConfig.quick() if quick else MaterialSuiteConfig()
+    request = MaterialRunRequest(
+        config=config if seed is None else replace(config, seed=seed),
+        settings=light_settings(light),
+        ids=ids,
+        work=work,
+        out=out,
+        limit=limit,
+        toy=ToyConfig(),
+    )
+    run_materials(request, typer.echo)
 
 
 @app.command("train-judge")

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page and the summary of `pgc eval materials`: means with intervals, targets, the toy beside them, pictures."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pgc.evaluation.material_judge import relight_pairs
+from pgc.evaluation.material_suite import MaterialWorld
+from pgc.evaluation.report import settings_block, table, write_page
+from pgc.evaluation.statistics import Z_95
+from pgc.texture.field import BakedTexture
+
+__all__ = ["SCORES", "TARGETS", "mean_interval", "picture", "summarize", "verdicts", "write_report"]
+
+SCORES: dict[str, str] = {
+    "base_color_psnr": "base colour, dB",
+    "base_color_ssim": "SSIM",
+    "base_color_delta_e_2000": "ΔE (CIEDE2000)",
+    "roughness_rmse": "roughness RMSE",
+    "metallic_rmse": "metallic RMSE",
+    "normal_angle": "normal, degrees",
+    "relit_psnr": "relit, dB",
+    "relit_flip": "relit FLIP",
+    "baked_light_std": "baked light, std",
+    "seam_worst": "worst seam ratio, mips 0-4",
+    "seam_excess": "the same over the truth's",
+    "coverage": "coverage",
+    "sharpness": "sharpness",
+}
+"""What is shown, in this order."""
+
+TARGETS: dict[str, tuple[float, bool]] = {
+    "base_color_psnr": (28.0, True),
+    "roughness_rmse": (0.08, False),
+    "metallic_rmse": (0.10, False),
+    "relit_psnr": (38.0, True),
+    "baked_light_std": (0.04, False),
+    "seam_worst": (1.05, False),
+}
+"""For the mean over all runs with the oracle's noise and the light known: (value, whether more is better)."""
+
+METALLIC_WITH_IDS = 0.05
+"""The target for metallic where material ids are given."""
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, float | int]:
+    """Mean with a 95 % interval from the normal distribution of means; worst and best value; n.
+
+    With one value the interval is that value: there is nothing to tell its spread by.
+    """
+    count = len(values)
+    mean = sum(values) / count
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1)) if count > 1 else 0.0
+    half = Z_95 * spread / math.sqrt(count)
+    return {"n": count, "mean": mean, "low": mean - half, "high": mean + half, "min": min(values), "max": max(values)}
+
+
+def flat_scores(row: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a run as single numbers."""
+    scores = {name: float(row[name]) for name in SCORES if name in row}
+    ratios, known = row["seam_ratio"], row["seam_ratio_truth"]
+    scores["seam_worst"] = max(ratios)
+    scores["seam_excess"] = max(found / max(truth, 1e-6) for found, truth in zip(ratios, known, strict=True))
+    return scores
+
+
+def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Setting -> score -> mean with interval; and the same by setting and material."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["setting"], []).append(row)
+        groups.setdefault(f"{row['setting']} · {row['case']['material']}", []).append(row)
+    result: dict[str, dict[str, Any]] = {}
+    for name, group in groups.items():
+        scores = [flat_scores(row) for row in group]
+        result[name] = {score: mean_interval([each[score] for each in scores]) for score in SCORES}
+        mips = list(zip(*(row["seam_ratio"] for row in group), strict=True))
+        result[name]["seam_by_mip"] = [mean_interval(level) for level in mips]
+    return result
+
+
+def verdicts(summary: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each target beside the mean that was reached, for the settings that it is about."""
+    found = []
+    for setting in ("known", "known, ids"):
+        if setting not in summary:
+            continue
+        for name, (value, more) in TARGETS.items():
+            target = METALLIC_WITH_IDS if (setting, name) == ("known, ids", "metallic_rmse") else value
+            mean = float(summary[setting][name]["mean"])
+            met = mean >= target if more else mean <= target
+            found.append({"setting": setting, "score": name, "target": target, "mean": mean, "met": met})
+    return found
+
+
+def picture(world: MaterialWorld, texture: BakedTexture) -> Image.Image:
+    """Maps of the truth above those that were found; then four relit pictures of each."""
+    size = 128
+    columns: list[list[np.ndarray]] = [[], []]
+    for row, each in enumerate((world.truth, texture)):
+        for name in ("base_color", "roughness", "metallic", "normal"):
+            image = each.maps[name][0].expand(3, -1, -1)
+            columns[row].append(_square(image, size))
+    for at, (found, known, _) in enumerate(relight_pairs(world, texture)):
+        if at % 2 == 0 and len(columns[0]) < 8:
+            columns[0].append(_square(known[at % len(known)], size))
+            columns[1].append(_square(found[at % len(found)], size))
+    width = min(len(row) for row in columns)
+    return Image.fromarray(np.concatenate([np.concatenate(row[:width], axis=1) for row in columns], axis=0))
+
+
+def _square(image: torch.Tensor, size: int) -> np.ndarray:
+    values = (image.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.asarray(Image.fromarray(np.ascontiguousarray(values)).resize((size, size), Image.Resampling.NEAREST))
+
+
+def _embedded(path: Path) -> str:
+    data = io.BytesIO()
+    Image.open(path).convert("RGB").save(data, "JPEG", quality=88)
+    encoded = base64.b64encode(data.getvalue()).decode()
+    return f'<p>{html.escape(path.stem)}</p><img alt="{html.escape(path.stem)}" src="data:image/jpeg;base64,{encoded}">'
+
+
+def _interval(value: Mapping[str, float]) -> str:
+    return f"{value['mean']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+
+
+def write_report(path: Path, result: Mapping[str, Any], pictures: Sequence[Path]) -> None:
+    """The page: targets, settings side by side with the toy, every run, pictures, and what it was made with."""
+    summary, toy = result["summary"], result["toy"]
+    head = ("setting", "n", *SCORES.values())
+    body = [
+        (name, scores["base_color_psnr"]["n"], *(_interval(scores[score]) for score in SCORES))
+        for name, scores in summary.items()
+    ]
+    for name, scores in toy.items():
+        body.append(
+            (f"toy sphere, {name}", 1, *(f"{scores[score]:.3g}" if score in scores else "–" for score in SCORES))
+        )
+    targets = [
+        (row["setting"], SCORES[row["score"]], row["target"], row["mean"], "yes" if row["met"] else "NO")
+        for row in result["targets"]
+    ]
+    runs = [(row["name"], *flat_scores(row).values(), row["seconds"]) for row in result["rows"]]
+    sections = {
+        "Targets (oracle with noise, light known)": table(("setting", "score", "target", "mean", "met"), targets),
+        "Means with 95 % intervals": table(head, body),
+        "Pictures": "<p>Above: the truth. Below: what came back. Base colour, roughness, metallic, normal; then under "
+        "held-out light.</p>" + "".join(_embedded(each) for each in pictures),
+        "Runs": table(("run", *SCORES.values(), "s"), runs),
+        "Settings": settings_block({"environment": result["environment"], **result["configuration"]}),
+    }
+    write_page(path, "Materials recovered from a known truth", sections)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command behind `pgc eval materials`: cost first, resumable parts, JSON, a page with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pgc.errors import ConfigError
+from pgc.evaluation.cache import ResultCache, environment, write_json
+from pgc.evaluation.material_judge import judge
+from pgc.evaluation.material_report import SCORES, picture, summarize, verdicts, write_report
+from pgc.evaluation.material_suite import (
+    LIGHT_SETTINGS,
+    LightSetting,
+    MaterialCase,
+    MaterialSuiteConfig,
+    MaterialWorld,
+    cases,
+    recover,
+    shared_worlds,
+)
+from pgc.evaluation.material_toy import ToyConfig, run_toy
+
+__all__ = ["MaterialRunRequest", "light_settings", "run_materials"]
+
+_SECONDS_A_MEGAPIXEL = 2.4
+"""One core: a run's pixels, shaded twice and fetched twice. A guess for the announcement."""
+_PICTURES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaterialRunRequest:
+    """What is asked for on the command line.
+
+    Attributes:
+        config: the suite.
+        settings: light settings to compare; `ids`: whether the known light is run with material ids too.
+        work: folder of parts; out: where the result JSON goes, None for the work folder.
+        limit: only the first so many runs.
+        toy: the toy's settings; None leaves it out.
+    """
+
+    config: MaterialSuiteConfig
+    settings: tuple[LightSetting, ...] = LIGHT_SETTINGS
+    ids: bool = True
+    work: Path = Path("out/eval/materials")
+    out: Path | None = None
+    limit: int | None = None
+    toy: ToyConfig | None = None
+
+
+def light_settings(names: Sequence[str] | None) -> tuple[LightSetting, ...]:
+    """Light settings by name, each once; all of them for None.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
+    strange = sorted(set(names or ()) - set(LIGHT_SETTINGS))
+    if strange:
+        raise ConfigError(f"There is no light setting {strange}; choose among {list(LIGHT_SETTINGS)}.")
+    return tuple(setting for setting in LIGHT_SETTINGS if not names or setting in names)
+
+
+def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
+    """Run, or go on, and write the results; returns what the JSON holds."""
+    config = request.config
+    chosen = cases(config, request.settings, ids=request.ids)[: request.limit]
+    # Meshes, materials and settings choose what is run and not how: a longer list goes on where a shorter one ended.
+    fixed = {name: value for name, value in asdict(config).items() if name not in ("meshes", "materials")}
+    cache = ResultCache(request.work, {"format": 1, "suite": fixed})
+    waiting = sum(cache.get(case.name) is None for case in chosen)
+    pixels = config.steps * config.views * config.resolution**2 * 1e-6
+    report(
+        f"{len(chosen)} runs of {config.steps} steps, {len(chosen) - waiting} done before; about "
+        f"{waiting * (pixels * _SECONDS_A_MEGAPIXEL + 6.0) / 60:.0f} minutes on one core. Parts: {cache.folder}."
+    )
+    rows = []
+    for world, case in shared_worlds(config, chosen):
+        row = cache.get(case.name)
+        if row is None:
+            row = _run(world(), case, cache.folder)
+            cache.put(case.name, row)
+        rows.append(row)
+        report(_line(row))
+    toy = {} if request.toy is None else _toys(cache, request.toy, report)
+    summary = summarize(rows)
+    result = {
+        "environment": environment(),
+        "configuration": {"suite": asdict(config), "toy": None if request.toy is None else asdict(request.toy)},
+        "configuration_hash": cache.key,
+        "n": len(rows),
+        "summary": summary,
+        "targets": verdicts(summary),
+        "toy": toy,
+        "rows": rows,
+    }
+    target = request.out or cache.folder / "result.json"
+    write_json(target, result)
+    write_report(cache.folder / "report.html", result, _pictures(cache.folder, chosen))
+    for row in result["targets"]:
+        report(
+            f"{row['setting']}: {SCORES[row['score']]} {row['mean']:.3g}, target {row['target']:g}: "
+            f"{'met' if row['met'] else 'MISSED'}"
+        )
+    report(f"{target}\n{cache.folder / 'report.html'}")
+    return result
+
+
+def _run(world: MaterialWorld, case: MaterialCase, folder: Path) -> dict[str, Any]:
+    texture, took = recover(world, case)
+    sheet: Image.Image = picture(world, texture)
+    sheet.save(folder / f"{case.name}.png")
+    return {
+        "name": case.name,
+        "setting": case.setting,
+        "mesh": world.mesh_name,
+        "case": asdict(case),
+        **judge(world, texture),
+        **took,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['name']}: base {row['base_color_psnr']:.1f} dB, roughness {row['roughness_rmse']:.3f}, metallic "
+        f"{row['metallic_rmse']:.3f}, normal {row['normal_angle']:.1f}°, relit {row['relit_psnr']:.1f} dB, baked "
+        f"{row['baked_light_std']:.3f}, seams {max(row['seam_ratio']):.2f}, {row['seconds']:.0f} s"
+    )
+
+
+def _toys(cache: ResultCache, config: ToyConfig, report: Callable[[str], None]) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for light in ("known", "unknown"):
+        part = f"toy-{light}-{config.steps}-{config.noise:g}-{config.seed}"
+        row = cache.get(part)
+        if row is None:
+            row = run_toy(light, config)
+            cache.put(part, row)
+        results[light] = row
+        report(f"toy, light {light}: base {row['base_color_psnr']:.1f} dB, relit {row['relit_psnr']:.1f} dB")
+    return results
+
+
+def _pictures(folder: Path, chosen: Sequence[MaterialCase]) -> list[Path]:
+    """Some of the runs, spread evenly."""
+    paths = [path for case in chosen if (path := folder / f"{case.name}.png").is_file()]
+    step = max(1, len(paths) // _PICTURES)
+    return paths[::step][:_PICTURES]

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc eval materials`: known materials, recovered from a prior that knows how they look under a light.
+
+The oracle (pgc.guidance.oracle) scores a render against that of the known material, lit as the render is ("known"),
+or by another light at random ("unknown"), or as the paper has it ("paper": no metal, one sky that never turns).
+What comes back is compared texel by texel, and under environments that no run has seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.cameras import Camera
+from pgc.distillation.sds import SDSConfig
+from pgc.distillation.timestep import UniformTimestepConfig
+from pgc.environment_lighting import EnvironmentLighting, LightingConfig
+from pgc.errors import ConfigError
+from pgc.evaluation.material_truth import SUITE_MATERIALS, SUITE_MESHES, SuiteMaterial, bake_truth, suite_mesh
+from pgc.gradient_regulation import BackpropagationConfig, RegulationConfig
+from pgc.guidance.oracle import OracleConfig, OracleGuidance, OracleNoise
+from pgc.mesh import TriangleMesh
+from pgc.optimize import Optimization, OptimizeConfig, Prompt, Scene
+from pgc.randomness import numpy_generator_for
+from pgc.rendering.environment import colored_key, overcast, random_environment, sky, studio
+from pgc.rendering.pbr_shading import pbr_shade
+from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
+from pgc.rendering.rasterizer import Rasterizer, RasterizerConfig
+from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.texture.field import BakedTexture
+from pgc.texture.material_field import MATERIAL_CHANNELS, MaterialField, MaterialFieldConfig
+from pgc.texture.priors import MaterialPriorConfig, MaterialPriors
+from pgc.texture.texel_config import TexelPyramidConfig
+from pgc.texture.texel_pyramid import TexelPyramid
+
+__all__ = [
+    "LIGHT_SETTINGS",
+    "LightSetting",
+    "MaterialCase",
+    "MaterialSuiteConfig",
+    "MaterialWorld",
+    "PooledCameras",
+    "cases",
+    "held_out_environments",
+    "recover",
+    "shared_worlds",
+    "training_environments",
+    "truth_field",
+]
+
+LightSetting = Literal["known", "unknown", "paper"]
+LIGHT_SETTINGS: tuple[LightSetting, ...] = get_args(LightSetting)
+
+_FOCAL = (1.1, 1.5)
+"""In picture heights: at 96 pixels the mesh should fill most of them."""
+_QUICK_MESHES = (0, 1, 3, 5, 6, 7)
+"""Teapot, trefoil and blossom, a lathe, a tube and a prism: one of each kind but the lumps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaterialSuiteConfig:
+    """What is recovered, how, and what it is judged by.
+
+    Attributes:
+        meshes: indices into the suite's meshes; materials: which of them on each mesh.
+        environments: held-out ones to relight under; relight_views: views for each of them.
+        relight_resolution: side of those pictures, in pixels.
+        seed: draws the materials' colours and patterns, the runs, and the held-out environments.
+        steps, views, resolution, texture_size, learning_rate, final_learning_rate, betas, average_from: of the runs,
+            as in `OptimizeConfig`.
+        camera_pool: number of views that a run draws from; their G-buffers are kept.
+        noise: of the oracle; None for an exact one.
+        maps: their ranges and rates.
+        priors: weights without material ids; region_weight: of the material ids, where a case has them.
+        regulation: of the gradient.
+    """
+
+    meshes: tuple[int, ...] = tuple(range(SUITE_MESHES))
+    materials: tuple[SuiteMaterial, ...] = SUITE_MATERIALS
+    environments: int = 8
+    relight_views: int = 32
+    relight_resolution: int = 96
+    seed: int = 41
+    steps: int = 600
+    views: int = 4
+    resolution: int = 96
+    texture_size: int = 128
+    camera_pool: int = 160
+    learning_rate: float = 0.05
+    final_learning_rate: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.99)
+    average_from: float = 0.7
+    noise: OracleNoise | None = field(default_factory=OracleNoise)
+    maps: MaterialFieldConfig = field(default_factory=MaterialFieldConfig)
+    priors: MaterialPriorConfig = field(default_factory=MaterialPriorConfig)
+    region_weight: float = 0.0
+    regulation: RegulationConfig = field(default_factory=BackpropagationConfig)
+
+    def __post_init__(self) -> None:
+        if not self.meshes or not self.materials:
+            raise ConfigError("The material suite needs at least one mesh and one material.")
+        if not all(0 <= index < SUITE_MESHES for index in self.meshes):
+            raise ConfigError(f"Got meshes {self.meshes}; the suite has numbers 0 to {SUITE_MESHES - 1}.")
+        if min(self.environments, self.relight_views, self.relight_resolution) < 1:
+            raise ConfigError("Relighting needs at least one environment, one view and one pixel.")
+
+    @staticmethod
+    def quick() -> MaterialSuiteConfig:
+        """Six meshes and four materials, relit from eight views under each of the eight environments."""
+        return MaterialSuiteConfig(meshes=_QUICK_MESHES, materials=SUITE_MATERIALS[:4], relight_views=8)
+
+
+class PooledCameras:
+    """Cameras drawn once, over the whole sphere; a step takes some of them, so that their G-buffers are kept."""
+
+    def __init__(self, pool: int, seed: int) -> None:
+        sampler = SphereCameraSampler(SphereSamplerConfig(focal=_FOCAL))
+        self.cameras = sampler.sample(pool, numpy_generator_for(seed, 0, "camera pool"))
+
+    def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
+        """See `CameraSampler.sample`; no camera twice in a step, while there are enough."""
+        chosen = generator.choice(len(self.cameras), size=count, replace=count > len(self.cameras))
+        return [self.cameras[int(index)] for index in chosen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaterialCase:
+    """One run."""
+
+    mesh: int
+    material: SuiteMaterial
+    light: LightSetting
+    noise: bool = True
+    ids: bool = False
+    """Whether the mesh's material slots are given as soft regions."""
+
+    @property
+    def setting(self) -> str:
+        """What is compared between runs on the same world."""
+        return f"{self.light}{'' if self.noise else ', clean'}{', ids' if self.ids else ''}"
+
+    @property
+    def name(self) -> str:
+        """For files and reports."""
+        return f"{self.mesh:02d}-{self.material}-{self.setting.replace(', ', '-')}"
+
+
+def cases(config: MaterialSuiteConfig, settings: Sequence[LightSetting], *, ids: bool = True) -> list[MaterialCase]:
+    """All runs, world by world: every light setting with noise, and with `ids` the known light again with slots."""
+    found = []
+    for mesh, material in itertools.product(config.meshes, config.materials):
+        found += [MaterialCase(mesh=mesh, material=material, light=light) for light in settings]
+        if ids and "known" in settings:
+            found.append(MaterialCase(mesh=mesh, material=material, light="known", ids=True))
+    return found
+
+
+@functools.cache
+def training_environments() -> tuple[PrefilteredEnvironment, ...]:
+    """What runs are lit by: the four named environments and four drawn ones; the sky comes first."""
+    drawn = [random_environment(torch.Generator().manual_seed(1000 + index)) for index in range(4)]
+    return tuple(prefilter(one) for one in (sky(), studio(), overcast(), colored_key(), *drawn))
+
+
+@functools.cache
+def held_out_environments(count: int, seed: int) -> tuple[PrefilteredEnvironment, ...]:
+    """What no run is lit by; drawn from a seed of their own."""
+    generators = [torch.Generator().manual_seed(500_000 + 1000 * seed + index) for index in range(count)]
+    return tuple(prefilter(random_environment(generator)) for generator in generators)
+
+
+def truth_field(triangles: TriangleMesh, truth: BakedTexture) -> TexelPyramid:
+    """A known material as a field, rendered through the very fetch that a run renders through."""
+    config = TexelPyramidConfig(channels=dict(MATERIAL_CHANNELS), texture_size=truth.size, tiles=truth.tiles)
+    known = TexelPyramid(triangles, config, initial=truth)
+    known.set_progress(1.0)
+    return known
+
+
+@functools.lru_cache(maxsize=1)
+def _mesh_world(mesh: int) -> tuple[str, TriangleMesh, Rasterizer]:
+    """A mesh with its rasteriser, whose kept G-buffers all materials on the mesh share."""
+    name, triangles = suite_mesh(mesh)
+    config = RasterizerConfig(cache_bytes=256 << 20)
+    return name, triangles, WarpRasterizer(triangles, device=torch.device("cpu"), config=config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MaterialWorld:
+    """A mesh with a known material, ready for runs."""
+
+    config: MaterialSuiteConfig
+    mesh_name: str
+    triangles: TriangleMesh
+    truth: BakedTexture
+    rasterizer: Rasterizer
+
+    @staticmethod
+    def build(config: MaterialSuiteConfig, mesh: int, material: SuiteMaterial) -> MaterialWorld:
+        """The world that all cases of a mesh and a material share."""
+        name, triangles, rasterizer = _mesh_world(mesh)
+        return MaterialWorld(
+            config=config,
+            mesh_name=name,
+            triangles=triangles,
+            truth=bake_truth(triangles, material, config.texture_size, config.seed),
+            rasterizer=rasterizer,
+        )
+
+    def optimization(self, case: MaterialCase) -> Optimization:
+        """A fresh run of a case."""
+        config, device = self.config, torch.device("cpu")
+        texture = replace(config.maps.texture, texture_size=config.texture_size)
+        texture = replace(texture, start_size=min(texture.start_size, config.texture_size))
+        chosen = replace(config.maps, texture=texture, with_metallic=case.light != "paper")
+        material = MaterialField(self.triangles, chosen)
+        priors = replace(config.priors, regions=config.region_weight if case.ids else 0.0)
+        scene = Scene(
+            rasterizer=self.rasterizer,
+            texture=material,
+            cameras=PooledCameras(config.camera_pool, config.seed),
+            shade=pbr_shade,
+            lighting=_lighting(case.light),
+            prior=None if priors.is_off else MaterialPriors(material, self.triangles, priors),
+            reference=truth_field(self.triangles, self.truth),
+        )
+        oracle = OracleConfig(image_size=config.resolution, noise=config.noise if case.noise else None)
+        # One timestep: the oracle is exact at all of them, and they differ by a factor on the gradient alone.
+        distillation = SDSConfig(guidance_scale=1.0, timestep=UniformTimestepConfig(minimum=0.3, maximum=0.3))
+        optimize = OptimizeConfig(
+            steps=config.steps,
+            views=config.views,
+            resolution=config.resolution,
+            seed=config.seed,
+            learning_rate=config.learning_rate,
+            final_learning_rate=config.final_learning_rate,
+            betas=config.betas,
+            average_from=config.average_from,
+            distillation=distillation,
+            regulation=config.regulation,
+        )
+        return Optimization(scene, OracleGuidance(oracle, device), Prompt(text=""), optimize)
+
+
+def _lighting(light: LightSetting) -> EnvironmentLighting:
+    environments = training_environments()
+    match light:
+        case "known":
+            return EnvironmentLighting(environments)
+        case "unknown":
+            return EnvironmentLighting(environments, LightingConfig(reference="unknown"))
+        case "paper":
+            return EnvironmentLighting(environments[:1], LightingConfig(rotate=False, exposure=0.0))
+
+
+def recover(world: MaterialWorld, case: MaterialCase) -> tuple[BakedTexture, dict[str, Any]]:
+    """One run: its finished texture, and what it took."""
+    start = time.perf_counter()
+    run = world.optimization(case)
+    last = math.nan
+    for result in run.steps():
+        last = result.gradient_median
+    return run.scene.texture.bake(), {"seconds": time.perf_counter() - start, "gradient_median": last}
+
+
+def shared_worlds(
+    config: MaterialSuiteConfig, chosen: Sequence[MaterialCase]
+) -> Iterator[tuple[Callable[[], MaterialWorld], MaterialCase]]:
+    """Every case with a way to its world, which is built when first asked for and shared by cases that can."""
+    for key, group in itertools.groupby(chosen, key=lambda case: (case.mesh, case.material)):
+        build = functools.cache(functools.partial(MaterialWorld.build, config, *key))
+        for case in group:
+            yield build, case
