@@ -39,21 +39,27 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
             # Noise that falls as the run goes on, and the residual in the image alone: a texture that pleases the
             # small encoder has wrong hues and speckle that its decoder would never paint.
             distillation = HiFAConfig(
-                guidance_scale=6.0,
-                timestep=AnnealedTimestepConfig(start=0.85, end=0.05, power=0.7),
+                guidance_scale=7.0,
+                timestep=AnnealedTimestepConfig(start=0.85, end=0.15, power=0.75),
                 latent_weight=0.0,
-                denoising_steps=2,
+                longest_stride=0.25,
             )
+            # Several updates a step, since the mean of what disagreeing views want has no contrast; and an epsilon
+            # of the size of small residuals, since Adam would make full steps of their noise.
             optimize = OptimizeConfig(
-                steps=200,
+                steps=170,
                 views=2,
+                updates=3,
                 resolution=128,
                 learning_rate=0.05,
+                final_learning_rate=0.3,
                 betas=(0.7, 0.95),
+                epsilon=0.03,
                 distillation=distillation,
             )
-            # 128 pixels are few: the mesh fills more of them than the paper's lenses give it.
-            cameras = SphereSamplerConfig(focal=(1.2, 1.8))
+            # 128 pixels are few: the mesh fills more of them than the paper's lenses give it; and the size at which a
+            # pattern is drawn follows that of the mesh in the picture, so that it must not vary much.
+            cameras = SphereSamplerConfig(focal=(1.35, 1.6))
             return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=512), cameras=cameras)
         case OracleSpec():
             # The oracle is exact, so that any guidance scale gives the same.

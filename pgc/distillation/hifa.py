@@ -12,6 +12,7 @@ where one step gives the blurred mean of all that the noise allows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -51,7 +52,10 @@ class HiFAConfig:
     """Of the residual on the latents, w(t) (z − ẑ) with w(t) = 1 − ᾱ_t, which goes through the encoder and the
     regulation. At 0 there is no way back through the encoder at all."""
     denoising_steps: int = 1
-    """Calls of the denoiser for ẑ; 1 is HiFA."""
+    """Calls of the denoiser for ẑ, at least; 1 is HiFA."""
+    longest_stride: float = 1.0
+    """Longest way between two calls, as a fraction of all timesteps: from much noise ẑ takes more calls than from
+    little, where one is enough."""
 
     def __post_init__(self) -> None:
         for name in ("guidance_scale", "image_weight", "latent_weight"):
@@ -61,6 +65,12 @@ class HiFAConfig:
             raise ConfigError("distillation.image_weight and latent_weight are both 0; nothing would be learnt.")
         if self.denoising_steps < 1:
             raise ConfigError(f"distillation.denoising_steps is {self.denoising_steps}; it must be 1 or more.")
+        if not 0.01 <= self.longest_stride <= 1.0:
+            raise ConfigError(f"distillation.longest_stride is {self.longest_stride}; it must lie in [0.01, 1].")
+
+    def calls(self, timestep: int, count: int) -> int:
+        """How often the denoiser is called from `timestep` of `count`."""
+        return max(self.denoising_steps, math.ceil(timestep / (self.longest_stride * count)))
 
 
 class HiFALoss:
@@ -89,8 +99,10 @@ class HiFALoss:
         )
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         clean, noise_pred = latents, noise
-        for remaining in range(self.config.denoising_steps, 0, -1):
-            timestep = torch.clamp(drawn * remaining // self.config.denoising_steps, min=1)
+        # All views of a step take as many calls as the noisiest one.
+        calls = self.config.calls(int(drawn.max()), count)
+        for remaining in range(calls, 0, -1):
+            timestep = torch.clamp(drawn * remaining // calls, min=1)
             noisy = add_noise(clean, noise_pred, alphas_cumprod, timestep)
             noise_pred = guidance.predict_noise(noisy, timestep, conditions).guided(self.config.guidance_scale)
             clean = predict_clean_latents(noisy, noise_pred, alphas_cumprod, timestep)

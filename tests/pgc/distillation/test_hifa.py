@@ -48,6 +48,37 @@ def test_the_target_of_a_prior_that_knows_the_truth_is_the_truth(denoising_steps
     torch.testing.assert_close(outcome.gradient, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_much_noise_takes_more_calls_than_little():
+    config = HiFAConfig(longest_stride=0.25)
+    assert [config.calls(t, 1000) for t in (1, 250, 251, 850)] == [1, 1, 2, 4]
+    assert HiFAConfig(longest_stride=0.25, denoising_steps=3).calls(10, 1000) == 3
+    assert HiFAConfig().calls(999, 1000) == 1
+
+
+@pytest.mark.parametrize(("stride", "calls"), [(1.0, 1), (0.2, 3)])
+def test_the_denoiser_is_called_once_a_stride(stride, calls, monkeypatch):
+    guidance = OracleGuidance(OracleConfig(image_size=16), device=torch.device("cpu"))
+    truth, asked = torch.full((1, 3, 16, 16), 0.5), []
+
+    known = guidance.predict_noise
+
+    def predict_noise(noisy_latents, timestep, conditions):
+        asked.append(int(timestep))
+        return known(noisy_latents, timestep, conditions)
+
+    monkeypatch.setattr(guidance, "predict_noise", predict_noise)
+    config = HiFAConfig(timestep=UniformTimestepConfig(minimum=0.5, maximum=0.5), longest_stride=stride)
+    HiFALoss(config).gradient(
+        guidance.encode_image(truth),
+        guidance,
+        _conditions(truth),
+        progress=0.5,
+        generator=torch.Generator().manual_seed(3),
+    )
+    assert len(asked) == calls
+    assert asked == sorted(asked, reverse=True)
+
+
 def test_a_term_without_weight_is_not_computed():
     image = torch.full((1, 3, 16, 16), 0.5)
     _, _, outcome = _gradient(HiFAConfig(timestep=TIMES, image_weight=0.0), image, image)
@@ -59,6 +90,7 @@ def test_a_term_without_weight_is_not_computed():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"longest_stride": 0.0}, "longest_stride is 0.0"),
         ({"guidance_scale": -1.0}, "guidance_scale is -1"),
         ({"image_weight": -0.5}, "image_weight is -0.5"),
         ({"latent_weight": float("nan")}, "latent_weight is nan"),
