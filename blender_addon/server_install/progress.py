@@ -42,7 +42,9 @@ class PipProgress:
             name = match[1].rpartition("/")[2].split("-")[0]
             return replace(self, loaded=self.loaded + size, detail=f"{name} ({match[2]} {match[3]})")
         if match := _COLLECT.match(line):
-            name = re.split(r"[=<>!~\[;]", match[1].replace("\\", "/").rpartition("/")[2])[0]
+            name = match[1].replace("\\", "/").rpartition("/")[2]
+            # A requirement ends at its condition, a wheel's name at the version.
+            name = name.split("-")[0] if name.endswith(".whl") else re.split(r"[=<>!~\[;]", name)[0]
             return replace(self, packages=self.packages + 1, detail=name)
         if line.startswith("Installing collected packages"):
             return replace(self, unpacking=True, detail="Unpacking")

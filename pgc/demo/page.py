@@ -29,6 +29,16 @@ img { max-width: 100%; border-radius: .5rem; display: block; }
 footer { margin-top: 3rem; border-top: 1px solid var(--edge); padding-top: .5rem; }
 """
 
+# Blender's picture is made after the page, and only where there is a Blender: it is shown as soon as it loads.
+_BLENDER = """\
+<section id="blender" hidden>
+<h2>The same in Blender</h2>
+<p class="quiet">“a pot made of red bricks”, by the extension's Generate Texture; rendered by Cycles.
+<a href="blender.blend">blender.blend</a></p>
+<img src="blender.png" alt="a teapot of red bricks, rendered by Blender" onload="this.parentElement.hidden = false">
+</section>
+"""
+
 _SCRIPT = """
 const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 for (const viewer of document.querySelectorAll("model-viewer")) {
@@ -95,7 +105,7 @@ def page_html(folder: Path, entries: Sequence[PageEntry]) -> str:
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>pgc demo</h1>\n"
         '<p class="quiet">One mesh, three prompts, textured on this machine by the prior that comes with pgc. '
         "Drag a model to turn it, scroll to come closer.</p>\n"
-        f"{sections}"
+        f"{sections}{_BLENDER}"
         '<footer class="quiet">3D viewer: &lt;model-viewer&gt; by Google, Apache-2.0. '
         "Mesh: the Utah teapot by Martin Newell, 1975.</footer>\n"
         f"<script>{_SCRIPT}</script>\n{viewer}</body>\n</html>\n"

@@ -60,3 +60,10 @@ def test_the_viewer_shows_the_model_with_its_texture(page, tmp_path):
     page.write_text(page.read_text(encoding="utf-8").replace("model-viewer alt=", "div alt="), encoding="utf-8")
     browse(page, tmp_path / "profile", f"--screenshot={shot}")
     assert magenta_share(Image.open(io.BytesIO(shot.read_bytes()))) == 0.0
+
+
+def test_blenders_picture_is_shown_when_it_is_there(page, tmp_path):
+    without = browse(page, tmp_path / "profile", "--dump-dom").decode()
+    assert '<section id="blender" hidden="">' in without
+    Image.new("RGB", (32, 32), (128, 128, 128)).save(page.with_name("blender.png"))
+    assert '<section id="blender">' in browse(page, tmp_path / "profile", "--dump-dom").decode()

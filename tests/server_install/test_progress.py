@@ -35,7 +35,7 @@ def test_it_grows_and_ends_at_four_fifths():
 
 def test_the_package_at_hand_is_named():
     details = [state.detail for state in follow(400 * MB)]
-    assert details[:3] == ["pgc_texture-0.1.0-py3-none-any.whl", "torch", "torch (190.0 MB)"]
+    assert details[:3] == ["pgc_texture", "torch", "torch (190.0 MB)"]
     assert details[-1] == "Unpacking"
 
 

@@ -48,6 +48,7 @@ def test_a_finished_entry_has_its_model_inlined_and_its_pictures_linked(folder):
         "bricks/preview.png",
         "bricks/turntable.webp",
         "bricks/base_color.png",
+        "blender.png",
     ]
     assert any(DONE.prompt in text for text in tags.text)
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inside Blender: the demo's teapot, textured by the installed extension through its operators, rendered by Cycles."""
+
+from typing import Any
+
+import bpy
+from mathutils import Vector
+from probe_installed import NAME, _drive, install, start
+
+__all__ = ["install", "texture_and_render"]
+
+SIZE = (960, 720)
+SAMPLES = 48
+
+
+def texture_and_render(mesh: str, connection: str, prompt: str, out: str, limit: float) -> Any:
+    """Import the mesh, generate a texture, render it to out/blender.png, save out/blender.blend."""
+    start()
+    bpy.context.preferences.addons[NAME].preferences.connection = connection
+    bpy.ops.wm.obj_import(filepath=mesh)
+    pot = bpy.context.selected_objects[0]
+    pot.name = "Teapot"
+    bpy.context.view_layer.objects.active = pot
+    for polygon in pot.data.polygons:
+        polygon.use_smooth = True
+    bpy.context.view_layer.update()
+    settings, state = bpy.context.scene.pgc, bpy.context.window_manager.pgc
+    settings.prompt, settings.preset, settings.texture_size = prompt, "draft", "512"
+    assert bpy.ops.pgc.generate() == {"FINISHED"}
+    seen = _drive(limit)
+    if seen[-1] != "done":
+        return {"states": seen, "message": state.message}
+    _scene(pot)
+    bpy.context.scene.render.filepath = f"{out}/blender.png"
+    bpy.ops.render.render(write_still=True)
+    bpy.ops.wm.save_as_mainfile(filepath=f"{out}/blender.blend", compress=True)
+    return {"states": seen, "message": state.message, "version": bpy.app.version_string}
+
+
+def _scene(pot: bpy.types.Object) -> None:
+    """A floor, a soft light from the left, a camera that sees the whole of it."""
+    corners = [pot.matrix_world @ Vector(corner) for corner in pot.bound_box]
+    low = Vector(map(min, zip(*corners, strict=True)))
+    high = Vector(map(max, zip(*corners, strict=True)))
+    center, size = (low + high) / 2, (high - low).length
+    bpy.ops.mesh.primitive_plane_add(size=20 * size, location=(center.x, center.y, low.z))
+    floor = bpy.data.materials.new("Floor")
+    floor.diffuse_color = (0.5, 0.5, 0.5, 1.0)
+    bpy.context.object.data.materials.append(floor)
+    lamp = bpy.data.objects.new("Key", bpy.data.lights.new("Key", "AREA"))
+    lamp.data.size, lamp.data.energy = size, 30 * size**2
+    lamp.location = center + Vector((-0.8, -1.0, 1.2)) * size
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera.data.lens = 60
+    camera.location = center + Vector((0.75, -1.75, 0.85)) * size
+    for one in (lamp, camera):
+        one.rotation_euler = (center - one.location).to_track_quat("-Z", "Y").to_euler()
+        bpy.context.scene.collection.objects.link(one)
+    _render_settings(camera)
+
+
+def _render_settings(camera: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    scene.camera = camera
+    world = bpy.data.worlds.new("Sky")
+    scene.world = world
+    if bpy.app.version < (5, 0, 0):
+        world.use_nodes = True
+    background = next(node for node in world.node_tree.nodes if node.bl_idname == "ShaderNodeBackground")
+    background.inputs["Color"].default_value = (0.75, 0.82, 0.9, 1.0)
+    background.inputs["Strength"].default_value = 0.6
+    scene.render.engine = "CYCLES"
+    scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", SAMPLES, True
+    scene.cycles.max_bounces, scene.render.use_persistent_data = 4, False
+    scene.render.resolution_x, scene.render.resolution_y = SIZE
+    scene.render.resolution_percentage = 100
+    scene.view_settings.view_transform = "Standard"
+    scene.render.image_settings.file_format = "PNG"
