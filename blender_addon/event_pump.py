@@ -69,11 +69,11 @@ def redraw() -> None:
 
 def tick() -> float:
     """One turn; returns the seconds until the next one."""
-    if not _held:
-        if bpy.app.background:
-            return _IDLE
+    if not bpy.app.background:
         # A window is open: see whether a server runs, so that the panel can say so before the first click.
         session().connect()
+    elif not _held:
+        return _IDLE
     held = _held[0]
     if held.tick(_BUDGET):
         redraw()

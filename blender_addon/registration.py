@@ -3,7 +3,7 @@
 
 import bpy
 
-from . import event_pump, handlers, preferences, properties, server_tasks
+from . import event_pump, handlers, preferences, properties, server_tasks, translations
 from .operators import CLASSES as OPERATORS
 from .ui import CLASSES as PANELS
 
@@ -18,6 +18,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.attach()
     handlers.register()
+    translations.register()
     event_pump.start()
 
 
@@ -26,6 +27,7 @@ def unregister() -> None:
     event_pump.stop()
     server_tasks.stop()
     handlers.unregister()
+    translations.unregister()
     properties.detach()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -64,6 +64,10 @@ class Session:
         """The client, made at the first need; None where Blender may not go online and the server is elsewhere."""
         if self._client is None and self._allowed():
             self._client = Client(self._connection(), prepare=FrameComposer())
+            if self.state.server.state is ServerState.REFUSED:
+                # Leave was given meanwhile.
+                self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
+                self.state.changed()
         return self._client
 
     def reconnect(self) -> None:

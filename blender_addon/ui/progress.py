@@ -8,6 +8,7 @@ import bpy
 from .. import event_pump
 from ..choices import duration
 from ..state import JobView, Phase, ServerState
+from ..translations import tr
 from .text import draw_text
 
 __all__ = ["draw_progress", "progress_text"]
@@ -22,21 +23,25 @@ _TEXTS = {
 def progress_text(view: JobView, server: ServerState) -> str:
     """One line about where a job is."""
     if view.cancelling and view.phase is not Phase.APPLYING:
-        return "Cancelling"
+        return tr("Cancelling")
     if server is not ServerState.READY and view.phase not in (Phase.APPLYING, Phase.HELD):
-        return "Waiting for the Server"
+        return tr("Waiting for the Server")
     match view.phase:
         case Phase.UPLOADING:
-            return "Sending the Mesh" if view.fraction < 1.0 else "Checking the Mesh"
+            return tr("Sending the Mesh") if view.fraction < 1.0 else tr("Checking the Mesh")
         case Phase.QUEUED:
-            return "Waiting for Its Turn" if view.position == 0 else f"Waiting Behind {view.position} More"
+            if view.position == 0:
+                return tr("Waiting for Its Turn")
+            return tr("Waiting Behind {count} More").format(count=view.position)
         case Phase.RUNNING if view.steps:
-            left = "" if view.eta_s is None else f", {duration(view.eta_s)} left"
-            return f"Step {view.step} of {view.steps}{left}"
+            if view.eta_s is None:
+                return tr("Step {step} of {steps}").format(step=view.step, steps=view.steps)
+            text = tr("Step {step} of {steps}, {left} left")
+            return text.format(step=view.step, steps=view.steps, left=duration(view.eta_s))
         case Phase.RUNNING:
-            return "Preparing"
+            return tr("Preparing")
         case _:
-            return _TEXTS.get(view.phase, "")
+            return tr(_TEXTS.get(view.phase, ""))
 
 
 def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.Context) -> None:

@@ -7,6 +7,7 @@ import bpy
 
 from ..choices import MAPS, MODEL_NAMES, cost_text
 from ..state import AppState
+from ..translations import tr
 from ..vocabulary import unknown_words
 from .text import draw_text
 
@@ -27,7 +28,8 @@ def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: A
         info = state.server.model("pocket")
         strange = unknown_words(settings.prompt, info.vocabulary if info is not None else ())
         if strange:
-            draw_text(layout, f"Not known to the built-in model: {', '.join(strange)}", context, icon="INFO")
+            text = tr("Not known to the built-in model: {words}").format(words=", ".join(strange))
+            draw_text(layout, text, context, icon="INFO")
 
 
 def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

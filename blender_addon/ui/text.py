@@ -7,11 +7,13 @@ import textwrap
 
 import bpy
 
+from ..translations import tr
+
 __all__ = ["draw_text"]
 
-_PIXELS_PER_LETTER = 6.6
+_PIXELS_PER_LETTER = 6.2
 """Of Blender's default font at 72 dpi, on average; a little more than that, so that lines are not cut off."""
-_MARGIN = 64
+_MARGIN = 56
 
 
 def draw_text(layout: bpy.types.UILayout, text: str, context: bpy.types.Context, *, icon: str = "NONE") -> None:
@@ -22,6 +24,6 @@ def draw_text(layout: bpy.types.UILayout, text: str, context: bpy.types.Context,
     letters = max(20, int((width / scale - _MARGIN) / _PIXELS_PER_LETTER))
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for index, line in enumerate(textwrap.wrap(text, letters) or [""]):
+    for index, line in enumerate(textwrap.wrap(tr(text), letters) or [""]):
         mark = icon if index == 0 else ("BLANK1" if icon != "NONE" else "NONE")
         column.label(text=line, icon=mark, translate=False)

@@ -355,3 +355,19 @@ def sources() -> Any:
         if "threading" in names and "bpy" in names:
             found.append(path.name)
     return found
+
+
+def in_german() -> Any:
+    """Names and sentences with the interface in German."""
+    enable()
+    Rig()
+    languages = list(bpy.app.translations.locales)
+    if "de_DE" not in languages and "de" not in languages:
+        disable()
+        return {"languages": []}
+    bpy.context.preferences.view.language = "de_DE" if "de_DE" in languages else "de"
+    bpy.context.preferences.view.use_translate_interface = True
+    operator = bpy.app.translations.pgettext_iface("Generate Texture", "Operator")
+    texts = [bpy.app.translations.pgettext_iface(text) for kind, text in draw() if kind in {"label", "progress"}]
+    disable()
+    return {"languages": languages, "operator": operator, "texts": texts}

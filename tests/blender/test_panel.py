@@ -11,7 +11,7 @@ from blender_addon.vocabulary import GROUPS, unknown_words
 from pgc.pocket.captions import vocabulary
 
 PROBE = "probe_panel.py"
-SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px"}
+SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend"}
 
 
 @pytest.mark.blender

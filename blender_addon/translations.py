@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's words in other languages. A language is one dictionary here; what it lacks stays English.
+
+Blender translates labels and tooltips by itself. Sentences that are put together go through `tr`, with their values
+left out: `tr("Step {step} of {steps}").format(step=3, steps=9)`.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+__all__ = ["GERMAN", "register", "tr", "unregister"]
+
+GERMAN: dict[str, str] = {
+    "Prompt": "Prompt",
+    "Negative Prompt": "Negativer Prompt",
+    "Prompt: red bricks": "Prompt: red bricks",
+    "Negative prompt": "Negativer Prompt",
+    "Generate Texture": "Textur erzeugen",
+    "Cancel": "Abbrechen",
+    "Discard": "Verwerfen",
+    "Apply to Active Object": "Auf aktives Objekt anwenden",
+    "Quality": "Qualität",
+    "Draft": "Entwurf",
+    "Standard": "Standard",
+    "Final": "Endfassung",
+    "Target": "Ziel",
+    "Whole Object": "Ganzes Objekt",
+    "Selected Faces": "Ausgewählte Flächen",
+    "Material Slot": "Material-Slot",
+    "Selected Objects": "Ausgewählte Objekte",
+    "Settings": "Einstellungen",
+    "Texture Size": "Texturgröße",
+    "Lock Seed": "Seed festhalten",
+    "Steps": "Schritte",
+    "Cameras": "Kameras",
+    "All Around": "Rundum",
+    "Scene Cameras": "Kameras der Szene",
+    "Current View": "Aktuelle Ansicht",
+    "Camera Rig": "Kamera-Rig",
+    "Model": "Modell",
+    "Recent Prompts": "Letzte Prompts",
+    "No prompts yet": "Noch keine Prompts",
+    "Words of the Built-In Model": "Wörter des eingebauten Modells",
+    "Show in Material Preview": "In der Materialvorschau zeigen",
+    "Solid shading does not show textures.": "Die Ansicht „Solide“ zeigt keine Texturen.",
+    "Not Connected Yet": "Noch nicht verbunden",
+    "Server Starting": "Server startet",
+    "Server Ready": "Server bereit",
+    "Reconnecting": "Verbindet neu",
+    "No Server": "Kein Server",
+    "Start Server": "Server starten",
+    "Try Again": "Noch einmal",
+    "Reconnect": "Neu verbinden",
+    "Pair with Server": "Mit Server koppeln",
+    "Open Server Log": "Server-Protokoll öffnen",
+    "Use a Smaller Texture": "Kleinere Textur nehmen",
+    "Use Base Color Only": "Nur Grundfarbe nehmen",
+    "Waiting for the Server": "Wartet auf den Server",
+    "Sending the Mesh": "Sendet das Mesh",
+    "Checking the Mesh": "Prüft das Mesh",
+    "Waiting for Its Turn": "Wartet, bis es dran ist",
+    "Waiting Behind {count} More": "Wartet hinter {count} anderen",
+    "Step {step} of {steps}": "Schritt {step} von {steps}",
+    "Step {step} of {steps}, {left} left": "Schritt {step} von {steps}, noch {left}",
+    "Preparing": "Bereitet vor",
+    "Cancelling": "Bricht ab",
+    "Receiving the Maps": "Empfängt die Texturen",
+    "Building the Material": "Baut das Material",
+    "Looking for the Job on the Server": "Sucht den Auftrag auf dem Server",
+    "Not known to the built-in model: {words}": "Das eingebaute Modell kennt nicht: {words}",
+    "The texture server is not running.": "Der Textur-Server läuft nicht.",
+    "The server is stopping and takes no more jobs. Start it again.": (
+        "Der Server hört gerade auf und nimmt nichts mehr an. Starte ihn neu."
+    ),
+    "The server's disk is full. Free some space there, then try again.": (
+        "Die Festplatte des Servers ist voll. Schaffe dort Platz und versuche es noch einmal."
+    ),
+    "The server has too much to do. Try again in a minute.": (
+        "Der Server hat zu viel zu tun. Versuche es in einer Minute noch einmal."
+    ),
+    "The server's worker ended in the middle of the job. Try again.": (
+        "Der Arbeitsprozess des Servers endete mitten im Auftrag. Versuche es noch einmal."
+    ),
+    "Cancelled.": "Abgebrochen.",
+    "Cancelled. What was made so far is kept as a version.": (
+        "Abgebrochen. Was bis dahin entstand, bleibt als Version erhalten."
+    ),
+    "The texture is finished. Leave Texture Paint to see it.": (
+        "Die Textur ist fertig. Verlasse „Texture Paint“, um sie zu sehen."
+    ),
+    "The texture is finished. Leave Edit Mode to see it.": (
+        "Die Textur ist fertig. Verlasse den Bearbeitungsmodus, um sie zu sehen."
+    ),
+}
+_CONTEXTS = ("*", "Operator")
+"""Blender looks up labels in the first, names of operators in the second."""
+
+
+def tr(text: str) -> str:
+    """A sentence in the interface's language."""
+    return bpy.app.translations.pgettext_iface(text)
+
+
+def register() -> None:
+    """Hand the dictionaries to Blender."""
+    german = {(context, text): translated for text, translated in GERMAN.items() for context in _CONTEXTS}
+    bpy.app.translations.register(__package__, {"de_DE": german, "de": german})
+
+
+def unregister() -> None:
+    """Take them back."""
+    bpy.app.translations.unregister(__package__)
