@@ -157,7 +157,13 @@ class Retention:
 
 @dataclass(frozen=True)
 class Supervision:
-    """When a child process counts as lost, and how it is ended."""
+    """When a child process counts as lost, and how it is ended.
+
+    Args:
+        cancel_terminate: after a cancel, until the worker's stacks are asked for; stack_dump: from there to SIGTERM;
+            cancel_kill: from there to SIGKILL. Together less than 5 s.
+        preempt_floor: a batch job with less work left than this does not make room for an interactive one.
+    """
 
     attempts: int = 3
     restarts_without_checkpoint: int = 10
@@ -169,8 +175,10 @@ class Supervision:
     stall_floor: float = 60.0
     stall_factor: float = 50.0
     slow_factor: float = 20.0
-    cancel_terminate: float = 3.0
-    cancel_kill: float = 2.0
+    cancel_terminate: float = 2.5
+    stack_dump: float = 0.5
+    cancel_kill: float = 1.5
+    preempt_floor: float = 5.0
     gate_limit: float = 30.0
     drain_limit: float = 30.0
     idle_free: float = 300.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import importlib
 import math
 import os
@@ -229,6 +230,30 @@ def on_stop_request(handler: Callable[[], None]) -> None:
         number = getattr(signal, name, None)
         if number is not None:
             signal.signal(number, handle)
+
+
+def dump_stacks_on_request() -> bool:
+    """Let `request_stacks` work on this process: from then on the signal writes the stacks of all threads to standard
+    error, also while C code keeps Python's lock. Returns whether the system can; Windows has no such signal."""
+    number = getattr(signal, "SIGUSR1", None)
+    register = getattr(faulthandler, "register", None)
+    if number is None or register is None:
+        return False
+    register(number, all_threads=True, chain=False)
+    return True
+
+
+def request_stacks(pid: int) -> bool:
+    """Have a process that called `dump_stacks_on_request` write its stacks; returns whether it was asked. One that did
+    not call it would be ended by the signal."""
+    number = getattr(signal, "SIGUSR1", None)
+    if number is None:
+        return False
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def detached_process_options() -> dict[str, Any]:

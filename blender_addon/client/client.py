@@ -155,7 +155,7 @@ class Client:
         return self._ask(Cancel(job=job), _done)
 
     def pause(self, job: str) -> str:
-        """Hold a job back in the queue."""
+        """Hold a job back; one that runs stops at its next step, on a checkpoint."""
         return self._ask(Pause(job=job), _done)
 
     def resume(self, job: str) -> str:

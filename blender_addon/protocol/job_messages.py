@@ -108,7 +108,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Keep a queued job from starting."""
+    """Hold a job back: one that waits does not start, one that runs ends its run at the next step, on a checkpoint."""
 
     TYPE: ClassVar[str] = "PAUSE"
     job: str
@@ -116,7 +116,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Let a paused job start again."""
+    """Let a paused job go on, from its checkpoint."""
 
     TYPE: ClassVar[str] = "RESUME"
     job: str

@@ -21,6 +21,7 @@ from server.broker.internal import (
     WorkerNotice,
     WorkerPreview,
     WorkerProgress,
+    WorkerYielded,
     unpack,
 )
 from server.broker.lifecycle import Lifecycle
@@ -105,6 +106,8 @@ class Children:
                 self._runner.failed(run, message)
             case WorkerCancelled():
                 self._runner.cancelled(run, message)
+            case WorkerYielded():
+                self._runner.yielded(run, message)
             case _:
                 _LOG.error("worker %d sent %s, which is none of its messages", child.index, message.TYPE)
 

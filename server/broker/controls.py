@@ -91,14 +91,15 @@ class Controls:
             return
         if job.row.is_terminal:
             self._state.refuse(request.address, refusals.job_finished(), request.id)
-        elif job.row.state is not JobState.QUEUED:
-            error = refusals.invalid("job", "The job runs; only a job that waits can be paused.")
-            self._state.refuse(request.address, error, request.id)
         elif job.row.paused == paused:
             self._done(request)
         else:
+            running = job.row.state is JobState.RUNNING
             self._state.queue.set_paused(request.user, job.id, paused)
-            event = job.record(replace(job.row, paused=paused), EventKind.STATE, "Paused." if paused else "Resumed.")
+            text = "Resumed." if not paused else "It pauses after this step." if running else "Paused."
+            event = job.record(replace(job.row, paused=paused), EventKind.STATE, text)
+            if running and paused:
+                self._runner.pause(job)
 
             def kept() -> None:
                 self._lifecycle.feeds.publish(job, event)

@@ -157,6 +157,16 @@ class WorkerCancelled:
 
 
 @dataclass(frozen=True)
+class WorkerYielded:
+    """The run ended because of `YieldRun`; it goes on later from its newest checkpoint, of `step`."""
+
+    TYPE: ClassVar[str] = "yielded"
+    job: str
+    attempt: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Beat:
     """Sent each second or so, by a thread of its own; `step_counter` grows with each step and sub-step."""
 
@@ -191,6 +201,14 @@ class CancelRun:
 
 
 @dataclass(frozen=True)
+class YieldRun:
+    """Checkpoint this job at the next step and end its run: it is paused, or another goes before it."""
+
+    TYPE: ClassVar[str] = "yield"
+    job: str
+
+
+@dataclass(frozen=True)
 class FreeGpu:
     """Take the weights off the GPU when no job runs."""
 
@@ -214,9 +232,10 @@ FromChild: TypeAlias = (
     | WorkerDone
     | WorkerFailed
     | WorkerCancelled
+    | WorkerYielded
     | Beat
 )
-ToChild: TypeAlias = Validate | Run | CancelRun | FreeGpu | Stop
+ToChild: TypeAlias = Validate | Run | CancelRun | YieldRun | FreeGpu | Stop
 InternalMessage: TypeAlias = FromChild | ToChild
 
 _FROM_CHILD = (
@@ -229,9 +248,10 @@ _FROM_CHILD = (
     WorkerDone,
     WorkerFailed,
     WorkerCancelled,
+    WorkerYielded,
     Beat,
 )
-_TO_CHILD = (Validate, Run, CancelRun, FreeGpu, Stop)
+_TO_CHILD = (Validate, Run, CancelRun, YieldRun, FreeGpu, Stop)
 _packb: Callable[..., bytes] = msgpack.packb  # pyright: ignore
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 _BY_NAME: Mapping[str, type[InternalMessage]] = {cls.TYPE: cls for cls in (*_FROM_CHILD, *_TO_CHILD)}

@@ -59,11 +59,11 @@ class Lifecycle:
         self._state.metrics.count("jobs_poisoned")
         self.finish(job, JobState.FAILED, poisoned(crashes, cause.text))
 
-    def requeue(self, job: Job, text: str | None) -> None:
-        """Let a job wait again, at its old place."""
+    def requeue(self, job: Job, text: str | None, since: float | None = None) -> None:
+        """Let a job wait again, at its old place. `since`: when it began to wait, where that is to count on."""
         job.eta_s = None
         event = job.record(replace(job.row, state=JobState.QUEUED), EventKind.STATE, text)
-        self._state.enqueue(job)
+        self._state.enqueue(job, since)
         self._state.keep(job.row, event, lambda: self.feeds.publish(job, event))
 
     def notice(self, job: Job, text: str) -> None:

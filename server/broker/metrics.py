@@ -27,6 +27,7 @@ COUNTERS: Mapping[str, str] = {
     "credit_stalls": "Times that a preview waited for a client's credit",
     "sessions_dropped": "Sessions ended because they read too slowly or went silent",
     "out_of_memory": "Jobs that failed for lack of memory",
+    "preemptions": "Batch jobs that made room for interactive ones",
     "respawns": "Child processes started again",
     "checkpoints": "Checkpoints of workers",
     "clock_jumps": "Sleeps of the machine that were noticed",

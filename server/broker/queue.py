@@ -56,6 +56,10 @@ class FairQueue:
         """How many jobs wait that are not paused."""
         return sum(not job.paused for jobs in self._jobs.values() for job in jobs.values())
 
+    def interactive(self) -> int:
+        """How many interactive jobs wait that are not paused."""
+        return sum(job.interactive and not job.paused for jobs in self._jobs.values() for job in jobs.values())
+
     def add(self, job: QueuedJob) -> None:
         """Let a job wait; one with the same id is replaced."""
         self._jobs.setdefault(job.user, {})[job.job] = job

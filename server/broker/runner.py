@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import statistics
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.messages import EventKind, JobState
+from server.broker.active_run import ActiveRun, loss, making_room
 from server.broker.blobs import BlobStore
 from server.broker.internal import (
     ROLE_WORKER,
@@ -19,29 +19,14 @@ from server.broker.internal import (
     WorkerDone,
     WorkerFailed,
     WorkerProgress,
+    WorkerYielded,
+    YieldRun,
 )
 from server.broker.jobs import Job
 from server.broker.journal import Grant
 from server.broker.lifecycle import Lifecycle
 from server.broker.state import BrokerState
 from server.broker.supervisor import Child, Supervisor
-
-_STEPS_KEPT = 64
-
-
-@dataclass
-class ActiveRun:
-    """A job in a worker. `terminate_at`: when a cancelled run has had its time."""
-
-    job: Job
-    attempt: int
-    child: Child
-    last_advance: float
-    last_step_at: float | None = None
-    step_seconds: deque[float] = field(default_factory=lambda: deque[float](maxlen=_STEPS_KEPT))
-    counter: int = 0
-    sent: bool = False
-    terminate_at: float | None = None
 
 
 class Runner:
@@ -77,6 +62,10 @@ class Runner:
                 coming += 1
             elif child is None and self._state.queue.runnable() > coming:
                 coming += self._supervisor.ensure(ROLE_WORKER, index)
+        wanted = self._state.queue.interactive() - coming
+        for run in making_room(list(self._runs.values()), wanted, self._state.config.supervision.preempt_floor):
+            self._state.metrics.count("preemptions")
+            self._make_room(run)
 
     def _take(self, child: Child) -> None:
         now = self._state.ports.now()
@@ -86,7 +75,7 @@ class Runner:
         self._state.metrics.set("queue_wait_seconds", now - queued.since)
         job = self._state.jobs[queued.job]
         attempt = job.row.attempt + 1
-        run = ActiveRun(job, attempt, child, now, counter=child.counter)
+        run = ActiveRun(job, attempt, child, now, queued.since, queued.is_urgent(now), counter=child.counter)
         self._runs[child.index] = run
         self._freed.discard(child.index)
         job.charged_until = now
@@ -100,6 +89,8 @@ class Runner:
                 self._supervisor.send(child, Run(job.id, attempt, resume=attempt > 1))
                 if run.terminate_at is not None:
                     self._supervisor.send(child, CancelRun(job.id))
+                elif run.yielding:
+                    self._supervisor.send(child, YieldRun(job.id))
 
         self._state.keep(job.row, event, go)
 
@@ -178,6 +169,19 @@ class Runner:
             self._lifecycle.requeue(run.job, None)
         self.assign()
 
+    def yielded(self, run: ActiveRun, message: WorkerYielded) -> None:
+        """The job waits again, on its checkpoint; the worker is free."""
+        self._release(run)
+        run.child.useful = True
+        job = run.job
+        if job.row.cancelling:
+            self._lifecycle.finish(job, JobState.CANCELLED)
+        else:
+            job.step = message.step
+            text = "Paused" if job.row.paused else "An interactive job goes first"
+            self._lifecycle.requeue(job, f"{text}; {message.step} steps are kept.", run.since)
+        self.assign()
+
     def child_ready(self, child: Child) -> None:
         self._idle_since[child.index] = self._state.ports.now()
         self.assign()
@@ -195,7 +199,7 @@ class Runner:
             elif not run.sent:
                 self._lifecycle.requeue(run.job, "The worker ended before the job began.")
             else:
-                self._lifecycle.crashed(run.job, _loss(child))
+                self._lifecycle.crashed(run.job, loss(child))
         self.assign()
 
     # Ends
@@ -207,6 +211,17 @@ class Runner:
                 run.terminate_at = self._state.ports.now() + self._state.config.supervision.cancel_terminate
                 if run.sent:
                     self._supervisor.send(run.child, CancelRun(job.id))
+
+    def pause(self, job: Job) -> None:
+        """Have the job's run end at the next step, on a checkpoint. The job's row says `paused` already."""
+        for run in self._runs.values():
+            if run.job is job and not run.yielding:
+                self._make_room(run)
+
+    def _make_room(self, run: ActiveRun) -> None:
+        run.yielding = True
+        if run.sent:
+            self._supervisor.send(run.child, YieldRun(run.job.id))
 
     def _release(self, run: ActiveRun) -> None:
         self._charge(run, self._state.ports.now())
@@ -238,7 +253,7 @@ class Runner:
         if run.terminate_at is not None and now >= run.terminate_at:
             self._supervisor.terminate(run.child, "the cancelled job did not end")
         elif run.sent and now - run.last_advance > self._stall_limit(run):
-            self._supervisor.kill(run.child, f"no step for {now - run.last_advance:.0f} s")
+            self._supervisor.end_hung(run.child, f"no step for {now - run.last_advance:.0f} s")
 
     def _stall_limit(self, run: ActiveRun) -> float:
         limits = self._state.config.supervision
@@ -270,9 +285,3 @@ class Runner:
             run.last_advance = now
             run.last_step_at = None
             run.job.charged_until = now
-
-
-def _loss(child: Child) -> WireError:
-    if child.reason is not None and child.reason.startswith("no "):
-        return WireError(ErrorCode.WORKER_STALLED, Retry.LATER, "The worker did not get on.")
-    return WireError(ErrorCode.WORKER_LOST, Retry.LATER, "The worker ended unexpectedly.")

@@ -91,10 +91,10 @@ class BrokerState:
         places = self.queue.positions(self.ports.now()) if positions is None else positions
         return job.info(places.get(job.id, 0))
 
-    def enqueue(self, job: Job) -> None:
-        """Let a job of state QUEUED wait for its turn."""
-        row = job.row
-        self.queue.add(QueuedJob(row.job, row.user, row.interactive, row.rank, self.ports.now(), row.paused))
+    def enqueue(self, job: Job, since: float | None = None) -> None:
+        """Let a job of state QUEUED wait for its turn; `since`: when it began to wait, now by default."""
+        row, since = job.row, self.ports.now() if since is None else since
+        self.queue.add(QueuedJob(row.job, row.user, row.interactive, row.rank, since, row.paused))
 
     def keep(
         self, row: JobRow, event: JobEvent | None, then: Callable[[], None], results: Sequence[Grant] = ()

@@ -46,6 +46,7 @@ class Child:
     useful: bool = False
     stopping: bool = False
     terminate_at: float | None = None
+    signal_at: float | None = None
     kill_at: float | None = None
     reason: str | None = None
 
@@ -167,11 +168,28 @@ class Supervisor:
             self.send(child, Stop())
 
     def terminate(self, child: Child, reason: str) -> None:
-        """End a child by the system's signal, and by force soon after."""
-        child.reason = child.reason or reason
+        """End a child: its stacks into its log, the system's signal, and soon after force."""
         child.terminate_at = None
+        if child.signal_at is None and child.kill_at is None:
+            self._dump(child, reason)
+            child.signal_at = self._state.ports.now() + self._state.config.supervision.stack_dump
+
+    def end_hung(self, child: Child, reason: str) -> None:
+        """End a child that would heed no signal: its stacks into its log, then force."""
         if child.kill_at is None:
-            child.kill_at = self._state.ports.now() + self._state.config.supervision.cancel_kill
+            self._dump(child, reason)
+            child.kill_at = self._state.ports.now() + self._state.config.supervision.stack_dump
+
+    def _dump(self, child: Child, reason: str) -> None:
+        child.reason = child.reason or reason
+        where = f"{child.role}-{child.index}.stderr"
+        _LOG.warning("%s %d: %s; %s shows what it does", child.role, child.index, child.reason, where)
+        if child.process is not None and child.ready is not None:
+            child.process.dump_stacks()
+
+    def _signal(self, child: Child, now: float) -> None:
+        child.signal_at = None
+        child.kill_at = now + self._state.config.supervision.cancel_kill
         _LOG.warning("%s %d is told to end: %s", child.role, child.index, child.reason)
         if child.process is not None:
             child.process.stop()
@@ -199,6 +217,8 @@ class Supervisor:
         if child.kill_at is not None and now >= child.kill_at:
             child.kill_at = now + limits.cancel_kill  # Once more, should it ever be needed.
             self.kill(child, "it did not end")
+        elif child.signal_at is not None and now >= child.signal_at:
+            self._signal(child, now)
         elif child.terminate_at is not None and now >= child.terminate_at:
             self.terminate(child, "it did not end by itself")
         elif child.reason is not None:
@@ -206,7 +226,7 @@ class Supervisor:
         elif child.ready is None and now - child.started > limits.start_limit:
             self.kill(child, f"it was not ready within {limits.start_limit:g} s")
         elif child.ready is not None and now - child.last_beat > limits.beat_limit:
-            self.kill(child, f"no sign of life for {limits.beat_limit:g} s")
+            self.end_hung(child, f"no sign of life for {limits.beat_limit:g} s")
 
     def _gone(self, child: Child, code: int | None) -> None:
         self._children.pop(child.slot, None)

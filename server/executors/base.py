@@ -21,6 +21,11 @@ class ChildProcess(Protocol):
         """Takes one line of settings; its end tells the child that the broker is gone."""
         ...
 
+    def dump_stacks(self) -> None:
+        """Have the process write the stacks of all its threads to its standard error, whatever it does; call it only
+        when the process is ready. Nothing happens to one that has ended, or where the system cannot (Windows)."""
+        ...
+
     def stop(self) -> None:
         """Ask the process to end now (SIGTERM; TerminateProcess on Windows). Nothing happens to one that has ended."""
         ...

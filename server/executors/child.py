@@ -35,6 +35,7 @@ from server.broker.internal import (
     Stop,
     ToChild,
     Validate,
+    YieldRun,
     pack,
     unpack,
 )
@@ -168,7 +169,7 @@ class Link:
         except InternalMessageError:
             _LOG.exception("a message of the broker cannot be read")
             return
-        if isinstance(message, Validate | Run | CancelRun | FreeGpu | Stop):
+        if isinstance(message, Validate | Run | CancelRun | YieldRun | FreeGpu | Stop):
             self._deliver(message)
         else:
             _LOG.error("a message that is none for a child: %s", message.TYPE)

@@ -17,6 +17,7 @@ import uuid
 from typing import Any
 
 from server.config import ServerPaths
+from server.platform import dump_stacks_on_request
 
 __all__ = ["JsonLines", "new_error_id", "start_log"]
 
@@ -53,6 +54,7 @@ def start_log(paths: ServerPaths, role: str, index: int) -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     faulthandler.enable()
+    dump_stacks_on_request()
 
 
 def new_error_id() -> str:

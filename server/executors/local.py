@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from server.config import ServerPaths
 from server.errors import SpawnError
-from server.platform import IS_WINDOWS, make_private_directory
+from server.platform import IS_WINDOWS, make_private_directory, request_stacks
 
 __all__ = ["LocalChild", "LocalExecutor"]
 
@@ -37,6 +37,10 @@ class LocalChild:
     def stdin(self) -> IO[bytes]:
         assert self._process.stdin is not None
         return self._process.stdin
+
+    def dump_stacks(self) -> None:
+        if self._process.poll() is None:
+            request_stacks(self._process.pid)
 
     def stop(self) -> None:
         if self._process.poll() is None:

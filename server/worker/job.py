@@ -64,7 +64,7 @@ def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome
     try:
         return JobOutcome(Ending.DONE, result=active.run(resume))
     except _EndedEarly as ended:
-        return JobOutcome(ended.ending)
+        return JobOutcome(ended.ending, step=active.saved_step)
     except _OutOfMemoryError:
         return JobOutcome(Ending.FAILED, error=active.out_of_memory())
     except Exception as caught:  # noqa: BLE001 - whatever a job does must not end the worker
@@ -88,6 +88,7 @@ class _Job:
     active: JobRun | None = None
     settings: RunSettings | None = None
     memory: tuple[int | None, int | None] = (None, None)
+    saved_step: int = 0
     begun: float = field(default_factory=time.perf_counter)
 
     def run(self, resume: bool) -> JobResult:
@@ -95,6 +96,7 @@ class _Job:
         spec = from_wire(TextureJobSpec, _unpackb(data, raw=False, strict_map_key=True))
         state = load_newest(self.tools.paths, self.job) if resume else None
         plan = 0 if state is None else state.plan
+        self.saved_step = 0 if state is None else state.step
         while True:
             run = self._until_memory_ends(spec, plan, state)
             if run is not None:
@@ -163,10 +165,11 @@ class _Job:
         self.tools.tick()
         if self.tools.is_cancelled(self.job):
             raise _EndedEarly(Ending.CANCELLED)
-        if self.tools.is_stopping():
+        stopping = self.tools.is_stopping()
+        if stopping or self.tools.must_yield(self.job):
             if plan is not None and self.active is not None:
                 self._checkpoint(self.active, plan)
-            raise _EndedEarly(Ending.STOPPED)
+            raise _EndedEarly(Ending.STOPPED if stopping else Ending.YIELDED)
 
     def _count(self, result: StepResult) -> None:
         for stage, seconds in result.seconds.items():
@@ -192,6 +195,7 @@ class _Job:
             if text not in self.notices:
                 self._notice(text)
         else:
+            self.saved_step = run.optimization.step
             self.tools.send(WorkerCheckpoint(self.job, run.optimization.step), None, False)
         seconds = time.perf_counter() - start
         self.timings.add("checkpoints", seconds)

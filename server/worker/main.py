@@ -27,6 +27,8 @@ from server.broker.internal import (
     WorkerCancelled,
     WorkerDone,
     WorkerFailed,
+    WorkerYielded,
+    YieldRun,
 )
 from server.config import ServerPaths
 from server.executors.child import BrokerGone, Incoming, Link
@@ -50,6 +52,7 @@ class Control:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cancelled: set[str] = set()
+        self._yielding: set[str] = set()
         self._stopping = threading.Event()
         self.warming_up = False
         """Nothing is at stake yet, and the main thread looks at nothing: a stop ends the process at once."""
@@ -59,10 +62,14 @@ class Control:
         if isinstance(message, CancelRun):
             with self._lock:
                 self._cancelled.add(message.job)
+        elif isinstance(message, YieldRun):
+            with self._lock:
+                self._yielding.add(message.job)
         elif isinstance(message, Run):
-            # An older cancel of the same job was answered, or came when it did not run here.
+            # An older wish about the same job was answered, or came when it did not run here.
             with self._lock:
                 self._cancelled.discard(message.job)
+                self._yielding.discard(message.job)
         elif isinstance(message, Stop | BrokerGone):
             self._stopping.set()
             if self.warming_up:
@@ -71,6 +78,10 @@ class Control:
     def is_cancelled(self, job: str) -> bool:
         with self._lock:
             return job in self._cancelled
+
+    def must_yield(self, job: str) -> bool:
+        with self._lock:
+            return job in self._yielding
 
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
@@ -122,6 +133,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
         send=send,
         tick=tick,
         is_cancelled=control.is_cancelled,
+        must_yield=control.must_yield,
         is_stopping=control.is_stopping,
         checkpoint_seconds=settings.checkpoint_seconds,
     )
@@ -165,6 +177,8 @@ def _report(link: Link, run: Run, outcome: JobOutcome) -> None:
         link.send(WorkerDone(run.job, run.attempt, outcome.result))
     elif outcome.ending is Ending.CANCELLED:
         link.send(WorkerCancelled(run.job, run.attempt))
+    elif outcome.ending is Ending.YIELDED:
+        link.send(WorkerYielded(run.job, run.attempt, outcome.step))
     elif outcome.error is not None:
         _tell_failure(link, run, outcome.error)
 

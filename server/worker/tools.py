@@ -31,6 +31,8 @@ class Ending(Enum):
     CANCELLED = "cancelled"
     STOPPED = "stopped"
     """The server stops, or is gone: a checkpoint is on the disk, and the job goes on later."""
+    YIELDED = "yielded"
+    """The job makes room, on a checkpoint; the worker takes the next one."""
     FAILED = "failed"
     STICKY = "sticky"
     """CUDA is unusable in this process, which must end."""
@@ -38,10 +40,11 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """`result` where it is done, `error` where it failed."""
+    """`result` where it is done, `error` where it failed, `step` of the checkpoint where it made room."""
 
     ending: Ending
     result: JobResult | None = None
+    step: int = 0
     error: WireError | None = None
 
 
@@ -53,6 +56,7 @@ class JobTools:
         send: takes a message to the broker, its payload, and whether it may be lost.
         tick: is called with each sign of life.
         is_cancelled: whether the artist wants this job to end; asked each step and between slow stages.
+        must_yield: whether this job is to checkpoint and make room.
         is_stopping: whether the worker is to checkpoint and end.
         checkpoint_seconds: least time between checkpoints; checkpoint_steps: a fixed number of steps, for tests.
     """
@@ -64,6 +68,7 @@ class JobTools:
     send: Callable[[Any, bytes | None, bool], None]
     tick: Callable[[], None] = lambda: None
     is_cancelled: Callable[[str], bool] = lambda job: False
+    must_yield: Callable[[str], bool] = lambda job: False
     is_stopping: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 20.0
     checkpoint_steps: int | None = None

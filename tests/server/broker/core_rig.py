@@ -52,6 +52,9 @@ class Process:
         self.calls: list[str] = []
         self.stdin = io.BytesIO()
 
+    def dump_stacks(self) -> None:
+        self.calls.append("stacks")
+
     def stop(self) -> None:
         self.calls.append("stop")
 

@@ -34,6 +34,8 @@ from server.broker.internal import (
     WorkerFailed,
     WorkerPreview,
     WorkerProgress,
+    WorkerYielded,
+    YieldRun,
     pack,
     unpack,
 )
@@ -52,6 +54,9 @@ class FakeChild:
         self._code: int | None = None
         self._thread = threading.Thread(target=self._run, name="child")
         self._thread.start()
+
+    def dump_stacks(self) -> None:
+        """A thread has nothing to show."""
 
     def stop(self) -> None:
         if not self.deaf:
@@ -183,6 +188,10 @@ class Child:
             if stop is not None:
                 if isinstance(stop, CancelRun):
                     self.send(WorkerCancelled(job, attempt))
+                if isinstance(stop, YieldRun):
+                    checkpoint.write_bytes(str(step).encode())
+                    self.send(WorkerCheckpoint(job, step))
+                    self.send(WorkerYielded(job, attempt, step))
                 return not isinstance(stop, Stop)
             checkpoint.write_bytes(str(step).encode())
             self.send(WorkerCheckpoint(job, step))

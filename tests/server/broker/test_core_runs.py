@@ -175,12 +175,14 @@ def test_a_worker_that_does_not_obey_is_told_by_the_system_and_then_killed(core:
     job, other = alice.submit(), alice.submit()
     alice.ask(Cancel(job))
     worker = core.worker()
-    core.tick(2.9)
+    core.tick(2.4)
     assert worker.calls == []
     core.tick(0.2)
-    assert worker.calls == ["stop"]
-    core.tick(2.1)
-    assert worker.calls == ["stop", "kill"]
+    assert worker.calls == ["stacks"]
+    core.tick(0.5)
+    assert worker.calls == ["stacks", "stop"]
+    core.tick(1.5)
+    assert worker.calls == ["stacks", "stop", "kill"]  # Within 5 s.
     core.tick()
     assert core.state.jobs[job].row.state is JobState.CANCELLED
     core.ready("worker")

@@ -47,7 +47,9 @@ def test_a_worker_without_steps_is_stalled_and_one_that_loads_is_not(core: CoreR
         core.child("worker", Beat(0))
     assert worker.calls == []
     core.tick(11.0)
-    assert worker.calls == ["kill"]  # Two seconds a step: 100 s are the limit.
+    assert worker.calls == ["stacks"]  # Two seconds a step: 100 s are the limit.
+    core.tick(0.6)
+    assert worker.calls == ["stacks", "kill"]
     core.tick()
     core.ready("worker")
     assert core.run(job).attempt == 2
@@ -67,7 +69,8 @@ def test_steps_within_a_step_are_life(core: CoreRig, alice: User) -> None:
 def test_a_worker_that_is_silent_altogether_is_ended(core: CoreRig, alice: User) -> None:
     job = alice.submit()
     core.tick(core.config.supervision.beat_limit + 1)
-    assert core.worker().calls == ["kill"]
+    core.tick(0.6)
+    assert core.worker().calls == ["stacks", "kill"]
     core.tick()
     core.ready("worker")
     assert core.run(job).attempt == 2
@@ -156,10 +159,12 @@ def test_a_drain_does_not_wait_for_ever(core: CoreRig, alice: User) -> None:
     job = alice.submit()
     worker = core.worker()
     core.core.drain()
-    core.tick(core.config.supervision.drain_limit + 0.5)
-    assert worker.calls == ["stop"]
+    core.tick(core.config.supervision.drain_limit + 0.4)
+    assert worker.calls == ["stacks"]
+    core.tick(0.3)
+    assert worker.calls == ["stacks", "stop"]
     core.tick(3.0)
-    assert worker.calls == ["stop", "kill"]
+    assert worker.calls == ["stacks", "stop", "kill"]
     core.tick()
     assert _states(core, job) == ["queued", "running", "queued"]
     assert core.state.jobs[job].row.crashes == 0

@@ -267,3 +267,28 @@ def test_a_wish_that_cannot_be_met_names_its_field(tools, stored_job):
     outcome = run(tools, stored_job)
     assert outcome.error.code is ErrorCode.INPUT_INVALID
     assert outcome.error.field == "maps[1]"
+
+
+@pytest.mark.parametrize("steps_before", [0, 1, 3])
+def test_a_run_that_makes_room_goes_on_to_the_same_bytes(tools, stored_job, arrays, cpu, broker, steps_before):
+    stored_job.write(with_settings(stored_job.spec, steps=5))
+    stages = len(["mesh", "prior", "texture"])
+    ticks = []
+    yielding = replace(tools, tick=lambda: ticks.append(1), must_yield=lambda job: len(ticks) >= stages + steps_before)
+    outcome = run(yielding, stored_job)
+    assert (outcome.ending, outcome.step) == (Ending.YIELDED, steps_before)
+    assert [message.step for message in broker.of(WorkerCheckpoint)] == [steps_before][: steps_before > 0]
+    # Asked for again at once, before the first step: what was kept is what it goes on from, and it says so.
+    outcome = run(replace(tools, must_yield=lambda job: True), stored_job, attempt=2, resume=True)
+    assert (outcome.ending, outcome.step) == (Ending.YIELDED, steps_before)
+    broker.messages.clear()
+    resumed = run(tools, stored_job, attempt=3, resume=True)
+    assert broker.of(WorkerProgress)[0].step == steps_before
+    expected = expected_maps(stored_job.spec, arrays, cpu)[1001]
+    assert tools.store.read(resumed.result.maps[0].sha256) == expected
+
+
+def test_a_stop_goes_before_making_room_and_a_cancel_before_both(tools, stored_job):
+    both = replace(tools, must_yield=lambda job: True, is_stopping=lambda: True)
+    assert run(both, stored_job).ending is Ending.STOPPED
+    assert run(replace(both, is_cancelled=lambda job: True), stored_job).ending is Ending.CANCELLED

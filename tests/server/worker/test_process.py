@@ -16,6 +16,8 @@ from server.broker.internal import (
     WorkerFailed,
     WorkerPreview,
     WorkerProgress,
+    WorkerYielded,
+    YieldRun,
 )
 from server.errors import SpawnError
 from server.executors.local import LocalExecutor
@@ -50,8 +52,18 @@ def test_a_worker_does_one_job_after_another_and_says_so(broker, stored_job):
     broker.wait_for(WorkerProgress)
     broker.send(CancelRun(stored_job.name))
     assert broker.wait_for(WorkerCancelled, 5).attempt == 2
-    # Stop in the middle of a run: a checkpoint, and an exit that is no failure.
+    # Make room, and go on from there.
     broker.send(Run(stored_job.name, 3, False))
+    while broker.wait_for(WorkerProgress).step == 0:
+        pass
+    broker.send(YieldRun(stored_job.name))
+    assert (step := broker.wait_for(WorkerYielded, 5).step) > 0
+    broker.send(Run(stored_job.name, 4, True))
+    assert broker.wait_for(WorkerProgress).step == step
+    broker.send(CancelRun(stored_job.name))
+    broker.wait_for(WorkerCancelled, 5)
+    # Stop in the middle of a run: a checkpoint, and an exit that is no failure.
+    broker.send(Run(stored_job.name, 5, False))
     while broker.wait_for(WorkerProgress).step == 0:
         pass
     broker.send(Stop())

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job in a worker, what its loss means, and which runs make room for others."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from server.broker.jobs import Job
+from server.broker.supervisor import Child
+
+_STEPS_KEPT = 64
+
+
+@dataclass
+class ActiveRun:
+    """A job in a worker.
+
+    Args:
+        since: when the job began to wait, so that a job that makes room keeps its age.
+        protected: it waited so long that nothing goes before it any more, or it is interactive itself.
+        yielding: it was told to make room; terminate_at: when a cancelled run has had its time.
+    """
+
+    job: Job
+    attempt: int
+    child: Child
+    last_advance: float
+    since: float = 0.0
+    protected: bool = True
+    last_step_at: float | None = None
+    step_seconds: deque[float] = field(default_factory=lambda: deque[float](maxlen=_STEPS_KEPT))
+    counter: int = 0
+    sent: bool = False
+    yielding: bool = False
+    terminate_at: float | None = None
+
+
+def making_room(runs: Sequence[ActiveRun], wanted: int, floor: float) -> list[ActiveRun]:
+    """The runs that are to end at their next step, so that `wanted` interactive jobs get workers.
+
+    Batch jobs only, and none that waited so long that it counts as urgent, or needs no more than `floor` seconds.
+    Of several, the one with most work left. Those that make room already count.
+    """
+    missing = wanted - sum(run.yielding for run in runs)
+    free = [run for run in runs if not (run.protected or run.yielding or run.job.row.cancelling)]
+    left = [(math.inf if run.job.eta_s is None else run.job.eta_s, run) for run in free]
+    left = sorted((pair for pair in left if pair[0] > floor), key=lambda pair: -pair[0])
+    return [run for _seconds, run in left[: max(0, missing)]]
+
+
+def loss(child: Child) -> WireError:
+    """Why a worker was lost, for the job that it ran."""
+    if child.reason is not None and child.reason.startswith("no "):
+        return WireError(ErrorCode.WORKER_STALLED, Retry.LATER, "The worker did not get on.")
+    return WireError(ErrorCode.WORKER_LOST, Retry.LATER, "The worker ended unexpectedly.")
