@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from .preferences import connection_file
+from .preferences import addon_preferences, connection_file
 from .session import Session, is_loopback
 from .state import AppState, Problem
+from .timings import read_timings, written_timings
 
 __all__ = [
     "current_state",
@@ -33,6 +34,9 @@ def session() -> Session:
     """This Blender's session; made at the first need."""
     if not _held:
         _held.append(Session(connection_file))
+        preferences = addon_preferences()
+        if preferences is not None:
+            read_timings(_held[0].state, preferences.timings)
     return _held[0]
 
 
@@ -75,9 +79,19 @@ def tick() -> float:
     elif not _held:
         return _IDLE
     held = _held[0]
+    known = dict(held.state.seconds_per_step)
     if held.tick(_BUDGET):
         redraw()
+    if held.state.seconds_per_step != known:
+        _keep_timings(held.state)
     return _BUSY if held.busy else _IDLE
+
+
+def _keep_timings(state: AppState) -> None:
+    preferences = addon_preferences()
+    if preferences is not None:
+        preferences.timings = written_timings(state)
+        bpy.context.preferences.is_dirty = True
 
 
 def start() -> None:

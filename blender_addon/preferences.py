@@ -47,6 +47,7 @@ class PGC_AP_preferences(bpy.types.AddonPreferences):
     )
     install: PointerProperty(type=server_settings.PGC_PG_install)
     recent: CollectionProperty(type=PGC_PG_prompt)
+    timings: StringProperty(description="What earlier jobs took, as JSON", default="{}", options={"HIDDEN"})
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()

@@ -12,6 +12,7 @@ __all__ = [
     "broken_problem",
     "connection_problem",
     "draining_problem",
+    "empty_problem",
     "forgotten_problem",
     "not_installed_problem",
     "of_error",
@@ -112,6 +113,11 @@ def broken_problem(text: str) -> Problem:
     last = text.strip().splitlines()[-1] if text.strip() else "no reason was given"
     sentence = f"The connection ended by a defect of the extension ({last[:120]}). What runs on the server goes on."
     return Problem(sentence, "pgc.reconnect", "Reconnect")
+
+
+def empty_problem() -> Problem:
+    """A job that ended well and gave nothing."""
+    return Problem("The server says that the texture is finished, but sent no map. Generate it again.", *_AGAIN)
 
 
 def forgotten_problem() -> Problem:

@@ -272,6 +272,9 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
         case JobCancelled() if not event.maps:
             view.phase, view.note = Phase.CANCELLED, "Cancelled."
             return (Ended(view.key),)
+        case JobFinished() if not event.maps:
+            view.phase, view.problem = Phase.FAILED, problems.empty_problem()
+            return (Ended(view.key),)
         case JobFinished():
             view.note = " ".join(event.result.warnings)
             _learn(state, view, event)

@@ -115,6 +115,7 @@ class Session:
             return False
         client.submit(spec, arrays, key=view.key)
         self.state.jobs[view.key] = view
+        self.state.forget_oldest()
         self.state.problem = None
         self.state.changed()
         jobs_in_blend.note(view)

@@ -210,6 +210,12 @@ class AppState:
         """All jobs that go on, oldest first."""
         return [view for view in self.jobs.values() if view.live]
 
+    def forget_oldest(self, most: int = 40) -> None:
+        """Let go of the oldest jobs that have ended, so that a long session does not fill up."""
+        ended = [key for key, view in self.jobs.items() if not view.live]
+        for key in ended[:-most]:
+            del self.jobs[key]
+
     def newest(self) -> JobView | None:
         """The job that was asked for last."""
         return next(reversed(self.jobs.values()), None)

@@ -33,6 +33,7 @@ from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.records import JobInfo, JobResult, JobState, MapFile, ModelInfo
 from blender_addon.reducer import Deliver, Ended, Follow, Remember, SendCancel, ShowPreview
 from blender_addon.state import AppState, JobRequest, JobView, Phase, ServerState
+from blender_addon.timings import read_timings, written_timings
 
 KEY, JOB, UID = "a" * 32, "job-1", 7
 HASH = "0" * 64
@@ -285,6 +286,43 @@ def test_any_order_of_events_leaves_no_job_stuck():
         reducer.cancelled_by_artist(state, KEY)
         reducer.reduce_event(state, LOST)
         assert not view.live
+
+
+def test_a_finish_without_maps_is_an_error_and_not_a_wait():
+    state, view, effects = with_job(*RUNNING, JobFinished(JOB, KEY, RESULT))
+    assert view.phase is Phase.FAILED
+    assert effects[-1] == Ended(KEY)
+    assert view.problem == problems.empty_problem()
+    assert not state.live()
+
+
+def test_ended_jobs_are_let_go_after_a_while():
+    state, view, _ = with_job(*RUNNING)
+    for number in range(50):
+        ended = JobView(f"{number:032x}", JobRequest(prompt="x"), "Cube", UID, Phase.FINISHED)
+        state.jobs[ended.key] = ended
+    state.forget_oldest(10)
+    assert len(state.jobs) == 11
+    assert state.jobs[KEY] is view, "what goes on stays"
+    assert state.newest().key == f"{49:032x}"
+
+
+def test_times_are_kept_for_the_next_blender():
+    state, *_ = with_job(*RUNNING, JobFinished(JOB, KEY, RESULT, {FILE: b"png"}))
+    text = written_timings(state)
+    fresh = AppState()
+    read_timings(fresh, text)
+    assert fresh.steps == state.steps
+    assert fresh.seconds_per_step[("pocket", 0)] == pytest.approx(20.0 / 9, abs=1e-3)
+    for damaged in (
+        "",
+        "[",
+        "[]",
+        '{"steps": 3, "seconds_per_step": [[1, 2], ["m", 5, -1], ["m", "x", 1.0], ["m", 5, Infinity]]}',
+    ):
+        untouched = AppState()
+        read_timings(untouched, damaged)
+        assert untouched == AppState()
 
 
 def test_every_kind_of_event_is_handled():
