@@ -57,7 +57,9 @@ def materials_command(
     out: OutOption = None,
     work: WorkOption = Path("out/eval/materials"),
     quick: QuickOption = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many runs.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only so many pairs of mesh and material.")
+    ] = None,
     light: Annotated[
         list[str] | None, typer.Option("--light", help="known, unknown or paper; may be repeated. Default: all three.")
     ] = None,
@@ -67,8 +69,8 @@ def materials_command(
     """Recover known materials under known light, unknown light and the paper's one sky, and relight them."""
     from dataclasses import replace
 
+    from pgc.evaluation.material_config import MaterialSuiteConfig
     from pgc.evaluation.material_run import MaterialRunRequest, light_settings, run_materials
-    from pgc.evaluation.material_suite import MaterialSuiteConfig
     from pgc.evaluation.material_toy import ToyConfig
 
     config = MaterialSuiteConfig.quick() if quick else MaterialSuiteConfig()

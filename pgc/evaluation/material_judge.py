@@ -24,13 +24,14 @@ from pgc.evaluation.material_scores import (
     sharpness,
     structural_similarity,
 )
-from pgc.evaluation.material_suite import MaterialWorld, held_out_environments, truth_field
+from pgc.evaluation.material_suite import MaterialWorld, held_out_environments
 from pgc.evaluation.scores import psnr
 from pgc.evaluation.seams import seam_ratios
 from pgc.mesh import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer, surface_points
 from pgc.rendering.pbr_shading import Light, pbr
 from pgc.texture.field import BakedTexture
+from pgc.texture.known_material import KnownMaterial
 from pgc.texture.texel_surface import texel_surface
 
 __all__ = ["judge", "map_scores", "relight_pairs", "texel_area"]
@@ -92,7 +93,7 @@ def relight_pairs(world: MaterialWorld, texture: BakedTexture) -> Iterator[tuple
     Views are spread over the sphere; each environment is turned by an angle of its own.
     """
     config = world.config
-    fields = [truth_field(world.triangles, each) for each in (texture, world.truth)]
+    fields = [KnownMaterial(each) for each in (texture, world.truth)]
     cameras = _cameras(config.relight_views, 0.3)
     size = (config.relight_resolution, config.relight_resolution)
     batches = [cameras[at : at + _BATCH] for at in range(0, len(cameras), _BATCH)]

@@ -12,18 +12,10 @@ from PIL import Image
 
 from pgc.errors import ConfigError
 from pgc.evaluation.cache import ResultCache, environment, write_json
+from pgc.evaluation.material_config import LIGHT_SETTINGS, LightSetting, MaterialCase, MaterialSuiteConfig, cases
 from pgc.evaluation.material_judge import judge
 from pgc.evaluation.material_report import SCORES, picture, summarize, verdicts, write_report
-from pgc.evaluation.material_suite import (
-    LIGHT_SETTINGS,
-    LightSetting,
-    MaterialCase,
-    MaterialSuiteConfig,
-    MaterialWorld,
-    cases,
-    recover,
-    shared_worlds,
-)
+from pgc.evaluation.material_suite import MaterialWorld, recover, shared_worlds
 from pgc.evaluation.material_toy import ToyConfig, run_toy
 
 __all__ = ["MaterialRunRequest", "light_settings", "run_materials"]
@@ -41,7 +33,7 @@ class MaterialRunRequest:
         config: the suite.
         settings: light settings to compare; `ids`: whether the known light is run with material ids too.
         work: folder of parts; out: where the result JSON goes, None for the work folder.
-        limit: only the first so many runs.
+        limit: only the first so many pairs of a mesh and a material, in every setting.
         toy: the toy's settings; None leaves it out.
     """
 
@@ -69,7 +61,7 @@ def light_settings(names: Sequence[str] | None) -> tuple[LightSetting, ...]:
 def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
     """Run, or go on, and write the results; returns what the JSON holds."""
     config = request.config
-    chosen = cases(config, request.settings, ids=request.ids)[: request.limit]
+    chosen = cases(config, request.settings, ids=request.ids, worlds=request.limit)
     # Meshes, materials and settings choose what is run and not how: a longer list goes on where a shorter one ended.
     fixed = {name: value for name, value in asdict(config).items() if name not in ("meshes", "materials")}
     cache = ResultCache(request.work, {"format": 1, "suite": fixed})

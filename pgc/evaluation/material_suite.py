@@ -13,8 +13,8 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,9 @@ from pgc.cameras import Camera
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import UniformTimestepConfig
 from pgc.environment_lighting import EnvironmentLighting, LightingConfig
-from pgc.errors import ConfigError
-from pgc.evaluation.material_truth import SUITE_MATERIALS, SUITE_MESHES, SuiteMaterial, bake_truth, suite_mesh
-from pgc.gradient_regulation import BackpropagationConfig, RegulationConfig
-from pgc.guidance.oracle import OracleConfig, OracleGuidance, OracleNoise
+from pgc.evaluation.material_config import LightSetting, MaterialCase, MaterialSuiteConfig
+from pgc.evaluation.material_truth import SuiteMaterial, bake_truth, suite_mesh
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.mesh import TriangleMesh
 from pgc.optimize import Optimization, OptimizeConfig, Prompt, Scene
 from pgc.randomness import numpy_generator_for
@@ -37,86 +36,21 @@ from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 from pgc.rendering.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
-from pgc.texture.material_field import MATERIAL_CHANNELS, MaterialField, MaterialFieldConfig
-from pgc.texture.priors import MaterialPriorConfig, MaterialPriors
-from pgc.texture.texel_config import TexelPyramidConfig
-from pgc.texture.texel_pyramid import TexelPyramid
+from pgc.texture.known_material import KnownMaterial
+from pgc.texture.material_field import MaterialField
+from pgc.texture.priors import MaterialPriors
 
 __all__ = [
-    "LIGHT_SETTINGS",
-    "LightSetting",
-    "MaterialCase",
-    "MaterialSuiteConfig",
     "MaterialWorld",
     "PooledCameras",
-    "cases",
     "held_out_environments",
     "recover",
     "shared_worlds",
     "training_environments",
-    "truth_field",
 ]
-
-LightSetting = Literal["known", "unknown", "paper"]
-LIGHT_SETTINGS: tuple[LightSetting, ...] = get_args(LightSetting)
 
 _FOCAL = (1.1, 1.5)
 """In picture heights: at 96 pixels the mesh should fill most of them."""
-_QUICK_MESHES = (0, 1, 3, 5, 6, 7)
-"""Teapot, trefoil and blossom, a lathe, a tube and a prism: one of each kind but the lumps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaterialSuiteConfig:
-    """What is recovered, how, and what it is judged by.
-
-    Attributes:
-        meshes: indices into the suite's meshes; materials: which of them on each mesh.
-        environments: held-out ones to relight under; relight_views: views for each of them.
-        relight_resolution: side of those pictures, in pixels.
-        seed: draws the materials' colours and patterns, the runs, and the held-out environments.
-        steps, views, resolution, texture_size, learning_rate, final_learning_rate, betas, average_from: of the runs,
-            as in `OptimizeConfig`.
-        camera_pool: number of views that a run draws from; their G-buffers are kept.
-        noise: of the oracle; None for an exact one.
-        maps: their ranges and rates.
-        priors: weights without material ids; region_weight: of the material ids, where a case has them.
-        regulation: of the gradient.
-    """
-
-    meshes: tuple[int, ...] = tuple(range(SUITE_MESHES))
-    materials: tuple[SuiteMaterial, ...] = SUITE_MATERIALS
-    environments: int = 8
-    relight_views: int = 32
-    relight_resolution: int = 96
-    seed: int = 41
-    steps: int = 600
-    views: int = 4
-    resolution: int = 96
-    texture_size: int = 128
-    camera_pool: int = 160
-    learning_rate: float = 0.05
-    final_learning_rate: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.99)
-    average_from: float = 0.7
-    noise: OracleNoise | None = field(default_factory=OracleNoise)
-    maps: MaterialFieldConfig = field(default_factory=MaterialFieldConfig)
-    priors: MaterialPriorConfig = field(default_factory=MaterialPriorConfig)
-    region_weight: float = 0.0
-    regulation: RegulationConfig = field(default_factory=BackpropagationConfig)
-
-    def __post_init__(self) -> None:
-        if not self.meshes or not self.materials:
-            raise ConfigError("The material suite needs at least one mesh and one material.")
-        if not all(0 <= index < SUITE_MESHES for index in self.meshes):
-            raise ConfigError(f"Got meshes {self.meshes}; the suite has numbers 0 to {SUITE_MESHES - 1}.")
-        if min(self.environments, self.relight_views, self.relight_resolution) < 1:
-            raise ConfigError("Relighting needs at least one environment, one view and one pixel.")
-
-    @staticmethod
-    def quick() -> MaterialSuiteConfig:
-        """Six meshes and four materials, relit from eight views under each of the eight environments."""
-        return MaterialSuiteConfig(meshes=_QUICK_MESHES, materials=SUITE_MATERIALS[:4], relight_views=8)
 
 
 class PooledCameras:
@@ -132,38 +66,6 @@ class PooledCameras:
         return [self.cameras[int(index)] for index in chosen]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaterialCase:
-    """One run."""
-
-    mesh: int
-    material: SuiteMaterial
-    light: LightSetting
-    noise: bool = True
-    ids: bool = False
-    """Whether the mesh's material slots are given as soft regions."""
-
-    @property
-    def setting(self) -> str:
-        """What is compared between runs on the same world."""
-        return f"{self.light}{'' if self.noise else ', clean'}{', ids' if self.ids else ''}"
-
-    @property
-    def name(self) -> str:
-        """For files and reports."""
-        return f"{self.mesh:02d}-{self.material}-{self.setting.replace(', ', '-')}"
-
-
-def cases(config: MaterialSuiteConfig, settings: Sequence[LightSetting], *, ids: bool = True) -> list[MaterialCase]:
-    """All runs, world by world: every light setting with noise, and with `ids` the known light again with slots."""
-    found = []
-    for mesh, material in itertools.product(config.meshes, config.materials):
-        found += [MaterialCase(mesh=mesh, material=material, light=light) for light in settings]
-        if ids and "known" in settings:
-            found.append(MaterialCase(mesh=mesh, material=material, light="known", ids=True))
-    return found
-
-
 @functools.cache
 def training_environments() -> tuple[PrefilteredEnvironment, ...]:
     """What runs are lit by: the four named environments and four drawn ones; the sky comes first."""
@@ -176,14 +78,6 @@ def held_out_environments(count: int, seed: int) -> tuple[PrefilteredEnvironment
     """What no run is lit by; drawn from a seed of their own."""
     generators = [torch.Generator().manual_seed(500_000 + 1000 * seed + index) for index in range(count)]
     return tuple(prefilter(random_environment(generator)) for generator in generators)
-
-
-def truth_field(triangles: TriangleMesh, truth: BakedTexture) -> TexelPyramid:
-    """A known material as a field, rendered through the very fetch that a run renders through."""
-    config = TexelPyramidConfig(channels=dict(MATERIAL_CHANNELS), texture_size=truth.size, tiles=truth.tiles)
-    known = TexelPyramid(triangles, config, initial=truth)
-    known.set_progress(1.0)
-    return known
 
 
 @functools.lru_cache(maxsize=1)
@@ -231,7 +125,7 @@ class MaterialWorld:
             shade=pbr_shade,
             lighting=_lighting(case.light),
             prior=None if priors.is_off else MaterialPriors(material, self.triangles, priors),
-            reference=truth_field(self.triangles, self.truth),
+            reference=KnownMaterial(self.truth),
         )
         oracle = OracleConfig(image_size=config.resolution, noise=config.noise if case.noise else None)
         # One timestep: the oracle is exact at all of them, and they differ by a factor on the gradient alone.

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Light drawn for every step: the same from the same generator, known or not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from pgc.cameras import Camera
+from pgc.environment_lighting import EnvironmentLighting, LightingConfig, eyes_of
+from pgc.errors import ConfigError
+from pgc.lighting import Lighting
+from pgc.rendering.environment import overcast, studio
+from pgc.rendering.pbr_shading import Light, ViewedLight
+from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
+
+VIEWS = [Camera.look_at((2.0, 0.0, 0.5)), Camera.look_at((0.0, -2.5, 0.0)), Camera.look_at((1.0, 1.0, 1.5))]
+
+
+@pytest.fixture(scope="module")
+def environments() -> list[PrefilteredEnvironment]:
+    return [prefilter(studio()), prefilter(overcast())]
+
+
+def _light(drawn: object) -> Light:
+    assert isinstance(drawn, ViewedLight)
+    return drawn.light
+
+
+def _numbers(light: Light) -> tuple[Tensor, Tensor]:
+    assert isinstance(light.rotation, Tensor)
+    assert isinstance(light.exposure, Tensor)
+    return light.rotation, light.exposure
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_known_light_is_the_same_object(environments: list[PrefilteredEnvironment]) -> None:
+    lighting = EnvironmentLighting(environments)
+    assert isinstance(lighting, Lighting)
+    drawn = lighting.draw(VIEWS, _generator(0))
+    assert drawn.render is drawn.reference
+    assert isinstance(drawn.render, ViewedLight)
+    torch.testing.assert_close(drawn.render.eye, torch.tensor([[2, 0, 0.5], [0, -2.5, 0], [1, 1, 1.5]]).float())
+    torch.testing.assert_close(drawn.render.eye, eyes_of(VIEWS))
+
+
+def test_unknown_light_is_drawn_apart_and_leaves_the_render_as_it_is(
+    environments: list[PrefilteredEnvironment],
+) -> None:
+    known = EnvironmentLighting(environments)
+    unknown = EnvironmentLighting(environments, LightingConfig(reference="unknown"))
+    others = 0
+    for seed in range(12):
+        first, second = known.draw(VIEWS, _generator(seed)), unknown.draw(VIEWS, _generator(seed))
+        assert _light(first.render).environment is _light(second.render).environment
+        for a, b in zip(_numbers(_light(first.render)), _numbers(_light(second.render)), strict=True):
+            assert torch.equal(a, b)
+        assert not torch.equal(_numbers(_light(second.render))[0], _numbers(_light(second.reference))[0])
+        others += _light(second.render).environment is not _light(second.reference).environment
+    assert 1 <= others <= 11
+
+
+def test_draws_stay_in_their_ranges_and_fill_them(environments: list[PrefilteredEnvironment]) -> None:
+    lighting = EnvironmentLighting(environments, LightingConfig(exposure=1.5))
+    turns, stops, seen = [], [], set()
+    for seed in range(100):
+        light = _light(lighting.draw(VIEWS, _generator(seed)).render)
+        turn, stop = _numbers(light)
+        turns.append(turn)
+        stops.append(stop)
+        seen.add(id(light.environment))
+    turn, stop = torch.cat(turns), torch.cat(stops)
+    assert len(seen) == 2
+    assert 0.0 <= float(turn.min()) < 0.2
+    assert 2.0 * math.pi - 0.2 < float(turn.max()) <= 2.0 * math.pi
+    assert -1.5 <= float(stop.min()) < -1.3
+    assert 1.3 < float(stop.max()) <= 1.5
+
+
+def test_a_fixed_light_never_changes(environments: list[PrefilteredEnvironment]) -> None:
+    lighting = EnvironmentLighting(environments[:1], LightingConfig(rotate=False, exposure=0.0))
+    for seed in range(3):
+        light = _light(lighting.draw(VIEWS, _generator(seed)).render)
+        assert light.environment is environments[0]
+        assert all(not value.any() for value in _numbers(light))
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one"):
+        EnvironmentLighting([])
+    with pytest.raises(ConfigError, match="-1 stops"):
+        LightingConfig(exposure=-1)
+    with pytest.raises(ConfigError, match="9 stops"):
+        LightingConfig(exposure=9)
