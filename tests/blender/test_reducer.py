@@ -314,12 +314,8 @@ def test_times_are_kept_for_the_next_blender():
     read_timings(fresh, text)
     assert fresh.steps == state.steps
     assert fresh.seconds_per_step[("pocket", 0)] == pytest.approx(20.0 / 9, abs=1e-3)
-    for damaged in (
-        "",
-        "[",
-        "[]",
-        '{"steps": 3, "seconds_per_step": [[1, 2], ["m", 5, -1], ["m", "x", 1.0], ["m", 5, Infinity]]}',
-    ):
+    entries = '[1, 2], ["m", 5, -1], ["m", "x", 1.0], ["m", 5, Infinity]'
+    for damaged in ("", "[", "[]", f'{{"steps": 3, "seconds_per_step": [{entries}]}}'):
         untouched = AppState()
         read_timings(untouched, damaged)
         assert untouched == AppState()
