@@ -31,6 +31,7 @@ from blender_addon.protocol.job_spec import (
     TextureJobSpec,
     TileImage,
 )
+from blender_addon.protocol.records import MAX_MAP_FILES
 from pgc.camera_sampling import CameraSampler, PaperCameraSampler
 from pgc.cameras import Camera
 from pgc.distillation.build import DistillationConfig
@@ -107,6 +108,7 @@ def prepare(
     tell("Preparing the mesh", 0.0)
     meshes = [_mesh_arrays(mesh, read, f"meshes[{index}]") for index, mesh in enumerate(spec.meshes)]
     mesh = assemble(meshes)
+    _check_files(len(spec.maps), mesh.report.tiles)
     sources = _sources(spec, read, mesh, settings.texture.texture_size)
     sources = keep_untextured(sources, meshes, mesh, settings.texture)
     tell("Loading the prior", 0.0)
@@ -244,6 +246,17 @@ def _cameras(spec: TextureJobSpec, normalization: Normalization) -> CameraSample
 def _camera(camera: CameraSpec) -> Camera:
     matrices = [np.array(values, np.float32).reshape(4, 4) for values in (camera.world_to_camera, camera.projection)]
     return Camera(matrices[0], matrices[1], camera.aspect)
+
+
+def _check_files(maps: int, tiles: tuple[int, ...]) -> None:
+    """Before hours of work, not after: a result that would not fit into a message."""
+    files = maps * len(tiles)
+    if files > MAX_MAP_FILES:
+        raise invalid(
+            "meshes",
+            f"The UVs lie in {len(tiles)} UDIM tiles, which makes {files} image files; a job has at most "
+            f"{MAX_MAP_FILES}. Texture some tiles at a time, or move the charts closer together.",
+        )
 
 
 def _sources(spec: TextureJobSpec, read: ReadArray, mesh: PreparedMesh, size: int) -> SourceTextures:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .arrays import DType, check_hash
-from .errors import WireError
+from .errors import FieldError, WireError
 from .fields import check_not_negative
 
 __all__ = [
@@ -80,6 +80,10 @@ class MapFile:
             check_not_negative(name, getattr(self, name))
 
 
+MAX_MAP_FILES = 400
+"""Of one job: a SNAPSHOT of more would not fit into a header."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobResult:
     """All that a job made. `config_json_sha256`: blob of the resolved configuration, versions and seed, as JSON."""
@@ -91,6 +95,8 @@ class JobResult:
 
     def __post_init__(self) -> None:
         check_hash("config_json_sha256", self.config_json_sha256)
+        if len(self.maps) > MAX_MAP_FILES:
+            raise FieldError("maps", f"{len(self.maps)} files; a result has at most {MAX_MAP_FILES}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from blender_addon.protocol.arrays import DType
+from blender_addon.protocol.codec import Envelope, decode, encode
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
 from blender_addon.protocol.job_spec import (
     CameraRigSpec,
     CameraSamplerSpec,
@@ -15,10 +18,13 @@ from blender_addon.protocol.job_spec import (
     ConditionsSpec,
     DistillationSpec,
     GuidanceSpec,
+    MeshSpec,
     PromptSpec,
     RegulationSpec,
     SettingsSpec,
 )
+from blender_addon.protocol.messages import EventKind, JobEvent, JobInfo, JobResult, JobState, MapFile, Snapshot
+from blender_addon.protocol.records import MAX_MAP_FILES
 from pgc.camera_sampling import PaperCameraSampler
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
@@ -116,3 +122,34 @@ def test_a_mesh_without_uvs_names_its_field(oracle_job, arrays, cpu):
     with pytest.raises(ProtocolError) as caught:
         prepare(replace(oracle_job, meshes=(mesh,)), arrays.read, cpu, load_guidance)
     assert caught.value.error.field == "meshes[0].corner_uvs"
+
+
+def test_more_files_than_fit_into_a_result_are_refused_before_the_first_step(oracle_job, arrays, cpu):
+    """MAX_MAP_FILES is what a SNAPSHOT holds; a triangle in each of 401 UDIM tiles is one too many."""
+    count = MAX_MAP_FILES + 1
+    origins = np.array([(tile % 10, tile // 10) for tile in range(count)], np.float32)[:, None]
+    corners = np.array([(0.2, 0.2), (0.8, 0.2), (0.2, 0.8)], np.float32)
+    mesh = MeshSpec(
+        name="wall",
+        positions=arrays.add(np.random.default_rng(0).uniform(-1, 1, (3 * count, 3)).astype(np.float32)),
+        faces=arrays.add(np.arange(3 * count, dtype=np.int32).reshape(count, 3)),
+        corner_uvs=arrays.add(origins + corners),
+    )
+    with pytest.raises(ProtocolError) as caught:
+        prepare(replace(oracle_job, meshes=(mesh,)), arrays.read, cpu, load_guidance)
+    assert caught.value.error.field == "meshes"
+    assert f"{count} UDIM tiles" in caught.value.error.text
+
+
+def test_the_largest_result_fits_into_a_snapshot_with_its_event():
+    files = [
+        MapFile("m" * 32, 1001, 8192, 8192, 4, DType.F32, "linear", "png", "f" * 64, 1 << 40)
+        for _ in range(MAX_MAP_FILES)
+    ]
+    result = JobResult(tuple(files), "f" * 64, 1e6, ("w" * 200,) * 10)
+    event = JobEvent("j" * 32, 1 << 20, EventKind.STATE, JobState.SUCCEEDED, 1 << 20, 1 << 20, result=result)
+    info = JobInfo("j" * 32, "k" * 32, JobState.SUCCEEDED, name="n" * 1000)
+    frames = encode(Envelope(Snapshot(info, (event,), result), "0" * 32, re="1" * 32, session="2" * 32, epoch="3" * 32))
+    assert decode(frames).message.result == result
+    with pytest.raises(FieldError, match="at most 400"):
+        JobResult((*files, files[0]), "f" * 64, 1.0)
