@@ -3,7 +3,7 @@
 # Another Python: make PYTHON=python3.13 demo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast lint format types imports check eval-quick benchmark clean distclean
+.PHONY: help install demo test test-fast test-blender lint format types imports check eval-quick benchmark clean distclean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit; fi; done)
@@ -15,6 +15,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 help:
 	@echo "make demo        texture a bundled teapot with three prompts; then open $(OUT)/index.html"
 	@echo "make test        all tests (test-fast: without the slow ones)"
+	@echo "make test-blender  the tests in every Blender that pip and this machine have (first makes .venv-bpy)"
 	@echo "make check       tests, lint, types and import rules"
 	@echo "make eval-quick  short evaluations: oracle recovery, and prompts with the built-in prior"
 	@echo "make benchmark   measurements"
@@ -38,14 +39,23 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 install: $(VENV)/.installed
 
-demo: $(VENV)/.installed
-	$(RUN) -m pgc demo --out $(OUT)
+# Blender as a module, where a release of it fits this Python: for the tests of the extension and the demo's last picture.
+$(VENV)/.installed-bpy: $(VENV)/.installed tests/blender/install_bpy.py
+	$(RUN) -m tests.blender.install_bpy
+	@touch $@
 
-test: $(VENV)/.installed-dev
+demo: $(VENV)/.installed-bpy
+	$(RUN) -m pgc demo --out $(OUT)
+	$(RUN) -m tests.blender.demo --out $(OUT)
+
+test: $(VENV)/.installed-dev $(VENV)/.installed-bpy
 	$(RUN) -m pytest $(PYTEST_OPTIONS)
 
-test-fast: $(VENV)/.installed-dev
+test-fast: $(VENV)/.installed-dev $(VENV)/.installed-bpy
 	$(RUN) -m pytest -m "not slow and not benchmark" $(PYTEST_OPTIONS)
+
+test-blender: $(VENV)/.installed-dev $(VENV)/.installed-bpy
+	$(RUN) -m tests.blender.all_versions --install $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .
@@ -75,4 +85,4 @@ clean:
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-bpy
