@@ -92,6 +92,8 @@ class TriangleMesh:
     corner_index: Int32[np.ndarray, "F 3"]
     """Index of each corner in the corner arrays of the `Mesh`."""
     material_index: Int32[np.ndarray, " F"]
+    corner_tangents: Float32[np.ndarray, "F 3 4"] | None = None
+    """(x, y, z, sign of the bitangent), as `pgc.rendering.tangents` gives them, where the caller brought his own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

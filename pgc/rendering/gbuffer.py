@@ -32,8 +32,8 @@ class GBuffer:
             ray differentials on the triangle's plane.
         position: world position of the hit.
         normal: interpolated corner normal, unit, world axes, turned towards the viewer.
-        tangent: (x, y, z, sign): unit direction of growing u, orthogonal to the normal, world axes; the
-            bitangent (growing v) is sign * cross(normal, tangent).
+        tangent: (x, y, z, sign): MikkTSpace's unit direction of growing u (see `pgc.rendering.tangents`), orthogonal
+            to the normal, world axes; the bitangent (growing v) is sign * cross(normal, tangent).
         depth: distance from the camera's plane along its -Z axis, > 0; 0 where nothing is hit.
         mask: True where something is shaded, that is face_index >= 0.
         coverage: share of the pixel's subsamples that hit, in [0, 1].

@@ -2,7 +2,8 @@
 """Metallic-roughness shading under an environment, by split sum: what a PBR texture looks like, differentiably.
 
 Reflectance is that of `pgc.rendering.brdf`. The integral over light directions is split into prefiltered light and
-an albedo (Karis, "Real shading in Unreal Engine 4", 2013). `pgc.rendering.monte_carlo` is the slow reference.
+an albedo (Karis, "Real shading in Unreal Engine 4", 2013), for each of a few lobes that stand for the true one
+(`pgc.rendering.lobes`). `pgc.rendering.monte_carlo` is the slow reference.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
 from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, compensation, table_coordinates
 from pgc.rendering.gbuffer import GBuffer
+from pgc.rendering.lobes import lobes_at
 from pgc.rendering.prefilter import PrefilteredEnvironment
 from pgc.rendering.tone_curve import picture_from_radiance
 
@@ -174,20 +176,33 @@ def _mapped_normal(normal: Tensor, tangent: Tensor, stored: Tensor) -> Tensor:
 
 def _split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
     """Diffuse and specular radiance towards the view."""
-    environment, rough = light.environment, samples.roughness[:, 0]
-    grid = table_coordinates(samples.cosine[:, 0], rough)[None, None]
-    albedos = F.grid_sample(environment.brdf_lut[None], grid, align_corners=True, padding_mode="border")
+    environment = light.environment
+    place = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])
+    albedos = F.grid_sample(environment.brdf_lut[None], place[None, None], align_corners=True, padding_mode="border")
     a, b, lost = albedos[0, :, 0].T.split(1, dim=-1)
     turn, gain = _placement(light, samples)
-    mirrored = 2.0 * (samples.normal * samples.view).sum(dim=-1, keepdim=True) * samples.normal - samples.view
     diffuse = environment.diffuse(turn(samples.normal))
-    specular = environment.specular(turn(F.normalize(mirrored, dim=-1)), rough)
 
     f0 = DIELECTRIC_F0 + (samples.base_color - DIELECTRIC_F0) * samples.metallic
-    layer = (f0 * a + b) * compensation(f0, a + b)
+    mirrored, onward = _mirrored(samples)
+    layer = torch.zeros_like(f0)
+    for lobe in lobes_at(environment.lobe_table, place):
+        toward = turn(torch.cos(lobe.lean) * mirrored + torch.sin(lobe.lean) * onward)
+        share = f0 * (a * lobe.share_a) + b * lobe.share_b
+        layer = layer + share * environment.specular(toward, lobe.roughness[:, 0])
+    layer = layer * compensation(f0, a + b)
     base = samples.base_color * (1.0 - samples.metallic) * ((1.0 - DIELECTRIC_F0) * (1.0 - lost))
     occlusion = samples.occlusion
-    return (base * diffuse * occlusion + layer * specular * _specular_occlusion(samples)) * gain
+    return (base * diffuse * occlusion + layer * _specular_occlusion(samples)) * gain
+
+
+def _mirrored(samples: SurfaceSamples) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P 3"]]:
+    """The mirrored view, and the unit direction across it that leads away from the normal."""
+    cosine, normal = samples.cosine, samples.normal
+    sine = (1.0 - cosine * cosine).clamp_min(1e-12).sqrt()
+    # Seen from straight above there is no such direction; the wide eps keeps gradients there bounded.
+    away = F.normalize(cosine * normal - samples.view, dim=-1, eps=1e-3)
+    return cosine * normal + sine * away, cosine * away - sine * normal
 
 
 def _placement(light: Light, samples: SurfaceSamples):  # noqa: ANN202

@@ -8,7 +8,7 @@ on the picture's height alone and are computed once a process.
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,16 +17,21 @@ from torch import Tensor
 
 from pgc.rendering.brdf import brdf_table
 from pgc.rendering.latlong import Environment, latlong_coordinates, pad_latlong
+from pgc.rendering.lobes import lobe_table
 
-__all__ = ["LEVELS", "PrefilteredEnvironment", "level_heights", "prefilter"]
+__all__ = ["LEVELS", "STEPS", "WIDEST", "PrefilteredEnvironment", "level_heights", "prefilter"]
 
-LEVELS = 17
-"""Level i holds roughness i / (LEVELS - 1); level 0 is the environment itself. One more holds the irradiance / pi."""
+STEPS = 16
+"""Levels to a roughness of 1: level i holds roughness i / STEPS. Level 0 is the environment itself."""
+LEVELS = STEPS + 2
+"""The level after roughness 1 is a lobe as wide as a hemisphere; after all levels comes the irradiance over pi."""
+WIDEST = (LEVELS - 1) / STEPS
+"""The largest roughness that `PrefilteredEnvironment.specular` takes, for the hemisphere."""
 
 _FULL_LEVELS = 9
 """Levels up to roughness 0.5 have the environment's own resolution; above, half of it is sharp enough."""
 _CORE_ROWS = 6
-_MAX_SUBSAMPLES = 8
+_MAX_SUBSAMPLES = 4
 _NEGLIGIBLE = 2e-5
 
 
@@ -40,17 +45,23 @@ class PrefilteredEnvironment:
         atlas: [3, rows, W + 2] float32, linear: all levels one below the other, each with its border (see
             `pad_latlong`), then the irradiance over pi.
         brdf_lut: see `pgc.rendering.brdf.brdf_table`.
+        lobe_table: see `pgc.rendering.lobes`.
     """
 
     name: str
     height: int
     atlas: Float[Tensor, "3 rows columns"]
     brdf_lut: Float[Tensor, "3 R N"]
+    lobe_table: Float[Tensor, "C Rl Nl"]
 
     def to(self, device: torch.device | str) -> "PrefilteredEnvironment":
         """The same on `device`."""
-        atlas, table = self.atlas.to(device), self.brdf_lut.to(device)
-        return PrefilteredEnvironment(name=self.name, height=self.height, atlas=atlas, brdf_lut=table)
+        return replace(
+            self,
+            atlas=self.atlas.to(device),
+            brdf_lut=self.brdf_lut.to(device),
+            lobe_table=self.lobe_table.to(device),
+        )
 
     def level(self, index: int) -> Float[Tensor, "3 h w"]:
         """One level without its border; index `LEVELS` is the irradiance over pi."""
@@ -68,9 +79,9 @@ class PrefilteredEnvironment:
         return self._fetch(u, v, torch.full((len(normal),), LEVELS, dtype=torch.long, device=normal.device))
 
     def specular(self, direction: Float[Tensor, "P 3"], roughness: Float[Tensor, "P"]) -> Float[Tensor, "P 3"]:
-        """Radiance around unit directions under the lobe of a roughness in [0, 1]; differentiable by both."""
+        """Radiance around unit directions under the lobe of a roughness in [0, WIDEST]; differentiable by both."""
         u, v = latlong_coordinates(direction)
-        level = roughness.clamp(0.0, 1.0) * (LEVELS - 1)
+        level = roughness.clamp(0.0, WIDEST) * STEPS
         lower = level.detach().floor().clamp_max(LEVELS - 2)
         share = (level - lower)[:, None]
         index = lower.long()
@@ -94,12 +105,17 @@ def prefilter(environment: Environment) -> PrefilteredEnvironment:
     spectrum = torch.fft.rfft(environment.radiance, dim=-1)
     parts = [pad_latlong(environment.radiance)]
     for index, rows in enumerate(level_heights(height)[1:], start=1):
-        blurred = _convolve(spectrum, _kernel(height, rows, index), 2 * height)
+        blurred = _convolve(spectrum, _kernel(height, rows, index).to(spectrum.device), 2 * height)
         padded = pad_latlong(blurred)
         parts.append(F.pad(padded, (0, 2 * height + 2 - padded.shape[-1])))
-    table = brdf_table().to(environment.radiance.device)
-    atlas = torch.cat(parts, dim=1)
-    return PrefilteredEnvironment(name=environment.name, height=height, atlas=atlas, brdf_lut=table)
+    device = environment.radiance.device
+    return PrefilteredEnvironment(
+        name=environment.name,
+        height=height,
+        atlas=torch.cat(parts, dim=1),
+        brdf_lut=brdf_table().to(device),
+        lobe_table=lobe_table().to(device),
+    )
 
 
 @functools.cache
@@ -135,31 +151,34 @@ def _kernel(height: int, rows: int, index: int) -> Float[Tensor, "f rows H"]:
     Weights are the lobe at the texels' centres times their solid angle; near its peak, where a smooth lobe is
     narrower than a texel, an integral over the texel's bilinear footprint. Frequencies that are nil are left out.
     """
-    alpha = (index / (LEVELS - 1)) ** 2 if index < LEVELS else None
+    alpha = None if index == LEVELS else (index / STEPS) ** 2
     step = math.pi / height
-    out = ((torch.arange(rows, dtype=torch.float64) + 0.5) * (math.pi / rows))[:, None, None]
-    source = ((torch.arange(height, dtype=torch.float64) + 0.5) * step)[None, :, None]
-    turn = (torch.arange(height + 1, dtype=torch.float64) * step)[None, None, :]
+    upper = rows // 2  # the lower half is its mirror image
+    out = ((torch.arange(upper) + 0.5) * (math.pi / rows))[:, None, None]
+    source = ((torch.arange(height) + 0.5) * step)[None, :, None]
+    turn = (torch.arange(height + 1) * step)[None, None, :]
     weights = _lobe(out, source, turn, alpha)
-    # A lobe's full width at half maximum is about 2.6 alpha; three subsamples of it are enough.
-    subsamples = 1 if alpha is None else min(_MAX_SUBSAMPLES, math.ceil(3.0 * step / (2.6 * alpha)))
+    # A lobe's full width at half maximum is about 2.6 alpha.
+    subsamples = 1 if alpha is None or alpha > 1.0 else min(_MAX_SUBSAMPLES, math.ceil(2.0 * step / (2.6 * alpha)))
     if subsamples > 1:
-        nearest = ((torch.arange(rows) + 0.5) * (height / rows)).floor().long()
+        nearest = ((torch.arange(upper) + 0.5) * (height / rows)).floor().long()
         band = (nearest[:, None] + torch.arange(-_CORE_ROWS, _CORE_ROWS + 1)[None]).clamp(0, height - 1)
         core = _integrated(out, source[0, band], turn, (alpha, step, subsamples))
         weights.scatter_(1, band[:, :, None].expand(-1, -1, height + 1), core)
     even = torch.cat([weights, weights[:, :, 1:-1].flip(-1)], dim=-1)
-    spectrum = torch.fft.rfft(even / even.sum(dim=(1, 2), keepdim=True), dim=-1).real
+    total = even.sum(dim=(1, 2), keepdim=True, dtype=torch.float64).float()
+    spectrum = torch.fft.rfft(even / total, dim=-1).real
     needed = (spectrum.abs().amax(dim=(0, 1)) > _NEGLIGIBLE).nonzero().max()
-    return spectrum[..., : int(needed) + 1].permute(2, 0, 1).float().contiguous()
+    spectrum = spectrum[..., : int(needed) + 1]
+    return torch.cat([spectrum, spectrum.flip((0, 1))]).permute(2, 0, 1).contiguous()
 
 
 def _integrated(out: Tensor, source: Tensor, turn: Tensor, setup: tuple[float | None, float, int]) -> Tensor:
     """The lobe's integral over bilinear footprints (hats of one texel to either side), up to the texels' area."""
     alpha, step, count = setup
-    offsets = (torch.arange(2 * count, dtype=torch.float64) + 0.5) / count - 1.0
+    offsets = (torch.arange(2 * count) + 0.5) / count - 1.0
     hats = (1.0 - offsets.abs()) / count
-    total = torch.zeros(torch.broadcast_shapes(out.shape, source.shape, turn.shape), dtype=torch.float64)
+    total = torch.zeros(torch.broadcast_shapes(out.shape, source.shape, turn.shape))
     for row, row_hat in zip(offsets.tolist(), hats.tolist(), strict=True):
         for column, column_hat in zip(offsets.tolist(), hats.tolist(), strict=True):
             total += (row_hat * column_hat) * _lobe(out, source + row * step, turn + column * step, alpha)
@@ -167,12 +186,17 @@ def _integrated(out: Tensor, source: Tensor, turn: Tensor, setup: tuple[float | 
 
 
 def _lobe(out: Tensor, source: Tensor, turn: Tensor, alpha: float | None) -> Tensor:
-    """GGX seen along its axis, D(h) (n·l), or the clamped cosine; times the sine of the source's polar angle."""
+    """GGX seen along its axis, D(h) (n·l); a hemisphere where alpha is above 1; the clamped cosine where it is None.
+
+    Times the sine of the source's polar angle.
+    """
     sines = source.sin().clamp_min(0.0)
     # 1 - cos of the angle between both directions, without cancellation.
     apart = 2.0 * ((out - source) * 0.5).sin() ** 2 + 2.0 * out.sin() * sines * (turn * 0.5).sin() ** 2
     cosine = (1.0 - apart).clamp_min(0.0)
     if alpha is None:
         return cosine * sines
+    if alpha > 1.0:
+        return (cosine > 0.0) * sines
     spread = 0.5 * apart + (1.0 - 0.5 * apart) * alpha * alpha
     return cosine * sines / (spread * spread)

@@ -17,6 +17,7 @@ from pgc.cameras import Camera
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
+from pgc.rendering.tangents import tangents_of
 
 __all__ = ["ReferenceRasterizer"]
 
@@ -48,6 +49,7 @@ class ReferenceRasterizer:
         self._corners = positions[torch.from_numpy(triangles.faces.astype(np.int64))]
         self._corner_uvs = torch.from_numpy(triangles.corner_uvs.astype(np.float64))
         self._corner_normals = torch.from_numpy(triangles.corner_normals.astype(np.float64))
+        self._corner_tangents = torch.from_numpy(tangents_of(triangles).astype(np.float64))
 
     def render(self, cameras: Sequence[Camera], resolution: tuple[int, int]) -> GBuffer:
         """See `Rasterizer.render`."""
@@ -107,15 +109,15 @@ class ReferenceRasterizer:
         flat = torch.nn.functional.normalize(flat, dim=1, eps=1e-300)
         direction = torch.nn.functional.normalize(_rays(camera, pixels, resolution)[1], dim=1)
         flat = torch.where((flat * direction).sum(1, keepdim=True) > 0, -flat, flat)
-        normal = torch.einsum("nc,ncd->nd", barycentrics, self._corner_normals[face])
-        normal = _visible_normal(normal, flat, direction)
+        smooth = torch.einsum("nc,ncd->nd", barycentrics, self._corner_normals[face])
+        normal = _visible_normal(smooth, flat, direction)
         return {
             "barycentrics": barycentrics,
             "uv": torch.einsum("nc,ncd->nd", barycentrics, uvs),
             "uv_footprint": self._footprint(camera, pixels, resolution, face, flat),
             "position": torch.einsum("nc,ncd->nd", barycentrics, corners),
             "normal": normal,
-            "tangent": _tangent(corners, uvs, normal),
+            "tangent": _tangent(torch.einsum("nc,ncd->nd", barycentrics, self._corner_tangents[face]), smooth, normal),
         }
 
     def _footprint(
@@ -191,18 +193,14 @@ def _visible_normal(smooth: Tensor, flat: Tensor, direction: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normal, dim=1)
 
 
-def _tangent(corners: Tensor, uvs: Tensor, normal: Tensor) -> Tensor:
-    edges = torch.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], dim=2)
-    uv_edges = torch.stack([uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]], dim=2)
-    flat_uvs = torch.linalg.det(uv_edges).abs() < 1e-30
-    safe = torch.where(flat_uvs[:, None, None], torch.eye(2, dtype=torch.float64), uv_edges)
-    slopes = edges @ torch.linalg.inv(safe)  # columns: dP/du, dP/dv
-    tangent = slopes[:, :, 0] - normal * (slopes[:, :, 0] * normal).sum(1, keepdim=True)
-    flat_uvs = flat_uvs | (tangent.norm(dim=1) <= 1e-6 * slopes[:, :, 0].norm(dim=1))
+def _tangent(corners: Tensor, smooth: Tensor, normal: Tensor) -> Tensor:
+    tangent = corners[:, :3] - normal * (corners[:, :3] * normal).sum(1, keepdim=True)
+    missing = tangent.norm(dim=1, keepdim=True) <= 1e-4
     axis = torch.zeros_like(normal)
     axis[:, 0] = (normal[:, 0].abs() < 0.6).double()
     axis[:, 1] = 1 - axis[:, 0]
     any_direction = axis - normal * (axis * normal).sum(1, keepdim=True)
-    tangent = torch.nn.functional.normalize(torch.where(flat_uvs[:, None], any_direction, tangent), dim=1)
-    side = (torch.linalg.cross(normal, tangent) * slopes[:, :, 1]).sum(1, keepdim=True)
-    return torch.cat([tangent, torch.where((side < 0) & ~flat_uvs[:, None], -1.0, 1.0).double()], dim=1)
+    tangent = torch.nn.functional.normalize(torch.where(missing, any_direction, tangent), dim=1)
+    behind = (smooth * normal).sum(1, keepdim=True) < 0
+    negative = ((corners[:, 3:] < 0) != behind) & ~missing
+    return torch.cat([tangent, torch.where(negative, -1.0, 1.0).double()], dim=1)

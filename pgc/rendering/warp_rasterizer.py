@@ -27,6 +27,7 @@ from pgc.rendering.gbuffer_cache import GBufferCache
 from pgc.rendering.native_output import captured_stderr
 from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
 from pgc.rendering.rays import pixel_rays
+from pgc.rendering.tangents import tangents_of
 
 __all__ = ["WarpRasterizer"]
 
@@ -51,6 +52,7 @@ class _Geometry:
     corners: wp.array(dtype=wp.int32)
     corner_uvs: wp.array(dtype=wp.vec2)
     corner_normals: wp.array(dtype=wp.vec3)
+    corner_tangents: wp.array(dtype=wp.vec4)
 
 
 @wp.struct
@@ -165,18 +167,18 @@ def _visible_normal(smooth: wp.vec3, flat: wp.vec3, direction: wp.vec3):
 
 @wp.func
 @no_type_check
-def _tangent(e1: wp.vec3, e2: wp.vec3, uv1: wp.vec2, uv2: wp.vec2, normal: wp.vec3):
-    """(xyz, sign): the direction of growing u across the normal; any such direction where the UVs are flat."""
-    turn = wp.where(uv1[0] * uv2[1] - uv2[0] * uv1[1] < 0.0, -1.0, 1.0)
-    along_u = (e1 * uv2[1] - e2 * uv1[1]) * turn
-    along_v = (e2 * uv1[0] - e1 * uv2[0]) * turn
-    length = wp.length(along_u)
-    tangent = along_u - normal * wp.dot(along_u, normal)
-    if wp.length(tangent) <= 1e-6 * length or length < 1e-20:
+def _tangent(corners: wp.vec4, smooth: wp.vec3, normal: wp.vec3):
+    """(xyz, sign) from the corners' weighted sum, across the normal; any such direction where there is none."""
+    along = wp.vec3(corners[0], corners[1], corners[2])
+    tangent = along - normal * wp.dot(along, normal)
+    sign = wp.where(corners[3] < 0.0, -1.0, 1.0)
+    if wp.dot(smooth, normal) < 0.0:
+        sign = -sign  # seen from behind, the normal has turned and the bitangent has not
+    if wp.length(tangent) <= 1e-4:
         axis = wp.where(wp.abs(normal[0]) < 0.6, wp.vec3(1.0, 0.0, 0.0), wp.vec3(0.0, 1.0, 0.0))
         tangent = axis - normal * wp.dot(axis, normal)
+        sign = float(1.0)
     tangent = wp.normalize(tangent)
-    sign = wp.where(wp.dot(wp.cross(normal, tangent), along_v) < 0.0, -1.0, 1.0)
     return wp.vec4(tangent[0], tangent[1], tangent[2], sign)
 
 
@@ -212,9 +214,11 @@ def _fill_surface(geometry: _Geometry, target: _Target, pixel: wp.vec3i, hit: _H
         geometry.corner_normals[corner + 1],
         geometry.corner_normals[corner + 2],
     )
-    normal = _visible_normal(n0 * u + n1 * v + n2 * w, flat, hit.direction)
+    smooth = n0 * u + n1 * v + n2 * w
+    normal = _visible_normal(smooth, flat, hit.direction)
     _write(target.normal, view, row, column, normal)
-    tangent = _tangent(e1, e2, uv1, uv2, normal)
+    t0, t1 = geometry.corner_tangents[corner], geometry.corner_tangents[corner + 1]
+    tangent = _tangent(t0 * u + t1 * v + geometry.corner_tangents[corner + 2] * w, smooth, normal)
     for channel in range(4):
         target.tangent[view, channel, row, column] = tangent[channel]
 
@@ -295,6 +299,8 @@ class WarpRasterizer:
         self._geometry.corners = self._corners
         self._geometry.corner_uvs = wp.array(triangles.corner_uvs.reshape(-1, 2), dtype=wp.vec2, device=place)
         self._geometry.corner_normals = wp.array(triangles.corner_normals.reshape(-1, 3), dtype=wp.vec3, device=place)
+        tangents = tangents_of(triangles).reshape(-1, 4)
+        self._geometry.corner_tangents = wp.array(tangents, dtype=wp.vec4, device=place)
 
     @property
     def traced_views(self) -> int:
