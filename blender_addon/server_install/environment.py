@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from .errors import InstallError
 
@@ -95,7 +96,7 @@ def _read(folder: Path) -> dict[str, object] | None:
         facts = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
+    return cast(dict[str, object], facts) if isinstance(facts, dict) else None
 
 
 def _write(folder: Path, facts: dict[str, object]) -> None:

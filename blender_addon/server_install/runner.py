@@ -123,7 +123,8 @@ class Installation:
     def _run_step(self, step: Step, begun: float, log: IO[str]) -> str | None:
         """None where it went well, else the sentence for the artist."""
         self._say(Progress(state="running", step=step.label, factor=begun))
-        pip, lines = PipProgress(expected=round(self._plan.download * step.share)), []
+        pip = PipProgress(expected=round(self._plan.download * step.share))
+        lines: list[str] = []
         log.write(f"$ {' '.join(step.command)}\n")
         try:
             with self._start(step) as process:

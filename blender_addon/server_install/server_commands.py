@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from .pythons import NO_WINDOW, clean_environment
 
@@ -107,5 +108,6 @@ def _parse(line: str) -> LogLine:
         return LogLine(level="info", text=line)
     if not isinstance(facts, dict):
         return LogLine(level="info", text=line)
-    clock, text = str(facts.get("ts", ""))[11:19], str(facts.get("msg", line))
-    return LogLine(level=str(facts.get("lvl", "info")), text=f"{clock} {text}".strip())
+    known = cast(dict[str, object], facts)
+    clock, text = str(known.get("ts", ""))[11:19], str(known.get("msg", line))
+    return LogLine(level=str(known.get("lvl", "info")), text=f"{clock} {text}".strip())
