@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from .. import server_tasks
 from ..server_install.planning import Plan, make_plan, size_text
 from ..server_install.runner import Installation
 from ..server_settings import install_log, install_request
+from ..translations import tr
 
 __all__ = ["CLASSES", "PGC_OT_cancel_server_task", "PGC_OT_install_server"]
+
+_WIDTH = 520
+_LETTERS = 74
 
 
 class PGC_OT_install_server(bpy.types.Operator):
@@ -29,18 +35,20 @@ class PGC_OT_install_server(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._plan = make_plan(install_request())
         # On this dialog's button depends the consent; Escape leaves everything as it is.
-        return context.window_manager.invoke_props_dialog(self, width=520, confirm_text=_button(self._plan))
+        return context.window_manager.invoke_props_dialog(self, width=_WIDTH, confirm_text=_button(self._plan))
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column(align=True)
         for text, icon in _lines(self._plan):
             column.label(text=text, icon=icon, translate=False)
         for obstacle in self._plan.obstacles:
-            row = self.layout.row()
-            row.alert = True
-            row.label(text=obstacle.text, icon="ERROR")
+            column = self.layout.column(align=True)
+            column.alert = True
+            for index, line in enumerate(textwrap.wrap(tr(obstacle.text), _LETTERS)):
+                column.label(text=line, icon="BLANK1" if index else "ERROR", translate=False)
             if obstacle.fix:
-                self.layout.operator(obstacle.fix)
+                # Blender's own operators for this have no label.
+                self.layout.operator(obstacle.fix, text="Allow Online Access", icon="INTERNET")
         self.layout.operator("pgc.copy_install_command", icon="COPYDOWN")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -74,15 +82,17 @@ def _button(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> list[tuple[str, str]]:
-    source = f"loads {size_text(plan.download)}" if plan.download else f"from {plan.request.wheels}"
-    lines = [
-        (f"Folder: {plan.request.folder}", "FILE_FOLDER"),
-        (f"Size: {size_text(plan.disk)} on the disk, {source}", "DISK_DRIVE"),
-    ]
+    request, disk = plan.request, size_text(plan.disk)
+    if plan.download:
+        size = tr("Size: {disk} on the disk, loads {download}").format(disk=disk, download=size_text(plan.download))
+    else:
+        size = tr("Size: {disk} on the disk, from {wheels}").format(disk=disk, wheels=request.wheels)
+    lines = [(tr("Folder: {folder}").format(folder=request.folder), "FILE_FOLDER"), (size, "DISK_DRIVE")]
     if plan.python is not None:
         version = ".".join(map(str, plan.python.version))
-        lender = ", lent by Blender; nothing is installed into Blender" if plan.python.of_blender else ""
-        lines.append((f"Python {version}: {plan.python.path}{lender}", "SCRIPT"))
+        lines.append((f"Python {version}: {plan.python.path}", "SCRIPT"))
+        if plan.python.of_blender:
+            lines.append((tr("Blender lends its Python; nothing is installed into Blender"), "INFO"))
     return lines
 
 

@@ -9,11 +9,12 @@ from .. import server_tasks
 from ..build_options import INSTALL_SERVER
 from ..server_install.progress import Progress
 from ..server_settings import settings
+from ..translations import tr
+from .text import draw_text
 
 __all__ = ["draw_server"]
 
 _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "INFO"}
-_WIDTH = 90
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -29,17 +30,19 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         _draw_absent(box)
     last = server_tasks.message()
     if last is not None and now is None:
-        _draw_message(box, last)
+        _draw_message(box, context, last)
 
 
 def _draw_progress(layout: bpy.types.UILayout, now: Progress) -> None:
-    layout.progress(factor=now.factor, text=f"{now.step}: {now.detail}" if now.detail else now.step)
+    step = tr(now.step)
+    layout.progress(factor=now.factor, text=f"{step}: {now.detail}" if now.detail else step)
     layout.operator("pgc.cancel_server_task" if INSTALL_SERVER else "pgc.open_server_log", icon="X")
 
 
 def _draw_installed(layout: bpy.types.UILayout) -> None:
     installed = server_tasks.installed()
-    layout.label(text=f"Installed in {installed.folder}", icon="CHECKMARK", translate=False)
+    text = tr("Installed in {folder}").format(folder=installed.folder)
+    layout.label(text=text, icon="CHECKMARK", translate=False)
     _draw_server_row(layout)
     if INSTALL_SERVER:
         row = layout.row(align=True)
@@ -68,9 +71,7 @@ def _draw_server_row(layout: bpy.types.UILayout) -> None:
     row.operator("pgc.open_server_log", icon="TEXT")
 
 
-def _draw_message(layout: bpy.types.UILayout, last: Progress) -> None:
+def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, last: Progress) -> None:
     column = layout.column(align=True)
     column.alert = last.state == "failed"
-    for start in range(0, len(last.detail), _WIDTH):
-        icon = _ICONS[last.state] if start == 0 else "BLANK1"
-        column.label(text=last.detail[start : start + _WIDTH], icon=icon, translate=False)
+    draw_text(column, last.detail, context, icon=_ICONS[last.state])

@@ -25,7 +25,7 @@ from tests.blender.blender_process import ROOT, BlenderProcess, ProbeError, find
 __all__ = ["main", "run"]
 
 PROMPT = "a pot made of red bricks"
-LIMIT = 600.0
+LIMIT = 1800.0
 SERVER_LIMIT = 60.0
 _SCRIPT = Path(__file__).with_name("probe_demo.py")
 
