@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
 
 import bpy
 
@@ -14,10 +12,8 @@ from .client import MapFile
 from .jobs_in_blend import forget
 from .previews import export_options
 from .scene.errors import SceneError
-from .scene.images import new_packed_image
 from .scene.lookup import find_object
-from .scene.materials import apply_version, build_material, restore_previous
-from .scene.mesh_export import ExportOptions
+from .scene.versions import VersionBuilder, VersionFacts
 from .state import AppState, JobView, Phase, Problem
 
 __all__ = ["Deliveries", "hindrance", "rendering"]
@@ -39,37 +35,6 @@ def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
     if obj.mode == "EDIT" and view.request.target == "selected_faces":
         return "The texture is finished. Leave Edit Mode to see it."
     return ""
-
-
-class VersionBuilder:
-    """A version of an object, one map at a time."""
-
-    def __init__(self, obj: bpy.types.Object, view: JobView, options: ExportOptions) -> None:
-        self._obj, self._view, self._options = obj, view, options
-        self._images: dict[str, bpy.types.Image] = {}
-
-    def add_map(self, name: str, png: bytes, color_space: str) -> None:
-        """One map."""
-        title = f"{self._obj.name} {name} {self._view.request.prompt[:30]}"
-        self._images[name] = new_packed_image(title, png, color_space)
-
-    def finish(self, *, apply: bool) -> None:
-        """The material, and its place."""
-        from .operators.restore import previous_of
-
-        obj, request = self._obj, self._view.request
-        material = build_material(f"{obj.name}: {request.prompt[:40]}", self._images, request.uv_map)
-        material.use_fake_user = True
-        if apply:
-            if obj.pgc.previous:
-                restore_previous(obj, previous_of(obj))
-            obj.pgc.previous = json.dumps(asdict(apply_version(obj, material, self._options)))
-        version = obj.pgc.versions.add()
-        version.name, version.prompt, version.seed = request.prompt[:40], request.prompt, request.seed
-        version.job = self._view.job or ""
-        version.image, version.material = self._images.get("base_color"), material
-        if apply:
-            obj.pgc.active_version = len(obj.pgc.versions) - 1
 
 
 class Deliveries:
@@ -121,14 +86,14 @@ class Deliveries:
         view.phase = Phase.APPLYING
         try:
             if self._builder is None:
-                self._builder = VersionBuilder(obj, view, export_options(view.request))
+                self._builder = VersionBuilder(obj, _facts(view), export_options(view.request))
                 self._left = sorted(view.files, key=lambda file: (file.map, file.tile))
             if self._left:
                 file = self._left.pop(0)
-                self._builder.add_map(file.map, view.files[file], file.color_space)
+                self._builder.add_map(file.map, view.files[file], file.color_space, file.tile)
                 return True
             uncover(view.key)
-            self._builder.finish(apply=not view.cancelling)
+            self._builder.finish(obj, apply=not view.cancelling)
         except SceneError as error:
             view.phase, view.problem = Phase.FAILED, Problem(error.text, error.fix or "")
         else:
@@ -139,6 +104,20 @@ class Deliveries:
         self._builder = None
         self._waiting.popleft()
         return True
+
+
+def _facts(view: JobView) -> VersionFacts:
+    request = view.request
+    return VersionFacts(
+        prompt=request.prompt,
+        negative=request.negative,
+        seed=request.seed,
+        job=view.job or "",
+        settings=request.settings,
+        partial=view.partial,
+        seconds=view.seconds,
+        thumbnail=view.thumbnail,
+    )
 
 
 def _push_undo() -> None:

@@ -4,7 +4,6 @@
 import bpy
 from bpy.props import (
     BoolProperty,
-    CollectionProperty,
     EnumProperty,
     FloatProperty,
     IntProperty,
@@ -12,30 +11,10 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import choices, job_properties, window_state
+from . import choices, job_properties, version_properties, window_state
 from .migrations import SCHEMA
 
 __all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
-
-
-class PGC_PG_version(bpy.types.PropertyGroup):
-    """A result of an object: pointers, so that a save keeps the pictures."""
-
-    image: PointerProperty(type=bpy.types.Image)
-    material: PointerProperty(type=bpy.types.Material)
-    prompt: StringProperty()
-    seed: IntProperty()
-    job: StringProperty()
-
-
-class PGC_PG_object(bpy.types.PropertyGroup):
-    """The versions of an object."""
-
-    schema: IntProperty(default=SCHEMA)
-    versions: CollectionProperty(type=PGC_PG_version)
-    active_version: IntProperty(default=-1)
-    previous: StringProperty(description="What the object showed before its first version, as JSON")
-    job: PointerProperty(type=job_properties.PGC_PG_job)
 
 
 class PGC_PG_scene(bpy.types.PropertyGroup):
@@ -93,13 +72,13 @@ class PGC_PG_window(bpy.types.PropertyGroup):
     eta: FloatProperty(get=window_state.eta, description="Seconds left; -1: unknown")
 
 
-CLASSES = (*job_properties.CLASSES, PGC_PG_version, PGC_PG_object, PGC_PG_scene, PGC_PG_window)
+CLASSES = (*job_properties.CLASSES, *version_properties.CLASSES, PGC_PG_scene, PGC_PG_window)
 
 
 def attach() -> None:
     """Put the groups where they belong."""
     bpy.types.Scene.pgc = PointerProperty(type=PGC_PG_scene)
-    bpy.types.Object.pgc = PointerProperty(type=PGC_PG_object)
+    bpy.types.Object.pgc = PointerProperty(type=version_properties.PGC_PG_object)
     bpy.types.WindowManager.pgc = PointerProperty(type=PGC_PG_window)
 
 

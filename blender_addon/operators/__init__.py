@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Operators, one file each."""
 
-from . import connection, prompts, results, rig, server_operators, settings_fixes
+from . import (
+    connection,
+    prompts,
+    results,
+    rig,
+    server_operators,
+    settings_fixes,
+    version_actions,
+    version_reuse,
+    version_storage,
+)
 from .cancel import PGC_OT_cancel
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
@@ -22,4 +32,7 @@ CLASSES = (
     *rig.CLASSES,
     *server_operators.CLASSES,
     *settings_fixes.CLASSES,
+    *version_actions.CLASSES,
+    *version_reuse.CLASSES,
+    *version_storage.CLASSES,
 )

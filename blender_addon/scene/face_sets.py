@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import SceneError
 
-__all__ = ["pack_faces", "unpack_faces"]
+__all__ = ["pack_faces", "pack_indices", "unpack_faces", "unpack_indices"]
 
 
 def pack_faces(chosen: npt.NDArray[np.bool_]) -> str:
@@ -44,3 +44,25 @@ def unpack_faces(text: str, count: int) -> npt.NDArray[np.bool_]:
     if len(bits) != (count + 7) // 8:
         raise SceneError("The stored face selection is damaged; generate the texture again.")
     return np.unpackbits(bits, count=count).astype(np.bool_)
+
+
+def pack_indices(indices: npt.NDArray[np.int32]) -> str:
+    """Material indices [N] as text: a set of faces for each bit."""
+    highest = int(indices.max()) if len(indices) else 0
+    planes = [pack_faces((indices >> bit) & 1 == 1) for bit in range(max(1, highest.bit_length()))]
+    return ";".join(planes)
+
+
+def unpack_indices(text: str) -> npt.NDArray[np.int32]:
+    """The indices back, int32 [N] of as many polygons as there were.
+
+    Raises:
+        SceneError: the text is damaged.
+    """
+    planes = text.split(";")
+    number = planes[0].partition(":")[0]
+    count = int(number) if number.isdecimal() else -1
+    values = np.zeros(max(0, count), np.int32)
+    for bit, plane in enumerate(planes):
+        values |= unpack_faces(plane, count).astype(np.int32) << bit
+    return values

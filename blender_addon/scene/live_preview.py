@@ -9,7 +9,7 @@ import numpy as np
 
 from ..preview_frames import PreviewFrame
 from .errors import SceneError
-from .face_sets import pack_faces, unpack_faces
+from .face_sets import pack_indices, unpack_faces, unpack_indices
 from .mesh_export import ExportOptions
 from .preview_material import new_preview_material, remove_preview_material, show_frame
 
@@ -118,7 +118,7 @@ def _move_faces(
     mesh = obj.data
     before = np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("material_index", before)
-    record.faces = _pack_indices(before)
+    record.faces = pack_indices(before)
     if not obj.material_slots:
         # Faces that are not targeted keep showing no material.
         mesh.materials.append(None)
@@ -151,7 +151,7 @@ def _move_back(obj: bpy.types.Object, record: bpy.types.PropertyGroup, material:
     mesh = obj.data
     now = np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("material_index", now)
-    then = _unpack_indices(record.faces)
+    then = unpack_indices(record.faces)
     slots = [index for index, slot in enumerate(obj.material_slots) if slot.material == material]
     if not slots or not len(now):
         return
@@ -170,18 +170,3 @@ def _drop_added(obj: bpy.types.Object, record: bpy.types.PropertyGroup, material
     if record.added and len(obj.material_slots) != len(materials):
         # The object keeps a slot for what the mesh no longer has, until its mesh is set.
         obj.data = obj.data
-
-
-def _pack_indices(indices: np.ndarray) -> str:
-    """Material indices as text: the same packing as a set of faces, one plane a bit."""
-    planes = [pack_faces((indices >> bit) & 1 == 1) for bit in range(max(1, int(indices.max()).bit_length()))]
-    return ";".join(planes)
-
-
-def _unpack_indices(text: str) -> np.ndarray:
-    planes = text.split(";")
-    count = int(planes[0].partition(":")[0])
-    values = np.zeros(count, np.int32)
-    for bit, plane in enumerate(planes):
-        values |= unpack_faces(plane, count).astype(np.int32) << bit
-    return values

@@ -13,6 +13,7 @@ from .progress import draw_progress
 from .server_line import draw_server_line
 from .settings import draw_prompt, draw_quality, draw_settings, draw_target
 from .text import draw_text
+from .versions import draw_versions
 
 __all__ = ["CLASSES"]
 
@@ -117,9 +118,7 @@ def _draw_versions(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     header.label(text="Versions")
     if body is None:
         return
-    for index, version in enumerate(obj.pgc.versions):
-        body.label(text=version.name, icon="RADIOBUT_ON" if index == obj.pgc.active_version else "RADIOBUT_OFF")
-    body.operator("pgc.restore")
+    draw_versions(body, obj, context)
 
 
 CLASSES = (PGC_PT_texture, PGC_PT_material)

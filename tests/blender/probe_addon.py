@@ -61,10 +61,10 @@ def generate(connection: str, limit: float = 80.0) -> Any:
         "refused_without_prompt": refused_without_prompt,
         "bystander": before == digest(bystander),
         "previews": previews,
-        "packed": version is not None and version.image.packed_file is not None,
-        "size": list(version.image.size) if version else None,
+        "packed": version is not None and version.maps["base_color"].image.packed_file is not None,
+        "size": list(version.maps["base_color"].image.size) if version else None,
         "slots": [slot.material.name for slot in obj.material_slots],
-        "color_space": version.image.colorspace_settings.name if version else None,
+        "color_space": version.maps["base_color"].image.colorspace_settings.name if version else None,
     }
     if version is not None:
         bpy.ops.pgc.restore()

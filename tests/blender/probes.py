@@ -17,7 +17,7 @@ import numpy as np
 from blender_addon.scene.camera_rig import camera_spec
 from blender_addon.scene.errors import SceneError
 from blender_addon.scene.images import new_packed_image, new_preview_image, show_preview
-from blender_addon.scene.materials import apply_version, build_material, restore_previous
+from blender_addon.scene.materials import build_material
 from blender_addon.scene.mesh_export import ExportOptions, export_mesh, mesh_spec
 
 
@@ -170,7 +170,7 @@ def apply_and_render(plant: str) -> Any:
         obj.data.materials.append(bpy.data.materials.new("First"))
         obj.data.materials.append(material)
     else:
-        apply_version(obj, material, ExportOptions())
+        obj.data.materials.append(material)
     return {"error": float(np.abs(_seen_from_above() - pixels.astype(np.float32) / 255.0).mean())}
 
 
@@ -206,20 +206,22 @@ def promises() -> Any:
     results: dict[str, Any] = {}
     for name, make in AWKWARD.items():
         _clear()
+        bpy.ops.preferences.addon_enable(module="blender_addon")
+        from blender_addon.scene.versions import VersionFacts, add_version, is_shown, restore_original
+
         obj, options = make()
         bpy.context.view_layer.update()
-        image = new_packed_image("map", _png(_ramp(16)), "srgb")
-        material = build_material("Made", {"base_color": image}, "Artist")
+        maps = {"base_color": (_png(_ramp(16)), "srgb")}
         others = [other for other in bpy.data.objects if other.type == "MESH" and other != obj]
         before, before_others = digest(obj), [digest(other) for other in others]
         try:
-            previous = apply_version(obj, material, options)
+            add_version(obj, maps=maps, facts=VersionFacts(prompt="Made"), options=options)
         except SceneError as error:
-            results[name] = {"refused": error.text, "same": before == digest(obj)}
+            results[name] = {"refused": error.text, "same": before == digest(obj), "kept": len(obj.pgc.versions)}
             continue
-        shown = material in [slot.material for slot in obj.material_slots]
+        shown = is_shown(obj, obj.pgc.versions[0])
         others_same = before_others == [digest(other) for other in others]
-        restore_previous(obj, previous)
+        restore_original(obj)
         results[name] = {"shown": shown, "others": others_same, "same": before == digest(obj)}
     return results
 
