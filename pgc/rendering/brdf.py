@@ -40,22 +40,22 @@ _TABLE_SIZE = 64
 _TABLE_SAMPLES = 1024
 
 
-def ggx_density(cosine: Float[Tensor, "*p"], alpha: Float[Tensor, "*p"]) -> Float[Tensor, "*p"]:
+def ggx_density(cosine: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]) -> Float[Tensor, "*#p"]:
     """D(h) of GGX by the cosine between half vector and normal: density of facets per steradian, >= 0."""
     square = alpha * alpha
     spread = (1.0 - cosine * cosine).clamp_min(0.0) + cosine * cosine * square
     return square / (math.pi * spread * spread)
 
 
-def smith_masking(cosine: Float[Tensor, "*p"], alpha: Float[Tensor, "*p"]) -> Float[Tensor, "*p"]:
+def smith_masking(cosine: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]) -> Float[Tensor, "*#p"]:
     """G1: share of the facets that is visible from a direction at this cosine."""
     square = alpha * alpha
     return 2.0 * cosine / (cosine + (square + (1.0 - square) * cosine * cosine).sqrt())
 
 
 def smith_height_correlated(
-    view: Float[Tensor, "*p"], light: Float[Tensor, "*p"], alpha: Float[Tensor, "*p"]
-) -> Float[Tensor, "*p"]:
+    view: Float[Tensor, "*#p"], light: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]
+) -> Float[Tensor, "*#p"]:
     """V = G2 / (4 (n·l) (n·v)), the height-correlated term together with the denominator (Heitz 2014, eq. 99)."""
     square = alpha * alpha
     by_light = light * (view * view * (1.0 - square) + square).sqrt()

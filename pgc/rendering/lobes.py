@@ -40,7 +40,7 @@ class Lobe:
 
 
 @functools.cache
-def lobe_table() -> Float[Tensor, "{LOBES*4} R N"]:
+def lobe_table() -> Float[Tensor, "C R N"]:
     """The fit over roughness (rows) and the root of n·v (columns), both in [0, 1]; four channels a lobe, as `Lobe`."""
     data = json.loads((files("pgc.rendering") / "lobes.json").read_text(encoding="utf-8"))
     return torch.tensor(data["values"]).view(4 * data["lobes"], data["rows"], data["columns"])
