@@ -70,7 +70,7 @@ def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome
     except Exception as caught:  # noqa: BLE001 - whatever a job does must not end the worker
         error = caught
     finally:
-        active.forget()
+        active.active = None
     if is_sticky(error):
         return JobOutcome(Ending.STICKY, error=sticky_error(error))
     return JobOutcome(Ending.FAILED, error=wire_error(error))
@@ -226,7 +226,11 @@ class _Job:
         self.timings.add("bake", time.perf_counter() - start)
         self._check(plan)
         self.timings.add("total", time.perf_counter() - self.begun)
-        return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
+        result = write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
+        if self.tools.is_stopping():
+            # Nobody may be there any more to hear of the result.
+            self._checkpoint(run, plan)
+        return result
 
     def _state_at_hand(self, plan: int, spec: TextureJobSpec) -> Saved | None:
         """What the run had reached when memory ended; None before its first step."""

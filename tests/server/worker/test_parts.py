@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from pgc.mesh import Normalization
 from pgc.pipeline import SourceTextures
 from pgc.presets import preset_settings, with_overrides
 from pgc.texture.texel_pyramid import TexelPyramidConfig
+from server.broker.internal import Run, Stop
 from server.errors import BlobError
 from server.executors.child_log import JsonLines
+from server.worker import main as worker_main
 from server.worker.cameras import FixedViews, normalized_camera
 from server.worker.checkpoints import Cadence
 from server.worker.failures import is_disk_full, is_out_of_memory, is_sticky, wire_error, without_paths
@@ -30,6 +33,7 @@ from server.worker.model_store import ModelStore
 from server.worker.plans import describe, smaller, suggestion
 from server.worker.previews import Throttle
 from server.worker.priors import Priors, installed_models
+from server.worker.tools import Ending, JobOutcome
 
 
 class Clock:
@@ -266,3 +270,21 @@ def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):
     with pytest.raises(ProtocolError) as caught:
         Priors(ModelStore(tmp_path)).get(parse_guidance("sd15"), torch.device("cpu"))
     assert caught.value.error.code is ErrorCode.MODEL_HASH
+
+
+def test_the_end_of_a_run_is_told_before_memory_is_searched(monkeypatch):
+    done: list[str] = []
+    control = worker_main.Control()
+    inbox = [Run("a" * 32, 1, resume=False), Stop()]
+
+    def receive(timeout):
+        message = inbox.pop(0)
+        control.watch(message)
+        return message
+
+    link = SimpleNamespace(receive=receive, send=lambda message: done.append(type(message).__name__))
+    monkeypatch.setattr(worker_main, "run_job", lambda *run: JobOutcome(Ending.CANCELLED))
+    monkeypatch.setattr(worker_main, "release_memory", lambda: done.append("release"))
+    monkeypatch.setattr(worker_main.gc, "freeze", lambda: done.append("freeze"))
+    assert worker_main._loop(link, control, None, None) == 0
+    assert done == ["freeze", "WorkerCancelled", "release"]
