@@ -3,7 +3,7 @@
 
     with Probe([ProbeClient(address, watch=job)], interval=0.25) as probe:
         ...
-    samples = probe.samples
+    samples = probe.samples  # None of them where the process did not end by itself, see exit_code
 
 A sample is when the answer came (seconds of the monotonic clock, the same in all processes of a machine), its
 request's kind, and how long it took. A dead-slow client sends without end and hardly ever reads.
@@ -43,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MIX: tuple[Message, ...] = (*(Ping(n) for n in range(6)), Status(), ListJobs())
 """What a client asks in turn: mostly PING, as real ones do."""
 _CREDIT = 2 << 20
-_SLOW_REQUEST, _SLOW_READ = 0.02, 2.0
+_SLOW_REQUEST, _SLOW_READ = 0.1, 2.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Probe:
         self._clients = clients
         self._interval = interval
         self.samples = Samples([], [])
+        self.exit_code: int | None = None
 
     def __enter__(self) -> Probe:
         self._out = tempfile.NamedTemporaryFile(suffix=".json")
@@ -98,7 +99,7 @@ class Probe:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        self.exit_code = self._process.wait(60)
         if self._process.stdout is not None:
             self._process.stdout.close()
         with self._out as file:

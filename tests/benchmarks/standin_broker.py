@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real broker and the real gate in processes of their own, with workers that need no torch.
+"""The real broker and the real gate in processes of their own, with workers of the benchmark's choice.
 
 with StandinServer(workers=20, users=50) as server:
     addresses = [server.address(keys) for keys in server.users]
@@ -7,6 +7,7 @@ with StandinServer(workers=20, users=50) as server:
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -24,27 +25,29 @@ from server.config import ServerConfig, ServerPaths
 from server.executors.local import LocalChild, LocalExecutor
 
 ROOT = Path(__file__).resolve().parents[2]
+STANDIN = "tests.benchmarks.standin_worker"
 _START_SECONDS = 60.0
 
 
 class StandinExecutor:
-    """The gate is the real one, workers are stand-ins."""
+    """The gate is the real one, workers run `module`."""
 
-    def __init__(self, paths: ServerPaths) -> None:
+    def __init__(self, paths: ServerPaths, module: str) -> None:
         self._real = LocalExecutor(paths)
+        self._module = module
 
     def spawn(self, role: str, index: int) -> LocalChild:
         """See `Executor.spawn`."""
         if role == "gate":
             return self._real.spawn(role, index)
-        command = [sys.executable, "-m", "tests.benchmarks.standin_worker"]
+        command = [sys.executable, "-m", self._module]
         return LocalChild(subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT, process_group=0))
 
 
 class StandinServer:
-    """A broker process in a temporary folder, with an allow-list of so many users."""
+    """A broker process in a temporary folder, with an allow-list of so many users. `module`: of its workers."""
 
-    def __init__(self, workers: int = 1, users: int = 0) -> None:
+    def __init__(self, workers: int = 1, users: int = 0, module: str = STANDIN) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="pgc-bench-", ignore_cleanup_errors=True)
         self.paths = ServerPaths(Path(self._folder.name) / "data")
         self.users: list[KeyPair] = []
@@ -52,7 +55,8 @@ class StandinServer:
             keys = new_key_pair()
             add_client(self.paths, f"user-{number}", keys.public)
             self.users.append(keys)
-        self._command = [sys.executable, "-m", "tests.benchmarks.standin_broker", str(self.paths.root), str(workers)]
+        command = [sys.executable, "-m", "tests.benchmarks.standin_broker", str(self.paths.root)]
+        self._command = [*command, str(workers), module]
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self, keys: KeyPair | None = None) -> wire.ServerAddress:
@@ -61,10 +65,24 @@ class StandinServer:
         return local if keys is None else replace(local, client_public=keys.public, client_secret=keys.secret)
 
     @property
+    def process(self) -> psutil.Process:
+        """The broker's."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    @property
     def resident(self) -> int:
         """Bytes of the broker process."""
-        assert self._process is not None
-        return psutil.Process(self._process.pid).memory_info().rss
+        return self.process.memory_info().rss
+
+    def workers(self) -> list[psutil.Process]:
+        """Its worker processes that are not gone."""
+        found: list[psutil.Process] = []
+        for child in self.process.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if self._command[-1] in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child)
+        return found
 
     def __enter__(self) -> StandinServer:
         self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.PIPE)
@@ -93,7 +111,7 @@ class StandinServer:
 def main() -> int:
     """Serve until SIGTERM."""
     paths = ServerPaths(Path(sys.argv[1]))
-    return run_broker(ServerConfig(paths=paths, workers=int(sys.argv[2])), executor=StandinExecutor(paths))
+    return run_broker(ServerConfig(paths=paths, workers=int(sys.argv[2])), executor=StandinExecutor(paths, sys.argv[3]))
 
 
 if __name__ == "__main__":
