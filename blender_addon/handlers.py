@@ -3,7 +3,7 @@
 
 Opened: jobs that the file knows of are followed, previews that a crash left behind go, settings are migrated.
 Saved: no preview gets into the file, and every job that goes on does. Autosave calls no handler: what it writes is
-mended when it is opened. Undone: the same, for what the undo brought back.
+mended when it is opened. Undone: the same, at the next turn, for what the undo brought back.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def _saved(*_: Any) -> None:  # noqa: ANN401
 def _undone(*_: Any) -> None:  # noqa: ANN401
     session = event_pump.existing_session()
     if session is not None:
-        session.previews.take_off_strangers(session.state)
-        jobs_in_blend.note_all(session.state)
+        # Not here: Blender has not rebuilt its dependencies yet, and data that is removed now may crash it.
+        session.undone = True
 
 
 def _migrate_all() -> None:

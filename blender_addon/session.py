@@ -31,6 +31,7 @@ from .reducer import (
     reduce_event,
     start_failed,
 )
+from .scene.preview_material import remove_unused
 from .state import AppState, JobView, Phase, Problem, ServerState
 
 __all__ = ["Session", "is_loopback"]
@@ -53,6 +54,8 @@ class Session:
         self.icons = ProgressIcons()
         self.saved: set[str] = set()
         """Keys of jobs that the file on disk knows."""
+        self.undone = False
+        """Set by the undo handlers: what the .blend says of jobs is to be brought up to date."""
         self._connection = connection
         self._client: Client | None = None
         self._starter: ServerStarter | None = None
@@ -90,6 +93,7 @@ class Session:
         self._close_client()
         self.icons.close()
         self.previews.take_off()
+        remove_unused()
         if self._starter is not None:
             self._starter.close()
             self._starter = None
@@ -173,6 +177,10 @@ class Session:
         end = time.perf_counter() + budget
         before = self.state.revision
         self._watch_starter()
+        if self.undone:
+            self.undone = False
+            self.previews.take_off_strangers(self.state)
+            jobs_in_blend.note_all(self.state)
         while self._client is not None and time.perf_counter() < end:
             event = self._client.events.get(timeout=0.0)
             if event is None:

@@ -11,7 +11,7 @@ from ..preview_frames import PreviewFrame
 from .errors import SceneError
 from .face_sets import pack_indices, unpack_faces, unpack_indices
 from .mesh_export import ExportOptions
-from .preview_material import new_preview_material, remove_preview_material, show_frame
+from .preview_material import preview_material, release, show_frame
 
 __all__ = ["begin_preview", "end_preview", "has_preview", "may_preview", "update_preview"]
 
@@ -46,7 +46,7 @@ def begin_preview(obj: bpy.types.Object, key: str, options: ExportOptions) -> No
     faces = None
     if options.target == "selected_faces":
         faces = _chosen(obj, options)
-    material = new_preview_material(options.uv_map or _active_uv_map(obj))
+    material = preview_material(options.uv_map or _active_uv_map(obj))
     record = obj.pgc.job.preview
     record.key, record.material, record.faces, record.added = key, material, "", 0
     record.slots.clear()
@@ -88,9 +88,8 @@ def end_preview(obj: bpy.types.Object) -> bool:
     material = record.material
     if material is not None:
         _uncover(obj, record, material)
-        if not any(slot.material == material for other in bpy.data.objects for slot in other.material_slots):
-            record.material = None
-            remove_preview_material(material)
+        record.material = None
+        release(material)
     record.key, record.faces, record.added = "", "", 0
     record.slots.clear()
     return True

@@ -40,7 +40,8 @@ def failed_jobs(codes: list[str]) -> Any:
         rig.preview()
         shown = materials(rig.obj)
         rig.fail(view, code)
-        found[code] = _facts(rig, view, before) | {"shown": shown, "pictures": len(bpy.data.images)}
+        used = sum(image.users for image in bpy.data.images)
+        found[code] = _facts(rig, view, before) | {"shown": shown, "pictures": used}
         disable()
     return found
 

@@ -157,7 +157,7 @@ def renamed_and_duplicated() -> Any:
         "twin": materials(twin),
         "pending": [len(obj.pgc.job.pending) for obj in (rig.obj, twin)],
         "keys": [obj.pgc.job.preview.key for obj in (rig.obj, twin)],
-        "left": [material.name for material in bpy.data.materials if "Preview" in material.name],
+        "left": [material.name for material in bpy.data.materials if "Preview" in material.name and material.users],
     }
     disable()
     return found

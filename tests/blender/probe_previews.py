@@ -52,7 +52,9 @@ def awkward_scenes() -> Any:
             "versions": len(obj.pgc.versions),
             "phase": view.phase.value,
             "note": view.note,
-            "left": [image.name for image in bpy.data.images if "Preview" in image.name],
+            "left": [
+                item.name for item in (*bpy.data.images, *bpy.data.materials) if "Preview" in item.name and item.users
+            ],
             "told": rig.fake.cancelled,
         }
         disable()
@@ -152,6 +154,7 @@ def undo() -> Any:
     obj.location.x = 4.0
     bpy.ops.ed.undo_push(message="Move again")
     bpy.ops.ed.undo()
+    rig.tick()
     obj = bpy.data.objects["Shown"]
     found: dict[str, Any] = {"x": obj.location.x, "live": view.live, "pending": len(obj.pgc.job.pending)}
     rig.preview((0, 255, 0))
@@ -161,11 +164,12 @@ def undo() -> Any:
     obj = bpy.data.objects["Shown"]
     found["final"] = materials(obj)
     bpy.ops.ed.undo()
+    rig.tick()
     obj = bpy.data.objects["Shown"]
     found["undone"] = [materials(obj), obj.pgc.job.preview.key]
     bpy.ops.ed.redo()
     found["redone"] = materials(bpy.data.objects["Shown"])
-    found["images"] = sorted(image.name for image in bpy.data.images)
+    found["images"] = sorted(image.name for image in bpy.data.images if image.users)
     disable()
     return found
 
