@@ -16,6 +16,7 @@ from torch import Tensor
 from pgc.rendering.brdf import (
     DIELECTRIC_F0,
     MIN_ALPHA,
+    base_share,
     brdf_table,
     compensation,
     ggx_density,
@@ -38,7 +39,7 @@ class LightTerms:
     """Integrals of light at P points from which every base colour and metallic follows without another sample.
 
     Attributes:
-        base: of L (1 - (1 - v·h)^5) / pi over the cosine: a white diffuse base under its layer, up to 1 - F0.
+        base: of L / pi over the cosine: a white diffuse base.
         a, b: of L D V (1 - (1 - v·h)^5) and of L D V (1 - v·h)^5 over the cosine: the layer is F0 a + b.
     """
 
@@ -73,15 +74,16 @@ def radiance_of(terms: LightTerms, samples: SurfaceSamples) -> Float[Tensor, "P 
     grid = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])[None, None]
     albedos = F.grid_sample(brdf_table()[None], grid, align_corners=True, padding_mode="border")[0, :, 0].T
     f0 = DIELECTRIC_F0 + (samples.base_color - DIELECTRIC_F0) * samples.metallic
-    layer = (f0 * terms.a + terms.b) * compensation(f0, albedos[:, :1] + albedos[:, 1:2])
-    return samples.base_color * (1.0 - samples.metallic) * (1.0 - DIELECTRIC_F0) * terms.base + layer
+    a, b = albedos.split(1, dim=-1)
+    layer = (f0 * terms.a + terms.b) * compensation(f0, a + b)
+    return samples.base_color * (1.0 - samples.metallic) * base_share(a, b) * terms.base + layer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Brightness:
     """An environment that directions can be drawn from: a texel by its brightness, then a place in it."""
 
-    padded: Float[Tensor, "3 H+2 W+2"]
+    padded: Float[Tensor, "3 rows columns"]
     cumulative: Float[Tensor, "T"]
     density: Float[Tensor, "H W"]
     """Per steradian; constant over each texel."""
@@ -162,9 +164,8 @@ def _integrate_chunk(
     schlick = ((1.0 - (view * half).sum(dim=-1).clamp(0.0, 1.0)) ** 5)[..., None]
     visibility = smith_height_correlated(view[..., 2], light[..., 2].clamp_min(1e-7), alpha)
     layer = arriving * (density * visibility)[..., None]
-    base = arriving * (1.0 - schlick) / math.pi
     return {
-        "base": base.sum(dim=1),
+        "base": arriving.sum(dim=1) / math.pi,
         "a": (layer * (1.0 - schlick)).sum(dim=1),
         "b": (layer * schlick).sum(dim=1),
     }

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
-from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, compensation, table_coordinates
+from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, base_share, compensation, table_coordinates
 from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.lobes import lobes_at
 from pgc.rendering.prefilter import PrefilteredEnvironment
@@ -179,7 +179,7 @@ def _split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
     environment = light.environment
     place = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])
     albedos = F.grid_sample(environment.brdf_lut[None], place[None, None], align_corners=True, padding_mode="border")
-    a, b, lost = albedos[0, :, 0].T.split(1, dim=-1)
+    a, b = albedos[0, :, 0].T.split(1, dim=-1)
     turn, gain = _placement(light, samples)
     diffuse = environment.diffuse(turn(samples.normal))
 
@@ -191,7 +191,7 @@ def _split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
         share = f0 * (a * lobe.share_a) + b * lobe.share_b
         layer = layer + share * environment.specular(toward, lobe.roughness[:, 0])
     layer = layer * compensation(f0, a + b)
-    base = samples.base_color * (1.0 - samples.metallic) * ((1.0 - DIELECTRIC_F0) * (1.0 - lost))
+    base = samples.base_color * (1.0 - samples.metallic) * base_share(a, b)
     occlusion = samples.occlusion
     return (base * diffuse * occlusion + layer * _specular_occlusion(samples)) * gain
 

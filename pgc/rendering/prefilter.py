@@ -51,7 +51,7 @@ class PrefilteredEnvironment:
     name: str
     height: int
     atlas: Float[Tensor, "3 rows columns"]
-    brdf_lut: Float[Tensor, "3 R N"]
+    brdf_lut: Float[Tensor, "2 R N"]
     lobe_table: Float[Tensor, "C Rl Nl"]
 
     def to(self, device: torch.device | str) -> "PrefilteredEnvironment":
