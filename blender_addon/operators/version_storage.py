@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Purge, Move to Disk and Move Back from Disk."""
+"""Purge, Move to Disk and Move Back into .blend."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class PGC_OT_version_move_to_blend(bpy.types.Operator):
     """Read the maps of this version back into the .blend. The files stay where they are"""
 
     bl_idname = "pgc.version_move_to_blend"
-    bl_label = "Move Back from Disk"
+    bl_label = "Move Back into .blend"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
