@@ -41,7 +41,7 @@ def flip(
     truth: Float[Tensor, "c 3 i j"],
     pixels_per_degree: float = PIXELS_PER_DEGREE,
 ) -> Float[Tensor, "b h w"]:
-    """The error of every pixel, in [0, 1], float64.
+    """The error of every pixel, in [0, 1], float32 as in the authors' program.
 
     Args:
         image, truth: sRGB in [0, 1].
@@ -52,7 +52,7 @@ def flip(
     """
     if image.shape != truth.shape:
         raise ConfigError(f"FLIP of pictures of {tuple(image.shape)} and {tuple(truth.shape)}; give equal sizes.")
-    first, second = (_opponent(linear_from_srgb(picture.clamp(0.0, 1.0))) for picture in (image, truth))
+    first, second = (_opponent(linear_from_srgb(picture.clamp(0.0, 1.0)).float()) for picture in (image, truth))
     color = _color_error(first, second, pixels_per_degree)
     feature = _feature_error(first, second, pixels_per_degree)
     return color ** (1.0 - feature)  # eq. 14

@@ -34,7 +34,9 @@ def _suite_maps() -> MaterialFieldConfig:
 
 
 def _suite_priors() -> MaterialPriorConfig:
-    return MaterialPriorConfig(smoothness=0.01, roughness_smoothness=2.0, metallic_extremes=0.01)
+    return MaterialPriorConfig(
+        smoothness=0.01, roughness_smoothness=2.0, metallic_extremes=0.01, color_smoothness=0.002
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class MaterialSuiteConfig:
         seed: draws the materials' colours and patterns, the runs, and the held-out environments.
         steps, views, resolution, texture_size, learning_rate, final_learning_rate, betas, average_from: of the runs,
             as in `OptimizeConfig`.
+        epsilon: Adam's. Far above the usual, since texels that few pixels see have gradients of little but noise,
+            which Adam would otherwise blow up to whole steps: single texels of wild colours were the result.
         camera_pool: number of views that a run draws from; their G-buffers are kept.
         noise: of the oracle; None for an exact one.
         maps: their ranges and rates.
@@ -69,6 +73,7 @@ class MaterialSuiteConfig:
     learning_rate: float = 0.025
     final_learning_rate: float = 0.1
     betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 0.03
     average_from: float = 0.5
     noise: OracleNoise | None = field(default_factory=OracleNoise)
     maps: MaterialFieldConfig = field(default_factory=_suite_maps)
@@ -135,7 +140,7 @@ def cases(
         (mesh, config.materials[(place + turn) % kinds])
         for turn in range(kinds)
         for place, mesh in enumerate(config.meshes)
-    ][:worlds]
+    ]
     wanted: list[tuple[LightSetting, bool]] = []
     for light in settings:
         wanted.append((light, False))
@@ -144,5 +149,5 @@ def cases(
     return [
         MaterialCase(mesh=mesh, material=material, light=light, ids=given)
         for light, given in wanted
-        for mesh, material in chosen
+        for mesh, material in chosen[:worlds]
     ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,8 +113,9 @@ def picture(world: MaterialWorld, texture: BakedTexture) -> Image.Image:
         for name in ("base_color", "roughness", "metallic", "normal"):
             image = each.maps[name][0].expand(3, -1, -1)
             columns[row].append(_square(image, size))
-    for at, (found, known, _) in enumerate(relight_pairs(world, texture)):
-        if at % 2 == 0 and len(columns[0]) < 8:
+    # Every other environment of the first batch of views, each seen from another side.
+    for at, (found, known, _) in enumerate(itertools.islice(relight_pairs(world, texture), 8)):
+        if at % 2 == 0:
             columns[0].append(_square(known[at % len(known)], size))
             columns[1].append(_square(found[at % len(found)], size))
     width = min(len(row) for row in columns)

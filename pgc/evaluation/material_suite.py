@@ -138,6 +138,7 @@ class MaterialWorld:
             learning_rate=config.learning_rate,
             final_learning_rate=config.final_learning_rate,
             betas=config.betas,
+            epsilon=config.epsilon,
             average_from=config.average_from,
             distillation=distillation,
             regulation=config.regulation,

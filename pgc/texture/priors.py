@@ -5,13 +5,15 @@
     smoothness          roughness and metallic change where the base colour does, seldom elsewhere: the length of
                         their differences between neighbouring texels, weighted by how alike the two base colours are
                         (an edge-aware total variation; Rudin, Osher and Fatemi, 1992)
+    color_smoothness    base colour has few steps: its total variation a channel, edges and all. Little of it is enough
+                        against single texels that the optimiser has thrown far off, and it keeps an edge's place
     flat_light          the logarithm of base colour, freed of the mean of its region, has no part that follows the
                         normal like the irradiance of a distant light: its fit by spherical harmonics of order 2
                         (Ramamoorthi and Hanrahan, 2001: nine coefficients hold 99 % of any irradiance)
     regions             roughness and metallic lie near the mean of their region (a material slot of the mesh)
 
 All are means over the texels inside charts, so that a weight means the same at every texture size. Weights are in
-units of the gradient on one pixel; 0 switches a prior off, and all four at 0 cost nothing.
+units of the gradient on one pixel; 0 switches a prior off, and all at 0 cost nothing.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class MaterialPriorConfig:
     """Weights and timing; see the module's text.
 
     Attributes:
-        metallic_extremes, smoothness, flat_light, regions: weights, 0 or more.
+        metallic_extremes, smoothness, color_smoothness, flat_light, regions: weights, 0 or more.
         roughness_smoothness: factor of the smoothness on roughness over that on metallic.
         color_scale: distance in sRGB at which two base colours count as different, above 0.
         from_progress: progress at which `metallic_extremes` begins; it grows linearly to its weight at the end.
@@ -74,6 +76,7 @@ class MaterialPriorConfig:
     metallic_extremes: float = 0.0
     smoothness: float = 0.0
     roughness_smoothness: float = 1.0
+    color_smoothness: float = 0.0
     flat_light: float = 0.0
     regions: float = 0.0
     color_scale: float = 0.1
@@ -81,7 +84,15 @@ class MaterialPriorConfig:
     every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("metallic_extremes", "smoothness", "roughness_smoothness", "flat_light", "regions"):
+        weights = (
+            "metallic_extremes",
+            "smoothness",
+            "roughness_smoothness",
+            "color_smoothness",
+            "flat_light",
+            "regions",
+        )
+        for name in weights:
             if not getattr(self, name) >= 0.0:
                 raise ConfigError(f"priors.{name} is {getattr(self, name)}; it must be 0 or more.")
         if not (self.color_scale > 0.0 and 0.0 <= self.from_progress < 1.0 and self.every >= 1):
@@ -93,7 +104,8 @@ class MaterialPriorConfig:
     @property
     def is_off(self) -> bool:
         """Whether no prior has a weight."""
-        return not (self.metallic_extremes or self.smoothness or self.flat_light or self.regions)
+        weights = (self.metallic_extremes, self.smoothness, self.color_smoothness, self.flat_light, self.regions)
+        return not any(weights)
 
 
 def extremes_penalty(metallic: Float[Tensor, "n 1 s s"], inside: Bool[Tensor, "n 1 s s"]) -> Float[Tensor, ""]:
@@ -214,6 +226,10 @@ class MaterialPriors:
             factor = soft.new_tensor((config.roughness_smoothness, 1.0))[:, None, None]
             held = smoothness_penalty(soft * factor, base, charts.regions, config.color_scale)
             total = total + config.smoothness * held
+        if config.color_smoothness:
+            plain = torch.zeros_like(base)
+            found = smoothness_penalty(base, plain, charts.regions, config.color_scale)
+            total = total + config.color_smoothness * found
         if config.regions:
             total = total + config.regions * region_penalty(_pick(soft, charts.flat), charts.flat_regions, self._count)
         if config.flat_light:

@@ -117,7 +117,7 @@ def _field(triangles: TriangleMesh) -> MaterialField:
     return field
 
 
-@pytest.mark.parametrize("name", ["metallic_extremes", "smoothness", "flat_light", "regions"])
+@pytest.mark.parametrize("name", ["metallic_extremes", "smoothness", "color_smoothness", "flat_light", "regions"])
 def test_each_prior_alone_lowers_its_penalty(make_quad: MakeQuad, name: str) -> None:
     mesh = make_quad(0.1, 0.9)
     # A bowl, so that normals differ.
@@ -146,6 +146,7 @@ def test_each_prior_alone_lowers_its_penalty(make_quad: MakeQuad, name: str) -> 
     expected = {
         "metallic_extremes": {"metallic"},
         "smoothness": {"roughness", "metallic"},
+        "color_smoothness": {"base_color"},
         "flat_light": {"base_color"},
         "regions": {"roughness", "metallic"},
     }
