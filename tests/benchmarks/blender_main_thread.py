@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long the extension holds Blender's main thread, and how long a click takes until the server has the job.
 
-    PGC_BPY_PYTHON=… python tests/benchmarks/blender_main_thread.py
+    PGC_BPY_PYTHON=… [chrt -r 10] python tests/benchmarks/blender_main_thread.py
 
 Blender runs in a process of its own (tests/blender/probe_main_thread.py). Ticks are measured on a replayed stream of
 events while no worker runs; the click goes to a real server. The result is written to
@@ -84,6 +84,14 @@ def kept(found: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def scheduling() -> str:
+    """How this process and its children are scheduled: on a busy machine real-time priority stands for an idle one."""
+    if not hasattr(os, "sched_getscheduler"):
+        return "unknown"
+    policies = {os.SCHED_OTHER: "normal", os.SCHED_RR: "real-time, round robin", os.SCHED_FIFO: "real-time, FIFO"}
+    return f"{policies.get(os.sched_getscheduler(0), 'other')}, nice {os.getpriority(os.PRIO_PROCESS, 0)}"
+
+
 def main() -> int:
     """Measure, write, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,7 +108,8 @@ def main() -> int:
         found = measure(blender, Path(folder), arguments)
     figures = kept(found)
     broken = [name for name, value in figures.items() if value > PROMISES[name]]
-    result = {"figures": figures, "promised": PROMISES, "broken": broken, **found, "conditions": conditions.as_dict()}
+    surroundings = conditions.as_dict() | {"scheduling": scheduling()}
+    result = {"figures": figures, "promised": PROMISES, "broken": broken, **found, "conditions": surroundings}
     arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, value in figures.items():
         sys.stdout.write(f"{name:28} {value:8.2f}  promised {PROMISES[name]:6.1f}\n")
