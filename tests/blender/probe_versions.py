@@ -660,6 +660,45 @@ def damaged() -> Any:
     }
 
 
+@ends_cleanly
+def thumbnails() -> Any:
+    """Small pictures: of the preview that was given, of a small map, and of no big map."""
+    from blender_addon.scene.mesh_export import ExportOptions
+    from blender_addon.scene.thumbnails import reduced
+    from blender_addon.scene.versions import VersionFacts, add_version
+
+    obj = _start()
+    generator = np.random.default_rng(0)
+    worst = 0.0
+    for shape in ((300, 200, 3), (128, 128, 4), (1, 500, 3), (129, 64, 1)):
+        pixels = generator.integers(0, 256, shape).astype(np.uint8)
+        small = reduced(pixels)
+        step = -(-max(shape[:2]) // 128)
+        for row, column in np.ndindex(small.shape[:2]):
+            block = pixels[row * step : (row + 1) * step, column * step : (column + 1) * step, :3]
+            worst = max(worst, float(np.abs(small[row, column] - block.mean(axis=(0, 1))).max()))
+
+    def thumbnail(side: int, preview: np.ndarray | None) -> Any:
+        facts = VersionFacts(prompt="p", thumbnail=preview)
+        given = {"base_color": (_png(_pixels(1, side)), "srgb")}
+        index = add_version(obj, maps=given, facts=facts, options=ExportOptions())
+        image = obj.pgc.versions[index].thumbnail
+        if image is None:
+            return None
+        values = np.empty(image.size[0] * image.size[1] * image.channels, np.float32)
+        image.pixels.foreach_get(values)
+        seen = values.reshape(image.size[1], image.size[0], -1)[::-1, :, :3] * 255
+        wanted = reduced(_pixels(1, side) if preview is None else preview)
+        return [list(image.size), float(np.abs(seen - wanted).max())]
+
+    return {
+        "worst": worst,
+        "preview": thumbnail(64, _pixels(2, 256)),
+        "small map": thumbnail(256, None),
+        "big map": thumbnail(1024, None),
+    }
+
+
 def several(names: list[str], folder: str) -> Any:
     """Several probes in one Blender, which takes long to start: the answer of each, or where it failed."""
     found: dict[str, Any] = {}

@@ -43,6 +43,7 @@ _PROBES = (
     "promises",
     "reuse",
     "damaged",
+    "thumbnails",
 )
 
 
@@ -237,3 +238,11 @@ def test_what_is_damaged_or_newer_is_refused(answers):
     assert all("damaged" in text for text, _ in found["refused"])
     assert found["left"] == 0
     assert "update it" in found["newer"][0]
+
+
+def test_thumbnails_are_means_of_the_picture(answers):
+    found = answers("thumbnails")
+    assert found["worst"] <= 0.5, "rounded, and nothing else"
+    assert found["preview"] == [[128, 128], pytest.approx(0.0, abs=0.01)]
+    assert found["small map"] == [[128, 128], pytest.approx(0.0, abs=0.01)]
+    assert found["big map"] is None, "reading it would hold up Blender; it shows Blender's own icon"
