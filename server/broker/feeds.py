@@ -67,6 +67,8 @@ class Feeds:
         session = request.session
         if self._state.sessions.by_sid(session.sid) is not session or job.id not in self._state.jobs:
             return
+        if job.row.is_terminal:  # Nothing more will come.
+            return
         session.watching.add(job.id)
         job.watchers.add(session.sid)
         for key, picture in self._newest.get(job.id, {}).items():
@@ -97,6 +99,10 @@ class Feeds:
         for session in self._watchers(job):
             if event.kind is not EventKind.PROGRESS or not self._state.ports.backlog(session.ctl):
                 self._state.send(session.ctl, Event(event))
+        if event.kind is EventKind.STATE and job.row.is_terminal:
+            # It counts no more among the jobs that a session may watch.
+            for session in self._watchers(job):
+                self._forget(session, job.id)
 
     def _watchers(self, job: Job) -> list[Session]:
         found = (self._state.sessions.by_sid(sid) for sid in sorted(job.watchers))

@@ -5,10 +5,14 @@ import pytest
 
 from blender_addon.protocol.messages import (
     Attach,
+    Cancel,
     Credit,
     Detach,
     Done,
+    Event,
+    JobState,
     Preview,
+    Snapshot,
 )
 from server.broker.internal import WorkerPreview
 from server.config import QuotaConfig
@@ -114,3 +118,19 @@ def test_watched_jobs_are_limited(make_core) -> None:
     assert code_of(alice.ask(Attach(second))) == "BUSY"
     alice.ask(Detach(first))
     assert alice.ask(Attach(second)).info.job == second
+
+
+@pytest.mark.parametrize("attach_again", [False, True])
+def test_jobs_that_have_ended_do_not_count_among_those_watched(make_core, attach_again: bool) -> None:
+    core = make_core(quotas=QuotaConfig(subscriptions_per_session=1, disk_floor=0))
+    alice = core.user().upload()
+    for _ in range(3):
+        job = alice.submit()
+        answer = alice.ask(Attach(job))
+        assert isinstance(answer, Snapshot), answer
+        alice.ask(Cancel(job))
+        ended = [event.event for event in alice.received(Event) if event.event.job == job]
+        assert ended[-1].state is JobState.CANCELLED
+        if attach_again:
+            assert isinstance(alice.ask(Attach(job)), Snapshot)
+    assert not core.state.sessions.by_sid(alice.session).watching
