@@ -61,10 +61,10 @@ class CurveEcho:
 
     def up(self, total: int, chunk: int, window: int) -> float:
         data = memoryview(os.urandom(chunk))
-        return self._transfer([b"0", data], total // chunk, window // chunk) * chunk
+        return self._transfer([b"0", data], max(1, total // chunk), window // chunk) * chunk
 
     def down(self, total: int, chunk: int, window: int) -> float:
-        return self._transfer([str(chunk).encode(), b""], total // chunk, window // chunk) * chunk
+        return self._transfer([str(chunk).encode(), b""], max(1, total // chunk), window // chunk) * chunk
 
     def _transfer(self, frames: list[bytes | memoryview], count: int, together: int) -> float:
         """Messages a second."""

@@ -30,7 +30,7 @@ from tests.benchmarks.control_probe import Probe, ProbeClient
 from tests.benchmarks.curve_echo import CurveEcho
 from tests.benchmarks.standin_broker import StandinServer
 
-UP_CHUNK, DOWN_CHUNK, WINDOW = 512 << 10, 768 << 10, 4 << 20
+UP_CHUNK, DOWN_CHUNK, WINDOW = 1024 << 10, 768 << 10, 16 << 20
 """Those of the product: chunks of uploads and downloads, and the most that is under way."""
 SHARE_TARGET, CONTROL_TARGET = 0.4, 0.1
 _MIB = 1 << 20

@@ -18,7 +18,7 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import zmq
 
 from blender_addon import client as wire
 from blender_addon.protocol.arrays import blob_of
-from blender_addon.protocol.messages import Accepted, BlobOk, BlobPut, Submit
+from blender_addon.protocol.messages import Accepted, BlobOk, BlobPut, JobState, Submit
 from tests.benchmarks.conditions import Conditions, quantile
 from tests.benchmarks.control_probe import Probe, ProbeClient, Samples
 from tests.benchmarks.curve_echo import CurveEcho
@@ -81,34 +81,49 @@ class Bench:
         """Close the sockets."""
         self._context.term()
 
-    def fill(self) -> list[str]:
-        """Submit all jobs, the streams first; returns the streams' ids, one for each user from the last one on."""
+    def fill(self) -> None:
+        """Submit all jobs, as many more than are to wait as there are streams."""
         load = self._load
         spec, arrays = oracle_job(steps=5, every_s=load.preview_s)
         preview = wire.PreviewSpec(every_s=load.preview_s, size=load.preview_size)
         spec = wire.TextureJobSpec(
             meshes=spec.meshes, prompt=spec.prompt, guidance=spec.guidance, preview=preview, name="stream"
         )
-        streams: list[str] = []
-        for number, keys in enumerate(reversed(self._server.users)):
-            client = RawClient(self._context, self._server.address(keys))
-            client.hello()
-            for sha256, array in arrays.items():
-                data = blob_of(array)
-                client.ask(BlobPut(sha256, len(data), 0), BlobOk, data, bulk=True)
-            own = load.queued // load.clients + (number < load.queued % load.clients) + (number < load.streams)
-            jobs = [self._submit(client, spec) for _ in range(own)]
-            if number < load.streams:
-                streams.append(jobs[0])
-            client.close()
-            self._look()
-        return streams
+        # The first job of everybody comes first, so that those that run belong to different users.
+        for first in (True, False):
+            for number, keys in enumerate(self._server.users):
+                client = RawClient(self._context, self._server.address(keys))
+                client.hello()
+                for sha256, array in arrays.items():
+                    data = blob_of(array)
+                    client.ask(BlobPut(sha256, len(data), 0), BlobOk, data, bulk=True)
+                all_jobs = load.queued + load.streams
+                own = all_jobs // load.clients + (number < all_jobs % load.clients)
+                for _ in range(1 if first else own - 1):
+                    self._submit(client, spec)
+                client.close()
+                self._look()
 
-    def _submit(self, client: RawClient, spec: wire.TextureJobSpec) -> str:
+    def _submit(self, client: RawClient, spec: wire.TextureJobSpec) -> None:
         begun = time.monotonic()
-        job = client.ask(Submit(uuid.uuid4().hex, spec), Accepted).job
+        client.ask(Submit(uuid.uuid4().hex, spec), Accepted)
         self.submit_seconds.append(time.monotonic() - begun)
-        return job
+
+    def running(self, seconds: float = 120.0) -> dict[int, str]:
+        """Once all streams run: one such job of each user that has one, by the user's number."""
+        deadline = time.monotonic() + seconds
+        while True:
+            jobs = [(number, job) for number in range(self._load.clients) for job in self._running_of(number)]
+            if len(jobs) >= self._load.streams:
+                return dict(jobs)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(jobs)} of {self._load.streams} streams run after {seconds:g} s.")
+
+    def _running_of(self, number: int) -> list[str]:
+        client = RawClient(self._context, self._server.address(self._server.users[number]))
+        jobs = [info.job for info in client.hello().jobs if info.state is JobState.RUNNING]
+        client.close()
+        return jobs
 
     def _look(self) -> None:
         self.resident = max(self.resident, self._server.resident)
@@ -137,14 +152,13 @@ def measure(load: Load) -> dict[str, Any]:
     """All stretches, as a table."""
     with StandinServer(workers=load.streams, users=load.clients) as server, CurveEcho() as echo:
         bench = Bench(server, load)
-        streams = bench.fill()
-        # The last users' jobs are streams: one of them is the slow client.
-        watched = {load.clients - 1 - at: job for at, job in enumerate(streams)}
+        bench.fill()
+        watched = bench.running()
         clients = [ProbeClient(server.address(keys), watched.get(at)) for at, keys in enumerate(server.users)]
         # The slow one watches a running job too, has all the credit there is, and asks for long lists.
-        *others, last = clients
-        slow = ProbeClient(last.address, watch=watched.get(load.clients - 1), slow=True)
-        with Probe(others, load.interval) as probe:
+        last = max(watched)
+        slow = replace(clients.pop(last), slow=True)
+        with Probe(clients, load.interval) as probe:
             stretches = bench.turns(slow, echo)
         bench.close()
         resident = max(bench.resident, server.resident)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small slice of each of the server's benchmarks: they run, and nothing in them is absurd. Times are the machine's."""
+"""A small slice of the server's benchmarks: they run, and nothing in them is absurd. Times are the machine's."""
 
 import pytest
 
