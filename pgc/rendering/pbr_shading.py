@@ -22,7 +22,7 @@ from pgc.rendering.lobes import lobes_at
 from pgc.rendering.prefilter import PrefilteredEnvironment
 from pgc.rendering.tone_curve import picture_from_radiance
 
-__all__ = ["Light", "SurfaceSamples", "ViewedLight", "pbr", "pbr_linear", "pbr_shade", "surface_samples"]
+__all__ = ["Light", "SurfaceSamples", "ViewedLight", "pbr", "pbr_linear", "pbr_shade", "split_sum", "surface_samples"]
 
 _CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3, "occlusion": 1}
 _DEFAULTS = {"roughness": 1.0, "metallic": 0.0}
@@ -116,7 +116,7 @@ def pbr_linear(
         TextureError: there is no base colour, or a map is not of the G-buffer's size.
     """
     samples = surface_samples(gbuffer, material, eye)
-    radiance = _split_sum(samples, light)
+    radiance = split_sum(samples, light)
     views, height, width = gbuffer.face_index.shape
     canvas = radiance.new_zeros((views * height * width, 3))
     flat = gbuffer.mask.reshape(-1).nonzero()[:, 0]
@@ -174,8 +174,8 @@ def _mapped_normal(normal: Tensor, tangent: Tensor, stored: Tensor) -> Tensor:
     return F.normalize(along * x + bitangent * y + normal * z.clamp_min(_STEEPEST), dim=-1)
 
 
-def _split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
-    """Diffuse and specular radiance towards the view."""
+def split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
+    """Linear radiance towards the view, diffuse and specular; `pbr_linear` for points."""
     environment = light.environment
     place = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])
     albedos = F.grid_sample(environment.brdf_lut[None], place[None, None], align_corners=True, padding_mode="border")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pgc.cameras import Camera
@@ -55,6 +55,13 @@ class ReferenceRasterizer:
         """See `Rasterizer.render`."""
         check_views(cameras, resolution)
         return GBuffer.cat([self._render_view(camera, resolution) for camera in cameras]).to(self.device)
+
+    def blocked(
+        self, origins: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"], reach: float
+    ) -> Bool[Tensor, " N"]:
+        """See `pgc.rendering.occlusion.RayCaster`."""
+        rays = (origins.double().cpu(), directions.double().cpu(), torch.full((len(origins),), reach).double())
+        return (self._trace(rays)[0] >= 0).to(self.device)
 
     def _render_view(self, camera: Camera, resolution: tuple[int, int]) -> GBuffer:
         height, width = resolution

@@ -19,6 +19,7 @@ from typing import no_type_check
 
 import torch
 import warp as wp
+from jaxtyping import Bool, Float
 
 from pgc.cameras import Camera
 from pgc.mesh_data import TriangleMesh
@@ -268,6 +269,19 @@ def _trace(geometry: _Geometry, views: _Views, target: _Target, first_row: int):
         _fill_surface(geometry, target, wp.vec3i(view, row, column), hit)
 
 
+@wp.kernel
+@no_type_check
+def _find_blocked(
+    mesh: wp.uint64,
+    origins: wp.array(dtype=wp.vec3),
+    directions: wp.array(dtype=wp.vec3),
+    reach: float,
+    blocked: wp.array(dtype=wp.bool),
+):
+    ray = wp.tid()
+    blocked[ray] = wp.mesh_query_ray_anyhit(mesh, origins[ray], directions[ray], reach)
+
+
 class WarpRasterizer:
     """Rasteriser of one fixed mesh; see `pgc.rendering.rasterizer.Rasterizer` for `render`.
 
@@ -329,6 +343,21 @@ class WarpRasterizer:
                 return traced
             views.update({key: traced.select([index]) for index, key in enumerate(missing)})
         return GBuffer.cat([views[key] for key in keys])
+
+    def blocked(
+        self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
+    ) -> Bool[torch.Tensor, " N"]:
+        """Whether rays meet the mesh within `reach` times their direction's length; see `pgc.rendering.occlusion`."""
+        place = wp.device_from_torch(self._trace_device)
+        rays = [tensor.detach().float().contiguous().to(self._trace_device) for tensor in (origins, directions)]
+        found = torch.zeros(len(origins), dtype=torch.bool, device=self._trace_device)
+        arrays = [wp.from_torch(tensor, dtype=wp.vec3) for tensor in rays]
+        cuda = self._trace_device.type == "cuda"
+        stream = wp.stream_from_torch(torch.cuda.current_stream(self._trace_device)) if cuda else None
+        with wp.ScopedStream(stream) if cuda else nullcontext():
+            inputs = [self._mesh.id, *arrays, reach, wp.from_torch(found)]
+            wp.launch(_find_blocked, len(origins), inputs, device=place)
+        return found.to(self.device)
 
     def _trace(self, cameras: Sequence[Camera], resolution: tuple[int, int]) -> GBuffer:
         self._traced_views += len(cameras)
