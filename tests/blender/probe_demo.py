@@ -9,8 +9,8 @@ from probe_installed import NAME, _drive, install, start
 
 __all__ = ["install", "texture_and_render"]
 
-SIZE = (960, 720)
-SAMPLES = 48
+SIZE = (640, 480)
+SAMPLES = 16
 
 
 def texture_and_render(mesh: str, connection: str, prompt: str, out: str, limit: float) -> Any:
@@ -45,14 +45,17 @@ def _scene(pot: bpy.types.Object) -> None:
     center, size = (low + high) / 2, (high - low).length
     bpy.ops.mesh.primitive_plane_add(size=20 * size, location=(center.x, center.y, low.z))
     floor = bpy.data.materials.new("Floor")
-    floor.diffuse_color = (0.5, 0.5, 0.5, 1.0)
+    if bpy.app.version < (5, 0, 0):
+        floor.use_nodes = True
+    shader = next(node for node in floor.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
+    shader.inputs["Base Color"].default_value = (0.35, 0.35, 0.35, 1.0)
     bpy.context.object.data.materials.append(floor)
     lamp = bpy.data.objects.new("Key", bpy.data.lights.new("Key", "AREA"))
-    lamp.data.size, lamp.data.energy = size, 30 * size**2
+    lamp.data.size, lamp.data.energy = size, 16 * size**2
     lamp.location = center + Vector((-0.8, -1.0, 1.2)) * size
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     camera.data.lens = 60
-    camera.location = center + Vector((0.75, -1.75, 0.85)) * size
+    camera.location = center + Vector((0.6, -1.4, 0.68)) * size
     for one in (lamp, camera):
         one.rotation_euler = (center - one.location).to_track_quat("-Z", "Y").to_euler()
         bpy.context.scene.collection.objects.link(one)
