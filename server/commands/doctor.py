@@ -18,6 +18,20 @@ from server.config import Device, ServerPaths
 
 __all__ = ["doctor", "exit_code"]
 
+_TITLES = {
+    "python": "Python",
+    "torch": "PyTorch and graphics card",
+    "zmq": "Encrypted connections",
+    "rights": "Data folder",
+    "port": "Network",
+    "transfer": "Transfer speed",
+    "journal": "List of jobs",
+    "disk": "Disk",
+    "clock": "Clock",
+    "models": "Models",
+    "ray": "Ray",
+}
+"""What people read; in JSON the names stay as they are."""
 _SIGNS = {Grade.OK: "ok     ", Grade.WARNING: "warning", Grade.FAILURE: "FAILURE"}
 
 
@@ -27,7 +41,10 @@ def doctor(
     as_json: JsonOutput = False,
     job: Annotated[bool, typer.Option("--job/--no-job", help="Run the tiny job at the end.")] = True,
 ) -> None:
-    """Check this machine, without changing it. Exit code 0: all is well, 1: warnings, 2: something is broken."""
+    """Check this machine, and run one tiny job. Nothing is kept but compiled kernels in your cache folder.
+
+    Exit code 0: all is well, 1: warnings, 2: something is broken.
+    """
     findings: list[Finding] = []
     for finding in _findings(paths_of(data), job):
         findings.append(finding)
@@ -50,6 +67,8 @@ def _findings(paths: ServerPaths, job: bool) -> Iterator[Finding]:
     from server.commands.doctor_job import check_job
 
     for device in _devices():
+        # It takes some seconds, on a slow machine a minute: nobody should think that it hangs.
+        typer.echo(f"One tiny job on {device}, really run …", err=True)
         yield check_job(device)
 
 
@@ -63,17 +82,20 @@ def _devices() -> tuple[Device, ...]:
 
 def _line(finding: Finding) -> str:
     hint = f"\n         → {finding.hint}" if finding.hint else ""
-    return f"{_SIGNS[finding.grade]}  {finding.name}: {finding.text}{hint}"
+    title = _TITLES.get(finding.name, finding.name.capitalize())
+    return f"{_SIGNS[finding.grade]}  {title}: {finding.text}{hint}"
 
 
 def _summary(findings: list[Finding]) -> str:
     failures = sum(finding.grade is Grade.FAILURE for finding in findings)
     warnings = sum(finding.grade is Grade.WARNING for finding in findings)
     if failures:
-        return f"{failures} of {len(findings)} checks failed; the arrows say what to do."
+        count = "One check" if failures == 1 else f"{failures} checks"
+        return f"{count} of {len(findings)} failed; the arrow below each says what to do. Then run the doctor again."
     if warnings:
-        return f"The server can run, with {warnings} warning(s)."
-    return "All is well."
+        count = "one warning" if warnings == 1 else f"{warnings} warnings"
+        return f"The server can run, with {count}; the arrow below each says what it means."
+    return "All is well. Blender starts the server when it needs it; by hand: pgc-server start"
 
 
 def exit_code(findings: list[Finding]) -> int:

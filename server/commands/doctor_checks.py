@@ -71,7 +71,7 @@ def check_zmq(paths: ServerPaths) -> Finding:
         return failure("zmq", f"libzmq {version} has no CURVE encryption.", "Install pyzmq from its own wheels.")
     if zmq.zmq_version_info() < (4, 3, 5):
         return failure("zmq", f"libzmq {version} has known holes.", "Update: pip install -U pyzmq")
-    return ok("zmq", f"libzmq {version} with CURVE, pyzmq {zmq.pyzmq_version()}")
+    return ok("zmq", f"ready (libzmq {version} with CURVE, pyzmq {zmq.pyzmq_version()})")
 
 
 def check_rights(paths: ServerPaths) -> Finding:
@@ -79,7 +79,7 @@ def check_rights(paths: ServerPaths) -> Finding:
     if not paths.root.exists():
         parent = _existing(paths.root)
         if os.access(parent, os.W_OK):
-            return ok("rights", f"{paths.root} is not there yet and can be made")
+            return ok("rights", f"{paths.root} is not there yet; the server will make it, for you alone")
         return failure("rights", f"{paths.root} cannot be made.", "Give another --data, or correct the rights.")
     secret = [paths.root, paths.keys, paths.connection, *paths.keys.rglob("*.json")]
     open_ones = [path.name for path in secret if path.exists() and not is_private(path)]
@@ -101,7 +101,7 @@ def _existing(path: Path) -> Path:
 def check_journal(paths: ServerPaths) -> Finding:
     """Whether the journal of jobs is whole."""
     if not paths.journal.is_file():
-        return ok("journal", "none yet")
+        return ok("journal", "none yet: no server has run here")
     try:
         with contextlib.closing(sqlite3.connect(f"file:{paths.journal}?mode=ro", uri=True, timeout=5.0)) as database:
             answer = str(database.execute("PRAGMA integrity_check").fetchone()[0])
@@ -124,7 +124,7 @@ def check_disk(paths: ServerPaths) -> Finding:
             "disk", f"{free / _GIB:.1f} GiB are free; the server wants {floor / _GIB:.0f}.", "Free some space."
         )
     seconds = _fsync_seconds(folder)
-    text = f"{free / _GIB:.0f} GiB free, {seconds * 1000:.1f} ms until a write is safe"
+    text = f"{free / _GIB:.0f} GiB free; a write is safe after {seconds * 1000:.1f} ms"
     if seconds > _FSYNC_SLOW:
         return warning("disk", text, "A network drive, or a disk in trouble: put --data on a local disk.")
     return ok("disk", text)
@@ -172,7 +172,7 @@ def check_models(paths: ServerPaths) -> Finding:
 def check_ray(paths: ServerPaths) -> Finding:
     """Ray is optional; where it is, it must ask for a token."""
     if importlib.util.find_spec("ray") is None:
-        return ok("ray", "not installed, not needed on one machine")
+        return ok("ray", "not installed, and not needed on one machine")
     version = importlib.metadata.version("ray")
     if os.environ.get("RAY_AUTH_MODE") == "token":
         return ok("ray", f"{version}, with a token")

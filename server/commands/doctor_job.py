@@ -99,7 +99,7 @@ def check_job(device: Device) -> Finding:
             try:
                 result = _run(paths, device)
             except (ServerError, ProtocolError, OSError) as error:
-                hint = "What the checks above say may be the cause."
+                hint = "A check above may say why. If none does: pgc-server logs, and please report what it shows."
                 return Finding(name, Grade.FAILURE, f"The tiny job failed: {error}", hint)
     except OSError as error:
         return Finding(name, Grade.FAILURE, f"No temporary directory can be made: {error}", "Free some space.")
@@ -107,7 +107,7 @@ def check_job(device: Device) -> Finding:
     return Finding(
         name,
         Grade.OK,
-        f"start, mesh up, {result.seconds:.1f} s of work, {len(result.maps)} map down: {seconds:.1f} s in all",
+        f"server started, mesh sent, texture made, {len(result.maps)} map fetched and checked, in {seconds:.0f} s",
     )
 
 

@@ -32,7 +32,7 @@ def check_port(paths: ServerPaths) -> Finding:
     if problem is not None:
         return failure("port", f"No port can be opened at {listen.host} ({problem}).", "Look at the firewall's rules.")
     if listen.is_loopback:
-        return ok("port", f"{listen.host}: this machine only, no firewall is in between")
+        return ok("port", f"this machine only ({listen.host}); no firewall is in between")
     return warning(
         "port",
         f"{listen.host}: other machines may connect, if they are paired.",
@@ -57,11 +57,11 @@ def check_echo(paths: ServerPaths) -> Finding:
     """How fast encrypted data goes over loopback."""
     rate = _echo_rate()
     if rate >= _ECHO_LEAST:
-        return ok("transfer", f"{rate:.0f} MiB/s, encrypted, over loopback")
+        return ok("transfer", f"{rate:.0f} MiB/s, encrypted, within this machine")
     return warning(
         "transfer",
-        f"{rate:.0f} MiB/s, encrypted, over loopback; {_ECHO_LEAST:.0f} are usual.",
-        "The machine is busy, or security software looks at each packet.",
+        f"{rate:.0f} MiB/s, encrypted, within this machine; {_ECHO_LEAST:.0f} or more are usual.",
+        "The machine is busy, or security software looks at each packet. Jobs run; big meshes take longer to send.",
     )
 
 

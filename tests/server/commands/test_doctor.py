@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +20,8 @@ from server.commands.doctor import exit_code
 from server.commands.doctor_findings import Finding, Grade, failure, ok, warning
 from server.commands.doctor_job import check_job
 from server.config import ServerPaths
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def test_an_open_ray_is_found(paths, monkeypatch):
 def test_the_tiny_job_really_runs():
     finding = check_job("cpu")
     assert finding.grade is Grade.OK, finding
-    assert "1 map down" in finding.text
+    assert "1 map fetched" in finding.text
 
 
 @pytest.mark.slow
@@ -131,3 +136,56 @@ def test_a_device_that_is_not_there_fails_the_job():
     finding = check_job("cuda")
     assert finding.grade is Grade.FAILURE
     assert "finds no cuda device" in finding.text
+
+
+def _as_on_a_fresh_machine(home, *arguments):
+    """The command in a process, for a user whose home is empty, from a folder that has nothing to do with it."""
+    home.mkdir(exist_ok=True)
+    folders = {"HOME": home, "USERPROFILE": home, "LOCALAPPDATA": home, "XDG_DATA_HOME": home / "data"}
+    folders |= {"XDG_CACHE_HOME": home / "cache", "XDG_CONFIG_HOME": home / "config", "XDG_RUNTIME_DIR": home / "run"}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR", "OMP_NUM_THREADS") if name in os.environ
+    }
+    environment = kept | {name: str(path) for name, path in folders.items()} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "server", "doctor", *arguments]
+    return subprocess.run(
+        command, env=environment, cwd=home, capture_output=True, text=True, timeout=250, check=False, encoding="utf-8"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(270)
+def test_a_fresh_machine_is_well_and_nothing_of_a_server_stays(tmp_path):
+    """No server was ever started: readable, the exit code tells, and the last check is a job that was really run."""
+    home = tmp_path / "artist"
+    result = _as_on_a_fresh_machine(home)
+    *checks_made, job, summary = [line for line in result.stdout.splitlines() if "→" not in line]
+    assert job.startswith("ok       Job on "), result.stdout + result.stderr
+    assert "1 map fetched and checked" in job
+    assert len(checks_made) == len(checks.CHECKS)
+    # A machine that runs tests may be too busy for two of the checks; none may fail.
+    graded = {line[9:].partition(":")[0]: line[:7].strip() for line in checks_made}
+    warned = {title for title, grade in graded.items() if grade == "warning"}
+    assert warned <= {"Transfer speed", "Disk"}
+    assert "FAILURE" not in graded.values()
+    assert result.returncode == (1 if warned else 0)
+    assert summary.startswith("The server can run, with" if warned else "All is well.")
+    assert "Traceback" not in result.stdout + result.stderr
+    assert [path.name for path in home.iterdir() if path.name != "cache"] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights come from the directory there")
+def test_what_is_broken_says_what_to_do_and_the_exit_code_is_2(tmp_path):
+    data = tmp_path / "data"
+    (data / "keys").mkdir(parents=True)
+    (data / "keys" / "server.json").write_text("{}")
+    (data / "keys" / "server.json").chmod(0o644)
+    (data / "journal.sqlite").write_bytes(b"no database at all " * 100)
+    result = _as_on_a_fresh_machine(tmp_path / "artist", "--no-job", "--data", str(data))
+    assert result.returncode == 2
+    lines = result.stdout.splitlines()
+    failed = [index for index, line in enumerate(lines) if line.startswith("FAILURE")]
+    assert len(failed) == 2
+    assert all("→" in lines[index + 1] for index in failed)
+    assert "chmod" in lines[failed[0] + 1]
+    assert lines[-1].startswith("2 checks of 11 failed")
