@@ -17,7 +17,7 @@ from pgc.rendering.environment import overcast, studio
 from pgc.rendering.pbr_shading import Light, ViewedLight
 from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 
-VIEWS = [Camera.look_at((2.0, 0.0, 0.5)), Camera.look_at((0.0, -2.5, 0.0)), Camera.look_at((1.0, 1.0, 1.5))]
+VIEWS = [Camera.look_at(eye, focal=1.1) for eye in ((2.0, 0.0, 0.5), (0.0, -2.5, 0.0), (1.0, 1.0, 1.5))]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_fixed_light_never_changes(environments: list[PrefilteredEnvironment])
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least one"):
         EnvironmentLighting([])
-    with pytest.raises(ConfigError, match="-1 stops"):
-        LightingConfig(exposure=-1)
-    with pytest.raises(ConfigError, match="9 stops"):
-        LightingConfig(exposure=9)
+    with pytest.raises(ConfigError, match=r"-1\.0 stops"):
+        LightingConfig(exposure=-1.0)
+    with pytest.raises(ConfigError, match=r"9\.0 stops"):
+        LightingConfig(exposure=9.0)
