@@ -8,9 +8,11 @@ with StandinServer(workers=20, users=50) as server:
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -109,9 +111,18 @@ class StandinServer:
 
 
 def main() -> int:
-    """Serve until SIGTERM."""
-    paths = ServerPaths(Path(sys.argv[1]))
-    return run_broker(ServerConfig(paths=paths, workers=int(sys.argv[2])), executor=StandinExecutor(paths, sys.argv[3]))
+    """Serve until SIGTERM, or until the benchmark has ended, however it did."""
+    paths, stop = ServerPaths(Path(sys.argv[1])), threading.Event()
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        stop.set()
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()
+    return run_broker(
+        ServerConfig(paths=paths, workers=int(sys.argv[2])), executor=StandinExecutor(paths, sys.argv[3]), stop=stop
+    )
 
 
 if __name__ == "__main__":
