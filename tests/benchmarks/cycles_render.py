@@ -27,7 +27,7 @@ def scene_of(size: int, samples: int) -> bpy.types.Scene:
     scene.render.image_settings.file_format, scene.render.image_settings.color_depth = "OPEN_EXR", "32"
     scene.view_settings.view_transform = "Standard"
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
-    bpy.ops.mesh.primitive_uv_sphere_add(segments=256, ring_count=128, radius=1.0)
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=128, ring_count=64, radius=1.0)
     for polygon in bpy.context.object.data.polygons:
         polygon.use_smooth = True
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))

@@ -34,8 +34,8 @@ MATERIALS = (
     (0.8, 0.8, 0.8, 0.0, 1.0),
 )
 """Linear base colour, metallic, roughness."""
-SIZE = 48
-SAMPLES = 96
+SIZE = 40
+SAMPLES = 64
 
 
 def by_cycles(python: str, environments: list[Environment]) -> np.ndarray:
@@ -48,7 +48,7 @@ def by_cycles(python: str, environments: list[Environment]) -> np.ndarray:
         job = {"environments": files, "materials": MATERIALS, "size": SIZE, "samples": SAMPLES}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         script = Path(__file__).with_name("cycles_render.py")
-        subprocess.run([python, str(script), str(folder)], check=True, stdout=subprocess.DEVNULL, timeout=1200)
+        subprocess.run([python, str(script), str(folder)], check=True, stdout=subprocess.DEVNULL, timeout=3600)
         return np.load(folder / "result.npy")
 
 
