@@ -103,6 +103,8 @@ def test_three_dead_workers_set_a_job_aside_and_the_next_one_runs(core: CoreRig,
         core.ready("worker")
     row = core.state.jobs[bad].row
     assert (row.state, row.error.code) == (JobState.FAILED, ErrorCode.JOB_POISONED)
+    assert core.paths.spec(bad).is_file()
+    assert all(core.store.has(ref.sha256) for ref in spec().refs().values())
     assert _states(core, bad) == ["queued", "running", "queued", "running", "queued", "running", "failed"]
     assert "tried again" in alice.events(bad)[1].text or "tried again" in alice.events(bad)[2].text
     core.finish(good)
