@@ -102,9 +102,9 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
 
 
 def _facts(version: bpy.types.PropertyGroup) -> str:
-    parts = ["On Disk" if on_disk(version) else _megabytes(version_bytes(version)), f"Seed {version.seed}"]
-    if version.partial:
-        parts.append("Partial")
+    size = "On Disk" if on_disk(version) else _megabytes(version_bytes(version))
+    # Two facts fit a sidebar's width.
+    parts = [size, "Partial" if version.partial else f"Seed {version.seed}"]
     return "  ·  ".join(parts)
 
 
