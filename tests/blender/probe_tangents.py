@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blender's own tangents of its primitives, for the library's to be compared with."""
 
-import bmesh
 import bpy
 import numpy as np
 
@@ -15,6 +14,8 @@ _PRIMITIVES = {
 
 def write_tangents(folder: str) -> list[str]:
     """Writes NAME.npz with what Blender says of every corner of a triangulated primitive; returns the names."""
+    import bmesh  # with pip's bpy, only once bpy is there
+
     for name, add in _PRIMITIVES.items():
         add()
         mesh = bpy.context.object.data
