@@ -66,7 +66,7 @@ def test_it_agrees_with_the_slow_reference(roughness, metallic):
     found = image.permute(0, 2, 3, 1)[surface.mask[:, 0]]
     # One environment and one material; over many the error is half of this (tests/benchmarks/split_sum.py).
     assert (found - expected).square().mean().sqrt() < 0.025
-    assert (found.mean(0) - expected.mean(0)).abs().max() < 0.006
+    assert (found.mean(0) - expected.mean(0)).abs().max() < 0.015
 
 
 def test_a_white_rough_metal_under_white_light_is_white():
