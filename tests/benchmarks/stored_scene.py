@@ -55,7 +55,10 @@ def save_scene(path: Path, scene: StoredScene) -> None:
     for name in _pixel_fields():
         tensors[f"view.{name}"] = _channels_last(getattr(gbuffer, name))[inside].contiguous()
     for field in fields(TriangleMesh):
-        tensors[f"mesh.{field.name}"] = torch.from_numpy(np.ascontiguousarray(getattr(scene.triangles, field.name)))
+        values = getattr(scene.triangles, field.name)
+        # Tangents of its own a mesh need not have.
+        if values is not None:
+            tensors[f"mesh.{field.name}"] = torch.from_numpy(np.ascontiguousarray(values))
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, metadata={"format": _FORMAT, "note": json.dumps({"views": len(gbuffer)})})
 
@@ -81,7 +84,7 @@ def load_scene(path: Path) -> StoredScene:
             filled -= 1
         filled[inside] = values
         whole[name] = filled if name == "face_index" else filled.permute(0, 3, 1, 2).contiguous()
-    mesh = {field.name: tensors[f"mesh.{field.name}"].numpy() for field in fields(TriangleMesh)}
+    mesh = {key.removeprefix("mesh."): value.numpy() for key, value in tensors.items() if key.startswith("mesh.")}
     return StoredScene(triangles=TriangleMesh(**mesh), gbuffer=GBuffer(**whole))
 
 
