@@ -43,6 +43,8 @@ def run_suite(tmp_path):
     shutil.copy(CONFTEST, tmp_path / "conftest.py")
     (tmp_path / "pytest.ini").write_text(SETTINGS)
     (tmp_path / "test_little.py").write_text(TESTS)
+    # bpy may well be installed beside these tests.
+    (tmp_path / "no_blender.py").write_text("import sys\n\nsys.modules['bpy'] = None\n")
 
     def run(*arguments, **environment):
         clean = {
@@ -50,7 +52,7 @@ def run_suite(tmp_path):
             for key, value in os.environ.items()
             if key not in {"PGC_REQUIRE", "PGC_BPY_PYTHON", "BLENDER_BIN", "PATH"}
         }
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *arguments]
+        command = [sys.executable, "-m", "pytest", "-p", "no_blender", "-p", "no:cacheprovider", "-rs", *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env={**clean, "PATH": "", **environment}, capture_output=True, text=True, check=False
         )

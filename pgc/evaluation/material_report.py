@@ -134,7 +134,7 @@ def _embedded(path: Path) -> str:
     return f'<p>{html.escape(path.stem)}</p><img alt="{html.escape(path.stem)}" src="data:image/jpeg;base64,{encoded}">'
 
 
-def _interval(value: Mapping[str, float]) -> str:
+def _interval(value: Mapping[str, float | int]) -> str:
     return f"{value['mean']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
 
 

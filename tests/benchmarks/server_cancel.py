@@ -179,7 +179,7 @@ def missed(table: dict[str, Any]) -> list[str]:
     found += [
         f"hang, {kind}: gone after {max(seconds)} s; expected {HANG_TARGET} at most"
         for kind, seconds in table["hang_gone_s"].items()
-        if max(seconds) > HANG_TARGET
+        if max(seconds, default=0.0) > HANG_TARGET
     ]
     return found
 

@@ -83,11 +83,11 @@ def test_the_program_comes_before_the_module():
 def test_all_versions_are_found_once_and_the_oldest_first(stand_in, tmp_path, capsys):
     programs = [stand_in("b10", "echo Blender 10.0.1 LTS"), stand_in("b4", "echo noise; echo Blender 4.3.2")]
     pythons = [stand_in("p5", "echo @5.2.0 LTS"), stand_in("twin", "echo @5.2.0 LTS"), stand_in("none", "exit 1")]
-    stand_in("venvs/4.2/bin/python", "echo @4.2.23 LTS")
+    stand_in("venvs/4.1/bin/python", "echo @4.1.9")
     environment = {"PGC_BPY_PYTHONS": os.pathsep.join(pythons), "BLENDER_BINS": os.pathsep.join(programs)}
     found = all_versions.find(environment, tmp_path / "venvs")
     named = [one for one in found if one.blender.program != sys.executable]
-    assert [one.version for one in named] == ["4.2.23", "4.3.2", "5.2.0", "10.0.1"]
+    assert [one.version for one in named] == ["4.1.9", "4.3.2", "5.2.0", "10.0.1"]
     assert [one.blender.is_module for one in named] == [True, False, True, False]
     assert "none does not start" in capsys.readouterr().out
 

@@ -147,7 +147,7 @@ def test_a_batch_job_that_is_almost_done_is_waited_for(core: CoreRig, alice: Use
 def test_a_batch_job_keeps_its_age_and_in_the_end_makes_room_no_more(core: CoreRig, alice: User) -> None:
     """Otherwise a stream of interactive jobs would keep it from ever being done."""
     batch = alice.submit(priority="batch")
-    told = 0
+    told, quick = 0, ""
     for _ in range(40):
         quick = core.user().submit()  # Its session before that has gone silent.
         core.tick(1.0)
