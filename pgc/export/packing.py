@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Maps put together as engines want them: which map goes into which channel of which image.
+
+Each preset is a value of `Packing`; a project with rules of its own makes another. All of them take the maps of glTF
+2.0 (base_color, roughness, metallic, occlusion, normal) and leave out what a texture does not have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pgc.errors import ConfigError, TextureError
+from pgc.export.images import Content
+from pgc.texture.field import BakedTexture
+
+__all__ = [
+    "GLTF",
+    "GODOT",
+    "MAPS",
+    "PACKINGS",
+    "SEPARATE",
+    "UNITY_HDRP",
+    "UNITY_URP",
+    "UNREAL",
+    "Channel",
+    "NormalGreen",
+    "PackedImage",
+    "Packing",
+    "directx_normal",
+    "pack",
+    "pack_orm",
+    "parse_packing",
+]
+
+NormalGreen = Literal["opengl", "directx"]
+"""Where green of a normal map points: up the texture (glTF, Blender, Unity, Godot), or down it (Unreal)."""
+MAPS = {"base_color": 3, "roughness": 1, "metallic": 1, "occlusion": 1, "normal": 3}
+"""Channels of each map that can be exported."""
+_ABSENT = {"roughness": 1.0, "metallic": 0.0, "occlusion": 1.0}
+"""What a packed channel holds where its map is missing: matte, no metal, nothing in the way of light."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel of an image: a gray map, inverted if asked for, or a constant where `map` is None."""
+
+    map: Literal["roughness", "metallic", "occlusion"] | None
+    invert: bool = False
+    constant: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PackedImage:
+    """One image of a packing.
+
+    Attributes:
+        name: file name without suffix; {name} stands for the mesh's.
+        source: a colour map that is taken whole, or channels, 1, 3 or 4 of them.
+    """
+
+    name: str
+    source: Literal["base_color", "normal"] | tuple[Channel, ...]
+
+    @property
+    def content(self) -> Content:
+        """Whether its pixels are colour or data."""
+        return "color" if self.source == "base_color" else "data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """All images of one material for one program."""
+
+    images: tuple[PackedImage, ...]
+    normal_green: NormalGreen = "opengl"
+
+
+_ROUGHNESS, _METALLIC, _OCCLUSION = Channel("roughness"), Channel("metallic"), Channel("occlusion")
+_SMOOTHNESS = Channel("roughness", invert=True)
+_ORM = (_OCCLUSION, _ROUGHNESS, _METALLIC)
+
+SEPARATE = Packing(
+    images=(
+        PackedImage("base_color", "base_color"),
+        PackedImage("roughness", (_ROUGHNESS,)),
+        PackedImage("metallic", (_METALLIC,)),
+        PackedImage("occlusion", (_OCCLUSION,)),
+        PackedImage("normal", "normal"),
+    )
+)
+"""Each map in an image of its own, as OBJ and most renderers take them."""
+
+GLTF = Packing(
+    images=(PackedImage("base_color", "base_color"), PackedImage("orm", _ORM), PackedImage("normal", "normal"))
+)
+"""glTF 2.0 (specification, 3.9.2 and 3.9.3: occlusion R, roughness G, metallic B; normals with +Y up), and Blender."""
+
+GODOT = Packing(
+    images=(
+        PackedImage("{name}_albedo", "base_color"),
+        PackedImage("{name}_orm", _ORM),
+        PackedImage("{name}_normal", "normal"),
+    )
+)
+"""Godot 4, ORMMaterial3D (class reference: occlusion, roughness, metallic in R, G, B; normal maps in OpenGL style)."""
+
+UNREAL = Packing(
+    images=(
+        PackedImage("T_{name}_BaseColor", "base_color"),
+        PackedImage("T_{name}_ORM", _ORM),
+        PackedImage("T_{name}_Normal", "normal"),
+    ),
+    normal_green="directx",
+)
+"""Unreal Engine 5: textures begin with T_ (Epic's asset naming conventions); ORM is to be imported with sRGB off; its
+normal maps have green down."""
+
+UNITY_HDRP = Packing(
+    images=(
+        PackedImage("{name}_BaseMap", "base_color"),
+        PackedImage("{name}_MaskMap", (_METALLIC, _OCCLUSION, Channel(None, constant=1.0), _SMOOTHNESS)),
+        PackedImage("{name}_NormalMap", "normal"),
+    )
+)
+"""Unity HDRP Lit (manual, "Mask and detail maps": R metallic, G occlusion, B detail mask, where 1 shows the detail map,
+A smoothness = 1 − roughness)."""
+
+UNITY_URP = Packing(
+    images=(
+        PackedImage("{name}_BaseMap", "base_color"),
+        PackedImage("{name}_MetallicOcclusionSmoothness", (_METALLIC, _OCCLUSION, Channel(None), _SMOOTHNESS)),
+        PackedImage("{name}_BumpMap", "normal"),
+    )
+)
+"""Unity URP Lit (manual, "channel-packed texture": R metallic, G occlusion, B unused, A smoothness; the one image is
+assigned to both Metallic Map and Occlusion Map, and smoothness is read from the metallic map's alpha)."""
+
+PACKINGS = {
+    "separate": SEPARATE,
+    "gltf": GLTF,
+    "blender": GLTF,
+    "godot": GODOT,
+    "unreal": UNREAL,
+    "unity-hdrp": UNITY_HDRP,
+    "unity-urp": UNITY_URP,
+}
+"""As the command line spells them."""
+
+
+def parse_packing(name: str) -> Packing:
+    """A packing by its name. Raises ConfigError for others."""
+    if name not in PACKINGS:
+        raise ConfigError(f"There is no packing {name!r}; expected one of {', '.join(PACKINGS)}.")
+    return PACKINGS[name]
+
+
+def directx_normal(normal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+    """OpenGL normals as stored to DirectX ones, and back: green becomes 1 − green."""
+    return torch.stack([normal[0], 1.0 - normal[1], normal[2]])
+
+
+def pack_orm(texture: BakedTexture) -> list[Float[Tensor, "3 s s"]] | None:
+    """Occlusion, roughness, metallic in R, G, B, one image a tile; None where the texture has none of them."""
+    return pack(texture, PackedImage("orm", _ORM))
+
+
+def pack(
+    texture: BakedTexture, image: PackedImage, normal_green: NormalGreen = "opengl"
+) -> list[Float[Tensor, "c s s"]] | None:
+    """One image of a packing, for each tile; None where the texture has nothing for it.
+
+    Raises:
+        TextureError: a map has another number of channels than it should.
+    """
+    _check(texture)
+    if isinstance(image.source, str):
+        whole = texture.maps.get(image.source)
+        if whole is None or image.source != "normal" or normal_green == "opengl":
+            return None if whole is None else list(whole)
+        return [directx_normal(normal) for normal in whole]
+    if not any(channel.map in texture.maps for channel in image.source):
+        return None
+    return [
+        torch.cat([_channel(texture, channel, tile) for channel in image.source]) for tile in range(len(texture.tiles))
+    ]
+
+
+def _channel(texture: BakedTexture, channel: Channel, tile: int) -> Float[Tensor, "1 s s"]:
+    if channel.map is None:
+        return torch.full((1, texture.size, texture.size), channel.constant)
+    images = texture.maps.get(channel.map)
+    values = torch.full((1, texture.size, texture.size), _ABSENT[channel.map]) if images is None else images[tile].cpu()
+    return 1.0 - values if channel.invert else values
+
+
+def _check(texture: BakedTexture) -> None:
+    for name, images in texture.maps.items():
+        for image in images:
+            if len(image) != MAPS.get(name, len(image)):
+                raise TextureError(f"Map '{name}' has {len(image)} channels; expected {MAPS[name]}.")
