@@ -14,7 +14,8 @@ from jaxtyping import Float32, Int, Int64
 
 from pgc import __version__
 from pgc.errors import MeshError
-from pgc.mesh_data import PreparedMesh
+from pgc.mesh_data import PreparedMesh, TriangleMesh
+from pgc.rendering.tangents import tangents_of
 
 __all__ = ["write_glb"]
 
@@ -30,8 +31,10 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
 
     `images` maps a map's name (`base_color` sRGB, `orm`, `normal`) to PNG bytes; of a mesh with several UDIM tiles
     the names carry the tile, `base_color.1002`. Positions are the caller's bits: as they are from Y-up files, and
-    (x, z, -y) from Z-up ones. A vertex is repeated only where UV or normal differ. Each tile becomes one primitive
-    with its material, its UVs moved into [0, 1]; V runs down, as glTF has it (1 - v, rounded to float32 once).
+    (x, z, -y) from Z-up ones. A vertex is repeated only where UV or normal differ. With a normal map the tangents
+    (MikkTSpace) are written too, so that every viewer reads it in the frame that it was made in; vertices are then
+    also repeated where the two sides of a mirrored texture meet. Each tile becomes one primitive with its material,
+    its UVs moved into [0, 1]; V runs down, as glTF has it (1 - v, rounded to float32 once).
     The file appears whole or not at all. Raises `MeshError` for a missing or foreign image, or where the file
     cannot be written.
     """
@@ -39,8 +42,9 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
     pictures = {tile: _pictures(images, tile, single=len(tiles) == 1) for tile in tiles}
     buffer = _Buffer()
     document = _document(prepared.mesh.name)
+    tangents = _frames(prepared.triangles) if any("normal" in found for found in pictures.values()) else None
     for number, tile in enumerate(tiles):
-        primitive = _primitive(prepared, np.flatnonzero(prepared.face_tiles == tile), tile, buffer)
+        primitive = _primitive(prepared, np.flatnonzero(prepared.face_tiles == tile), tile, buffer, tangents)
         document["meshes"][0]["primitives"].append({**primitive, "material": number, "mode": 4})
         name = prepared.mesh.name if len(tiles) == 1 else f"{prepared.mesh.name}.{tile}"
         document["materials"].append(_material(name, pictures[tile], document, buffer))
@@ -101,7 +105,7 @@ class _Buffer:
         return len(self.views) - 1
 
     def add_vectors(self, values: Float32[np.ndarray, "N C"], *, bounds: bool = False) -> int:
-        """Number of the new accessor of VEC2 or VEC3; `bounds` writes min and max, which POSITION must have."""
+        """Number of the new accessor of VEC2, VEC3 or VEC4; `bounds` writes min and max, which POSITION must have."""
         accessor: dict[str, Any] = {
             "bufferView": self.add_bytes(values.astype("<f4").tobytes(), _ARRAY_BUFFER),
             "componentType": _FLOAT,
@@ -122,8 +126,14 @@ class _Buffer:
         return len(self.accessors) - 1
 
 
-def _primitive(prepared: PreparedMesh, faces: Int[np.ndarray, " K"], tile: int, buffer: _Buffer) -> dict[str, Any]:
-    """Vertices and indices of some faces: one vertex for each different (position, UV, normal)."""
+def _primitive(
+    prepared: PreparedMesh,
+    faces: Int[np.ndarray, " K"],
+    tile: int,
+    buffer: _Buffer,
+    tangents: Float32[np.ndarray, "F 3 4"] | None,
+) -> dict[str, Any]:
+    """Vertices and indices of some faces: one vertex for each different (position, UV, normal, tangent)."""
     mesh, triangles = prepared.mesh, prepared.triangles
     if mesh.uvs is None or mesh.corner_uvs is None:
         raise MeshError(f"{mesh.name}: the mesh has no UVs to export; prepare it first.")
@@ -131,17 +141,39 @@ def _primitive(prepared: PreparedMesh, faces: Int[np.ndarray, " K"], tile: int, 
     position = mesh.corner_positions[corners]
     uv = mesh.uvs[mesh.corner_uvs[corners]]
     normal = _y_up(triangles.corner_normals[faces].reshape(-1, 3))
-    key = _combined(position.astype(np.int64), _combined(_row_ids(uv), _row_ids(normal)))
+    shading = _row_ids(normal)
+    tangent = None if tangents is None else tangents[faces].reshape(-1, 4)
+    if tangent is not None:
+        shading = _combined(shading, _row_ids(tangent))
+    key = _combined(position.astype(np.int64), _combined(_row_ids(uv), shading))
     _, kept, indices = np.unique(key, return_index=True, return_inverse=True)
     points = mesh.positions[position[kept]]
-    return {
-        "attributes": {
-            "POSITION": buffer.add_vectors(points if mesh.up_axis == "y" else _y_up(points), bounds=True),
-            "NORMAL": buffer.add_vectors(normal[kept]),
-            "TEXCOORD_0": buffer.add_vectors(_gltf_uvs(uv[kept], tile)),
-        },
-        "indices": buffer.add_indices(indices.reshape(-1)),
+    attributes = {
+        "POSITION": buffer.add_vectors(points if mesh.up_axis == "y" else _y_up(points), bounds=True),
+        "NORMAL": buffer.add_vectors(normal[kept]),
+        "TEXCOORD_0": buffer.add_vectors(_gltf_uvs(uv[kept], tile)),
     }
+    if tangent is not None:
+        attributes["TANGENT"] = buffer.add_vectors(tangent[kept])
+    return {"attributes": attributes, "indices": buffer.add_indices(indices.reshape(-1))}
+
+
+def _frames(triangles: TriangleMesh) -> Float32[np.ndarray, "F 3 4"]:
+    """Y-up tangents of all corners, unit length, w the sign of the bitangent, which points up the picture.
+
+    Corners without a tangent of their own (no area in space or texture) get one that fits their normal: glTF has no
+    word for "none".
+    """
+    tangents = tangents_of(triangles).reshape(-1, 4).astype(np.float64)
+    normals = triangles.corner_normals.reshape(-1, 3).astype(np.float64)
+    least = np.eye(3)[np.abs(normals).argmin(axis=1)]
+    spare = least - normals * (least * normals).sum(axis=1, keepdims=True)
+    missing = np.linalg.norm(tangents[:, :3], axis=1) < 0.5
+    direction = np.where(missing[:, None], spare, tangents[:, :3])
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    sign = np.where(tangents[:, 3] < 0.0, -1.0, 1.0)
+    turned = _y_up(direction.astype(np.float32))
+    return np.concatenate([turned, sign[:, None].astype(np.float32)], axis=1).reshape(-1, 3, 4)
 
 
 def _y_up(vectors: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:

@@ -47,7 +47,7 @@ def accessor_array(gltf, number):
     accessor = gltf.accessors[number]
     view = gltf.bufferViews[accessor.bufferView]
     kind = {5126: "<f4", 5123: "<u2", 5125: "<u4"}[accessor.componentType]
-    width = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}[accessor.type]
+    width = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}[accessor.type]
     data = np.frombuffer(gltf.binary_blob(), kind, accessor.count * width, view.byteOffset)
     return data.reshape(-1, width)
 
@@ -182,6 +182,24 @@ def test_all_maps_of_a_material(tmp_path):
     assert len(indices) == 3
     assert material.occlusionTexture.index == material.pbrMetallicRoughness.metallicRoughnessTexture.index
     assert material.pbrMetallicRoughness.metallicFactor == 1.0
+
+
+def test_tangents_come_with_a_normal_map(tmp_path):
+    prepared = prepare_mesh(house("z"))
+    write_glb(tmp_path / "plain.glb", prepared, {"base_color": png()})
+    assert assert_follows_the_rules(tmp_path / "plain.glb").meshes[0].primitives[0].attributes.TANGENT is None
+    write_glb(tmp_path / "relief.glb", prepared, {"normal": png()})
+    gltf = assert_follows_the_rules(tmp_path / "relief.glb")
+    attributes = gltf.meshes[0].primitives[0].attributes
+    tangents = accessor_array(gltf, attributes.TANGENT)
+    normals, points = accessor_array(gltf, attributes.NORMAL), accessor_array(gltf, attributes.POSITION)
+    assert set(tangents[:, 3]) == {1.0}
+    np.testing.assert_allclose((tangents[:, :3] * normals).sum(axis=1), 0.0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(tangents[:, :3], axis=1), 1.0, atol=1e-6)
+    # The quad's u grows along x, and its picture's up is the bitangent: that way v grows, here along y (glTF's -z).
+    low = np.flatnonzero((points == 0).all(axis=1))[0]
+    assert tangents[low, 0] > 0.95
+    assert np.cross(normals[low], tangents[low, :3])[2] < -0.95
 
 
 def test_more_than_65535_vertices_take_wide_indices(tmp_path):
