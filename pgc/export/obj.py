@@ -2,7 +2,8 @@
 """OBJ with MTL: the caller's polygons and UVs, number by number, and maps under the names that programs read.
 
 The MTL keys beyond Wavefront's own are those of the PBR extension (Pr, Pm, map_Pr, map_Pm, norm; proposed by Exocortex
-for Clara.io), which Blender and tinyobjloader read. They take one gray image each, not a packed one.
+for Clara.io). They take one gray image each, not a packed one. The normal map stands under map_Bump too, where Blender
+and Godot look for it: both take it for a normal map, not for heights.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ from pgc.outputs.files import write_bytes
 
 __all__ = ["MTL_MAPS", "write_obj"]
 
-MTL_MAPS = {"base_color": "map_Kd", "roughness": "map_Pr", "metallic": "map_Pm", "normal": "norm"}
-"""Key of each map; occlusion has none."""
+MTL_MAPS = {
+    "base_color": ("map_Kd",),
+    "roughness": ("map_Pr",),
+    "metallic": ("map_Pm",),
+    "normal": ("norm", "map_Bump"),
+}
+"""Keys of each map; occlusion has none."""
 _BREAKING = re.compile(r"[\s\x00-\x1f\x7f]+")
 """Line breaks would end the line; many readers take a space for the end of a name."""
 
@@ -94,7 +100,9 @@ def _library(materials: Iterable[_Material], images: Mapping[str, Mapping[int, s
     for material in materials:
         metal = 1 if "metallic" in images else 0
         lines = [f"newmtl {material.name}", "Kd 1 1 1", "Pr 1", f"Pm {metal}", "illum 2"]
-        lines += [f"{key} {images[name][material.tile]}" for name, key in MTL_MAPS.items() if name in images]
+        lines += [
+            f"{key} {images[name][material.tile]}" for name in MTL_MAPS if name in images for key in MTL_MAPS[name]
+        ]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -70,7 +70,7 @@ def test_a_reader_of_mtl_finds_every_map(tmp_path):
     assert material.diffuse_texname == "base_color.1001.png"
     assert material.roughness_texname == "roughness.1001.png"
     assert material.metallic_texname == "metallic.1001.png"
-    assert material.normal_texname == "normal.1001.png"
+    assert material.normal_texname == material.bump_texname == "normal.1001.png"
     assert (material.roughness, material.metallic) == (1.0, 1.0), "factors of the maps"
     assert list(material.diffuse) == [1.0, 1.0, 1.0]
     assert "occlusion" not in (tmp_path / "out.mtl").read_text()

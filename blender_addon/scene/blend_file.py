@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A new .blend with one textured object, for `pgc` to call in a Blender of its own.
+
+The description is a JSON file; arrays lie beside it in an .npz. See `write_blend`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .images import new_packed_image, new_tiled_image
+from .materials import build_material
+
+__all__ = ["UV_MAP", "write_blend"]
+
+UV_MAP = "UVMap"
+
+
+def write_blend(description: Path) -> None:
+    """Writes the .blend that a description asks for. The scene that is open in this process is lost.
+
+    The description holds `output` (path of the .blend), `name`, `arrays` (path of an .npz with positions [V, 3] in
+    Blender's axes, polygon_sizes [P], corner_positions [L], corner_uvs [L, 2], material_index [P] and, where there
+    are normals, corner_normals [L, 3], 0 where a corner has none), `slots` (how many material slots), and `maps`:
+    a map's name to {"color_space": "srgb" or "linear", "files": {tile: path of a PNG}}.
+
+    Raises:
+        SceneError: an image is damaged, or a map has no place in a material.
+    """
+    job = json.loads(description.read_text(encoding="utf-8"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with np.load(job["arrays"]) as arrays:
+        mesh = _mesh(job["name"], dict(arrays))
+    obj = bpy.data.objects.new(job["name"], mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
+    obj.select_set(True)
+    images = {name: _image(f"{job['name']} {name}", entry) for name, entry in job["maps"].items()}
+    material = build_material(job["name"], images, UV_MAP)
+    # One slot for each of the caller's materials, so that his grouping of faces survives.
+    for _ in range(job["slots"]):
+        mesh.materials.append(material)
+    bpy.ops.wm.save_as_mainfile(filepath=job["output"], check_existing=False, copy=True)
+
+
+def _mesh(name: str, arrays: Mapping[str, Any]) -> bpy.types.Mesh:
+    """The caller's polygons, as they are."""
+    mesh = bpy.data.meshes.new(name)
+    sizes = arrays["polygon_sizes"]
+    mesh.vertices.add(len(arrays["positions"]))
+    mesh.loops.add(len(arrays["corner_positions"]))
+    mesh.polygons.add(len(sizes))
+    mesh.vertices.foreach_set("co", arrays["positions"].reshape(-1))
+    mesh.loops.foreach_set("vertex_index", arrays["corner_positions"])
+    mesh.polygons.foreach_set("loop_start", (np.cumsum(sizes) - sizes).astype(np.int32))
+    mesh.polygons.foreach_set("material_index", arrays["material_index"])
+    mesh.uv_layers.new(name=UV_MAP).uv.foreach_set("vector", arrays["corner_uvs"].reshape(-1))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(sizes), np.bool_))
+    mesh.update(calc_edges=True)
+    if "corner_normals" in arrays:
+        mesh.normals_split_custom_set(arrays["corner_normals"])
+    return mesh
+
+
+def _image(name: str, entry: Mapping[str, Any]) -> bpy.types.Image:
+    files = {int(tile): Path(path).read_bytes() for tile, path in entry["files"].items()}
+    if list(files) == [1001]:
+        return new_packed_image(name, files[1001], entry["color_space"])
+    return new_tiled_image(name, files, entry["color_space"])

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A .blend with the textured mesh, written by a Blender of its own, so that nothing here imports bpy."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pgc
+from pgc.mesh_data import Mesh, Normalization, PreparedMesh
+from pgc.outputs.files import OutputError, replacing
+
+__all__ = ["BlenderProgram", "find_blender", "write_blend"]
+
+_FLAGS = ("--background", "--factory-startup", "--python-exit-code", "3", "--python-expr")
+_SCRIPT = (
+    "import sys; sys.path.insert(0, {root!r}); "
+    "from pathlib import Path; from blender_addon.scene.blend_file import write_blend; "
+    "write_blend(Path({description!r}))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlenderProgram:
+    """A Blender that can be started.
+
+    Attributes:
+        program: Blender's executable, or a Python that has its module bpy.
+        is_module: True for the latter.
+        limit: seconds until it is given up.
+    """
+
+    program: str
+    is_module: bool = False
+    limit: float = 600.0
+
+    def command(self, script: str) -> list[str]:
+        """The command that runs Python code in it."""
+        if self.is_module:
+            return [self.program, "-c", "import bpy; " + script]
+        return [self.program, *_FLAGS, script]
+
+
+def find_blender(environment: Mapping[str, str]) -> BlenderProgram | None:
+    """BLENDER_BIN (Blender's executable), PGC_BPY_PYTHON (a Python with bpy), `blender` on the PATH, or this Python."""
+    if program := environment.get("BLENDER_BIN"):
+        return BlenderProgram(program=program)
+    if python := environment.get("PGC_BPY_PYTHON"):
+        return BlenderProgram(program=python, is_module=True)
+    if program := shutil.which("blender", path=environment.get("PATH")):
+        return BlenderProgram(program=program)
+    if importlib.util.find_spec("bpy") is not None:
+        return BlenderProgram(program=sys.executable, is_module=True)
+    return None
+
+
+def write_blend(
+    path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[int, bytes]], blender: BlenderProgram
+) -> None:
+    """Writes a .blend whose one object has the caller's polygons, UVs and normals, and the maps packed in.
+
+    Args:
+        path: ends in .blend.
+        prepared: the mesh; turned to Blender's Z-up axes, which rounds nothing.
+        images: PNG bytes by map (base_color, orm, roughness, metallic, occlusion, normal) and tile.
+        blender: what writes it.
+
+    Raises:
+        OutputError: Blender cannot be started or fails, or the file cannot be written.
+    """
+    root = _addon_root()
+    with replacing(path) as temporary, tempfile.TemporaryDirectory(prefix="pgc-blend-") as folder:
+        description = Path(folder) / "description.json"
+        output = Path(folder) / "result.blend"
+        np.savez(Path(folder) / "arrays.npz", **_arrays(prepared))
+        job = {
+            "output": str(output),
+            "name": prepared.mesh.name,
+            "arrays": str(Path(folder) / "arrays.npz"),
+            "slots": len(prepared.mesh.material_names),
+            "maps": _maps(Path(folder), images),
+        }
+        description.write_text(json.dumps(job), encoding="utf-8")
+        _run(blender, _SCRIPT.format(root=str(root), description=str(description)), path)
+        if not output.is_file():
+            raise OutputError(f"{path}: Blender ended without writing it; look at its own messages: {blender.program}.")
+        shutil.copyfile(output, temporary)
+
+
+def _addon_root() -> Path:
+    """The folder that holds blender_addon with its scene package, which a wheel does not carry."""
+    root = Path(pgc.__file__).resolve().parents[1]
+    if not (root / "blender_addon" / "scene" / "blend_file.py").is_file():
+        raise OutputError(
+            "A .blend is written by the add-on's own code, which is not installed with the package; run from a "
+            "checkout of the repository, or import the GLB in Blender."
+        )
+    return root
+
+
+def _arrays(prepared: PreparedMesh) -> dict[str, Any]:
+    mesh = prepared.mesh
+    if mesh.uvs is None or mesh.corner_uvs is None:
+        raise OutputError(f"{mesh.name}: the mesh has no UVs to export; prepare it first.")
+    rotation = Normalization(scale=1.0, center=(0.0, 0.0, 0.0), up_axis=mesh.up_axis).rotation().astype(np.float32)
+    arrays = {
+        "positions": mesh.positions @ rotation.T,
+        "polygon_sizes": mesh.polygon_sizes,
+        "corner_positions": mesh.corner_positions,
+        "corner_uvs": mesh.uvs[mesh.corner_uvs],
+        "material_index": mesh.material_index,
+    }
+    normals = _corner_normals(mesh)
+    return arrays if normals is None else {**arrays, "corner_normals": normals @ rotation.T}
+
+
+def _corner_normals(mesh: Mesh) -> np.ndarray | None:
+    """Normals by corner, zeros where a corner has none; None where no corner has."""
+    if mesh.normals is None or mesh.corner_normals is None or len(mesh.normals) == 0:
+        return None
+    given = mesh.normals[np.maximum(mesh.corner_normals, 0)]
+    return np.where(mesh.corner_normals[:, None] >= 0, given, np.float32(0.0))
+
+
+def _maps(folder: Path, images: Mapping[str, Mapping[int, bytes]]) -> dict[str, Any]:
+    maps = {}
+    for name, tiles in images.items():
+        files = {}
+        for tile, png in tiles.items():
+            file = folder / f"{name}.{tile}.png"
+            file.write_bytes(png)
+            files[tile] = str(file)
+        maps[name] = {"color_space": "srgb" if name == "base_color" else "linear", "files": files}
+    return maps
+
+
+def _run(blender: BlenderProgram, script: str, path: Path) -> None:
+    try:
+        done = subprocess.run(
+            blender.command(script),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=blender.limit,
+            check=False,
+        )
+    except OSError as error:
+        raise OutputError(f"{path}: Blender ({blender.program}) cannot be started: {error.strerror}.") from error
+    except subprocess.TimeoutExpired as error:
+        raise OutputError(f"{path}: Blender was not done after {blender.limit:.0f} s; it was stopped.") from error
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise OutputError(f"{path}: Blender ended with exit code {done.returncode}: {last}")
