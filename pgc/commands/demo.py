@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_CACHE_BYTES = 1024 * 1024 * 1024
+
 
 @reports_failures
 def demo(
@@ -98,6 +100,7 @@ def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack
     from pgc.commands.demo_remote import OverTheWire
     from pgc.commands.remote import RemoteTexturizer
     from pgc.demo.config import DemoConfig
+    from pgc.rendering.rasterizer import RasterizerConfig
 
     checked_device(device)
     leave_cores_to_server()
@@ -106,4 +109,6 @@ def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack
     def hooks_for(prompt: DemoPrompt) -> RemoteHooks:
         return remote_hooks(displays.of(prompt), displays.interrupt)
 
-    return OverTheWire(RemoteTexturizer(events, config.outputs), config, out, hooks_for)
+    # All views of the turntable stay traced for the next prompt: the mesh is the same.
+    texturizer = RemoteTexturizer(events, config.outputs, rasterizer=RasterizerConfig(cache_bytes=_CACHE_BYTES))
+    return OverTheWire(texturizer, config, out, hooks_for)

@@ -21,7 +21,7 @@ from pgc.mesh import PreparedMesh
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import RunReport
 from pgc.pipeline import Progress, TextureRequest, load_prepared, load_sources
-from pgc.rendering.rasterizer import Rasterizer
+from pgc.rendering.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.warp_rasterizer import WarpRasterizer
 
 __all__ = ["RemoteHooks", "RemoteOutcome", "RemoteRun", "RemoteTexturizer"]
@@ -76,6 +76,8 @@ class RemoteTexturizer:
     outputs: OutputConfig
     server: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the reports say about where the server is."""
+    rasterizer: RasterizerConfig = field(default_factory=RasterizerConfig)
+    """For the pictures made here."""
     _meshes: dict[tuple[Any, ...], _KnownMesh] = field(default_factory=dict[tuple[Any, ...], _KnownMesh])
 
     def start(
@@ -122,7 +124,8 @@ class RemoteTexturizer:
         if where not in self._meshes:
             mesh = load_prepared(request, progress)
             # On the CPU: the graphics card is the server's.
-            self._meshes[where] = _KnownMesh(mesh, WarpRasterizer(mesh.triangles, device=torch.device("cpu")))
+            rasterizer = WarpRasterizer(mesh.triangles, device=torch.device("cpu"), config=self.rasterizer)
+            self._meshes[where] = _KnownMesh(mesh, rasterizer)
         return self._meshes[where]
 
     def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | wire.JobCancelled | None:

@@ -20,7 +20,7 @@ __all__ = ["TurntableConfig", "render_turntable"]
 class TurntableConfig:
     """How turntable.webp looks."""
 
-    size: int = 288
+    size: int = 256
     frames: int = 30
     seconds: float = 4.0
     elevation: float = math.radians(18.0)
