@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Blender finds in the files that `pgc` exports."""
 
+import atexit
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ def read_blend(path: str, folder: str) -> dict[str, Any]:
 
 def import_glb(path: str, folder: str, again: str) -> dict[str, Any]:
     """Imports a GLB into an empty file, and exports it again to `again`."""
+    # Pip's bpy 4.2 dies at its exit after its own glTF exporter has run.
+    atexit.register(os._exit, 0)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    _enable("io_scene_gltf2")
+    bpy.ops.preferences.addon_enable(module="io_scene_gltf2")
     bpy.ops.import_scene.gltf(filepath=path)
     (obj,) = [item for item in bpy.data.objects if item.type == "MESH"]
     facts = _facts(obj, folder)
@@ -33,12 +37,6 @@ def import_obj(path: str, folder: str) -> dict[str, Any]:
     bpy.ops.wm.obj_import(filepath=path)
     (obj,) = [item for item in bpy.data.objects if item.type == "MESH"]
     return _facts(obj, folder)
-
-
-def _enable(module: str) -> None:
-    import addon_utils
-
-    addon_utils.enable(module)
 
 
 def _facts(obj: bpy.types.Object, folder: str) -> dict[str, Any]:
