@@ -17,6 +17,7 @@ from pgc.cameras import Camera
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
+from pgc.rendering.ray_hits import RayHits
 from pgc.rendering.tangents import tangents_of
 
 __all__ = ["ReferenceRasterizer"]
@@ -62,6 +63,17 @@ class ReferenceRasterizer:
         """See `pgc.rendering.occlusion.RayCaster`."""
         rays = (origins.double().cpu(), directions.double().cpu(), torch.full((len(origins),), reach).double())
         return (self._trace(rays)[0] >= 0).to(self.device)
+
+    def first_hits(self, origins: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"], reach: float) -> RayHits:
+        """See `pgc.rendering.ray_hits.HitCaster`."""
+        rays = (origins.double().cpu(), directions.double().cpu(), torch.full((len(origins),), reach).double())
+        face, distance, barycentrics = self._trace(rays)
+        met = (face >= 0)[:, None]
+        return RayHits(
+            face=face.int().to(self.device),
+            barycentrics=torch.where(met, barycentrics, 0.0).float().to(self.device),
+            distance=distance.float().to(self.device),
+        )
 
     def _render_view(self, camera: Camera, resolution: tuple[int, int]) -> GBuffer:
         height, width = resolution

@@ -27,6 +27,7 @@ from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.gbuffer_cache import GBufferCache
 from pgc.rendering.native_output import captured_stderr
 from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
+from pgc.rendering.ray_hits import RayHits
 from pgc.rendering.rays import pixel_rays
 from pgc.rendering.tangents import tangents_of
 
@@ -282,6 +283,24 @@ def _find_blocked(
     blocked[ray] = wp.mesh_query_ray_anyhit(mesh, origins[ray], directions[ray], reach)
 
 
+@wp.kernel
+@no_type_check
+def _find_first(
+    mesh: wp.uint64,
+    origins: wp.array(dtype=wp.vec3),
+    directions: wp.array(dtype=wp.vec3),
+    reach: float,
+    face: wp.array(dtype=wp.int32),
+    place: wp.array(dtype=wp.vec3),
+):
+    """Face, and (weight of corner 0, weight of corner 1, distance)."""
+    ray = wp.tid()
+    query = wp.mesh_query_ray(mesh, origins[ray], directions[ray], reach)
+    if query.result:
+        face[ray] = query.face
+        place[ray] = wp.vec3(query.u, query.v, query.t)
+
+
 class WarpRasterizer:
     """Rasteriser of one fixed mesh; see `pgc.rendering.rasterizer.Rasterizer` for `render`.
 
@@ -348,16 +367,40 @@ class WarpRasterizer:
         self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
     ) -> Bool[torch.Tensor, " N"]:
         """Whether rays meet the mesh within `reach` times their direction's length; see `pgc.rendering.occlusion`."""
-        place = wp.device_from_torch(self._trace_device)
-        rays = [tensor.detach().float().contiguous().to(self._trace_device) for tensor in (origins, directions)]
         found = torch.zeros(len(origins), dtype=torch.bool, device=self._trace_device)
-        arrays = [wp.from_torch(tensor, dtype=wp.vec3) for tensor in rays]
+        self._ask(_find_blocked, (origins, directions), reach, [wp.from_torch(found)])
+        return found.to(self.device)
+
+    def first_hits(
+        self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
+    ) -> RayHits:
+        """See `pgc.rendering.ray_hits.HitCaster`."""
+        face = torch.full((len(origins),), -1, dtype=torch.int32, device=self._trace_device)
+        place = torch.zeros((len(origins), 3), device=self._trace_device)
+        self._ask(_find_first, (origins, directions), reach, [wp.from_torch(face), wp.from_torch(place, dtype=wp.vec3)])
+        met = face >= 0
+        weights = torch.stack([place[:, 0], place[:, 1], 1.0 - place[:, 0] - place[:, 1]], dim=1)
+        return RayHits(
+            face=face.to(self.device),
+            barycentrics=torch.where(met[:, None], weights, 0.0).to(self.device),
+            distance=torch.where(met, place[:, 2], torch.inf).to(self.device),
+        )
+
+    def _ask(
+        self,
+        kernel: wp.Kernel,
+        rays: tuple[torch.Tensor, torch.Tensor],
+        reach: float,
+        answers: list[wp.array],
+    ) -> None:
+        """Runs a kernel of one thread a ray."""
+        moved = [tensor.detach().float().contiguous().to(self._trace_device) for tensor in rays]
+        arrays = [wp.from_torch(tensor, dtype=wp.vec3) for tensor in moved]
         cuda = self._trace_device.type == "cuda"
         stream = wp.stream_from_torch(torch.cuda.current_stream(self._trace_device)) if cuda else None
         with wp.ScopedStream(stream) if cuda else nullcontext():
-            inputs = [self._mesh.id, *arrays, reach, wp.from_torch(found)]
-            wp.launch(_find_blocked, len(origins), inputs, device=place)
-        return found.to(self.device)
+            inputs = [self._mesh.id, *arrays, reach, *answers]
+            wp.launch(kernel, len(moved[0]), inputs, device=wp.device_from_torch(self._trace_device))
 
     def _trace(self, cameras: Sequence[Camera], resolution: tuple[int, int]) -> GBuffer:
         self._traced_views += len(cameras)
