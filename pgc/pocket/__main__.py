@@ -40,9 +40,8 @@ def _sample(arguments: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from pgc.pocket.captions import vocabulary
+    from pgc.pocket.captions import unknown_words, vocabulary
     from pgc.pocket.sample import load_pipeline, sample, unseen_depths
-    from pgc.pocket.tokenizer import unknown_words
 
     if unknown := unknown_words(arguments.prompt, vocabulary()):
         logging.warning(

@@ -2,6 +2,7 @@
 """Captions of the training renders, and the vocabulary that they span."""
 
 import re
+import string
 from typing import Literal, get_args
 
 import numpy as np
@@ -134,3 +135,10 @@ def vocabulary() -> dict[str, list[str]]:
         "other": _words(*other),
         "untrained": sorted(set(_SPARE_WORDS.split()) - set(_words(*materials, *shapes, *other))),
     }
+
+
+def unknown_words(prompt: str, known: dict[str, list[str]]) -> list[str]:
+    """Words of ``prompt`` that training never saw, in order; ``known`` is ``vocabulary.json``."""
+    trained = {word for group, words in known.items() if group != "untrained" for word in words}
+    cleaned = "".join(letter if letter not in string.punctuation else " " for letter in prompt.lower())
+    return [word for word in dict.fromkeys(cleaned.split()) if word not in trained]

@@ -2,7 +2,6 @@
 """The prior's own BPE tokenizer: caption words are whole tokens, anything else falls back to pieces."""
 
 import json
-import string
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -81,10 +80,3 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
     """The tokenizer that ``write_tokenizer`` wrote."""
     tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
     return tokenizer
-
-
-def unknown_words(prompt: str, known: dict[str, list[str]]) -> list[str]:
-    """Words of ``prompt`` that training never saw, in order; ``known`` is ``vocabulary.json``."""
-    trained = {word for group, words in known.items() if group != "untrained" for word in words}
-    cleaned = "".join(letter if letter not in string.punctuation else " " for letter in prompt.lower())
-    return [word for word in dict.fromkeys(cleaned.split()) if word not in trained]

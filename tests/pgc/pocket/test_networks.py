@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from pgc.pocket import weights_folder
-from pgc.pocket.captions import vocabulary
+from pgc.pocket.captions import unknown_words, vocabulary
 from pgc.pocket.conditioning import depth_condition
-from pgc.pocket.tokenizer import MAX_LENGTH, load_tokenizer, unknown_words, write_tokenizer
+from pgc.pocket.tokenizer import MAX_LENGTH, load_tokenizer, write_tokenizer
 from pgc.pocket.training import OptimizerConfig, TrainState, load_average, orthogonalise
 
 SHIPPED = (weights_folder() / "unet" / "config.json").exists()
