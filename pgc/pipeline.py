@@ -19,22 +19,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
 
-from pgc.camera_sampling import CameraSampler, SphereCameraSampler
+from pgc.camera_sampling import CameraSampler
 from pgc.checkpoint import load_checkpoint, save_checkpoint
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.mesh import PreparedMesh, UpAxis, load_mesh, prepare_mesh, unwrap
-from pgc.optimize import Optimization, Prompt, Scene
+from pgc.optimize import Optimization, Prompt
 from pgc.outputs.images import read_lock_masks, read_texture
 from pgc.presets import RunSettings, preset_settings
 from pgc.rendering.rasterizer import Rasterizer
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.run_scene import SourceTextures, bake_maps, build_scene
 from pgc.texture.field import BakedTexture
-from pgc.texture.texel_pyramid import TexelPyramid
 
 __all__ = [
     "DEVICES",
@@ -107,16 +105,6 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SourceTextures:
-    """What a run starts from and keeps."""
-
-    initial: BakedTexture | None = None
-    lock_mask: list[Tensor] | None = None
-    oracle: BakedTexture | None = None
-    """What the oracle takes for the truth."""
-
-
 def resolve_device(name: DeviceName) -> torch.device:
     """The device that a name means here: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
@@ -130,13 +118,6 @@ def resolve_device(name: DeviceName) -> torch.device:
         usable = ", ".join(device for device, is_there in there.items() if is_there)
         raise ConfigError(f"This torch ({torch.__version__}) finds no {name} device; usable here: {usable}.")
     return torch.device(name)
-
-
-def _texture_field(
-    mesh: PreparedMesh, settings: RunSettings, sources: SourceTextures, device: torch.device
-) -> TexelPyramid:
-    config = replace(settings.texture, tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
-    return TexelPyramid(mesh.triangles, config, initial=sources.initial, lock_mask=sources.lock_mask, device=device)
 
 
 def start_optimization(
@@ -156,17 +137,8 @@ def start_optimization(
     Raises:
         PgcError: the textures do not fit the mesh or the settings.
     """
-    device = guidance.device
-    sources = sources or SourceTextures()
-    reference = None
-    if sources.oracle is not None:
-        reference = _texture_field(mesh, settings, SourceTextures(initial=sources.oracle), device)
-        reference.set_progress(1.0)
-    scene = Scene(
-        rasterizer=rasterizer or WarpRasterizer(mesh.triangles, device=device),
-        texture=_texture_field(mesh, settings, sources, device),
-        cameras=cameras or SphereCameraSampler(settings.cameras),
-        reference=reference,
+    scene = build_scene(
+        mesh, settings, sources or SourceTextures(), guidance.device, rasterizer=rasterizer, cameras=cameras
     )
     return Optimization(scene, guidance, prompt, settings.optimize)
 
@@ -189,8 +161,8 @@ class TextureRun:
         return self.optimization.scene.rasterizer
 
     def bake(self) -> BakedTexture:
-        """The texture as it is now: filled, padded, without seams."""
-        return self.optimization.scene.texture.bake()
+        """The wanted maps as they are now: filled, padded, without seams."""
+        return bake_maps(self.optimization.scene, self.mesh, self.request.settings)
 
     def save(self, path: Path) -> None:
         """A checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""

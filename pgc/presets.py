@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -12,10 +13,16 @@ from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import AnnealedTimestepConfig
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.map_names import MapName, complete_maps, need_light
+from pgc.material_settings import MaterialConfig
+from pgc.occlusion_map import OcclusionConfig
 from pgc.optimize import OptimizeConfig
+from pgc.texture.material_field import MaterialFieldConfig
+from pgc.texture.priors import MaterialPriorConfig
+from pgc.texture.texel_config import MapSettings
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
-__all__ = ["PRESETS", "PresetName", "RunSettings", "preset_settings", "with_overrides"]
+__all__ = ["PRESETS", "PresetName", "RunSettings", "lit_prior", "preset_settings", "with_maps", "with_overrides"]
 
 PresetName = Literal["draft", "standard", "fine"]
 PRESETS: tuple[PresetName, ...] = get_args(PresetName)
@@ -31,6 +38,20 @@ class RunSettings:
     texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
     """Its tiles and addressing are replaced by those that the mesh needs."""
     cameras: SphereSamplerConfig = field(default_factory=SphereSamplerConfig)
+    maps: tuple[MapName, ...] = ("base_color",)
+    """What the run gives; see `pgc.map_names.complete_maps`."""
+    material: MaterialConfig | None = None
+    """How maps are found that only light shows; None: there are none of them, and base colour is shown unlit."""
+    occlusion: OcclusionConfig | None = None
+    """How occlusion is computed, where it is wanted."""
+
+    def __post_init__(self) -> None:
+        if self.maps != complete_maps(self.maps):
+            raise ConfigError(f"Got maps {self.maps}; expected {complete_maps(self.maps)}.")
+        if (self.material is not None) != need_light(self.maps):
+            raise ConfigError(f"Got maps {self.maps}, but the material's settings say otherwise; use with_maps.")
+        if (self.occlusion is not None) != ("occlusion" in self.maps):
+            raise ConfigError(f"Got maps {self.maps}, but occlusion's settings say otherwise; use with_maps.")
 
 
 def _base_settings(spec: GuidanceSpec) -> RunSettings:
@@ -108,3 +129,59 @@ def with_overrides(
         start_size=min(texture.start_size, texture_size),
     )
     return replace(settings, optimize=optimize, texture=texture)
+
+
+def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapName]) -> RunSettings:
+    """The same run for other maps, with a prior's settings for those that need light.
+
+    Base colour alone leaves everything as it is; so does occlusion beside it, which is computed.
+    """
+    maps = complete_maps(wanted)
+    occlusion = (settings.occlusion or OcclusionConfig()) if "occlusion" in maps else None
+    if not need_light(maps):
+        return replace(settings, maps=maps, material=None, occlusion=occlusion)
+    material = settings.material or _base_material(spec)
+    fields = replace(
+        material.fields,
+        with_metallic="metallic" in maps,
+        with_normal="normal" in maps,
+        texture=settings.texture,
+    )
+    return replace(
+        settings,
+        optimize=_lit_optimize(settings.optimize, spec),
+        maps=maps,
+        material=replace(material, fields=fields),
+        occlusion=occlusion,
+    )
+
+
+def _base_material(spec: GuidanceSpec) -> MaterialConfig:
+    # Weights of the material suite (`pgc eval materials`).
+    priors = MaterialPriorConfig(
+        smoothness=0.01, roughness_smoothness=2.0, metallic_extremes=0.01, color_smoothness=0.002
+    )
+    if not isinstance(spec, OracleSpec):
+        return MaterialConfig(priors=priors)
+    # Rates of the suite too: metal has the longest way to go.
+    fields = MaterialFieldConfig(
+        base_color=MapSettings(initial=0.5, low=0.02, rate=1.5),
+        roughness=MapSettings(initial=0.5, low=0.05, rate=2.0),
+        metallic=MapSettings(initial=0.3, rate=3.0),
+    )
+    return MaterialConfig(fields=fields, priors=priors)
+
+
+def _lit_optimize(optimize: OptimizeConfig, spec: GuidanceSpec) -> OptimizeConfig:
+    """Light changes from step to step, and what it shows of a texel with it."""
+    if not isinstance(spec, OracleSpec):
+        return optimize
+    # Texels that few pixels see have gradients of little but noise, which a small epsilon makes whole steps of.
+    return replace(optimize, epsilon=max(optimize.epsilon, 0.03), average_from=min(optimize.average_from, 0.5))
+
+
+def lit_prior(spec: GuidanceSpec) -> GuidanceSpec:
+    """The prior for lit pictures: the pocket prior is told that there is light, in the words of its training."""
+    if isinstance(spec, PocketSpec) and spec.prompt_suffix == PocketSpec().prompt_suffix:
+        return replace(spec, prompt_suffix=", soft lighting")
+    return spec

@@ -83,6 +83,14 @@ def test_draws_stay_in_their_ranges_and_fill_them(environments: list[Prefiltered
     assert 1.3 < float(stop.max()) <= 1.5
 
 
+def test_an_offset_moves_every_draw_by_as_much(environments: list[PrefilteredEnvironment]) -> None:
+    plain = EnvironmentLighting(environments, LightingConfig())
+    brighter = EnvironmentLighting(environments, LightingConfig(offset=0.75))
+    first, second = (_light(each.draw(VIEWS, _generator(3)).render) for each in (plain, brighter))
+    assert torch.equal(_numbers(first)[0], _numbers(second)[0])
+    torch.testing.assert_close(_numbers(second)[1] - _numbers(first)[1], torch.full((3,), 0.75))
+
+
 def test_a_fixed_light_never_changes(environments: list[PrefilteredEnvironment]) -> None:
     lighting = EnvironmentLighting(environments[:1], LightingConfig(rotate=False, exposure=0.0))
     for seed in range(3):
@@ -98,3 +106,15 @@ def test_bad_settings_are_refused() -> None:
         LightingConfig(exposure=-1.0)
     with pytest.raises(ConfigError, match=r"9\.0 stops"):
         LightingConfig(exposure=9.0)
+    with pytest.raises(ConfigError, match=r"offset of -5\.0 stops"):
+        LightingConfig(offset=-5.0)
+
+
+def test_rays_of_an_orthographic_camera_start_far_behind_it() -> None:
+    """From a point so far away all directions to the normalised mesh are the camera's own."""
+    camera = Camera.orthographic((0.0, -3.0, 1.0), (0.0, 0.0, 0.0), height=2.0)
+    eye = eyes_of([camera, VIEWS[0]])
+    torch.testing.assert_close(eye[1], torch.tensor((2.0, 0.0, 0.5)))
+    corner = torch.tensor((0.8, 0.8, -0.8))
+    direction = torch.nn.functional.normalize(eye[0] - corner, dim=0)
+    torch.testing.assert_close(direction, torch.from_numpy(camera.backward), atol=2e-4, rtol=0.0)
