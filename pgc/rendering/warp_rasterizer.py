@@ -11,7 +11,7 @@ and closest-hit queries through the subsamples where the centre missed.
 import functools
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import fields
@@ -388,7 +388,7 @@ class WarpRasterizer:
 
     def _ask(
         self,
-        kernel: wp.Kernel,
+        kernel: Callable[..., None],
         rays: tuple[torch.Tensor, torch.Tensor],
         reach: float,
         answers: list[wp.array],
