@@ -14,8 +14,9 @@ from pgc.guidance.base import Guidance
 from pgc.optimize import StepResult
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import RunReport, RunState, plain, write_report
-from pgc.outputs.studio import Colors, Framing
+from pgc.outputs.studio import Framing, LitMaterial, Look, studio_light
 from pgc.pipeline import Progress, TextureRequest, TextureRun, prepare_run
+from pgc.rendering.pbr_shading import Light
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.surface import SurfacePoints
 
@@ -115,6 +116,8 @@ class _Recorder:
     next_preview: float = field(init=False)
     next_checkpoint: float = field(init=False)
     framing: Framing = field(init=False)
+    light: Light | None = None
+    """Of previews of whole materials; made once."""
 
     def __post_init__(self) -> None:
         now = self.clock.elapsed()
@@ -128,16 +131,20 @@ class _Recorder:
             self.clock.add(stage, seconds)
         now = self.clock.elapsed()
         if now >= self.next_preview:
-            self.folder.write_preview(self.run.rasterizer, self.current_colors(), self.framing, self.outputs.preview)
+            self.folder.write_preview(self.run.rasterizer, self.current_look(), self.framing, self.outputs.preview)
             self.next_preview = now + (now - self.clock.stages["prepare"]) * (self.outputs.preview_growth - 1.0)
             self.clock.add("previews", self.clock.elapsed() - now)
         if now >= self.next_checkpoint:
             self.run.save(self.folder.checkpoint)
             self.next_checkpoint = self.clock.elapsed() + self.outputs.checkpoint_seconds
 
-    def current_colors(self) -> Colors:
+    def current_look(self) -> Look:
         """The texture as it is, without the work of baking it."""
         texture = self.run.optimization.scene.texture
+        if self.run.optimization.scene.lighting is not None:
+            if self.light is None:
+                self.light = studio_light()
+            return LitMaterial(fetch=texture.sample, light=self.light)
 
         def colors(points: SurfacePoints) -> torch.Tensor:
             return texture.sample(points)["base_color"]

@@ -31,6 +31,7 @@ class TextureArguments:
     texture_size: int | None = None
     seed: int | None = None
     views: int | None = None
+    maps: str | None = None
     front: str | None = None
     up: str | None = None
     init_texture: str | None = None
@@ -57,14 +58,16 @@ class TextureArguments:
             PgcError: something is missing, unknown or out of range.
         """
         from pgc.guidance.specs import parse_guidance
+        from pgc.map_names import need_light, parse_maps
         from pgc.optimize import Prompt
         from pgc.pipeline import TextureRequest
-        from pgc.presets import PRESETS, preset_settings
+        from pgc.presets import PRESETS, lit_prior, preset_settings, with_maps
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
         spec = parse_guidance(self.guidance or "pocket")
-        settings = preset_settings(_one_of("--preset", self.preset or "standard", PRESETS), spec)
+        settings = self._override(preset_settings(_one_of("--preset", self.preset or "standard", PRESETS), spec))
+        maps = parse_maps(self.maps or "base_color")
         return TextureRequest(
             mesh=Path(self.mesh),
             prompt=Prompt(
@@ -73,8 +76,8 @@ class TextureArguments:
                 view_dependent=self.view_prompts is not False,
                 front_axis=_one_of("--front", self.front or "-y", ("-y", "+y", "-x", "+x")),
             ),
-            guidance=spec,
-            settings=self._override(settings),
+            guidance=lit_prior(spec) if need_light(maps) else spec,
+            settings=with_maps(settings, spec, maps),
             up_axis=None if self.up is None else _one_of("--up", self.up, ("y", "z")),
             unwrap=bool(self.unwrap),
             initial_texture=_path(self.init_texture),

@@ -17,11 +17,13 @@ from torch import Tensor
 
 from blender_addon import client as wire
 from pgc.commands.remote_events import RemoteError
+from pgc.export.packing import MAPS as MAP_CHANNELS
 from pgc.mesh import PreparedMesh
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import RunReport, RunState, plain, write_report
-from pgc.outputs.studio import Framing, baked_colors
+from pgc.outputs.studio import Framing, baked_look, studio_light
 from pgc.pipeline import TextureRequest
+from pgc.rendering.pbr_shading import Light
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.texture.field import BakedTexture
 
@@ -47,7 +49,9 @@ class RemoteFiles:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     steps_done: int = 0
     notices: list[str] = field(default_factory=list[str])
-    _tiles: dict[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
+    _tiles: dict[str, dict[int, np.ndarray]] = field(default_factory=dict[str, dict[int, np.ndarray]])
+    """The newest previews, by map and tile."""
+    _light: Light | None = None
     _running_since: float | None = None
     _next_preview: float = 0.0
 
@@ -58,26 +62,38 @@ class RemoteFiles:
 
     def preview(self, event: wire.JobPreview) -> bool:
         """Take a preview in; write preview.png if one is due (at growing distances). Returns whether it was written."""
-        if event.map != "base_color":
+        if event.map not in self.request.settings.maps:
             return False
-        self._tiles[event.tile] = event.image
+        self._tiles.setdefault(event.map, {})[event.tile] = event.image
+        if not self._complete():
+            return False
         now = time.perf_counter()
         if self._running_since is None:
             self._running_since = now
         if now < self._next_preview:
             return False
-        colors = baked_colors(self._so_far(), repeat=self.mesh.report.needs_repeat)
-        self.folder.write_preview(self.rasterizer, colors, self.framing, self.outputs.preview)
+        if self._light is None and self.request.settings.material is not None:
+            self._light = studio_light()
+        look = baked_look(self._so_far(), repeat=self.mesh.report.needs_repeat, light=self._light)
+        self.folder.write_preview(self.rasterizer, look, self.framing, self.outputs.preview)
         self._add("previews", time.perf_counter() - now)
         running = max(now - self._running_since, self.outputs.first_preview_seconds)
         self._next_preview = now + running * (self.outputs.preview_growth - 1.0)
         return True
 
+    def _complete(self) -> bool:
+        """Whether there is something of every map that a run shows; occlusion comes at the end only."""
+        return set(self._tiles) == set(self.request.settings.maps) - {"occlusion"}
+
     def _so_far(self) -> BakedTexture:
-        """The newest preview of every tile, at one size."""
-        side = max(max(image.shape[:2]) for image in self._tiles.values())
+        """The newest preview of every map and tile, at one size."""
+        side = max(max(image.shape[:2]) for tiles in self._tiles.values() for image in tiles.values())
         tiles = self.mesh.report.tiles
-        return BakedTexture.from_uint8({"base_color": [_square(self._tiles.get(tile), side) for tile in tiles]}, tiles)
+        maps = {
+            name: [_square(found.get(tile), side, MAP_CHANNELS[name]) for tile in tiles]
+            for name, found in self._tiles.items()
+        }
+        return BakedTexture.from_uint8(maps, tiles)
 
     def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
         """All files of a run that ended with a texture. Raises RemoteError where they are not what was promised."""
@@ -180,11 +196,12 @@ def _config(data: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
-def _square(image: np.ndarray | None, side: int) -> Tensor:
-    """A preview as [3, side, side] uint8."""
+def _square(image: np.ndarray | None, side: int, channels: int) -> Tensor:
+    """A preview as [channels, side, side] uint8."""
     if image is None:
-        return torch.full((3, side, side), _UNSEEN, dtype=torch.uint8)
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+        return torch.full((channels, side, side), _UNSEEN, dtype=torch.uint8)
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB" if channels == 3 else "L")
     if picture.size != (side, side):
         picture = picture.resize((side, side), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    pixels = np.array(picture)
+    return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1).contiguous()

@@ -58,6 +58,13 @@ def texture(  # noqa: PLR0913 - one parameter an option
     seed: Annotated[
         int | None, typer.Option(help="Another seed gives another texture.", rich_help_panel=_QUALITY)
     ] = None,
+    maps: Annotated[
+        str | None,
+        typer.Option(
+            help="Maps to make, with commas between: base_color (the default), roughness, metallic, normal, occlusion.",
+            rich_help_panel=_QUALITY,
+        ),
+    ] = None,
     front: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +109,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Texture a mesh from a prompt.
 
-    Writes base_color.png, textured.glb, preview.png, turntable.webp and run.json. Ctrl-C keeps what there is.
+    Writes a PNG for each map, textured.glb, preview.png, turntable.webp and run.json. Ctrl-C keeps what there is.
     """
     given = TextureArguments(
         mesh=None if mesh is None else str(mesh),
@@ -115,6 +122,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         texture_size=texture_size,
         seed=seed,
         views=views,
+        maps=maps,
         front=front,
         up=up,
         init_texture=init_texture,

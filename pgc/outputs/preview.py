@@ -11,7 +11,7 @@ from PIL import Image
 
 from pgc.cameras import Camera
 from pgc.errors import ConfigError
-from pgc.outputs.studio import Colors, Framing, take_pictures
+from pgc.outputs.studio import Framing, Look, take_pictures
 from pgc.rendering.rasterizer import Rasterizer
 
 __all__ = ["PREVIEW_VIEWS", "PreviewConfig", "preview_cameras", "render_preview"]
@@ -38,9 +38,9 @@ def preview_cameras(framing: Framing) -> list[Camera]:
     return [framing.camera(math.radians(azimuth), math.radians(elevation)) for azimuth, elevation in PREVIEW_VIEWS]
 
 
-def render_preview(rasterizer: Rasterizer, colors: Colors, framing: Framing, config: PreviewConfig) -> bytes:
+def render_preview(rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> bytes:
     """The contact sheet as a PNG: three columns, two rows."""
-    pictures = take_pictures(rasterizer, preview_cameras(framing), colors, config.view_size)
+    pictures = take_pictures(rasterizer, preview_cameras(framing), look, config.view_size)
     rows = len(pictures) // _COLUMNS
     sheet = Image.new("RGB", (config.view_size * _COLUMNS, config.view_size * rows))
     for index, picture in enumerate(pictures):

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pgc.errors import ConfigError
+from pgc.errors import CheckpointError, ConfigError
+from pgc.export.packing import pack_orm
 from pgc.gltf import write_glb
 from pgc.mesh import PreparedMesh
 from pgc.outputs.files import write_bytes
-from pgc.outputs.images import encode_maps, map_file_names
+from pgc.outputs.images import encode_maps, encode_png, map_file_names
 from pgc.outputs.preview import PreviewConfig, render_preview
-from pgc.outputs.studio import Colors, Framing, baked_colors
+from pgc.outputs.run_report import read_report
+from pgc.outputs.studio import Framing, Look, baked_look
 from pgc.outputs.turntable import TurntableConfig, render_turntable
 from pgc.rendering.rasterizer import Rasterizer
-from pgc.texture.field import BakedTexture
+from pgc.texture.field import BakedTexture, to_uint8_values
 
 __all__ = ["OutputConfig", "RunFolder"]
 
@@ -79,33 +81,56 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"The folder {self.path} cannot be made ({error}); choose another --out.") from error
-        # A checkpoint of the run that was here would be taken for this one's.
+        # A checkpoint of the run that was here would be taken for this one's, and its maps too, where this one makes
+        # others.
+        for name in self._earlier_files():
+            (self.path / name).unlink(missing_ok=True)
         self.checkpoint.unlink(missing_ok=True)
 
-    def write_preview(self, rasterizer: Rasterizer, colors: Colors, framing: Framing, config: PreviewConfig) -> None:
+    def _earlier_files(self) -> list[str]:
+        """What the run that was here says it wrote; nothing where there was none."""
+        try:
+            files = read_report(self.report).get("files")
+        except CheckpointError:
+            return []
+        return [name for name in files if Path(name).name == name] if isinstance(files, dict) else []
+
+    def write_preview(self, rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> None:
         """preview.png."""
-        write_bytes(self.preview, render_preview(rasterizer, colors, framing, config))
+        write_bytes(self.preview, render_preview(rasterizer, look, framing, config))
 
     def write_texture(
         self, mesh: PreparedMesh, texture: BakedTexture, rasterizer: Rasterizer, framing: Framing, config: OutputConfig
     ) -> dict[str, str]:
-        """Maps, GLB, contact sheet and turntable; returns each file's SHA-256 by name."""
+        """Maps, ORM, GLB, contact sheet and turntable; returns each file's SHA-256 by name."""
         written: list[Path] = []
-        encoded = encode_maps(texture)
+        encoded = {**encode_maps(texture), **_encode_orm(texture)}
         for name, images in encoded.items():
             for tile, file_name in map_file_names(name, texture.tiles).items():
                 write_bytes(self.path / file_name, images[tile])
                 written.append(self.path / file_name)
         glb = self.path / "textured.glb"
         write_glb(glb, mesh, _named(encoded))
-        colors = baked_colors(texture, repeat=mesh.report.needs_repeat)
-        self.write_preview(rasterizer, colors, framing, config.preview)
+        look = baked_look(texture, repeat=mesh.report.needs_repeat)
+        self.write_preview(rasterizer, look, framing, config.preview)
         written += [glb, self.preview]
         if config.turntable is not None:
             turntable = self.path / "turntable.webp"
-            write_bytes(turntable, render_turntable(rasterizer, colors, framing, config.turntable))
+            write_bytes(turntable, render_turntable(rasterizer, look, framing, config.turntable))
             written.append(turntable)
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in written}
+
+
+def _encode_orm(texture: BakedTexture) -> dict[str, dict[int, bytes]]:
+    """Occlusion, roughness and metallic as the three channels of one PNG a tile; nothing where there is none of them.
+
+    Of what is missing the channel says what its absence means (see `pgc.export.packing`)."""
+    packed = pack_orm(texture)
+    if packed is None:
+        return {}
+    return {
+        "orm": {tile: encode_png(to_uint8_values(image)) for tile, image in zip(texture.tiles, packed, strict=True)}
+    }
 
 
 def _named(encoded: Mapping[str, Mapping[int, bytes]]) -> dict[str, bytes]:

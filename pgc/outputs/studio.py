@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,20 +14,38 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pgc.cameras import Camera, direction_from_angles
+from pgc.environment_lighting import eyes_of
 from pgc.mesh import TriangleMesh
 from pgc.outputs.lighting import soft_light
 from pgc.rendering.compositing import composite
+from pgc.rendering.environment import studio
 from pgc.rendering.gbuffer import GBuffer, surface_points
+from pgc.rendering.pbr_shading import Light, pbr
+from pgc.rendering.prefilter import prefilter
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture
+from pgc.texture.known_material import KnownMaterial
 from pgc.texture.mip_fetch import sample_mipmapped
 from pgc.view_prompts import FrontAxis
 
-__all__ = ["Colors", "Framing", "baked_colors", "take_pictures"]
+__all__ = ["Colors", "Framing", "LitMaterial", "Look", "baked_colors", "baked_look", "studio_light", "take_pictures"]
 
 Colors = Callable[[SurfacePoints], Tensor]
 """The base colour at surface points: [B, 3, H, W], sRGB in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LitMaterial:
+    """A material with more than base colour, under light of its own."""
+
+    fetch: Callable[[SurfacePoints], Mapping[str, Tensor]]
+    """All maps at surface points, as a `TextureField` samples them."""
+    light: Light
+
+
+Look = Colors | LitMaterial
+"""How the mesh looks in a picture: base colour under a soft headlight, or a whole material in a studio."""
 
 BACKGROUND = 0.86
 """sRGB gray."""
@@ -80,23 +98,47 @@ def baked_colors(texture: BakedTexture, *, repeat: bool = False) -> Colors:
     return fetch
 
 
+def studio_light() -> Light:
+    """The studio in which whole materials are shown."""
+    return Light(environment=prefilter(studio()))
+
+
+def baked_look(texture: BakedTexture, *, repeat: bool = False, light: Light | None = None) -> Look:
+    """How a finished texture looks; `light`: of a whole material, by default the studio's."""
+    if "roughness" not in texture.maps:
+        return baked_colors(texture, repeat=repeat)
+    kept: dict[torch.device, KnownMaterial] = {}
+
+    def fetch(points: SurfacePoints) -> Mapping[str, Tensor]:
+        device = points.uv.device
+        if device not in kept:
+            kept[device] = KnownMaterial(texture, repeat=repeat, device=device)
+        return kept[device].sample(points)
+
+    return LitMaterial(fetch=fetch, light=light or studio_light())
+
+
 @torch.no_grad()
 def take_pictures(
-    rasterizer: Rasterizer, cameras: Sequence[Camera], colors: Colors, size: int
+    rasterizer: Rasterizer, cameras: Sequence[Camera], look: Look, size: int
 ) -> list[UInt8[np.ndarray, "size size 3"]]:
     """One picture a camera, `size` pixels square, rendered at twice the size and averaged."""
     pictures = []
     for camera in cameras:
         side = size * _SUPERSAMPLING
         gbuffer = rasterizer.render([camera], (side, side))
-        image = composite(_lit(gbuffer, colors, camera), gbuffer.coverage, _background(gbuffer))
+        image = composite(_lit(gbuffer, look, camera), gbuffer.coverage, _background(gbuffer))
         image = F.avg_pool2d(image, _SUPERSAMPLING)[0].clamp(0.0, 1.0)
         pictures.append((image * 255.0 + 0.5).floor().to(torch.uint8).permute(1, 2, 0).cpu().numpy())
     return pictures
 
 
-def _lit(gbuffer: GBuffer, colors: Colors, camera: Camera) -> Float[Tensor, "b 3 h w"]:
-    base_color = colors(surface_points(gbuffer))
+def _lit(gbuffer: GBuffer, look: Look, camera: Camera) -> Float[Tensor, "b 3 h w"]:
+    points = surface_points(gbuffer)
+    if isinstance(look, LitMaterial):
+        light = replace(look.light, environment=look.light.environment.to(points.uv.device))
+        return pbr(gbuffer, look.fetch(points), light, eye=eyes_of([camera]))
+    base_color = look(points)
     eye = torch.tensor(camera.position, dtype=gbuffer.position.dtype, device=gbuffer.position.device)
     to_viewer = F.normalize(eye.reshape(1, 3, 1, 1) - gbuffer.position, dim=1)
     return soft_light(base_color, gbuffer.normal, to_viewer)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pgc.errors import ConfigError
-from pgc.outputs.studio import Colors, Framing, take_pictures
+from pgc.outputs.studio import Framing, Look, take_pictures
 from pgc.rendering.rasterizer import Rasterizer
 
 __all__ = ["TurntableConfig", "render_turntable"]
@@ -38,11 +38,11 @@ class TurntableConfig:
             raise ConfigError(f"turntable.quality is {self.quality}; it must lie in [0, 100].")
 
 
-def render_turntable(rasterizer: Rasterizer, colors: Colors, framing: Framing, config: TurntableConfig) -> bytes:
+def render_turntable(rasterizer: Rasterizer, look: Look, framing: Framing, config: TurntableConfig) -> bytes:
     """The animation as WebP."""
     turn = [2.0 * math.pi * index / config.frames for index in range(config.frames)]
     cameras = [framing.camera(azimuth, config.elevation) for azimuth in turn]
-    frames = [Image.fromarray(picture) for picture in take_pictures(rasterizer, cameras, colors, config.size)]
+    frames = [Image.fromarray(picture) for picture in take_pictures(rasterizer, cameras, look, config.size)]
     buffer = io.BytesIO()
     frames[0].save(
         buffer,

@@ -136,3 +136,30 @@ def test_unarmed_and_after_its_end_the_flag_leaves_signals_alone():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
     assert not flag.raised
+
+
+def test_maps_come_as_files_and_the_report_says_how(pgc_texture, tmp_path):
+    result = pgc_texture("--maps", "metallic,normal,occlusion")
+    assert result.exit_code == 0, result.stderr
+    report = read_report(tmp_path / "out" / "run.json")
+    maps = ["base_color", "roughness", "metallic", "normal", "occlusion"]
+    assert report["resolved"]["settings"]["maps"] == maps
+    assert report["resolved"]["settings"]["material"]["lighting"]["reference"] == "known"
+    assert {f"{name}.png" for name in (*maps, "orm")} <= set(report["files"])
+    assert report["arguments"]["maps"] == "metallic,normal,occlusion"
+
+
+def test_unknown_maps_are_refused_with_what_there_is(pgc_texture, tmp_path):
+    result = pgc_texture("--maps", "base_color,gloss")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "'gloss'; the maps are base_color, roughness, metallic, normal, occlusion" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_lit_run_resumes_with_its_maps(pgc_texture, tmp_path):
+    assert pgc_texture("--maps", "roughness").exit_code == 0
+    stored = read_report(tmp_path / "out" / "run.json")
+    with pytest.raises(ConfigError, match="maps differ"):
+        arguments_from_report(stored, TextureArguments(maps="metallic"))
+    assert arguments_from_report(stored, TextureArguments()).maps == "roughness"

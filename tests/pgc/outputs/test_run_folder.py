@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pgc.errors import ConfigError
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.outputs.preview import PreviewConfig
 from pgc.outputs.run_folder import OutputConfig, RunFolder
+from pgc.outputs.run_report import FORMAT
 from pgc.outputs.studio import Framing
 from pgc.outputs.turntable import TurntableConfig
 from pgc.rendering.warp_rasterizer import WarpRasterizer
@@ -44,6 +46,20 @@ def test_overwriting_forgets_the_old_checkpoint_and_nothing_foreign(tmp_path):
     RunFolder(tmp_path).checkpoint.touch()
     RunFolder(tmp_path).claim(overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_overwriting_forgets_the_maps_that_another_run_wrote_and_no_others(tmp_path):
+    report = {"format": FORMAT, "files": {"roughness.png": "", "../outside.png": ""}}
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_text(json.dumps(report))
+    for path in (out / "roughness.png", out / "mine.png", tmp_path / "outside.png"):
+        path.touch()
+    RunFolder(out).claim(overwrite=True)
+    assert {path.name for path in out.iterdir()} == {"run.json", "mine.png"}
+    assert (tmp_path / "outside.png").exists()
+    (out / "run.json").write_text("no report")
+    RunFolder(out).claim(overwrite=True)
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):
@@ -102,3 +118,47 @@ def test_tiles_get_a_file_each(tmp_path):
     files = write(tmp_path / "out", mesh, texture)
     assert {"base_color.1001.png", "base_color.1002.png"} <= set(files)
     assert np.array(Image.open(tmp_path / "out" / "base_color.1002.png")).min() == 255
+
+
+def maps_of(side=16):
+    """One value a map, so that channels are told apart."""
+    values = {"base_color": (0.8, 0.2, 0.4), "roughness": (0.6,), "metallic": (1.0,), "normal": (0.5, 0.5, 1.0)}
+    values["occlusion"] = (0.2,)
+    return {
+        name: [torch.tensor(value)[:, None, None].expand(-1, side, side).contiguous()] for name, value in values.items()
+    }
+
+
+def test_a_material_gets_a_png_a_map_and_orm(tmp_path, cube):
+    out = tmp_path / "out"
+    files = write(out, cube, BakedTexture(maps=maps_of()))
+    maps = {"base_color": "RGB", "roughness": "L", "metallic": "L", "normal": "RGB", "occlusion": "L", "orm": "RGB"}
+    assert {f"{name}.png" for name in maps} <= set(files)
+    for name, mode in maps.items():
+        with Image.open(out / f"{name}.png") as image:
+            assert image.mode == mode
+    # Occlusion, roughness, metallic.
+    assert np.array(Image.open(out / "orm.png"))[3, 4].tolist() == [51, 153, 255]
+    [material] = glb_json(out / "textured.glb")["materials"]
+    surface = material["pbrMetallicRoughness"]
+    assert material["occlusionTexture"]["index"] == surface["metallicRoughnessTexture"]["index"]
+    assert {"baseColorTexture", "metallicRoughnessTexture"} <= set(surface)
+    assert "normalTexture" in material
+
+
+def glb_json(path):
+    data = path.read_bytes()
+    return json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+
+
+def test_without_roughness_metallic_and_occlusion_there_is_no_orm(tmp_path, cube):
+    kept = {name: images for name, images in maps_of().items() if name in ("base_color", "normal")}
+    files = write(tmp_path / "out", cube, BakedTexture(maps=kept))
+    assert "orm.png" not in files
+    assert "normal.png" in files
+
+
+def test_what_orm_lacks_is_matte_free_and_no_metal(tmp_path, cube):
+    kept = {name: images for name, images in maps_of().items() if name in ("base_color", "occlusion")}
+    write(tmp_path / "out", cube, BakedTexture(maps=kept))
+    assert np.array(Image.open(tmp_path / "out" / "orm.png"))[0, 0].tolist() == [51, 255, 0]

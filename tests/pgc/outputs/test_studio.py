@@ -10,7 +10,7 @@ from PIL import Image
 from pgc.errors import ConfigError
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.outputs.preview import PREVIEW_VIEWS, PreviewConfig, preview_cameras, render_preview
-from pgc.outputs.studio import BACKGROUND, Framing, baked_colors, take_pictures
+from pgc.outputs.studio import BACKGROUND, Framing, LitMaterial, baked_colors, baked_look, take_pictures
 from pgc.outputs.turntable import TurntableConfig, render_turntable
 from pgc.rendering.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
@@ -110,3 +110,30 @@ def test_small_pictures_show_the_average_of_a_fine_texture(cube, rasterizer):
 def test_impossible_settings_are_refused(config, changes):
     with pytest.raises(ConfigError):
         config(**changes)
+
+
+def material(roughness, metallic):
+    maps = {"roughness": [torch.full((1, 16, 16), roughness)], "metallic": [torch.full((1, 16, 16), metallic)]}
+    return BakedTexture(maps={**red().maps, **maps})
+
+
+def test_a_whole_material_is_shown_in_a_studio(cube, rasterizer):
+    cameras = [Framing.of(cube).camera(0.3, 0.4)]
+    looks = [baked_look(material(0.3, 1.0)), baked_look(material(1.0, 0.0)), baked_colors(red())]
+    assert isinstance(looks[0], LitMaterial)
+    metal, matte, plain = (take_pictures(rasterizer, cameras, look, SIZE)[0] for look in looks)
+    assert not np.array_equal(metal, matte)
+    assert not np.array_equal(matte, plain)
+    for picture in (metal, matte):
+        center = picture[SIZE // 2, SIZE // 2].astype(int)
+        assert center[0] > center[1] + 20, "it is still red"
+        assert picture[0, 0].tolist() == [round(BACKGROUND * 255)] * 3
+
+
+def test_occlusion_beside_base_color_alone_changes_no_picture(cube, rasterizer):
+    cameras = [Framing.of(cube).camera(0.3, 0.4)]
+    maps = {**red().maps, "occlusion": [torch.zeros(1, 16, 16)]}
+    pictures = [
+        take_pictures(rasterizer, cameras, baked_look(BakedTexture(maps=kept)), SIZE)[0] for kept in (maps, red().maps)
+    ]
+    assert np.array_equal(*pictures)
