@@ -119,7 +119,15 @@ def test_reports_without_our_arguments_are_refused(content):
         arguments_from_report(content, TextureArguments())
 
 
-def test_the_first_signal_raises_the_flag_and_the_second_acts():
+@pytest.fixture
+def python_sigint():
+    """Python's own handler: a suite that was started in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_signal_raises_the_flag_and_the_second_acts(python_sigint):
     with InterruptFlag() as flag:
         flag.arm()
         os.kill(os.getpid(), signal.SIGINT)
