@@ -2,6 +2,7 @@
 """Operators, one file each."""
 
 from . import (
+    bake,
     connection,
     prompts,
     results,
@@ -26,6 +27,7 @@ CLASSES = (
     PGC_OT_restore,
     PGC_OT_start_server,
     PGC_OT_unwrap,
+    *bake.CLASSES,
     *connection.CLASSES,
     *prompts.CLASSES,
     *results.CLASSES,

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bake all materials of an object into one set."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import EnumProperty, IntProperty, StringProperty
+
+from ..scene.bake import BAKED_MAPS, BakeOptions, bake_materials
+from ..scene.mesh_export import ExportOptions
+from ..scene.versions import VersionBuilder, VersionFacts
+from .version_action import run_on_versions
+
+__all__ = ["CLASSES"]
+
+_SIZES = tuple((str(size), f"{size} px", "") for size in (512, 1024, 2048, 4096, 8192))
+
+
+class PGC_OT_bake_set(bpy.types.Operator):
+    """Bake color, roughness, metallic and normal of all materials on the object into one new version, with Cycles"""
+
+    bl_idname = "pgc.bake_set"
+    bl_label = "Bake into One Set"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    size: EnumProperty(name="Size", description="Side of the images", items=_SIZES, default="2048")
+    uv_map: StringProperty(name="UV Map", description="Where to bake to; empty takes the active UV map")
+    margin: IntProperty(name="Margin", description="Pixels beyond the UV islands", default=16, min=0, max=64)
+    samples: IntProperty(
+        name="Samples",
+        description="1 keeps maps of the same size and UVs as they are; more are for maps finer than the set",
+        default=1,
+        min=1,
+        max=256,
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        obj = context.object
+        if obj is None or obj.type != "MESH" or obj.mode != "OBJECT" or not obj.is_editable:
+            cls.poll_message_set("Select a mesh object that belongs to this file, in Object Mode")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "size")
+        layout.prop_search(self, "uv_map", context.object.data, "uv_layers")
+        layout.prop(self, "margin")
+        layout.prop(self, "samples")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return run_on_versions(self, lambda: self._bake(context))
+
+    def _bake(self, context: bpy.types.Context) -> None:
+        obj = context.object
+        options = BakeOptions(uv_map=self.uv_map, size=int(self.size), margin=self.margin, samples=self.samples)
+        baked = bake_materials(context, obj, options)
+        builder = VersionBuilder(obj, VersionFacts(prompt="Baked set"), ExportOptions(uv_map=baked.uv_map))
+        for name, tiles in baked.maps.items():
+            for tile, png in tiles.items():
+                builder.add_map(name, png, BAKED_MAPS[name], tile)
+        builder.finish(obj)
+        if baked.approximated:
+            names = ", ".join(baked.approximated)
+            self.report({"WARNING"}, f"No Principled shader in {names}: the viewport color was taken for it")
+
+
+CLASSES = (PGC_OT_bake_set,)

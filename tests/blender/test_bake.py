@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All materials of an object in one set of maps: the right values, and nothing else changed."""
+
+import pytest
+
+pytestmark = [pytest.mark.blender, pytest.mark.slow]
+PROBE = "probe_bake.py"
+
+
+def near(got, expected, tolerance=1):
+    return all(abs(a - b) <= tolerance for a, b in zip(got, expected, strict=True))
+
+
+def test_four_materials_in_one_set(run_in_blender):
+    found = run_in_blender("bake", script=PROBE)
+    assert found["result"] == ["FINISHED"]
+    assert found["same"], "objects, selection, mode, render settings"
+    assert found["cycles"]
+    assert found["engine"] == "BLENDER_WORKBENCH"
+    # Four maps and a thumbnail; one material.
+    assert found["added"] == {"images": 5, "materials": 1}
+    assert found["spaces"] == {
+        "base_color": "sRGB",
+        "roughness": "Non-Color",
+        "metallic": "Non-Color",
+        "normal": "Non-Color",
+    }
+    assert found["all slots"]
+    assert (found["name"], found["uv"]) == ("Baked set", "Artist")
+    values = found["values"]
+    # sRGB of linear 0.2, 0.4, 0.6; of 0.25 and 0.75; of viewport green.
+    assert near(values["base_color"][1], (124, 170, 203))
+    assert near(values["base_color"][2], (137, 0, 225))
+    assert near(values["base_color"][3], (0, 255, 0))
+    assert [column[0] for column in values["roughness"]][1:] == [
+        pytest.approx(value, abs=1) for value in (76, 204, 230)
+    ]
+    assert [column[0] for column in values["metallic"]][1:] == [pytest.approx(value, abs=1) for value in (255, 0, 128)]
+    assert near(values["normal"][0], (166, 102, 246), 2)
+    for column in (1, 2):
+        assert near(values["normal"][column], (128, 128, 255))
+
+
+def test_maps_of_the_same_size_and_uvs_come_out_as_they_are(run_in_blender):
+    found = run_in_blender("exact", script=PROBE)
+    assert found["off"] == {"base_color": 0, "roughness": 0, "metallic": 0}
+    assert found["approximated"] == ["Glass"]
+
+
+def test_one_undo_step(run_in_blender):
+    assert run_in_blender("undo", script=PROBE) == {"versions": 0, "same": True, "counts": True}
+
+
+def test_udim(run_in_blender):
+    found = run_in_blender("udim", script=PROBE)
+    assert found.keys() == {"1001", "1002"}
+    assert near(found["1001"][1], (255, 255, 255))
+    assert near(found["1002"][0], (0, 0, 0))
+    assert near(found["1002"][1], (128, 128, 128))
+
+
+def test_what_cannot_be_baked(run_in_blender):
+    found = run_in_blender("refusals", script=PROBE)
+    assert [("no UV map" in text, "Nowhere" in text, "Edit Mode" in text) for text in found["said"]] == [
+        (True, False, False),
+        (True, True, False),
+        (False, False, True),
+    ]
+    assert not found["poll"]
+    assert not found["left"]
