@@ -58,7 +58,8 @@ def materials_command(
     work: WorkOption = Path("out/eval/materials"),
     quick: QuickOption = False,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only so many pairs of mesh and material.")
+        int | None,
+        typer.Option("--limit", min=0, help="Only so many pairs of mesh and material; 0 reports what is done."),
     ] = None,
     light: Annotated[
         list[str] | None, typer.Option("--light", help="known, unknown or paper; may be repeated. Default: all three.")
@@ -80,8 +81,9 @@ def materials_command(
         ids=ids,
         work=work,
         out=out,
-        limit=limit,
+        limit=limit or None,
         toy=ToyConfig(),
+        report_only=limit == 0,
     )
     run_materials(request, typer.echo)
 

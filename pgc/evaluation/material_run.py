@@ -14,14 +14,14 @@ from pgc.errors import ConfigError
 from pgc.evaluation.cache import ResultCache, environment, write_json
 from pgc.evaluation.material_config import LIGHT_SETTINGS, LightSetting, MaterialCase, MaterialSuiteConfig, cases
 from pgc.evaluation.material_judge import judge
-from pgc.evaluation.material_report import SCORES, picture, summarize, verdicts, write_report
+from pgc.evaluation.material_report import paired_differences, picture, summarize, verdicts, write_report
 from pgc.evaluation.material_suite import MaterialWorld, recover, shared_worlds
 from pgc.evaluation.material_toy import ToyConfig, run_toy
 
 __all__ = ["MaterialRunRequest", "light_settings", "run_materials"]
 
-_SECONDS_A_MEGAPIXEL = 2.4
-"""One core: a run's pixels, shaded twice and fetched twice. A guess for the announcement."""
+_SECONDS_A_MEGAPIXEL = 2.0
+"""One core: a run's pixels, shaded twice and fetched twice, or relit twice and scored. A guess for the announcement."""
 _PICTURES = 12
 
 
@@ -35,6 +35,7 @@ class MaterialRunRequest:
         work: folder of parts; out: where the result JSON goes, None for the work folder.
         limit: only the first so many pairs of a mesh and a material, in every setting.
         toy: the toy's settings; None leaves it out.
+        report_only: start nothing; write results and report of the runs that are done.
     """
 
     config: MaterialSuiteConfig
@@ -44,6 +45,7 @@ class MaterialRunRequest:
     out: Path | None = None
     limit: int | None = None
     toy: ToyConfig | None = None
+    report_only: bool = False
 
 
 def light_settings(names: Sequence[str] | None) -> tuple[LightSetting, ...]:
@@ -66,11 +68,14 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
     fixed = {name: value for name, value in asdict(config).items() if name not in ("meshes", "materials")}
     cache = ResultCache(request.work, {"format": 1, "suite": fixed})
     waiting = sum(cache.get(case.name) is None for case in chosen)
-    pixels = config.steps * config.views * config.resolution**2 * 1e-6
     report(
         f"{len(chosen)} runs of {config.steps} steps, {len(chosen) - waiting} done before; about "
-        f"{waiting * (pixels * _SECONDS_A_MEGAPIXEL + 6.0) / 60:.0f} minutes on one core. Parts: {cache.folder}."
+        f"{waiting * _seconds_a_run(config) / 60:.0f} minutes on one core. Parts: {cache.folder}."
     )
+    if request.report_only:
+        chosen = [case for case in chosen if cache.get(case.name) is not None]
+        if not chosen:
+            raise ConfigError(f"Nothing is done yet in {cache.folder}; leave out --limit 0 to start.")
     rows = []
     for world, case in shared_worlds(config, chosen):
         row = cache.get(case.name)
@@ -87,6 +92,7 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
         "configuration_hash": cache.key,
         "n": len(rows),
         "summary": summary,
+        "differences": paired_differences(rows),
         "targets": verdicts(summary),
         "toy": toy,
         "rows": rows,
@@ -96,11 +102,17 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
     write_report(cache.folder / "report.html", result, _pictures(cache.folder, chosen))
     for row in result["targets"]:
         report(
-            f"{row['setting']}: {SCORES[row['score']]} {row['mean']:.3g}, target {row['target']:g}: "
+            f"{row['setting']}: {row['score']} {row['mean']:.3g}, target {row['target']:g}: "
             f"{'met' if row['met'] else 'MISSED'}"
         )
     report(f"{target}\n{cache.folder / 'report.html'}")
     return result
+
+
+def _seconds_a_run(config: MaterialSuiteConfig) -> float:
+    learnt = config.steps * config.views * config.resolution**2
+    relit = config.environments * config.relight_views * config.relight_resolution**2
+    return 2.0 + 1e-6 * (learnt + relit) * _SECONDS_A_MEGAPIXEL
 
 
 def _run(world: MaterialWorld, case: MaterialCase, folder: Path) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class MaterialWorld:
             texture=material,
             cameras=PooledCameras(config.camera_pool, config.seed),
             shade=pbr_shade,
-            lighting=_lighting(case.light),
+            lighting=_lighting(case.light, config.exposure_offset),
             prior=None if priors.is_off else MaterialPriors(material, self.triangles, priors),
             reference=KnownMaterial(self.truth),
         )
@@ -146,15 +146,15 @@ class MaterialWorld:
         return Optimization(scene, OracleGuidance(oracle, device), Prompt(text=""), optimize)
 
 
-def _lighting(light: LightSetting) -> EnvironmentLighting:
+def _lighting(light: LightSetting, offset: float) -> EnvironmentLighting:
     environments = training_environments()
     match light:
         case "known":
-            return EnvironmentLighting(environments)
+            return EnvironmentLighting(environments, LightingConfig(offset=offset))
         case "unknown":
-            return EnvironmentLighting(environments, LightingConfig(reference="unknown"))
+            return EnvironmentLighting(environments, LightingConfig(offset=offset, reference="unknown"))
         case "paper":
-            return EnvironmentLighting(environments[:1], LightingConfig(rotate=False, exposure=0.0))
+            return EnvironmentLighting(environments[:1], LightingConfig(rotate=False, exposure=0.0, offset=offset))
 
 
 def recover(world: MaterialWorld, case: MaterialCase) -> tuple[BakedTexture, dict[str, Any]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import torch
 from pgc.errors import ConfigError
 from pgc.evaluation.material_config import MaterialCase, MaterialSuiteConfig, cases
 from pgc.evaluation.material_judge import judge, map_scores, texel_area
-from pgc.evaluation.material_report import mean_interval, summarize, verdicts
+from pgc.evaluation.material_report import mean_interval, paired_differences, summarize, verdicts
 from pgc.evaluation.material_run import MaterialRunRequest, light_settings, run_materials
 from pgc.evaluation.material_suite import MaterialWorld, PooledCameras, recover
 from pgc.evaluation.material_truth import SUITE_MATERIALS
+from pgc.texture.field import BakedTexture
 from pgc.texture.priors import MaterialPriorConfig
 
 TINY = MaterialSuiteConfig(
@@ -26,6 +28,14 @@ TINY = MaterialSuiteConfig(
     priors=MaterialPriorConfig(smoothness=0.01),
 )  # fmt: skip
 KNOWN = MaterialCase(mesh=2, material="two_plastics", light="known", noise=False)
+
+ROW = {
+    "base_color_psnr": 29.0, "base_color_ssim": 0.9, "base_color_delta_e_2000": 2.0, "roughness_rmse": 0.07,
+    "metallic_rmse": 0.06, "normal_angle": 3.0, "relit_psnr": 37.0, "relit_flip": 0.02, "baked_light_std": 0.03,
+    "coverage": 1.0, "sharpness": 0.9, "seam_ratio": [1.0, 1.04], "seam_ratio_truth": [1.0, 1.0],
+    "case": {"mesh": 0, "material": "stone"},
+}  # fmt: skip
+"""Scores of a run."""
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +128,62 @@ def test_intervals_and_targets_by_hand() -> None:
     assert (found["n"], found["mean"], found["min"], found["max"]) == (3, 2.0, 1.0, 3.0)
     assert found["high"] - 2.0 == pytest.approx(1.959964 / 3.0**0.5)
     assert mean_interval([4.0])["low"] == 4.0
-    row = {
-        "base_color_psnr": 29.0, "base_color_ssim": 0.9, "base_color_delta_e_2000": 2.0, "roughness_rmse": 0.07,
-        "metallic_rmse": 0.06, "normal_angle": 3.0, "relit_psnr": 37.0, "relit_flip": 0.02, "baked_light_std": 0.03,
-        "coverage": 1.0, "sharpness": 0.9, "seam_ratio": [1.0, 1.04], "seam_ratio_truth": [1.0, 1.0],
-        "case": {"material": "stone"},
-    }  # fmt: skip
-    summary = summarize([{**row, "setting": "known"}, {**row, "setting": "known, ids"}])
+    summary = summarize([{**ROW, "setting": "known"}, {**ROW, "setting": "known, ids"}])
     met = {(v["setting"], v["score"]): v["met"] for v in verdicts(summary)}
     assert summary["known"]["seam_worst"]["mean"] == 1.04
-    assert met[("known", "metallic_rmse")]
-    assert not met[("known, ids", "metallic_rmse")], "with ids the target is 0.05"
-    assert not met[("known", "relit_psnr")]
-    assert met[("known", "seam_worst")]
+    assert met[("known", "metallic RMSE")]
+    assert not met[("known, ids", "metallic RMSE")], "with ids the target is 0.05"
+    assert not met[("known", "relit, dB")]
+    assert met[("known", "seam ratio, worst of mips 0-4")]
     assert "known · stone" in summary
+
+
+def test_seams_are_judged_mip_by_mip_and_beside_the_truths() -> None:
+    """Means by mip: 1.5 and 1.0 found, 1.25 and 1.0 true: the worst is 1.5, and 1.2 of the truth's."""
+    rows = [
+        {**ROW, "setting": "known", "seam_ratio": [first, 1.0], "seam_ratio_truth": [known, 1.0]}
+        for first, known in ((1.0, 1.0), (2.0, 1.5))
+    ]
+    found = {v["score"]: v for v in verdicts(summarize(rows))}
+    assert found["seam ratio, worst of mips 0-4"]["mean"] == pytest.approx(1.5)
+    assert found["the same over the truth's"]["mean"] == pytest.approx(1.2)
+    assert not found["the same over the truth's"]["met"]
+
+
+def test_settings_are_compared_on_the_worlds_that_both_have_run_on() -> None:
+    def row(setting: str, mesh: int, decibels: float) -> dict[str, object]:
+        return {**ROW, "setting": setting, "case": {"mesh": mesh, "material": "stone"}, "base_color_psnr": decibels}
+
+    rows = [row("known", 0, 30.0), row("known", 1, 20.0), row("known", 2, 99.0)]
+    rows += [row("paper", 0, 27.0), row("paper", 1, 19.0), row("paper", 5, 0.0)]
+    found = paired_differences(rows)
+    assert list(found) == ["paper"]
+    change = found["paper"]["base_color_psnr"]
+    assert (change["n"], change["mean"], change["min"], change["max"]) == (2, -2.0, -3.0, -1.0)
+    assert found["paper"]["roughness_rmse"]["mean"] == 0.0
+
+
+def test_each_map_score_is_of_its_own_map(world: MaterialWorld) -> None:
+    """Known errors put into one map each: 0.1 off is 20 dB, and nothing else moves."""
+    spoiled = dict(world.truth.maps)
+    spoiled["base_color"] = [image + 0.1 for image in spoiled["base_color"]]
+    spoiled["roughness"] = [image - 0.2 for image in spoiled["roughness"]]
+    spoiled["metallic"] = [image + 0.3 for image in spoiled["metallic"]]
+    tilt = math.radians(10.0)
+    known = spoiled["normal"][0] * 2.0 - 1.0
+    turned = torch.stack(
+        [math.cos(tilt) * known[0] + math.sin(tilt) * known[2], known[1],
+         math.cos(tilt) * known[2] - math.sin(tilt) * known[0]]
+    )  # fmt: skip
+    spoiled["normal"] = [0.5 + 0.5 * turned]
+    scores = map_scores(world.triangles, BakedTexture(maps=spoiled, uncovered_fraction=0.25), world.truth)
+    assert scores["base_color_psnr"] == pytest.approx(20.0, abs=1e-3)
+    assert scores["roughness_rmse"] == pytest.approx(0.2, abs=1e-6)
+    assert scores["metallic_rmse"] == pytest.approx(0.3, abs=1e-6)
+    # A turn about the second axis moves a normal by no more than its angle, the flat one by just that.
+    assert 9.0 < scores["normal_angle"] <= 10.0
+    assert scores["coverage"] == 0.75
+    assert scores["sharpness"] == pytest.approx(1.0, abs=1e-5)
 
 
 def test_the_command_writes_results_and_goes_on(tmp_path: Path) -> None:
@@ -155,3 +207,9 @@ def test_the_command_writes_results_and_goes_on(tmp_path: Path) -> None:
     again = json.loads((tmp_path / "result.json").read_text())
     assert again["rows"][0] == result["rows"][0]
     assert again["n"] == 2
+    said.clear()
+    both = replace(request, settings=("known", "unknown"), ids=True, report_only=True)
+    assert run_materials(both, said.append)["n"] == 2, "the two that are done, and no other is started"
+    assert said[0].startswith("3 runs of 2 steps, 2 done before")
+    with pytest.raises(ConfigError, match="Nothing is done yet"):
+        run_materials(replace(both, work=tmp_path / "elsewhere"), said.append)
