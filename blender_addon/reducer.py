@@ -151,7 +151,7 @@ def _server(state: AppState, event: _ServerEvent) -> Sequence[Effect]:
             server.state, server.problem = ServerState.STARTING, None
         case Connected():
             server.state, server.name, server.draining = ServerState.READY, event.server, event.draining
-            server.devices, server.models = event.devices, event.models
+            server.devices, server.models, server.maps = event.devices, event.models, event.maps
             server.problem = problems.draining_problem() if event.draining else None
             return _find_again(state, event)
         case Disconnected():

@@ -67,6 +67,8 @@ class Connected:
     jobs: tuple[JobInfo, ...]
     draining: bool = False
     again: bool = False
+    maps: tuple[str, ...] = ("base_color",)
+    """What jobs may ask for."""
 
 
 @dataclass(frozen=True)

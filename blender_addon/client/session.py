@@ -211,6 +211,7 @@ class Session:
                 jobs=welcome.jobs,
                 draining=welcome.draining,
                 again=again,
+                maps=welcome.maps,
             )
         )
         for channel in Channel:

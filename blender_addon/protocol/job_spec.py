@@ -35,6 +35,7 @@ __all__ = [
 
 MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion"]
 Priority = Literal["interactive", "batch"]
+EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
 _VIEWS = ("front", "side", "back", "overhead", "underside")
 
@@ -130,9 +131,25 @@ class ConditionsSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightingSpec(Strict):
-    """How the mesh is lit while it is textured."""
+    """How the mesh is lit while it is textured.
 
-    kind: Literal["unlit"] = "unlit"
+    `preset`: as the maps need it: not at all for base_color and occlusion, by environments that change from step to
+    step for the others. The further fields go with `environments`; None and () leave them to the preset.
+    """
+
+    kind: Literal["preset", "unlit", "environments"] = "preset"
+    rotate: bool | None = None
+    exposure: float | None = None
+    environments: tuple[EnvironmentName, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_within("exposure", self.exposure, 0.0, 4.0)
+        if len(set(self.environments)) != len(self.environments):
+            raise FieldError("environments", "Expected each environment once.")
+        given = {"rotate": self.rotate, "exposure": self.exposure, "environments": self.environments or None}
+        name = next((name for name, value in given.items() if value is not None), None)
+        if name is not None and self.kind != "environments":
+            raise FieldError(name, f"Got it with the kind {self.kind!r}; it goes with 'environments'.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Answer to HELLO. jobs: this user's."""
+    """Answer to HELLO. jobs: this user's; maps: what jobs may ask for."""
 
     TYPE: ClassVar[str] = "WELCOME"
     protocol: tuple[int, int]
@@ -56,6 +56,7 @@ class Welcome:
     devices: tuple[str, ...] = ()
     jobs: tuple[JobInfo, ...] = ()
     draining: bool = False
+    maps: tuple[str, ...] = ("base_color",)
 
     def __post_init__(self) -> None:
         check_id("session", self.session)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from blender_addon.protocol.codec import Envelope, decode, peek_id
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.job_spec import MapName
 from blender_addon.protocol.messages import (
     Attach,
     BlobPut,
@@ -190,6 +191,7 @@ class BrokerCore:
             devices=self.state.devices,
             jobs=self.controls.listed(address.user) if address.channel is Channel.CTL else (),
             draining=self.state.draining,
+            maps=get_args(MapName),
         )
         self.state.send(address, welcome, envelope.id)
 

@@ -11,6 +11,7 @@ from blender_addon.protocol.job_spec import (
     CameraSpec,
     ConditionsSpec,
     GuidanceSpec,
+    LightingSpec,
     MeshSpec,
     PromptSpec,
     RegulationSpec,
@@ -105,6 +106,7 @@ def spec(**changes: object) -> TextureJobSpec:
         "guidance": GuidanceSpec(model="oracle", guidance_scale=7.5, revision="main", oracle_texture=(image,)),
         "regulation": RegulationSpec(kind="pgc", threshold=0.1, norm="l2"),
         "conditions": ConditionsSpec(depth_scale=0.5),
+        "lighting": LightingSpec(kind="environments", rotate=False, exposure=1.0, environments=("sky", "studio")),
         "maps": ("base_color", "roughness"),
         "lock_mask": (TileImage(tile=1001, array=ref(DType.U8, 64, 64, digit="3")),),
         "initial_texture": (image,),
@@ -131,7 +133,12 @@ PROGRESS = JobEvent(JOB, 2, EventKind.PROGRESS, JobState.RUNNING, 10, 50, 8.25)
 
 MESSAGES: tuple[tuple[Message, tuple[bytes, ...]], ...] = (
     (Hello(((1, 0),), "blender 4.5 pgc_texture 0.3", SESSION), ()),
-    (Welcome((1, 0), "pgc-server", SESSION, 40001, models=(MODEL,), devices=("cpu",), jobs=(INFO,)), ()),
+    (
+        Welcome(
+            (1, 0), "pgc-server", SESSION, 40001, models=(MODEL,), devices=("cpu",), jobs=(INFO,), maps=("normal",)
+        ),
+        (),
+    ),
     (Reject(WireError(ErrorCode.PROTO_VERSION, Retry.CHANGED, "The client speaks 2, this server 1.0.")), ()),
     (Ping(1), ()),
     (Pong(1), ()),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from blender_addon.protocol.arrays import ArrayRef, DType
-from blender_addon.protocol.job_spec import MeshSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.job_spec import LightingSpec, MeshSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.messages import BlobPut, Get
 from tests.protocol import samples
 
@@ -79,6 +79,15 @@ def instances(cls: type[Any]) -> st.SearchStrategy[Any]:
         )
     if cls is Get:
         return st.builds(Get, _SHA, st.integers(0, _LARGE), st.integers(1, 768 << 10))
+    if cls is LightingSpec:
+        free = st.builds(
+            LightingSpec,
+            kind=st.just("environments"),
+            rotate=st.none() | st.booleans(),
+            exposure=st.none() | st.floats(0.0, 4.0),
+            environments=st.lists(st.sampled_from(("sky", "studio")), max_size=2, unique=True).map(tuple),
+        )
+        return st.builds(LightingSpec, kind=st.sampled_from(("preset", "unlit"))) | free
     hints = typing.get_type_hints(cls)
     fields = {field.name: _field(cls, field.name, hints[field.name]) for field in dataclasses.fields(cls)}
     return st.builds(cls, **fields)
