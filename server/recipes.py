@@ -26,6 +26,7 @@ from blender_addon.protocol.job_spec import (
     CameraRigSpec,
     CameraSpec,
     GuidanceSpec,
+    LightingSpec,
     MeshSpec,
     RegulationSpec,
     TextureJobSpec,
@@ -41,10 +42,13 @@ from pgc.gradient_regulation import BackpropagationConfig, PixelwiseClippingConf
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
+from pgc.map_names import need_light
+from pgc.material_settings import MaterialConfig
 from pgc.mesh import Normalization, PreparedMesh
 from pgc.optimize import Optimization, Prompt
 from pgc.pipeline import SourceTextures, start_optimization, vocabulary_warnings
-from pgc.presets import RunSettings, preset_settings, with_overrides
+from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides
+from pgc.run_scene import bake_maps
 from pgc.texture.field import BakedTexture
 from pgc.view_prompts import FrontAxis
 from server.worker.cameras import FixedViews, normalized_camera
@@ -76,8 +80,8 @@ class JobRun:
     unknown_words: tuple[str, ...]
 
     def bake(self) -> BakedTexture:
-        """The texture as it is now: filled, padded, without seams."""
-        return self.optimization.scene.texture.bake()
+        """The wanted maps as they are now: filled, padded, without seams."""
+        return bake_maps(self.optimization.scene, self.mesh, self.settings)
 
 
 def prepare(
@@ -108,7 +112,7 @@ def prepare(
     tell("Preparing the mesh", 0.0)
     meshes = [_mesh_arrays(mesh, read, f"meshes[{index}]") for index, mesh in enumerate(spec.meshes)]
     mesh = assemble(meshes)
-    _check_files(len(spec.maps), mesh.report.tiles)
+    _check_files(len(settings.maps), mesh.report.tiles)
     sources = _sources(spec, read, mesh, settings.texture.texture_size)
     sources = keep_untextured(sources, meshes, mesh, settings.texture)
     tell("Loading the prior", 0.0)
@@ -134,9 +138,15 @@ def _tell_nobody(stage: str, fraction: float) -> None:
 
 def _check_supported(spec: TextureJobSpec) -> None:
     """What the protocol has room for, but this version cannot do yet."""
-    for index, name in enumerate(spec.maps):
-        if name != "base_color":
-            raise invalid(f"maps[{index}]", f"Got {name!r}; this server can make 'base_color' only.")
+    lit = need_light(spec.maps)
+    if lit and spec.lighting.kind == "unlit":
+        raise invalid(
+            "lighting.kind", "Only light shows roughness, metallic and normal; leave 'unlit' or these maps out."
+        )
+    if not lit and spec.lighting.kind == "environments":
+        raise invalid(
+            "lighting.kind", "Base color alone is shown without light; leave it out, or ask for roughness too."
+        )
     if spec.guidance.revision is not None:
         raise invalid("guidance.revision", "This server has one revision of each model; leave the revision out.")
     if spec.lock_mask and not spec.initial_texture:
@@ -155,7 +165,7 @@ def prior_spec(spec: TextureJobSpec) -> PriorSpec:
         raise invalid(
             "guidance.model", f"There is no model {key!r}; known are {', '.join(MODEL_KEYS)}.", ErrorCode.MODEL_MISSING
         )
-    prior = parse_guidance(key)
+    prior = lit_prior(parse_guidance(key)) if need_light(spec.maps) else parse_guidance(key)
     conditions = spec.conditions
     if isinstance(prior, OracleSpec):
         return prior
@@ -185,7 +195,23 @@ def run_settings(spec: TextureJobSpec, plan: int = 0) -> RunSettings:
     distillation = _distillation(spec.distillation.kind, spec.guidance, settings.optimize.distillation)
     regulation = _regulation(spec.regulation, settings.optimize.regulation)
     optimize = replace(settings.optimize, distillation=distillation, regulation=regulation)
-    return smaller(replace(settings, optimize=optimize), plan)
+    settings = with_maps(replace(settings, optimize=optimize), prior, spec.maps)
+    if settings.material is not None:
+        settings = replace(settings, material=_lit(spec.lighting, settings.material))
+    return smaller(settings, plan)
+
+
+def _lit(given: LightingSpec, preset: MaterialConfig) -> MaterialConfig:
+    lighting = preset.lighting
+    lighting = replace(
+        lighting,
+        rotate=lighting.rotate if given.rotate is None else given.rotate,
+        exposure=lighting.exposure if given.exposure is None else given.exposure,
+    )
+    if not given.environments:
+        return replace(preset, lighting=lighting)
+    # Who names environments means these, and no others beside them.
+    return replace(preset, lighting=lighting, environments=given.environments, drawn=0)
 
 
 def _distillation(
@@ -230,6 +256,7 @@ def _mesh_arrays(mesh: MeshSpec, read: ReadArray, path: str) -> MeshArrays:
         faces=read(mesh.faces),
         corner_uvs=read(mesh.corner_uvs),
         corner_normals=None if mesh.corner_normals is None else read(mesh.corner_normals),
+        corner_tangents=None if mesh.corner_tangents is None else read(mesh.corner_tangents),
         material_index=None if mesh.material_index is None else read(mesh.material_index),
         textured=None if mesh.textured is None else read(mesh.textured) != 0,
     )

@@ -203,7 +203,7 @@ class _Job:
 
     def _preview(self, run: JobRun, size: int) -> float:
         start = time.perf_counter()
-        for tile in preview_tiles(run.optimization.scene.texture, size):
+        for tile in preview_tiles(run.optimization.scene.texture, size, run.settings.maps):
             message = WorkerPreview(
                 job=self.job,
                 step=run.optimization.step,

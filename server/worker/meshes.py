@@ -18,6 +18,7 @@ from torch import Tensor
 from pgc.errors import MeshError
 from pgc.mesh import Mesh, PreparedMesh, TriangleMesh, prepare_mesh
 from pgc.pipeline import SourceTextures
+from pgc.rendering.tangents import corner_tangents
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 from pgc.texture.texel_surface import texel_surface
@@ -35,6 +36,7 @@ class MeshArrays:
     Args:
         positions: [V, 3]; faces: [F, 3], indices into it.
         corner_uvs: [F, 3, 2], origin bottom-left; corner_normals: [F, 3, 3] unit length, or None for smooth ones.
+        corner_tangents: [F, 3, 4], the bitangent's sign last, or None for those of `pgc.rendering.tangents`.
         textured: [F], whether a face gets a texture; None: all do.
     """
 
@@ -43,6 +45,7 @@ class MeshArrays:
     faces: I32
     corner_uvs: F32
     corner_normals: F32 | None = None
+    corner_tangents: F32 | None = None
     material_index: I32 | None = None
     textured: npt.NDArray[np.bool_] | None = None
 
@@ -80,10 +83,11 @@ def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | N
         ),
         progress=progress,
     )
-    if normals is None:
-        return prepared
-    # Unit normals that are normalised once more can differ in their last bit.
-    return replace(prepared, triangles=replace(prepared.triangles, corner_normals=_exact(prepared, normals)))
+    triangles = prepared.triangles
+    if normals is not None:
+        # Unit normals that are normalised once more can differ in their last bit.
+        triangles = replace(triangles, corner_normals=_exact(prepared, normals))
+    return replace(prepared, triangles=replace(triangles, corner_tangents=_joined_tangents(meshes, triangles)))
 
 
 def _pool_order(corners: I32) -> I32:
@@ -102,6 +106,19 @@ def _joined_normals(meshes: Sequence[MeshArrays]) -> F32 | None:
         for mesh in meshes
     ]
     return np.concatenate(parts)
+
+
+def _joined_tangents(meshes: Sequence[MeshArrays], triangles: TriangleMesh) -> F32 | None:
+    """[F, 3, 4] of all meshes, computed for those that bring none; None where none does."""
+    if all(mesh.corner_tangents is None for mesh in meshes):
+        return None
+    computed = corner_tangents(triangles)
+    ends = np.cumsum([len(mesh.faces) for mesh in meshes])
+    parts = [
+        computed[end - len(mesh.faces) : end] if mesh.corner_tangents is None else mesh.corner_tangents
+        for mesh, end in zip(meshes, ends, strict=True)
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _exact(prepared: PreparedMesh, given: F32) -> F32:

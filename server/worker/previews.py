@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pgc.texture.field import TextureField, to_uint8_values
+from pgc.texture.material_field import MaterialField, normal_from_slopes
 from pgc.texture.texel_pyramid import TexelPyramid
 
 __all__ = ["MAX_SIDE", "PreviewTile", "Throttle", "preview_tiles"]
@@ -33,30 +34,38 @@ class PreviewTile:
     pixels: bytes
 
 
-def preview_tiles(texture: TextureField, size: int) -> Iterator[PreviewTile]:
-    """All maps and tiles at the biggest power of two that is at most `size` texels, or the texture's own side."""
+def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("base_color",)) -> Iterator[PreviewTile]:
+    """The maps' tiles at the biggest power of two that is at most `size` texels, or the texture's own side.
+
+    Maps that the texture does not hold are left out: occlusion comes at the end.
+    """
     size = min(size, MAX_SIDE)
     with torch.no_grad():
-        for name, tiles, image in _images(texture, size):
+        for name, tiles, image in _images(texture, size, maps):
             for tile, pixels in zip(tiles, image, strict=True):
                 data = to_uint8_values(pixels).permute(1, 2, 0).contiguous().cpu()
                 yield PreviewTile(name, tile, int(data.shape[0]), int(data.shape[2]), data.numpy().tobytes())
 
 
-def _images(texture: TextureField, size: int) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:
+def _images(texture: TextureField, size: int, maps: Collection[str]) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:
     """Name, tile numbers and [tiles, c, s, s] of each map."""
-    if isinstance(texture, TexelPyramid):
+    pyramid = texture.pyramid if isinstance(texture, MaterialField) else texture
+    if isinstance(pyramid, TexelPyramid):
         # A coarser level of the pyramid is the mip of the full texture, and costs nothing.
         level = 0
-        while texture.config.texture_size >> level > size and level < texture.config.levels - 1:
+        while pyramid.config.texture_size >> level > size and level < pyramid.config.levels - 1:
             level += 1
-        for name in texture.channels:
-            image = texture.texels(name, level)[level]
+        for name in pyramid.channels:
+            image = pyramid.texels(name, level)[level]
             assert image is not None
-            yield name, texture.config.tiles, image
+            shown, image = ("normal", normal_from_slopes(image)) if name == "slope" else (name, image)
+            if shown in maps:
+                yield shown, pyramid.config.tiles, image
         return
     baked = texture.bake()
     for name, images in baked.maps.items():
+        if name not in maps:
+            continue
         stacked = torch.stack(list(images))
         factor = max(1, stacked.shape[-1] // size)
         yield name, baked.tiles, F.avg_pool2d(stacked, factor)

@@ -49,6 +49,25 @@ def test_an_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu, cu
     assert through_recipes(oracle_job, arrays, cpu) == expected
 
 
+def test_a_lit_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu, cube_obj, red_texture):
+    from dataclasses import replace
+
+    every = ("base_color", "roughness", "metallic", "normal", "occlusion")
+    expected = in_process(
+        cube_obj,
+        "red",
+        guidance="oracle",
+        oracle_texture=str(red_texture),
+        maps=",".join(every),
+        steps=3,
+        views=2,
+        resolution=16,
+        texture_size=32,
+    )
+    assert tuple(expected) == every
+    assert through_recipes(replace(oracle_job, maps=every), arrays, cpu) == expected
+
+
 @pytest.mark.slow
 def test_a_pocket_job_equals_the_run_in_one_process(arrays, cpu, cube_obj):
     spec = TextureJobSpec(

@@ -18,6 +18,7 @@ from blender_addon.protocol.job_spec import (
     ConditionsSpec,
     DistillationSpec,
     GuidanceSpec,
+    LightingSpec,
     MeshSpec,
     PromptSpec,
     RegulationSpec,
@@ -30,7 +31,7 @@ from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.gradient_regulation import BackpropagationConfig
 from pgc.guidance.specs import load_guidance
-from pgc.presets import preset_settings
+from pgc.presets import preset_settings, with_maps
 from server.recipes import prepare, prior_spec, run_settings
 from server.worker.cameras import FixedViews
 
@@ -105,7 +106,9 @@ def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"maps": ("base_color", "roughness")}, "maps[1]"),
+        ({"maps": ("base_color", "normal"), "lighting": LightingSpec(kind="unlit")}, "lighting.kind"),
+        ({"lighting": LightingSpec(kind="environments")}, "lighting.kind"),
+        ({"maps": ("occlusion",), "lighting": LightingSpec(kind="environments")}, "lighting.kind"),
         ({"guidance": GuidanceSpec(model="oracle")}, "guidance.oracle_texture"),
         ({"guidance": GuidanceSpec(model="pocket", revision="main")}, "guidance.revision"),
         ({"settings": SettingsSpec(texture_size=64)}, "guidance.oracle_texture[0]"),
@@ -115,6 +118,32 @@ def test_what_cannot_be_done_names_its_field(oracle_job, arrays, cpu, changes, f
     with pytest.raises(ProtocolError) as caught:
         prepare(replace(oracle_job, **changes), arrays.read, cpu, load_guidance)
     assert caught.value.error.field == field
+
+
+def test_maps_bring_light_and_what_they_rest_on(oracle_job, pocket_job):
+    plain = run_settings(pocket_job)
+    assert plain.maps == ("base_color",)
+    assert plain.material is None
+    assert prior_spec(pocket_job).prompt_suffix == ", flat lighting"
+    metal = replace(pocket_job, maps=("metallic", "occlusion"))
+    assert run_settings(metal).maps == ("base_color", "roughness", "metallic", "occlusion")
+    assert run_settings(metal).material == with_maps(plain, prior_spec(metal), metal.maps).material
+    assert prior_spec(metal).prompt_suffix == ", soft lighting"
+    unlit = replace(pocket_job, lighting=LightingSpec(kind="unlit"))
+    assert run_settings(unlit) == plain
+
+
+def test_what_a_job_says_of_light_is_done(pocket_job):
+    lit = replace(pocket_job, maps=("base_color", "roughness"))
+    usual = run_settings(lit).material
+    assert usual is not None
+    assert run_settings(replace(lit, lighting=LightingSpec(kind="environments"))).material == usual
+    light = LightingSpec(kind="environments", rotate=False, exposure=0.0, environments=("overcast",))
+    material = run_settings(replace(lit, lighting=light)).material
+    assert material is not None
+    assert (material.lighting.rotate, material.lighting.exposure) == (False, 0.0)
+    assert (material.environments, material.drawn) == (("overcast",), 0)
+    assert (usual.lighting.rotate, usual.drawn) == (True, 4)
 
 
 def test_a_mesh_without_uvs_names_its_field(oracle_job, arrays, cpu):

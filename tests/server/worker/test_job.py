@@ -12,7 +12,7 @@ import torch
 
 import server.worker.job as job_module
 from blender_addon.protocol.errors import ErrorCode, Retry
-from blender_addon.protocol.job_spec import PreviewSpec
+from blender_addon.protocol.job_spec import LightingSpec, PreviewSpec
 from pgc.errors import CheckpointError
 from pgc.guidance.specs import load_guidance
 from pgc.optimize import Optimization
@@ -115,6 +115,29 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tools, stored_job, arr
     assert broker.of(WorkerProgress)[0].step == reached
     expected = expected_maps(stored_job.spec, arrays, cpu)[1001]
     assert tools.store.read(resumed.result.maps[0].sha256) == expected
+
+
+def test_a_lit_job_gives_all_maps_shows_them_and_goes_on_to_the_same_bytes(tools, stored_job, arrays, cpu, broker):
+    maps = ("base_color", "roughness", "metallic", "normal", "occlusion")
+    preview = PreviewSpec(every_s=0.05, size=16)
+    stored_job.write(replace(stored_job.spec, maps=maps, preview=preview))
+    ticks = []
+    stopping = replace(tools, tick=lambda: ticks.append(1), is_stopping=lambda: len(ticks) >= 4)
+    assert run(stopping, stored_job).ending is Ending.STOPPED
+    resumed = run(tools, stored_job, attempt=2, resume=True)
+    shown = {message.map: message.channels for message, _ in broker.payloads}
+    assert shown == {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3}
+    whole = prepare(stored_job.spec, arrays.read, cpu, load_guidance)
+    for _ in whole.optimization.steps():
+        pass
+    expected = encode_maps(whole.bake())
+    assert [file.map for file in resumed.result.maps] == list(maps)
+    for file in resumed.result.maps:
+        assert tools.store.read(file.sha256) == expected[file.map][1001]
+        assert file.channels == (3 if file.map in ("base_color", "normal") else 1)
+        assert file.color_space == ("srgb" if file.map == "base_color" else "linear")
+    config = json.loads(tools.store.read(resumed.result.config_json_sha256))
+    assert config["resolved"]["settings"]["maps"] == list(maps)
 
 
 def test_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tools, stored_job, arrays, cpu, broker):
@@ -263,10 +286,11 @@ def test_a_missing_blob_is_named(tools, stored_job):
 
 
 def test_a_wish_that_cannot_be_met_names_its_field(tools, stored_job):
-    stored_job.write(replace(stored_job.spec, maps=("base_color", "roughness")))
+    unlit = LightingSpec(kind="unlit")
+    stored_job.write(replace(stored_job.spec, maps=("base_color", "roughness"), lighting=unlit))
     outcome = run(tools, stored_job)
     assert outcome.error.code is ErrorCode.INPUT_INVALID
-    assert outcome.error.field == "maps[1]"
+    assert outcome.error.field == "lighting.kind"
 
 
 @pytest.mark.parametrize("steps_before", [0, 1, 3])

@@ -17,9 +17,12 @@ from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
-from pgc.mesh import Normalization
+from pgc.mesh import Normalization, load_mesh, prepare_mesh
 from pgc.pipeline import SourceTextures
 from pgc.presets import preset_settings, with_overrides
+from pgc.rendering.tangents import corner_tangents
+from pgc.texture.field import to_uint8_values
+from pgc.texture.material_field import MaterialField, MaterialFieldConfig, normal_from_slopes
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 from server.broker.internal import Run, Stop
 from server.errors import BlobError
@@ -31,7 +34,7 @@ from server.worker.failures import is_disk_full, is_out_of_memory, is_sticky, wi
 from server.worker.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
 from server.worker.model_store import ModelStore
 from server.worker.plans import describe, smaller, suggestion
-from server.worker.previews import Throttle
+from server.worker.previews import Throttle, preview_tiles
 from server.worker.priors import Priors, installed_models
 from server.worker.tools import Ending, JobOutcome
 
@@ -101,6 +104,62 @@ def test_log_lines_are_json_with_what_is_known():
     assert line["job"] == "abc"
     assert line["lvl"] == "warning"
     assert "err_id" not in line
+
+
+# Previews
+
+
+def small_material(cube_obj, **changes):
+    fields = MaterialFieldConfig(texture=TexelPyramidConfig(texture_size=64), **changes)
+    return MaterialField(prepare_mesh(load_mesh(cube_obj)).triangles, fields)
+
+
+def test_previews_show_the_wanted_maps_of_a_material(cube_obj):
+    material = small_material(cube_obj)
+    tiles = {tile.map: tile for tile in preview_tiles(material, 16, ("base_color", "roughness", "normal", "occlusion"))}
+    assert {name: (tile.side, tile.channels) for name, tile in tiles.items()} == {
+        "base_color": (16, 3),
+        "roughness": (16, 1),
+        "normal": (16, 3),
+    }
+    # Flat, as an image file holds it.
+    assert set(tiles["normal"].pixels[2::3]) == {255}
+    assert set(tiles["normal"].pixels[0::3]) == {128}
+    assert tiles["normal"].tile == 1001
+    assert len(tiles["roughness"].pixels) == 16 * 16
+    assert [tile.map for tile in preview_tiles(material, 16)] == ["base_color"]
+
+
+def test_a_preview_of_slopes_is_the_normal_that_is_baked(cube_obj):
+    material = small_material(cube_obj)
+    with torch.no_grad():
+        material.pyramid.details["slope_2"].copy_(torch.linspace(-0.3, 0.3, 2 * 16 * 16).view(1, 2, 16, 16))
+    [shown] = preview_tiles(material, 16, ("normal",))
+    expected = to_uint8_values(normal_from_slopes(material.texels("slope", 2))[0]).permute(1, 2, 0)
+    assert shown.pixels == expected.detach().contiguous().numpy().tobytes()
+
+
+# Tangents
+
+
+def two_triangles(**more):
+    return MeshArrays(
+        name="a",
+        positions=np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 1)], np.float32),
+        faces=np.array([(0, 1, 2), (0, 2, 3)], np.int32),
+        corner_uvs=np.array([[(0.1, 0.1), (0.4, 0.1), (0.4, 0.4)], [(0.5, 0.5), (0.9, 0.5), (0.9, 0.9)]], np.float32),
+        **more,
+    )
+
+
+def test_tangents_of_the_job_are_those_of_the_run():
+    given = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    assert assemble([two_triangles()]).triangles.corner_tangents is None
+    both = assemble([two_triangles(corner_tangents=given), two_triangles()]).triangles
+    assert both.corner_tangents is not None
+    assert np.array_equal(both.corner_tangents[:2], given)
+    # Those of the mesh that brings none are computed.
+    assert np.array_equal(both.corner_tangents[2:], corner_tangents(both)[2:])
 
 
 # Plans and paces
