@@ -97,6 +97,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         settings=_settings(given, request),
         guidance=guidance,
         preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
+        maps=request.settings.maps,
         initial_texture=() if sources.initial is None else _texture(arrays, sources.initial),
         lock_mask=() if sources.lock_mask is None else _masks(arrays, sources.lock_mask, tiles),
         name=mesh.mesh.name[:64],

@@ -57,6 +57,29 @@ def test_the_same_key_is_the_same_job(client):
     assert base_color(watch.until(wire.JobFinished)) == base_color(first)
 
 
+def test_all_maps_of_a_material_are_shown_and_delivered(client):
+    maps = ("base_color", "roughness", "metallic", "normal", "occlusion")
+    spec, arrays = oracle_job(steps=40)
+    watch = Watcher(client)
+    assert watch.until(wire.Connected).maps == maps
+    client.submit(dataclasses.replace(spec, maps=maps), arrays)
+    done = watch.until(wire.JobFinished)
+    shown = {event.map: event.image.shape for event in watch.of(wire.JobPreview)}
+    assert shown == {
+        "base_color": (32, 32, 3),
+        "roughness": (32, 32, 1),
+        "metallic": (32, 32, 1),
+        "normal": (32, 32, 3),
+    }
+    assert [(item.map, item.channels, item.color_space) for item in done.maps] == [
+        ("base_color", 3, "srgb"),
+        ("roughness", 1, "linear"),
+        ("metallic", 1, "linear"),
+        ("normal", 3, "linear"),
+        ("occlusion", 1, "linear"),
+    ]
+
+
 def run_texture(cube_obj, red_texture, out, *more):
     tiny = ["--steps", "20", "--views", "2", "--resolution", "32", "--texture-size", "64", "--seed", "3"]
     oracle = ["--prompt", "red", "--guidance", "oracle", "--oracle-texture", str(red_texture)]
@@ -74,6 +97,16 @@ def test_the_server_gives_the_same_bytes_as_a_run_without_it(server, cube_obj, r
         assert (here / name).read_bytes() == (there / name).read_bytes()
     report = read_report(there / "run.json")
     assert (report["state"], report["device"], report["steps_done"]) == ("finished", "cpu", 20)
+
+
+def test_the_server_gives_the_same_material_as_a_run_without_it(server, cube_obj, red_texture, tmp_path):
+    maps = ["--maps", "base_color,roughness,metallic,normal,occlusion"]
+    here = run_texture(cube_obj, red_texture, tmp_path / "here", *maps, "--device", "cpu")
+    there = run_texture(cube_obj, red_texture, tmp_path / "there", *maps, "--connection", str(server.connection))
+    assert {path.name for path in here.iterdir()} == {path.name for path in there.iterdir()}
+    pictures = [f"{name}.png" for name in ("base_color", "roughness", "metallic", "normal", "occlusion", "orm")]
+    for name in (*pictures, "textured.glb"):
+        assert (here / name).read_bytes() == (there / name).read_bytes(), name
 
 
 def test_a_cancelled_job_ends_soon_and_the_next_one_runs(client):
