@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real workers under a real broker: one that hangs in C code, and one that has nothing to do."""
+"""Real workers under a real broker: with faults, paused, before others, and idle."""
 
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 import psutil
 import pytest
 
 from blender_addon.protocol.arrays import blob_of
-from blender_addon.protocol.messages import Accepted, Cancel, Done, JobState, Submit
+from blender_addon.protocol.errors import ErrorCode, Retry
+from blender_addon.protocol.messages import Accepted, Cancel, Done, JobState, Pause, Resume, Submit
+from server.broker.blobs import BlobStore
 from server.config import QuotaConfig, ServerConfig, Supervision
 from server.executors import local
 from server.executors.local import LocalExecutor
 from tests.e2e.server_rig import oracle_job
 from tests.server.broker.rig import Client, Rig
-from tests.server.faulty_worker import HANG
+from tests.server.faulty_worker import HANG, HANGING, KILLED, OUT_OF_MEMORY, OUT_OF_MEMORY_ONCE, STICKY_ONCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -69,6 +72,13 @@ def _submit(client: Client, steps: int, priority: str = "interactive") -> str:
     return answer.job
 
 
+def _await(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def faults(monkeypatch):
     monkeypatch.setitem(local._MODULES, "worker", "tests.server.faulty_worker")
@@ -79,8 +89,8 @@ def test_a_worker_that_hangs_in_c_code_shows_its_stacks_and_is_gone_within_five_
     rig = make_rig()
     client = rig.client(timeout=200.0)
     job = _submit(client, HANG)
-    client.events(job, until=lambda event: event.step >= 1)
-    time.sleep(1.0)
+    _await(lambda: any(rig.paths.root.rglob(HANGING)))
+    time.sleep(0.5)  # From the file to the lock.
     [worker] = rig.workers()
     begun = time.monotonic()
     assert client.ask(Cancel(job)) == Done()
@@ -96,6 +106,50 @@ def test_a_worker_that_hangs_in_c_code_shows_its_stacks_and_is_gone_within_five_
     assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED
 
 
+def test_a_job_that_kills_three_workers_is_set_aside_with_its_inputs_and_the_next_one_runs(make_rig, faults):
+    rig = make_rig()
+    client = rig.client(timeout=200.0)
+    poison, good = _submit(client, KILLED), _submit(client, 2)
+    error = client.events(poison)[-1].error
+    assert (error.code, error.retry) == (ErrorCode.JOB_POISONED, Retry.CHANGED)
+    assert "3 times" in error.text
+    assert client.events(good)[-1].state is JobState.SUCCEEDED
+    assert rig.paths.spec(poison).is_file()
+    store = BlobStore(rig.paths.blobs)
+    assert all(store.has(sha256) for sha256 in oracle_job(steps=KILLED)[1])
+    starts = [
+        event for event in client.events(poison) if event.state is JobState.RUNNING and event.kind.value == "state"
+    ]
+    assert len(starts) == 3
+
+
+def test_memory_that_runs_out_costs_quality_and_then_the_job_but_never_the_worker(make_rig, faults):
+    rig = make_rig()
+    client = rig.client(timeout=200.0)
+    events = client.events(_submit(client, OUT_OF_MEMORY_ONCE))
+    assert events[-1].state is JobState.SUCCEEDED
+    assert any("ran out of memory: the job goes on with" in (event.text or "") for event in events)
+    [worker] = rig.workers()
+    error = client.events(_submit(client, OUT_OF_MEMORY))[-1].error
+    assert (error.code, error.retry) == (ErrorCode.RES_OOM, Retry.CHANGED)
+    assert error.hint
+    assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED
+    assert rig.workers() == [worker]
+
+
+def test_a_broken_cuda_context_costs_the_worker_and_not_the_job(make_rig, faults):
+    rig = make_rig()
+    client = rig.client(timeout=200.0)
+    job = _submit(client, STICKY_ONCE)
+    client.events(job, until=lambda event: event.state is JobState.RUNNING)
+    [worker] = rig.workers()
+    events = client.events(job)
+    assert events[-1].state is JobState.SUCCEEDED
+    assert any("graphics card reported an error" in (event.text or "") for event in events)
+    assert not worker.is_running()
+    assert "exit code 70" in rig.paths.log_file.read_text()
+
+
 def test_an_idle_worker_gives_its_memory_back_and_the_next_job_gets_another(make_rig):
     rig = make_rig(idle_free=0.2, idle_exit=1.0)
     client = rig.client(timeout=200.0)
@@ -104,3 +158,22 @@ def test_an_idle_worker_gives_its_memory_back_and_the_next_job_gets_another(make
     worker.wait(20)
     assert rig.workers() == []
     assert client.events(_submit(client, 3))[-1].state is JobState.SUCCEEDED
+
+
+def test_paused_and_preempted_jobs_go_on_to_the_bytes_of_an_undisturbed_run(make_rig):
+    rig = make_rig(preempt_floor=0.1)
+    client = rig.client(timeout=200.0)
+    undisturbed = client.events(_submit(client, 400))[-1].result.maps[0].sha256
+    job = _submit(client, 400, priority="batch")
+    client.events(job, until=lambda event: event.step > 0)
+    assert client.ask(Pause(job)) == Done()
+    paused = client.events(job, until=lambda event: event.state is JobState.QUEUED and event.step > 0)[-1]
+    assert paused.text.startswith("Paused")
+    client.ask(Resume(job))
+    client.events(job, until=lambda event: event.state is JobState.RUNNING and event.step > paused.step)
+    quick = _submit(client, 2)
+    assert client.events(quick)[-1].state is JobState.SUCCEEDED
+    events = client.events(job)
+    assert events[-1].state is JobState.SUCCEEDED
+    assert any((event.text or "").startswith("An interactive job") for event in events)
+    assert events[-1].result.maps[0].sha256 == undisturbed
