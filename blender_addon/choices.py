@@ -20,6 +20,7 @@ MAPS = (
     ("roughness", "Roughness", "How blurred its reflections are", "MATSPHERE", 2),
     ("metallic", "Metallic", "Where it is metal", "NODE_MATERIAL", 4),
     ("normal", "Normal", "Fine relief, as a tangent-space normal map", "NORMALS_FACE", 8),
+    ("occlusion", "Occlusion", "Where little light gets, from the shape; exported to glTF", "SHADING_RENDERED", 16),
 )
 TARGETS = (
     ("object", "Whole Object", "All faces of the active object", "OBJECT_DATA", 0),
