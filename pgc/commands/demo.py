@@ -15,6 +15,7 @@ from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.commands.interrupts import InterruptFlag
 from pgc.commands.progress import RunDisplay
 from pgc.errors import ConfigError
+from pgc.map_names import MapName, parse_maps
 
 if TYPE_CHECKING:
     from pgc.commands.remote import RemoteHooks
@@ -34,6 +35,10 @@ def demo(
     server: Annotated[
         bool, typer.Option("--server/--no-server", help="Through a server of its own, as Blender does, or without.")
     ] = True,
+    maps: Annotated[
+        str,
+        typer.Option(help="Maps to make, with commas between: base_color, roughness, metallic, normal, occlusion."),
+    ] = "base_color",
 ) -> None:
     """Texture a bundled teapot with three prompts and write a page to look at them."""
     console = Console(stderr=True)
@@ -41,13 +46,14 @@ def demo(
     start = time.perf_counter()
     if server and device == "mps":
         raise ConfigError("--device is 'mps', which the server cannot use yet; add --no-server.")
+    wanted = parse_maps(maps)
     with ExitStack() as stack:
         displays = stack.enter_context(_Displays(console))
-        texturize = _over_the_wire(out, device, displays, stack) if server else _here(device, displays)
+        texturize = _over_the_wire(out, device, wanted, displays, stack) if server else _here(device, wanted, displays)
         from pgc.demo.config import DemoConfig
         from pgc.demo.run import run_demo
 
-        outcomes = run_demo(out, DemoConfig(), texturize)
+        outcomes = run_demo(out, DemoConfig().with_maps(wanted), texturize)
     page = (out / "index.html").resolve()
     console.print(
         f"{time.perf_counter() - start:.0f} s. Open {page.as_uri()}", highlight=False, markup=False, soft_wrap=True
@@ -70,7 +76,7 @@ class _Displays(ExitStack):
         return self._one.enter_context(RunDisplay(self.console, prompt.text))
 
 
-def _here(device: str, displays: _Displays) -> Texturize:
+def _here(device: str, maps: tuple[MapName, ...], displays: _Displays) -> Texturize:
     from pgc.commands.arguments import checked_device
     from pgc.demo.config import DemoConfig
     from pgc.demo.run import InProcess
@@ -85,10 +91,12 @@ def _here(device: str, displays: _Displays) -> Texturize:
             should_stop=lambda: displays.interrupt.raised,
         )
 
-    return InProcess(DemoConfig(), checked_device(device), hooks_for)
+    return InProcess(DemoConfig().with_maps(maps), checked_device(device), hooks_for)
 
 
-def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack) -> Texturize:
+def _over_the_wire(
+    out: Path, device: str, maps: tuple[MapName, ...], displays: _Displays, stack: ExitStack
+) -> Texturize:
     """The server and the client first: they come up while this process imports what it needs."""
     from pgc.commands.private_server import PrivateServer
     from pgc.commands.texture_remote import connected_events, leave_cores_to_server, remote_hooks, source_root
@@ -104,7 +112,7 @@ def _over_the_wire(out: Path, device: str, displays: _Displays, stack: ExitStack
 
     checked_device(device)
     leave_cores_to_server()
-    config = DemoConfig()
+    config = DemoConfig().with_maps(maps)
 
     def hooks_for(prompt: DemoPrompt) -> RemoteHooks:
         return remote_hooks(displays.of(prompt), displays.interrupt)

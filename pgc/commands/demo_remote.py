@@ -42,6 +42,7 @@ def demo_arguments(prompt: DemoPrompt, config: DemoConfig) -> TextureArguments:
         resolution=settings.optimize.resolution,
         texture_size=settings.texture.texture_size,
         seed=settings.optimize.seed,
+        maps=",".join(settings.maps),
         oracle_texture=None if prompt.oracle_texture is None else str(prompt.oracle_texture),
     )
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, PocketSpec
+from pgc.map_names import MapName
 from pgc.outputs.run_folder import OutputConfig
-from pgc.presets import RunSettings, preset_settings
+from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps
 
 __all__ = ["DemoConfig", "DemoPrompt"]
 
@@ -50,3 +52,9 @@ class DemoConfig:
         names = [prompt.name for prompt in self.prompts]
         if not names or len(set(names)) != len(names):
             raise ConfigError(f"The demo's names are {names}; expected one or more, all different.")
+
+    def with_maps(self, wanted: Iterable[MapName]) -> DemoConfig:
+        """The same demo with more maps than base colour."""
+        settings = with_maps(self.settings, self.guidance, wanted)
+        guidance = self.guidance if settings.material is None else lit_prior(self.guidance)
+        return replace(self, settings=settings, guidance=guidance)

@@ -39,6 +39,9 @@ _BLENDER = """\
 </section>
 """
 
+_MAPS = ("roughness.png", "metallic.png", "normal.png", "occlusion.png")
+"""Shown beside base_color.png, where a demo has made them."""
+
 _SCRIPT = """
 const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 for (const viewer of document.querySelectorAll("model-viewer")) {
@@ -81,13 +84,16 @@ def _section(folder: Path, entry: PageEntry) -> str:
         if (folder / entry.name / "turntable.webp").is_file()
         else ""
     )
+    maps = [file for file in _MAPS if (folder / entry.name / file).is_file()]
     links = " · ".join(
-        f'<a href="{name}/{file}">{file}</a>' for file in ("base_color.png", "textured.glb", "preview.png", "run.json")
+        f'<a href="{name}/{file}">{file}</a>'
+        for file in ("base_color.png", *maps, "textured.glb", "preview.png", "run.json")
     )
+    others = "".join(f'<img src="{name}/{file}" alt="{file.removesuffix(".png")}">' for file in maps)
     return (
         f'{heading}<p class="quiet">{html.escape(entry.facts)} {links}</p>\n'
         f'<div class="row"><div>{_viewer(folder, entry)}</div><div>{preview}</div></div>\n'
-        f'<div class="small">{turntable}<img src="{name}/base_color.png" alt="the texture"></div>\n</section>\n'
+        f'<div class="small">{turntable}<img src="{name}/base_color.png" alt="the texture">{others}</div>\n</section>\n'
     )
 
 

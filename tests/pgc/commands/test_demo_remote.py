@@ -12,7 +12,7 @@ from pgc.commands.remote_events import JobEvents, RemoteError
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.run import Texturize, run_demo
 from pgc.errors import ConfigError
-from pgc.guidance.specs import OracleSpec, StableDiffusionSpec
+from pgc.guidance.specs import OracleSpec, PocketSpec, StableDiffusionSpec
 from pgc.outputs.images import encode_png
 from pgc.outputs.preview import PreviewConfig
 from pgc.outputs.run_folder import OutputConfig
@@ -76,3 +76,12 @@ def test_mps_needs_no_server(tmp_path):
     result = CliRunner().invoke(app, ["demo", "--device", "mps", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "--no-server" in result.stderr
+
+
+def test_more_maps_than_base_color_are_asked_for():
+    config = DemoConfig().with_maps(("normal", "occlusion"))
+    assert config.settings.maps == ("base_color", "roughness", "normal", "occlusion")
+    assert isinstance(config.guidance, PocketSpec)
+    assert config.guidance.prompt_suffix == ", soft lighting"
+    assert demo_arguments(config.prompts[0], config).maps == "base_color,roughness,normal,occlusion"
+    assert DemoConfig().with_maps(("base_color",)) == DemoConfig()

@@ -78,3 +78,10 @@ def test_the_inlined_script_cannot_end_its_element(folder, monkeypatch):
 def test_the_page_is_written(folder):
     assert write_page(folder, [DONE]) == folder / "index.html"
     assert (folder / "index.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_maps_that_were_made_are_shown(folder):
+    (folder / "bricks" / "normal.png").write_bytes(b"")
+    shown = [image["src"] for image in Tags(page_html(folder, [DONE])).named("img")]
+    assert "bricks/normal.png" in shown
+    assert "bricks/metallic.png" not in shown
