@@ -11,9 +11,11 @@ import typer
 import pgc
 from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
+from pgc.commands.export import export
 from pgc.commands.models import models
 from pgc.commands.pair import pair
 from pgc.commands.texture import texture
+from pgc.commands.transfer import transfer
 
 __all__ = ["app", "main"]
 
@@ -25,6 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("texture")(texture)
+app.command("export")(export)
+app.command("transfer")(transfer)
 app.command("models")(models)
 app.command("pair")(pair)
 app.command("demo")(demo)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from pgc.commands.arguments import TextureArguments, arguments_from_report
+from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
 from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.commands.interrupts import InterruptFlag
 from pgc.commands.progress import RunDisplay
@@ -96,6 +97,10 @@ def texture(  # noqa: PLR0913 - one parameter an option
     turntable: Annotated[
         bool, typer.Option("--turntable/--no-turntable", help="Write turntable.webp.", rich_help_panel=_OUTPUT)
     ] = True,
+    image_format: FormatOption = None,
+    engine: EngineOption = None,
+    normals: NormalsOption = None,
+    models: ModelsOption = None,
     server: Annotated[
         bool,
         typer.Option("--server", help="Have the server do it; one is started if none runs.", rich_help_panel=_SERVER),
@@ -110,6 +115,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
     """Texture a mesh from a prompt.
 
     Writes a PNG for each map, textured.glb, preview.png, turntable.webp and run.json. Ctrl-C keeps what there is.
+    With an option about export, more files go to the folder "export" in --out.
     """
     given = TextureArguments(
         mesh=None if mesh is None else str(mesh),
@@ -137,7 +143,12 @@ def texture(  # noqa: PLR0913 - one parameter an option
     if not resume and (mesh is None or prompt is None):
         raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
     destination = _Destination(
-        out=out, resume=resume, overwrite=overwrite, preview_size=preview_size, turntable=turntable
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        preview_size=preview_size,
+        turntable=turntable,
+        export=(image_format, engine, normals, models),
     )
     _run(given, destination, _Server(wanted=server or connection is not None, connection=connection))
 
@@ -159,6 +170,8 @@ class _Destination:
     overwrite: bool
     preview_size: int
     turntable: bool
+    export: tuple[str | None, str | None, str | None, str | None]
+    """Image format, engine, normals, models, as they stand on the command line."""
 
     def outputs(self) -> OutputConfig:
         from pgc.outputs.preview import PreviewConfig
@@ -166,7 +179,9 @@ class _Destination:
         from pgc.outputs.turntable import TurntableConfig
 
         return OutputConfig(
-            preview=PreviewConfig(view_size=self.preview_size), turntable=TurntableConfig() if self.turntable else None
+            preview=PreviewConfig(view_size=self.preview_size),
+            turntable=TurntableConfig() if self.turntable else None,
+            export=None if self.export == (None,) * 4 else export_config(*self.export),
         )
 
 
@@ -184,6 +199,10 @@ def _run(given: TextureArguments, destination: _Destination, server: _Server) ->
         from pgc.commands.texture_remote import run_on_server
 
         check_remote_arguments(given)
+        if outputs.export is not None:
+            raise ConfigError(
+                "A server sends maps of 8 bits; leave the options about export out, and run `pgc export` on the result."
+            )
         if not resume:
             # Bad options first: a folder is claimed for a run that can begin only.
             given.to_request()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgc.errors import CheckpointError, ConfigError
+from pgc.export.material import ExportConfig, export_material
 from pgc.export.packing import pack_orm
 from pgc.gltf import write_glb
 from pgc.mesh import PreparedMesh
@@ -37,6 +38,8 @@ class OutputConfig:
     """The time to the next preview over the time to this one: previews cost the same share of any run."""
     checkpoint_seconds: float = 60.0
     """Between checkpoints, so that a crash costs no more."""
+    export: ExportConfig | None = None
+    """Also written to the folder `export`, from the texture itself: all its bits are there."""
 
     def __post_init__(self) -> None:
         if not self.first_preview_seconds >= 0 or not self.checkpoint_seconds > 0:
@@ -102,7 +105,7 @@ class RunFolder:
     def write_texture(
         self, mesh: PreparedMesh, texture: BakedTexture, rasterizer: Rasterizer, framing: Framing, config: OutputConfig
     ) -> dict[str, str]:
-        """Maps, ORM, GLB, contact sheet and turntable; returns each file's SHA-256 by name."""
+        """Maps, ORM, GLB, contact sheet, turntable, exports; returns each file's SHA-256 by its path in the folder."""
         written: list[Path] = []
         encoded = {**encode_maps(texture), **_encode_orm(texture)}
         for name, images in encoded.items():
@@ -118,7 +121,10 @@ class RunFolder:
             turntable = self.path / "turntable.webp"
             write_bytes(turntable, render_turntable(rasterizer, look, framing, config.turntable))
             written.append(turntable)
-        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in written}
+        if config.export is not None:
+            written += export_material(self.path / "export", mesh, texture, config.export)
+        names = {file.relative_to(self.path).as_posix(): file for file in written}
+        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in names.items()}
 
 
 def _encode_orm(texture: BakedTexture) -> dict[str, dict[int, bytes]]:

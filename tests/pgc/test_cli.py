@@ -17,7 +17,7 @@ from pgc.guidance.models import KNOWN_MODELS
 def test_help_names_the_commands():
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("texture", "models", "demo", "eval"))
+    assert all(name in result.output for name in ("texture", "export", "transfer", "models", "demo", "eval"))
 
 
 def test_version():
