@@ -4,6 +4,7 @@
 It never calls an operator of the extension: that is for the mouse.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -92,6 +93,7 @@ class Window:
 
     def _state(self) -> dict[str, Any]:
         manager, region, window = bpy.context.window_manager, self._region("UI"), bpy.context.window_manager.windows[0]
+        problem = importlib.import_module(f"{NAME}.event_pump").current_state().server.problem
         job, obj = manager.pgc, bpy.context.view_layer.objects.active
         return {
             "ticks": self.ticks,
@@ -101,11 +103,13 @@ class Window:
             "clipboard": manager.clipboard,
             "prompt": bpy.context.scene.pgc.prompt,
             "server": job.server,
+            "fix": problem.operator if problem is not None else "",
             "state": job.state,
             "step": job.step,
             "steps": job.steps,
             "message": job.message,
             "versions": len(obj.pgc.versions) if obj is not None else 0,
+            "shown": obj.pgc.active_version if obj is not None else -1,
         }
 
 

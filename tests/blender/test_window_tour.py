@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.blender import window_tour
-from tests.blender.window_tour import ROOT, TourError, main, newest_zip, points
+from tests.blender.blender_window import BlenderWindow, WindowError, points
+from tests.blender.window_tour import ROOT, main, newest_zip
 
 
 def test_points_go_down_the_sidebar_and_leave_no_button_out():
@@ -23,7 +24,7 @@ def test_points_go_down_the_sidebar_and_leave_no_button_out():
 
 
 def test_newest_zip(tmp_path):
-    with pytest.raises(TourError, match=r"build_addon\.py"):
+    with pytest.raises(WindowError, match=r"build_addon\.py"):
         newest_zip(tmp_path)
     for at, name in enumerate(("pgc_texture-2.zip", "pgc_texture-1.zip", "other.zip")):
         (tmp_path / name).write_bytes(b"")
@@ -56,19 +57,24 @@ def test_a_blender_that_fails_is_named_and_ends_the_tour(monkeypatch, capsys, tm
     monkeypatch.setenv("DISPLAY", ":1")
     monkeypatch.setattr(window_tour.shutil, "which", lambda tool: tool)
     pictures = []
-    monkeypatch.setattr(window_tour.Tour, "grab", lambda tour, name: pictures.append(name))
+    monkeypatch.setattr(BlenderWindow, "grab", lambda window, file: pictures.append(file.name))
     for name in ("pgc_texture-1.zip", "connection.json"):
         (tmp_path / name).write_bytes(b"")
     given = ["--connection", str(tmp_path / "connection.json"), "--zip", str(tmp_path / "pgc_texture-1.zip")]
     # Python knows no --command, as no Blender before 4.2 does.
     assert main([*given, "--out", str(tmp_path / "out")]) == 1
     assert "--command extension install-file failed" in capsys.readouterr().out
-    assert pictures == ["failed"]
+    assert pictures == ["failed.png"]
 
 
-def test_the_tour_runs_on_pythons_of_any_blender_and_probe_calls_no_operator_of_the_extension():
-    tree = ast.parse((ROOT / "tests/blender/window_tour.py").read_text("utf-8"))
+@pytest.mark.parametrize("name", ["window_tour", "blender_window"])
+def test_the_tour_runs_on_pythons_of_any_blender(name):
+    tree = ast.parse((ROOT / f"tests/blender/{name}.py").read_text("utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in modules} <= sys.stdlib_module_names
+    modules.discard("tests.blender.blender_window")
+    assert {module.split(".")[0] for module in modules} <= sys.stdlib_module_names
+
+
+def test_only_the_mouse_calls_operators_of_the_extension():
     assert "ops.pgc" not in (ROOT / "tests/blender/probe_window.py").read_text("utf-8")
