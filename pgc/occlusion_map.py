@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from pgc.texture.texel_surface import TexelSurface, texel_surface
 
 __all__ = ["OcclusionConfig", "occlusion_map"]
 
+_LEAST = 64
+"""Side below which no tile is computed, however many there are."""
 _NOTHING = 0.02
 """A closed mesh seen from within lets no light in, but for rays that slip through at an edge."""
 
@@ -32,6 +35,8 @@ class OcclusionConfig:
     Attributes:
         rays: a texel.
         reach: what is farther away does not count, in units of the normalised mesh (1.6 across).
+        texels: of all tiles together that are computed at most; bigger textures are filled in between, since occlusion
+            is smooth, and a minute of rays is enough (six seconds for 512² on one core).
 
     Raises:
         ConfigError: a value is out of range.
@@ -39,11 +44,13 @@ class OcclusionConfig:
 
     rays: int = 128
     reach: float = math.inf
+    texels: int = 1 << 20
 
     def __post_init__(self) -> None:
-        if not 1 <= self.rays <= 4096 or not self.reach > 0:
+        if not 1 <= self.rays <= 4096 or not self.reach > 0 or self.texels < 1:
             raise ConfigError(
-                f"Got {self.rays} rays of reach {self.reach} for occlusion; expected 1 to 4096, and a reach above 0."
+                f"Got {self.rays} rays of reach {self.reach} for {self.texels} texels of occlusion; "
+                "expected 1 to 4096, a reach above 0, and at least one texel."
             )
 
 
@@ -67,15 +74,23 @@ def occlusion_map(
         seed: of the rays' directions.
         device: that of the caster.
     """
+    side = size
+    while side > _LEAST and len(tiles) * side * side > config.texels:
+        side //= 2
     images = []
     for number, tile in enumerate(tiles):
-        surface = texel_surface(triangles, size, tile)
+        surface = texel_surface(triangles, side, tile)
         known = surface.face_index >= 0
         generator = generator_for(seed, number, "occlusion")
-        image = torch.ones((1, size, size))
+        image = torch.ones((1, side, side))
         image[0, torch.from_numpy(known)] = _values(triangles, surface, caster, config, generator, device)
-        images.append(continue_nearest(image, torch.from_numpy(known)))
+        image = continue_nearest(image, torch.from_numpy(known))
+        images.append(image if side == size else _enlarged(image, size))
     return images
+
+
+def _enlarged(image: Float[Tensor, "1 a a"], size: int) -> Float[Tensor, "1 s s"]:
+    return F.interpolate(image[None], size=(size, size), mode="bilinear", align_corners=False)[0].clamp(0.0, 1.0)
 
 
 def _values(

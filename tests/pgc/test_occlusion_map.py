@@ -86,7 +86,20 @@ def test_the_gutter_continues_the_nearest_texel_and_an_empty_tile_is_free(cube):
     assert torch.equal(second, torch.ones_like(second))
 
 
-@pytest.mark.parametrize("changes", [{"rays": 0}, {"rays": 5000}, {"reach": 0.0}])
+def test_big_textures_are_filled_in_between(cube):
+    box = replace(without_top(cube), corner_normals=-without_top(cube).corner_normals)
+    caster = WarpRasterizer(box, device=torch.device("cpu"))
+    (full,) = occlusion_map(box, caster, OcclusionConfig(rays=32), size=128)
+    (quick,) = occlusion_map(box, caster, OcclusionConfig(rays=32, texels=64 * 64), size=128)
+    assert quick.shape == full.shape
+    inside = torch.from_numpy(texel_surface(box, 128).face_index >= 0)
+    assert float((quick - full)[0, inside].abs().mean()) < 0.03
+    # No tile is computed at less than 64 x 64, however many texels that makes.
+    (least,) = occlusion_map(box, caster, OcclusionConfig(rays=32, texels=1), size=128)
+    assert torch.equal(least, quick)
+
+
+@pytest.mark.parametrize("changes", [{"texels": 0}, {"rays": 0}, {"rays": 5000}, {"reach": 0.0}])
 def test_settings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ConfigError, match="expected 1 to 4096"):
         OcclusionConfig(**changes)
