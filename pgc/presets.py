@@ -157,13 +157,22 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
 
 
 def _base_material(spec: GuidanceSpec) -> MaterialConfig:
-    # Weights of the material suite (`pgc eval materials`).
+    if not isinstance(spec, OracleSpec):
+        # A prior that is not told the light explains whatever it wants to see by metal and relief, if these may go
+        # anywhere: they move slowly, and are held together more. Coloured light it would paint against.
+        fields = MaterialFieldConfig(
+            roughness=MapSettings(initial=0.6, low=0.05, rate=0.4),
+            metallic=MapSettings(initial=0.02, rate=0.1),
+            slope=MapSettings(initial=0.5, rate=0.08),
+        )
+        priors = MaterialPriorConfig(
+            smoothness=0.05, roughness_smoothness=1.0, metallic_extremes=0.02, color_smoothness=0.002
+        )
+        return MaterialConfig(fields=fields, priors=priors, environments=("studio", "overcast", "sky"), drawn=0)
+    # Rates and weights of the material suite (`pgc eval materials`): metal has the longest way to go.
     priors = MaterialPriorConfig(
         smoothness=0.01, roughness_smoothness=2.0, metallic_extremes=0.01, color_smoothness=0.002
     )
-    if not isinstance(spec, OracleSpec):
-        return MaterialConfig(priors=priors)
-    # Rates of the suite too: metal has the longest way to go.
     fields = MaterialFieldConfig(
         base_color=MapSettings(initial=0.5, low=0.02, rate=1.5),
         roughness=MapSettings(initial=0.5, low=0.05, rate=2.0),
