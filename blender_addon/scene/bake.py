@@ -7,9 +7,11 @@ is thrown away with all that was made for it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -67,15 +69,16 @@ def bake_materials(context: bpy.types.Context, obj: bpy.types.Object, options: B
     """
     uv_map = _check(obj, options)
     with _temporary(obj, uv_map, options) as (scene, copy, materials):
-        images = {name: _image(name, copy, uv_map, options) for name in BAKED_MAPS}
-        try:
-            for name, image in images.items():
+        maps = {}
+        for name in BAKED_MAPS:
+            image = _image(name, copy, uv_map, options)
+            try:
                 for material in materials:
                     material.show(name, image)
                 _bake(context, scene, copy, name, uv_map, options)
-            maps = {name: _encoded(image) for name, image in images.items()}
-        finally:
-            for image in images.values():
+                # At once: Blender 4.2 forgets the tiles of an image while it bakes the next one.
+                maps[name] = _encoded(image)
+            finally:
                 bpy.data.images.remove(image)
         names = tuple(dict.fromkeys(item.name for item in materials if item.approximated and item.name))
     return BakedSet(maps=maps, uv_map=uv_map, approximated=names)
@@ -101,32 +104,37 @@ def _temporary(
     obj: bpy.types.Object, uv_map: str, options: BakeOptions
 ) -> Iterator[tuple[bpy.types.Scene, bpy.types.Object, Sequence[BakeMaterial]]]:
     """A scene with a copy of the object and of its materials, for as long as it is needed."""
-    scene = bpy.data.scenes.new("PGC Bake")
-    scene.render.engine = "CYCLES"
-    scene.cycles.device = "CPU"
-    scene.cycles.samples = options.samples
-    scene.cycles.use_adaptive_sampling = False
-    scene.cycles.use_denoising = False
-    mesh = obj.data.copy()
-    mesh.uv_layers.active = mesh.uv_layers[uv_map]
-    copy = obj.copy()
-    copy.data = mesh
-    copy.hide_render = False
-    scene.collection.objects.link(copy)
-    if not copy.material_slots:
-        mesh.materials.append(None)
-    materials = [BakeMaterial(slot.material) for slot in copy.material_slots]
-    for slot, material in zip(copy.material_slots, materials, strict=True):
-        slot.link = "OBJECT"
-        slot.material = material.material
-    try:
+    with ExitStack() as made:
+        scene = bpy.data.scenes.new("PGC Bake")
+        made.callback(bpy.data.scenes.remove, scene)
+        scene.render.engine = "CYCLES"
+        scene.cycles.device = "CPU"
+        scene.cycles.samples = options.samples
+        scene.cycles.use_adaptive_sampling = False
+        scene.cycles.use_denoising = False
+        mesh = obj.data.copy()
+        made.callback(_remove_mesh, mesh)
+        mesh.uv_layers.active = mesh.uv_layers[uv_map]
+        copy = obj.copy()
+        made.callback(bpy.data.objects.remove, copy)
+        copy.data = mesh
+        copy.hide_render = False
+        scene.collection.objects.link(copy)
+        if not copy.material_slots:
+            mesh.materials.append(None)
+        materials = []
+        for slot in copy.material_slots:
+            materials.append(BakeMaterial(slot.material))
+            made.callback(materials[-1].remove)
+            slot.link = "OBJECT"
+            slot.material = materials[-1].material
         yield scene, copy, materials
-    finally:
-        bpy.data.objects.remove(copy)
-        bpy.data.meshes.remove(mesh)
-        for material in materials:
-            material.remove()
-        bpy.data.scenes.remove(scene)
+
+
+def _remove_mesh(mesh: bpy.types.Mesh) -> None:
+    """With its shape keys, which would stay behind."""
+    keys = [mesh.shape_keys] if mesh.shape_keys is not None else []
+    bpy.data.batch_remove([mesh, *keys])
 
 
 def _image(name: str, obj: bpy.types.Object, uv_map: str, options: BakeOptions) -> bpy.types.Image:
@@ -210,7 +218,11 @@ def _bake(
 
 def _encoded(image: bpy.types.Image) -> dict[int, bytes]:
     image.file_format = "PNG"
-    image.pack()
     if image.source != "TILED":
+        image.pack()
         return {1001: bytes(image.packed_file.data)}
-    return {item.tile_number: bytes(item.packed_file.data) for item in image.packed_files}
+    # Blender 4.2 does not pack tiles that were never files.
+    with tempfile.TemporaryDirectory(prefix="pgc_bake_") as folder:
+        image.filepath_raw = str(Path(folder) / "tile.<UDIM>.png")
+        image.save()
+        return {tile.number: (Path(folder) / f"tile.{tile.number}.png").read_bytes() for tile in image.tiles}

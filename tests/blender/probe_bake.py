@@ -28,6 +28,7 @@ def _strip(tiles: int = 1) -> bpy.types.Object:
     bpy.context.scene.collection.objects.link(obj)
     for material in (_pictures(), _principled("Plain", (0.2, 0.4, 0.6), 0.3, 1.0), _mixed(), _glass()):
         mesh.materials.append(material)
+    obj.shape_key_add(name="Basis")
     return obj
 
 
@@ -94,7 +95,18 @@ def _pixels(image: bpy.types.Image) -> np.ndarray:
 
 
 def _counts() -> dict[str, int]:
-    kinds = ("objects", "meshes", "materials", "images", "scenes", "node_groups", "worlds", "collections")
+    kinds = (
+        "objects",
+        "meshes",
+        "materials",
+        "images",
+        "scenes",
+        "shape_keys",
+        "actions",
+        "node_groups",
+        "worlds",
+        "collections",
+    )
     return {kind: len(getattr(bpy.data, kind)) for kind in kinds}
 
 
