@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import bpy
 
+from ..choices import duration
 from ..scene.storage import on_disk, version_bytes
 from ..scene.versions import is_shown, map_image
 
 __all__ = ["CLASSES", "draw_versions"]
 
-_MOST_ROWS = 4
+_MOST_ROWS = 5
 """Of versions that are seen without scrolling."""
 
 
 class PGC_UL_versions(bpy.types.UIList):
-    """A picture, the name, and what it takes of the .blend."""
+    """A picture, the name, and an eye beside what is shown. One line: Blender selects by a click on the first only."""
 
     bl_idname = "PGC_UL_versions"
 
@@ -30,16 +31,11 @@ class PGC_UL_versions(bpy.types.UIList):
         active_property: str,
     ) -> None:
         row = layout.row(align=True)
-        picture = item.thumbnail or map_image(item, "base_color")
+        picture = _picture(item)
         if picture is not None:
-            row.template_icon(icon_value=layout.icon(picture), scale=2.0)
-        text = row.column(align=True)
-        text.prop(item, "name", text="", emboss=False)
-        facts = text.row(align=True)
-        facts.active = False
-        facts.label(text=_facts(item), icon=_storage_icon(item), translate=False)
-        mark = row.column()
-        mark.label(text="", icon="HIDE_OFF" if is_shown(data.id_data, item) else "BLANK1")
+            row.template_icon(icon_value=layout.icon(picture))
+        row.prop(item, "name", text="", emboss=False)
+        row.label(text="", icon="HIDE_OFF" if is_shown(data.id_data, item) else "BLANK1")
 
     def filter_items(
         self, context: bpy.types.Context, data: bpy.types.PropertyGroup, property_name: str
@@ -92,6 +88,8 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
     side = row.column(align=True)
     side.operator("pgc.version_remove", text="", icon="REMOVE")
     side.menu(PGC_MT_version.bl_idname, text="", icon="DOWNARROW_HLT")
+    if 0 <= group.active_version < count:
+        _draw_facts(layout, group.versions[group.active_version])
     buttons = layout.row(align=True)
     buttons.operator("pgc.version_compare", icon="ARROW_LEFTRIGHT")
     buttons.operator("pgc.restore", text="Original", icon="LOOP_BACK")
@@ -102,10 +100,35 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
         foot.operator("pgc.versions_purge", text="Purge", icon="TRASH")
 
 
-def _facts(version: bpy.types.PropertyGroup) -> str:
+def _draw_facts(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup) -> None:
+    """The selected version: its picture, large enough to know it by, and where it comes from."""
+    row = layout.row()
+    picture = _picture(version)
+    if picture is not None:
+        side = row.row()
+        side.alignment = "LEFT"
+        side.template_icon(icon_value=layout.icon(picture), scale=3.4)
+    facts = row.column(align=True)
+    facts.label(text=version.prompt, translate=False)
+    detail = facts.column(align=True)
+    detail.active = False
+    detail.label(text=_origin(version), translate=False)
+    count = len(version.maps)
     size = "On Disk" if on_disk(version) else _megabytes(version_bytes(version))
-    # Two facts fit a sidebar's width.
-    parts = [size, "Partial" if version.partial else f"Seed {version.seed}"]
+    text = f"{count} maps  ·  {size}" if count > 1 else size
+    detail.label(text=text, icon=_storage_icon(version), translate=False)
+
+
+def _picture(version: bpy.types.PropertyGroup) -> bpy.types.Image | None:
+    return version.thumbnail or map_image(version, "base_color")
+
+
+def _origin(version: bpy.types.PropertyGroup) -> str:
+    parts = [f"Seed {version.seed}"]
+    if version.partial:
+        parts.append("Partial")
+    elif version.seconds > 0:
+        parts.append(duration(version.seconds))
     return "  ·  ".join(parts)
 
 

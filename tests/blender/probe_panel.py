@@ -70,6 +70,10 @@ class Recorder:
         assert icon_value > 0
         self.log.append(("icon", ""))
 
+    def icon(self, block: Any) -> int:
+        assert isinstance(block, bpy.types.ID)
+        return 1
+
     def template_list(self, *_: Any, **__: Any) -> None:
         self.log.append(("list", ""))
 
