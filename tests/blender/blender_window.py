@@ -53,6 +53,8 @@ class BlenderWindow:
 
     def __init__(self, blender: str, work: Path, given: Mapping[str, Any], ui_scale: float = 1.25) -> None:
         self._blender, self._scale = blender, ui_scale
+        # A button is 20 pixels high.
+        self._pitch = round(14 * ui_scale)
         self._log, self._report, self._clear = work / "blender.log", work / "report.json", work / "clear"
         files = {"report": str(self._report), "clear": str(self._clear)}
         self._given = json.dumps({**given, **files, "ui_scale": ui_scale})
@@ -128,16 +130,23 @@ class BlenderWindow:
         return done.stdout
 
     def find(self, wanted: str, keys: str) -> tuple[int, int]:
-        """Where the button in the sidebar is of which `keys` copy a text that begins with `wanted`."""
-        self._clear.touch()
-        self.wait("the clipboard", lambda now: now["clipboard"] == "-", SEE_LIMIT)
+        """Where the first button in the sidebar is of which `keys` copy a text that begins with `wanted`."""
+        self._clear_clipboard()
         now = self.now()
-        for x, y in points(now["sidebar"], now["height"], round(14 * self._scale)):
-            self._point(x, y)
-            self._xdotool("key", keys)
-            if self.rest(2)["clipboard"].startswith(wanted):
+        for x, y in points(now["sidebar"], now["height"], self._pitch):
+            if self._copied(x, y, keys).startswith(wanted):
                 return x, y
         raise WindowError(f"No button of the sidebar is {wanted}.")
+
+    def _copied(self, x: int, y: int, keys: str) -> str:
+        """What the clipboard holds after `keys` with the mouse there."""
+        self._point(x, y)
+        self._xdotool("key", keys)
+        return self.rest(2)["clipboard"]
+
+    def _clear_clipboard(self) -> None:
+        self._clear.touch()
+        self.wait("the clipboard", lambda now: now["clipboard"] == "-" and not self._clear.exists(), SEE_LIMIT)
 
     def click(self, operator: str) -> None:
         """Find an operator's button, click it, and move the mouse away."""
@@ -145,11 +154,16 @@ class BlenderWindow:
         self.press()
         self.leave()
 
-    def click_row(self, name: str) -> None:
-        """Click the left end of a list's row, found by a property that the row shows."""
-        _, y = self.find(name, "ctrl+shift+c")
-        x = self.now()["sidebar"][0] + round(30 * self._scale)
-        self._point(x, y)
+    def click_last_row(self, index: str) -> None:
+        """Click the left end of the last row of a list, whose rows all copy as the property with the list's index."""
+        keys = "ctrl+shift+c"
+        x, y = self.find(index, keys)
+        while True:
+            self._clear_clipboard()
+            if not self._copied(x, y + self._pitch, keys).startswith(index):
+                break
+            y += self._pitch
+        self._point(self.now()["sidebar"][0] + round(30 * self._scale), y)
         self.press()
         self.leave()
 

@@ -112,7 +112,8 @@ class Tour:
 
     def choose_oldest(self) -> None:
         """Click the picture of the oldest version in the list: the object shows it again."""
-        self.window.click_row("pgc.versions[0].name")
+        # The newest is the first.
+        self.window.click_last_row("pgc.active_version")
         self.window.wait("the oldest version", lambda now: now["shown"] == 0, SEE_LIMIT)
 
     def generate(self, picture: str | None) -> None:
