@@ -5,7 +5,9 @@
 
 The product's client sends to the real broker; what comes up is hashed and on the disk when it counts as arrived, what
 comes down is hashed by the client. Each round measures the echo and the product after each other, in the same
-direction, with the same size of chunks and the same bytes under way. Meanwhile two other clients, and the one that
+direction, with the same size of chunks and the same bytes under way. The echo touches no disk; so `--folder` says where
+the server keeps its data (a folder in memory shows what protocol and programs cost by themselves), and the table tells
+how fast that folder takes the same bytes by plain writes and one fsync. Meanwhile two other clients, and the one that
 transfers, ask the control channel. Exit code 1 where a target is missed.
 """
 
@@ -13,8 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -149,13 +153,25 @@ class Transfers:
         return sum(file.bytes for file in done.result.maps), time.perf_counter() - start
 
 
-def measure(load: Load) -> dict[str, Any]:
-    """All rounds, as a table."""
+def disk_rate(folder: Path | None, size: int) -> float:
+    """Bytes a second that a folder takes until they are on the disk; None: the folder for temporary files."""
+    piece = os.urandom(_MIB)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        start = time.perf_counter()
+        for _ in range(max(1, size // _MIB)):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+        return max(1, size // _MIB) * _MIB / (time.perf_counter() - start)
+
+
+def measure(load: Load, folder: Path | None = None) -> dict[str, Any]:
+    """All rounds, as a table; the server's data lies in `folder` (None: where temporary files do)."""
     up, down = Figures(), Figures()
     accepted: list[float] = []
     spans: list[tuple[float, float]] = []
     resident = 0
-    with StandinServer() as server, CurveEcho() as echo, wire.Client(server.address()) as client:
+    with StandinServer(folder=folder) as server, CurveEcho() as echo, wire.Client(server.address()) as client:
         transfers = Transfers(client)
         with Probe([ProbeClient(server.address()) for _ in range(2)], interval=0.02) as probe:
             for number in range(load.rounds):
@@ -179,6 +195,7 @@ def measure(load: Load) -> dict[str, Any]:
         "down": down.table(),
         "control_meanwhile_ms": {"other_clients": _trips(others), "same_client": _trips(transfers.control)},
         "broker_resident_mib": round(resident / _MIB, 1),
+        "disk_mib_s": round(statistics.median(disk_rate(folder, up.size) for _ in range(load.rounds)) / _MIB, 1),
     }
 
 
@@ -211,10 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--triangles", type=int, default=Load.triangles)
     parser.add_argument("--size", type=int, default=Load.size)
     parser.add_argument("--rounds", type=int, default=Load.rounds)
+    parser.add_argument("--folder", type=Path, help="for the server's data, such as /dev/shm")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     conditions = Conditions()
-    table = measure(Load(options.triangles, options.size, options.rounds))
+    table = measure(Load(options.triangles, options.size, options.rounds), options.folder)
     table = {**table, "missed": missed(table), "conditions": conditions.as_dict()}
     text = json.dumps(table, indent=1) + "\n"
     if options.out is not None:

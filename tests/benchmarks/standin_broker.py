@@ -47,10 +47,11 @@ class StandinExecutor:
 
 
 class StandinServer:
-    """A broker process in a temporary folder, with an allow-list of so many users. `module`: of its workers."""
+    """A broker process in a temporary folder, with an allow-list of so many users. `module`: of its workers;
+    `folder`: where that folder is made (None: where temporary files are)."""
 
-    def __init__(self, workers: int = 1, users: int = 0, module: str = STANDIN) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pgc-bench-", ignore_cleanup_errors=True)
+    def __init__(self, workers: int = 1, users: int = 0, module: str = STANDIN, folder: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="pgc-bench-", dir=folder, ignore_cleanup_errors=True)
         self.paths = ServerPaths(Path(self._folder.name) / "data")
         self.users: list[KeyPair] = []
         for number in range(users):
