@@ -51,9 +51,10 @@ class ExportConfig:
 
 def parse_models(names: str) -> tuple[ModelKind, ...]:
     """Model formats from "glb,obj"; an empty text is none. Raises ConfigError for unknown ones."""
+    by_name: dict[str, ModelKind] = {kind: kind for kind in MODEL_KINDS}
     models: list[ModelKind] = []
     for name in filter(None, (part.strip() for part in names.split(","))):
-        known = next((kind for kind in MODEL_KINDS if kind == name), None)
+        known = by_name.get(name)
         if known is None:
             raise ConfigError(f"There is no model format {name!r}; expected some of {', '.join(MODEL_KINDS)}.")
         models.append(known)
