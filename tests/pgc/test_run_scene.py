@@ -161,3 +161,16 @@ def test_material_settings_reach_the_scene(request_):
     scene = prepare_run(replace(request_, settings=settings)).optimization.scene
     assert [one.name for one in scene.lighting.environments] == ["sky"]
     assert scene.prior is None
+
+
+def test_tiles_get_an_image_each_of_every_map(request_, tmp_path):
+    path = tmp_path / "two.obj"
+    corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    lines = [f"v {x} {y} {z}" for z in (0, 1) for x, y in corners]
+    lines += [f"vt {0.1 + 0.8 * u + tile} {0.1 + 0.8 * v}" for tile in (0, 1) for u, v in corners]
+    path.write_text("\n".join([*lines, "f 1/1 2/2 3/3 4/4", "f 5/5 6/6 7/7 8/8"]) + "\n")
+    Image.new("RGB", (32, 32), (20, 20, 220)).save(tmp_path / "red.1002.png")
+    request_.oracle_texture.rename(tmp_path / "red.1001.png")
+    done = finish(prepare_run(replace(request_, mesh=path, oracle_texture=tmp_path / "red.<UDIM>.png")))
+    assert done.tiles == (1001, 1002)
+    assert all(len(images) == 2 for images in done.maps.values())

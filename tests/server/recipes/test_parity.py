@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 
@@ -66,6 +67,25 @@ def test_a_lit_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu,
     )
     assert tuple(expected) == every
     assert through_recipes(replace(oracle_job, maps=every), arrays, cpu) == expected
+
+
+def test_faces_without_texture_keep_every_map_of_a_lit_job(oracle_job, arrays, cpu, cube_obj):
+    from dataclasses import replace
+
+    textured = np.ones(12, np.uint8)
+    textured[6:] = 0
+    mesh = mesh_spec(arrays, cube_obj, textured=textured)
+    job = replace(oracle_job, meshes=(mesh,), maps=("base_color", "roughness", "metallic"))
+    run = prepare(job, arrays.read, cpu, load_guidance)
+    surface = run.optimization.scene.texture.surfaces[0]
+    kept = torch.from_numpy((surface.face_index >= 6) & surface.inside)
+    before = run.bake()
+    for _ in run.optimization.steps():
+        pass
+    after = run.bake()
+    for name, images in after.maps.items():
+        assert torch.equal(images[0][:, kept], before.maps[name][0][:, kept]), name
+        assert not torch.equal(images[0], before.maps[name][0]), name
 
 
 @pytest.mark.slow
