@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from ..protocol.arrays import blob_of
+from ..protocol.arrays import handed_over
 from ..protocol.job_spec import TextureJobSpec
 from ..protocol.messages import (
     Cancel,
@@ -120,7 +120,8 @@ class Client:
         key: str | None = None,
         download: bool = True,
     ) -> str:
-        """Send a job; returns its key. Arrays are copied before this returns, so that they may change after it.
+        """Send a job; returns its key. Arrays are copied before this returns, so that they may change after it;
+        those that own their bytes and were made read-only are taken as they are.
 
         Args:
             arrays: what the spec names, by SHA-256.
@@ -132,7 +133,7 @@ class Client:
         """
         # Refused here, where the caller sees it, and not in the thread.
         key = Submit(key=key or uuid.uuid4().hex, spec=spec).key
-        submission = Submission(key, spec, {sha256: blob_of(array) for sha256, array in arrays.items()})
+        submission = Submission(key, spec, {sha256: handed_over(array) for sha256, array in arrays.items()})
 
         def command(session: Session) -> None:
             if not download:

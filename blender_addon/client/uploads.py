@@ -51,7 +51,7 @@ class Submission:
 
     key: str
     spec: TextureJobSpec
-    blobs: Mapping[str, bytes]
+    blobs: Mapping[str, bytes | memoryview]
     done: int = 0
     asked: int = 0
     need: OrderedDict[str, int] = field(default_factory=OrderedDict[str, int])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
 from .limits import DEFAULT_LIMITS
 
-__all__ = ["ArrayRef", "DType", "array_from", "array_ref", "blob_of", "check_hash"]
+__all__ = ["ArrayRef", "DType", "array_from", "array_ref", "blob_of", "check_hash", "give_away", "handed_over"]
 
 _HEX = frozenset("0123456789abcdef")
 _MAX_DIMENSIONS = 4
@@ -72,13 +72,35 @@ def blob_of(array: npt.NDArray[Any]) -> bytes:
     return np.ascontiguousarray(array, dtype=_dtype(array).numpy).tobytes()
 
 
-def array_ref(array: npt.NDArray[Any], blob: bytes | None = None) -> ArrayRef:
+def give_away(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, read-only from now on, with those that it is a view of: a client then needs no copy of it."""
+    data: Any = array
+    while isinstance(data, np.ndarray):
+        data.flags.writeable = False
+        data = data.base
+    return array
+
+
+def handed_over(array: npt.NDArray[Any]) -> bytes | memoryview:
+    """The bytes of an array: a view of them where it was given away (`give_away`), and they lie as they are stored;
+    else a copy."""
+    data = array
+    while isinstance(data.base, np.ndarray) and not data.flags.writeable:
+        data = data.base
+    given = not data.flags.writeable and (data.base is None or isinstance(data.base, bytes))
+    if not given or not array.flags.c_contiguous or array.dtype != _dtype(array).numpy or not array.size:
+        return blob_of(array)
+    return memoryview(array).cast("B")
+
+
+def array_ref(array: npt.NDArray[Any], blob: bytes | memoryview | None = None) -> ArrayRef:
     """The reference to an array (`blob`: its bytes, where they are at hand already).
 
     Raises:
         TypeError: the array's type is not one of `DType`.
     """
-    data = blob_of(array) if blob is None else blob
+    stored = np.ascontiguousarray(array, dtype=_dtype(array).numpy) if blob is None and array.size else array
+    data = blob or (memoryview(stored).cast("B") if array.size else b"")
     return ArrayRef(hashlib.sha256(data).hexdigest(), _dtype(array), tuple(int(side) for side in array.shape))
 
 

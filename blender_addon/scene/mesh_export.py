@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol.arrays import ArrayRef, array_ref
+from ..protocol.arrays import ArrayRef, array_ref, give_away
 from ..protocol.job_spec import MeshSpec
 from .errors import SceneError
 
@@ -77,12 +77,12 @@ def export_mesh(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, options: 
 
 
 def mesh_spec(exported: ExportedMesh) -> tuple[MeshSpec, dict[str, npt.NDArray[Any]]]:
-    """The part of a job spec for a mesh, and its arrays by SHA-256."""
+    """The part of a job spec for a mesh, and its arrays by SHA-256: read-only from now on, sent without a copy."""
     names = ("positions", "faces", "corner_uvs", "corner_normals", "polygon_index", "material_index", "textured")
     given: Mapping[str, npt.NDArray[Any]] = {
         name: array for name in names if (array := getattr(exported, name)) is not None
     }
-    refs: dict[str, ArrayRef] = {name: array_ref(array) for name, array in given.items()}
+    refs: dict[str, ArrayRef] = {name: array_ref(give_away(array)) for name, array in given.items()}
     arrays = {refs[name].sha256: array for name, array in given.items()}
     return MeshSpec(name=exported.name, **refs), arrays
 

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon import client as wire
+from blender_addon.protocol.arrays import give_away
 from tests.benchmarks.conditions import Conditions, quantile
 from tests.benchmarks.control_probe import Probe, ProbeClient
 from tests.benchmarks.curve_echo import CurveEcho
@@ -84,7 +85,7 @@ def mesh_job(triangles: int, seed: int) -> tuple[wire.TextureJobSpec, dict[str, 
     arrays: dict[str, npt.NDArray[Any]] = {}
 
     def add(array: npt.NDArray[Any]) -> wire.ArrayRef:
-        reference = wire.array_ref(array)
+        reference = wire.array_ref(give_away(array))  # As the add-on does.
         arrays[reference.sha256] = array
         return reference
 
@@ -124,6 +125,11 @@ class Transfers:
                 return event
         raise TimeoutError(f"A transfer took more than {_LIMIT:g} s.")
 
+    def settle(self) -> None:
+        """Wait for the answer that is awaited: read after something else, it would look late."""
+        if self._asked:
+            self.until(lambda event: isinstance(event, wire.ServerStatus) and not self._asked, ask=False)
+
     def up(self, triangles: int, seed: int) -> tuple[int, float, float]:
         """Bytes, seconds until all has arrived, and seconds from then until the job was accepted."""
         spec, arrays = mesh_job(triangles, seed)
@@ -135,6 +141,7 @@ class Transfers:
         self.until(lambda event: isinstance(event, wire.JobAccepted) and event.key == key, ask=False)
         accepted = time.perf_counter() - start - seconds
         self.until(lambda event: isinstance(event, wire.JobFinished) and event.key == key, ask=False)
+        self.settle()
         return size, seconds, accepted
 
     def down(self, size: int) -> tuple[int, float]:
@@ -150,7 +157,9 @@ class Transfers:
             event = self.until(lambda event: isinstance(event, wire.Fetched))
             assert isinstance(event, wire.Fetched)
             waiting.discard(event.request)
-        return sum(file.bytes for file in done.result.maps), time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.settle()
+        return sum(file.bytes for file in done.result.maps), seconds
 
 
 def disk_rate(folder: Path | None, size: int) -> float:

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from blender_addon.protocol.arrays import ArrayRef, DType, array_from, array_ref, blob_of
+from blender_addon.protocol.arrays import ArrayRef, DType, array_from, array_ref, blob_of, give_away, handed_over
 from blender_addon.protocol.errors import ErrorCode, ProtocolError
 
 
@@ -27,6 +27,40 @@ def test_order_of_bytes_and_axes_does_not_matter():
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     others = (array.astype(">f4"), np.asfortranarray(array), np.repeat(array, 2, axis=1)[:, ::2])
     assert {array_ref(other) for other in others} == {array_ref(array)}
+
+
+def _read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+def test_an_array_that_was_given_away_is_handed_over_without_a_copy():
+    array = give_away(np.arange(6, dtype=np.float32).reshape(2, 3))
+    with pytest.raises(ValueError, match="read-only"):
+        array.base[0] = 1.0
+    for given in (array, array.reshape(3, 2), np.frombuffer(bytes(24), np.float32)):
+        data = handed_over(given)
+        assert isinstance(data, memoryview)
+        assert np.shares_memory(np.frombuffer(data, np.uint8), given)
+        assert bytes(data) == blob_of(given)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.float32),
+        _read_only(np.arange(6, dtype=np.float32).view()),
+        _read_only(np.arange(6, dtype=">f4")),
+        _read_only(np.arange(6, dtype=np.float32).reshape(2, 3).T),
+        _read_only(np.zeros((0, 3), np.float32)),
+        _read_only(np.frombuffer(bytearray(24), np.float32)),
+    ],
+    ids=["writeable", "a view of one", "other byte order", "other order of axes", "empty", "of a bytearray"],
+)
+def test_any_other_array_is_copied(array):
+    data = handed_over(array)
+    assert isinstance(data, bytes)
+    assert data == blob_of(array)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "i8", "u4", "b1", "c8", "O", "U3", "M8[s]", "f4,i4"])
