@@ -52,3 +52,21 @@ def test_quick_is_a_slice_of_the_prompts(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert [request.limit for request in asked] == [8, 2, None]
     assert asked[0].work == tmp_path
     assert asked[0].weights is None
+
+
+def test_options_of_materials_are_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import pgc.evaluation.material_run as module
+
+    asked: list[module.MaterialRunRequest] = []
+
+    def run(request: module.MaterialRunRequest, report: object) -> None:
+        asked.append(request)
+
+    monkeypatch.setattr(module, "run_materials", run)
+    options = ["--quick", "--light", "paper", "--no-ids", "--seed", "5", "--work", str(tmp_path), "--limit"]
+    for limit in ("3", "0"):
+        assert CliRunner().invoke(app, ["materials", *options, limit]).exit_code == 0
+    some, none = asked
+    assert (some.settings, some.ids, some.work, some.config.seed) == (("paper",), False, tmp_path, 5)
+    assert (some.limit, some.report_only) == (3, False)
+    assert (none.limit, none.report_only) == (None, True), "0 worlds: nothing is started"
