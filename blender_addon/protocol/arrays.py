@@ -90,7 +90,7 @@ def handed_over(array: npt.NDArray[Any]) -> bytes | memoryview:
     given = not data.flags.writeable and (data.base is None or isinstance(data.base, bytes))
     if not given or not array.flags.c_contiguous or array.dtype != _dtype(array).numpy or not array.size:
         return blob_of(array)
-    return memoryview(array).cast("B")
+    return array.data.cast("B")
 
 
 def array_ref(array: npt.NDArray[Any], blob: bytes | memoryview | None = None) -> ArrayRef:
@@ -100,7 +100,7 @@ def array_ref(array: npt.NDArray[Any], blob: bytes | memoryview | None = None) -
         TypeError: the array's type is not one of `DType`.
     """
     stored = np.ascontiguousarray(array, dtype=_dtype(array).numpy) if blob is None and array.size else array
-    data = blob or (memoryview(stored).cast("B") if array.size else b"")
+    data = blob or (stored.data.cast("B") if array.size else b"")
     return ArrayRef(hashlib.sha256(data).hexdigest(), _dtype(array), tuple(int(side) for side in array.shape))
 
 
