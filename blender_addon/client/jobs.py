@@ -202,6 +202,9 @@ class Jobs:
     def _finish(self, known: _Job) -> None:
         """The one end of a job."""
         known.ended = True
+        if known.result is not None:
+            # As the server named them, not as they came.
+            known.files = {item: known.files[item] for item in known.result.maps if item in known.files}
         self._jobs.pop(known.job, None)
         if known.state is JobState.CANCELLED:
             self._port.emit(JobCancelled(known.job, known.key, known.result, known.files, known.config))

@@ -15,7 +15,9 @@ from .version_action import run_on_versions
 
 __all__ = ["CLASSES"]
 
-_SIZES = tuple((str(size), f"{size} px", f"Images of {size} by {size} pixels") for size in (512, 1024, 2048, 4096, 8192))
+_SIZES = tuple(
+    (str(size), f"{size} px", f"Images of {size} by {size} pixels") for size in (512, 1024, 2048, 4096, 8192)
+)
 
 
 class PGC_OT_bake_set(bpy.types.Operator):
