@@ -88,6 +88,16 @@ def test_the_end_holds_the_files(rig):
     assert end.result == result
 
 
+def test_files_are_in_the_order_of_the_result_whatever_came_first(rig):
+    names = ["base_color", "roughness", "metallic", "normal"]
+    sizes = {name: 3_000_000 // 10**place for place, name in enumerate(names)}
+    result, store = result_of({name: name[:1].encode() * size for name, size in sizes.items()})
+    rig.snapshot([state_event(1, JobState.SUCCEEDED, result=result)], state=JobState.SUCCEEDED, result=result)
+    serve(rig, store)
+    [end] = rig.events_of(JobFinished)
+    assert [item.map for item in end.maps] == names
+
+
 def test_a_job_that_ended_before_its_events_were_kept_ends_by_its_state(rig):
     result, store = result_of({"base_color": b"x"})
     rig.snapshot([], state=JobState.SUCCEEDED, result=result)
