@@ -149,7 +149,7 @@ def test_occlusion_without_rays_is_refused(request_):
         """A rasteriser that is no ray caster."""
 
         def render(self, cameras, resolution):
-            raise NotImplementedError
+            raise AssertionError("nothing is rendered here")
 
     run = prepare_run(replace(request_, settings=lit("occlusion")))
     with pytest.raises(ConfigError, match="Blind does not cast"):
