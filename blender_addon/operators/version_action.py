@@ -11,7 +11,10 @@ from .. import event_pump
 from ..scene.errors import SceneError
 from ..state import Problem
 
-__all__ = ["chosen_version", "has_version", "run_on_versions"]
+__all__ = ["INDEX", "chosen_version", "has_version", "run_on_versions"]
+
+INDEX = "Which version, from 0; -1 takes the selected one"
+"""Tooltip of the operators' `index`."""
 
 
 def has_version(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

@@ -9,11 +9,9 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from ..scene.versions import apply_version_index, compare_versions, remove_version
-from .version_action import chosen_version, has_version, run_on_versions
+from .version_action import INDEX, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
-
-_INDEX = "Which version, from 0; -1 takes the selected one"
 
 
 class PGC_OT_version_apply(bpy.types.Operator):
@@ -23,7 +21,7 @@ class PGC_OT_version_apply(bpy.types.Operator):
     bl_label = "Show Version"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -61,7 +59,7 @@ class PGC_OT_version_rename(bpy.types.Operator):
     bl_label = "Rename Version"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
     name: StringProperty(name="Name", description="The new name", options={"SKIP_SAVE"})
 
     @classmethod
@@ -89,7 +87,7 @@ class PGC_OT_version_remove(bpy.types.Operator):
     bl_label = "Remove Version"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -15,11 +15,10 @@ from bpy.props import BoolProperty, IntProperty
 from .. import event_pump
 from ..scene.errors import SceneError
 from ..scene.face_sets import unpack_faces
-from .version_action import chosen_version, has_version, run_on_versions
+from .version_action import INDEX, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
 
-_INDEX = "Which version, from 0; -1 takes the selected one"
 _KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map")
 
 
@@ -30,7 +29,7 @@ class PGC_OT_version_reuse_prompt(bpy.types.Operator):
     bl_label = "Reuse Prompt"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -51,7 +50,7 @@ class PGC_OT_version_regenerate(bpy.types.Operator):
     bl_label = "Regenerate"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
     new_seed: BoolProperty(
         name="New Seed", description="Take the panel's seed instead, for a variation", options={"SKIP_SAVE"}
     )

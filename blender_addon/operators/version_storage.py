@@ -11,11 +11,9 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..scene.errors import SceneError
 from ..scene.storage import hidden_versions, move_to_blend, move_to_disk, on_disk, purge_versions, version_bytes
-from .version_action import chosen_version, has_version, run_on_versions
+from .version_action import INDEX, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
-
-_INDEX = "Which version, from 0; -1 takes the selected one"
 
 
 class PGC_OT_versions_purge(bpy.types.Operator):
@@ -59,7 +57,7 @@ class PGC_OT_version_move_to_disk(bpy.types.Operator):
     bl_label = "Move to Disk"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
     directory: StringProperty(
         name="Folder", description="Where the files go", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
@@ -98,7 +96,7 @@ class PGC_OT_version_move_to_blend(bpy.types.Operator):
     bl_label = "Move Back into .blend"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    index: IntProperty(name="Version", description=_INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
+    index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
