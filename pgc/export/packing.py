@@ -107,7 +107,8 @@ GODOT = Packing(
         PackedImage("{name}_normal", "normal"),
     )
 )
-"""Godot 4, ORMMaterial3D (class reference: occlusion, roughness, metallic in R, G, B; normal maps in OpenGL style)."""
+"""Godot 4, ORMMaterial3D. The manual ("Standard Material 3D and ORM Material 3D") asks for normals with X+, Y+, Z+; which
+channel holds what only the engine's shader says (scene/resources/material.cpp: occlusion R, roughness G, metallic B)."""
 
 UNREAL = Packing(
     images=(
@@ -117,8 +118,10 @@ UNREAL = Packing(
     ),
     normal_green="directx",
 )
-"""Unreal Engine 5: textures begin with T_ (Epic's asset naming conventions); ORM is to be imported with sRGB off; its
-normal maps have green down."""
+"""Unreal Engine 5: textures begin with T_ (Epic's asset naming conventions); ORM is a convention of its users, which its
+own glTF code names too (API reference, FMaterial.EPackingFlags: occlusion R, roughness G, metallic B), to be imported
+with sRGB off ("Using Texture Masks"). That green of its normals points down follows from its glTF exporter, which flips
+it (GLTFExportOptions, adjust_normalmaps), and glTF's points up."""
 
 UNITY_HDRP = Packing(
     images=(
