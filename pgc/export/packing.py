@@ -107,8 +107,9 @@ GODOT = Packing(
         PackedImage("{name}_normal", "normal"),
     )
 )
-"""Godot 4, ORMMaterial3D. The manual ("Standard Material 3D and ORM Material 3D") asks for normals with X+, Y+, Z+; which
-channel holds what only the engine's shader says (scene/resources/material.cpp: occlusion R, roughness G, metallic B)."""
+"""Godot 4, ORMMaterial3D. The manual ("Standard Material 3D and ORM Material 3D") asks for normals with X+, Y+, Z+;
+which channel holds what only the engine's shader says (scene/resources/material.cpp: occlusion R, roughness G,
+metallic B)."""
 
 UNREAL = Packing(
     images=(
@@ -118,10 +119,10 @@ UNREAL = Packing(
     ),
     normal_green="directx",
 )
-"""Unreal Engine 5: textures begin with T_ (Epic's asset naming conventions); ORM is a convention of its users, which its
-own glTF code names too (API reference, FMaterial.EPackingFlags: occlusion R, roughness G, metallic B), to be imported
-with sRGB off ("Using Texture Masks"). That green of its normals points down follows from its glTF exporter, which flips
-it (GLTFExportOptions, adjust_normalmaps), and glTF's points up."""
+"""Unreal Engine 5: textures begin with T_ (Epic's asset naming conventions); ORM is a convention of its users, which
+its own glTF code names too (API reference, FMaterial.EPackingFlags: occlusion R, roughness G, metallic B), to be
+imported with sRGB off ("Using Texture Masks"). That green of its normals points down follows from its glTF exporter,
+which flips it (GLTFExportOptions, adjust_normalmaps), and glTF's points up."""
 
 UNITY_HDRP = Packing(
     images=(
