@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float
 from pgc.cameras import Camera
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering.gbuffer import GBuffer
-from pgc.rendering.gbuffer_cache import GBufferCache
+from pgc.rendering.gbuffer_cache import GBufferCache, KeptView
 from pgc.rendering.native_output import captured_stderr
 from pgc.rendering.rasterizer import GRAZING_COSINE, NEARER, RasterizerConfig, check_triangles, check_views
 from pgc.rendering.ray_hits import RayHits
@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 _GRAZING = wp.constant(GRAZING_COSINE)
 _NEARER = wp.constant(NEARER)
 _EMPTY = wp.constant(1e-30)
-_BAND_PIXELS = 16384
+_BAND_PIXELS = 4096
 """Fewer pixels than this are not worth another thread."""
 
 
@@ -344,24 +344,13 @@ class WarpRasterizer:
         """See `Rasterizer.render`. A camera seen before at this resolution, in the cache, is not traced again."""
         check_views(cameras, resolution)
         keys = [(camera.key(), resolution) for camera in cameras]
-        views: dict[tuple[bytes, tuple[int, int]], GBuffer] = {}
-        missing: dict[tuple[bytes, tuple[int, int]], Camera] = {}
-        for key, camera in zip(keys, cameras, strict=True):
-            cached = self._cache.get(key)
-            if cached is not None:
-                views[key] = cached
-            else:
-                missing[key] = camera
+        views = {key: self._cache.get(key) for key in keys}
+        missing = {key: camera for key, camera in zip(keys, cameras, strict=True) if views[key] is None}
         if missing:
             traced = self._trace(list(missing.values()), resolution)
-            if self.config.cache_bytes:
-                for index, key in enumerate(missing):
-                    # A copy, not a slice: a slice would keep the whole batch in memory, uncounted.
-                    self._cache.put(key, traced.select([index]))
-            if len(missing) == len(cameras):
-                return traced
-            views.update({key: traced.select([index]) for index, key in enumerate(missing)})
-        return GBuffer.cat([views[key] for key in keys])
+            self._cache.put(list(missing), traced)
+            views.update({key: KeptView(traced, index) for index, key in enumerate(missing)})
+        return _join([view for view in (views[key] for key in keys) if view is not None])
 
     def blocked(
         self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
@@ -437,6 +426,14 @@ class WarpRasterizer:
             return
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(launch, bands))
+
+
+def _join(views: Sequence[KeptView]) -> GBuffer:
+    """The views as one buffer; without a copy where they are one batch as it was rendered."""
+    batch = views[0].batch
+    if len(views) == len(batch) and all(view.batch is batch and view.index == i for i, view in enumerate(views)):
+        return batch
+    return GBuffer.cat([view.batch.select([view.index]) for view in views])
 
 
 def _row_bands(rows: int, width: int, threads: int) -> list[tuple[int, int]]:

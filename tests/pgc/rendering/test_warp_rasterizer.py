@@ -177,6 +177,13 @@ def test_a_camera_seen_before_is_not_traced_again(primitive):
     assert rasterizer.traced_views == 4
 
 
+def test_a_rig_rendered_again_is_not_even_copied(primitive):
+    rasterizer = WarpRasterizer(primitive("box"), device="cpu")
+    first = rasterizer.render([CLOSE, SHIFTED], (12, 10))
+    assert rasterizer.render([CLOSE, SHIFTED], (12, 10)) is first
+    assert_same(rasterizer.render([SHIFTED, CLOSE], (12, 10)), first.select([1, 0]))
+
+
 def test_a_full_cache_forgets_the_oldest_view(primitive):
     size = WarpRasterizer(primitive("box"), device="cpu").render([CLOSE], (12, 12)).nbytes
     rasterizer = WarpRasterizer(primitive("box"), device="cpu", config=RasterizerConfig(cache_bytes=2 * size))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+
+from pgc.errors import TextureError
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
+from pgc.rendering.environment import colored_key
+from pgc.rendering.known_materials import KNOWN_MATERIALS, SHADING_CHANNELS, known_shading_of
+from pgc.rendering.pbr_shading import Light, ViewedLight, pbr
+from pgc.told_light import told_light
+from tests.pgc.rendering.test_pbr_shading import EYE, ball, make_light, material
+
+
+def keyed(rotation: float = 0.3) -> ViewedLight:
+    return ViewedLight(light=Light(environment=make_light(colored_key), rotation=rotation, exposure=0.4), eye=EYE)
+
+
+def test_it_is_ordinary_shading_of_white_materials() -> None:
+    light, surface = keyed(), ball()
+    told = known_shading_of(surface, light)
+    assert told.shape == (1, SHADING_CHANNELS, 12, 12)
+    for index, known in enumerate(KNOWN_MATERIALS):
+        plain = material((1.0, 1.0, 1.0), known.roughness, known.metallic)
+        expected = pbr(surface, plain, light.light, eye=EYE) * surface.mask
+        assert torch.allclose(told[:, 3 * index : 3 * index + 3], expected, atol=1e-6)
+
+
+def test_it_tells_lights_apart_and_is_nothing_off_the_mesh() -> None:
+    surface = ball()
+    first, second = known_shading_of(surface, keyed(0.3)), known_shading_of(surface, keyed(2.0))
+    assert float((first - second).abs().mean()) > 0.02
+    assert not first[~surface.mask.expand_as(first)].any()
+    assert float(first[surface.mask.expand_as(first)].min()) > 0.0
+
+
+def test_other_lights_are_refused() -> None:
+    with pytest.raises(TextureError, match="ViewedLight"):
+        known_shading_of(ball(), 0.5)
+
+
+class _Aware(OracleGuidance):
+    takes_shading = True
+
+
+def test_light_is_told_to_whom_it_may_concern() -> None:
+    config, cpu = OracleConfig(), torch.device("cpu")
+    assert told_light(OracleGuidance(config, cpu), ball(), keyed()) is None
+    assert told_light(_Aware(config, cpu), ball(), None) is None
+    told = told_light(_Aware(config, cpu), ball(), keyed())
+    assert told is not None
+    assert torch.equal(told, known_shading_of(ball(), keyed()))
