@@ -24,12 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["block_weights", "clamp_inward", "compose", "mip_chain", "refine", "sum_pool", "weight_pyramid"]
+from pgc.texture.doubling import add_repeated, bilinear_double, bilinear_double_adjoint, repeat_double, sum_pool
 
-
-def sum_pool(x: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c half half"]:
-    """Sum over 2x2 blocks."""
-    return F.avg_pool2d(x, 2, divisor_override=1)
+__all__ = ["block_weights", "clamp_inward", "compose", "mip_chain", "refine", "weight_pyramid"]
 
 
 def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tensor]:
@@ -42,7 +39,7 @@ def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tens
 
 def block_weights(weights: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
     """Weights that sum to 1 over each 2x2 block."""
-    return weights / F.interpolate(sum_pool(weights), scale_factor=2, mode="nearest")
+    return weights / repeat_double(sum_pool(weights))
 
 
 def mip_chain(image: Float[Tensor, "n c s s"], normalised: Sequence[Tensor], levels: int) -> list[Tensor]:
@@ -54,31 +51,22 @@ def mip_chain(image: Float[Tensor, "n c s s"], normalised: Sequence[Tensor], lev
 
 
 class _Refine(torch.autograd.Function):
-    """sum[l] from sum[l+1] and detail[l]; the backward pass is written out since it is three times faster."""
+    """sum[l] from sum[l+1] and detail[l], with the backward pass written out."""
 
     @staticmethod
     def forward(ctx: Any, coarse: Tensor, detail: Tensor, normalised: Tensor) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(normalised)
-        ctx.coarse_shape = coarse.shape
-        blurred = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False).add_(detail)
+        blurred = bilinear_double(coarse).add_(detail)
         correction = coarse - sum_pool(blurred * normalised)
-        return _add_repeated(blurred, correction)
+        return add_repeated(blurred, correction)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         (normalised,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         pooled = sum_pool(gradient)
-        inner = gradient.addcmul(F.interpolate(pooled, scale_factor=2, mode="nearest"), normalised, value=-1.0)
-        n, c, h, w = ctx.coarse_shape
-        coarse = torch.ops.aten.upsample_bilinear2d_backward(inner, [2 * h, 2 * w], [n, c, h, w], False, 2.0, 2.0)
-        return coarse.add_(pooled), inner, None
-
-
-def _add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
-    n, c, h, w = coarse.shape
-    fine.view(n, c, h, 2, w, 2).add_(coarse.view(n, c, h, 1, w, 1))
-    return fine
+        inner = gradient.addcmul(repeat_double(pooled), normalised, value=-1.0)
+        return bilinear_double_adjoint(inner).add_(pooled), inner, None
 
 
 def refine(
@@ -118,8 +106,11 @@ class _ClampInward(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         (x,), (low, high) = ctx.saved_tensors, ctx.limits
         gradient = gradients[0]
-        stuck = ((x < low) & (gradient > 0.0)) | ((x > high) & (gradient < 0.0))
-        return gradient.masked_fill(stuck, 0.0), None, None
+        # -1 below, 1 above, 0 inside; stuck where descent would lead further that way. Arithmetic instead of
+        # comparisons and masks, which are several times slower on the CPU.
+        inside = x.clamp(low, high)
+        side = torch.sub(x, inside, out=inside).sign_()
+        return (side * gradient).clamp_(max=0.0).mul_(side).neg_().add_(gradient), None, None
 
 
 def clamp_inward(x: Float[Tensor, "n c s s"], low: float = 0.0, high: float = 1.0) -> Float[Tensor, "n c s s"]:

@@ -22,7 +22,7 @@ from pgc.texture.field import BakedTexture
 from pgc.texture.fill import unseen_fraction
 from pgc.texture.finishing import Finisher
 from pgc.texture.locks import check_locks, restore_locked
-from pgc.texture.mip_fetch import plan_fetch, sample_planned
+from pgc.texture.mip_fetch import FetchPlan, plan_fetch, sample_planned
 from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
@@ -77,6 +77,8 @@ class TexelPyramid(nn.Module):
                 image = torch.stack(initial.maps[name]).to(device=device, dtype=torch.float32)
                 self._initial[name] = mip_chain(image, self._normalised, config.levels)
         self._finisher: Finisher | None = None
+        self._planned: tuple[SurfacePoints, tuple[int, int], FetchPlan] | None = None
+        self._marked = False
         self.details = nn.ParameterDict()
         for name, channels in config.channels.items():
             for level in range(config.levels):
@@ -126,19 +128,8 @@ class TexelPyramid(nn.Module):
 
         With gradients on, the texels that were looked at are remembered as seen.
         """
-        config = self.config
-        plan = plan_fetch(
-            points.uv,
-            points.uv_footprint,
-            points.mask,
-            size=config.texture_size,
-            levels=(self.finest_live, config.levels - 1),
-            tiles=config.tiles,
-            repeat=config.repeat,
-        )
+        config, plan = self.config, self._plan(points)
         finest = config.levels - 1 if plan.finest is None else plan.finest
-        if torch.is_grad_enabled():
-            mark_seen(self.seen, plan)
         mips = [self.texels(name, finest) for name in config.channels]
         if len(mips) == 1:
             return {name: sample_planned(mips[0], plan) for name in config.channels}
@@ -147,6 +138,31 @@ class TexelPyramid(nn.Module):
                     for level in zip(*mips, strict=True)]  # fmt: skip
         values = sample_planned(together, plan).split(list(config.channels.values()), dim=1)
         return dict(zip(config.channels, values, strict=True))
+
+    def _plan(self, points: SurfacePoints) -> FetchPlan:
+        """Where these points fetch; worked out once for all updates that a step makes from them."""
+        levels = (self.finest_live, self.config.levels - 1)
+        if self._planned is None or self._planned[0] is not points or self._planned[1] != levels:
+            plan = plan_fetch(
+                points.uv,
+                points.uv_footprint,
+                points.mask,
+                size=self.config.texture_size,
+                levels=levels,
+                tiles=self.config.tiles,
+                repeat=self.config.repeat,
+            )
+            self._planned, self._marked = (points, levels, plan), False
+        plan = self._planned[2]
+        if torch.is_grad_enabled() and not self._marked:
+            mark_seen(self.seen, plan)
+            self._marked = True
+        return plan
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as torch.nn.Module
+        """As torch.nn.Module. What was seen is loaded too, so points that were marked before are marked anew."""
+        self._planned = None
+        return super().load_state_dict(*arguments, **options)
 
     @property
     def seen(self) -> list[Tensor]:

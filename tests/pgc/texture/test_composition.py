@@ -4,7 +4,8 @@
 import torch
 from torch.nn import functional as F
 
-from pgc.texture.composition import block_weights, clamp_inward, compose, mip_chain, refine, sum_pool, weight_pyramid
+from pgc.texture.composition import block_weights, clamp_inward, compose, mip_chain, refine, weight_pyramid
+from pgc.texture.doubling import sum_pool
 
 
 def _weights(size: int, levels: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:

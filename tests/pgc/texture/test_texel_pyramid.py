@@ -2,6 +2,7 @@
 """The texel pyramid as a run uses it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from pgc.errors import ConfigError, TextureError
 from pgc.mesh_data import TriangleMesh
 from pgc.surface import SurfacePoints
+from pgc.texture import texel_pyramid
 from pgc.texture.composition import mip_chain
 from pgc.texture.field import BakedTexture
 from pgc.texture.mip_fetch import sample_mipmapped_reference
@@ -130,6 +132,46 @@ def test_same_inputs_same_bits_and_state_round_trip(make_quad: MakeQuad, make_po
         for name, value in fields[0].state_dict().items():
             assert torch.equal(value, other.state_dict()[name]), name
     assert torch.equal(fields[0].bake().maps["base_color"][0], restored.bake().maps["base_color"][0])
+
+
+def test_the_updates_of_a_step_share_one_plan(
+    make_quad: MakeQuad, make_points: MakePoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[tuple[int, int]] = []
+    real = texel_pyramid.plan_fetch
+
+    def count(*arguments: Any, levels: tuple[int, int], **options: Any) -> Any:
+        planned.append(levels)
+        return real(*arguments, levels=levels, **options)
+
+    monkeypatch.setattr(texel_pyramid, "plan_fetch", count)
+    field, points = TexelPyramid(make_quad(), _config()), _points(make_points)
+    first = [field.sample(points)["base_color"] for _ in range(3)]
+    assert len(planned) == 1
+    assert torch.equal(first[0], first[2])
+    field.sample(_points(make_points, seed=2))
+    assert len(planned) == 2, "other points"
+    field.set_progress(1.0)
+    field.sample(_points(make_points, seed=2))
+    assert len(planned) == 3
+    assert planned[2][0] < planned[1][0], "a level joined"
+
+
+def test_points_looked_at_without_gradients_are_seen_once_they_count(
+    make_quad: MakeQuad, make_points: MakePoints
+) -> None:
+    field, points = TexelPyramid(make_quad(), _config()), _points(make_points)
+    blank = {key: value.clone() for key, value in field.state_dict().items()}
+    with torch.no_grad():
+        field.sample(points)
+    assert not any(bool(level.any()) for level in field.seen)
+    field.sample(points)
+    marked = [level.clone() for level in field.seen]
+    assert any(bool(level.any()) for level in marked)
+    field.load_state_dict(blank)
+    assert not any(bool(level.any()) for level in field.seen)
+    field.sample(points)
+    assert all(torch.equal(a, b) for a, b in zip(field.seen, marked, strict=True)), "marked anew after a restore"
 
 
 def test_channel_groups_and_tiles(make_quad: MakeQuad, make_points: MakePoints) -> None:
