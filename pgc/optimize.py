@@ -107,7 +107,9 @@ class Optimization:
         self.regulation = build_regulation(config.regulation)
         self._groups = scene.texture.parameter_groups(config.learning_rate)
         self._base_rates = [float(group["lr"]) for group in self._groups]
-        self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon)
+        # Fused: one pass over the texels instead of a dozen, several times faster on the CPU.
+        fused = guidance.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon, fused=fused)
         self._average = TexelAverage(scene.texture.parameters())
         self._embeddings: dict[ViewName, PromptEmbedding] = {}
         self._negative = guidance.encode_prompt([prompt.negative], negative=True)
