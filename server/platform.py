@@ -133,12 +133,12 @@ def is_private(path: Path) -> bool:
     return IS_WINDOWS or path.stat().st_mode & 0o077 == 0
 
 
-def start_writing(file: IO[bytes], offset: int, length: int) -> None:
-    """Have the system begin to write out what was written to [offset, offset + length), so that a later fsync has
-    less to wait for. A hint: systems without it write when they like."""
+def write_out(file: IO[bytes], offset: int, length: int) -> None:
+    """Have the system begin to write out what is in [offset, offset + length), so that a later fsync has less to wait
+    for, and let go of the memory of what is on the disk by now. A hint: systems without it do both when they like."""
     advise = getattr(os, "posix_fadvise", None)
     if advise is not None:
-        # On Linux this starts the writing of pages that are dirty, and leaves those in memory.
+        # On Linux this starts the writing of pages that are dirty, and drops the others.
         advise(file.fileno(), offset, length, os.POSIX_FADV_DONTNEED)
 
 

@@ -149,7 +149,7 @@ def test_what_is_being_written_out_stays_readable(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(b"x" * 100_000)
         file.flush()
-        platform.start_writing(file, 0, 100_000)
+        platform.write_out(file, 0, 100_000)
         file.write(b"y")
     assert path.read_bytes() == b"x" * 100_000 + b"y"
 
@@ -157,7 +157,7 @@ def test_what_is_being_written_out_stays_readable(tmp_path: Path) -> None:
 def test_without_the_systems_call_writing_goes_on_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "posix_fadvise", raising=False)
     with (tmp_path / "file").open("wb") as file:
-        platform.start_writing(file, 0, 0)
+        platform.write_out(file, 0, 0)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file() or libc_ver()[0] != "glibc", reason="glibc on Linux")

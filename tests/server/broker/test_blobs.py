@@ -4,9 +4,12 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from server import platform
+from server.broker import blobs
 from server.broker.blobs import BlobStore, Upload, is_sha256
 from server.errors import BlobError
 
@@ -74,6 +77,26 @@ def test_an_upload_in_pieces_becomes_a_blob(store: BlobStore) -> None:
     upload.finish()
     assert store.read(_sha(data)) == data
     assert not store.partial_path(_sha(data), "aa").exists()
+
+
+def test_a_long_upload_is_written_out_on_the_way_and_keeps_only_its_end_in_memory(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def write_out(file: BinaryIO, offset: int, length: int) -> None:
+        asked.append((offset, offset + length))
+        platform.write_out(file, offset, length)
+
+    monkeypatch.setattr(blobs, "write_out", write_out)
+    data = os.urandom(3 << 20) * 10
+    upload = Upload(store, _sha(data), len(data), "aa")
+    for start in range(0, len(data), 1 << 20):
+        upload.write(data[start : start + (1 << 20)])
+    mib = [(start / (1 << 20), end / (1 << 20)) for start, end in asked]
+    assert mib == [(0, 4), (0, 8), (0, 12), (0, 16), (4, 20), (8, 24), (12, 28)]
+    upload.finish()
+    assert store.read(_sha(data)) == data
 
 
 def test_an_upload_goes_on_where_a_crash_left_it(store: BlobStore) -> None:
