@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import random
 import socket
@@ -38,6 +39,8 @@ _LONGEST_POLL = 1.0
 _FILE_POLL = 0.1
 """Seconds between two looks at the connection file while there is no connection."""
 _MESSAGES_A_TURN = 64
+_BULK_SECONDS = 0.005
+"""For bulk data in a turn; what is left comes in the next one, after a look at what the owner and the server want."""
 
 
 class ClientThread(threading.Thread):
@@ -147,6 +150,7 @@ class ClientThread(threading.Thread):
         sockets = self._sockets
         if sockets is None:
             return
+        until = {Channel.CTL: math.inf, Channel.BULK: time.monotonic() + _BULK_SECONDS}
         for channel in Channel:
             for _ in range(_MESSAGES_A_TURN):
                 frames = sockets.receive(channel)
@@ -155,6 +159,8 @@ class ClientThread(threading.Thread):
                 self._hand_over(channel, frames, now)
                 if self._session.link is Link.WAITING:
                     return
+                if time.monotonic() >= until[channel]:
+                    break
         for loss in sockets.losses():
             self._session.lost(loss, now)
         sockets.flush()

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..protocol.codec import Buffer
 from ..protocol.errors import ErrorCode, Retry, WireError
 from ..protocol.messages import Chunk, Error, Get
 from .answers import unexpected
+from .landing import Landing
 from .requests import Answer, Channel, Port
 from .windows import Window
 
@@ -40,11 +39,13 @@ class Download:
     on_done: Callable[[bytes], None]
     on_error: Callable[[WireError], None]
     on_bytes: Callable[[int], None] = lambda count: None
-    file: io.BytesIO = field(default_factory=io.BytesIO)
-    """The bytes from the start without a gap. It gives them away at the end without another copy."""
+    file: Landing | None = None
+    """From the first piece on, which brings the size where it was not known."""
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)  # pyright: ignore[reportPrivateUsage]
-    early: dict[int, Buffer] = field(default_factory=dict[int, Buffer])
-    """Pieces by offset that came before their predecessors; no more than the window."""
+    hashed: int = 0
+    """Bytes from the start, without a gap, that `digest` has seen."""
+    early: dict[int, int] = field(default_factory=dict[int, int])
+    """Ends of pieces, by offset, that came before their predecessors."""
     next_offset: int = 0
     received: int = 0
     requests: dict[str, int] = field(default_factory=dict[str, int])
@@ -135,26 +136,32 @@ class Downloads:
         if download.total is None:
             download.total = total
             download.next_offset = min(download.next_offset, total)
-        self._keep(download, offset, piece)
+        try:
+            landing = download.file = download.file or Landing(total)
+        except MemoryError:
+            self._failed(download, _no_room(total))
+            return False
+        landing.write(offset, piece)
+        self._hash(download, landing, offset, len(piece))
         download.on_bytes(len(piece))
         if download.received >= total:
-            self._complete(download)
+            self._complete(download, landing)
         return True
 
     @staticmethod
-    def _keep(download: Download, offset: int, piece: Buffer) -> None:
-        download.received += len(piece)
-        download.early[offset] = piece
-        while piece := download.early.pop(download.file.tell(), b""):
-            download.file.write(piece)
-            download.digest.update(piece)
+    def _hash(download: Download, landing: Landing, offset: int, size: int) -> None:
+        download.received += size
+        download.early[offset] = offset + size
+        while (end := download.early.pop(download.hashed, None)) is not None and end > download.hashed:
+            download.digest.update(landing.part(download.hashed, end))
+            download.hashed = end
 
-    def _complete(self, download: Download) -> None:
+    def _complete(self, download: Download, landing: Landing) -> None:
         if download.digest.hexdigest() != download.sha256:
             self._again(download)
             return
         self._drop(download)
-        download.on_done(download.file.getvalue())
+        download.on_done(landing.take())
 
     def _again(self, download: Download) -> None:
         """Pieces that do not fit each other or the hash: from the start, once."""
@@ -164,9 +171,9 @@ class Downloads:
             return
         self._forget(download)
         download.on_bytes(-download.received)
-        download.file, download.digest = io.BytesIO(), hashlib.sha256()
+        download.file, download.digest = None, hashlib.sha256()
         download.early.clear()
-        download.next_offset = download.received = 0
+        download.next_offset = download.received = download.hashed = 0
         download.started = False
 
     def _failed(self, download: Download, error: WireError) -> None:
@@ -189,6 +196,15 @@ def _too_large(size: int) -> WireError:
         code=ErrorCode.PROTO_TOO_LARGE,
         retry=Retry.NEVER,
         text=f"The server offers a file of {size} bytes; expected at most {LARGEST}.",
+    )
+
+
+def _no_room(size: int) -> WireError:
+    return WireError(
+        code=ErrorCode.INTERNAL,
+        retry=Retry.SAME,
+        text=f"There is no memory for a file of {size} bytes here.",
+        hint="Close other programs, or choose a smaller texture size.",
     )
 
 

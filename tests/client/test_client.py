@@ -2,6 +2,7 @@
 """The client with its thread and real sockets, against a small server in this process."""
 
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -27,7 +28,10 @@ from blender_addon.client import (
     ServerStarting,
     SessionConfig,
     array_ref,
+    client_thread,
 )
+from blender_addon.client.requests import Channel
+from blender_addon.client.sockets import Sockets
 from blender_addon.client.timing import HeartbeatConfig
 from blender_addon.protocol.errors import ErrorCode
 from tests.client.fake_server import FakeServer, keypair, serving, wait_until
@@ -66,6 +70,25 @@ def test_a_job_from_arrays_to_maps(connection):
         assert server.blobs[array_ref(big).sha256] == big.tobytes()
         wait_until(lambda: server.acknowledged == [done.job])
         assert len(server.submitted) == 1
+
+
+def test_control_is_looked_at_between_pieces_of_bulk_data(connection, monkeypatch):
+    monkeypatch.setattr(client_thread, "_BULK_SECONDS", 0.0)
+    looked: list[tuple[Channel, bool]] = []
+    receive = Sockets.receive
+
+    def watched(sockets, channel):
+        frames = receive(sockets, channel)
+        looked.append((channel, frames is not None))
+        return frames
+
+    monkeypatch.setattr(Sockets, "receive", watched)
+    with serving(connection, result=b"p" * 20_000_000), Client(connection) as client:
+        client.submit(small_spec(), arrays_of(np.zeros(3, np.uint8)))
+        assert list(until(client, JobFinished).maps.values()) == [b"p" * 20_000_000]
+    pieces = [at for at, entry in enumerate(looked) if entry == (Channel.BULK, True)]
+    assert len(pieces) > 26
+    assert all((Channel.CTL, False) in looked[a:b] for a, b in itertools.pairwise(pieces))
 
 
 def test_arrays_may_change_after_submit(connection):

@@ -3,6 +3,7 @@
 
 import pytest
 
+from blender_addon.client import downloads
 from blender_addon.client.events import (
     Downloading,
     JobCancelled,
@@ -175,6 +176,18 @@ def test_pieces_in_any_order_make_the_file(rig):
     [done] = rig.events_of(JobFinished)
     assert [type(data) for data in done.maps.values()] == [bytes]
     assert list(done.maps.values()) == [pixels]
+
+
+def test_a_file_that_there_is_no_memory_for_is_a_failure_with_a_reason(rig, monkeypatch):
+    def no_memory(size):
+        raise MemoryError
+
+    monkeypatch.setattr(downloads, "Landing", no_memory)
+    result, store = result_of({"base_color": b"x" * 10})
+    rig.snapshot([state_event(1, JobState.SUCCEEDED, result=result)], state=JobState.SUCCEEDED, result=result)
+    serve(rig, store)
+    [failed] = rig.events_of(JobFailed)
+    assert "no memory for a file of" in failed.error.text
 
 
 def test_many_small_files_are_not_asked_for_all_at_once(rig):
