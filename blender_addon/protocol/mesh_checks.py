@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,23 @@ from .arrays import ArrayRef
 from .errors import ProtocolError, invalid, join
 from .job_spec import MeshSpec, TileImage
 
-__all__ = ["LARGEST", "check_image", "check_mesh"]
+__all__ = ["LARGEST", "Rows", "check_image", "check_mesh"]
 
 Array = npt.NDArray[Any]
+
+
+class Rows(Protocol):
+    """What is asked of an array here: an array, a mapped file, or a file that is read as it is looked at. A slice is
+    used up before the next one is taken."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...  # noqa: ANN401 - as numpy
+
 
 LARGEST = {"positions": 1e9, "corner_uvs": 1e6, "corner_normals": 1e3, "corner_tangents": 1e3}
 """Greatest absolute value of each array of numbers. What is beyond has no meaning and would overflow later."""
@@ -34,7 +48,7 @@ _AREA_TOLERANCE = 1e-12
 _REPAIR = "Repair the mesh (Blender: Mesh > Clean Up) and send it again."
 
 
-def check_mesh(spec: MeshSpec, arrays: Mapping[str, Array], path: str = "meshes[0]") -> None:
+def check_mesh(spec: MeshSpec, arrays: Mapping[str, Rows], path: str = "meshes[0]") -> None:
     """Check the arrays of a mesh.
 
     Args:
@@ -67,7 +81,7 @@ def check_mesh(spec: MeshSpec, arrays: Mapping[str, Array], path: str = "meshes[
     _check_areas(arrays["positions"], arrays["faces"], join(path, "faces"))
 
 
-def check_image(image: TileImage, array: Array, path: str) -> None:
+def check_image(image: TileImage, array: Rows, path: str) -> None:
     """Check the pixels of an image of a UDIM tile. Every U8 value is a colour, so that only the layout can be wrong.
 
     Args:
@@ -79,13 +93,13 @@ def check_image(image: TileImage, array: Array, path: str) -> None:
     _check_layout(image.array, array, join(path, "array"))
 
 
-def _check_layout(ref: ArrayRef, array: Array, field: str) -> None:
+def _check_layout(ref: ArrayRef, array: Rows, field: str) -> None:
     if array.dtype != ref.dtype.numpy or tuple(array.shape) != ref.shape:
         text = f"Got {array.dtype.name} {list(array.shape)}; expected {ref.dtype.numpy.name} {list(ref.shape)}."
         raise invalid(field, text)
 
 
-def _pieces(array: Array, values: int = _PIECE) -> Iterator[tuple[int, Array]]:
+def _pieces(array: Rows, values: int = _PIECE) -> Iterator[tuple[int, Array]]:
     """Parts of an array along its first axis, each with the row that it starts at."""
     rows = max(1, values // max(1, math.prod(array.shape[1:])))
     for start in range(0, int(array.shape[0]), rows):
@@ -97,7 +111,7 @@ def _refusal(field: str, text: str) -> ProtocolError:
     return ProtocolError(replace(error.error, hint=_REPAIR))
 
 
-def _check_numbers(array: Array, largest: float, field: str) -> None:
+def _check_numbers(array: Rows, largest: float, field: str) -> None:
     for start, piece in _pieces(array):
         with np.errstate(invalid="ignore"):
             # Comparisons with NaN are false, and minimum and maximum pass it on: no array of flags is needed.
@@ -113,7 +127,7 @@ def _check_numbers(array: Array, largest: float, field: str) -> None:
         raise _refusal(place, f"Got {value:g}; expected -{largest:g} to {largest:g}.")
 
 
-def _check_faces(faces: Array, vertices: int, field: str) -> None:
+def _check_faces(faces: Rows, vertices: int, field: str) -> None:
     for start, piece in _pieces(faces):
         if int(piece.min()) >= 0 and int(piece.max()) < vertices:
             continue
@@ -122,14 +136,14 @@ def _check_faces(faces: Array, vertices: int, field: str) -> None:
         raise _refusal(f"{field}[{start + row}]", text)
 
 
-def _check_indices(indices: Array, highest: int, field: str) -> None:
+def _check_indices(indices: Rows, highest: int, field: str) -> None:
     for start, piece in _pieces(indices):
         if int(piece.min()) < 0 or int(piece.max()) > highest:
             row = int(np.argmax((piece < 0) | (piece > highest)))
             raise _refusal(f"{field}[{start + row}]", f"Got {int(piece[row])}; expected 0 to {highest}.")
 
 
-def _check_textured(flags: Array, field: str) -> None:
+def _check_textured(flags: Rows, field: str) -> None:
     found = False
     for start, piece in _pieces(flags):
         highest = int(piece.max())
@@ -141,7 +155,7 @@ def _check_textured(flags: Array, field: str) -> None:
         raise invalid(field, "No face is to be textured; expected a 1 for at least one.")
 
 
-def _check_areas(positions: Array, faces: Array, field: str) -> None:
+def _check_areas(positions: Rows, faces: Rows, field: str) -> None:
     """Raise unless one triangle has an area: the first that has ends the search."""
     for _, piece in _pieces(faces, _PIECE // 8):
         a, b, c = (np.asarray(positions[piece[:, corner]], np.float64) for corner in range(3))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a submission must be before a worker sees it. Each refusal names the field.
 
-Arrays are mapped, not read: only the pages that are looked at come into memory.
+Arrays are mapped or read in pieces: no whole array comes into memory.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from typing import Any
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
-import numpy.typing as npt
 
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError, invalid
 from blender_addon.protocol.job_spec import CameraRigSpec, MeshSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.mesh_checks import check_mesh
+from blender_addon.protocol.mesh_checks import Rows, check_mesh
 from blender_addon.protocol.structure import from_wire
 from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 from server.errors import BlobError
+from server.gate.stored_array import StoredArray
 
-__all__ = ["map_array", "validate"]
+__all__ = ["array_behind", "validate"]
 
+_MAPPED = 16 << 20
+"""Bytes up to which an array is mapped; so much of it is in memory since its upload."""
 _MAX_SPEC_BYTES = 1 << 20
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
@@ -66,8 +68,8 @@ def _read_spec(paths: ServerPaths, job: str) -> TextureJobSpec:
     return from_wire(TextureJobSpec, plain)
 
 
-def map_array(store: BlobStore, ref: ArrayRef, path: str) -> npt.NDArray[Any]:
-    """The array behind a reference, mapped read-only.
+def array_behind(store: BlobStore, ref: ArrayRef, path: str) -> Rows:
+    """The array behind a reference, to be looked at in pieces.
 
     Raises:
         ProtocolError: the blob is not there, or has another size than the reference states.
@@ -85,13 +87,15 @@ def map_array(store: BlobStore, ref: ArrayRef, path: str) -> npt.NDArray[Any]:
         raise invalid(path, f"The array holds {size} bytes; {shape} values of {dtype.name} take {expected}.")
     if expected == 0:
         return np.empty(ref.shape, dtype)
+    if expected > _MAPPED:
+        return StoredArray(store.path(ref.sha256), dtype, tuple(ref.shape))
     return np.memmap(store.path(ref.sha256), dtype=dtype, mode="r", shape=tuple(ref.shape))
 
 
 def _check_arrays(mesh: MeshSpec, store: BlobStore, path: str) -> None:
     if mesh.corner_uvs is None:
         raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
-    arrays = {name: map_array(store, ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
+    arrays = {name: array_behind(store, ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
     check_mesh(mesh, arrays, path)
 
 
@@ -120,7 +124,7 @@ def _check_images(images: Sequence[TileImage] | None, store: BlobStore, path: st
         if image.tile in tiles:
             raise invalid(f"{here}.tile", f"Tile {image.tile} comes twice.")
         tiles.add(image.tile)
-        map_array(store, image.array, f"{here}.array")
+        array_behind(store, image.array, f"{here}.array")
 
 
 def _check_cameras(rig: CameraRigSpec) -> None:

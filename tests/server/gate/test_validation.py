@@ -15,9 +15,16 @@ from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.job_spec import CameraRigSpec, CameraSpec, TileImage
 from blender_addon.protocol.structure import to_wire
+from server.gate import validation
 from server.gate.main import Caps, judge
 
 EYE = tuple(np.eye(4).reshape(-1).tolist())
+
+
+@pytest.fixture(autouse=True, params=["mapped", "read in pieces"])
+def way_of_reading(request, monkeypatch):
+    if request.param != "mapped":
+        monkeypatch.setattr(validation, "_MAPPED", 0)
 
 
 def verdict(job, caps=None):
