@@ -54,8 +54,13 @@ class Deliveries:
         """The result is not wanted any more."""
         if key in self._waiting:
             if self._waiting[0] == key:
-                self._builder = None
+                self._drop_half_made()
             self._waiting.remove(key)
+
+    def close(self) -> None:
+        """Nothing more is put into the scene; what was half made goes."""
+        self._drop_half_made()
+        self._waiting.clear()
 
     def step(self, state: AppState, uncover: Callable[[str], None]) -> bool:
         """Do one thing that costs, if there is any: one map, or the material and its place.
@@ -77,9 +82,15 @@ class Deliveries:
                 view.phase, view.note = Phase.HELD, note
                 state.changed()
             # Another object's result need not wait for this one.
-            self._builder = None
+            self._drop_half_made()
             self._waiting.rotate(-1)
         return False
+
+    def _drop_half_made(self) -> None:
+        """Pictures that no version has would stay in the file until it is saved and opened again."""
+        if self._builder is not None:
+            self._builder.discard()
+            self._builder = None
 
     def _advance(self, state: AppState, view: JobView, obj: bpy.types.Object, uncover: Callable[[str], None]) -> bool:
         state.changed()
@@ -96,6 +107,8 @@ class Deliveries:
             self._builder.finish(obj, apply=not view.cancelling)
         except SceneError as error:
             view.phase, view.problem = Phase.FAILED, Problem(error.text, error.fix or "")
+            # What is in the list of versions stays there.
+            self._drop_half_made()
         else:
             view.phase, view.note = _ended(view)
         forget(view.key)

@@ -108,7 +108,7 @@ class VersionBuilder:
         return index
 
     def discard(self) -> None:
-        """Take away what was made."""
+        """Take away what was made and no version has."""
         for name in list(self._uids):
             image = _image_by_uid(self._uids.pop(name))
             if image is not None and image.users == 0:

@@ -85,6 +85,18 @@ class TestInBlender:
         assert found["next"] == 12
         assert found["materials"] == [["Shown: red bricks"], ["Second: red bricks"]]
 
+    @pytest.mark.parametrize(
+        ("how", "phase"),
+        [("discarded", "cancelled"), ("painting", "held"), ("damaged", "failed"), ("disabled", "applying")],
+    )
+    def test_a_half_made_result_leaves_no_pictures(self, run_in_blender, how, phase):
+        found = run_in_blender("half_made", script="probe_delivery.py", how=how)
+        assert found["half"] == 1
+        assert (found["held"], found["phase"]) == (0, phase)
+        if how == "painting":
+            pictures = ["Shown: red bricks base_color", "Shown: red bricks roughness", "Shown: red bricks thumbnail"]
+            assert found["then"] == ["finished", pictures]
+
     def test_settings_carry_a_schema_number(self, run_in_blender, tmp_path):
         found = run_in_blender("settings_of_an_old_file", script=PROBE, folder=str(tmp_path))
         assert found == {"saved": SCHEMA, "later": 5, "prompt": "kept", "new": SCHEMA}
