@@ -8,13 +8,12 @@ from typing import ClassVar
 import bpy
 
 from .. import event_pump, recent_prompts
+from ..readiness import reason_against
 from ..scene.errors import SceneError
 from ..state import Problem, ServerState
 from ..submission import prepare_order, targets
 
 __all__ = ["PGC_OT_generate"]
-
-_CLOSED = (ServerState.REFUSED, ServerState.BROKEN)
 
 
 class PGC_OT_generate(bpy.types.Operator):
@@ -26,7 +25,7 @@ class PGC_OT_generate(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = _reason_against(context)
+        reason = reason_against(context, event_pump.current_state())
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -51,17 +50,3 @@ class PGC_OT_generate(bpy.types.Operator):
             # One click: a server that is installed comes up by itself.
             bpy.ops.pgc.start_server()
         return {"FINISHED"}
-
-
-def _reason_against(context: bpy.types.Context) -> str:
-    """Why there can be no texture now; "" where there can."""
-    obj, state = context.object, event_pump.current_state()
-    if obj is None or obj.type != "MESH":
-        return "Select a mesh object first"
-    if not context.scene.pgc.prompt.strip():
-        return "Type a prompt first"
-    if state.live_for(obj.session_uid) is not None:
-        return "This object's texture is being made; cancel it first"
-    if state.server.state in _CLOSED:
-        return "The server cannot be used; the panel says why"
-    return ""

@@ -6,7 +6,9 @@ from __future__ import annotations
 import bpy
 
 from .. import event_pump
+from ..readiness import NO_MESH, NO_PROMPT, reason_against
 from ..state import AppState, Phase
+from ..translations import tr
 from .menus import PGC_PT_presets
 from .problem import draw_problem
 from .progress import draw_progress
@@ -77,6 +79,10 @@ def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
         button = layout.row()
         button.scale_y = 1.8
         button.operator("pgc.generate", icon="SHADERFX")
+        reason = reason_against(context, state)
+        if reason in (NO_MESH, NO_PROMPT):
+            # What is wrong with the server stands at the top, with the button that mends it.
+            draw_text(layout, f"{tr(reason)}.", context, icon="INFO")
     for view in state.live():
         if view is own:
             continue
