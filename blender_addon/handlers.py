@@ -16,6 +16,7 @@ from bpy.app.handlers import persistent
 from . import event_pump, jobs_in_blend
 from .migrations import migrate
 from .previews import Previews
+from .scene.keep_mask import pack_masks
 from .state import AppState
 
 __all__ = ["register", "unregister"]
@@ -39,6 +40,7 @@ def _loaded(*_: Any) -> None:  # noqa: ANN401 - bpy's arguments differ between v
 @persistent
 def _about_to_save(*_: Any) -> None:  # noqa: ANN401
     _migrate_all()
+    pack_masks()
     session = event_pump.existing_session()
     if session is not None:
         session.previews.take_off()

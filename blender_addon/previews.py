@@ -11,6 +11,7 @@ from .preview_frames import PreviewFrame
 from .scene.errors import SceneError
 from .scene.live_preview import begin_preview, end_preview, has_preview, may_preview, update_preview
 from .scene.lookup import find_object
+from .scene.mask_display import MASK_KEY, is_painting
 from .scene.mesh_export import ExportOptions
 from .state import AppState, JobRequest, JobView
 
@@ -54,7 +55,8 @@ class Previews:
         """Previews of no job that goes on, as an undo or a loaded file may bring them back, go for good."""
         live = {view.key for view in state.live() if not view.cancelling}
         for obj in _objects_with_preview():
-            if obj.pgc.job.preview.key not in live:
+            masked = obj.pgc.job.preview.key == MASK_KEY and is_painting(obj)
+            if obj.pgc.job.preview.key not in live and not masked:
                 end_preview(obj)
 
     def step(self, state: AppState) -> bool:

@@ -31,6 +31,7 @@ from .reducer import (
     reduce_event,
     start_failed,
 )
+from .scene.mask_display import follow_painting
 from .scene.preview_material import remove_unused
 from .state import AppState, JobView, Phase, Problem, ServerState
 
@@ -92,6 +93,7 @@ class Session:
         """End the thread, take previews off; jobs go on on the server."""
         self._close_client()
         self.icons.close()
+        self.deliveries.close()
         self.previews.take_off()
         remove_unused()
         if self._starter is not None:
@@ -186,6 +188,8 @@ class Session:
             if event is None:
                 break
             self._perform_all(reduce_event(self.state, event))
+        if not rendering():
+            follow_painting(bpy.context.view_layer.objects.active)
         if not rendering() and not self.deliveries.step(self.state, self.previews.end):
             self.previews.step(self.state)
         self._watch_client()

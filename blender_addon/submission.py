@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .choices import MAPS
-from .client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec
+from .client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage
+from .protocol.arrays import array_ref, give_away
 from .scene.camera_rig import rig_for, scene_cameras, view_spec
 from .scene.errors import SceneError
 from .scene.face_sets import pack_faces
+from .scene.keep_mask import KeptTexture, kept_texture
 from .scene.mesh_export import ExportOptions, export_mesh, mesh_spec
 from .state import JobRequest, JobView
 
@@ -25,6 +27,8 @@ __all__ = ["Order", "prepare_order", "targets"]
 
 _MOST_TRIANGLES = 2_000_000
 """What a server optimises."""
+_NOT_KEPT = {"roughness", "metallic", "normal"}
+"""Maps that a server starts anew, whatever is locked."""
 _KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map")
 
 
@@ -65,7 +69,14 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {_MOST_TRIANGLES:,}; "
             "lower its subdivision or decimate it first."
         )
+    kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
+    if kept is not None and _NOT_KEPT & set(settings.maps):
+        raise SceneError(
+            "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
+        )
+    size = int(settings.texture_size) if kept is None else len(kept.mask)
     part, arrays = mesh_spec(mesh)
+    initial, locks = _tiles(kept, arrays)
     spec = TextureJobSpec(
         meshes=(part,),
         prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
@@ -74,13 +85,15 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             preset=settings.preset,
             seed=settings.seed,
             steps=settings.steps or None,
-            texture_size=int(settings.texture_size),
+            texture_size=size,
         ),
         guidance=GuidanceSpec(model=settings.model),
         maps=tuple(name for name, *_ in MAPS if name in settings.maps),
+        initial_texture=initial,
+        lock_mask=locks,
         name=obj.name,
     )
-    view = JobView(uuid.uuid4().hex, _request(settings, options, mesh.uv_map), obj.name, obj.session_uid)
+    view = JobView(uuid.uuid4().hex, _request(settings, options, mesh.uv_map, size), obj.name, obj.session_uid)
     return Order(view, spec, arrays)
 
 
@@ -96,14 +109,28 @@ def _options(settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> Export
     return ExportOptions(uv_map=uv_map or None, target=target, slot=obj.active_material_index, faces=faces)
 
 
-def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: str) -> JobRequest:
+def _tiles(
+    kept: KeptTexture | None, arrays: dict[str, npt.NDArray[Any]]
+) -> tuple[tuple[TileImage, ...], tuple[TileImage, ...]]:
+    """Initial texture and lock mask of a job, whose arrays are added."""
+    if kept is None:
+        return (), ()
+    found = []
+    for array in (kept.picture, kept.mask):
+        ref = array_ref(give_away(array))
+        arrays[ref.sha256] = array
+        found.append((TileImage(tile=1001, array=ref),))
+    return found[0], found[1]
+
+
+def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: str, size: int) -> JobRequest:
     return JobRequest(
         prompt=settings.prompt,
         negative=settings.negative,
         seed=settings.seed,
         model=settings.model,
         preset=settings.preset,
-        texture_size=int(settings.texture_size),
+        texture_size=size,
         uv_map=uv_map,
         target=options.target,
         slot=options.slot,

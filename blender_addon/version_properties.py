@@ -11,6 +11,7 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -63,6 +64,14 @@ class PGC_PG_version(bpy.types.PropertyGroup):
     faces: StringProperty(description="The targeted polygons, packed")
 
 
+class PGC_PG_paint(bpy.types.PropertyGroup):
+    """How Texture Paint was set before the mask was painted; `mode` is empty where nothing is to be put back."""
+
+    mode: StringProperty()
+    canvas: PointerProperty(type=bpy.types.Image)
+    color: FloatVectorProperty(size=3)
+
+
 class PGC_PG_object(bpy.types.PropertyGroup):
     """The versions of an object, which of them it shows, and what they cover."""
 
@@ -80,6 +89,12 @@ class PGC_PG_object(bpy.types.PropertyGroup):
     covered: CollectionProperty(type=PGC_PG_covered_slot)
     covered_faces: StringProperty(description="Material indices of the polygons without versions, packed; empty: as is")
     job: PointerProperty(type=job_properties.PGC_PG_job)
+    keep_mask: PointerProperty(
+        type=bpy.types.Image,
+        name="Keep Mask",
+        description="White parts keep the texture that the object shows, black ones get the new texture",
+    )
+    paint_before: PointerProperty(type=PGC_PG_paint)
 
 
-CLASSES = (PGC_PG_map, PGC_PG_covered_slot, PGC_PG_version, PGC_PG_object)
+CLASSES = (PGC_PG_map, PGC_PG_covered_slot, PGC_PG_version, PGC_PG_paint, PGC_PG_object)

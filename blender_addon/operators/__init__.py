@@ -4,6 +4,7 @@
 from . import (
     bake,
     connection,
+    keep_mask,
     prompts,
     results,
     rig,
@@ -29,6 +30,7 @@ CLASSES = (
     PGC_OT_unwrap,
     *bake.CLASSES,
     *connection.CLASSES,
+    *keep_mask.CLASSES,
     *prompts.CLASSES,
     *results.CLASSES,
     *rig.CLASSES,

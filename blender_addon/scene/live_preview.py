@@ -36,8 +36,10 @@ def has_preview(obj: bpy.types.Object, key: str) -> bool:
     return bool(key) and record.key == key and record.material is not None
 
 
-def begin_preview(obj: bpy.types.Object, key: str, options: ExportOptions) -> None:
-    """Put an empty preview on the targeted faces, and remember what was there.
+def begin_preview(
+    obj: bpy.types.Object, key: str, options: ExportOptions, material: bpy.types.Material | None = None
+) -> None:
+    """Put an empty preview, or a material, on the targeted faces, and remember what was there.
 
     Raises:
         SceneError: the faces that were selected are no more.
@@ -46,7 +48,8 @@ def begin_preview(obj: bpy.types.Object, key: str, options: ExportOptions) -> No
     faces = None
     if options.target == "selected_faces":
         faces = _chosen(obj, options)
-    material = preview_material(options.uv_map or _active_uv_map(obj))
+    if material is None:
+        material = preview_material(options.uv_map or _active_uv_map(obj))
     record = obj.pgc.job.preview
     record.key, record.material, record.faces, record.added = key, material, "", 0
     record.slots.clear()

@@ -13,9 +13,11 @@ import bpy
 
 from ..preview_frames import AtlasPlace, PreviewFrame
 
-__all__ = ["MATERIAL_NAME", "preview_material", "release", "remove_unused", "show_frame"]
+__all__ = ["MASK_MATERIAL", "MATERIAL_NAME", "preview_material", "release", "remove_unused", "show_frame"]
 
 MATERIAL_NAME = "PGC Preview"
+MASK_MATERIAL = "PGC Mask"
+"""Of `mask_display`."""
 _MAPS = ("base_color", "roughness", "metallic", "normal")
 _NODE = "pgc {}"
 
@@ -83,6 +85,8 @@ def remove_unused() -> None:
     """At the end of the extension: all that no object uses goes, with its pictures."""
     for material in list(_unused()):
         release(material)
+        bpy.data.materials.remove(material)
+    for material in [one for one in bpy.data.materials if one.name.startswith(MASK_MATERIAL) and one.users == 0]:
         bpy.data.materials.remove(material)
     for image in [image for image in bpy.data.images if image.name.startswith(MATERIAL_NAME) and image.users == 0]:
         bpy.data.images.remove(image)

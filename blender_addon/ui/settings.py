@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..choices import MAPS, MODEL_NAMES, cost_text
+from ..scene.keep_mask import kept_picture
 from ..state import AppState
 from ..translations import tr
 from ..vocabulary import unknown_words
@@ -44,6 +45,20 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.label(text=obj.active_material.name, icon="MATERIAL", translate=False)
     if settings.target != "objects" and len(obj.data.uv_layers) > 1:
         layout.prop_search(settings, "uv_map", obj.data, "uv_layers", icon="GROUP_UVS")
+    if settings.target != "objects" and (obj.pgc.keep_mask is not None or kept_picture(obj) is not None):
+        _draw_keep_mask(layout, obj)
+
+
+def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
+    layout.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask", text="Keep")
+    if obj.pgc.keep_mask is not None:
+        painting = obj.mode == "TEXTURE_PAINT"
+        layout.operator(
+            "pgc.paint_keep_mask",
+            text="Done Painting" if painting else "Paint Mask",
+            icon="CHECKMARK" if painting else "BRUSH_DATA",
+            depress=painting,
+        )
 
 
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

@@ -66,6 +66,10 @@ class Recorder:
     def progress(self, factor: float = 0.0, text: str = "", **_: Any) -> None:
         self.log.append(("progress", f"{text} {factor:.2f}"))
 
+    def template_ID(self, data: Any, name: str, new: str = "", **_: Any) -> None:
+        self.prop(data, name)
+        self.operator(new)
+
     def template_icon(self, icon_value: int, **_: Any) -> None:
         assert icon_value > 0
         self.log.append(("icon", ""))
@@ -107,7 +111,7 @@ def states() -> Any:
     from blender_addon.state import Phase, ServerState
 
     enable()
-    found: dict[str, Any] = {"before anything": _operators(draw())}
+    found: dict[str, Any] = {"before anything": _operators(draw()), "no mesh": _texts(draw())}
     rig = Rig(connected=False)
     found["unknown"] = _texts(draw())
     rig.fake.say(Disconnected("No server answers.", 1.0, absent=True))
@@ -116,6 +120,9 @@ def states() -> Any:
     rig.fake.say(rig.hello)
     rig.tick()
     found["ready"] = [_texts(draw()), _operators(draw()), _texts(draw("PGC_PT_material")) == _texts(draw())]
+    bpy.context.scene.pgc.prompt = " "
+    found["no prompt"] = [_texts(draw()), bpy.ops.pgc.generate.poll()]
+    bpy.context.scene.pgc.prompt = "red bricks"
     view = rig.run()
     rig.preview()
     found["running"] = [_texts(draw()), _operators(draw())]

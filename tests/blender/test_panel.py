@@ -20,6 +20,9 @@ class TestInBlender:
     def test_every_state_can_be_drawn(self, run_in_blender):
         found = run_in_blender("states", script=PROBE)
         assert "pgc.generate" in found["before anything"]
+        assert "Select a mesh object first." in found["no mesh"], "why the button is grey"
+        assert "Type a prompt first." in found["no prompt"][0]
+        assert not found["no prompt"][1]
         assert "Not Connected Yet" in found["unknown"]
         texts, operators = found["absent"]
         assert "not running" in texts
@@ -28,6 +31,7 @@ class TestInBlender:
         assert "Server Ready" in texts
         assert "200 steps" in texts
         assert same, "the material tab shows the same"
+        assert "first." not in texts
         texts, operators = found["running"]
         assert "Step 3 of 10, 7 s left 0.30" in texts
         assert "pgc.cancel" in operators

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mask of what stays: made and painted on the object itself."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import bpy
+
+from ..scene.keep_mask import kept_picture, new_mask
+from ..scene.mask_display import follow_painting, show_mask
+
+__all__ = ["CLASSES"]
+
+_WHITE = (1.0, 1.0, 1.0)
+
+
+class PGC_OT_new_keep_mask(bpy.types.Operator):
+    """Make a black mask for this object and paint on it: white keeps the texture, black gets the new one"""
+
+    bl_idname = "pgc.new_keep_mask"
+    bl_label = "New Mask"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _can_paint(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        obj = context.object
+        picture = kept_picture(obj)
+        side = max(picture.size) if picture is not None else 0
+        obj.pgc.keep_mask = new_mask(obj, side or int(context.scene.pgc.texture_size))
+        _begin(context)
+        return {"FINISHED"}
+
+
+class PGC_OT_paint_keep_mask(bpy.types.Operator):
+    """Paint on the mask in Texture Paint, or leave it again. White keeps the texture, black gets the new one"""
+
+    bl_idname = "pgc.paint_keep_mask"
+    bl_label = "Paint Mask"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not _can_paint(cls, context):
+            return False
+        if context.object.pgc.keep_mask is None:
+            cls.poll_message_set("Make a mask first, or choose an image")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if context.object.mode == "TEXTURE_PAINT":
+            _end(context)
+        else:
+            _begin(context)
+        return {"FINISHED"}
+
+
+def _can_paint(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - an operator's class
+    obj = context.object
+    if obj is None or obj.type != "MESH" or not obj.data.uv_layers:
+        cls.poll_message_set("Select a mesh object with a UV map")
+        return False
+    if not obj.is_editable or not obj.visible_get():
+        cls.poll_message_set("The object is hidden or linked from another file")
+        return False
+    return True
+
+
+def _begin(context: bpy.types.Context) -> None:
+    """Texture Paint on the mask with white; how it was before is kept for the end."""
+    obj, paint = context.object, context.scene.tool_settings.image_paint
+    uv_map = context.scene.pgc.uv_map
+    if uv_map in obj.data.uv_layers:
+        # Strokes land in the active one.
+        obj.data.uv_layers.active = obj.data.uv_layers[uv_map]
+    bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
+    before, color = obj.pgc.paint_before, _color_owner(context)
+    if not before.mode:
+        # Else the mode was left in another way than by this button.
+        before.mode, before.canvas = paint.mode, paint.canvas
+        if color is not None:
+            before.color = color.color
+    paint.mode, paint.canvas = "IMAGE", obj.pgc.keep_mask
+    if color is not None:
+        color.color = _WHITE
+    show_mask(obj)
+
+
+def _end(context: bpy.types.Context) -> None:
+    obj, paint = context.object, context.scene.tool_settings.image_paint
+    before, color = obj.pgc.paint_before, _color_owner(context)
+    if before.mode:
+        paint.canvas, paint.mode = before.canvas, before.mode
+        if color is not None and tuple(color.color) == _WHITE:
+            color.color = before.color
+        before.mode, before.canvas = "", None
+    follow_painting(obj)
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def _color_owner(context: bpy.types.Context) -> Any:  # noqa: ANN401 - of two types
+    """What has the brush's colour: settings that all brushes share, or the brush; None: there is no brush."""
+    tools = context.scene.tool_settings
+    # From 5.0 on each mode has its own.
+    shared = getattr(tools.image_paint, "unified_paint_settings", None) or tools.unified_paint_settings
+    return shared if shared.use_unified_color else tools.image_paint.brush
+
+
+CLASSES = (PGC_OT_new_keep_mask, PGC_OT_paint_keep_mask)
