@@ -4,14 +4,15 @@
 Times are milliseconds of the thread's own CPU, with wall time beside them: on a busy machine only the first is ours.
 """
 
+import struct
 import sys
 import time
+import zlib
 from typing import Any
 
 import bpy
 import numpy as np
 from probe_session import ADDON, Rig, disable, enable
-from probes import _png
 
 
 class Stopwatch:
@@ -56,8 +57,29 @@ def previews(side: int, count: int) -> Any:
     return watch.summary() | {"shown": shown}
 
 
-def finals(side: int) -> Any:
-    """Ticks while four maps of side x side become a version, from the end of the job on."""
+MAPS = {"base_color": ("srgb", 3), "roughness": ("linear", 1), "metallic": ("linear", 1), "normal": ("linear", 3)}
+"""Colour space and channels."""
+
+
+def _noise_png(side: int, channels: int, bits: int, seed: int) -> bytes:
+    """A PNG of noise with so many random bits in each value; of 8 bits none can be compressed away."""
+    values = np.random.default_rng(seed).integers(0, 1 << bits, (side, side * channels), dtype=np.uint8)
+    rows = np.concatenate([np.zeros((side, 1), np.uint8), values << (8 - bits)], axis=1)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    data = zlib.compress(rows, 1 if bits < 8 else 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def finals(side: int, bits: int) -> Any:
+    """Ticks while four maps of side x side become a version, from the end of the job on.
+
+    Args:
+        bits: of each value that are random, which says how big the files are.
+    """
     from blender_addon.client.events import JobFinished
     from blender_addon.protocol.arrays import DType
     from blender_addon.protocol.records import JobResult, MapFile
@@ -66,14 +88,10 @@ def finals(side: int) -> Any:
     rig = Rig()
     view = rig.run()
     rig.preview()
-    ramp = np.linspace(0, 255, side).astype(np.uint8)
     files = {}
-    for index, name in enumerate(("base_color", "roughness", "metallic", "normal")):
-        pixels = np.empty((side, side, 3), np.uint8)
-        pixels[..., 0], pixels[..., 1], pixels[..., 2] = ramp, ramp[:, None], 60 * index
-        data = _png(pixels)
-        space = "srgb" if name == "base_color" else "linear"
-        files[MapFile(name, 1001, side, side, 3, DType.U8, space, "png", f"{index:064x}", len(data))] = data
+    for index, (name, (space, channels)) in enumerate(MAPS.items()):
+        data = _noise_png(side, channels, bits, index)
+        files[MapFile(name, 1001, side, side, channels, DType.U8, space, "png", f"{index:064x}", len(data))] = data
     rig.fake.say(JobFinished("job-1", view.key, JobResult(tuple(files), "1" * 64, 5.0), files, b"{}"))
     watch = Stopwatch()
     while view.live:
@@ -81,6 +99,7 @@ def finals(side: int) -> Any:
     version = rig.obj.pgc.versions[0]
     found = watch.summary() | {"phase": view.phase.value, "version": version.name}
     found["ticks_ms"] = [round(value, 1) for value in watch.cpu]
+    found["megabytes"] = round(sum(map(len, files.values())) / 1e6, 1)
     disable()
     return found
 
