@@ -30,15 +30,15 @@ class WindowError(Exception):
     """Something in the window is not as it should be; the text says which."""
 
 
-def points(sidebar: Sequence[int], height: int, pitch: int) -> Iterator[tuple[int, int]]:
-    """Points of the screen, x and y from its upper left, down the left third of the sidebar.
+def points(sidebar: Sequence[int], height: int, pitch: int, share: float = 1.0 / 3.0) -> Iterator[tuple[int, int]]:
+    """Points of the screen, x and y from its upper left, down a share of the sidebar's width, such as its left third.
 
     Args:
         sidebar: x, y, width and height of the region, y from the window's lower edge, as Blender counts.
         height: of the window. pitch: pixels between two points; less than a button is high.
     """
     left, low, width, tall = sidebar
-    x = left + width // 3
+    x = left + int(width * share)
     for y in range(height - low - tall + pitch, height - low, pitch):
         yield x, y
 
@@ -129,11 +129,15 @@ class BlenderWindow:
             raise WindowError(f"xdotool {' '.join(arguments)} failed: {done.stderr.strip()}")
         return done.stdout
 
-    def find(self, wanted: str, keys: str) -> tuple[int, int]:
-        """Where the first button in the sidebar is of which `keys` copy a text that begins with `wanted`."""
+    def find(self, wanted: str, keys: str, share: float = 1.0 / 3.0) -> tuple[int, int]:
+        """Where the first button in the sidebar is of which `keys` copy a text that begins with `wanted`.
+
+        Args:
+            share: of the sidebar's width, where to look: the right part of a row that has a label.
+        """
         self._clear_clipboard()
         now = self.now()
-        for x, y in points(now["sidebar"], now["height"], self._pitch):
+        for x, y in points(now["sidebar"], now["height"], self._pitch, share):
             if self._copied(x, y, keys).startswith(wanted):
                 return x, y
         raise WindowError(f"No button of the sidebar is {wanted}.")
@@ -148,9 +152,9 @@ class BlenderWindow:
         self._clear.touch()
         self.wait("the clipboard", lambda now: now["clipboard"] == "-" and not self._clear.exists(), SEE_LIMIT)
 
-    def click(self, operator: str) -> None:
-        """Find an operator's button, click it, and move the mouse away."""
-        self.find(f"bpy.ops.{operator}(", "ctrl+c")
+    def click(self, operator: str, share: float = 1.0 / 3.0) -> None:
+        """Find an operator's button, click it, and move the mouse away; `share` as in `find`."""
+        self.find(f"bpy.ops.{operator}(", "ctrl+c", share)
         self.press()
         self.leave()
 
@@ -184,6 +188,16 @@ class BlenderWindow:
         for action in ("mousedown", "mouseup"):
             self._xdotool(action, "1")
             self.rest(2)
+
+    def drag(self, path: Sequence[tuple[int, int]]) -> None:
+        """One stroke of the left button along points of the screen."""
+        self._point(*path[0])
+        self._xdotool("mousedown", "1")
+        for x, y in path:
+            self._xdotool("mousemove", str(x), str(y))
+            self.rest(1)
+        self._xdotool("mouseup", "1")
+        self.rest()
 
     def leave(self) -> None:
         """Move the mouse to where no tooltip comes up."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 from mathutils import Quaternion, Vector
 
 NAME = "bl_ext.user_default.pgc_texture"
@@ -110,7 +111,18 @@ class Window:
             "message": job.message,
             "versions": len(obj.pgc.versions) if obj is not None else 0,
             "shown": obj.pgc.active_version if obj is not None else -1,
+            "mode": obj.mode if obj is not None else "",
+            "masked": _masked(obj.pgc.keep_mask) if obj is not None else 0.0,
         }
+
+
+def _masked(mask: bpy.types.Image | None) -> float:
+    """Share of a mask that is not black."""
+    if mask is None or not mask.is_dirty:
+        return 0.0
+    values = np.empty(len(mask.pixels), np.float32)
+    mask.pixels.foreach_get(values)
+    return float((values.reshape(-1, mask.channels)[:, 0] > 0.0).mean())
 
 
 def main() -> None:

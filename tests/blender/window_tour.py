@@ -11,6 +11,7 @@ Installs the built zip with Blender's own command line into settings of its own,
     running     Generate Texture was clicked; the preview grows on the mesh
     finished    the result
     versions    after a second prompt, with the list of both; the older one was clicked and shows again
+    mask        a mask is painted over a part of it, with the mouse
 
 FILE is the connection file of a server that runs (`pgc-server start`); the window sees it only after the first two
 pictures. Needs xdotool and ImageMagick's `import`; a virtual display and software OpenGL will do (Xvfb with GLX,
@@ -36,7 +37,7 @@ __all__ = ["Settings", "Tour", "main", "newest_zip"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ("a pot made of red bricks", "a blue checkered pot")
-PICTURES = ("error", "installing", "idle", "running", "finished", "versions")
+PICTURES = ("error", "installing", "idle", "running", "finished", "versions", "mask")
 _JOB_LIMIT = 900.0
 
 
@@ -109,6 +110,19 @@ class Tour:
         self.generate(None)
         self.choose_oldest()
         self.picture("versions")
+        self.paint_mask()
+
+    def paint_mask(self) -> None:
+        """Make a mask and paint on it over the middle of the object; then leave the painting."""
+        # A label is to the left of the button.
+        self.window.click("pgc.new_keep_mask", 0.7)
+        self.window.wait("Texture Paint", lambda now: now["mode"] == "TEXTURE_PAINT", SEE_LIMIT)
+        self.window.drag([(480 + 20 * step, 480 + 8 * (step % 3)) for step in range(8)])
+        self.window.leave()
+        self.window.wait("a stroke on the mask", lambda now: now["masked"] > 0.0, SEE_LIMIT)
+        self.picture("mask")
+        self.window.click("pgc.paint_keep_mask")
+        self.window.wait("Object Mode", lambda now: now["mode"] == "OBJECT", SEE_LIMIT)
 
     def choose_oldest(self) -> None:
         """Click the picture of the oldest version in the list: the object shows it again."""
