@@ -217,7 +217,7 @@ def on_a_server(connection: str) -> Any:
         if phases:
             _mask(obj)
         assert bpy.ops.pgc.generate() == {"FINISHED"}
-        end = time.monotonic() + 80
+        end = time.monotonic() + 170
         while state.state not in {"done", "failed"} and time.monotonic() < end:
             event_pump.tick()
             time.sleep(0.02)
