@@ -12,7 +12,10 @@ from pathlib import Path
 from pgc.demo.assets import viewer_script
 from pgc.outputs.files import write_bytes
 
-__all__ = ["PageEntry", "page_html", "write_page"]
+__all__ = ["BLENDER_LIGHTS", "BLENDER_PROMPT", "PageEntry", "page_html", "write_page"]
+
+BLENDER_PROMPT = "a pot made of red bricks"
+"""What the extension is asked for in Blender."""
 
 _STYLE = """
 :root { color-scheme: light dark; --edge: color-mix(in srgb, currentColor 18%, transparent); }
@@ -25,19 +28,26 @@ model-viewer { width: 100%; height: 24rem; background: #dbdbdb; border-radius: .
 img { max-width: 100%; border-radius: .5rem; display: block; }
 .small { display: flex; gap: 1rem; margin-top: 1rem; align-items: flex-start; flex-wrap: wrap; }
 .small img { height: 11rem; }
+.lights { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
+.lights figure { margin: 0; }
 .quiet { opacity: .7; font-size: .9rem; }
 footer { margin-top: 3rem; border-top: 1px solid var(--edge); padding-top: .5rem; }
 """
 
-# Blender's picture is made after the page, and only where there is a Blender: it is shown as soon as it loads.
+# Blender's pictures are made after the page, and only where there is a Blender: they are shown as soon as they load.
 _BLENDER = """\
 <section id="blender" hidden>
-<h2>The same in Blender</h2>
-<p class="quiet">“a pot made of red bricks”, by the extension's Generate Texture; rendered by Cycles.
+<h2>In Blender</h2>
+<p class="quiet">“{prompt}”, by the extension's Generate Texture; rendered by Cycles under three lights.
 <a href="blender.blend">blender.blend</a></p>
-<img src="blender.png" alt="a teapot of red bricks, rendered by Blender" onload="this.parentElement.hidden = false">
+<div class="lights">
+{pictures}
+</div>
 </section>
 """
+
+BLENDER_LIGHTS = {"studio": "blender.png", "sky": "blender-sky.png", "colored key": "blender-colored-key.png"}
+"""The lights of `pgc.rendering.environment` under which Blender renders, and the pictures' files."""
 
 _MAPS = ("roughness.png", "metallic.png", "normal.png", "occlusion.png")
 """Shown beside base_color.png, where a demo has made them."""
@@ -59,6 +69,16 @@ class PageEntry:
     prompt: str
     facts: str = ""
     """One line about the run; empty while it goes on."""
+
+
+def _blender(prompt: str) -> str:
+    pictures = "\n".join(
+        f'<figure><img src="{file}" alt="{html.escape(prompt, quote=True)}, rendered by Blender, {light}" '
+        f"onload=\"this.closest('section').hidden = false\">"
+        f'<figcaption class="quiet">{light}</figcaption></figure>'
+        for light, file in BLENDER_LIGHTS.items()
+    )
+    return _BLENDER.format(prompt=html.escape(prompt), pictures=pictures)
 
 
 def _viewer(folder: Path, entry: PageEntry) -> str:
@@ -111,7 +131,7 @@ def page_html(folder: Path, entries: Sequence[PageEntry]) -> str:
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>pgc demo</h1>\n"
         '<p class="quiet">One mesh, three prompts, textured on this machine by the prior that comes with pgc. '
         "Drag a model to turn it, scroll to come closer.</p>\n"
-        f"{sections}{_BLENDER}"
+        f"{sections}{_blender(BLENDER_PROMPT)}"
         '<footer class="quiet">3D viewer: &lt;model-viewer&gt; by Google, Apache-2.0. '
         "Mesh: the Utah teapot by Martin Newell, 1975.</footer>\n"
         f"<script>{_SCRIPT}</script>\n{viewer}</body>\n</html>\n"

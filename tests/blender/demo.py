@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's part in Blender: builds the extension, installs it, textures the teapot by its operators, renders it.
 
-    python -m tests.blender.demo --out out/demo     # writes blender.png and blender.blend there
+    python -m tests.blender.demo --out out/demo     # writes blender*.png and blender.blend there
 
 It lies with the tests since it drives the built zip from outside, as they do, and since pgc knows nothing of Blender.
 Without Blender (BLENDER_BIN, PGC_BPY_PYTHON, or bpy in this Python) it says so and does nothing.
@@ -17,14 +17,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 import build_addon
 from pgc.commands.private_server import PrivateServer
 from pgc.demo.assets import demo_mesh_path
+from pgc.demo.page import BLENDER_LIGHTS, BLENDER_PROMPT
+from pgc.rendering.environment import Environment, colored_key, sky, studio
 from tests.blender.blender_process import ROOT, BlenderProcess, ProbeError, find_blender
 
 __all__ = ["main", "run"]
 
-PROMPT = "a pot made of red bricks"
 LIMIT = 1800.0
 SERVER_LIMIT = 60.0
 _SCRIPT = Path(__file__).with_name("probe_demo.py")
@@ -41,12 +44,18 @@ def build(folder: Path, wheels: Path | None) -> Path:
 
 
 def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
-    """Install, texture, render; returns Blender's version.
+    """Install, texture, render under every light; returns Blender's version.
 
     Raises:
         ProbeError: Blender failed, or no texture came.
     """
     out.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    lights = []
+    for environment, (light, file) in zip(_environments(), BLENDER_LIGHTS.items(), strict=True):
+        radiance = work / f"{light}.npy"
+        np.save(radiance, environment.radiance.numpy())
+        lights.append({"radiance": str(radiance), "picture": str((out / file).resolve())})
     blender.call(_SCRIPT, "install", {"path": str(zip_file)}, work=work, limit=LIMIT)
     with PrivateServer(cwd=ROOT) as server:
         server.start()
@@ -54,14 +63,20 @@ def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
         arguments = {
             "mesh": str(demo_mesh_path()),
             "connection": str(server.connection),
-            "prompt": PROMPT,
-            "out": str(out.resolve()),
+            "prompt": BLENDER_PROMPT,
+            "lights": lights,
+            "blend": str((out / "blender.blend").resolve()),
             "limit": LIMIT - 60.0,
         }
         answer = blender.call(_SCRIPT, "texture_and_render", arguments, work=work, limit=LIMIT)
     if answer["states"][-1] != "done":
         raise ProbeError(f"Blender got no texture: {answer['message']} (states: {', '.join(answer['states'])})")
     return answer["version"]
+
+
+def _environments() -> tuple[Environment, ...]:
+    """Of `BLENDER_LIGHTS`, in its order."""
+    return studio(), sky(), colored_key()
 
 
 def _wait_for(server: PrivateServer) -> None:
@@ -85,21 +100,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="default: out/demo")
     parser.add_argument("--wheels", type=Path, help="folder of pyzmq and msgpack wheels; default: pip fetches them")
     given = parser.parse_args(arguments)
-    for name in ("blender.png", "blender.blend"):
+    for name in (*BLENDER_LIGHTS.values(), "blender.blend"):
         # An older picture would pass for this run's.
         (given.out / name).unlink(missing_ok=True)
     blender = find_blender(os.environ)
     if blender is None:
-        _say("No Blender here, so the demo ends without its picture (BLENDER_BIN or PGC_BPY_PYTHON names one).")
+        _say("No Blender here, so the demo ends without its pictures (BLENDER_BIN or PGC_BPY_PYTHON names one).")
         return 0
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pgc-blender-", ignore_cleanup_errors=True) as folder:
         try:
             zip_file = build(Path(folder), given.wheels)
         except build_addon.BuildError as error:
-            _say(f"The demo ends without Blender's picture: {error}")
+            _say(f"The demo ends without Blender's pictures: {error}")
             return 0
-        _say(f"The extension in Blender ({blender}): {PROMPT} …")
+        _say(f"The extension in Blender ({blender}): {BLENDER_PROMPT} …")
         try:
             version = run(blender, zip_file, given.out, Path(folder) / "work")
         except ProbeError as error:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inside Blender: the demo's teapot, textured by the installed extension through its operators, rendered by Cycles."""
+"""Inside Blender: the demo's teapot, textured by the extension's operators, rendered under several lights."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bpy
+import numpy as np
 from mathutils import Vector
 from probe_installed import NAME, _drive, install, start
 
@@ -13,8 +15,10 @@ SIZE = (640, 480)
 SAMPLES = 16
 
 
-def texture_and_render(mesh: str, connection: str, prompt: str, out: str, limit: float) -> Any:
-    """Import the mesh, generate a texture, render it to out/blender.png, save out/blender.blend."""
+def texture_and_render(
+    mesh: str, connection: str, prompt: str, lights: Sequence[Mapping[str, str]], blend: str, limit: float
+) -> Any:
+    """Import the mesh, generate a texture, render it under each light ("radiance": .npy, "picture": .png), save."""
     start()
     bpy.context.preferences.addons[NAME].preferences.connection = connection
     bpy.ops.wm.obj_import(filepath=mesh)
@@ -31,14 +35,16 @@ def texture_and_render(mesh: str, connection: str, prompt: str, out: str, limit:
     if seen[-1] != "done":
         return {"states": seen, "message": state.message}
     _scene(pot)
-    bpy.context.scene.render.filepath = f"{out}/blender.png"
-    bpy.ops.render.render(write_still=True)
-    bpy.ops.wm.save_as_mainfile(filepath=f"{out}/blender.blend", compress=True)
+    for light in lights:
+        _light_with(np.load(light["radiance"]))
+        bpy.context.scene.render.filepath = light["picture"]
+        bpy.ops.render.render(write_still=True)
+    bpy.ops.wm.save_as_mainfile(filepath=blend, compress=True)
     return {"states": seen, "message": state.message, "version": bpy.app.version_string}
 
 
 def _scene(pot: bpy.types.Object) -> None:
-    """A floor, a soft light from the left, a camera that sees the whole of it."""
+    """A floor, and a camera that sees the whole of it."""
     corners = [pot.matrix_world @ Vector(corner) for corner in pot.bound_box]
     low = Vector(map(min, zip(*corners, strict=True)))
     high = Vector(map(max, zip(*corners, strict=True)))
@@ -50,28 +56,17 @@ def _scene(pot: bpy.types.Object) -> None:
     shader = next(node for node in floor.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
     shader.inputs["Base Color"].default_value = (0.35, 0.35, 0.35, 1.0)
     bpy.context.object.data.materials.append(floor)
-    lamp = bpy.data.objects.new("Key", bpy.data.lights.new("Key", "AREA"))
-    lamp.data.size, lamp.data.energy = size, 16 * size**2
-    lamp.location = center + Vector((-0.8, -1.0, 1.2)) * size
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     camera.data.lens = 60
     camera.location = center + Vector((0.6, -1.4, 0.68)) * size
-    for one in (lamp, camera):
-        one.rotation_euler = (center - one.location).to_track_quat("-Z", "Y").to_euler()
-        bpy.context.scene.collection.objects.link(one)
+    camera.rotation_euler = (center - camera.location).to_track_quat("-Z", "Y").to_euler()
+    bpy.context.scene.collection.objects.link(camera)
     _render_settings(camera)
 
 
 def _render_settings(camera: bpy.types.Object) -> None:
     scene = bpy.context.scene
     scene.camera = camera
-    world = bpy.data.worlds.new("Sky")
-    scene.world = world
-    if bpy.app.version < (5, 0, 0):
-        world.use_nodes = True
-    background = next(node for node in world.node_tree.nodes if node.bl_idname == "ShaderNodeBackground")
-    background.inputs["Color"].default_value = (0.75, 0.82, 0.9, 1.0)
-    background.inputs["Strength"].default_value = 0.6
     scene.render.engine = "CYCLES"
     scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", SAMPLES, True
     scene.cycles.max_bounces, scene.render.use_persistent_data = 4, False
@@ -79,3 +74,24 @@ def _render_settings(camera: bpy.types.Object) -> None:
     scene.render.resolution_percentage = 100
     scene.view_settings.view_transform = "Standard"
     scene.render.image_settings.file_format = "PNG"
+
+
+def _light_with(radiance: np.ndarray) -> None:
+    """World light of a latitude-longitude picture [3, H, W], linear, row 0 up, azimuth -180° first."""
+    _, height, width = radiance.shape
+    image = bpy.data.images.new("Light", width, height, float_buffer=True)
+    image.colorspace_settings.name = "Non-Color"
+    pixels = np.ones((height, width, 4), dtype=np.float32)
+    # Blender's rows start at the bottom, and its columns run against the azimuth.
+    pixels[..., :3] = radiance.transpose(1, 2, 0)[::-1, ::-1]
+    image.pixels.foreach_set(pixels.ravel())
+    image.pack()
+    world = bpy.data.worlds.new("Light")
+    if bpy.app.version < (5, 0, 0):
+        world.use_nodes = True
+    nodes, links = world.node_tree.nodes, world.node_tree.links
+    background = next(node for node in nodes if node.bl_idname == "ShaderNodeBackground")
+    texture = nodes.new("ShaderNodeTexEnvironment")
+    texture.image = image
+    links.new(texture.outputs["Color"], background.inputs["Color"])
+    bpy.context.scene.world = world

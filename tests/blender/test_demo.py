@@ -4,7 +4,7 @@
 import pytest
 
 import build_addon
-from pgc.demo.page import PageEntry, page_html
+from pgc.demo.page import BLENDER_LIGHTS, BLENDER_PROMPT, PageEntry, page_html
 from tests.blender import demo
 from tests.blender.blender_process import BlenderProcess, ProbeError
 
@@ -13,7 +13,8 @@ from tests.blender.blender_process import BlenderProcess, ProbeError
 def out(tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "blender.png").touch()
+    for name in BLENDER_LIGHTS.values():
+        (folder / name).touch()
     return folder
 
 
@@ -21,7 +22,7 @@ def test_without_blender_it_says_so_and_an_old_picture_goes(out, monkeypatch, ca
     monkeypatch.setattr(demo, "find_blender", lambda _environment: None)
     assert demo.main(["--out", str(out)]) == 0
     assert "No Blender here" in capsys.readouterr().out
-    assert not (out / "blender.png").exists()
+    assert not any((out / name).exists() for name in BLENDER_LIGHTS.values())
 
 
 def test_without_wheels_it_says_so(out, tmp_path, monkeypatch, capsys):
@@ -61,4 +62,12 @@ def test_a_server_that_does_not_come_up_is_said(tmp_path, monkeypatch):
 
 
 def test_the_page_names_the_prompt(tmp_path):
-    assert demo.PROMPT in page_html(tmp_path, [PageEntry(name="a", prompt="b")])
+    assert BLENDER_PROMPT in page_html(tmp_path, [PageEntry(name="a", prompt="b")])
+
+
+def test_every_light_has_an_environment_and_a_picture_on_the_page(tmp_path):
+    assert [environment.name for environment in demo._environments()] == [
+        light.replace(" ", "_") for light in BLENDER_LIGHTS
+    ]
+    page = page_html(tmp_path, [PageEntry(name="a", prompt="b")])
+    assert all(f'src="{name}"' in page for name in BLENDER_LIGHTS.values())

@@ -5,7 +5,7 @@ import html.parser
 import pytest
 
 from pgc.demo import page
-from pgc.demo.page import PageEntry, page_html, write_page
+from pgc.demo.page import BLENDER_LIGHTS, PageEntry, page_html, write_page
 
 DONE = PageEntry(name="bricks", prompt='red <bricks> & "mortar"', facts="3 steps.")
 
@@ -48,7 +48,7 @@ def test_a_finished_entry_has_its_model_inlined_and_its_pictures_linked(folder):
         "bricks/preview.png",
         "bricks/turntable.webp",
         "bricks/base_color.png",
-        "blender.png",
+        *BLENDER_LIGHTS.values(),
     ]
     assert any(DONE.prompt in text for text in tags.text)
 
