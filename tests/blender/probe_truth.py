@@ -193,7 +193,8 @@ def _seen(obj: bpy.types.Object, name: str) -> np.ndarray:
 def _emit(material: bpy.types.Material, name: str) -> None:
     """Let the material glow with what leads into the map's socket; black where nothing does."""
     if material.node_tree is None:
-        return
+        # The artist's own, on 4.x; it would reflect what the others emit.
+        material.use_nodes = True
     tree = material.node_tree
     identifier = {"base_color": "Base Color", "occlusion": "Occlusion"}.get(name, name.capitalize())
     links = [
