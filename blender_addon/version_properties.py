@@ -70,6 +70,7 @@ class PGC_PG_paint(bpy.types.PropertyGroup):
     mode: StringProperty()
     canvas: PointerProperty(type=bpy.types.Image)
     color: FloatVectorProperty(size=3)
+    secondary: FloatVectorProperty(size=3)
 
 
 class PGC_PG_object(bpy.types.PropertyGroup):

@@ -12,7 +12,7 @@ from ..scene.mask_display import follow_painting, show_mask
 
 __all__ = ["CLASSES"]
 
-_WHITE = (1.0, 1.0, 1.0)
+_WHITE, _BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 
 class PGC_OT_new_keep_mask(bpy.types.Operator):
@@ -36,7 +36,7 @@ class PGC_OT_new_keep_mask(bpy.types.Operator):
 
 
 class PGC_OT_paint_keep_mask(bpy.types.Operator):
-    """Paint on the mask in Texture Paint, or leave it again. White keeps the texture, black gets the new one"""
+    """Paint on the mask, or be done with it. White keeps the texture, black gets the new one; the X key swaps them"""
 
     bl_idname = "pgc.paint_keep_mask"
     bl_label = "Paint Mask"
@@ -83,10 +83,11 @@ def _begin(context: bpy.types.Context) -> None:
         # Else the mode was left in another way than by this button.
         before.mode, before.canvas = paint.mode, paint.canvas
         if color is not None:
-            before.color = color.color
+            before.color, before.secondary = color.color, color.secondary_color
     paint.mode, paint.canvas = "IMAGE", obj.pgc.keep_mask
     if color is not None:
-        color.color = _WHITE
+        # Blender's X key swaps them: black takes the mask away.
+        color.color, color.secondary_color = _WHITE, _BLACK
     show_mask(obj)
 
 
@@ -95,8 +96,8 @@ def _end(context: bpy.types.Context) -> None:
     before, color = obj.pgc.paint_before, _color_owner(context)
     if before.mode:
         paint.canvas, paint.mode = before.canvas, before.mode
-        if color is not None and tuple(color.color) == _WHITE:
-            color.color = before.color
+        if color is not None and {tuple(color.color), tuple(color.secondary_color)} == {_WHITE, _BLACK}:
+            color.color, color.secondary_color = before.color, before.secondary
         before.mode, before.canvas = "", None
     follow_painting(obj)
     bpy.ops.object.mode_set(mode="OBJECT")

@@ -50,8 +50,13 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
-    layout.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask", text="Keep")
-    if obj.pgc.keep_mask is not None:
+    if obj.pgc.keep_mask is None:
+        layout.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask", text="Keep")
+    else:
+        # Its name needs the width.
+        row = layout.row()
+        row.use_property_split = False
+        row.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask")
         painting = obj.mode == "TEXTURE_PAINT"
         layout.operator(
             "pgc.paint_keep_mask",

@@ -143,12 +143,15 @@ def painting(folder: str) -> Any:
     obj, paint = rig.obj, bpy.context.scene.tool_settings.image_paint
     other = bpy.data.images.new("Canvas", 4, 4)
     paint.mode, paint.canvas = "MATERIAL", other
+    shared = getattr(paint, "unified_paint_settings", None) or bpy.context.scene.tool_settings.unified_paint_settings
+    shared.use_unified_color, shared.color, shared.secondary_color = True, (1, 0, 0), (0, 0, 1)
     bpy.ops.pgc.new_keep_mask()
     mask = obj.pgc.keep_mask
     values = np.empty(64 * 64 * 4, np.float32)
     mask.pixels.foreach_get(values)
     black = not values.reshape(-1, 4)[:, :3].any()
     found["new"] = [list(mask.size), black, mask.colorspace_settings.name, obj.mode, paint.mode, paint.canvas == mask]
+    found["colors"] = [list(shared.color), list(shared.secondary_color)]
     found["tint"] = [materials(obj), _pictures(obj.material_slots[0].material)]
     bpy.ops.ed.undo_push(message="stroke")
     bpy.ops.ed.undo()
@@ -161,6 +164,8 @@ def painting(folder: str) -> Any:
     mask.pixels.foreach_set(values)
     bpy.ops.pgc.paint_keep_mask()
     other = bpy.data.images["Canvas"]
+    shared = getattr(paint, "unified_paint_settings", None) or bpy.context.scene.tool_settings.unified_paint_settings
+    found["colors then"] = [list(shared.color), list(shared.secondary_color)]
     found["done"] = [obj.mode, paint.mode, paint.canvas == other, materials(obj)]
     bpy.ops.pgc.paint_keep_mask()
     found["again"] = [obj.mode, paint.mode, paint.canvas == mask]

@@ -42,6 +42,8 @@ def test_a_mask_is_painted_and_saved(run_in_blender, tmp_path):
     assert run_in_blender("painting", script=PROBE, folder=str(tmp_path)) == {
         "poll before": [True, False],
         "new": [[64, 64], True, "Non-Color", "TEXTURE_PAINT", "IMAGE", True],
+        "colors": [[1, 1, 1], [0, 0, 0]],
+        "colors then": [[1, 0, 0], [0, 0, 1]],
         "tint": [["PGC Mask"], ["Shown mask", "Shown: red bricks base_color"]],
         "after undo": ["TEXTURE_PAINT", ["PGC Mask"]],
         "done": ["OBJECT", "MATERIAL", True, ["Shown: red bricks"]],
