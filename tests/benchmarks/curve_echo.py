@@ -5,18 +5,23 @@
         rate = echo.up(total=64 << 20, chunk=512 << 10, window=4 << 20)
 
 Up: chunks to the other process, each answered with a few bytes. Down: a few bytes, each answered with a chunk. So
-many bytes are under way as the window allows, as in the server's protocol. Frames are not copied by Python.
+many bytes are under way as the window allows, as in the server's protocol. Frames are not copied by Python. A byte
+crosses once; in an echo to the letter (`back`) it crosses twice, which halves the rate and more.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+import numpy.typing as npt
 import zmq
 
 from blender_addon.client import ServerAddress
@@ -24,6 +29,7 @@ from server.broker.auth import new_key_pair
 from tests.benchmarks.raw_client import dealer
 
 ROOT = Path(__file__).resolve().parents[2]
+_BACK = b"back"
 
 
 class CurveEcho:
@@ -66,20 +72,44 @@ class CurveEcho:
     def down(self, total: int, chunk: int, window: int) -> float:
         return self._transfer([str(chunk).encode(), b""], max(1, total // chunk), window // chunk) * chunk
 
-    def _transfer(self, frames: list[bytes | memoryview], count: int, together: int) -> float:
+    def back(self, total: int, chunk: int, window: int) -> float:
+        """Each chunk goes there and comes back, and counts once."""
+        data = memoryview(os.urandom(chunk))
+        return self._transfer([_BACK, data], max(1, total // chunk), window // chunk) * chunk
+
+    def kept(self, room: npt.NDArray[np.uint8], chunk: int, window: int) -> float:
+        """As `down`, and what comes is hashed and copied into `room`: the least that any receiver of files must do."""
+        view, digest, offset = memoryview(room), hashlib.sha256(), 0
+
+        def keep(frames: list[zmq.Frame]) -> None:
+            nonlocal offset
+            view[offset : offset + chunk] = frames[-1].buffer
+            digest.update(view[offset : offset + chunk])
+            offset += chunk
+
+        frames = [str(chunk).encode(), b""]
+        return self._transfer(frames, len(view) // chunk, window // chunk, keep) * chunk
+
+    def _transfer(
+        self,
+        frames: list[bytes | memoryview],
+        count: int,
+        together: int,
+        then: Callable[[list[zmq.Frame]], None] = lambda frames: None,
+    ) -> float:
         """Messages a second."""
         start = time.perf_counter()
         for sent in range(count):
             if sent >= together:
-                self._socket.recv_multipart(copy=False)
+                then(self._socket.recv_multipart(copy=False))
             self._socket.send_multipart(frames, copy=False)
         for _ in range(min(count, together)):
-            self._socket.recv_multipart(copy=False)
+            then(self._socket.recv_multipart(copy=False))
         return count / (time.perf_counter() - start)
 
 
 def main() -> int:
-    """Answer until standard input ends: the first frame says how many bytes are wanted."""
+    """Answer until standard input ends: the first frame says how many bytes are wanted, or the same ones."""
     keys = new_key_pair()
     context = zmq.Context()
     socket = context.socket(zmq.ROUTER)
@@ -94,8 +124,9 @@ def main() -> int:
     poller.register(socket, zmq.POLLIN)
     poller.register(sys.stdin.fileno(), zmq.POLLIN)
     while not any(ready != socket for ready, _event in poller.poll()):
-        rid, wanted, _data = socket.recv_multipart(copy=False)
-        socket.send_multipart([rid, chunk[: int(wanted.bytes)]], copy=False)
+        rid, wanted, data = socket.recv_multipart(copy=False)
+        answer = data if wanted.bytes == _BACK else chunk[: int(wanted.bytes)]
+        socket.send_multipart([rid, answer], copy=False)
     socket.close()
     context.term()
     return 0

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small slice of the server's benchmarks: they run, and nothing in them is absurd. Times are the machine's."""
 
+import numpy as np
 import pytest
 
 from tests.benchmarks import server_bulk, server_load
 from tests.benchmarks.conditions import Conditions, quantile
+from tests.benchmarks.curve_echo import CurveEcho
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -26,6 +28,17 @@ def test_bulk_both_ways_beside_an_echo():
         assert table[way]["product_median_mib_s"] > 0.0
         assert table[way]["echo_median_mib_s"] > table[way]["product_median_mib_s"] / 4
     assert table["control_meanwhile_ms"]["other_clients"]["count"] > 0
+    for name in ("disk", "memory", "memory_again", "kept_echo", "literal_echo_up", "literal_echo_down"):
+        assert table["floors"][f"{name}_median_mib_s"] > 0.0
+
+
+def test_what_the_echo_keeps_is_what_came():
+    with CurveEcho() as echo:
+        room = np.zeros(4 * 1000, np.uint8)
+        assert echo.kept(room, 1000, 2000) > 0.0
+        assert len({room[at : at + 1000].tobytes() for at in range(0, 4000, 1000)}) == 1
+        assert room.any()
+        assert echo.back(10_000, 1000, 2000) > 0.0
 
 
 def test_bulk_tells_what_it_missed():
