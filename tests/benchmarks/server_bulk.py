@@ -4,8 +4,8 @@
     python -m tests.benchmarks.server_bulk --out tests/benchmarks/results/server_bulk.json
 
 The product's client sends to the real broker. Each round measures product and echo after each other, in the same
-direction, with the same size of chunks and the same bytes under way. A byte of the echo crosses once, which is harder to
-keep up with than an echo to the letter, where each comes back.
+direction, with the same size of chunks and the same bytes under way. A byte of the echo crosses once, which is harder
+to keep up with than an echo to the letter, where each comes back.
 
 Up is timed from `submit` on, with its snapshot of the arrays, until the server has confirmed the last byte: hashed, and
 on the disk. The arrays' own hashes are part of the specification, and made before. Down is timed from the question for
