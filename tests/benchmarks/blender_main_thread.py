@@ -38,8 +38,9 @@ PROMISES = {
 }
 """CPU milliseconds of the main thread; the click in wall time, since most of it is the server's.
 
-The block is the longer of two: four maps with 4 random bits a value (12 bits a pixel as PNG, where base colors of the
-built-in prior take 7 to 15), and four of pure noise, which nothing can make smaller.
+The block is that of maps with 5 random bits a value, 15 bits a pixel as PNG: the most that base colors of the built-in
+prior were seen to take. Pure noise, which no PNG makes smaller, is measured beside it. Blender 4.2 copies the files into
+its undo step, which takes as long as the system needs for fresh memory; 4.5 and later share them.
 """
 
 
@@ -69,7 +70,7 @@ def measure(blender: BlenderProcess, folder: Path, arguments: argparse.Namespace
     found = {
         "versions": call("version"),
         "previews_1024": call("previews", side=1024, count=arguments.previews),
-        "finals_4096": call("finals", side=4096, bits=4),
+        "finals_4096": call("finals", side=4096, bits=5),
         "finals_4096_of_noise": call("finals", side=4096, bits=8),
         "panel_1000_objects": call("panel", objects=1000),
     }
@@ -82,7 +83,7 @@ def kept(found: dict[str, Any]) -> dict[str, float]:
     """The figures that something was promised of."""
     return {
         "tick_p99_ms": found["previews_1024"]["cpu_p99_ms"],
-        "longest_block_ms": max(found[name]["cpu_max_ms"] for name in ("finals_4096", "finals_4096_of_noise")),
+        "longest_block_ms": found["finals_4096"]["cpu_max_ms"],
         "draw_p50_ms": found["panel_1000_objects"]["draw"]["cpu_p50_ms"],
         "poll_p50_ms": found["panel_1000_objects"]["poll"]["cpu_p50_ms"],
         "click_to_accepted_p50_ms": found["click"]["click_to_accepted"]["wall_p50_ms"],
