@@ -39,8 +39,8 @@ PROMISES = {
 """CPU milliseconds of the main thread; the click in wall time, since most of it is the server's.
 
 The block is that of maps with 5 random bits a value, 15 bits a pixel as PNG: the most that base colors of the built-in
-prior were seen to take. Pure noise, which no PNG makes smaller, is measured beside it. Blender 4.2 copies the files into
-its undo step, which takes as long as the system needs for fresh memory; 4.5 and later share them.
+prior were seen to take. Pure noise, which no PNG makes smaller, is measured beside it. Blender 4.2 copies the files
+into its undo step, which takes as long as the system needs for fresh memory; 4.5 and later share them.
 """
 
 
