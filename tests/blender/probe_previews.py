@@ -5,8 +5,9 @@ from typing import Any
 
 import bpy
 import numpy as np
+from probe_awkward import AWKWARD
 from probe_session import Rig, disable, enable, materials
-from probes import AWKWARD, digest
+from probes import digest
 
 
 def _preview_pixels(obj: bpy.types.Object, name: str = "base_color") -> Any:

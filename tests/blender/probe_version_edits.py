@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from probe_awkward import AWKWARD
 from probe_version_cases import (
     _add,
     _by_face,
@@ -18,7 +19,7 @@ from probe_version_cases import (
     scene_digest,
     shown,
 )
-from probes import AWKWARD, digest
+from probes import digest
 
 
 @ends_cleanly

@@ -12,6 +12,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from probe_awkward import AWKWARD
 from probe_session import enable
 from probe_version_cases import _add, _error, _pixels, _start, ends_cleanly, expected, hashes, scene_digest
 from probe_version_edits import (
@@ -25,7 +26,7 @@ from probe_version_edits import (
     targets,
     undo_redo,
 )
-from probes import AWKWARD, _cube, _png
+from probes import _cube, _png
 
 EDITS = (
     undo_redo,
@@ -184,9 +185,10 @@ def promises() -> Any:
     results: dict[str, Any] = {}
     for name, make in AWKWARD.items():
         enable()
-        obj, options = make()
+        # First: Blender 5.2 crashes where a cube is added while another object is in Sculpt Mode.
         bystander = _cube("Bystander")
         bystander.data.materials.append(bpy.data.materials.new("Bystander"))
+        obj, options = make()
         if not obj.hide_get():
             bpy.context.view_layer.objects.active = obj
         bpy.context.view_layer.update()

@@ -82,7 +82,7 @@ def test_other_events_pass_and_an_end_forgets_the_tiles():
 @marked
 def test_a_cancelled_preview_leaves_every_scene_as_it_was(run_in_blender):
     found = run_in_blender("awkward_scenes", script=PROBE)
-    assert len(found) == 12
+    assert len(found) == 27
     for name, facts in found.items():
         assert facts["shown"] == (name != "shared mesh, faces"), name
         assert facts["others"], name
