@@ -25,10 +25,10 @@ def is_painting(obj: bpy.types.Object) -> bool:
 def show_mask(obj: bpy.types.Object) -> None:
     """Put it on the object, where that changes no mesh that others share."""
     shared = obj.data.users > 1 or obj.data.library is not None
-    if not obj.material_slots and shared:
+    uv_map = obj.data.uv_layers.active
+    if uv_map is None or (not obj.material_slots and shared):
         return
-    uv = obj.data.uv_layers.active.name
-    begin_preview(obj, MASK_KEY, ExportOptions(uv_map=uv), _material(obj, uv))
+    begin_preview(obj, MASK_KEY, ExportOptions(uv_map=uv_map.name), _material(obj, uv_map.name))
 
 
 def follow_painting(obj: bpy.types.Object | None) -> None:

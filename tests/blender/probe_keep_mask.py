@@ -206,6 +206,43 @@ def _base_color(version: Any) -> np.ndarray:
 
 
 @ends_cleanly
+def while_painting() -> Any:
+    """What else may happen meanwhile: a job whose result waits, UV maps and the mask that go, a mesh that is shared."""
+    enable()
+    rig = Rig()
+    obj = rig.obj
+    rig.finish(rig.run(), png=_png(_ramp(32)))
+    _mask(obj)
+    bpy.ops.pgc.paint_keep_mask()
+    view = rig.run("job-2")
+    rig.preview(job="job-2")
+    found: dict[str, Any] = {"preview": materials(obj), "sent": len(rig.fake.submitted[-1][1].lock_mask)}
+    rig.finish(view)
+    found["held"] = [view.phase.value, materials(obj)]
+    bpy.ops.pgc.paint_keep_mask()
+    rig.tick()
+    found["then"] = [view.phase.value, materials(obj), len(obj.pgc.versions)]
+    bpy.ops.pgc.paint_keep_mask()
+    obj.pgc.keep_mask = None
+    rig.tick()
+    found["no mask"] = [obj.mode, materials(obj), bpy.ops.pgc.paint_keep_mask.poll()]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    twin = bpy.data.objects.new("Twin", obj.data)
+    bpy.context.scene.collection.objects.link(twin)
+    _mask(obj)
+    bpy.ops.pgc.paint_keep_mask()
+    found["shared"] = [materials(obj), materials(twin)]
+    bpy.ops.pgc.paint_keep_mask()
+    found["shared then"] = [materials(obj), materials(twin)]
+    bpy.ops.pgc.paint_keep_mask()
+    obj.data.uv_layers.remove(obj.data.uv_layers[0])
+    obj.pgc.job.preview.key = ""
+    rig.tick()
+    found["no UVs"] = obj.mode
+    return found
+
+
+@ends_cleanly
 def on_a_server(connection: str) -> Any:
     """Two prompts on one object, the second with a mask: what changed where."""
     from blender_addon import event_pump

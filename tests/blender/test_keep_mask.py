@@ -57,6 +57,20 @@ def test_a_mask_is_painted_and_saved(run_in_blender, tmp_path):
     }
 
 
+def test_what_else_may_happen_while_a_mask_is_painted(run_in_blender):
+    second = "Shown: red bricks.001"
+    assert run_in_blender("while_painting", script=PROBE) == {
+        "preview": ["PGC Mask"],
+        "sent": 1,
+        "held": ["held", ["PGC Mask"]],
+        "then": ["finished", [second], 2],
+        "no mask": ["TEXTURE_PAINT", [second], False],
+        "shared": [["PGC Mask"], [second]],
+        "shared then": [[second], [second]],
+        "no UVs": "TEXTURE_PAINT",
+    }
+
+
 def test_a_server_keeps_what_is_white(run_in_blender):
     with PrivateServer("cpu", cwd=ROOT) as server:
         server.start()
