@@ -10,7 +10,8 @@
     flat_light          the logarithm of base colour, freed of the mean of its region, has no part that follows the
                         normal like the irradiance of a distant light: its fit by spherical harmonics of order 2
                         (Ramamoorthi and Hanrahan, 2001: nine coefficients hold 99 % of any irradiance)
-    regions             roughness and metallic lie near the mean of their region (a material slot of the mesh)
+    regions             roughness and metallic agree within a region (a material slot of the mesh) where they nearly
+                        do: see pgc.texture.region_prior
 
 All are means over the texels inside charts, so that a weight means the same at every texture size. Weights are in
 units of the gradient on one pixel; 0 switches a prior off, and all at 0 cost nothing.
@@ -28,7 +29,9 @@ from torch import Tensor
 
 from pgc.errors import ConfigError
 from pgc.mesh_data import TriangleMesh
+from pgc.randomness import generator_for
 from pgc.texture.material_field import MaterialField
+from pgc.texture.region_prior import RegionOrder, region_penalty
 from pgc.texture.texel_surface import TexelSurface
 
 __all__ = [
@@ -38,7 +41,6 @@ __all__ = [
     "extremes_penalty",
     "harmonics",
     "light_penalty",
-    "region_penalty",
     "smoothness_penalty",
 ]
 
@@ -46,6 +48,8 @@ _SOFT_LENGTH = 0.02
 """Differences below this count by their square: total variation without its corner at zero."""
 _DARKEST = 0.02
 """Base colours below this have no logarithm worth fitting."""
+_PARTNERS = 4
+"""Pairs a texel and step of the region prior: few are cheap, and steps add up to all."""
 
 
 @runtime_checkable
@@ -65,8 +69,9 @@ class MaterialPriorConfig:
         metallic_extremes, smoothness, color_smoothness, flat_light, regions: weights, 0 or more.
         roughness_smoothness: factor of the smoothness on roughness over that on metallic.
         color_scale: distance in sRGB at which two base colours count as different, above 0.
-        from_progress: progress at which `metallic_extremes` begins; it grows linearly to its weight at the end.
-            Begun at once, it would decide before there is anything to decide on.
+        region_scale: distance in roughness and metallic at which two texels count as different substances, above 0.
+        from_progress: progress at which `metallic_extremes` and `regions` begin; they grow linearly to their weight at
+            the end. Begun at once, they would decide before there is anything to decide on.
         every: the priors act in every so many steps, with so many times their weight.
 
     Raises:
@@ -80,6 +85,7 @@ class MaterialPriorConfig:
     flat_light: float = 0.0
     regions: float = 0.0
     color_scale: float = 0.1
+    region_scale: float = 0.3
     from_progress: float = 0.3
     every: int = 1
 
@@ -95,10 +101,13 @@ class MaterialPriorConfig:
         for name in weights:
             if not getattr(self, name) >= 0.0:
                 raise ConfigError(f"priors.{name} is {getattr(self, name)}; it must be 0 or more.")
-        if not (self.color_scale > 0.0 and 0.0 <= self.from_progress < 1.0 and self.every >= 1):
+        if not (self.color_scale > 0.0 and self.region_scale > 0.0):
             raise ConfigError(
-                f"Got color_scale {self.color_scale}, from_progress {self.from_progress}, every {self.every}; "
-                "expected above 0, in [0, 1), and 1 or more."
+                f"Got color_scale {self.color_scale} and region_scale {self.region_scale}; expected both above 0."
+            )
+        if not (0.0 <= self.from_progress < 1.0 and self.every >= 1):
+            raise ConfigError(
+                f"Got from_progress {self.from_progress}, every {self.every}; expected in [0, 1), and 1 or more."
             )
 
     @property
@@ -169,15 +178,6 @@ def light_penalty(
     return (basis @ (inverse @ tone)).square().mean()
 
 
-def region_penalty(values: Float[Tensor, "p c"], regions: Int[Tensor, " p"], count: int) -> Float[Tensor, ""]:
-    """Mean squared distance from the mean of the region, halved and summed over channels; the mean is held fixed."""
-    total = values.new_zeros(())
-    for column in values.unbind(1):
-        means = _region_means(column.detach(), regions, count)
-        total = total + 0.5 * (column - means[regions]).square().mean()
-    return total
-
-
 def _region_means(values: Float[Tensor, " p"], regions: Int[Tensor, " p"], count: int) -> Float[Tensor, " n"]:
     numbers = torch.bincount(regions, minlength=count).clamp_min(1).to(values)
     return values.new_zeros(count).index_add(0, regions, values) / numbers
@@ -192,6 +192,7 @@ class _Level:
     flat: Tensor
     """[p] places of the texels inside, into tiles*s*s."""
     flat_regions: Tensor
+    order: RegionOrder
     basis: Tensor
     inverse: Tensor
 
@@ -230,8 +231,6 @@ class MaterialPriors:
             plain = torch.zeros_like(base)
             found = smoothness_penalty(base, plain, charts.regions, config.color_scale)
             total = total + config.color_smoothness * found
-        if config.regions:
-            total = total + config.regions * region_penalty(_pick(soft, charts.flat), charts.flat_regions, self._count)
         if config.flat_light:
             found = light_penalty(
                 _pick(base, charts.flat), charts.basis, charts.inverse, charts.flat_regions, self._count
@@ -240,12 +239,19 @@ class MaterialPriors:
         late = (progress - config.from_progress) / (1.0 - config.from_progress)
         if config.metallic_extremes and late > 0.0:
             total = total + config.metallic_extremes * late * extremes_penalty(soft[:, 1:], charts.regions >= 0)
+        if config.regions and late > 0.0:
+            total = total + config.regions * late * self._region_penalty(_pick(soft, charts.flat), charts.order, step)
         return total * config.every
+
+    def _region_penalty(self, values: Tensor, order: RegionOrder, step: int) -> Tensor:
+        draws = torch.rand((_PARTNERS, self._count), generator=generator_for(0, step, "region partners"))
+        parts = [region_penalty(values, order.partners(row), self.config.region_scale) for row in draws]
+        return torch.stack(parts).mean()
 
     def _level(self, level: int) -> _Level:
         if level not in self._levels:
             device = next(self.field.parameters()).device
-            self._levels[level] = _build_level(self.field.surfaces, self._slots, level, device)
+            self._levels[level] = _build_level(self.field.surfaces, self._slots, self._count, level, device)
         return self._levels[level]
 
 
@@ -253,7 +259,9 @@ def _pick(values: Float[Tensor, "n c s s"], flat: Int[Tensor, " p"]) -> Float[Te
     return values.permute(0, 2, 3, 1).reshape(-1, values.shape[1])[flat]
 
 
-def _build_level(surfaces: Sequence[TexelSurface], slots: Tensor, level: int, device: torch.device) -> _Level:
+def _build_level(
+    surfaces: Sequence[TexelSurface], slots: Tensor, count: int, level: int, device: torch.device
+) -> _Level:
     """Each coarse texel speaks for the texel at its middle: near enough for priors, and exact at level 0."""
     stride = 1 << level
     regions, normals = [], []
@@ -265,10 +273,12 @@ def _build_level(surfaces: Sequence[TexelSurface], slots: Tensor, level: int, de
     region = torch.stack(regions)[:, None]
     flat = (region.reshape(-1) >= 0).nonzero().squeeze(1)
     basis = harmonics(torch.stack(normals).reshape(-1, 3)[flat].double())
+    flat_regions = region.reshape(-1)[flat].to(device)
     return _Level(
         regions=region.to(device),
         flat=flat.to(device),
-        flat_regions=region.reshape(-1)[flat].to(device),
+        flat_regions=flat_regions,
+        order=RegionOrder.of(flat_regions, count),
         basis=basis.float().to(device),
         inverse=torch.linalg.pinv(basis).float().to(device),
     )

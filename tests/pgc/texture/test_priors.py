@@ -22,7 +22,6 @@ from pgc.texture.priors import (
     extremes_penalty,
     harmonics,
     light_penalty,
-    region_penalty,
     smoothness_penalty,
 )
 from pgc.texture.texel_config import TexelPyramidConfig
@@ -98,18 +97,6 @@ def test_light_by_hand() -> None:
     assert float(light_penalty(split, basis, inverse, regions, 1)) > 0.1
 
 
-def test_regions_by_hand() -> None:
-    """Two regions of two texels, 0.2 apart each: half the squared distance 0.1² from the mean."""
-    values = torch.tensor([[0.1], [0.3], [0.7], [0.9]], requires_grad=True)
-    regions = torch.tensor([0, 0, 1, 1])
-    penalty = region_penalty(values, regions, 2)
-    assert float(penalty.detach()) == pytest.approx(0.5 * 0.01)
-    penalty.backward()
-    assert values.grad is not None
-    assert values.grad[:, 0].tolist() == pytest.approx([-0.025, 0.025, -0.025, 0.025], abs=1e-6)
-    assert float(region_penalty(values.detach(), torch.zeros(4, dtype=torch.int64), 1)) > 0.04
-
-
 def _field(triangles: TriangleMesh) -> MaterialField:
     texture = TexelPyramidConfig(texture_size=SIZE, coarsest_size=4, start_size=SIZE)
     field = MaterialField(triangles, MaterialFieldConfig(texture=texture))
@@ -172,6 +159,20 @@ def test_switched_off_priors_do_nothing(make_quad: MakeQuad) -> None:
     assert float(half.detach()) == pytest.approx(0.5 * float(whole.detach()))
 
 
+def test_regions_wait_and_draw_the_same_pairs_in_the_same_step(make_quad: MakeQuad) -> None:
+    field = _field(make_quad())
+    with torch.no_grad():
+        for parameter in field.parameters():
+            parameter.normal_(std=0.15, generator=torch.Generator().manual_seed(6))
+    prior = MaterialPriors(field, field.triangles, MaterialPriorConfig(regions=1.0, from_progress=0.5))
+    values = [prior.penalty(step, progress) for step, progress in ((3, 0.4), (3, 0.75), (3, 1.0), (3, 1.0), (4, 1.0))]
+    early, half, whole, again, other = (float(value.detach()) for value in values if value is not None)
+    assert early == 0.0
+    assert half == pytest.approx(0.5 * whole)
+    assert whole == again
+    assert whole != other
+
+
 def test_every_so_many_steps_with_so_many_times_the_weight(make_quad: MakeQuad) -> None:
     field = _field(make_quad())
     config = MaterialPriorConfig(metallic_extremes=1.0)
@@ -190,6 +191,7 @@ def test_every_so_many_steps_with_so_many_times_the_weight(make_quad: MakeQuad) 
         ({"smoothness": -1.0}, "priors.smoothness is -1"),
         ({"regions": float("nan")}, "priors.regions is nan"),
         ({"every": 0}, "every 0"),
+        ({"region_scale": 0.0}, "region_scale 0"),
         ({"color_scale": 0.0}, "color_scale 0"),
         ({"from_progress": 1.0}, "from_progress 1"),
     ],
