@@ -12,6 +12,7 @@ from ..server_install.planning import Plan, make_plan, size_text
 from ..server_install.runner import Installation
 from ..server_settings import install_log, install_request
 from ..translations import tr
+from .server_task import OneServerTask
 
 __all__ = ["CLASSES", "PGC_OT_cancel_server_task", "PGC_OT_install_server"]
 
@@ -19,18 +20,11 @@ _WIDTH = 520
 _LETTERS = 74
 
 
-class PGC_OT_install_server(bpy.types.Operator):
+class PGC_OT_install_server(OneServerTask, bpy.types.Operator):
     """Install the texture server into a Python environment of its own, outside Blender. Shows the size and the folder, and asks first"""  # noqa: E501 - the tooltip is one line
 
     bl_idname = "pgc.install_server"
     bl_label = "Install Server"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if server_tasks.is_busy():
-            cls.poll_message_set("Something is being done with the server already")
-            return False
-        return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._plan = make_plan(install_request())

@@ -5,11 +5,12 @@ import bpy
 
 from .. import server_tasks
 from ..server_install.runner import Removal
+from .server_task import OneServerTask
 
 __all__ = ["PGC_OT_remove_server"]
 
 
-class PGC_OT_remove_server(bpy.types.Operator):
+class PGC_OT_remove_server(OneServerTask, bpy.types.Operator):
     """Delete the server that Install Server has installed. Its jobs and models, and all textures in your files, are kept"""  # noqa: E501 - the tooltip is one line
 
     bl_idname = "pgc.remove_server"
@@ -17,8 +18,7 @@ class PGC_OT_remove_server(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if server_tasks.is_busy():
-            cls.poll_message_set("Something is being done with the server already")
+        if not super().poll(context):
             return False
         if server_tasks.installed() is None:
             cls.poll_message_set("Install Server has installed none")

@@ -6,22 +6,16 @@ import bpy
 from .. import server_tasks
 from ..preferences import server_data, server_python
 from ..server_install.server_commands import ServerCommand
+from .server_task import OneServerTask
 
 __all__ = ["PGC_OT_stop_server"]
 
 
-class PGC_OT_stop_server(bpy.types.Operator):
+class PGC_OT_stop_server(OneServerTask, bpy.types.Operator):
     """Stop the server on this computer. Textures under way are kept, and go on when it is started again"""
 
     bl_idname = "pgc.stop_server"
     bl_label = "Stop Server"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if server_tasks.is_busy():
-            cls.poll_message_set("Something is being done with the server already")
-            return False
-        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         python, data = server_python(), server_data()

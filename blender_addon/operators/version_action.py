@@ -11,7 +11,7 @@ from .. import event_pump
 from ..scene.errors import SceneError
 from ..state import Problem
 
-__all__ = ["INDEX", "chosen_version", "has_version", "run_on_versions"]
+__all__ = ["INDEX", "OnVersions", "chosen_version", "has_version", "run_on_versions"]
 
 INDEX = "Which version, from 0; -1 takes the selected one"
 """Tooltip of the operators' `index`."""
@@ -27,6 +27,14 @@ def has_version(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bo
         cls.poll_message_set("The object is linked from another file; make it local first")
         return False
     return True
+
+
+class OnVersions:
+    """Mixin of the operators for which it is enough that there are versions that may change."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_version(cls, context)
 
 
 def chosen_version(operator: bpy.types.Operator, context: bpy.types.Context) -> int:

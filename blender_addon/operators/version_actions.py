@@ -9,12 +9,12 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from ..scene.versions import apply_version_index, compare_versions, remove_version
-from .version_action import INDEX, chosen_version, has_version, run_on_versions
+from .version_action import INDEX, OnVersions, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
 
 
-class PGC_OT_version_apply(bpy.types.Operator):
+class PGC_OT_version_apply(OnVersions, bpy.types.Operator):
     """Show this version on the object. What it does not cover stays as it is"""
 
     bl_idname = "pgc.version_apply"
@@ -22,10 +22,6 @@ class PGC_OT_version_apply(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_version(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: apply_version_index(context.object, chosen_version(self, context)))
@@ -52,7 +48,7 @@ class PGC_OT_version_compare(bpy.types.Operator):
         return run_on_versions(self, lambda: compare_versions(context.object))
 
 
-class PGC_OT_version_rename(bpy.types.Operator):
+class PGC_OT_version_rename(OnVersions, bpy.types.Operator):
     """Give this version another name. In the list, double-click the name"""
 
     bl_idname = "pgc.version_rename"
@@ -61,10 +57,6 @@ class PGC_OT_version_rename(bpy.types.Operator):
 
     index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})
     name: StringProperty(name="Name", description="The new name", options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_version(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         versions, index = context.object.pgc.versions, self.index
@@ -80,7 +72,7 @@ class PGC_OT_version_rename(bpy.types.Operator):
         version.name = self.name.strip() or version.prompt[:48] or context.object.name
 
 
-class PGC_OT_version_remove(bpy.types.Operator):
+class PGC_OT_version_remove(OnVersions, bpy.types.Operator):
     """Remove this version with its pictures. If it is shown, what was there before shows again"""
 
     bl_idname = "pgc.version_remove"
@@ -88,10 +80,6 @@ class PGC_OT_version_remove(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_version(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: remove_version(context.object, chosen_version(self, context)))

@@ -15,14 +15,14 @@ from bpy.props import BoolProperty, IntProperty
 from .. import event_pump
 from ..scene.errors import SceneError
 from ..scene.face_sets import unpack_faces
-from .version_action import INDEX, chosen_version, has_version, run_on_versions
+from .version_action import INDEX, OnVersions, chosen_version, run_on_versions
 
 __all__ = ["CLASSES"]
 
 _KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map")
 
 
-class PGC_OT_version_reuse_prompt(bpy.types.Operator):
+class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):
     """Put this version's prompt and negative prompt into the panel"""
 
     bl_idname = "pgc.version_reuse_prompt"
@@ -30,10 +30,6 @@ class PGC_OT_version_reuse_prompt(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_version(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._reuse(context))
@@ -43,7 +39,7 @@ class PGC_OT_version_reuse_prompt(bpy.types.Operator):
         settings.prompt, settings.negative = version.prompt, version.negative
 
 
-class PGC_OT_version_regenerate(bpy.types.Operator):
+class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
     """Generate this version again: same prompt, seed and settings, on the same faces. The result is a new version"""
 
     bl_idname = "pgc.version_regenerate"
@@ -54,10 +50,6 @@ class PGC_OT_version_regenerate(bpy.types.Operator):
     new_seed: BoolProperty(
         name="New Seed", description="Take the panel's seed instead, for a variation", options={"SKIP_SAVE"}
     )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_version(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._start(context))

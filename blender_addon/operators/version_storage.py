@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..scene.errors import SceneError
 from ..scene.storage import hidden_versions, move_to_blend, move_to_disk, on_disk, purge_versions, version_bytes
-from .version_action import INDEX, chosen_version, has_version, run_on_versions
+from .version_action import INDEX, OnVersions, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
 
@@ -50,7 +50,7 @@ class PGC_OT_versions_purge(bpy.types.Operator):
         self.report({"INFO"}, f"Removed {count - left} versions; the .blend gets {freed / 1e6:.1f} MB smaller")
 
 
-class PGC_OT_version_move_to_disk(bpy.types.Operator):
+class PGC_OT_version_move_to_disk(OnVersions, bpy.types.Operator):
     """Write the maps of this version into files beside the .blend and take them out of it"""
 
     bl_idname = "pgc.version_move_to_disk"
@@ -62,10 +62,6 @@ class PGC_OT_version_move_to_disk(bpy.types.Operator):
         name="Folder", description="Where the files go", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_version(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if bpy.data.filepath:
