@@ -21,6 +21,7 @@ def test_points_go_down_the_sidebar_and_leave_no_button_out():
     assert ys[0] == 1000 - 900 + 17
     assert ys[-1] < 1000 - 102 <= ys[-1] + 17
     assert {after - before for before, after in itertools.pairwise(ys)} == {17}
+    assert {x for x, _ in points((957, 102, 365, 798), 1000, 17, 0.7)} == {957 + 255}
 
 
 def test_newest_zip(tmp_path):
