@@ -96,7 +96,8 @@ class Router:
     def _try(self, rid: bytes, frames: Sequence[Buffer]) -> bool | None:
         """True: sent. False: nobody is there any more. None: not now."""
         try:
-            self.socket.send_multipart([rid, *frames], zmq.NOBLOCK)
+            # Large frames are not copied: libzmq holds on to them, and nobody changes what was given to send.
+            self.socket.send_multipart([rid, *frames], zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
         except zmq.ZMQError as error:
