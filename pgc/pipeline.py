@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,9 +26,10 @@ from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.guidance.vocabulary import Vocabulary
+from pgc.map_names import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, load_mesh, prepare_mesh, unwrap
 from pgc.optimize import Optimization, Prompt
-from pgc.outputs.images import read_lock_masks, read_texture
+from pgc.outputs.images import read_lock_masks, read_material, read_texture
 from pgc.presets import RunSettings, preset_settings
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.run_scene import SourceTextures, bake_maps, build_scene
@@ -67,6 +68,7 @@ class TextureRequest:
     unwrap: bool = False
     """Make new UVs even where the mesh has some, or is big."""
     initial_texture: Path | None = None
+    """An image of base colour, or a folder with maps as a run writes them."""
     lock_mask: Path | None = None
     """Bright texels keep the initial texture's bytes."""
     oracle_texture: Path | None = None
@@ -96,8 +98,10 @@ class TextureRequest:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a pattern with <UDIM>, of all files that it may mean."""
+    """SHA-256 of a file; of a pattern with <UDIM>, of all files that it may mean; of a folder, of its maps."""
     files = sorted(path.parent.glob(path.name.replace("<UDIM>", "*"))) if "<UDIM>" in path.name else [path]
+    if path.is_dir():
+        files = sorted(file for name in MAP_NAMES for file in path.glob(f"{name}.*png"))
     digest = hashlib.sha256()
     for file in files:
         if file.is_file():
@@ -208,10 +212,14 @@ def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
     size, tiles = request.settings.texture.texture_size, mesh.report.tiles
     initial, locks, oracle = request.initial_texture, request.lock_mask, request.oracle_texture
     return SourceTextures(
-        initial=None if initial is None else read_texture(initial, size, tiles),
+        initial=None if initial is None else _read_initial(initial, size, tiles),
         lock_mask=None if locks is None else read_lock_masks(locks, size, tiles),
         oracle=None if oracle is None else read_texture(oracle, size, tiles),
     )
+
+
+def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> BakedTexture:
+    return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
 
 
 def vocabulary_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:

@@ -110,6 +110,8 @@ def _size_of(path: Path) -> int:
     """Side of an initial texture: a run that starts from it keeps its size unless told otherwise."""
     from pgc.outputs.images import texture_side
 
+    if path.is_dir():
+        path = next(iter(sorted(path.glob("base_color.*png"))), path / "base_color.png")
     if "<UDIM>" in path.name:
         path = next(iter(sorted(path.parent.glob(path.name.replace("<UDIM>", "[12]???")))), path)
     return texture_side(path, (1001,))

@@ -81,6 +81,10 @@ def remote_job(
 
 
 def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures) -> RemoteJob:
+    if sources.initial is not None and request.settings.material is not None and len(sources.initial.maps) > 1:
+        raise ConfigError(
+            "A server's run starts from base colour alone; name that image for --init-texture, or run without --server."
+        )
     arrays = _Arrays()
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)

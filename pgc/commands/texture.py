@@ -83,7 +83,11 @@ def texture(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     init_texture: Annotated[
-        str | None, typer.Option(help="PNG to start from (NAME.<UDIM>.png for tiles).", rich_help_panel=_START)
+        str | None,
+        typer.Option(
+            help="PNG of base colour to start from (NAME.<UDIM>.png for tiles), or a run's folder: all its maps.",
+            rich_help_panel=_START,
+        ),
     ] = None,
     lock_mask: Annotated[
         str | None, typer.Option(help="PNG whose bright texels stay as they are.", rich_help_panel=_START)

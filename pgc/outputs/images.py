@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texture images on disk: 8-bit PNG, one a tile; base_color in sRGB as it stands in the file."""
+"""Texture images on disk: 8-bit PNG, one a map and tile; base_color in sRGB as it stands in the file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ from torch import Tensor
 from pgc.errors import TextureError
 from pgc.texture.field import BakedTexture, to_uint8_values
 
-__all__ = ["encode_png", "map_file_names", "read_lock_masks", "read_texture", "texture_side", "tile_paths"]
+__all__ = [
+    "encode_png",
+    "map_file_names",
+    "read_lock_masks",
+    "read_material",
+    "read_texture",
+    "texture_side",
+    "tile_paths",
+]
 
+_MATERIAL_MODES = {"base_color": "RGB", "roughness": "L", "metallic": "L", "normal": "RGB"}
+"""Maps that a run may start from, and what their pixels are."""
 _EIGHT_BIT_MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}
 
 
@@ -95,13 +105,30 @@ def read_texture(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> Baked
     Raises:
         TextureError: an image is missing, damaged, not square or not 8-bit.
     """
-    images = []
-    for file in tile_paths(path, tiles).values():
-        image = _open(file).convert("RGB")
-        if image.width != size:
-            image = image.resize((size, size), Image.Resampling.LANCZOS)
-        images.append(torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous())
-    return BakedTexture.from_uint8({"base_color": images}, tuple(tiles))
+    files = list(tile_paths(path, tiles).values())
+    return BakedTexture.from_uint8({"base_color": [_read_map(file, "RGB", size) for file in files]}, tuple(tiles))
+
+
+def read_material(folder: Path, size: int, tiles: Sequence[int] = (1001,)) -> BakedTexture:
+    """The maps in a folder, named as a run names them: base_color, and roughness, metallic and normal where they are.
+
+    Raises:
+        TextureError: there is no base_color, or an image is damaged, not square or not 8-bit, or lacks a tile.
+    """
+    maps: dict[str, list[Tensor]] = {}
+    for name, mode in _MATERIAL_MODES.items():
+        files = [folder / file for file in map_file_names(name, tiles).values()]
+        if name == "base_color" or any(file.is_file() for file in files):
+            maps[name] = [_read_map(file, mode, size) for file in files]
+    return BakedTexture.from_uint8(maps, tuple(tiles))
+
+
+def _read_map(file: Path, mode: str, size: int) -> UInt8[Tensor, "c s s"]:
+    image = _open(file).convert(mode)
+    if image.width != size:
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    array = np.array(image)
+    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1).contiguous()
 
 
 def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> list[Bool[Tensor, "s s"]]:

@@ -97,7 +97,7 @@ class MaterialField:
         triangles: mesh with UVs, in the space of the run.
         config: settings.
         initial: a texture with all four maps (the normal may be missing), from which the run starts.
-        lock_mask: one [S, S] bool tensor a tile, True = locked; needs `initial`.
+        lock_mask: one [S, S] bool tensor a tile, True = locked; needs `initial`. Locked texels keep every map's values.
         device: where parameters live.
 
     Raises:
@@ -117,6 +117,8 @@ class MaterialField:
         self.pyramid = TexelPyramid(triangles, config.pyramid(), initial=start, lock_mask=lock_mask, device=device)
         self.surfaces = self.pyramid.surfaces
         self.triangles = triangles
+        self._initial_normal = None if initial is None else initial.maps.get("normal")
+        self._locked = lock_mask
 
     @property
     def channels(self) -> Mapping[str, int]:
@@ -152,7 +154,8 @@ class MaterialField:
         """All four maps: filled, padded, without seams.
 
         The normal is not reconciled across chart edges, since the two sides of an edge speak of different axes;
-        beside a chart it continues the nearest texel of that chart, and where no camera looked it is flat.
+        beside a chart it continues the nearest texel of that chart. Where no camera looked it is the initial
+        texture's, or flat.
         """
         done = self.pyramid.bake(names=[name for name in self.pyramid.channels if name != _SLOPE])
         maps = dict(done.maps)
@@ -169,9 +172,15 @@ class MaterialField:
         slopes = self.pyramid.bake(finish=False, names=(_SLOPE,)).maps[_SLOPE]
         seen = combine_seen(self.pyramid.seen).cpu()
         images = []
-        for surface, slope, looked_at in zip(self.surfaces, slopes, seen, strict=True):
-            normal = torch.where(looked_at, normal_from_slopes(slope[None])[0], flat)
-            images.append(continue_nearest(normal, torch.from_numpy(surface.inside)))
+        for tile, surface in enumerate(self.surfaces):
+            start = flat if self._initial_normal is None else self._initial_normal[tile].cpu()
+            image = torch.where(seen[tile], normal_from_slopes(slopes[tile][None])[0], start)
+            # A normal map that nobody looked at stays as it came, gutters and all.
+            if self._initial_normal is None or bool(seen[tile].any()):
+                image = continue_nearest(image, torch.from_numpy(surface.inside))
+            if self._locked is not None and self._initial_normal is not None:
+                image = torch.where(self._locked[tile].cpu(), start, image)
+            images.append(image)
         return images
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:

@@ -144,6 +144,28 @@ def test_an_initial_base_color_is_where_a_lit_run_starts_and_locked_texels_stay(
         assert not torch.equal(after[name][0], before[name][0])
 
 
+def test_a_folder_of_maps_is_where_a_lit_run_starts(request_, tmp_path):
+    generator = np.random.default_rng(1)
+    shapes = {"base_color": (32, 32, 3), "roughness": (32, 32), "metallic": (32, 32), "normal": (32, 32, 3)}
+    # No darker or smoother than may be, see MaterialFieldConfig; normals within 45 degrees.
+    bytes_ = {name: generator.integers(100, 200, shape, dtype=np.uint8) for name, shape in shapes.items()}
+    bytes_["normal"][..., 2] = 250
+    for name, array in bytes_.items():
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+    request = replace(request_, initial_texture=tmp_path)
+    run = prepare_run(request)
+    before = run.bake().to_uint8()
+    for name, array in bytes_.items():
+        assert torch.equal(before[name][0].permute(1, 2, 0).squeeze(-1), torch.from_numpy(array))
+    print_ = request.fingerprint()
+    (tmp_path / "preview.png").write_bytes(b"of no matter")
+    assert request.fingerprint() == print_
+    Image.fromarray(bytes_["metallic"]).save(tmp_path / "roughness.png")
+    assert request.fingerprint() != print_
+    unlit = prepare_run(replace(request, settings=lit("base_color")))
+    assert torch.equal(unlit.bake().to_uint8()["base_color"][0], before["base_color"][0])
+
+
 def test_occlusion_without_rays_is_refused(request_):
     class Blind:
         """A rasteriser that is no ray caster."""

@@ -3,6 +3,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,17 @@ def test_textures_to_start_from_go_along(cube_obj, red_texture):
     assert job.arrays[mask.array.sha256].shape == (32, 32)
     assert job.spec.settings.texture_size == 32
     assert set(job.arrays) == {ref.sha256 for ref in job.spec.refs().values()}
+
+
+def test_a_whole_material_to_start_from_is_not_for_the_server(cube_obj, red_texture, tmp_path):
+    for name in ("base_color", "roughness"):
+        Image.open(red_texture).save(tmp_path / f"{name}.png")
+    arguments = TextureArguments(mesh=str(cube_obj), prompt="red", maps="roughness", init_texture=str(tmp_path))
+    with pytest.raises(ConfigError, match="from base colour alone"):
+        job_of(arguments)
+    # Base colour alone is wanted: that is all that would be used here too.
+    job, _mesh = job_of(replace(arguments, maps=None))
+    assert len(job.spec.initial_texture) == 1
 
 
 def test_the_demo_asks_the_server_for_what_it_does_here():

@@ -2,6 +2,7 @@
 """`pgc texture` as a person types it, in this process; tests/e2e does the same in a process of its own."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -94,6 +95,15 @@ def test_mesh_and_prompt_are_needed():
 def test_an_initial_texture_brings_its_size(cube_obj, red_texture):
     arguments = TextureArguments(
         mesh=str(cube_obj), prompt="red", guidance="oracle", init_texture=str(red_texture), oracle_texture="x.png"
+    )
+    assert arguments.to_request().settings.texture.texture_size == 32
+
+
+@pytest.mark.parametrize("name", ["base_color.png", "base_color.1001.png"])
+def test_an_initial_folder_brings_its_size(cube_obj, red_texture, tmp_path, name):
+    shutil.copy(red_texture, tmp_path / name)
+    arguments = TextureArguments(
+        mesh=str(cube_obj), prompt="red", guidance="oracle", init_texture=str(tmp_path), oracle_texture="x.png"
     )
     assert arguments.to_request().settings.texture.texture_size == 32
 

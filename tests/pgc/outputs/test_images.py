@@ -13,6 +13,7 @@ from pgc.outputs.images import (
     encode_png,
     map_file_names,
     read_lock_masks,
+    read_material,
     read_texture,
     texture_side,
     tile_paths,
@@ -52,6 +53,29 @@ def test_another_size_is_resampled(tmp_path):
     texture = read_texture(save(tmp_path / "a.png", np.full((16, 16, 3), 51, np.uint8)), 32)
     assert texture.size == 32
     assert torch.equal(texture.maps["base_color"][0], torch.full((3, 32, 32), 51 / 255.0))
+
+
+def test_a_folder_gives_the_maps_that_are_in_it(tmp_path):
+    arrays = {"base_color": random_bytes(16, 16, 3), "metallic": random_bytes(16, 16), "orm": random_bytes(16, 16, 3)}
+    for name, array in arrays.items():
+        save(tmp_path / f"{name}.png", array)
+    texture = read_material(tmp_path, 16)
+    assert set(texture.maps) == {"base_color", "metallic"}
+    encoded = encode_maps(texture)
+    for name in texture.maps:
+        assert np.array_equal(np.array(Image.open(io.BytesIO(encoded[name][1001]))), arrays[name])
+    # Every tile of a map that is there at all.
+    save(tmp_path / "base_color.1001.png", arrays["base_color"])
+    save(tmp_path / "base_color.1002.png", arrays["base_color"])
+    save(tmp_path / "roughness.1002.png", arrays["metallic"])
+    with pytest.raises(TextureError, match=r"roughness\.1001\.png"):
+        read_material(tmp_path, 16, (1001, 1002))
+
+
+def test_a_folder_without_base_color_is_refused(tmp_path):
+    save(tmp_path / "roughness.png", random_bytes(16, 16))
+    with pytest.raises(TextureError, match=r"no image .*base_color\.png"):
+        read_material(tmp_path, 16)
 
 
 def test_file_names_carry_the_tile_only_where_there_are_several():

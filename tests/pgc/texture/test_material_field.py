@@ -183,6 +183,32 @@ def test_an_initial_material_is_where_it_starts(make_quad: MakeQuad, make_points
         MaterialField(make_quad(), MaterialFieldConfig(texture=TEXTURE), without)
 
 
+def test_an_initial_normal_stays_where_it_is_locked_or_unseen(make_quad: MakeQuad) -> None:
+    """To the bit, though the run holds slopes, which know unit vectors only."""
+    generator = torch.Generator().manual_seed(4)
+    initial = BakedTexture(
+        maps={
+            "base_color": [torch.full((3, SIZE, SIZE), 0.5)],
+            "roughness": [torch.full((1, SIZE, SIZE), 0.5)],
+            "metallic": [torch.zeros(1, SIZE, SIZE)],
+            "normal": [0.3 + 0.6 * torch.rand(3, SIZE, SIZE, generator=generator)],
+        }
+    )
+    normal = initial.maps["normal"][0]
+    locked = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    locked[:, : SIZE // 2] = True
+    field = MaterialField(make_quad(), MaterialFieldConfig(texture=TEXTURE), initial, lock_mask=[locked])
+    with torch.no_grad():
+        field.pyramid.details["slope_0"].normal_(std=0.1, generator=generator)
+    field.set_progress(1.0)
+    assert torch.equal(field.bake().maps["normal"][0], normal)
+    for seen in field.pyramid.seen:
+        seen.fill_(True)
+    baked = field.bake().maps["normal"][0]
+    assert torch.equal(baked[:, locked], normal[:, locked])
+    assert not torch.equal(baked[:, ~locked], normal[:, ~locked])
+
+
 def test_state_round_trip(make_quad: MakeQuad, make_points: MakePoints) -> None:
     field, points = _field(make_quad()), _points(make_points)
     goal = {"base_color": (0.9, 0.3, 0.1), "roughness": (0.8,), "metallic": (1.0,), "normal": (0.5, 0.5, 1.0)}
