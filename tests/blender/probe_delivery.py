@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import bpy
-from probe_session import Rig, disable, enable, job_result, map_file
+from probe_session import Rig, disable, enable, job_result, map_file, materials
 
 
 def half_made(how: str) -> Any:
@@ -42,4 +42,39 @@ def half_made(how: str) -> Any:
         found["then"] = [view.phase.value, sorted(image.name for image in bpy.data.images)]
     if how != "disabled":
         disable()
+    return found
+
+
+def while_playing() -> Any:
+    """The frame changes before each turn, as an animation that plays does it, from the click to the result."""
+    enable()
+    rig = Rig()
+    obj, scene = rig.obj, bpy.context.scene
+    for frame, height in ((1, 0.0), (40, 3.0)):
+        obj.location.z = height
+        obj.keyframe_insert("location", frame=frame)
+    frames = iter(range(1, 1000))
+
+    def turn() -> None:
+        scene.frame_set(next(frames))
+        rig.pump.tick()
+
+    scene.frame_set(0)
+    bpy.ops.ed.undo_push(message="start")
+    view = rig.run()
+    rig.tick = lambda count=12: [turn() for _ in range(count)]
+    rig.preview()
+    found: dict[str, Any] = {"preview": materials(obj), "moving": obj.matrix_world.translation.z > 0.0}
+    rig.finish(view)
+    frame = scene.frame_current
+    rig.session.tick(1.0)
+    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    found |= {
+        "end": [view.phase.value, materials(obj), materials(evaluated)],
+        "frame": scene.frame_current == frame > 20,
+        "keys": obj.animation_data is not None and obj.animation_data.action is not None,
+    }
+    bpy.ops.ed.undo()
+    found["undone"] = len(bpy.data.objects["Shown"].pgc.versions)
+    disable()
     return found

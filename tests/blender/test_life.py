@@ -97,6 +97,16 @@ class TestInBlender:
             pictures = ["Shown: red bricks base_color", "Shown: red bricks roughness", "Shown: red bricks thumbnail"]
             assert found["then"] == ["finished", pictures]
 
+    def test_an_animation_that_plays(self, run_in_blender):
+        assert run_in_blender("while_playing", script="probe_delivery.py") == {
+            "preview": ["PGC Preview"],
+            "moving": True,
+            "end": ["finished", ["Shown: red bricks"], ["Shown: red bricks"]],
+            "frame": True,
+            "keys": True,
+            "undone": 0,
+        }
+
     def test_settings_carry_a_schema_number(self, run_in_blender, tmp_path):
         found = run_in_blender("settings_of_an_old_file", script=PROBE, folder=str(tmp_path))
         assert found == {"saved": SCHEMA, "later": 5, "prompt": "kept", "new": SCHEMA}
