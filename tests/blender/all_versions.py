@@ -3,6 +3,7 @@
 
     python -m tests.blender.all_versions             # on what is there
     python -m tests.blender.all_versions --install   # first makes what can be made of .venv-bpy/VERSION with pip
+    python -m tests.blender.all_versions --table F   # also writes what ran to F, beside what F says of other versions
 
 At hand are: this Python if it has bpy, the Pythons in .venv-bpy, those that PGC_BPY_PYTHONS names, and the Blender
 programs that BLENDER_BINS names (both separated as PATH is). pip's bpy runs all tests; a program runs those of the
@@ -12,6 +13,7 @@ built zip, since the others import the add-on from the repository and need its w
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -20,6 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.blender.blender_process import ROOT, BlenderProcess
 from tests.blender.install_bpy import FOLDER, install_all, python_in
@@ -40,12 +43,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How the tests went on one version; `line` is pytest's closing line."""
+    """How the tests went on one version; `line` is pytest's closing line, `failed` the tests that it names."""
 
     found: Found
     passed: bool
     line: str
     seconds: float
+    failed: tuple[str, ...] = ()
 
 
 def version_of(blender: BlenderProcess) -> str | None:
@@ -96,7 +100,47 @@ def test(found: Found, options: Sequence[str]) -> Result:
     if done.returncode:
         _say(done.stdout)
     line = (done.stdout.strip().splitlines() or ["pytest said nothing"])[-1]
-    return Result(found=found, passed=done.returncode == 0, line=line, seconds=time.monotonic() - begin)
+    failed = tuple(re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE))
+    seconds = time.monotonic() - begin
+    return Result(found=found, passed=done.returncode == 0, line=line, seconds=seconds, failed=failed)
+
+
+def row(result: Result, commit: str) -> dict[str, Any]:
+    """What the table says of a version: pytest's counts, the tests that failed, and the commit."""
+    counts = {kind: int(number) for number, kind in re.findall(r"(\d+) (passed|skipped|failed|error)", result.line)}
+    return {
+        "kind": "bpy" if result.found.blender.is_module else "program",
+        "passed": counts.get("passed", 0),
+        "skipped": counts.get("skipped", 0),
+        "failed": counts.get("failed", 0) + counts.get("error", 0),
+        "failed_tests": list(result.failed),
+        "closing_line": result.line,
+        "seconds": round(result.seconds),
+        "commit": commit,
+    }
+
+
+def write_table(path: Path, results: Sequence[Result], commit: str) -> None:
+    """Put the results into the table, which is made where there is none; other versions' rows stay."""
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    table |= {result.found.version: row(result, commit) for result in results}
+    ordered = dict(sorted(table.items(), key=lambda item: _numbers(item[0])))
+    path.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+
+
+def _commit() -> str:
+    """Of the repository; with a mark where the add-on or its tests have changes that are not committed."""
+    described = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--", "blender_addon", "tests/blender", "build_addon.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return f"{described} and changes" if changed else described
 
 
 def _say(text: str) -> None:
@@ -108,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where all passed, 1 where one failed, 2 where there was no Blender at all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--install", action="store_true", help="make .venv-bpy/VERSION where pip can")
+    parser.add_argument("--table", type=Path, help="JSON file that gets a row for each version")
     parser.add_argument("--list", action="store_true", help="only say what would be tested")
     given, options = parser.parse_known_args(arguments)
     if given.install:
@@ -119,7 +164,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if given.list:
         return 0
+    commit = _commit()
     results = [test(one, options) for one in every]
+    if given.table is not None:
+        write_table(given.table, results, commit)
     for result in results:
         verdict = "passed" if result.passed else "FAILED"
         kind = "bpy" if result.found.blender.is_module else "Blender"

@@ -92,6 +92,32 @@ def test_all_versions_are_found_once_and_the_oldest_first(stand_in, tmp_path, ca
     assert "none does not start" in capsys.readouterr().out
 
 
+def test_the_table_keeps_what_it_says_of_other_versions(tmp_path):
+    def result(version, line, failed=()):
+        found = all_versions.Found(blender=BlenderProcess(program="p", is_module=True), version=version)
+        return all_versions.Result(found=found, passed=not failed, line=line, seconds=1.4, failed=failed)
+
+    table = tmp_path / "table.json"
+    all_versions.write_table(table, [result("10.0.1", "3 passed in 1.40s")], "abc")
+    all_versions.write_table(
+        table, [result("4.2.0", "1 failed, 2 passed, 5 skipped, 1 error in 1s", ("a.py::test",))], "def"
+    )
+    rows = json.loads(table.read_text())
+    assert list(rows) == ["4.2.0", "10.0.1"]
+    old = rows["4.2.0"]
+    assert (old["passed"], old["skipped"], old["failed"], old["failed_tests"]) == (2, 5, 2, ["a.py::test"])
+    assert (rows["10.0.1"]["passed"], rows["10.0.1"]["commit"], rows["10.0.1"]["kind"]) == (3, "abc", "bpy")
+
+
+def test_failed_tests_are_named(stand_in, monkeypatch):
+    said = "F.\nFAILED tests/a.py::test_b[c d] - no\nERROR tests/e.py\n1 failed, 1 passed in 0.1s\n"
+    program = stand_in("python", f"printf '{said}'; exit 1")
+    monkeypatch.setattr(all_versions.sys, "executable", program)
+    found = all_versions.Found(blender=BlenderProcess(program="p", is_module=True), version="1")
+    result = all_versions.test(found, ())
+    assert (result.passed, result.failed) == (False, ("tests/a.py::test_b[c d]", "tests/e.py"))
+
+
 def test_a_failure_of_one_version_is_a_failure_of_all(monkeypatch, capsys):
     found = [
         all_versions.Found(blender=BlenderProcess(program=name, is_module=True), version=name) for name in ("1", "2")
