@@ -16,6 +16,7 @@ from pgc.errors import GuidanceError
 __all__ = [
     "Conditions",
     "Guidance",
+    "LightAware",
     "NoisePrediction",
     "PredictionType",
     "PromptEmbedding",
@@ -89,6 +90,9 @@ class Conditions:
     """Distance along the camera's -Z, as the G-buffer holds it; 0 at the background. None: no control."""
     mask: Bool[Tensor, "b 1 h w"] | None = None
     """Where the object is. Given wherever depth is."""
+    shading: Float[Tensor, "b k h w"] | None = None
+    """Known materials under the light of the picture (`pgc.rendering.known_materials`), sRGB in [0, 1], 0 off the
+    mask. None: the light is not told. Only a `LightAware` prior looks at it."""
     reference_image: Float[Tensor, "b 3 h w"] | None = None
     """What the oracle takes for the truth: sRGB in [0, 1]. All other priors ignore it."""
     generator: torch.Generator | None = None
@@ -102,6 +106,8 @@ class Conditions:
             )
         if (self.depth is None) != (self.mask is None):
             raise GuidanceError("Depth control needs depth and mask together; got only one of them.")
+        if self.shading is not None and self.depth is None:
+            raise GuidanceError("Shading is a part of the control image; got it without depth and mask.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,6 +193,16 @@ class Guidance(Protocol):
         Raises:
             GuidanceError: a condition that this prior needs is missing or does not fit the batch.
         """
+        ...
+
+
+@runtime_checkable
+class LightAware(Protocol):
+    """A prior that may be told the light, by `Conditions.shading`."""
+
+    @property
+    def takes_shading(self) -> bool:
+        """Whether these weights were trained with it."""
         ...
 
 

@@ -55,6 +55,11 @@ def test_depth_needs_its_mask() -> None:
         Conditions(prompt=embedding(1), negative=embedding(1), depth=torch.ones(1, 1, 4, 4))
 
 
+def test_shading_needs_depth() -> None:
+    with pytest.raises(GuidanceError, match="without depth"):
+        Conditions(prompt=embedding(1), negative=embedding(1), shading=torch.ones(1, 9, 4, 4))
+
+
 def test_guided_follows_diffusers_convention() -> None:
     # The official code's example: ε_t = .2, ε_u = .1, its s = 100 gives 10.2, which is 101 here.
     prediction = NoisePrediction(cond=torch.full((1, 1, 1, 1), 0.2), uncond=torch.full((1, 1, 1, 1), 0.1))

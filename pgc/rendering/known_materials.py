@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What light does on a surface, shown by materials that are known: what a prior can be told of the light.
+
+The idea is DreamMat's (Zhang et al., "DreamMat: High-quality PBR Material Generation with Geometry- and Light-aware
+Diffusion Models", 2024): under the light and the camera of a picture, its geometry is rendered with a few materials
+that everybody knows. A prior that sees them beside the picture need not guess what is light and what is paint.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pgc.errors import TextureError
+from pgc.rendering.gbuffer import GBuffer
+from pgc.rendering.pbr_shading import Light, SurfaceSamples, ViewedLight, split_sum, surface_samples
+from pgc.rendering.tone_curve import picture_from_radiance
+
+__all__ = ["KNOWN_MATERIALS", "SHADING_CHANNELS", "KnownSurface", "known_shading", "known_shading_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSurface:
+    """A white material."""
+
+    roughness: float
+    metallic: float
+
+
+KNOWN_MATERIALS = (
+    KnownSurface(roughness=1.0, metallic=0.0),
+    KnownSurface(roughness=0.1, metallic=1.0),
+    KnownSurface(roughness=0.45, metallic=1.0),
+)
+"""Chalk, a nearly perfect mirror, and rough silver: irradiance, sharp and blurred reflections."""
+
+SHADING_CHANNELS = 3 * len(KNOWN_MATERIALS)
+
+
+def known_shading(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P c"]:
+    """The known materials at P points as pictures show them: sRGB, three columns a material in `KNOWN_MATERIALS`.
+
+    The samples' own material is of no account; their normal, view and occlusion are.
+    """
+    white = torch.ones_like(samples.base_color)
+    level = torch.ones_like(samples.roughness)
+    columns = [
+        split_sum(
+            replace(samples, base_color=white, roughness=level * one.roughness, metallic=level * one.metallic), light
+        )
+        for one in KNOWN_MATERIALS
+    ]
+    return picture_from_radiance(torch.cat(columns, dim=-1))
+
+
+@torch.no_grad()
+def known_shading_of(gbuffer: GBuffer, light: object) -> Float[Tensor, "B c H W"]:
+    """`known_shading` of a G-buffer, 0 off its mask; the light must be a `ViewedLight`.
+
+    Raises:
+        TextureError: the light is something else.
+    """
+    if not isinstance(light, ViewedLight):
+        raise TextureError(f"Got {type(light).__name__} for a light; known materials need a ViewedLight.")
+    views, height, width = gbuffer.face_index.shape
+    nothing = {"base_color": gbuffer.position.new_zeros(()).expand(views, 3, height, width)}
+    values = known_shading(surface_samples(gbuffer, nothing, light.eye), light.light)
+    canvas = values.new_zeros((views * height * width, SHADING_CHANNELS))
+    canvas[gbuffer.mask.reshape(-1)] = values
+    return canvas.view(views, height, width, SHADING_CHANNELS).permute(0, 3, 1, 2)
