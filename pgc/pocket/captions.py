@@ -69,9 +69,9 @@ _VIEW_WORDS: dict[View, str] = {
     "front": "front view", "side": "side view", "back": "back view", "overhead": "overhead view",
     "underside": "underside view",
 }  # fmt: skip
-_SOFT_WORDS = ("studio lighting", "soft light", "soft lighting", "shaded")
-_OPENINGS = ("", "", "", "", "photo of ", "a photo of ", "render of ", "3d render of ", "an image of ", "a picture of ")
-_ENDINGS = ("", "", "", "", ", high quality", ", detailed", ", game asset", ", texture")
+SOFT_WORDS = ("studio lighting", "soft light", "soft lighting", "shaded")
+OPENINGS = ("", "", "", "", "photo of ", "a photo of ", "render of ", "3d render of ", "an image of ", "a picture of ")
+ENDINGS = ("", "", "", "", ", high quality", ", detailed", ", game asset", ", texture")
 # Words that an artist may well use and that the captions lack: whole tokens, though never trained.
 _SPARE_WORDS = (
     "the on in at by for from to is it this that and or no not very best quality low blurry dark light bright old "
@@ -79,46 +79,59 @@ _SPARE_WORDS = (
 )
 
 
-def _article(phrase: str) -> str:
+def article(phrase: str) -> str:
+    """The phrase behind "a" or "an"."""
     return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
 
 
-def _choose(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+def pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+    """One of the options, each as likely."""
     return options[int(rng.integers(len(options)))]
 
 
 def _subject(rng: np.random.Generator, color: str, material: MaterialName, shape: str) -> str:
     """The core of a caption, in one of five ordinary phrasings."""
     # The first adjective is the bare name: what most prompts, and the evaluation's, will say.
-    adjective = _ADJECTIVES[material][0] if rng.random() < 0.4 else _choose(rng, _ADJECTIVES[material])
+    adjective = _ADJECTIVES[material][0] if rng.random() < 0.4 else pick(rng, _ADJECTIVES[material])
     form = rng.random()
     if form < 0.45:
-        return _article(f"{color} {adjective} {shape}")
+        return article(f"{color} {adjective} {shape}")
     if form < 0.75:
-        return f"{_article(shape)} {_choose(rng, _PHRASES[material]).format(c=color)}"
+        return f"{article(shape)} {pick(rng, _PHRASES[material]).format(c=color)}"
     if form < 0.85:
-        return f"{color} {adjective} texture on {_article(shape)}"
+        return f"{color} {adjective} texture on {article(shape)}"
     if form < 0.93:
-        return f"{_article(shape)} with a {color} {adjective} texture"
+        return f"{article(shape)} with a {color} {adjective} texture"
     return f"{color} {adjective}"
+
+
+def shape_word(rng: np.random.Generator, shape: ShapeName) -> str:
+    """One of the names of a shape."""
+    return pick(rng, _SHAPE_WORDS[shape])
+
+
+def view_words(view: View) -> str:
+    """How captions name a view: "front view"."""
+    return _VIEW_WORDS[view]
 
 
 def write_caption(
     rng: np.random.Generator, color: ColorName, material: MaterialName, shape: ShapeName, view: View, lighting: Lighting
 ) -> str:
     """An ordinary English caption; always names the colour and the material."""
-    shape_word = _choose(rng, _SHAPE_WORDS[shape]) if rng.random() < 0.8 else "object"
-    caption = _choose(rng, _OPENINGS) + _subject(rng, _choose(rng, _COLOR_WORDS[color]), material, shape_word)
+    noun = shape_word(rng, shape) if rng.random() < 0.8 else "object"
+    caption = pick(rng, OPENINGS) + _subject(rng, pick(rng, _COLOR_WORDS[color]), material, noun)
     if rng.random() < 0.6:
         caption += f", {_VIEW_WORDS[view]}"
     if lighting == "flat" and rng.random() < 0.8:
         caption += ", flat lighting"
     elif lighting == "soft" and rng.random() < 0.4:
-        caption += f", {_choose(rng, _SOFT_WORDS)}"
-    return caption + _choose(rng, _ENDINGS)
+        caption += f", {pick(rng, SOFT_WORDS)}"
+    return caption + pick(rng, ENDINGS)
 
 
-def _words(*phrases: str) -> list[str]:
+def caption_words(*phrases: str) -> list[str]:
+    """All words of the phrases, sorted, once each."""
     return sorted({word for phrase in phrases for word in re.findall(r"[a-z0-9]+", phrase.replace("{c}", ""))})
 
 
@@ -126,14 +139,14 @@ def vocabulary() -> dict[str, list[str]]:
     """Known words by group. Every word of every caption is in one group or more."""
     materials = [*MATERIALS, *(phrase for name in MATERIALS for phrase in (*_ADJECTIVES[name], *_PHRASES[name]))]
     shapes = [*SHAPES, *(word for name in SHAPES for word in _SHAPE_WORDS[name])]
-    other = [*_SOFT_WORDS, *_OPENINGS, *_ENDINGS, "flat lighting", "texture on a an with"]
+    other = [*SOFT_WORDS, *OPENINGS, *ENDINGS, "flat lighting", "texture on a an with"]
     return {
-        "colors": _words(*COLORS, *(word for name in COLORS for word in _COLOR_WORDS[name])),
-        "materials": _words(*materials),
-        "shapes": _words(*shapes),
-        "views": _words(*_VIEW_WORDS.values()),
-        "other": _words(*other),
-        "untrained": sorted(set(_SPARE_WORDS.split()) - set(_words(*materials, *shapes, *other))),
+        "colors": caption_words(*COLORS, *(word for name in COLORS for word in _COLOR_WORDS[name])),
+        "materials": caption_words(*materials),
+        "shapes": caption_words(*shapes),
+        "views": caption_words(*_VIEW_WORDS.values()),
+        "other": caption_words(*other),
+        "untrained": sorted(set(_SPARE_WORDS.split()) - set(caption_words(*materials, *shapes, *other))),
     }
 
 

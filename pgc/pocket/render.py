@@ -49,7 +49,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class _Camera:
+class TrainingCamera:
     position: Floats  # [3]
     axes: Floats  # [3, 3]: rows right, up, forward
     focal: float
@@ -67,7 +67,7 @@ def view_name(elevation: float, azimuth: float) -> View:
     return "back" if 135.0 <= turned < 225.0 else "side"
 
 
-def _sample_camera(rng: np.random.Generator, config: RenderConfig) -> tuple[_Camera, View]:
+def _sample_camera(rng: np.random.Generator, config: RenderConfig) -> tuple[TrainingCamera, View]:
     azimuth = float(rng.uniform(0.0, 2.0 * np.pi))
     if rng.random() < config.low_elevation_share:
         elevation = float(np.radians(rng.uniform(-10.0, 45.0)))
@@ -78,10 +78,10 @@ def _sample_camera(rng: np.random.Generator, config: RenderConfig) -> tuple[_Cam
     right = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
     axes = np.stack([right, np.cross(outward, right), -outward]).astype(np.float32)
     position = (outward * rng.uniform(*config.distance)).astype(np.float32)
-    return _Camera(position, axes, float(rng.uniform(*config.focal))), view_name(elevation, azimuth)
+    return TrainingCamera(position, axes, float(rng.uniform(*config.focal))), view_name(elevation, azimuth)
 
 
-def _rays(camera: _Camera, size: int) -> Floats:
+def _rays(camera: TrainingCamera, size: int) -> Floats:
     """Directions [size * size, 3] with unit length along the view axis, so that t is depth."""
     ticks = (np.arange(size, dtype=np.float32) + 0.5) / size * 2.0 - 1.0
     x, y = np.meshgrid(ticks, -ticks)
@@ -113,7 +113,7 @@ def _march(shape: Shape, origin: Floats, rays: Floats, start: Floats, cone: floa
     return depth
 
 
-def _trace(shape: Shape, camera: _Camera, size: int, block: int) -> tuple[Floats, Floats]:
+def _trace(shape: Shape, camera: TrainingCamera, size: int, block: int) -> tuple[Floats, Floats]:
     """Depth [size * size] (infinity for a miss) and rays, by a coarse pass over blocks of pixels."""
     coarse = size // block
     pixel = 1.0 / (camera.focal * size)
@@ -124,7 +124,7 @@ def _trace(shape: Shape, camera: _Camera, size: int, block: int) -> tuple[Floats
     return _march(shape, camera.position, rays, start.astype(np.float32), 0.0), rays
 
 
-def _shading(rng: np.random.Generator, camera: _Camera, normal: Floats, lighting: Lighting) -> Floats:
+def light_factors(rng: np.random.Generator, camera: TrainingCamera, normal: Floats, lighting: Lighting) -> Floats:
     """Light factors [N]: nearly constant when flat, else soft Lambert from a random side."""
     light = rng.normal(size=3) * 0.7 - camera.axes[2] + np.array([0.0, 0.0, 0.6])
     facing = normal @ (light / np.linalg.norm(light)).astype(np.float32)
@@ -134,7 +134,7 @@ def _shading(rng: np.random.Generator, camera: _Camera, normal: Floats, lighting
     return ambient + (1.08 - ambient) * np.maximum(facing, 0.0)
 
 
-def _background(rng: np.random.Generator, main: Rgb) -> Floats:
+def plain_background(rng: np.random.Generator, main: Rgb) -> Floats:
     """A uniform background that the main colour stands out from."""
     while True:
         drawn = _draw_background(rng)
@@ -155,9 +155,9 @@ def _draw_background(rng: np.random.Generator) -> Floats:
             return rng.uniform(0.05, 0.95, 3).astype(np.float32)
 
 
-def _visible_shape(
+def visible_shape(
     rng: np.random.Generator, config: RenderConfig
-) -> tuple[Shape, _Camera, View, tuple[Floats, Floats]]:
+) -> tuple[Shape, TrainingCamera, View, tuple[Floats, Floats]]:
     """Draw shapes and cameras until at least 6 % of the picture is covered."""
     while True:
         shape = sample_shape(rng)
@@ -175,14 +175,14 @@ def render_sample(index: int, seed: int, config: RenderConfig) -> Sample:
     material = MATERIALS[(index // len(COLORS)) % len(MATERIALS)]
     lighting: Lighting = "flat" if rng.random() < config.flat_share else "soft"
     params = sample_material(rng, color, material)
-    shape, camera, view, (depth, rays) = _visible_shape(rng, config)
+    shape, camera, view, (depth, rays) = visible_shape(rng, config)
     hit = np.isfinite(depth)
     points = (camera.position + rays[hit] * depth[hit][:, None]).astype(np.float32)
     normal = normals(shape, points)
     base = shade_points(params, points, normal)
-    lit = np.clip(base * _shading(rng, camera, normal, lighting)[:, None], 0.0, 1.0)
+    lit = np.clip(base * light_factors(rng, camera, normal, lighting)[:, None], 0.0, 1.0)
     fine = config.size * config.supersample
-    image = np.broadcast_to(_background(rng, params.main), (fine * fine, 3)).copy()
+    image = np.broadcast_to(plain_background(rng, params.main), (fine * fine, 3)).copy()
     image[hit] = lit
     blocks = (config.size, config.supersample, config.size, config.supersample)
     pixels = image.reshape(*blocks, 3).mean((1, 3))
