@@ -23,3 +23,9 @@ def test_steps_help_and_are_repeatable() -> None:
     assert first["base_color_psnr"] > short["base_color_psnr"] + 1.0
     second = run_toy("known", config)
     assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
+
+
+def test_knowing_the_light_helps() -> None:
+    known, unknown = (run_toy(light, ToyConfig(steps=60, noise=0.0)) for light in ("known", "unknown"))
+    assert known["base_color_psnr"] > unknown["base_color_psnr"] + 1.0
+    assert known["relit_psnr"] > unknown["relit_psnr"] + 1.0
