@@ -178,7 +178,7 @@ def _embedded(path: Path) -> str:
 
 
 def _interval(value: Mapping[str, float | int]) -> str:
-    return f"{value['mean']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+    return f"{value['mean']:.3g}" + (f" ± {value['high'] - value['mean']:.2g}" if value["n"] > 1 else "")
 
 
 def write_report(path: Path, result: Mapping[str, Any], pictures: Sequence[Path]) -> None:
@@ -194,7 +194,14 @@ def write_report(path: Path, result: Mapping[str, Any], pictures: Sequence[Path]
             (f"toy sphere, {name}", 1, *(f"{scores[score]:.3g}" if score in scores else "–" for score in SCORES))
         )
     targets = [
-        (row["setting"], row["score"], row["target"], row["mean"], "yes" if row["met"] else "NO")
+        (
+            row["setting"],
+            summary[row["setting"]]["base_color_psnr"]["n"],
+            row["score"],
+            row["target"],
+            row["mean"],
+            "yes" if row["met"] else "NO",
+        )
         for row in result["targets"]
     ]
     runs = [(row["name"], *flat_scores(row).values(), row["seconds"]) for row in result["rows"]]
@@ -203,7 +210,7 @@ def write_report(path: Path, result: Mapping[str, Any], pictures: Sequence[Path]
         for name, scores in result["differences"].items()
     ]
     sections = {
-        "Targets (oracle with noise, light known)": table(("setting", "score", "target", "mean", "met"), targets),
+        "Targets (oracle with noise, light known)": table(("setting", "n", "score", "target", "mean", "met"), targets),
         "Means with 95 % intervals": table(head, body),
         "Differences from known light on the same worlds, with 95 % intervals": table(head, differences),
         "Pictures": "<p>Above: the truth. Below: what came back. Base colour, roughness, metallic, normal; then under "

@@ -70,7 +70,7 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
     waiting = sum(cache.get(case.name) is None for case in chosen)
     report(
         f"{len(chosen)} runs of {config.steps} steps, {len(chosen) - waiting} done before; about "
-        f"{waiting * _seconds_a_run(config) / 60:.0f} minutes on one core. Parts: {cache.folder}."
+        f"{_duration(waiting * _seconds_a_run(config))} on one core. Parts: {cache.folder}."
     )
     if request.report_only:
         chosen = [case for case in chosen if cache.get(case.name) is not None]
@@ -107,6 +107,10 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
         )
     report(f"{target}\n{cache.folder / 'report.html'}")
     return result
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200.0 else f"{seconds / 3600:.0f} hours"
 
 
 def _seconds_a_run(config: MaterialSuiteConfig) -> float:

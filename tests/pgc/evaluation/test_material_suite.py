@@ -71,6 +71,17 @@ def test_bad_settings_are_refused() -> None:
     assert light_settings(["paper", "known"]) == ("known", "paper")
 
 
+def test_the_cost_is_said_before_anything_is_run(tmp_path: Path) -> None:
+    for config, words in (
+        (MaterialSuiteConfig(), "768 runs of 400 steps, 0 done before; about 27 hours on one core"),
+        (MaterialSuiteConfig.quick(), "96 runs of 240 steps, 0 done before; about 54 minutes on one core"),
+    ):
+        said: list[str] = []
+        with pytest.raises(ConfigError, match="Nothing is done yet"):
+            run_materials(MaterialRunRequest(config=config, work=tmp_path, report_only=True), said.append)
+        assert said[0].startswith(words)
+
+
 def test_a_step_takes_different_views_of_the_pool() -> None:
     cameras = PooledCameras(6, 1)
     for seed in range(5):
