@@ -117,7 +117,8 @@ class MaterialCase:
     light: LightSetting
     noise: bool = True
     ids: bool = False
-    """Whether the mesh's material slots are given as soft regions."""
+    """Whether texels of one material slot are to agree. Smoothness ends at slots either way, which on two worlds of
+    another seed made no difference (`materials-ablations.json`)."""
 
     @property
     def setting(self) -> str:
