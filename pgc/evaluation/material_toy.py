@@ -27,7 +27,7 @@ __all__ = ["ToyConfig", "ToyLight", "run_toy", "toy_truth"]
 ToyLight = Literal["known", "unknown"]
 """Known: picture and target under the same of five environments, turned at random. Unknown: the picture under the first
 of them, which never turns, and the target under any, as the experiment has it that the suite's definitions are from.
-Both give that experiment's figures at 500 steps (known 22.2 dB, unknown 16.0 dB), but that light is weighted by area."""
+Both give its figures at 500 steps (known 22.2 dB, unknown 16.0 dB), but for baked light, here weighted by area."""
 
 _SIZE, _PICTURE, _LIGHTS = 128, 96, 48
 _ROUGHNESS_FLOOR, _ALPHA_FLOOR = 0.05, 0.02

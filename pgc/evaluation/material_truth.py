@@ -2,9 +2,8 @@
 """Known materials on meshes of the suite: base colour, roughness, metallic and normal, texel by texel, from a seed.
 
 A material is made of parts. Some parts follow the mesh's material slots, which an artist has drawn: those are what
-material ids can help with. Others (rust, chipped paint) follow nothing but noise in space. Ids for them would be given
-away by no mesh: nobody makes a slot of every spot of rust. So a region may hold two substances, and a prior on regions
-must stand that.
+material ids can help with. Others (rust, chipped paint) follow nothing but noise in space, and no mesh carries ids for
+them: nobody makes a slot of every spot of rust. So a region may hold two substances, and a prior on regions must cope.
 """
 
 from __future__ import annotations
