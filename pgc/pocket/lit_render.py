@@ -86,7 +86,9 @@ def _draw_light(rng: np.random.Generator, config: LitRenderConfig, pool: Sequenc
     return Light(environment=pool[index], rotation=float(rng.uniform(0.0, 2.0 * np.pi)), exposure=exposure)
 
 
-def _surface(camera: TrainingCamera, hit: Floats, points: Floats, normal: Floats, config: RenderConfig) -> _Surface:
+def _surface(
+    camera: TrainingCamera, hit: NDArray[np.bool_], points: Floats, normal: Floats, config: RenderConfig
+) -> _Surface:
     view = camera.position - points
     view = view / np.linalg.norm(view, axis=-1, keepdims=True)
     blocks = (config.size, config.supersample, config.size, config.supersample)
