@@ -36,6 +36,7 @@ from pgc.stopwatch import Stopwatch
 from pgc.surface import SurfacePoints
 from pgc.texture.field import TextureField
 from pgc.texture.priors import TexelPrior
+from pgc.told_light import told_light
 from pgc.view_prompts import ViewName, view_name, view_prompt
 
 __all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult", "surface_points"]
@@ -196,6 +197,7 @@ class Optimization:
             negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
             depth=view.gbuffer.depth,
             mask=view.gbuffer.mask,
+            shading=told_light(self.guidance, view.gbuffer, view.lights.render),
             reference_image=reference,
             generator=generator_for(self.config.seed, self.step, "conditions"),
         )
@@ -222,8 +224,7 @@ class Optimization:
 
     def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
         if not self.config.background.random:
-            color = torch.tensor(self.config.background.color)
-            return color[None, :, None, None].expand(self.config.views, 3, 1, 1)
+            return torch.tensor(self.config.background.color)[None, :, None, None].expand(self.config.views, 3, 1, 1)
         generator = generator_for(self.config.seed, index, "background")
         return torch.rand((self.config.views, 3, 1, 1), generator=generator)
 

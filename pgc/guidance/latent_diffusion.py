@@ -22,14 +22,21 @@ __all__ = ["ControlImage", "LatentDiffusion", "depth_image", "tokenize"]
 _LOG = logging.getLogger(__name__)
 _FARTHEST = 0.2
 
-ControlImage = Callable[[Float[Tensor, "b 1 h w"], Bool[Tensor, "b 1 h w"]], Float[Tensor, "b 3 h w"]]
-"""From the G-buffer's depth and mask to the picture that a ControlNet was trained on."""
+ControlImage = Callable[
+    [Float[Tensor, "b 1 h w"], Bool[Tensor, "b 1 h w"], Float[Tensor, "b k h w"] | None], Float[Tensor, "b c h w"]
+]
+"""From the G-buffer's depth and mask, and the shading of known materials where it is told, to the picture that a
+ControlNet was trained on."""
 
 AddedConditions = Callable[[PromptEmbedding], Mapping[str, Tensor] | None]
 """What a UNet takes besides the token embeddings (SDXL: pooled text and time ids)."""
 
 
-def depth_image(depth: Float[Tensor, "b 1 h w"], mask: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
+def depth_image(
+    depth: Float[Tensor, "b 1 h w"],
+    mask: Bool[Tensor, "b 1 h w"],
+    shading: Float[Tensor, "b k h w"] | None = None,
+) -> Float[Tensor, "b 3 h w"]:
     """Depth in the polarity of MiDaS, on which the public depth ControlNets were trained: near white, background black.
 
     Inverse depth, as a disparity, stretched for each image over the object: the nearest point is 1, the farthest 0.2,
@@ -163,7 +170,7 @@ class LatentDiffusion:
             raise GuidanceError(
                 f"Got {conditions.depth.shape[0]} depth images for {batch} latents; expected one a view."
             )
-        picture = self._control_image(conditions.depth.float(), conditions.mask)
+        picture = self._control_image(conditions.depth.float(), conditions.mask, conditions.shading)
         return resize_bilinear(picture, self.image_size).to(device=self.device, dtype=self.dtype)
 
     @property

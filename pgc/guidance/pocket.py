@@ -8,6 +8,7 @@ picture, its small vocabulary and its habit of asking for flat light are its own
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,9 +22,11 @@ from pgc.guidance.loading import Components, ControlNetModel
 from pgc.guidance.sources import packaged_pocket
 from pgc.guidance.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.vocabulary import Vocabulary
-from pgc.pocket.conditioning import depth_condition
+from pgc.pocket.conditioning import depth_condition, lit_condition
 
 __all__ = ["PocketGuidance", "pocket_weights"]
+
+_DEPTH_CHANNELS = 3
 
 
 def pocket_weights() -> Path:
@@ -42,7 +45,7 @@ def pocket_weights() -> Path:
 
 
 class PocketGuidance:
-    """`pgc.guidance.base.Guidance` with a vocabulary of its own."""
+    """`pgc.guidance.base.Guidance` with a vocabulary of its own; `LightAware` with the weights for it."""
 
     def __init__(
         self,
@@ -54,14 +57,16 @@ class PocketGuidance:
         config: LatentDiffusionConfig,
         device: torch.device,
     ) -> None:
+        channels = _DEPTH_CHANNELS if controlnet is None else int(controlnet.config["conditioning_channels"])
         self._inner = StableDiffusionGuidance(
             "pocket",
             components,
             controlnet=controlnet,
             config=config,
             device=device,
-            control_image=_control_image,
+            control_image=partial(_control_image, channels=channels),
         )
+        self.takes_shading = channels > _DEPTH_CHANNELS
         self.vocabulary = vocabulary
         self.prompt_suffix = prompt_suffix
         self.name = self._inner.name
@@ -103,5 +108,18 @@ class PocketGuidance:
         return prompt + self.prompt_suffix
 
 
-def _control_image(depth: Float[Tensor, "b 1 h w"], mask: Bool[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
-    return depth_condition(depth, mask.to(depth.dtype))
+def _control_image(
+    depth: Float[Tensor, "b 1 h w"],
+    mask: Bool[Tensor, "b 1 h w"],
+    shading: Float[Tensor, "b k h w"] | None = None,
+    *,
+    channels: int = _DEPTH_CHANNELS,
+) -> Float[Tensor, "b c h w"]:
+    """Depth as in training; and behind it the shading, for weights that look at it, or zeros where it is not told."""
+    picture = depth_condition(depth, mask.to(depth.dtype))
+    if channels == _DEPTH_CHANNELS:
+        return picture
+    expected = (len(depth), channels - _DEPTH_CHANNELS, *depth.shape[2:])
+    if shading is not None and tuple(shading.shape) != expected:
+        raise GuidanceError(f"Got shading of {tuple(shading.shape)}; this prior was trained with {expected}.")
+    return lit_condition(picture, shading, channels)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The depth picture that the pocket prior's ControlNet sees, in training and at inference alike."""
+"""What the pocket prior's ControlNet sees, in training and at inference alike: depth, and light where it is told."""
 
 import torch
 from torch import Tensor
@@ -23,3 +23,16 @@ def depth_condition(depth: Tensor, mask: Tensor) -> Tensor:
     value = 1.0 - (1.0 - FARTHEST) * (depth - near) / span
     value = torch.where(inside, value.clamp(FARTHEST, 1.0), torch.zeros_like(depth))
     return value.expand(-1, 3, -1, -1)
+
+
+def lit_condition(depth_picture: Tensor, shading: Tensor | None, channels: int) -> Tensor:
+    """The second edition's conditioning image: the depth picture, and behind it the known materials' picture.
+
+    ``depth_picture`` [B, 3, H, W] is that of ``depth_condition``; ``shading`` [B, channels - 3, H, W] shows known
+    materials under the picture's light, sRGB in [0, 1] and 0 off the object (``pgc.rendering.known_materials``).
+    Without it those channels are 0, which is what training calls "not told". Returns [B, channels, H, W].
+    """
+    if shading is None:
+        batch, depth_channels, height, width = depth_picture.shape
+        shading = depth_picture.new_zeros((batch, channels - depth_channels, height, width))
+    return torch.cat([depth_picture, shading.to(depth_picture)], dim=1)

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from pgc.errors import GuidanceError
 from pgc.guidance import pocket
-from pgc.guidance.base import Conditions
+from pgc.guidance.base import Conditions, LightAware
 from pgc.guidance.pocket import PocketGuidance, pocket_weights
 from pgc.guidance.specs import PocketSpec, StableDiffusionSpec, load_guidance, parse_guidance
 from pgc.guidance.stable_diffusion import StableDiffusionGuidance
@@ -78,6 +82,58 @@ def test_depth_is_drawn_as_in_training(
     assert model._control_image(conditions.depth, conditions.mask).equal(picture)
     theirs = plain.predict_noise(latents, timestep, conditions)
     assert not torch.allclose(ours.cond, theirs.cond, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def aware(pocket_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PocketGuidance:
+    """A second edition: the same model with a ControlNet that looks at known materials."""
+    folder = tmp_path_factory.mktemp("second") / "pocket"
+    shutil.copytree(pocket_folder, folder)
+    torch.manual_seed(3)
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    controlnet = ControlNetModel.from_unet(
+        unet, conditioning_channels=12, conditioning_embedding_out_channels=(8, 16, 16)
+    )
+    for name, parameter in controlnet.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding.conv_out")):
+            torch.nn.init.normal_(parameter, std=0.2)
+    controlnet.save_pretrained(folder / "controlnet")
+    loaded = load_guidance(PocketSpec(source=str(folder)), CPU)
+    assert isinstance(loaded, PocketGuidance)
+    return loaded
+
+
+def _asked(guidance: PocketGuidance, conditions: Conditions) -> torch.Tensor:
+    latents = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    return guidance.predict_noise(latents, torch.tensor([10, 600]), conditions).cond
+
+
+def test_weights_say_whether_they_can_be_told_the_light(guidance: PocketGuidance, aware: PocketGuidance) -> None:
+    assert isinstance(guidance, LightAware)
+    assert not guidance.takes_shading
+    assert isinstance(aware, LightAware)
+    assert aware.takes_shading
+
+
+def test_first_weights_take_no_notice_of_shading(guidance: PocketGuidance, scene: Callable[..., Conditions]) -> None:
+    plain = scene(guidance)
+    assert torch.equal(_asked(guidance, plain), _asked(guidance, replace(plain, shading=torch.rand(2, 9, 48, 48))))
+
+
+def test_second_weights_see_the_shading_and_zeros_where_it_is_not_told(
+    aware: PocketGuidance, scene: Callable[..., Conditions]
+) -> None:
+    plain = scene(aware)
+    untold = _asked(aware, plain)
+    assert torch.equal(untold, _asked(aware, replace(plain, shading=torch.zeros(2, 9, 48, 48))))
+    told = _asked(aware, replace(plain, shading=torch.rand(2, 9, 48, 48, generator=torch.Generator().manual_seed(2))))
+    assert float((told - untold).abs().max()) > 1e-3
+
+
+def test_shading_of_other_materials_is_refused(aware: PocketGuidance, scene: Callable[..., Conditions]) -> None:
+    for wrong in (torch.rand(2, 6, 48, 48), torch.rand(2, 12, 48, 48)):
+        with pytest.raises(GuidanceError, match="trained with"):
+            _asked(aware, replace(scene(aware), shading=wrong))
 
 
 def test_images_go_there_and_back(guidance: PocketGuidance, plain: StableDiffusionGuidance) -> None:
