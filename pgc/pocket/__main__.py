@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m pgc.pocket data|train|export|sample``: make the data, train the prior, look at it."""
+"""``python -m pgc.pocket data|train|extend|export|sample``: make the data, train the prior, look at it."""
 
 import argparse
 import logging
@@ -22,6 +22,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--steps", type=int, help="diffusion steps in all; more than were done before trains the model further"
     )
+    extend = commands.add_parser(
+        "extend", help="the second edition: lit data, more training, export (goes on where it stopped)"
+    )
+    extend.add_argument("--first", type=Path, required=True, help="training folder of the first edition")
+    extend.add_argument("--out", type=Path, required=True, help="folder for everything; the model is OUT/weights")
+    extend.add_argument("--threads", type=int, default=1, help="threads for training (default %(default)s)")
+    extend.add_argument("--steps", type=int, help="steps in all (default: the recipe's)")
+    extend.add_argument("--export-only", action="store_true", help="export the newest checkpoint, train no further")
     export = commands.add_parser("export", help="export the newest checkpoints of a training folder")
     export.add_argument("--out", type=Path, required=True, help="the training folder")
     export.add_argument("--to", type=Path, default=weights_folder(), help="default: the package's own weights")
@@ -52,6 +60,18 @@ def _sample(arguments: argparse.Namespace) -> None:
     Image.fromarray(np.concatenate(list(images), axis=1)).save(arguments.out)
 
 
+def _extend(arguments: argparse.Namespace) -> None:
+    from pgc.pocket.extend import ExtendConfig, export_second, extend
+
+    config = ExtendConfig(threads=arguments.threads)
+    if arguments.steps:
+        config = replace(config, lit=replace(config.lit, steps=arguments.steps))
+    if arguments.export_only:
+        export_second(arguments.first, arguments.out, arguments.out / "weights", config)
+    else:
+        extend(arguments.first, arguments.out, config)
+
+
 def main() -> None:
     """Run one command."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -68,6 +88,8 @@ def main() -> None:
             if arguments.steps:
                 config = replace(config, diffusion=replace(config.diffusion, steps=arguments.steps))
             train(arguments.out, config)
+        case "extend":
+            _extend(arguments)
         case "export":
             from pgc.pocket.train import TrainConfig, export_from
 

@@ -79,12 +79,27 @@ def generate(folder: Path, config: DataConfig, processes: int = 1) -> None:
         pool.map(work, shards, chunksize=1)
 
 
-def load(folder: Path, limit: int | None = None) -> RenderSet:
-    """Read all complete shards, in order (the first ``limit`` of them when given)."""
-    complete = sorted(path for path in folder.glob("[0-9]*.json"))[:limit]
+def load_captions(folder: Path) -> list[str]:
+    """The captions of all complete shards, in order."""
+    return [entry["caption"] for path in _complete(folder) for entry in _labels_of(path)]
+
+
+def _complete(folder: Path) -> list[Path]:
+    complete = sorted(folder.glob("[0-9]*.json"))
     if not complete:
         raise FileNotFoundError(f"No complete shard in {folder}; run `python -m pgc.pocket data` first.")
-    labels = [entry for path in complete for entry in json.loads(path.read_text())["samples"]]
+    return complete
+
+
+def _labels_of(path: Path) -> list[dict[str, str]]:
+    labels: list[dict[str, str]] = json.loads(path.read_text())["samples"]
+    return labels
+
+
+def load(folder: Path, limit: int | None = None) -> RenderSet:
+    """Read all complete shards, in order (the first ``limit`` of them when given)."""
+    complete = _complete(folder)[:limit]
+    labels = [entry for path in complete for entry in _labels_of(path)]
     return RenderSet(
         images=np.concatenate([np.load(path.with_suffix(".image.npy"), mmap_mode="r") for path in complete]),
         depths=np.concatenate([np.load(path.with_suffix(".depth.npy"), mmap_mode="r") for path in complete]),

@@ -13,8 +13,9 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
 
 from pgc.pocket.captions import vocabulary
+from pgc.pocket.lit_captions import lit_vocabulary
 from pgc.pocket.model_card import CardFacts, write_card
-from pgc.pocket.sample import load_pipeline, sample_grid
+from pgc.pocket.sample import lit_grid, load_pipeline, sample_grid
 from pgc.pocket.tokenizer import load_tokenizer, write_tokenizer
 from pgc.pocket.train_diffusion import DiffusionConfig, build_networks, build_scheduler
 from pgc.pocket.train_vae import VaeConfig, build_vae
@@ -34,6 +35,8 @@ class ExportSources:
     scaling_factor: float
     images: int
     held_out_psnr: float
+    lit_images: int = 0
+    """Of the second edition; 0 for the first."""
 
 
 def trained_vae(checkpoint: Path, config: VaeConfig) -> AutoencoderKL:
@@ -65,14 +68,19 @@ def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: 
     )
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
-    write_tokenizer(folder / "tokenizer")
-    (folder / "vocabulary.json").write_text(json.dumps(vocabulary(), indent=1) + "\n")
-    grid = sample_grid(load_pipeline(folder), seed=1)
-    _save_grid(grid, folder / "samples.webp")
+    lit = config.condition_channels > DiffusionConfig().condition_channels
+    words = lit_vocabulary() if lit else vocabulary()
+    write_tokenizer(folder / "tokenizer", words)
+    (folder / "vocabulary.json").write_text(json.dumps(words, indent=1) + "\n")
+    loaded = load_pipeline(folder)
+    grid = sample_grid(loaded, seed=1)
+    _save_grid(np.concatenate([grid, lit_grid(loaded, seed=1)]) if lit else grid, folder / "samples.webp")
     vae_notes = json.loads(read_metadata(sources.vae_checkpoint)["notes"])
     notes = json.loads(read_metadata(sources.diffusion_checkpoint)["notes"])
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    facts = CardFacts(sources.images, sources.held_out_psnr, size, vae_notes, notes, vae_config, config)
+    facts = CardFacts(
+        sources.images, sources.held_out_psnr, size, vae_notes, notes, vae_config, config, sources.lit_images
+    )
     write_card(folder / "MODEL_CARD.md", facts)
     if size > SIZE_LIMIT:
         raise ValueError(f"The prior takes {size / 2**20:.1f} MiB; at most {SIZE_LIMIT / 2**20:.0f} may ship.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pgc.pocket.captions import vocabulary
 from pgc.pocket.dataset import DataConfig
+from pgc.pocket.lit_captions import lit_vocabulary
 from pgc.pocket.materials import COLORS, MATERIALS
 from pgc.pocket.train_diffusion import DiffusionConfig
 from pgc.pocket.train_vae import VaeConfig
@@ -74,6 +75,22 @@ Nearest visible point 1, farthest 0.2, linear in depth, background 0, three equa
 """
 
 
+_SECOND = """
+## The second edition: light, metal and gloss
+
+These weights are the first edition's, widened and trained for {steps} more steps (the figures and curve of the
+diffusion training above are of these) over {lit_images} lit renders, with the first edition's renders replayed in a
+third of every batch. The lit renders show metals, plastics, rust and the patterns above under a finish, as glTF's
+metallic-roughness material, shaded as the project's own runs shade: split sum, generated environments turned and
+exposed at random, one tone curve. No shadows, no interreflection. Command: `python -m pgc.pocket extend`.
+
+The ControlNet's picture has {channels} channels: the depth picture, and behind it the same geometry under the same
+light in three white materials (chalk, a mirror, rough silver; `pgc.rendering.known_materials`), sRGB, 0 off the
+object. All 0 means that the light is not told: unlit pictures are made so, and training left it out for one lit
+picture in seven. Ask for light with "soft lighting" and for none with "flat lighting".
+"""
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What the card states; curves are lists under "step" and one more key."""
@@ -85,6 +102,8 @@ class CardFacts:
     curve: dict[str, list[float]]
     vae: VaeConfig
     diffusion: DiffusionConfig
+    lit_images: int = 0
+    """Of the second edition; 0 for the first."""
 
 
 def _rows(curve: dict[str, list[float]], key: str, count: int = 12) -> str:
@@ -96,7 +115,8 @@ def _rows(curve: dict[str, list[float]], key: str, count: int = 12) -> str:
 
 def write_card(path: Path, facts: CardFacts) -> None:
     """Write the card to ``path``."""
-    words = "\n".join(f"- {group}: {', '.join(known)}" for group, known in vocabulary().items())
+    groups = lit_vocabulary() if facts.lit_images else vocabulary()
+    words = "\n".join(f"- {group}: {', '.join(known)}" for group, known in groups.items())
     data = DataConfig()
     vae, diffusion = facts.vae, facts.diffusion
     text = _TEMPLATE.format(
@@ -110,4 +130,8 @@ def write_card(path: Path, facts: CardFacts) -> None:
         seed=diffusion.seed, megabytes=facts.size / 2**20, psnr=facts.held_out_psnr, machine=platform.machine(),
         vae_curve=_rows(facts.vae_curve, "crop_psnr"), curve=_rows(facts.curve, "loss"),
     )  # fmt: skip
+    if facts.lit_images:
+        text += _SECOND.format(
+            lit_images=facts.lit_images, steps=int(facts.curve["step"][-1]), channels=diffusion.condition_channels
+        )
     path.write_text(text, encoding="utf-8")

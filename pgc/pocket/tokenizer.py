@@ -3,6 +3,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,10 +47,13 @@ def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     return merges
 
 
-def write_tokenizer(folder: Path) -> None:
-    """Write ``vocab.json``, ``merges.txt`` and the configuration of the tokenizer."""
+def write_tokenizer(folder: Path, groups: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Write ``vocab.json``, ``merges.txt`` and the configuration of the tokenizer.
+
+    ``groups`` are the words that become whole tokens, by default those of ``vocabulary``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    merges = learn_merges([word for group in vocabulary().values() for word in group])
+    merges = learn_merges([word for group in (groups or vocabulary()).values() for word in group])
     # Every byte has a token, as in GPT-2's alphabet, so that any prompt in any script has one.
     alphabet = [_byte_symbol(byte) for byte in range(256)]
     tokens = [*alphabet, *(symbol + _WORD_END for symbol in alphabet)]

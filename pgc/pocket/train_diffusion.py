@@ -3,6 +3,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -37,6 +38,8 @@ class DiffusionConfig:
     text_width: int = 128
     text_layers: int = 4
     depth_channels: tuple[int, ...] = (8, 16, 32, 96)
+    condition_channels: int = 3
+    """Of the ControlNet's image: depth alone, or depth and known materials (``conditioning.lit_condition``)."""
     steps: int = 1700
     batch: int = 24
     drop_caption: float = 0.1
@@ -93,16 +96,18 @@ class Networks(nn.Module):
             norm_num_groups=16,
         )
         self.controlnet = ControlNetModel.from_unet(
-            self.unet, conditioning_embedding_out_channels=config.depth_channels
+            self.unet,
+            conditioning_embedding_out_channels=config.depth_channels,
+            conditioning_channels=config.condition_channels,
         )
         # On the CPU plain matrix products train a good deal faster than the fused attention.
         self.unet.set_attn_processor(AttnProcessor())
         self.controlnet.set_attn_processor(AttnProcessor())
 
-    def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor, depth: Tensor) -> Tensor:
-        """Predict velocity [B, C, h, w] from noisy latents, token ids [B, L] and depth [B, 3, S, S]."""
+    def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor, condition: Tensor) -> Tensor:
+        """Predict velocity [B, C, h, w] from noisy latents, token ids [B, L] and the condition [B, K, S, S]."""
         hidden = self.text_encoder(tokens).last_hidden_state
-        down, middle = self.controlnet(noisy, timestep, hidden, controlnet_cond=depth, return_dict=False)
+        down, middle = self.controlnet(noisy, timestep, hidden, controlnet_cond=condition, return_dict=False)
         predicted: Tensor = self.unet(
             noisy, timestep, hidden, down_block_additional_residuals=down, mid_block_additional_residual=middle
         ).sample
@@ -118,7 +123,8 @@ def build_scheduler() -> DDPMScheduler:
 
 
 @torch.no_grad()
-def _encode(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
+def encode_latents(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
+    """Unscaled latents, float16 [N, C, h, w], of uint8 pictures [N, S, S, 3]: the posterior's mean."""
     parts = []
     for first in range(0, len(images), 8):
         batch = to_input(images[first : first + 8])
@@ -129,7 +135,7 @@ def _encode(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
 
 def cache_latents(vae: AutoencoderKL, data: RenderSet, tokenizer_folder: Path) -> tuple[LatentSet, float]:
     """Encode every picture and its mirror image; returns the set and the VAE's scaling factor."""
-    latents = torch.stack([_encode(vae, data.images), _encode(vae, data.images[:, :, ::-1])])
+    latents = torch.stack([encode_latents(vae, data.images), encode_latents(vae, data.images[:, :, ::-1])])
     scaling = 1.0 / float(latents[0, :4096].float().std())
     tokenizer = load_tokenizer(tokenizer_folder)
     options = {"padding": "max_length", "max_length": MAX_LENGTH, "truncation": True, "return_tensors": "pt"}
@@ -170,23 +176,27 @@ def _batch(cached: LatentSet, config: DiffusionConfig, step: int) -> tuple[Tenso
     return latents, tokens, depth
 
 
-def _loss(
-    networks: Networks, scheduler: DDPMScheduler, cached: LatentSet, config: DiffusionConfig, step: int
+def velocity_loss(
+    networks: Networks, scheduler: DDPMScheduler, batch: tuple[Tensor, Tensor, Tensor], seed: int, min_snr: float
 ) -> Tensor:
-    """Velocity loss, weighted so that nearly clean latents do not dominate (min-SNR)."""
-    latents, tokens, depth = _batch(cached, config, step)
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    """Velocity loss of (latents, token ids, condition), weighted so that nearly clean latents do not dominate.
+
+    The weighting is min-SNR; noise and timesteps are drawn from ``seed`` alone.
+    """
+    latents, tokens, condition = batch
+    generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(latents.shape, generator=generator)
     # Stratified over the batch: every batch sees all noise levels, so the loss is less noisy.
-    strata = torch.arange(config.batch) + torch.rand(config.batch, generator=generator)
-    timestep = cast(torch.IntTensor, (strata / config.batch * 1000).long())
+    strata = torch.arange(len(latents)) + torch.rand(len(latents), generator=generator)
+    timestep = cast(torch.IntTensor, (strata / len(latents) * 1000).long())
     noisy = scheduler.add_noise(latents, noise, timestep).contiguous(memory_format=torch.channels_last)
     target = scheduler.get_velocity(latents, noise, timestep)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        predicted = networks(noisy, timestep, tokens, depth.contiguous(memory_format=torch.channels_last)).float()
+        condition = condition.contiguous(memory_format=torch.channels_last)
+        predicted = networks(noisy, timestep, tokens, condition).float()
     alpha = scheduler.alphas_cumprod[timestep]
     snr = alpha / (1.0 - alpha)
-    weight = snr.clamp(max=config.min_snr) / (snr + 1.0)
+    weight = snr.clamp(max=min_snr) / (snr + 1.0)
     error = (predicted - target).square().mean(dim=(1, 2, 3))
     return (weight * error).mean() / weight.mean()
 
@@ -204,18 +214,27 @@ def build_networks(config: DiffusionConfig, tokenizer_folder: Path) -> Networks:
 
 def train_diffusion(cached: LatentSet, tokenizer_folder: Path, out: Path, config: DiffusionConfig) -> Path:
     """Train, or go on from ``out/diffusion.safetensors``; returns that path."""
-    checkpoint = out / "diffusion.safetensors"
     networks = build_networks(config, tokenizer_folder)
     state = TrainState(networks, config.optimizer)
+    scheduler = build_scheduler()
+
+    def loss_at(step: int) -> Tensor:
+        seed = config.seed * 1_000_003 + step
+        return velocity_loss(networks, scheduler, _batch(cached, config, step), seed, config.min_snr)
+
+    return fit(state, loss_at, out / "diffusion.safetensors", steps=config.steps, save_every=config.save_every)
+
+
+def fit(state: TrainState, loss_at: Callable[[int], Tensor], checkpoint: Path, *, steps: int, save_every: int) -> Path:
+    """Take steps up to ``steps``, from the checkpoint where there is one; returns the checkpoint's path."""
     curves: dict[str, list[float]] = {"step": [], "loss": []}
     if checkpoint.exists():
         curves = state.load(checkpoint)
-    scheduler = build_scheduler()
     recent: list[float] = []
     started = time.monotonic()
-    while state.step < config.steps:
-        loss = _loss(networks, scheduler, cached, config, state.step)
-        state.update(loss, config.steps)
+    while state.step < steps:
+        loss = loss_at(state.step)
+        state.update(loss, steps)
         recent.append(float(loss.detach()))
         if state.step % 50 == 0:
             mean, pace = sum(recent) / len(recent), (time.monotonic() - started) / len(recent)
@@ -223,6 +242,6 @@ def train_diffusion(cached: LatentSet, tokenizer_folder: Path, out: Path, config
             curves["step"].append(state.step)
             curves["loss"].append(round(mean, 5))
             recent, started = [], time.monotonic()
-        if state.step % config.save_every == 0 or state.step == config.steps:
+        if state.step % save_every == 0 or state.step == steps:
             state.save(checkpoint, curves)
     return checkpoint

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from pgc.pocket import weights_folder
+from pgc.pocket import takes_shading, weights_folder
 from pgc.pocket.captions import unknown_words, vocabulary
-from pgc.pocket.conditioning import depth_condition
+from pgc.pocket.conditioning import depth_condition, lit_condition
+from pgc.pocket.lit_captions import lit_vocabulary
 from pgc.pocket.tokenizer import MAX_LENGTH, load_tokenizer, write_tokenizer
 from pgc.pocket.training import OptimizerConfig, TrainState, load_average, orthogonalise
 
@@ -103,7 +104,8 @@ def test_shipped_prior_is_small_and_complete() -> None:
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 36 * 2**20
     for part in ("model_index.json", "MODEL_CARD.md", "vocabulary.json", "samples.webp"):
         assert (folder / part).exists(), part
-    assert json.loads((folder / "vocabulary.json").read_text()) == vocabulary()
+    words = lit_vocabulary() if takes_shading(folder) else vocabulary()
+    assert json.loads((folder / "vocabulary.json").read_text()) == words
 
 
 @needs_weights
@@ -141,6 +143,8 @@ def test_shipped_prior_denoises() -> None:
         hidden = text(tokens).last_hidden_state
         depth = torch.from_numpy(sample.depth)[None, None]
         condition = depth_condition(depth, depth > 0)
+        if takes_shading(folder):
+            condition = lit_condition(condition, None, controlnet.config["conditioning_channels"])
         down, middle = controlnet(noisy, timestep, hidden, controlnet_cond=condition, return_dict=False)
         predicted = unet(
             noisy, timestep, hidden, down_block_additional_residuals=down, mid_block_additional_residual=middle
