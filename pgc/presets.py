@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, get_args
 
 from pgc.camera_sampling import SphereSamplerConfig
@@ -17,6 +18,7 @@ from pgc.map_names import MapName, complete_maps, need_light
 from pgc.material_settings import MaterialConfig
 from pgc.occlusion_map import OcclusionConfig
 from pgc.optimize import OptimizeConfig
+from pgc.pocket import takes_shading, weights_folder
 from pgc.texture.material_field import MaterialFieldConfig
 from pgc.texture.priors import MaterialPriorConfig
 from pgc.texture.texel_config import MapSettings
@@ -156,7 +158,24 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
     )
 
 
+def _is_told_the_light(spec: GuidanceSpec) -> bool:
+    """Whether a prior's weights were trained to be; only the pocket prior's second edition was."""
+    if not isinstance(spec, PocketSpec):
+        return False
+    return takes_shading(weights_folder() if spec.source is None else Path(spec.source))
+
+
 def _base_material(spec: GuidanceSpec) -> MaterialConfig:
+    if _is_told_the_light(spec):
+        # What such a prior paints fits the light that it is told, and metal may go where the picture says: it starts
+        # between the two and moves fast. Its noise is more than the oracle's, and so are the weights against it.
+        fields = MaterialFieldConfig(
+            roughness=MapSettings(initial=0.5, low=0.05, rate=1.5), metallic=MapSettings(initial=0.3, rate=2.0)
+        )
+        priors = MaterialPriorConfig(
+            smoothness=0.05, roughness_smoothness=1.0, metallic_extremes=0.02, color_smoothness=0.002
+        )
+        return MaterialConfig(fields=fields, priors=priors, environments=("studio", "overcast", "sky"), drawn=0)
     if not isinstance(spec, OracleSpec):
         # A prior that is not told the light explains whatever it wants to see by metal and relief, if these may go
         # anywhere: they move slowly, and are held together more. Coloured light it would paint against.

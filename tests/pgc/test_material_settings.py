@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of lit runs, and the settings of a run for the maps that are wanted."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
 from pgc.errors import ConfigError
-from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec
 from pgc.map_names import MAP_NAMES
 from pgc.material_settings import MaterialConfig, run_environments
+from pgc.pocket import takes_shading
 from pgc.presets import lit_prior, preset_settings, with_maps
+from pgc.texture.texel_config import MapSettings
 
 SPECS = [PocketSpec(), OracleSpec(), SDXLSpec()]
 
@@ -70,6 +73,24 @@ def test_maps_and_settings_must_agree():
         replace(settings, maps=("base_color", "roughness"))
     with pytest.raises(ConfigError, match="occlusion's settings"):
         replace(lit, occlusion=None)
+
+
+def test_weights_that_are_told_the_light_may_find_metal(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, channels in ((first, 3), (second, 12)):
+        (folder / "controlnet").mkdir(parents=True)
+        (folder / "controlnet" / "config.json").write_text(json.dumps({"conditioning_channels": channels}))
+    assert [takes_shading(folder) for folder in (first, second, tmp_path)] == [False, True, False]
+
+    def metallic(spec: GuidanceSpec) -> MapSettings:
+        material = with_maps(preset_settings("standard", spec), spec, ("metallic",)).material
+        assert material is not None
+        return material.fields.metallic
+
+    untold, told = (metallic(PocketSpec(source=str(folder))) for folder in (first, second))
+    assert told.initial > untold.initial
+    assert told.rate > untold.rate
+    assert metallic(SDXLSpec()) == untold
 
 
 def test_the_pocket_prior_is_told_that_there_is_light():
