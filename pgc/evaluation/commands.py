@@ -88,6 +88,24 @@ def materials_command(
     run_materials(request, typer.echo)
 
 
+@app.command("finishes")
+def finishes_command(
+    out: OutOption = None,
+    work: WorkOption = Path("out/eval/finishes"),
+    quick: QuickOption = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many runs.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Folder of another pocket prior; default: the package's own.")
+    ] = None,
+) -> None:
+    """Texture four meshes by words of metal and gloss, and see whether roughness and metallic follow them."""
+    from pgc.evaluation.finish_run import FinishRunRequest, run_finishes
+
+    run_finishes(
+        FinishRunRequest(work=work, out=out, limit=limit or (4 if quick else None), weights=weights), typer.echo
+    )
+
+
 @app.command("train-judge")
 def train_judge_command(
     out: Annotated[Path, typer.Option("--out", help="The judge's weights.")] = Path("out/judge/judge.safetensors"),

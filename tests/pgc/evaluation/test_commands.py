@@ -70,3 +70,15 @@ def test_options_of_materials_are_handed_on(monkeypatch: pytest.MonkeyPatch, tmp
     assert (some.settings, some.ids, some.work, some.config.seed) == (("paper",), False, tmp_path, 5)
     assert (some.limit, some.report_only) == (3, False)
     assert (none.limit, none.report_only) == (None, True), "0 worlds: nothing is started"
+
+
+def test_quick_is_a_slice_of_the_finishes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import pgc.evaluation.finish_run as module
+
+    asked: list[module.FinishRunRequest] = []
+    monkeypatch.setattr(module, "run_finishes", lambda request, report: asked.append(request))
+    for options in (["--quick", "--work", str(tmp_path)], ["--limit", "2", "--weights", str(tmp_path)], []):
+        assert CliRunner().invoke(app, ["finishes", *options]).exit_code == 0
+    assert [request.limit for request in asked] == [4, 2, None]
+    assert [request.weights for request in asked] == [None, tmp_path, None]
+    assert asked[0].work == tmp_path
