@@ -112,6 +112,7 @@ class Window:
             "versions": len(obj.pgc.versions) if obj is not None else 0,
             "shown": obj.pgc.active_version if obj is not None else -1,
             "mode": obj.mode if obj is not None else "",
+            "brush": bpy.context.scene.tool_settings.image_paint.brush is not None,
             "masked": _masked(obj.pgc.keep_mask) if obj is not None else 0.0,
         }
 
