@@ -28,11 +28,10 @@ def prompts_command(
     ] = None,
 ) -> None:
     """Texture unseen meshes by drawn prompts, at the demo's settings, and let the judge name what it sees."""
-    from pgc.evaluation.prompt_run import PromptRunRequest, run_prompts
+    from pgc.evaluation.prior_runs import PriorRunRequest
+    from pgc.evaluation.prompt_run import run_prompts
 
-    run_prompts(
-        PromptRunRequest(work=work, out=out, limit=limit or (8 if quick else None), weights=weights), typer.echo
-    )
+    run_prompts(PriorRunRequest(work=work, out=out, limit=limit or (8 if quick else None), weights=weights), typer.echo)
 
 
 @app.command("oracle")
@@ -99,10 +98,11 @@ def finishes_command(
     ] = None,
 ) -> None:
     """Texture four meshes by words of metal and gloss, and see whether roughness and metallic follow them."""
-    from pgc.evaluation.finish_run import FinishRunRequest, run_finishes
+    from pgc.evaluation.finish_run import run_finishes
+    from pgc.evaluation.prior_runs import PriorRunRequest
 
     run_finishes(
-        FinishRunRequest(work=work, out=out, limit=limit or (4 if quick else None), weights=weights), typer.echo
+        PriorRunRequest(work=work, out=out, limit=limit or (4 if quick else None), weights=weights), typer.echo
     )
 
 

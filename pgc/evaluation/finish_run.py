@@ -4,56 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from pgc.evaluation.cache import ResultCache, environment, folder_hash, write_json
-from pgc.evaluation.finish_suite import FinishCase, FinishSuite, finish_cases, summarize_finishes
+from pgc.evaluation.finish_suite import FinishSuite, finish_cases, summarize_finishes
+from pgc.evaluation.prior_runs import PriorRunRequest, Texturizer
 from pgc.evaluation.statistics import median
-from pgc.guidance.base import Guidance, LightAware
+from pgc.guidance.base import LightAware
 from pgc.guidance.pocket import pocket_weights
 from pgc.guidance.specs import PocketSpec, load_guidance
-from pgc.mesh import PreparedMesh
-from pgc.optimize import Prompt
-from pgc.pipeline import start_optimization
-from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps
-from pgc.texture.field import BakedTexture
+from pgc.presets import lit_prior, preset_settings, with_maps
 
-__all__ = ["FinishRunRequest", "run_finishes"]
+__all__ = ["run_finishes"]
 
 _SECONDS_A_RUN = 150.0
 """A guess for the announcement, replaced by the measured median as soon as one run is done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishRunRequest:
-    """What the command was asked for."""
-
-    work: Path
-    out: Path | None
-    limit: int | None
-    weights: Path | None
-
-
-class _Finisher:
-    """Textures a mesh with three maps at fixed settings."""
-
-    def __init__(self, settings: RunSettings, guidance: Guidance) -> None:
-        self.settings = settings
-        self.guidance = guidance
-
-    def __call__(self, mesh: PreparedMesh, case: FinishCase) -> BakedTexture:
-        settings = replace(self.settings, optimize=replace(self.settings.optimize, seed=case.seed))
-        run = start_optimization(mesh, Prompt(text=case.prompt.text), settings, self.guidance)
-        for _ in run.steps():
-            pass
-        return run.scene.texture.bake()
-
-
-def run_finishes(request: FinishRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
+def run_finishes(request: PriorRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
     """Run, or go on, and write the results. Returns the summary that the JSON holds."""
     spec = PocketSpec(source=None if request.weights is None else str(request.weights))
     settings = with_maps(preset_settings("standard", spec), spec, ("base_color", "roughness", "metallic"))
@@ -73,7 +44,7 @@ def run_finishes(request: FinishRunRequest, report: Callable[[str], None]) -> di
         f"go ({each:.0f} s a run). Parts are kept in {cache.folder}: interrupt at will, the same command goes on."
     )
     guidance = load_guidance(prior, torch.device("cpu"))
-    suite = FinishSuite(_Finisher(settings, guidance), cache)
+    suite = FinishSuite(Texturizer(settings, guidance), cache)
     rows = []
     for case in cases:
         row = suite.score(case)

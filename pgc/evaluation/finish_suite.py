@@ -9,7 +9,7 @@ changes every step, and the means of both scalar maps over the surface must lie 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from pgc.evaluation.cache import ResultCache
 from pgc.evaluation.material_judge import texel_area
 from pgc.evaluation.meshes import EVALUATION_MESHES, EvaluationMeshName, evaluation_mesh
 from pgc.evaluation.pictures import MeshViews, to_bytes
+from pgc.evaluation.prior_runs import Texturize
 from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.rendering.compositing import composite
 from pgc.rendering.environment import studio
@@ -43,9 +44,6 @@ __all__ = [
     "mean_over",
     "summarize_finishes",
 ]
-
-Finish = Callable[[PreparedMesh, "FinishCase"], BakedTexture]
-"""Makes base colour, roughness and metallic of a case at the settings under test."""
 
 _HALF = 0.5
 _STRIP = 160
@@ -110,8 +108,8 @@ def finish_verdict(prompt: FinishPrompt, metallic: float, roughness: float) -> d
 class FinishSuite:
     """Cases scored one by one; what the cache holds is not made again."""
 
-    def __init__(self, finish: Finish, cache: ResultCache, view_size: int = 256) -> None:
-        self.finish = finish
+    def __init__(self, texturize: Texturize, cache: ResultCache, view_size: int = 256) -> None:
+        self.texturize = texturize
         self.cache = cache
         self.view_size = view_size
         self._meshes: dict[EvaluationMeshName, PreparedMesh] = {}
@@ -130,7 +128,7 @@ class FinishSuite:
             self._meshes[case.mesh] = prepare_mesh(evaluation_mesh(case.mesh))
         mesh = self._meshes[case.mesh]
         start = time.perf_counter()
-        texture = self.finish(mesh, case)
+        texture = self.texturize(mesh, case.prompt.text, case.seed)
         seconds = time.perf_counter() - start
         area = texel_area(mesh.triangles, texture.size)
         means = {name: mean_over(texture.maps[name][0], area) for name in ("metallic", "roughness")}

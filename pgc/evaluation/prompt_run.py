@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +18,18 @@ from pgc.errors import ConfigError
 from pgc.evaluation.cache import ResultCache, environment, file_hash, folder_hash, write_json
 from pgc.evaluation.judge import JUDGE_FILE, load_judge
 from pgc.evaluation.pictures import contact_sheet
+from pgc.evaluation.prior_runs import PriorRunRequest, Texturizer
 from pgc.evaluation.prompt_suite import KINDS, Kind, PromptSuite, PromptSuiteConfig, summarize
 from pgc.evaluation.prompts import PROMPTS_FILE, PromptCase, load_prompts
 from pgc.evaluation.report import confusion_table, settings_block, table, write_page
-from pgc.guidance.base import Guidance
 from pgc.guidance.pocket import pocket_weights
 from pgc.guidance.specs import PocketSpec, load_guidance
-from pgc.mesh import PreparedMesh
-from pgc.optimize import Prompt
-from pgc.pipeline import start_optimization
-from pgc.presets import RunSettings
-from pgc.texture.field import BakedTexture
 
-__all__ = ["TARGETS", "PromptRunRequest", "run_prompts", "select_cases"]
+__all__ = ["TARGETS", "run_prompts", "select_cases"]
 
 TARGETS = {"color": 0.92, "material": 0.75}
 _SECONDS_A_RUN = 60.0
 """A guess for the announcement, replaced by the measured median as soon as one run is done."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptRunRequest:
-    """What the command was asked for."""
-
-    work: Path
-    out: Path | None
-    limit: int | None
-    weights: Path | None
 
 
 def select_cases(cases: Sequence[PromptCase], limit: int | None) -> tuple[PromptCase, ...]:
@@ -62,7 +47,7 @@ def select_cases(cases: Sequence[PromptCase], limit: int | None) -> tuple[Prompt
     return tuple(sorted(chosen, key=lambda case: case.index))
 
 
-def run_prompts(request: PromptRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
+def run_prompts(request: PriorRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
     """Run, or go on, and write the results. Returns the summary that the JSON holds."""
     settings, spec = DemoConfig().settings, DemoConfig().guidance
     if not isinstance(spec, PocketSpec):
@@ -106,22 +91,6 @@ def run_prompts(request: PromptRunRequest, report: Callable[[str], None]) -> dic
         report(f"{kind}: colour {_percent(row['color'])}, material {_percent(row['material'])}")
     report(f"{out}\n{cache.folder / 'report.html'}")
     return summary
-
-
-class Texturizer:
-    """Textures a mesh at fixed settings with a prior at hand."""
-
-    def __init__(self, settings: RunSettings, guidance: Guidance) -> None:
-        self.settings = settings
-        self.guidance = guidance
-
-    def __call__(self, mesh: PreparedMesh, case: PromptCase) -> BakedTexture:
-        """One run; only the seed differs between cases."""
-        settings = replace(self.settings, optimize=replace(self.settings.optimize, seed=case.seed))
-        run = start_optimization(mesh, Prompt(text=case.prompt), settings, self.guidance)
-        for _ in run.steps():
-            pass
-        return run.scene.texture.bake()
 
 
 def _announce(cases: Sequence[PromptCase], done: int, cache: ResultCache, report: Callable[[str], None]) -> None:

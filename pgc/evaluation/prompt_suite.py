@@ -9,7 +9,7 @@ score stands between its ceilings (2, 3) and chance (4).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from pgc.evaluation.ground_truth import bake_material, material_of
 from pgc.evaluation.judge import Judge
 from pgc.evaluation.meshes import EvaluationMeshName, evaluation_mesh
 from pgc.evaluation.pictures import MeshViews, to_bytes
+from pgc.evaluation.prior_runs import Texturize
 from pgc.evaluation.prior_samples import SamplingConfig, ddim_sample
 from pgc.evaluation.prompts import PromptCase
 from pgc.evaluation.speckle import chroma_noise_by_scale
@@ -39,8 +40,6 @@ __all__ = ["KINDS", "Kind", "PromptSuite", "PromptSuiteConfig", "summarize"]
 
 Kind = Literal["texture", "sample", "truth", "untrained"]
 KINDS: tuple[Kind, ...] = ("texture", "sample", "truth", "untrained")
-Texturize = Callable[[PreparedMesh, PromptCase], BakedTexture]
-"""Makes the texture of a case at the settings under test."""
 
 _STRIP = 128
 _SPECKLE_SCALES = (1, 2)
@@ -104,7 +103,7 @@ class PromptSuite:
         mesh = self.mesh(case.mesh)
         match kind:
             case "texture":
-                texture = self.texturize(mesh, case)
+                texture = self.texturize(mesh, case.prompt, case.seed)
             case "truth":
                 params = material_of(case.color, case.material, case.seed)
                 texture = bake_material(mesh.triangles, params, self.config.truth_size, mesh.report.tiles)

@@ -14,6 +14,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "blender"))
+from probe_world_light import light_with
+
 
 def scene_of(size: int, samples: int) -> bpy.types.Scene:
     """A smooth unit ball seen straight from -Y."""
@@ -36,25 +39,6 @@ def scene_of(size: int, samples: int) -> bpy.types.Scene:
     scene.collection.objects.link(camera)
     scene.camera = camera
     return scene
-
-
-def light_with(scene: bpy.types.Scene, radiance: np.ndarray) -> None:
-    """World light of a latitude-longitude picture [3, H, W], row 0 up, azimuth -180° first."""
-    _, height, width = radiance.shape
-    image = bpy.data.images.new("environment", width, height, float_buffer=True)
-    image.colorspace_settings.name = "Non-Color"
-    pixels = np.ones((height, width, 4), dtype=np.float32)
-    # Blender's rows start at the bottom, and its columns run against the azimuth.
-    pixels[..., :3] = radiance.transpose(1, 2, 0)[::-1, ::-1]
-    image.pixels.foreach_set(pixels.ravel())
-    image.pack()
-    world = bpy.data.worlds.new("world")
-    world.use_nodes = True
-    nodes, links = world.node_tree.nodes, world.node_tree.links
-    texture = nodes.new("ShaderNodeTexEnvironment")
-    texture.image = image
-    links.new(texture.outputs["Color"], nodes["Background"].inputs["Color"])
-    scene.world = world
 
 
 def render(scene: bpy.types.Scene, material: list[float], file: Path) -> np.ndarray:

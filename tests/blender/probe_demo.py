@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 from probe_installed import NAME, _drive, install, start
+from probe_world_light import light_with
 
 __all__ = ["install", "texture_and_render"]
 
@@ -36,7 +37,7 @@ def texture_and_render(
         return {"states": seen, "message": state.message}
     _scene(pot)
     for light in lights:
-        _light_with(np.load(light["radiance"]))
+        light_with(bpy.context.scene, np.load(light["radiance"]))
         bpy.context.scene.render.filepath = light["picture"]
         bpy.ops.render.render(write_still=True)
     bpy.ops.wm.save_as_mainfile(filepath=blend, compress=True)
@@ -74,24 +75,3 @@ def _render_settings(camera: bpy.types.Object) -> None:
     scene.render.resolution_percentage = 100
     scene.view_settings.view_transform = "Standard"
     scene.render.image_settings.file_format = "PNG"
-
-
-def _light_with(radiance: np.ndarray) -> None:
-    """World light of a latitude-longitude picture [3, H, W], linear, row 0 up, azimuth -180° first."""
-    _, height, width = radiance.shape
-    image = bpy.data.images.new("Light", width, height, float_buffer=True)
-    image.colorspace_settings.name = "Non-Color"
-    pixels = np.ones((height, width, 4), dtype=np.float32)
-    # Blender's rows start at the bottom, and its columns run against the azimuth.
-    pixels[..., :3] = radiance.transpose(1, 2, 0)[::-1, ::-1]
-    image.pixels.foreach_set(pixels.ravel())
-    image.pack()
-    world = bpy.data.worlds.new("Light")
-    if bpy.app.version < (5, 0, 0):
-        world.use_nodes = True
-    nodes, links = world.node_tree.nodes, world.node_tree.links
-    background = next(node for node in nodes if node.bl_idname == "ShaderNodeBackground")
-    texture = nodes.new("ShaderNodeTexEnvironment")
-    texture.image = image
-    links.new(texture.outputs["Color"], background.inputs["Color"])
-    bpy.context.scene.world = world

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pgc.evaluation.commands import app
+from pgc.evaluation.prior_runs import PriorRunRequest
 
 
 def test_help_needs_no_torch() -> None:
@@ -43,7 +44,7 @@ def test_a_failed_check_of_the_oracle_suite_is_an_exit_code(monkeypatch: pytest.
 def test_quick_is_a_slice_of_the_prompts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import pgc.evaluation.prompt_run as module
 
-    asked: list[module.PromptRunRequest] = []
+    asked: list[PriorRunRequest] = []
     monkeypatch.setattr(module, "run_prompts", lambda request, report: asked.append(request))
     runner = CliRunner()
     assert runner.invoke(app, ["prompts", "--quick", "--work", str(tmp_path)]).exit_code == 0
@@ -75,7 +76,7 @@ def test_options_of_materials_are_handed_on(monkeypatch: pytest.MonkeyPatch, tmp
 def test_quick_is_a_slice_of_the_finishes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import pgc.evaluation.finish_run as module
 
-    asked: list[module.FinishRunRequest] = []
+    asked: list[PriorRunRequest] = []
     monkeypatch.setattr(module, "run_finishes", lambda request, report: asked.append(request))
     for options in (["--quick", "--work", str(tmp_path)], ["--limit", "2", "--weights", str(tmp_path)], []):
         assert CliRunner().invoke(app, ["finishes", *options]).exit_code == 0

@@ -11,7 +11,6 @@ import torch
 from pgc.evaluation.cache import ResultCache
 from pgc.evaluation.finish_suite import (
     FINISH_PROMPTS,
-    FinishCase,
     FinishSuite,
     finish_cases,
     finish_verdict,
@@ -32,7 +31,7 @@ class Painter:
         self.values = {"base_color": 0.4, "metallic": metallic, "roughness": roughness}
         self.calls = 0
 
-    def __call__(self, mesh: PreparedMesh, case: FinishCase) -> BakedTexture:
+    def __call__(self, mesh: PreparedMesh, text: str, seed: int) -> BakedTexture:
         self.calls += 1
         channels = {"base_color": 3, "metallic": 1, "roughness": 1}
         maps = {name: [torch.full((channels[name], 64, 64), value)] for name, value in self.values.items()}

@@ -53,9 +53,9 @@ class _BluePrior(OracleGuidance):
         return super().predict_noise(noisy_latents, timestep, replace(conditions, reference_image=picture))
 
 
-def _suite(tmp_path: Path, calls: list[int]) -> PromptSuite:
-    def texturize(mesh: PreparedMesh, case: PromptCase) -> BakedTexture:
-        calls.append(case.index)
+def _suite(tmp_path: Path, calls: list[tuple[str, int]]) -> PromptSuite:
+    def texturize(mesh: PreparedMesh, text: str, seed: int) -> BakedTexture:
+        calls.append((text, seed))
         return BakedTexture(maps={"base_color": [BLUE.view(3, 1, 1).expand(3, 16, 16).contiguous()]})
 
     config = PromptSuiteConfig(view_size=64, truth_size=64, sampling=SamplingConfig(steps=2))
@@ -64,7 +64,7 @@ def _suite(tmp_path: Path, calls: list[int]) -> PromptSuite:
 
 
 def test_every_kind_of_picture_is_judged_once_and_then_remembered(tmp_path: Path) -> None:
-    calls: list[int] = []
+    calls: list[tuple[str, int]] = []
     suite = _suite(tmp_path, calls)
     texture, sample = suite.score("texture", CASE), suite.score("sample", CASE)
     assert (texture["verdict"]["color"], texture["verdict"]["material"]) == ("blue", "plain")
@@ -75,9 +75,9 @@ def test_every_kind_of_picture_is_judged_once_and_then_remembered(tmp_path: Path
     assert truth["verdict"]["color"] == "blue"
     # Gray is neither: this judge then says blue by a hair, in every view.
     assert set(untrained["verdict"]["view_colors"]) == {"blue"}
-    assert calls == [3]
+    assert calls == [(CASE.prompt, CASE.seed)]
     again = _suite(tmp_path, calls).score("texture", CASE)
-    assert calls == [3], "a part that was there has been made again"
+    assert calls == [(CASE.prompt, CASE.seed)], "a part that was there has been made again"
     assert again["seconds"] == texture["seconds"]
     assert (suite.cache.folder / "003-texture.webp").is_file()
 
