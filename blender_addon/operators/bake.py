@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..scene.bake import BAKED_MAPS, BakeOptions, bake_materials
 from ..scene.mesh_export import ExportOptions
@@ -18,6 +18,8 @@ __all__ = ["CLASSES"]
 _SIZES = tuple(
     (str(size), f"{size} px", f"Images of {size} by {size} pixels") for size in (512, 1024, 2048, 4096, 8192)
 )
+
+_OCCLUSION_RAYS = 128
 
 
 class PGC_OT_bake_set(bpy.types.Operator):
@@ -36,6 +38,11 @@ class PGC_OT_bake_set(bpy.types.Operator):
         default=1,
         min=1,
         max=256,
+    )
+    occlusion: BoolProperty(
+        name="Occlusion",
+        description="Also how much the object shades itself, by rays; takes longest of all maps",
+        default=False,
     )
 
     @classmethod
@@ -56,13 +63,20 @@ class PGC_OT_bake_set(bpy.types.Operator):
         layout.prop_search(self, "uv_map", context.object.data, "uv_layers")
         layout.prop(self, "margin")
         layout.prop(self, "samples")
+        layout.prop(self, "occlusion")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._bake(context))
 
     def _bake(self, context: bpy.types.Context) -> None:
         obj = context.object
-        options = BakeOptions(uv_map=self.uv_map, size=int(self.size), margin=self.margin, samples=self.samples)
+        options = BakeOptions(
+            uv_map=self.uv_map,
+            size=int(self.size),
+            margin=self.margin,
+            samples=self.samples,
+            occlusion_rays=_OCCLUSION_RAYS if self.occlusion else 0,
+        )
         baked = bake_materials(context, obj, options)
         builder = VersionBuilder(obj, VersionFacts(prompt="Baked set"), ExportOptions(uv_map=baked.uv_map))
         for name, tiles in baked.maps.items():

@@ -22,7 +22,13 @@ from .images import COLOR_SPACES
 
 __all__ = ["BAKED_MAPS", "BakeOptions", "BakedSet", "bake_materials"]
 
-BAKED_MAPS = {"base_color": "srgb", "roughness": "linear", "metallic": "linear", "normal": "linear"}
+BAKED_MAPS = {
+    "base_color": "srgb",
+    "roughness": "linear",
+    "metallic": "linear",
+    "normal": "linear",
+    "occlusion": "linear",
+}
 """Maps of a set, and their colour spaces."""
 _TILES_IN_ROW = 10
 _LAST_TILE = 2000
@@ -38,12 +44,19 @@ class BakeOptions:
         margin: how far colours go on beyond the UV islands, pixels.
         samples: rays a pixel. One reads at the middle of each pixel, so that maps of the same UVs and size come out
             as they are; more are for maps that are finer than the set.
+        occlusion_rays: a pixel, of how much the object shades itself, 1 to 128; 0 bakes no occlusion.
     """
 
     uv_map: str = ""
     size: int = 2048
     margin: int = 16
     samples: int = 1
+    occlusion_rays: int = 0
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """What is baked, in order."""
+        return tuple(name for name in BAKED_MAPS if name != "occlusion" or self.occlusion_rays)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,7 +83,7 @@ def bake_materials(context: bpy.types.Context, obj: bpy.types.Object, options: B
     uv_map = _check(obj, options)
     with _temporary(obj, uv_map, options) as (scene, copy, materials):
         maps = {}
-        for name in BAKED_MAPS:
+        for name in options.maps:
             image = _image(name, copy, uv_map, options)
             try:
                 for material in materials:
@@ -124,7 +137,7 @@ def _temporary(
             mesh.materials.append(None)
         materials = []
         for slot in copy.material_slots:
-            materials.append(BakeMaterial(slot.material))
+            materials.append(BakeMaterial(slot.material, options.occlusion_rays))
             made.callback(materials[-1].remove)
             slot.link = "OBJECT"
             slot.material = materials[-1].material

@@ -18,15 +18,19 @@ _INPUTS = {
 }
 """Shader node -> channel -> identifier of the input that says it, or what it is always."""
 
+_FAR = 1e6
+"""In units of the scene: all of the object counts, however far away."""
+
 
 class BakeMaterial:
     """A copy of a material, made for a bake and removed after it.
 
     Args:
         original: None: an empty slot, which Blender draws in gray.
+        occlusion_rays: a pixel, 1 to 128, where occlusion is shown.
     """
 
-    def __init__(self, original: bpy.types.Material | None) -> None:
+    def __init__(self, original: bpy.types.Material | None, occlusion_rays: int = 0) -> None:
         self.material = original.copy() if original is not None else bpy.data.materials.new("PGC Bake")
         if bpy.app.version < (5, 0, 0):
             # From 5.0 on it always has nodes, and saying so is deprecated.
@@ -44,24 +48,32 @@ class BakeMaterial:
             self._output = tree.nodes.new("ShaderNodeOutputMaterial")
         links = self._output.inputs["Surface"].links
         self._surface = links[0].from_socket if links and had_nodes and original is not None else None
+        self._rays = occlusion_rays
         self._image = tree.nodes.new("ShaderNodeTexImage")
         self._emission = tree.nodes.new("ShaderNodeEmission")
 
     def show(self, channel: str, image: bpy.types.Image) -> None:
-        """Make it emit base_color, roughness or metallic, or be as it is for "normal"; bakes go into the image."""
+        """Make it emit base_color, roughness, metallic or occlusion, or be as it is for "normal"; into the image."""
         self._image.image = image
         self._tree.nodes.active = self._image
         if channel == "normal":
             if self._surface is not None:
                 self._tree.links.new(self._surface, self._output.inputs["Surface"])
             return
-        source = self._value(self._surface, channel)
+        source = self._occlusion() if channel == "occlusion" else self._value(self._surface, channel)
         self._tree.links.new(source, self._emission.inputs["Color"])
         self._tree.links.new(self._emission.outputs["Emission"], self._output.inputs["Surface"])
 
     def remove(self) -> None:
         """Take the copy away."""
         bpy.data.materials.remove(self.material)
+
+    def _occlusion(self) -> bpy.types.NodeSocket:
+        """How much of the light from all around comes in: nothing is in the bake's scene but the object."""
+        node = self._tree.nodes.new("ShaderNodeAmbientOcclusion")
+        node.samples = self._rays
+        node.inputs["Distance"].default_value = _FAR
+        return node.outputs["Color"]
 
     def _value(self, shader: bpy.types.NodeSocket | None, channel: str) -> bpy.types.NodeSocket:
         """The colour socket that holds a channel of what comes out of a shader socket."""

@@ -187,6 +187,43 @@ def exact() -> Any:
         disable()
 
 
+def _corner() -> bpy.types.Object:
+    """A narrow floor from a high wall at x = 0 to x = 1; u of the floor is x, the wall lies in the upper half."""
+    mesh = bpy.data.meshes.new("Corner")
+    floor = [(0, -0.05, 0), (1, -0.05, 0), (1, 0.05, 0), (0, 0.05, 0)]
+    wall = [(0, -50, 0), (0, 50, 0), (0, 50, 1), (0, -50, 1)]
+    mesh.from_pydata([*floor, *wall], [], [(0, 1, 2, 3), (4, 5, 6, 7)])
+    corners = [(0, 0), (1, 0), (1, 0.5), (0, 0.5), (0, 0.5), (1, 0.5), (1, 1), (0, 1)]
+    layer = mesh.uv_layers.new(name="Artist")
+    layer.uv.foreach_set("vector", np.array(corners, np.float32).reshape(-1))
+    mesh.materials.append(_principled("Plain", (0.2, 0.4, 0.6), 0.3, 1.0))
+    obj = bpy.data.objects.new("Corner", mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
+
+
+def occlusion() -> Any:
+    """Along the floor, away from the wall; whether something is left, and a big thing above it that is not its own."""
+    try:
+        enable()
+        obj = _corner()
+        bpy.ops.mesh.primitive_plane_add(size=100, location=(0, 0, 5))
+        bpy.context.view_layer.objects.active = obj
+        counts = _counts()
+        assert bpy.ops.pgc.bake_set(size="512", margin=0, occlusion=True) == {"FINISHED"}
+        version = obj.pgc.versions[0]
+        image = next(entry.image for entry in version.maps if entry.name == "occlusion")
+        pixels = _pixels(image)[384:496]
+        return {
+            "maps": [entry.name for entry in version.maps],
+            "space": image.colorspace_settings.name,
+            "at": {str(u): float(pixels[:, int(u * 512) - 8 : int(u * 512) + 8].mean()) / 255 for u in (0.25, 0.75)},
+            "added": {kind: number - counts[kind] for kind, number in _counts().items() if number != counts[kind]},
+        }
+    finally:
+        disable()
+
+
 def undo() -> Any:
     """One undo step takes all of it back."""
     try:

@@ -47,6 +47,19 @@ def test_maps_of_the_same_size_and_uvs_come_out_as_they_are(run_in_blender):
     assert found["approximated"] == ["Glass"]
 
 
+def test_occlusion_is_what_the_object_hides_from_itself(run_in_blender):
+    found = run_in_blender("occlusion", script=PROBE)
+    assert sorted(found["maps"]) == ["base_color", "metallic", "normal", "occlusion", "roughness"]
+    assert found["space"] == "Non-Color"
+    # A long wall of height 1 takes half of (1 - d / sqrt(d² + 1)) of the light at a distance d; what else is in the
+    # artist's scene takes none.
+    for place, value in found["at"].items():
+        distance = float(place)
+        assert value == pytest.approx(0.5 + 0.5 * distance / (distance**2 + 1) ** 0.5, abs=0.01)
+    # Five maps, a thumbnail; the group in which the exporter looks for occlusion.
+    assert found["added"] == {"images": 6, "materials": 1, "node_groups": 1}
+
+
 def test_one_undo_step(run_in_blender):
     assert run_in_blender("undo", script=PROBE) == {"versions": 0, "same": True, "counts": True}
 
