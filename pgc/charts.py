@@ -29,6 +29,13 @@ class SeamEdges:
     face_b: Int32[np.ndarray, " E"]
     edge_b: Int32[np.ndarray, " E"]
 
+    def within_slots(self, triangles: TriangleMesh) -> "SeamEdges":
+        """Those between faces of the same material slot."""
+        same = triangles.material_index[self.face_a] == triangles.material_index[self.face_b]
+        return SeamEdges(
+            face_a=self.face_a[same], edge_a=self.edge_a[same], face_b=self.face_b[same], edge_b=self.edge_b[same]
+        )
+
 
 def chart_ids(triangles: TriangleMesh) -> Int32[np.ndarray, " F"]:
     """Chart of each face: connected components over edges with equal positions and equal UVs at both ends.

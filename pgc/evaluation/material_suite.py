@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _FOCAL = (1.1, 1.5)
-"""In picture heights: at 96 pixels the mesh should fill most of them."""
+"""In picture heights: of few pixels the mesh should fill most of them."""
 
 
 class PooledCameras:
@@ -113,7 +113,9 @@ class MaterialWorld:
     def optimization(self, case: MaterialCase) -> Optimization:
         """A fresh run of a case."""
         config, device = self.config, torch.device("cpu")
-        texture = replace(config.maps.texture, texture_size=config.texture_size)
+        texture = config.maps.texture
+        seams = replace(texture.seams, across_slots=not case.ids)
+        texture = replace(texture, texture_size=config.texture_size, seams=seams)
         texture = replace(texture, start_size=min(texture.start_size, config.texture_size))
         chosen = replace(config.maps, texture=texture, with_metallic=case.light != "paper")
         material = MaterialField(self.triangles, chosen)

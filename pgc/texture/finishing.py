@@ -48,7 +48,9 @@ class Finisher:
         self._inside = np.stack([surface.inside for surface in surfaces])
         fixed = np.zeros_like(self._inside) if self._locked is None else self._locked[:, 0].numpy()
         self._known = self._inside | fixed
-        self._frames = edge_frames(triangles, seam_edges(triangles))
+        config = config or SeamConfig()
+        seams = seam_edges(triangles)
+        self._frames = edge_frames(triangles, seams if config.across_slots else seams.within_slots(triangles))
         self._solver = SeamSolver(self._frames, self._inside, ~fixed, tiles, repeat, config)
 
     def finish(

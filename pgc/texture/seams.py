@@ -48,6 +48,8 @@ class SeamConfig:
         charts: the solver inside charts; its smoothness is a factor on the square of that distance in texels, and
             its stiffness comes on top.
         mip_chain: the solver of the mips.
+        across_slots: whether seams between faces of two material slots are closed too. What lies there is one material
+            unless somebody says otherwise; where slots are known to be two, closing the seam would mix them.
 
     Raises:
         ConfigError: a value is out of range.
@@ -59,6 +61,7 @@ class SeamConfig:
     spread: float = 1.0 / 24.0
     charts: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=10.0, smoothness=1.0))
     mip_chain: QuadraticConfig = field(default_factory=lambda: QuadraticConfig(stiffness=0.3, smoothness=0.3))
+    across_slots: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.spread <= 1.0:

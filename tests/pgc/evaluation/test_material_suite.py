@@ -73,8 +73,8 @@ def test_bad_settings_are_refused() -> None:
 
 def test_the_cost_is_said_before_anything_is_run(tmp_path: Path) -> None:
     for config, words in (
-        (MaterialSuiteConfig(), "768 runs of 400 steps, 0 done before; about 27 hours on one core"),
-        (MaterialSuiteConfig.quick(), "96 runs of 240 steps, 0 done before; about 54 minutes on one core"),
+        (MaterialSuiteConfig(), "768 runs of 240 steps, 0 done before; about 8 hours on one core"),
+        (MaterialSuiteConfig.quick(), "96 runs of 240 steps, 0 done before; about 61 minutes on one core"),
     ):
         said: list[str] = []
         with pytest.raises(ConfigError, match="Nothing is done yet"):
