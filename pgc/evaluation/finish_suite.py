@@ -25,6 +25,7 @@ from pgc.evaluation.material_judge import texel_area
 from pgc.evaluation.meshes import EVALUATION_MESHES, EvaluationMeshName, evaluation_mesh
 from pgc.evaluation.pictures import MeshViews, to_bytes
 from pgc.evaluation.prior_runs import Texturize
+from pgc.export.material import ExportConfig, export_material
 from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.rendering.compositing import composite
 from pgc.rendering.environment import studio
@@ -141,6 +142,8 @@ class FinishSuite:
             "seconds": seconds,
         }
         self._save_strip(mesh, texture, case)
+        # For other renderers: tests/blender/finishes.py shows them in Cycles.
+        export_material(self.cache.folder / self.part(case), mesh, texture, ExportConfig())
         self.cache.put(self.part(case), result)
         return result
 

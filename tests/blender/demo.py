@@ -26,7 +26,7 @@ from pgc.demo.page import BLENDER_LIGHTS, BLENDER_PROMPT
 from pgc.rendering.environment import Environment, colored_key, sky, studio
 from tests.blender.blender_process import ROOT, BlenderProcess, ProbeError, find_blender
 
-__all__ = ["main", "run"]
+__all__ = ["environments", "main", "run"]
 
 LIMIT = 1800.0
 SERVER_LIMIT = 60.0
@@ -52,7 +52,7 @@ def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
     out.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     lights = []
-    for environment, (light, file) in zip(_environments(), BLENDER_LIGHTS.items(), strict=True):
+    for environment, (light, file) in zip(environments(), BLENDER_LIGHTS.items(), strict=True):
         radiance = work / f"{light}.npy"
         np.save(radiance, environment.radiance.numpy())
         lights.append({"radiance": str(radiance), "picture": str((out / file).resolve())})
@@ -74,7 +74,7 @@ def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
     return answer["version"]
 
 
-def _environments() -> tuple[Environment, ...]:
+def environments() -> tuple[Environment, ...]:
     """Of `BLENDER_LIGHTS`, in its order."""
     return studio(), sky(), colored_key()
 

@@ -10,7 +10,7 @@ from mathutils import Vector
 from probe_installed import NAME, _drive, install, start
 from probe_world_light import light_with
 
-__all__ = ["install", "texture_and_render"]
+__all__ = ["frame", "install", "texture_and_render"]
 
 SIZE = (640, 480)
 SAMPLES = 16
@@ -35,7 +35,7 @@ def texture_and_render(
     seen = _drive(limit)
     if seen[-1] != "done":
         return {"states": seen, "message": state.message}
-    _scene(pot)
+    frame(pot, SIZE)
     for light in lights:
         light_with(bpy.context.scene, np.load(light["radiance"]))
         bpy.context.scene.render.filepath = light["picture"]
@@ -44,8 +44,8 @@ def texture_and_render(
     return {"states": seen, "message": state.message, "version": bpy.app.version_string}
 
 
-def _scene(pot: bpy.types.Object) -> None:
-    """A floor, and a camera that sees the whole of it."""
+def frame(pot: bpy.types.Object, picture: tuple[int, int]) -> None:
+    """A floor, a camera that sees the whole of the object, and Cycles' settings for pictures of that size."""
     corners = [pot.matrix_world @ Vector(corner) for corner in pot.bound_box]
     low = Vector(map(min, zip(*corners, strict=True)))
     high = Vector(map(max, zip(*corners, strict=True)))
@@ -62,16 +62,16 @@ def _scene(pot: bpy.types.Object) -> None:
     camera.location = center + Vector((0.6, -1.4, 0.68)) * size
     camera.rotation_euler = (center - camera.location).to_track_quat("-Z", "Y").to_euler()
     bpy.context.scene.collection.objects.link(camera)
-    _render_settings(camera)
+    _render_settings(camera, picture)
 
 
-def _render_settings(camera: bpy.types.Object) -> None:
+def _render_settings(camera: bpy.types.Object, picture: tuple[int, int]) -> None:
     scene = bpy.context.scene
     scene.camera = camera
     scene.render.engine = "CYCLES"
     scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", SAMPLES, True
     scene.cycles.max_bounces, scene.render.use_persistent_data = 4, False
-    scene.render.resolution_x, scene.render.resolution_y = SIZE
+    scene.render.resolution_x, scene.render.resolution_y = picture
     scene.render.resolution_percentage = 100
     scene.view_settings.view_transform = "Standard"
     scene.render.image_settings.file_format = "PNG"

@@ -66,7 +66,7 @@ def test_the_page_names_the_prompt(tmp_path):
 
 
 def test_every_light_has_an_environment_and_a_picture_on_the_page(tmp_path):
-    assert [environment.name for environment in demo._environments()] == [
+    assert [environment.name for environment in demo.environments()] == [
         light.replace(" ", "_") for light in BLENDER_LIGHTS
     ]
     page = page_html(tmp_path, [PageEntry(name="a", prompt="b")])

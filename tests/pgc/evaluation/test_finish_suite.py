@@ -84,6 +84,7 @@ def test_cases_are_scored_once_and_kept(tmp_path: Path) -> None:
     assert [suite.score(case) for case in cases] == rows
     assert painter.calls == 4
     assert len(list(suite.cache.folder.glob("*.webp"))) == 4
+    assert len(list(suite.cache.folder.glob("*/textured.glb"))) == 4
     summary = summarize_finishes(rows)
     assert {text: entry["right"] for text, entry in summary.items()} == {
         "polished gold": 1, "rusty iron": 0, "matte blue plastic": 0, "wet cobblestone": 0,
