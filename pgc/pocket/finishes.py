@@ -25,6 +25,7 @@ __all__ = [
     "LitMaterial",
     "PbrPoints",
     "draw_material",
+    "draw_pattern",
     "material_points",
     "material_words",
 ]
@@ -163,9 +164,9 @@ def _natural(params: MaterialParams, tone: Rgb, level: float) -> MaterialParams:
     return replace(params, main=main, second=second, third=third)
 
 
-def _pattern(rng: np.random.Generator) -> LitMaterial:
-    # Cobblestone twice: it is the pattern that is most often wet.
-    names: tuple[MaterialName, ...] = ("cobblestone", *_PATTERNS)
+def draw_pattern(rng: np.random.Generator, cobblestone: int = 4) -> LitMaterial:
+    """Draw a pattern under a finish; ``cobblestone`` is how often that one counts, which is most often wet."""
+    names: tuple[MaterialName, ...] = (*("cobblestone",) * (cobblestone - 1), *_PATTERNS)
     name = names[int(rng.integers(len(names)))]
     finish, word, roughness = _finish(rng, _PATTERNS[name])
     color = COLORS[int(rng.integers(len(COLORS)))]
@@ -186,7 +187,7 @@ def draw_material(rng: np.random.Generator) -> LitMaterial:
         return _metal(rng)
     if kind < 0.47:
         return _rusty(rng)
-    return _plastic(rng) if kind < 0.68 else _pattern(rng)
+    return _plastic(rng) if kind < 0.68 else draw_pattern(rng, cobblestone=2)
 
 
 def _rust_points(material: LitMaterial, positions: Floats) -> PbrPoints:

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 class LitDataConfig:
     """Size and seed of the lit set; ``materials`` pictures come of every scene."""
 
-    scenes: int = 2400
+    scenes: int = 3360
     seed: int = 23
     shard: int = 60
     render: LitRenderConfig = field(default_factory=LitRenderConfig)

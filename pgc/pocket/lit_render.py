@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pgc.color_space import linear_from_srgb
-from pgc.pocket.finishes import LitMaterial, PbrPoints, draw_material, material_points
+from pgc.pocket.finishes import LitMaterial, PbrPoints, draw_material, draw_pattern, material_points
 from pgc.pocket.lit_captions import LitLighting, write_lit_caption
 from pgc.pocket.render import RenderConfig, TrainingCamera, light_factors, plain_background, visible_shape
 from pgc.pocket.shapes import normals
@@ -45,6 +45,9 @@ class LitRenderConfig:
     drawn: int = 24
     """Environments of random tints and lamps, beside the four that have a name."""
     named_share: float = 0.6
+    patterns_from: int = 2400
+    """From this scene on all materials are patterns under a finish: wet stone is seldom drawn otherwise, and a prior of
+    the scenes before, trained for 3,200 steps, painted it dry."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ def render_lit(scene: int, seed: int, config: LitRenderConfig) -> list[LitSample
     covered = hit.reshape(blocks).sum((1, 3))
     depth_sum = np.where(hit, depth, 0.0).reshape(blocks).sum((1, 3))
     mean_depth = np.where(covered * 2 >= setup.supersample**2, depth_sum / np.maximum(covered, 1), 0.0)
-    drawn = [_one(rng, surface, camera, config) for _ in range(config.materials)]
+    draw = draw_material if scene < config.patterns_from else draw_pattern
+    drawn = [_one(rng, draw(rng), surface, camera, config) for _ in range(config.materials)]
     return [
         LitSample(
             image=image,
@@ -160,10 +164,9 @@ def render_lit(scene: int, seed: int, config: LitRenderConfig) -> list[LitSample
 
 
 def _one(
-    rng: np.random.Generator, surface: _Surface, camera: TrainingCamera, config: LitRenderConfig
+    rng: np.random.Generator, material: LitMaterial, surface: _Surface, camera: TrainingCamera, config: LitRenderConfig
 ) -> tuple[LitMaterial, LitLighting, NDArray[np.uint8], NDArray[np.uint8]]:
     setup = config.render
-    material = draw_material(rng)
     values = material_points(material, surface.points, surface.normal)
     shading = np.zeros((setup.size**2, SHADING_CHANNELS), np.uint8)
     if rng.random() < config.flat_share:

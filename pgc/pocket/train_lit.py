@@ -41,7 +41,7 @@ class LitTrainConfig:
     """Architecture and schedule of the second edition."""
 
     networks: DiffusionConfig = field(default_factory=_wide)
-    steps: int = 1600
+    steps: int = 4500
     batch: int = 20
     replay: int = 7
     """Pictures of every batch that are the first edition's, so that nothing is forgotten."""

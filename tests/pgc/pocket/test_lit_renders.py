@@ -38,6 +38,16 @@ def test_a_scene_depends_on_its_number_and_the_seed_only() -> None:
     assert not np.array_equal(first[0].image, other[0].image)
 
 
+def test_later_scenes_are_of_patterns_and_often_wet() -> None:
+    config = replace(SMALL, patterns_from=4)
+    early, late = (
+        [sample for scene in scenes for sample in render_lit(scene, 1, config)] for scenes in (range(4), range(4, 16))
+    )
+    assert {sample.kind for sample in late} == {"pattern"}
+    assert {sample.kind for sample in early} != {"pattern"}
+    assert sum(sample.finish == "wet" for sample in late) >= 4
+
+
 def test_light_is_told_where_there_is_some() -> None:
     lit = render_lit(1, 4, replace(SMALL, flat_share=0.0))
     flat = render_lit(1, 4, replace(SMALL, flat_share=1.0))
