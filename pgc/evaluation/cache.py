@@ -37,13 +37,16 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_FOR_PEOPLE = (".md", ".webp")
+
+
 def folder_hash(path: Path) -> str:
-    """SHA-256 over the relative names and bytes of all files below a folder.
+    """SHA-256 over the relative names and bytes of all files below a folder, but for what only people read.
 
     Raises:
         ConfigError: there is no such folder, or it is empty.
     """
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix not in _FOR_PEOPLE)
     if not files:
         raise ConfigError(f"The folder {path} is missing or empty; its weights are what is evaluated.")
     digest = hashlib.sha256()

@@ -45,6 +45,9 @@ def test_file_and_folder_hashes(tmp_path: Path) -> None:
     before = folder_hash(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert folder_hash(tmp_path) != before
+    before = folder_hash(tmp_path)
+    (tmp_path / "CARD.md").write_text("words", encoding="utf-8")
+    assert folder_hash(tmp_path) == before
     with pytest.raises(ConfigError, match="no file"):
         file_hash(tmp_path / "absent")
     with pytest.raises(ConfigError, match="missing or empty"):
