@@ -17,22 +17,24 @@ def _words(text: str) -> tuple[str, ...]:
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Colors": _words(
-        "azure black blue brown chocolate crimson cyan emerald golden green ivory orange pink purple red rose "
+        "azure black blue brown chocolate crimson cyan emerald golden gray green ivory orange pink purple red rose "
         "scarlet teal turquoise violet white yellow dark"
     ),
     "Materials": _words(
-        "bricks wood planks marble cobblestone stone fabric plastic metal rust paint camouflage scales"
+        "bricks wood planks marble cobblestone stone fabric plastic ceramic rubber metal rust paint camouflage scales"
     ),
-    "Patterns": _words("checkered striped spotted polka dots banded veined plain woven smooth polished"),
+    "Metals": _words("gold silver copper bronze brass steel iron chrome aluminium"),
+    "Finishes": _words("polished brushed satin matte glossy wet rusty rough shiny"),
+    "Patterns": _words("checkered striped spotted polka dots banded veined plain woven smooth"),
 }
 _MORE = (
-    "a an and army asset back ball banded block bowl box brick brickwork built camo camouflaged capsule carved "
-    "character checked checker checkerboard checkers checks chequered cloth cobble cobbled cobbles "
-    "cobblestones column cone covered creature cube cup cylinder detailed donut dot dotted dragon egg figure "
-    "fish flat from front game grain high image in jar light lighting made mug object of on overhead painted "
-    "pattern photo picture pill plank pot pyramid quality render ring rusted rusty scale scaled scaly "
-    "sculpture shaded shape side solid sphere spots statue stripes stripy studio soft surface textile texture the "
-    "thing timber torus toy underside vase veins view wall with wooden wrapped"
+    "a aluminum an and army asset back ball banded block bowl box brick brickwork built camo camouflaged capsule "
+    "carved character checked checker checkerboard checkers checks chequered cloth cobble cobbled cobbles "
+    "cobblestones column cone covered creature cube cup cylinder detailed donut dot dotted dragon dull egg figure "
+    "fish flat from front game grain high image in jar light lighting made metallic mirror mug object of on "
+    "overhead painted pattern photo picture pill plank pot pyramid quality rain render ring rusted scale scaled "
+    "scaly sculpture shaded shape side soft solid sphere spots stainless statue stripes stripy studio surface "
+    "textile texture the thing timber torus toy underside vase veins view wall with wooden wrapped"
 )
 _KNOWN = frozenset(word for group in GROUPS.values() for word in group) | frozenset(_words(_MORE))
 

@@ -14,8 +14,8 @@ from pgc.outputs.files import write_bytes
 
 __all__ = ["BLENDER_LIGHTS", "BLENDER_PROMPT", "PageEntry", "page_html", "write_page"]
 
-BLENDER_PROMPT = "a pot made of red bricks"
-"""What the extension is asked for in Blender."""
+BLENDER_PROMPT = "polished gold"
+"""What the extension is asked for in Blender, with roughness and metallic."""
 
 _STYLE = """
 :root { color-scheme: light dark; --edge: color-mix(in srgb, currentColor 18%, transparent); }

@@ -31,6 +31,7 @@ def texture_and_render(
     bpy.context.view_layer.update()
     settings, state = bpy.context.scene.pgc, bpy.context.window_manager.pgc
     settings.prompt, settings.preset, settings.texture_size = prompt, "draft", "512"
+    settings.maps = {"base_color", "roughness", "metallic"}
     assert bpy.ops.pgc.generate() == {"FINISHED"}
     seen = _drive(limit)
     if seen[-1] != "done":

@@ -8,7 +8,7 @@ import pytest
 from blender_addon.choices import cost_text, duration, expected_steps
 from blender_addon.state import AppState
 from blender_addon.vocabulary import GROUPS, unknown_words
-from pgc.pocket.captions import vocabulary
+from pgc.pocket.lit_captions import lit_vocabulary
 
 PROBE = "probe_panel.py"
 SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend"}
@@ -125,7 +125,7 @@ def test_durations(seconds, text):
 
 
 def test_the_words_at_hand_are_words_that_the_model_was_trained_on():
-    trained = {word for name, words in vocabulary().items() if name != "untrained" for word in words}
+    trained = {word for name, words in lit_vocabulary().items() if name != "untrained" for word in words}
     for title, words in GROUPS.items():
         known = trained | {"stone"}
         assert set(words) <= known, title
