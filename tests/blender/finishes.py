@@ -3,7 +3,7 @@
 
     python -m tests.blender.finishes RESULTS OUT.webp     # RESULTS: the folder of parts that the evaluation names
 
-A row for every model, in the order of the cases; the lights are those of the demo.
+A column for every model, in the order of the cases; the rows are the lights of the demo.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SCRIPT = Path(__file__).with_name("probe_finishes.py")
 
 
 def render_sheet(blender: BlenderProcess, models: Sequence[Path], size: int) -> Image.Image:
-    """A row of pictures for every GLB, one a light.
+    """A column of pictures for every GLB, one a light.
 
     Raises:
         ProbeError: Blender failed.
@@ -37,16 +37,16 @@ def render_sheet(blender: BlenderProcess, models: Sequence[Path], size: int) -> 
         lights = [work / f"{index}.npy" for index in range(len(environments()))]
         for file, environment in zip(lights, environments(), strict=True):
             np.save(file, environment.radiance.numpy())
-        pictures = [[work / f"{row}-{column}.png" for column in range(len(lights))] for row in range(len(models))]
+        pictures = [[work / f"{model}-{light}.png" for light in range(len(lights))] for model in range(len(models))]
         jobs = [
-            {"glb": str(model.resolve()), "pictures": [str(file) for file in row]}
-            for model, row in zip(models, pictures, strict=True)
+            {"glb": str(model.resolve()), "pictures": [str(file) for file in files]}
+            for model, files in zip(models, pictures, strict=True)
         ]
         arguments = {"models": jobs, "lights": [str(file) for file in lights], "size": size}
         blender.call(_SCRIPT, "render_models", arguments, work=work, limit=LIMIT)
-        sheet = Image.new("RGB", (size * len(lights), size * len(models)))
-        for row, files in enumerate(pictures):
-            for column, file in enumerate(files):
+        sheet = Image.new("RGB", (size * len(models), size * len(lights)))
+        for column, files in enumerate(pictures):
+            for row, file in enumerate(files):
                 with Image.open(file) as picture:
                     sheet.paste(picture.convert("RGB"), (column * size, row * size))
     return sheet

@@ -28,11 +28,11 @@ def test_without_models_it_says_so(tmp_path, capsys):
 
 @pytest.mark.blender
 @pytest.mark.slow
-def test_a_row_for_every_model_and_a_column_for_every_light(tmp_path, blender):
+def test_a_column_for_every_model_and_a_row_for_every_light(tmp_path, blender):
     models = [_model(tmp_path / str(index), metallic) for index, metallic in enumerate((1.0, 0.0))]
     sheet = np.asarray(finishes.render_sheet(blender, models, 48), np.float32)
-    assert sheet.shape == (96, 48 * len(environments()), 3)
-    cells = sheet.reshape(2, 48, 3, 48, 3).transpose(0, 2, 1, 3, 4)
+    assert sheet.shape == (48 * len(environments()), 96, 3)
+    cells = sheet.reshape(3, 48, 2, 48, 3).transpose(2, 0, 1, 3, 4)
     for light in range(3):
         assert np.abs(cells[0, light] - cells[1, light]).mean() > 2.0, "metal looks like plastic"
     assert np.abs(cells[0, 0] - cells[0, 1]).mean() > 4.0, "studio looks like sky"
