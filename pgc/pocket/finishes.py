@@ -166,7 +166,8 @@ def _natural(params: MaterialParams, tone: Rgb, level: float) -> MaterialParams:
 
 def draw_pattern(rng: np.random.Generator, cobblestone: int = 4) -> LitMaterial:
     """Draw a pattern under a finish; ``cobblestone`` is how often that one counts, which is most often wet."""
-    names: tuple[MaterialName, ...] = (*("cobblestone",) * (cobblestone - 1), *_PATTERNS)
+    stones: list[MaterialName] = ["cobblestone"] * (cobblestone - 1)
+    names: tuple[MaterialName, ...] = (*stones, *_PATTERNS)
     name = names[int(rng.integers(len(names)))]
     finish, word, roughness = _finish(rng, _PATTERNS[name])
     color = COLORS[int(rng.integers(len(COLORS)))]
