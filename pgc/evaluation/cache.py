@@ -16,6 +16,9 @@ from pgc.errors import ConfigError
 
 __all__ = ["ResultCache", "configuration_hash", "environment", "file_hash", "folder_hash", "write_json"]
 
+_FOR_PEOPLE = (".md", ".webp")
+"""Card and pictures beside a prior's weights: no result depends on them."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -35,9 +38,6 @@ def file_hash(path: Path) -> str:
         raise ConfigError(f"There is no file {path}, whose hash an evaluation's result depends on.")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_FOR_PEOPLE = (".md", ".webp")
 
 
 def folder_hash(path: Path) -> str:

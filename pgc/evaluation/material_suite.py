@@ -114,7 +114,7 @@ class MaterialWorld:
         """A fresh run of a case."""
         config, device = self.config, torch.device("cpu")
         texture = config.maps.texture
-        seams = replace(texture.seams, across_slots=not case.ids)
+        seams = replace(texture.seams, across_slots=texture.seams.across_slots and not case.ids)
         texture = replace(texture, texture_size=config.texture_size, seams=seams)
         texture = replace(texture, start_size=min(texture.start_size, config.texture_size))
         chosen = replace(config.maps, texture=texture, with_metallic=case.light != "paper")

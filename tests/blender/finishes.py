@@ -34,9 +34,10 @@ def render_sheet(blender: BlenderProcess, models: Sequence[Path], size: int) -> 
     """
     with tempfile.TemporaryDirectory(prefix="pgc-finishes-") as name:
         work = Path(name)
-        lights = [work / f"{index}.npy" for index in range(len(environments()))]
-        for file, environment in zip(lights, environments(), strict=True):
-            np.save(file, environment.radiance.numpy())
+        lights = []
+        for environment in environments():
+            lights.append(work / f"{environment.name}.npy")
+            np.save(lights[-1], environment.radiance.numpy())
         pictures = [[work / f"{model}-{light}.png" for light in range(len(lights))] for model in range(len(models))]
         jobs = [
             {"glb": str(model.resolve()), "pictures": [str(file) for file in files]}
