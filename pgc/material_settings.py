@@ -10,6 +10,7 @@ import torch
 
 from pgc.environment_lighting import LightingConfig
 from pgc.errors import ConfigError
+from pgc.map_gradients import Baseline
 from pgc.rendering.environment import colored_key, overcast, random_environment, sky, studio
 from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 from pgc.texture.material_field import MaterialFieldConfig
@@ -32,6 +33,8 @@ class MaterialConfig:
         lighting: how the light varies from step to step.
         environments: what the light is drawn from, by name (see `pgc.rendering.environment`).
         drawn: so many more environments of random tints and lamps, the same in every run.
+        baseline: what the prior's picture is compared with for roughness, metallic and relief; see
+            `pgc.map_gradients`. A loss on latents alone knows no difference.
 
     Raises:
         ConfigError: there is no environment, or too many are to be drawn.
@@ -42,6 +45,7 @@ class MaterialConfig:
     lighting: LightingConfig = field(default_factory=LightingConfig)
     environments: tuple[EnvironmentName, ...] = ENVIRONMENTS
     drawn: int = 4
+    baseline: Baseline = "render"
 
     def __post_init__(self) -> None:
         if not 0 <= self.drawn <= _MOST_DRAWN:

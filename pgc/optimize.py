@@ -17,45 +17,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.averaging import TexelAverage
-from pgc.camera_sampling import CameraSampler
 from pgc.cameras import Camera
 from pgc.distillation.base import DistillationLoss, LatentGradient
 from pgc.distillation.build import build_distillation
 from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation import build_regulation, pixel_norm
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
-from pgc.guidance.resizing import resize_bilinear
-from pgc.lighting import Lighting, StepLights
+from pgc.lighting import StepLights
+from pgc.map_gradients import backward_by_map, image_residual, reconstruction_error
 from pgc.optimize_config import BackgroundConfig, OptimizeConfig, Prompt
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
 from pgc.rendering.gbuffer import GBuffer, surface_points
-from pgc.rendering.rasterizer import Rasterizer
-from pgc.rendering.shading import Shade, unlit
+from pgc.scene import Scene
 from pgc.stopwatch import Stopwatch
 from pgc.surface import SurfacePoints
-from pgc.texture.field import TextureField
-from pgc.texture.priors import TexelPrior
 from pgc.told_light import told_light
 from pgc.view_prompts import ViewName, view_name, view_prompt
 
 __all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult", "surface_points"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scene:
-    """What is rendered and from where."""
-
-    rasterizer: Rasterizer
-    texture: TextureField
-    cameras: CameraSampler
-    shade: Shade = unlit
-    lighting: Lighting | None = None
-    """The light of each step, for a `shade` that needs one; None for unlit shading."""
-    prior: TexelPrior | None = None
-    """A penalty on the texels themselves."""
-    reference: TextureField | None = None
-    """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +47,26 @@ class _View:
     points: SurfacePoints
     background: Float[Tensor, "b 3 1 1"]
     lights: StepLights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Picture:
+    """A view with the texels of this moment in it."""
+
+    view: _View
+    material: Mapping[str, Tensor]
+    image: Float[Tensor, "b 3 h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Wish:
+    """What the prior wants of a step's pictures."""
+
+    outcome: LatentGradient
+    through_encoder: Float[Tensor, "b 3 h w"]
+    """∂L/∂x of the loss on the latents, regulated."""
+    baseline_shift: Float[Tensor, "b 3 h w"] | None
+    """How the picture that finishes are compared with differs from the render, by the weight of the residual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,32 +127,28 @@ class Optimization:
         self._set_progress(progress)
         with watch.stage("rasterize"):
             view = self._draw_view(index)
-        with watch.stage("fetch"):
-            material = self.scene.texture.sample(view.points)
+        picture = self._picture(view, watch)
         with watch.stage("shade"):
-            image = self._shade(view, material, view.lights.render)
             reference = self._reference(view)
         with watch.stage("guidance"):
-            gradient, outcome = self._image_gradient(image, view, reference)
+            wish = self._ask(picture, reference)
+        gradient = wish.through_encoder + image_residual(picture.image.detach(), wish.outcome)
         with watch.stage("backward"):
-            self._update_texels(image, gradient, view, progress)
+            self._update_texels(picture, gradient, wish, progress)
         for _ in range(self.config.updates - 1):
-            with watch.stage("fetch"):
-                material = self.scene.texture.sample(view.points)
-            with watch.stage("shade"):
-                again = self._shade(view, material, view.lights.render)
+            again = self._picture(view, watch)
             with watch.stage("backward"):
-                self._update_texels(again, self._towards_target(again.detach(), outcome), view, progress)
+                self._update_texels(again, image_residual(again.image.detach(), wish.outcome), wish, progress)
         self.step += 1
         self._update_average()
         sizes = pixel_norm(gradient)[view.gbuffer.coverage > 0]
         return StepResult(
             step=self.step,
             steps=self.config.steps,
-            timesteps=tuple(int(t) for t in outcome.timestep),
+            timesteps=tuple(int(t) for t in wish.outcome.timestep),
             gradient_median=float(sizes.median()) if sizes.numel() else 0.0,
             gradient_maximum=float(sizes.max()) if sizes.numel() else 0.0,
-            image=image.detach(),
+            image=picture.image.detach(),
             seconds=watch.finish(),
         )
 
@@ -167,30 +163,29 @@ class Optimization:
             lights=self._lights(cameras),
         )
 
+    def _picture(self, view: _View, watch: Stopwatch) -> _Picture:
+        with watch.stage("fetch"):
+            material = self.scene.texture.sample(view.points)
+        with watch.stage("shade"):
+            return _Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
+
     def _shade(self, view: _View, material: Mapping[str, Tensor], light: object | None) -> Float[Tensor, "b 3 h w"]:
         return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
     def _update_texels(
-        self, image: Float[Tensor, "b 3 h w"], gradient: Float[Tensor, "b 3 h w"], view: _View, progress: float
+        self, picture: _Picture, gradient: Float[Tensor, "b 3 h w"], wish: _Wish, progress: float
     ) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        image.backward(gradient.to(image.dtype))
-        self._add_prior(int(view.gbuffer.mask.sum()), progress)
+        finish = None if wish.baseline_shift is None else gradient + wish.baseline_shift
+        backward_by_map(picture.image, picture.material, gradient, finish)
+        self._add_prior(int(picture.view.gbuffer.mask.sum()), progress)
         self.optimizer.step()
         self.scene.texture.after_step()
 
-    def _towards_target(self, image: Float[Tensor, "b 3 h w"], outcome: LatentGradient) -> Float[Tensor, "b 3 h w"]:
-        """∂L/∂x of the residual in the image alone."""
-        if outcome.image_target is None:
-            return torch.zeros_like(image)
-        target = resize_bilinear(outcome.image_target, self.config.resolution).to(image)
-        return outcome.image_weight * (image - target)
-
-    def _image_gradient(
-        self, image: Float[Tensor, "b 3 h w"], view: _View, reference: Float[Tensor, "b 3 h w"] | None
-    ) -> tuple[Float[Tensor, "b 3 h w"], LatentGradient]:
+    def _ask(self, picture: _Picture, reference: Float[Tensor, "b 3 h w"] | None) -> _Wish:
         """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
-        leaf = image.detach().requires_grad_(self.loss.needs_encoder_gradient)
+        view = picture.view
+        leaf = picture.image.detach().requires_grad_(self.loss.needs_encoder_gradient)
         latents = self.guidance.encode_image(leaf)
         conditions = Conditions(
             prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
@@ -208,10 +203,13 @@ class Optimization:
             progress=self.step / self.config.steps,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )
-        gradient = torch.zeros_like(image)
+        gradient = torch.zeros_like(picture.image)
         if self.loss.needs_encoder_gradient:
             gradient = self.regulation.propagate(leaf, latents, outcome.gradient)
-        return gradient + self._towards_target(leaf.detach(), outcome), outcome
+        shift = None
+        if self.scene.baseline == "reconstruction" and outcome.image_target is not None:
+            shift = outcome.image_weight * reconstruction_error(self.guidance, leaf, latents)
+        return _Wish(outcome=outcome, through_encoder=gradient, baseline_shift=shift)
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""

@@ -168,14 +168,21 @@ def _is_told_the_light(spec: GuidanceSpec) -> bool:
 def _base_material(spec: GuidanceSpec) -> MaterialConfig:
     if _is_told_the_light(spec):
         # What such a prior paints fits the light that it is told, and metal may go where the picture says: it starts
-        # between the two and moves fast. Its noise is more than the oracle's, and so are the weights against it.
+        # between the two and moves fast. Its noise is more than the oracle's, and so are the weights against it. And
+        # its small decoder blunts highlights, which roughness would take for its own.
         fields = MaterialFieldConfig(
             roughness=MapSettings(initial=0.5, low=0.05, rate=1.5), metallic=MapSettings(initial=0.3, rate=2.0)
         )
         priors = MaterialPriorConfig(
             smoothness=0.05, roughness_smoothness=1.0, metallic_extremes=0.02, color_smoothness=0.002
         )
-        return MaterialConfig(fields=fields, priors=priors, environments=("studio", "overcast", "sky"), drawn=0)
+        return MaterialConfig(
+            fields=fields,
+            priors=priors,
+            environments=("studio", "overcast", "sky"),
+            drawn=0,
+            baseline="reconstruction",
+        )
     if not isinstance(spec, OracleSpec):
         # A prior that is not told the light explains whatever it wants to see by metal and relief, if these may go
         # anywhere: they move slowly, and are held together more. Coloured light it would paint against.

@@ -89,6 +89,7 @@ def _lit_scene(
         cameras=seen[1],
         shade=pbr_shade,
         lighting=EnvironmentLighting(run_environments(material, device), material.lighting),
+        baseline=material.baseline,
         prior=None if material.priors.is_off else MaterialPriors(texture, mesh.triangles, material.priors),
         reference=None
         if sources.oracle is None
