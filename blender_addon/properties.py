@@ -44,6 +44,10 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         options={"ENUM_FLAG"},
         default={"base_color"},
     )
+    separate_slots: BoolProperty(
+        name="Separate Slots",
+        description="The object's material slots are different materials: nothing is blended across their borders",
+    )
     target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
     uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")
     cameras: EnumProperty(

@@ -29,7 +29,7 @@ _MOST_TRIANGLES = 2_000_000
 """What a server optimises."""
 _NOT_KEPT = {"roughness", "metallic", "normal"}
 """Maps that a server starts anew, whatever is locked."""
-_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map")
+_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             seed=settings.seed,
             steps=settings.steps or None,
             texture_size=size,
+            separate_slots=settings.separate_slots,
         ),
         guidance=GuidanceSpec(model=settings.model),
         maps=tuple(name for name, *_ in MAPS if name in settings.maps),

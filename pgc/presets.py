@@ -24,11 +24,22 @@ from pgc.texture.priors import MaterialPriorConfig
 from pgc.texture.texel_config import MapSettings
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
-__all__ = ["PRESETS", "PresetName", "RunSettings", "lit_prior", "preset_settings", "with_maps", "with_overrides"]
+__all__ = [
+    "PRESETS",
+    "PresetName",
+    "RunSettings",
+    "lit_prior",
+    "preset_settings",
+    "with_maps",
+    "with_overrides",
+    "with_separate_slots",
+]
 
 PresetName = Literal["draft", "standard", "fine"]
 PRESETS: tuple[PresetName, ...] = get_args(PresetName)
 
+_SLOT_WEIGHT = 0.02
+"""Of one finish a slot: what the material suite uses (`pgc eval materials`, material ids)."""
 _STEP_SCALE: dict[PresetName, float] = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
 
 
@@ -156,6 +167,22 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
         material=replace(material, fields=fields),
         occlusion=occlusion,
     )
+
+
+def with_separate_slots(settings: RunSettings) -> RunSettings:
+    """The same run for a mesh whose material slots are different materials.
+
+    Seams between two slots stay open, and roughness and metallic are drawn together within a slot, where they nearly
+    agree (`pgc.texture.region_prior`).
+    """
+    texture = settings.texture
+    settings = replace(settings, texture=replace(texture, seams=replace(texture.seams, across_slots=False)))
+    if settings.material is None:
+        return settings
+    material = settings.material
+    fields = replace(material.fields, texture=settings.texture)
+    priors = replace(material.priors, regions=_SLOT_WEIGHT)
+    return replace(settings, material=replace(material, fields=fields, priors=priors))
 
 
 def _is_told_the_light(spec: GuidanceSpec) -> bool:

@@ -47,7 +47,7 @@ from pgc.material_settings import MaterialConfig
 from pgc.mesh import Normalization, PreparedMesh
 from pgc.optimize import Optimization, Prompt
 from pgc.pipeline import SourceTextures, start_optimization, vocabulary_warnings
-from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides
+from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides, with_separate_slots
 from pgc.run_scene import bake_maps
 from pgc.texture.field import BakedTexture
 from pgc.view_prompts import FrontAxis
@@ -198,6 +198,8 @@ def run_settings(spec: TextureJobSpec, plan: int = 0) -> RunSettings:
     settings = with_maps(replace(settings, optimize=optimize), prior, spec.maps)
     if settings.material is not None:
         settings = replace(settings, material=_lit(spec.lighting, settings.material))
+    if given.separate_slots:
+        settings = with_separate_slots(settings)
     return smaller(settings, plan)
 
 

@@ -68,7 +68,18 @@ class PGC_OT_add_preset(AddPresetBase, bpy.types.Operator):
     preset_defines: ClassVar[list[str]] = ["settings = bpy.context.scene.pgc"]
     preset_values: ClassVar[list[str]] = [
         f"settings.{name}"
-        for name in ("prompt", "negative", "model", "preset", "steps", "texture_size", "maps", "target", "cameras")
+        for name in (
+            "prompt",
+            "negative",
+            "model",
+            "preset",
+            "steps",
+            "texture_size",
+            "maps",
+            "separate_slots",
+            "target",
+            "cameras",
+        )
     ]
 
 

@@ -19,7 +19,7 @@ from .version_action import INDEX, OnVersions, chosen_version, run_on_versions
 
 __all__ = ["CLASSES"]
 
-_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map")
+_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
 
 
 class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):

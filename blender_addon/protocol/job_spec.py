@@ -63,7 +63,10 @@ class PromptSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsSpec(Strict):
-    """None leaves a value to the preset."""
+    """None leaves a value to the preset.
+
+    `separate_slots`: the material slots of the meshes are different materials, of which nothing is blended.
+    """
 
     preset: Literal["draft", "standard", "fine"] = "standard"
     seed: int = 0
@@ -71,6 +74,7 @@ class SettingsSpec(Strict):
     views: int | None = None
     resolution: int | None = None
     texture_size: int | None = None
+    separate_slots: bool = False
 
     def __post_init__(self) -> None:
         check_within("seed", self.seed, 0, (1 << 63) - 1)

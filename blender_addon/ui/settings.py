@@ -77,6 +77,9 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
             row = column.row()
             row.enabled = name in state.server.maps
             row.prop_enum(settings, "maps", name)
+    textured = context.selected_objects if settings.target == "objects" else [context.object]
+    if settings.target != "slot" and any(obj is not None and len(obj.material_slots) > 1 for obj in textured):
+        layout.prop(settings, "separate_slots")
     row = layout.row(align=True)
     row.prop(settings, "seed")
     row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")

@@ -39,6 +39,7 @@ class TextureArguments:
     oracle_texture: str | None = None
     view_prompts: bool | None = None
     unwrap: bool | None = None
+    separate_slots: bool | None = None
     device: str | None = None
 
     def with_absolute_paths(self) -> TextureArguments:
@@ -61,13 +62,14 @@ class TextureArguments:
         from pgc.map_names import need_light, parse_maps
         from pgc.optimize import Prompt
         from pgc.pipeline import TextureRequest
-        from pgc.presets import PRESETS, lit_prior, preset_settings, with_maps
+        from pgc.presets import PRESETS, lit_prior, preset_settings, with_maps, with_separate_slots
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
         spec = parse_guidance(self.guidance or "pocket")
         settings = self._override(preset_settings(_one_of("--preset", self.preset or "standard", PRESETS), spec))
         maps = parse_maps(self.maps or "base_color")
+        settings = with_maps(settings, spec, maps)
         return TextureRequest(
             mesh=Path(self.mesh),
             prompt=Prompt(
@@ -77,7 +79,7 @@ class TextureArguments:
                 front_axis=_one_of("--front", self.front or "-y", ("-y", "+y", "-x", "+x")),
             ),
             guidance=lit_prior(spec) if need_light(maps) else spec,
-            settings=with_maps(settings, spec, maps),
+            settings=with_separate_slots(settings) if self.separate_slots else settings,
             up_axis=None if self.up is None else _one_of("--up", self.up, ("y", "z")),
             unwrap=bool(self.unwrap),
             initial_texture=_path(self.init_texture),

@@ -119,6 +119,7 @@ def _settings(given: TextureArguments, request: TextureRequest) -> wire.Settings
         views=given.views,
         resolution=given.resolution,
         texture_size=request.settings.texture.texture_size if sized else None,
+        separate_slots=bool(given.separate_slots),
     )
 
 

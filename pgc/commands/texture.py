@@ -76,6 +76,14 @@ def texture(  # noqa: PLR0913 - one parameter an option
     unwrap: Annotated[
         bool | None, typer.Option("--unwrap", help="Make new UVs, however long it takes.", rich_help_panel=_MESH)
     ] = None,
+    separate_slots: Annotated[
+        bool | None,
+        typer.Option(
+            "--separate-slots",
+            help="Material slots are different materials: nothing is blended across their borders.",
+            rich_help_panel=_MESH,
+        ),
+    ] = None,
     view_prompts: Annotated[
         bool | None,
         typer.Option(
@@ -140,6 +148,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         oracle_texture=oracle_texture,
         view_prompts=view_prompts,
         unwrap=unwrap,
+        separate_slots=separate_slots,
         device=device,
     ).with_absolute_paths()
     if resume and overwrite:

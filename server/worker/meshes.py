@@ -63,8 +63,7 @@ def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | N
     faces = np.concatenate([mesh.faces + np.int32(start) for mesh, start in zip(meshes, offsets, strict=False)])
     uvs = np.concatenate([mesh.corner_uvs for mesh in meshes]).reshape(-1, 2)
     normals = _joined_normals(meshes)
-    materials = [_or_zeros(mesh.material_index, len(mesh.faces)) for mesh in meshes]
-    material_index = np.concatenate(materials).astype(np.int32)
+    material_index = _joined_slots(meshes)
     corners = faces.reshape(-1).astype(np.int32)
     order = _pool_order(corners)
     prepared = prepare_mesh(
@@ -128,8 +127,15 @@ def _exact(prepared: PreparedMesh, given: F32) -> F32:
     return np.where(np.abs(lengths - 1.0) < 1e-5, given + np.float32(0.0), prepared.triangles.corner_normals)
 
 
-def _or_zeros(indices: I32 | None, count: int) -> I32:
-    return np.zeros(count, np.int32) if indices is None else np.maximum(indices, 0)
+def _joined_slots(meshes: Sequence[MeshArrays]) -> I32:
+    """[F] of all meshes: the slots of one mesh come after those of the one before."""
+    parts: list[I32] = []
+    start = 0
+    for mesh in meshes:
+        own = np.zeros(len(mesh.faces), np.int32) if mesh.material_index is None else mesh.material_index
+        parts.append((np.maximum(own, 0) + start).astype(np.int32))
+        start = int(parts[-1].max(initial=start)) + 1
+    return np.concatenate(parts)
 
 
 def untextured_texels(meshes: Sequence[MeshArrays], prepared: PreparedMesh, size: int) -> list[Tensor] | None:

@@ -168,6 +168,13 @@ def settings_drawn() -> Any:
     found["maps"] = ("prop_enum", "roughness") in draw()
     rig.state.server.maps = ("base_color", "roughness")
     found["more maps"] = ("prop_enum", "roughness") in draw()
+    found["slots"] = [("prop", "separate_slots") in draw()]
+    while len(rig.obj.material_slots) < 2:
+        rig.obj.data.materials.append(None)
+    found["slots"].append(("prop", "separate_slots") in draw())
+    settings.target = "slot"
+    found["slots"].append(("prop", "separate_slots") in draw())
+    settings.target = "object"
     rig.state.server.models = (
         ModelInfo("pocket", "installed"),
         ModelInfo("sdxl", "missing"),
@@ -275,7 +282,7 @@ def sent() -> Any:
     settings = bpy.context.scene.pgc
     settings.negative, settings.seed, settings.lock_seed, settings.preset = "moss", 42, True, "fine"
     settings.texture_size, settings.model, settings.steps = "1024", "sd15", 77
-    settings.maps = {"base_color", "normal"}
+    settings.maps, settings.separate_slots = {"base_color", "normal"}, True
     rig.obj.data.uv_layers.new(name="Second")
     settings.uv_map = "Second"
     view = rig.click()
@@ -284,6 +291,7 @@ def sent() -> Any:
     return {
         "prompt": [spec.prompt.text, spec.prompt.negative],
         "settings": [spec.settings.preset, spec.settings.seed, spec.settings.steps, spec.settings.texture_size],
+        "slots": spec.settings.separate_slots,
         "model": spec.guidance.model,
         "maps": list(spec.maps),
         "uv": view.request.uv_map,

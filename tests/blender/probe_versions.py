@@ -232,6 +232,7 @@ def reuse() -> Any:
             "target": "object",
             "cameras": "gone",
             "maps": ["base_color"],
+            "separate_slots": True,
         }
     )
     bpy.ops.pgc.version_reuse_prompt(index=0)
@@ -241,7 +242,7 @@ def reuse() -> Any:
     bpy.ops.pgc.version_regenerate(index=0)
     _, spec, _ = rig.fake.submitted[-1]
     sent = spec.settings
-    found["sent"] = [spec.prompt.text, sent.seed, sent.preset, sent.steps, sent.texture_size]
+    found["sent"] = [spec.prompt.text, sent.seed, sent.preset, sent.steps, sent.texture_size, sent.separate_slots]
     found["again"] = _error(lambda: bpy.ops.pgc.version_regenerate(index=0))
     cube = _cube()
     for polygon in cube.data.polygons:

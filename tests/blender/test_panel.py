@@ -53,6 +53,7 @@ class TestInBlender:
         assert found["uv"]
         assert not found["maps"]
         assert found["more maps"]
+        assert found["slots"] == [False, True, False]
         assert found["models"][0].count("pgc.use_model") == 4
         assert "pgc.copy_model_command" in found["models"][0]
         assert found["PGC_MT_words"] > 40
@@ -85,6 +86,7 @@ class TestInBlender:
         assert run_in_blender("sent", script=PROBE) == {
             "prompt": ["red bricks", "moss"],
             "settings": ["fine", 42, 77, 1024],
+            "slots": True,
             "model": "sd15",
             "maps": ["base_color", "normal"],
             "uv": "Second",

@@ -213,7 +213,7 @@ def test_nothing_else_changes_in_awkward_scenes(answers):
 def test_reuse_and_regenerate(answers):
     found = answers("reuse")
     assert found["prompt"] == ["prompt 1", "blurry", 0]
-    assert found["sent"] == ["prompt 1", 101, "draft", 7, 1024]
+    assert found["sent"] == ["prompt 1", 101, "draft", 7, 1024, True]
     assert "cannot be textured now" in found["again"][0]
     assert found["faces"] == [2, 3], "the version's faces, not those that are selected now"
     assert found["selected"] == [5]

@@ -3,7 +3,7 @@ import pytest
 
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.presets import PRESETS, preset_settings, with_overrides
+from pgc.presets import PRESETS, preset_settings, with_maps, with_overrides, with_separate_slots
 
 SPECS = [PocketSpec(), OracleSpec(), StableDiffusionSpec(), SDXLSpec()]
 
@@ -40,3 +40,19 @@ def test_a_small_texture_lowers_the_levels_that_would_not_fit():
 def test_impossible_values_are_refused(change):
     with pytest.raises(ConfigError):
         with_overrides(preset_settings("standard", PocketSpec()), **change)
+
+
+def test_separate_slots_open_seams_and_hold_finishes_together():
+    spec = PocketSpec()
+    plain = preset_settings("standard", spec)
+    unlit = with_separate_slots(plain)
+    assert (plain.texture.seams.across_slots, unlit.texture.seams.across_slots) == (True, False)
+    assert unlit.material is None
+    lit = with_maps(plain, spec, ("metallic",))
+    separate = with_separate_slots(lit)
+    assert lit.material is not None
+    assert separate.material is not None
+    assert separate.material.fields.texture == separate.texture
+    assert not separate.texture.seams.across_slots
+    assert lit.material.priors.regions == 0.0 < separate.material.priors.regions
+    assert with_separate_slots(separate) == separate

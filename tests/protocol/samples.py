@@ -102,7 +102,9 @@ def spec(**changes: object) -> TextureJobSpec:
             text="weathered oak, Eichenmöbel", negative="plastic", front_axis="x", per_view={"back": "moss"}
         ),
         "cameras": CameraRigSpec(cameras=(CameraSpec(world_to_camera=IDENTITY, projection=IDENTITY, aspect=1.5),)),
-        "settings": SettingsSpec(preset="draft", seed=7, steps=50, views=4, resolution=128, texture_size=64),
+        "settings": SettingsSpec(
+            preset="draft", seed=7, steps=50, views=4, resolution=128, texture_size=64, separate_slots=True
+        ),
         "guidance": GuidanceSpec(model="oracle", guidance_scale=7.5, revision="main", oracle_texture=(image,)),
         "regulation": RegulationSpec(kind="pgc", threshold=0.1, norm="l2"),
         "conditions": ConditionsSpec(depth_scale=0.5),

@@ -122,6 +122,8 @@ def test_the_mesh_goes_out_as_it_stands_in_the_file_only_turned(cube_obj):
     assert job.arrays[sent.corner_uvs.sha256].shape == (12, 3, 2)
     assert job.spec.prompt.front_axis == "y"
     assert job.spec.settings == wire.SettingsSpec()
+    separate, _ = job_of(TextureArguments(mesh=str(cube_obj), prompt="red", separate_slots=True))
+    assert separate.spec.settings == wire.SettingsSpec(separate_slots=True)
 
 
 def test_textures_to_start_from_go_along(cube_obj, red_texture):

@@ -181,3 +181,21 @@ def test_a_stopped_lit_run_resumes_with_its_maps(pgc_texture, tmp_path):
     with pytest.raises(ConfigError, match="maps differ"):
         arguments_from_report(stored, TextureArguments(maps="metallic"))
     assert arguments_from_report(stored, TextureArguments()).maps == "roughness"
+
+
+def test_separate_slots_matter_where_there_are_two(pgc_texture, cube_obj, tmp_path):
+    lines = cube_obj.read_text().splitlines(keepends=True)
+    faces = [index for index, line in enumerate(lines) if line.startswith("f ")]
+    lines.insert(faces[len(faces) // 2], "usemtl other\n")
+    lines.insert(faces[0], "usemtl one\n")
+    two = tmp_path / "two.obj"
+    two.write_text("".join(lines))
+
+    def picture(mesh, *more):
+        out = tmp_path / f"out-{mesh.stem}-{len(more)}"
+        result = pgc_texture(*more, mesh=mesh, out=out)
+        assert result.exit_code == 0, result.stderr
+        return (out / "base_color.png").read_bytes()
+
+    assert picture(cube_obj) == picture(cube_obj, "--separate-slots")
+    assert picture(two) != picture(two, "--separate-slots")

@@ -69,6 +69,19 @@ def test_a_lit_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu,
     assert through_recipes(replace(oracle_job, maps=every), arrays, cpu) == expected
 
 
+def test_separate_slots_equal_the_run_in_one_process(oracle_job, arrays, cpu, cube_obj, red_texture):
+    from dataclasses import replace
+
+    tiny = {"steps": 3, "views": 2, "resolution": 16, "texture_size": 32}
+    oracle = {"guidance": "oracle", "oracle_texture": str(red_texture)}
+    together = in_process(cube_obj, "red", maps="metallic", **oracle, **tiny)
+    separate = in_process(cube_obj, "red", maps="metallic", separate_slots=True, **oracle, **tiny)
+    assert separate != together
+    settings = replace(oracle_job.settings, separate_slots=True)
+    spec = replace(oracle_job, maps=("base_color", "roughness", "metallic"), settings=settings)
+    assert through_recipes(spec, arrays, cpu) == separate
+
+
 def test_faces_without_texture_keep_every_map_of_a_lit_job(oracle_job, arrays, cpu, cube_obj):
     from dataclasses import replace
 
