@@ -189,6 +189,12 @@ class BlenderWindow:
             self._xdotool(action, "1")
             self.rest(2)
 
+    def press_at(self, x: int, y: int) -> None:
+        """Click a point of the screen."""
+        self._point(x, y)
+        self.press()
+        self.leave()
+
     def drag(self, path: Sequence[tuple[int, int]]) -> None:
         """One stroke of the left button along points of the screen."""
         self._point(*path[0])

@@ -75,8 +75,13 @@ class Window:
         obj = bpy.context.view_layer.objects.selected[0]
         bpy.context.view_layer.objects.active = obj
         obj.name = self.given["name"]
+        while len(obj.data.materials) < 2:
+            obj.data.materials.append(None)
+        top = max(vertex.co[1] for vertex in obj.data.vertices)
         for polygon in obj.data.polygons:
             polygon.use_smooth = True
+            # Before the turn from Y up: the lid.
+            polygon.material_index = int(polygon.center[1] > 0.75 * top)
         corners = [obj.matrix_world @ Vector(corner) for corner in obj.bound_box]
         center = sum(corners, Vector()) / len(corners)
         size = max((corner - center).length for corner in corners)
@@ -103,6 +108,7 @@ class Window:
             "height": window.height,
             "clipboard": manager.clipboard,
             "prompt": bpy.context.scene.pgc.prompt,
+            "separate_slots": bpy.context.scene.pgc.separate_slots,
             "server": job.server,
             "fix": problem.operator if problem is not None else "",
             "state": job.state,

@@ -8,6 +8,7 @@ Installs the built zip with Blender's own command line into settings of its own,
     error       no server runs: a sentence, and the button that mends it
     installing  what that button leads to where no server is installed
     idle        the server is there, a prompt is typed
+    settings    the settings are opened, and Separate Slots is ticked: the teapot's lid has a slot of its own
     running     Generate Texture was clicked; the preview grows on the mesh
     finished    the result
     versions    after a second prompt, with the list of both; the older one was clicked and shows again
@@ -37,8 +38,10 @@ __all__ = ["Settings", "Tour", "main", "newest_zip"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ("a pot made of red bricks", "a blue checkered pot")
-PICTURES = ("error", "installing", "idle", "running", "finished", "versions", "mask")
+PICTURES = ("error", "installing", "idle", "settings", "running", "finished", "versions", "mask")
 _JOB_LIMIT = 900.0
+_HEADER = 56
+"""Pixels from the upper part of Generate Texture down to the header below it, at the window's scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class Tour:
         self.window.wait("the server", lambda now: bool(now["server"]), SEE_LIMIT)
         self.window.write("prompt", PROMPTS[0])
         self.picture("idle")
+        self.separate_slots()
         self.generate("running")
         self.picture("finished")
         self.window.write("prompt", PROMPTS[1])
@@ -111,6 +115,18 @@ class Tour:
         self.choose_oldest()
         self.picture("versions")
         self.paint_mask()
+
+    def separate_slots(self) -> None:
+        """Open the settings, tick the box, close them again."""
+        x, y = self.window.find("bpy.ops.pgc.generate(", "ctrl+c")
+        self.window.press_at(x, y + _HEADER)
+        # A label is to the left of the box.
+        self.window.find("pgc.separate_slots", "ctrl+shift+c", 0.6)
+        self.window.press()
+        self.window.leave()
+        self.window.wait("separate slots", lambda now: now["separate_slots"], SEE_LIMIT)
+        self.picture("settings")
+        self.window.press_at(x, y + _HEADER)
 
     def paint_mask(self) -> None:
         """Make a mask and paint on it over the middle of the object; then leave the painting.
