@@ -37,6 +37,7 @@ GERMAN: dict[str, str] = {
     "Done Painting": "Fertig gemalt",
     "Settings": "Einstellungen",
     "Texture Size": "Texturgröße",
+    "Maps": "Texturen",
     "Separate Slots": "Slots trennen",
     "Lock Seed": "Seed festhalten",
     "Steps": "Schritte",

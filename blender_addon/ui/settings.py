@@ -72,11 +72,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     _draw_model(layout, settings, state)
     layout.prop(settings, "texture_size")
     if set(state.server.maps) != {"base_color"}:
-        column = layout.column(align=True)
-        for name, *_ in MAPS:
-            row = column.row()
-            row.enabled = name in state.server.maps
-            row.prop_enum(settings, "maps", name)
+        _draw_maps(layout, settings, state)
     textured = context.selected_objects if settings.target == "objects" else [context.object]
     if settings.target != "slot" and any(obj is not None and len(obj.material_slots) > 1 for obj in textured):
         layout.prop(settings, "separate_slots")
@@ -109,6 +105,20 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
     line.active = False
     line.alignment = "CENTER"
     line.label(text=cost, translate=False)
+
+
+def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
+    split = layout.split(factor=0.4)
+    name = split.row()
+    name.alignment = "RIGHT"
+    name.label(text="Maps")
+    column = split.column(align=True)
+    # Every button says its name; a label before each would say it twice.
+    column.use_property_split = False
+    for map_name, *_ in MAPS:
+        row = column.row(align=True)
+        row.enabled = map_name in state.server.maps
+        row.prop_enum(settings, "maps", map_name)
 
 
 def _draw_model(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
