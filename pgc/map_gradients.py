@@ -63,7 +63,9 @@ def backward_by_map(
         return
     colors = [value for name, value in material.items() if name == _COLOR and value.requires_grad]
     finish = [value for name, value in material.items() if name != _COLOR and value.requires_grad]
-    gradients = torch.autograd.grad(image, colors, color_gradient.to(image.dtype), retain_graph=True) if colors else ()
-    if finish:
-        gradients += torch.autograd.grad(image, finish, finish_gradient.to(image.dtype))
-    torch.autograd.backward([*colors, *finish], list(gradients))
+    gradients: list[Tensor] = []
+    for maps, gradient in ((colors, color_gradient), (finish, finish_gradient)):
+        if maps:
+            # The graph is retained: on its way to one map, autograd also walks behind another that shares the fetch.
+            gradients += torch.autograd.grad(image, maps, gradient.to(image.dtype), retain_graph=True)
+    torch.autograd.backward([*colors, *finish], gradients)

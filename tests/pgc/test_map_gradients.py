@@ -102,6 +102,25 @@ def test_maps_that_are_no_variables_get_nothing(held: tuple[str, ...]) -> None:
     assert _gradients(texels).keys() == {"base_color", "roughness", "metallic"} - set(held)
 
 
+def test_maps_of_one_fetch_behind_each_other_get_their_own() -> None:
+    """As a texture with relief gives them: slices of one tensor, and a normal that is computed from one of them."""
+    fetched = torch.rand((2, 6, 4, 4), generator=torch.Generator().manual_seed(4))
+    color, finish = torch.randn((2, 2, 3, 4, 4), generator=torch.Generator().manual_seed(2))
+
+    def gradient(first: Tensor, second: Tensor | None) -> Tensor:
+        texels = fetched.clone().requires_grad_()
+        base, roughness, metallic, slope = texels.split([3, 1, 1, 1], dim=1)
+        normal = (1.0 + slope.square()).sqrt().expand(-1, 3, -1, -1)
+        material = {"base_color": base, "roughness": roughness, "metallic": metallic, "normal": normal}
+        backward_by_map(_shade(material), material, first, second)
+        assert texels.grad is not None
+        return texels.grad
+
+    found = gradient(color, finish)
+    torch.testing.assert_close(found[:, :3], gradient(color, None)[:, :3])
+    torch.testing.assert_close(found[:, 3:], gradient(finish, None)[:, 3:])
+
+
 def test_what_the_autoencoder_makes_of_a_picture() -> None:
     guidance = Blunting()
     image = torch.rand((1, 3, _SIZE, _SIZE), generator=torch.Generator().manual_seed(3)).requires_grad_()
