@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.clamping import clamp_inward
 from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
 from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, base_share, compensation, table_coordinates
@@ -136,7 +137,7 @@ def surface_samples(
 
     def value(name: str) -> Tensor:
         if name in material:
-            return rows(material[name]).clamp(0.0, 1.0)
+            return clamp_inward(rows(material[name]))
         return torch.full((len(flat), 1), _DEFAULTS.get(name, 1.0), device=flat.device)
 
     view_index = flat // (height * width)

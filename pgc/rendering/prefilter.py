@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Complex64, Float
 from torch import Tensor
 
+from pgc.clamping import clamp_inward
 from pgc.rendering.brdf import brdf_table
 from pgc.rendering.latlong import Environment, latlong_coordinates, pad_latlong
 from pgc.rendering.lobes import lobe_table
@@ -81,7 +82,7 @@ class PrefilteredEnvironment:
     def specular(self, direction: Float[Tensor, "P 3"], roughness: Float[Tensor, "P"]) -> Float[Tensor, "P 3"]:
         """Radiance around unit directions under the lobe of a roughness in [0, WIDEST]; differentiable by both."""
         u, v = latlong_coordinates(direction)
-        level = roughness.clamp(0.0, WIDEST) * STEPS
+        level = clamp_inward(roughness, 0.0, WIDEST) * STEPS
         lower = level.detach().floor().clamp_max(LEVELS - 2)
         share = (level - lower)[:, None]
         index = lower.long()

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from pgc.texture.doubling import add_repeated, bilinear_double, bilinear_double_adjoint, repeat_double, sum_pool
 
-__all__ = ["block_weights", "clamp_inward", "compose", "mip_chain", "refine", "weight_pyramid"]
+__all__ = ["block_weights", "compose", "mip_chain", "refine", "weight_pyramid"]
 
 
 def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tensor]:
@@ -91,28 +91,3 @@ def compose(details: Sequence[Tensor], normalised: Sequence[Tensor], finest: int
         current = refine(current, details[level], normalised[level])
         sums[level] = current
     return sums
-
-
-class _ClampInward(torch.autograd.Function):
-    """Clamp that lets a gradient through where descent would lead back inside."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(x)
-        ctx.limits = low, high
-        return x.clamp(low, high)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        (x,), (low, high) = ctx.saved_tensors, ctx.limits
-        gradient = gradients[0]
-        # -1 below, 1 above, 0 inside; stuck where descent would lead further that way. Arithmetic instead of
-        # comparisons and masks, which are several times slower on the CPU.
-        inside = x.clamp(low, high)
-        side = torch.sub(x, inside, out=inside).sign_()
-        return (side * gradient).clamp_(max=0.0).mul_(side).neg_().add_(gradient), None, None
-
-
-def clamp_inward(x: Float[Tensor, "n c s s"], low: float = 0.0, high: float = 1.0) -> Float[Tensor, "n c s s"]:
-    """Clamp to [low, high]; outside, only gradients whose descent leads back inside pass, so that no texel sticks."""
-    return _ClampInward.apply(x, low, high)  # pyright: ignore[reportReturnType]

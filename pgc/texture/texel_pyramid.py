@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pgc.clamping import clamp_inward
 from pgc.errors import ConfigError, TextureError
 from pgc.mesh_data import TriangleMesh
 from pgc.surface import SurfacePoints
-from pgc.texture.composition import block_weights, clamp_inward, compose, mip_chain, weight_pyramid
+from pgc.texture.composition import block_weights, compose, mip_chain, weight_pyramid
 from pgc.texture.coverage import combine_seen, mark_seen
 from pgc.texture.field import BakedTexture
 from pgc.texture.fill import unseen_fraction
