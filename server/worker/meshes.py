@@ -128,14 +128,15 @@ def _exact(prepared: PreparedMesh, given: F32) -> F32:
 
 
 def _joined_slots(meshes: Sequence[MeshArrays]) -> I32:
-    """[F] of all meshes: the slots of one mesh come after those of the one before."""
-    parts: list[I32] = []
-    start = 0
-    for mesh in meshes:
-        own = np.zeros(len(mesh.faces), np.int32) if mesh.material_index is None else mesh.material_index
-        parts.append((np.maximum(own, 0) + start).astype(np.int32))
-        start = int(parts[-1].max(initial=start)) + 1
-    return np.concatenate(parts)
+    """[F] of all meshes. Of several, the used slots of one come after those of the one before, without gaps: a number
+    for every slot that some mesh might have would be 64 times as many as a job is allowed."""
+    own = [np.zeros(len(mesh.faces), np.int32) if mesh.material_index is None else np.maximum(mesh.material_index, 0)
+           for mesh in meshes]  # fmt: skip
+    if len(own) == 1:
+        return own[0].astype(np.int32)
+    mesh_index = np.repeat(np.arange(len(own)), [len(part) for part in own])
+    _, joined = np.unique(np.stack([mesh_index, np.concatenate(own)]), axis=1, return_inverse=True)
+    return joined.reshape(-1).astype(np.int32)
 
 
 def untextured_texels(meshes: Sequence[MeshArrays], prepared: PreparedMesh, size: int) -> list[Tensor] | None:

@@ -261,10 +261,20 @@ def quad(shift: float, u: float, **more) -> MeshArrays:
 def test_several_meshes_share_a_texture():
     prepared = assemble([quad(0.0, 0.0), quad(2.0, 0.5, material_index=np.int32([1, 1]))])
     assert prepared.triangles.faces.tolist() == [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]
-    # Slot 1 of the second mesh comes after slot 0, the only one of the first.
-    assert prepared.triangles.material_index.tolist() == [0, 0, 2, 2]
+    assert prepared.triangles.material_index.tolist() == [0, 0, 1, 1]
     assert prepared.report.overlap_fraction == 0.0
     assert prepared.mesh.name == "quad and 1 more"
+
+
+def test_slots_of_several_meshes_are_told_apart_without_gaps():
+    """The highest slot that the gate lets through, in every mesh: names and regions are as many as are used."""
+    highest = np.int32([0, 32767])
+    meshes = [quad(2.0 * at, 0.0, material_index=highest) for at in range(3)]
+    prepared = assemble(meshes)
+    assert prepared.triangles.material_index.tolist() == [0, 1, 2, 3, 4, 5]
+    assert len(prepared.mesh.material_names) == 6
+    alone = assemble(meshes[:1])
+    assert alone.triangles.material_index.tolist() == [0, 32767]
 
 
 def test_faces_without_texture_keep_their_texels():
