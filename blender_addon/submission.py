@@ -23,13 +23,14 @@ from .scene.keep_mask import KeptTexture, kept_texture
 from .scene.mesh_export import ExportOptions, export_mesh, mesh_spec
 from .state import JobRequest, JobView
 
-__all__ = ["Order", "prepare_order", "targets"]
+__all__ = ["KEPT", "Order", "prepare_order", "targets"]
 
 _MOST_TRIANGLES = 2_000_000
 """What a server optimises."""
 _NOT_KEPT = {"roughness", "metallic", "normal"}
 """Maps that a server starts anew, whatever is locked."""
-_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
+KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
+"""Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: 
         target=options.target,
         slot=options.slot,
         faces=options.faces,
-        settings=json.dumps({name: getattr(settings, name) for name in _KEPT} | {"maps": sorted(settings.maps)}),
+        settings=json.dumps({name: getattr(settings, name) for name in KEPT} | {"maps": sorted(settings.maps)}),
     )
 
 

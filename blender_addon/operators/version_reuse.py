@@ -15,11 +15,10 @@ from bpy.props import BoolProperty, IntProperty
 from .. import event_pump
 from ..scene.errors import SceneError
 from ..scene.face_sets import unpack_faces
+from ..submission import KEPT
 from .version_action import INDEX, OnVersions, chosen_version, run_on_versions
 
 __all__ = ["CLASSES"]
-
-_KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
 
 
 class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):
@@ -76,7 +75,7 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
 def _fill(settings: Any, version: Any) -> None:  # noqa: ANN401 - property groups
     settings.prompt, settings.negative = version.prompt, version.negative
     kept = json.loads(version.settings)
-    for name in _KEPT:
+    for name in KEPT:
         if name in kept and _allowed(settings, name, kept[name]):
             setattr(settings, name, kept[name])
     if kept.get("maps"):

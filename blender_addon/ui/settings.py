@@ -107,12 +107,17 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
     line.label(text=cost, translate=False)
 
 
-def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
+def _labelled(layout: bpy.types.UILayout, text: str) -> bpy.types.UILayout:
+    """What comes right of a label, as rows of properties have it."""
     split = layout.split(factor=0.4)
     name = split.row()
     name.alignment = "RIGHT"
-    name.label(text="Maps")
-    column = split.column(align=True)
+    name.label(text=text)
+    return split
+
+
+def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
+    column = _labelled(layout, "Maps").column(align=True)
     # Every button says its name; a label before each would say it twice.
     column.use_property_split = False
     for map_name, *_ in MAPS:
@@ -122,11 +127,7 @@ def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, st
 
 
 def _draw_model(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
-    split = layout.split(factor=0.4)
-    name = split.row()
-    name.alignment = "RIGHT"
-    name.label(text="Model")
     info = state.server.model(settings.model)
-    row = split.row()
+    row = _labelled(layout, "Model").row()
     row.alert = info is not None and info.state != "installed"
     row.menu("PGC_MT_models", text=MODEL_NAMES.get(settings.model, settings.model))
