@@ -78,7 +78,7 @@ class PGC_OT_bake_set(bpy.types.Operator):
             occlusion_rays=_OCCLUSION_RAYS if self.occlusion else 0,
         )
         baked = bake_materials(context, obj, options)
-        builder = VersionBuilder(obj, VersionFacts(prompt="Baked set"), ExportOptions(uv_map=baked.uv_map))
+        builder = VersionBuilder(obj, VersionFacts(prompt="", name="Baked Set"), ExportOptions(uv_map=baked.uv_map))
         for name, tiles in baked.maps.items():
             for tile, png in tiles.items():
                 builder.add_map(name, png, BAKED_MAPS[name], tile)

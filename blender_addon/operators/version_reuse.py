@@ -34,7 +34,7 @@ class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):
         return run_on_versions(self, lambda: self._reuse(context))
 
     def _reuse(self, context: bpy.types.Context) -> None:
-        version, settings = context.object.pgc.versions[chosen_version(self, context)], context.scene.pgc
+        version, settings = _prompted(self, context), context.scene.pgc
         settings.prompt, settings.negative = version.prompt, version.negative
 
 
@@ -55,7 +55,7 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
 
     def _start(self, context: bpy.types.Context) -> None:
         obj, settings = context.object, context.scene.pgc
-        version = obj.pgc.versions[chosen_version(self, context)]
+        version = _prompted(self, context)
         if version.target == "selected_faces" and obj.mode == "EDIT":
             raise SceneError(f"{obj.name} is in Edit Mode; leave it, so that the version's own faces can be taken.")
         seed = settings.seed if self.new_seed else version.seed
@@ -70,6 +70,16 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
                 # Blender's way of saying that the operator reported an error, which the panel shows already.
                 problem = event_pump.current_state().problem
                 raise SceneError(problem.text, problem.operator) if problem else SceneError(str(error)) from error
+
+
+def _prompted(operator: bpy.types.Operator, context: bpy.types.Context) -> bpy.types.PropertyGroup:
+    """The chosen version, which came of a prompt. Raises SceneError where it was baked from materials."""
+    version = context.object.pgc.versions[chosen_version(operator, context)]
+    if not version.prompt:
+        raise SceneError(
+            f"{version.name} was baked from materials and has no prompt; choose a version that was generated."
+        )
+    return version
 
 
 def _fill(settings: Any, version: Any) -> None:  # noqa: ANN401 - property groups

@@ -45,12 +45,14 @@ class VersionFacts:
     """What is kept of a result beside its pictures.
 
     Args:
+        prompt: empty where it was baked from materials. name: in the list; empty: as the prompt begins.
         seed: below 2^31; job: the server's name of the job; settings: the panel's choices, as JSON.
         partial: cancelled before its end; seconds: how long it took, 0 where unknown.
         thumbnail: uint8 [H, W, C], sRGB, row 0 at the top: the last preview of the base colour; None: there was none.
     """
 
     prompt: str
+    name: str = ""
     negative: str = ""
     seed: int = 0
     job: str = ""
@@ -71,7 +73,7 @@ class VersionBuilder:
 
     def __init__(self, obj: bpy.types.Object, facts: VersionFacts, options: ExportOptions) -> None:
         self._facts, self._options = facts, options
-        self._title = f"{obj.name}: {facts.prompt[:40]}"
+        self._title = f"{obj.name}: {(facts.name or facts.prompt)[:40]}"
         self._tiles: dict[str, tuple[str, dict[int, bytes]]] = {}
         self._uids: dict[str, int] = {}
 
@@ -141,7 +143,7 @@ class VersionBuilder:
     ) -> None:
         facts, options = self._facts, self._options
         version.key = uuid.uuid4().hex
-        version.name = facts.prompt[:48] or obj.name
+        version.name = (facts.name or facts.prompt)[:48] or obj.name
         version.prompt, version.negative, version.seed = facts.prompt, facts.negative, facts.seed
         version.job, version.settings, version.partial = facts.job, facts.settings, facts.partial
         version.seconds = facts.seconds

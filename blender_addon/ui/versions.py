@@ -109,7 +109,7 @@ def _draw_facts(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup) ->
         side.alignment = "LEFT"
         side.template_icon(icon_value=layout.icon(picture), scale=3.4)
     facts = row.column(align=True)
-    facts.label(text=version.prompt, translate=False)
+    facts.label(text=version.prompt or version.name, translate=False)
     detail = facts.column(align=True)
     detail.active = False
     detail.label(text=_origin(version), translate=False)
@@ -124,7 +124,7 @@ def _picture(version: bpy.types.PropertyGroup) -> bpy.types.Image | None:
 
 
 def _origin(version: bpy.types.PropertyGroup) -> str:
-    parts = [f"Seed {version.seed}"]
+    parts = [f"Seed {version.seed}" if version.prompt else "Baked"]
     if version.partial:
         parts.append("Partial")
     elif version.seconds > 0:

@@ -139,6 +139,22 @@ def _run(tiles: int = 1, **options: Any) -> tuple[bpy.types.Object, dict[str, An
     return obj, facts
 
 
+def _again() -> dict[str, Any]:
+    """Asking for a baked version once more, as if it had a prompt."""
+    from blender_addon import event_pump
+
+    settings = bpy.context.scene.pgc
+    settings.prompt, settings.seed = "red bricks", 7
+    said = []
+    for operator in (bpy.ops.pgc.version_regenerate, bpy.ops.pgc.version_reuse_prompt):
+        try:
+            operator()
+        except RuntimeError:
+            problem = event_pump.current_state().problem
+            said.append(problem.text if problem else "")
+    return {"again": said, "panel": [settings.prompt, settings.seed]}
+
+
 def bake() -> Any:
     """Values of the four columns; then undo."""
     try:
@@ -150,6 +166,7 @@ def bake() -> Any:
         spaces = {entry.name: entry.image.colorspace_settings.name for entry in version.maps}
         materials = {slot.material == version.material for slot in obj.material_slots}
         name = version.name
+        again = _again()
         bpy.ops.ed.undo_push(message="end")
         return {
             **facts,
@@ -157,6 +174,7 @@ def bake() -> Any:
             "spaces": spaces,
             "all slots": materials == {True},
             "name": name,
+            **again,
             "uv": version.uv_map,
             "before": bool(before),
         }

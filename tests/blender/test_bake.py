@@ -5,6 +5,7 @@ import pytest
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 PROBE = "probe_bake.py"
+_CHOOSE = "choose a version that was generated"
 
 
 def near(got, expected, tolerance=1):
@@ -26,7 +27,9 @@ def test_four_materials_in_one_set(run_in_blender):
         "normal": "Non-Color",
     }
     assert found["all slots"]
-    assert (found["name"], found["uv"]) == ("Baked set", "Artist")
+    assert (found["name"], found["uv"]) == ("Baked Set", "Artist")
+    assert found["again"] == [f"Baked Set was baked from materials and has no prompt; {_CHOOSE}."] * 2
+    assert found["panel"] == ["red bricks", 7]
     values = found["values"]
     # sRGB of linear 0.2, 0.4, 0.6; of 0.25 and 0.75; of viewport green.
     assert near(values["base_color"][1], (124, 170, 203))
