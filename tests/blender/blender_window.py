@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +135,29 @@ class BlenderWindow:
         Args:
             share: of the sidebar's width, where to look: the right part of a row that has a label.
         """
-        self._clear_clipboard()
         now = self.now()
-        for x, y in points(now["sidebar"], now["height"], self._pitch, share):
-            if self._copied(x, y, keys).startswith(wanted):
-                return x, y
-        raise WindowError(f"No button of the sidebar is {wanted}.")
+        found = self._search(wanted, keys, points(now["sidebar"], now["height"], self._pitch, share))
+        if found is None:
+            raise WindowError(f"No button of the sidebar is {wanted}.")
+        return found
+
+    def find_below(self, operator: str, x: int, y: int) -> tuple[int, int]:
+        """Where the first entry of an open menu is, straight below a point, that runs an operator."""
+        return self._below(f"bpy.ops.{operator}(", x, y)
+
+    def find_number(self, value: str, x: int, y: int) -> tuple[int, int]:
+        """Where the first field of an open dialog is, straight below a point, that holds a number."""
+        return self._below(value, x, y)
+
+    def _below(self, wanted: str, x: int, y: int) -> tuple[int, int]:
+        found = self._search(wanted, "ctrl+c", ((x, at) for at in range(y, self.now()["height"], self._pitch)))
+        if found is None:
+            raise WindowError(f"Nothing below {x}, {y} is {wanted}.")
+        return found
+
+    def _search(self, wanted: str, keys: str, places: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+        self._clear_clipboard()
+        return next(((x, y) for x, y in places if self._copied(x, y, keys).startswith(wanted)), None)
 
     def _copied(self, x: int, y: int, keys: str) -> str:
         """What the clipboard holds after `keys` with the mouse there."""
@@ -189,11 +206,22 @@ class BlenderWindow:
             self._xdotool(action, "1")
             self.rest(2)
 
-    def press_at(self, x: int, y: int) -> None:
-        """Click a point of the screen."""
+    def press_at(self, x: int, y: int, *, stay: bool = False) -> None:
+        """Click a point of the screen, and move the mouse away unless it is to `stay`, such as in an open menu."""
         self._point(x, y)
         self.press()
-        self.leave()
+        if not stay:
+            self.leave()
+
+    def right_end(self, share: float = 0.805) -> int:
+        """x of the small buttons at the right end of the sidebar's rows."""
+        left, _, width, _ = self.now()["sidebar"]
+        return left + int(share * width)
+
+    def key(self, name: str) -> None:
+        """Press a key."""
+        self._xdotool("key", name)
+        self.rest()
 
     def drag(self, path: Sequence[tuple[int, int]]) -> None:
         """One stroke of the left button along points of the screen."""

@@ -117,10 +117,18 @@ class Window:
             "message": job.message,
             "versions": len(obj.pgc.versions) if obj is not None else 0,
             "shown": obj.pgc.active_version if obj is not None else -1,
+            "maps": _shown_maps(obj.pgc) if obj is not None else [],
             "mode": obj.mode if obj is not None else "",
             "brush": bpy.context.scene.tool_settings.image_paint.brush is not None,
             "masked": _masked(obj.pgc.keep_mask) if obj is not None else 0.0,
         }
+
+
+def _shown_maps(group: bpy.types.PropertyGroup) -> list[str]:
+    """Names of the maps of the version that is shown."""
+    if not 0 <= group.active_version < len(group.versions):
+        return []
+    return [entry.name for entry in group.versions[group.active_version].maps]
 
 
 def _masked(mask: bpy.types.Image | None) -> float:

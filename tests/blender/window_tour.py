@@ -7,12 +7,15 @@ Installs the built zip with Blender's own command line into settings of its own,
 
     error       no server runs: a sentence, and the button that mends it
     installing  what that button leads to where no server is installed
+    words       the menu of words that the built-in model knows; one of them was clicked after it
     idle        the server is there, a prompt is typed
     settings    the settings are opened, and Separate Slots is ticked: the teapot's lid has a slot of its own
     running     Generate Texture was clicked; the preview grows on the mesh
     finished    the result
     versions    after a second prompt, with the list of both; the older one was clicked and shows again
     mask        a mask is painted over a part of it, with the mouse
+    bake        the dialog of Bake into One Set, from the menu beside the versions, with Occlusion ticked
+    baked       what it made
 
 FILE is the connection file of a server that runs (`pgc-server start`); the window sees it only after the first two
 pictures. Needs xdotool and ImageMagick's `import`; a virtual display and software OpenGL will do (Xvfb with GLX,
@@ -38,10 +41,27 @@ __all__ = ["Settings", "Tour", "main", "newest_zip"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ("a pot made of red bricks", "a blue checkered pot")
-PICTURES = ("error", "installing", "idle", "settings", "running", "finished", "versions", "mask")
+PICTURES = (
+    "error",
+    "installing",
+    "words",
+    "idle",
+    "settings",
+    "running",
+    "finished",
+    "versions",
+    "mask",
+    "bake",
+    "baked",
+)
 _JOB_LIMIT = 900.0
 _HEADER = 56
 """Pixels from the upper part of Generate Texture down to the header below it, at the window's scale."""
+_ROW = 25
+"""Pixels of a row in the sidebar, and in a dialog."""
+_DIALOG_ROW = 32
+_INTO_FIELDS = 180
+"""Pixels from the menu beside the versions left to where the fields of a dialog begin that it opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +125,7 @@ class Tour:
         shutil.copy(self.settings.connection, self.connection)
         self.connection.chmod(0o600)
         self.window.wait("the server", lambda now: bool(now["server"]), SEE_LIMIT)
+        self.insert_word()
         self.window.write("prompt", PROMPTS[0])
         self.picture("idle")
         self.separate_slots()
@@ -115,6 +136,36 @@ class Tour:
         self.choose_oldest()
         self.picture("versions")
         self.paint_mask()
+        self.bake()
+
+    def insert_word(self) -> None:
+        """Open the menu of words and click the first one below its button."""
+        _, y = self.window.find("pgc.prompt", "ctrl+shift+c")
+        x = self.window.right_end()
+        self.window.press_at(x, y, stay=True)
+        self.picture("words")
+        self.window.find_below("pgc.insert_word", x, y + _ROW)
+        self.window.press()
+        self.window.leave()
+        self.window.wait("a word in the prompt", lambda now: bool(now["prompt"]), SEE_LIMIT)
+
+    def bake(self) -> None:
+        """Bake into One Set with occlusion, from the menu beside the versions."""
+        x = self.window.right_end()
+        _, y = self.window.find("bpy.ops.pgc.version_remove(", "ctrl+c", 0.805)
+        self.window.press_at(x, y + _ROW, stay=True)
+        _, y = self.window.find_below("pgc.bake_set", x, y + 2 * _ROW)
+        self.window.press()
+        # Of the dialog's rows only numbers can be copied, such as the margin's.
+        x, y = self.window.find_number("16", x - _INTO_FIELDS, y)
+        self.window.press_at(x, y + 2 * _DIALOG_ROW, stay=True)
+        self.picture("bake")
+        before = self.window.now()["versions"]
+        self.window.key("Return")
+        self.window.leave()
+        self.window.wait("the baked version", lambda now: now["versions"] == before + 1, _JOB_LIMIT)
+        self.window.wait("its occlusion", lambda now: "occlusion" in now["maps"], SEE_LIMIT)
+        self.picture("baked")
 
     def separate_slots(self) -> None:
         """Open the settings, tick the box, close them again."""
