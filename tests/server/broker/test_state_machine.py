@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from blender_addon.protocol.messages import (
     Accepted,
     Attach,
     Cancel,
+    Error,
     EventKind,
     JobState,
     Pause,
@@ -28,6 +30,7 @@ from blender_addon.protocol.messages import (
 )
 from server.broker.internal import Run, WorkerCancelled, WorkerCheckpoint, WorkerFailed, WorkerNotice, WorkerProgress
 from server.broker.jobs import TERMINAL
+from server.broker.sessions import SILENCE_LIMIT
 from tests.server.broker.core_rig import ALICE, BOB, CoreRig, User
 from tests.server.broker.rig import spec
 
@@ -46,10 +49,12 @@ class Broker(RuleBasedStateMachine):
         self.cancelled: set[str] = set()
         self.ended: dict[str, JobState] = {}
         self.users: dict[str, User] = {}
+        self.last_said: dict[str, float] = {}
         self.log_in()
 
     def log_in(self) -> None:
         self.users = {key: self.core.user(key).upload() for key in (ALICE, BOB)}
+        self.last_said = dict.fromkeys(self.users, self.core.ports.clock)
 
     def teardown(self) -> None:
         self.core.crash()
@@ -60,27 +65,39 @@ class Broker(RuleBasedStateMachine):
         entries = sorted((user, number) for user, number in self.jobs)
         return (entries[number % len(entries)][0], self.jobs[entries[number % len(entries)]]) if entries else None
 
+    def ask(self, user: str, message: Any) -> Any:
+        """The answer; who was silent for too long is sent back to HELLO, as clients are, and only they."""
+        forgotten = self.core.ports.clock - self.last_said[user] > SILENCE_LIMIT
+        answer = self.users[user].ask(message)
+        refused = isinstance(answer, Error) and answer.error.code is ErrorCode.PROTO_SESSION
+        assert refused == forgotten
+        if refused:
+            self.users[user].hello()
+            answer = self.users[user].ask(message)
+        self.last_said[user] = self.core.ports.clock
+        return answer
+
     @rule(user=USERS, key=KEYS, batch=st.booleans())
     def submit(self, user: str, key: int, batch: bool) -> None:
         spec_of_key = spec(f"job {key}", "batch" if key % 2 else "interactive")
-        answer = self.users[user].ask(Submit(f"{key:032x}", spec_of_key))
+        answer = self.ask(user, Submit(f"{key:032x}", spec_of_key))
         assert isinstance(answer, Accepted)
         assert self.jobs.setdefault((user, key), answer.job) == answer.job
 
     @rule(number=PICK)
     def cancel(self, number: int) -> None:
-        if (picked := self.pick(number)) is not None and self.users[picked[0]].ask(Cancel(picked[1])).TYPE == "DONE":
+        if (picked := self.pick(number)) is not None and self.ask(picked[0], Cancel(picked[1])).TYPE == "DONE":
             self.cancelled.add(picked[1])
 
     @rule(number=PICK, kind=st.sampled_from([Pause, Resume, Reorder]))
     def arrange(self, number: int, kind: type) -> None:
         if (picked := self.pick(number)) is not None:
-            self.users[picked[0]].ask(kind(picked[1]))
+            self.ask(picked[0], kind(picked[1]))
 
     @rule(number=PICK, after=st.integers(0, 4))
     def attach(self, number: int, after: int) -> None:
         if (picked := self.pick(number)) is not None:
-            answer = self.users[picked[0]].ask(Attach(picked[1], after))
+            answer = self.ask(picked[0], Attach(picked[1], after))
             assert isinstance(answer, Snapshot)
             assert [event.seq for event in answer.events] == list(range(after + 1, after + 1 + len(answer.events)))
 
@@ -122,7 +139,7 @@ class Broker(RuleBasedStateMachine):
         self.core.restart()
         self.log_in()
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 30.0]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 30.0, SILENCE_LIMIT + 1.0]))
     def wait(self, seconds: float) -> None:
         self.core.tick(seconds)
 
@@ -130,6 +147,7 @@ class Broker(RuleBasedStateMachine):
     def reconnect(self, user: str) -> None:
         self.core.core.unreachable(self.users[user].ctl)
         self.users[user] = self.core.user(user)
+        self.last_said[user] = self.core.ports.clock
 
     @invariant()
     def journal_and_memory_agree(self) -> None:
