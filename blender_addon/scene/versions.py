@@ -61,6 +61,11 @@ class VersionFacts:
     seconds: float = 0.0
     thumbnail: npt.NDArray[np.uint8] | None = None
 
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.name or self.prompt
+
 
 class VersionBuilder:
     """A version that is made one map at a time, so that Blender stays smooth in between.
@@ -73,7 +78,7 @@ class VersionBuilder:
 
     def __init__(self, obj: bpy.types.Object, facts: VersionFacts, options: ExportOptions) -> None:
         self._facts, self._options = facts, options
-        self._title = f"{obj.name}: {(facts.name or facts.prompt)[:40]}"
+        self._title = f"{obj.name}: {facts.title[:40]}"
         self._tiles: dict[str, tuple[str, dict[int, bytes]]] = {}
         self._uids: dict[str, int] = {}
 
@@ -143,7 +148,7 @@ class VersionBuilder:
     ) -> None:
         facts, options = self._facts, self._options
         version.key = uuid.uuid4().hex
-        version.name = (facts.name or facts.prompt)[:48] or obj.name
+        version.name = facts.title[:48] or obj.name
         version.prompt, version.negative, version.seed = facts.prompt, facts.negative, facts.seed
         version.job, version.settings, version.partial = facts.job, facts.settings, facts.partial
         version.seconds = facts.seconds

@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SEE_LIMIT", "BlenderWindow", "WindowError", "points"]
+__all__ = ["RIGHT_END", "SEE_LIMIT", "BlenderWindow", "WindowError", "points"]
 
 SEE_LIMIT = 60.0
 """Seconds until the window shows what came of a click."""
 _OPEN_LIMIT = 120.0
+RIGHT_END = 0.805
+"""Share of the sidebar's width at which the small buttons at the right end of its rows are."""
 _SCRIPT = Path(__file__).with_name("probe_window.py")
 _REST = 4
 """Reports of Blender after which the window shows what came of a click; each is at least a tenth of a second."""
@@ -213,10 +215,10 @@ class BlenderWindow:
         if not stay:
             self.leave()
 
-    def right_end(self, share: float = 0.805) -> int:
+    def right_end(self) -> int:
         """x of the small buttons at the right end of the sidebar's rows."""
         left, _, width, _ = self.now()["sidebar"]
-        return left + int(share * width)
+        return left + int(RIGHT_END * width)
 
     def key(self, name: str) -> None:
         """Press a key."""

@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.blender.blender_window import SEE_LIMIT, BlenderWindow, WindowError
+from tests.blender.blender_window import RIGHT_END, SEE_LIMIT, BlenderWindow, WindowError
 
 __all__ = ["Settings", "Tour", "main", "newest_zip"]
 
@@ -58,8 +58,9 @@ _JOB_LIMIT = 900.0
 _HEADER = 56
 """Pixels from the upper part of Generate Texture down to the header below it, at the window's scale."""
 _ROW = 25
-"""Pixels of a row in the sidebar, and in a dialog."""
+"""Pixels of a row in the sidebar."""
 _DIALOG_ROW = 32
+"""Pixels of a row in a dialog."""
 _INTO_FIELDS = 180
 """Pixels from the menu beside the versions left to where the fields of a dialog begin that it opens."""
 
@@ -152,7 +153,7 @@ class Tour:
     def bake(self) -> None:
         """Bake into One Set with occlusion, from the menu beside the versions."""
         x = self.window.right_end()
-        _, y = self.window.find("bpy.ops.pgc.version_remove(", "ctrl+c", 0.805)
+        _, y = self.window.find("bpy.ops.pgc.version_remove(", "ctrl+c", RIGHT_END)
         self.window.press_at(x, y + _ROW, stay=True)
         _, y = self.window.find_below("pgc.bake_set", x, y + 2 * _ROW)
         self.window.press()
