@@ -14,7 +14,7 @@ from typing import Any
 
 from pgc.errors import ConfigError
 
-__all__ = ["ResultCache", "configuration_hash", "environment", "file_hash", "folder_hash", "write_json"]
+__all__ = ["ResultCache", "configuration_hash", "environment", "file_hash", "folder_hash", "rounded", "write_json"]
 
 _FOR_PEOPLE = (".md", ".webp")
 """Card and pictures beside a prior's weights: no result depends on them."""
@@ -55,6 +55,18 @@ def folder_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def rounded(value: object, digits: int = 6) -> Any:  # noqa: ANN401 - JSON
+    """A JSON-able value with every float rounded to so many significant digits: no score has more, and a result file of
+    hundreds of runs is half as large."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    if isinstance(value, Mapping):
+        return {name: rounded(each, digits) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each, digits) for each in value]
+    return value
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` whole or not at all: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +99,38 @@ class ResultCache:
     def put(self, part: str, value: Mapping[str, Any]) -> None:
         """Store a part."""
         write_json(self.folder / f"{part}.json", value)
+
+    def take_over(self, result: Path) -> int:
+        """Store the rows of a result file as parts by their names, but for those that are here; how many they were.
+
+        Raises:
+            ConfigError: the file is missing or no result, or is of another configuration.
+        """
+        try:
+            content = json.loads(result.read_text(encoding="utf-8"))
+            made_with, rows = content["configuration_hash"], {_part_name(row): dict(row) for row in content["rows"]}
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{result} cannot be gone on from: it is no result file of this evaluation. Name the JSON file that an "
+                f"earlier run wrote to its --out."
+            ) from error
+        if made_with != self.key:
+            raise ConfigError(
+                f"{result} cannot be gone on from: it was made with configuration {made_with}, and this is {self.key}. "
+                f"Ask for the same seed and slice, or start anew without it."
+            )
+        missing = [name for name in rows if self.get(name) is None]
+        for name in missing:
+            self.put(name, rows[name])
+        return len(missing)
+
+
+def _part_name(row: Mapping[str, Any]) -> str:
+    """The row's name. ValueError where it is none that a part may have: it becomes a file's."""
+    name = row["name"]
+    if not isinstance(name, str) or not name or set(name) & set("/\\"):
+        raise ValueError(f"{name!r} is no name of a run.")
+    return name
 
 
 def _commit() -> str:

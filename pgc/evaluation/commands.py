@@ -52,7 +52,7 @@ def oracle_command(
 
 
 @app.command("materials")
-def materials_command(
+def materials_command(  # noqa: PLR0913 - one parameter an option
     out: OutOption = None,
     work: WorkOption = Path("out/eval/materials"),
     quick: QuickOption = False,
@@ -65,6 +65,10 @@ def materials_command(
     ] = None,
     ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Known light again, with material ids given.")] = True,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Draws materials, runs and held-out light.")] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option("--go-on-from", help="A result JSON of this suite, of another machine too; its runs are kept."),
+    ] = None,
 ) -> None:
     """Recover known materials under known light, unknown light and the paper's one sky, and relight them."""
     from dataclasses import replace
@@ -80,6 +84,7 @@ def materials_command(
         ids=ids,
         work=work,
         out=out,
+        earlier=earlier,
         limit=limit or None,
         toy=ToyConfig(),
         report_only=limit == 0,

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from pgc.errors import ConfigError
-from pgc.evaluation.cache import ResultCache, environment, write_json
+from pgc.evaluation.cache import ResultCache, environment, rounded, write_json
 from pgc.evaluation.material_config import LIGHT_SETTINGS, LightSetting, MaterialCase, MaterialSuiteConfig, cases
 from pgc.evaluation.material_judge import judge
 from pgc.evaluation.material_report import paired_differences, picture, summarize, verdicts, write_report
@@ -33,6 +33,7 @@ class MaterialRunRequest:
         config: the suite.
         settings: light settings to compare; `ids`: whether the known light is run with material ids too.
         work: folder of parts; out: where the result JSON goes, None for the work folder.
+        earlier: a result file of the same suite, whose runs are taken over: parts that another machine made.
         limit: only the first so many pairs of a mesh and a material, in every setting.
         toy: the toy's settings; None leaves it out.
         report_only: start nothing; write results and report of the runs that are done.
@@ -43,6 +44,7 @@ class MaterialRunRequest:
     ids: bool = True
     work: Path = Path("out/eval/materials")
     out: Path | None = None
+    earlier: Path | None = None
     limit: int | None = None
     toy: ToyConfig | None = None
     report_only: bool = False
@@ -67,6 +69,8 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
     # Meshes, materials and settings choose what is run and not how: a longer list goes on where a shorter one ended.
     fixed = {name: value for name, value in asdict(config).items() if name not in ("meshes", "materials")}
     cache = ResultCache(request.work, {"format": 1, "suite": fixed})
+    if request.earlier is not None:
+        report(f"{cache.take_over(request.earlier)} runs taken over from {request.earlier}.")
     waiting = sum(cache.get(case.name) is None for case in chosen)
     report(
         f"{len(chosen)} runs of {config.steps} steps, {len(chosen) - waiting} done before; about "
@@ -91,11 +95,11 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
         "configuration": {"suite": asdict(config), "toy": None if request.toy is None else asdict(request.toy)},
         "configuration_hash": cache.key,
         "n": len(rows),
-        "summary": summary,
-        "differences": paired_differences(rows),
+        "summary": rounded(summary),
+        "differences": rounded(paired_differences(rows)),
         "targets": verdicts(summary),
         "toy": toy,
-        "rows": rows,
+        "rows": rounded(rows),
     }
     target = request.out or cache.folder / "result.json"
     write_json(target, result)

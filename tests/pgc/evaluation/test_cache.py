@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from pgc.errors import ConfigError
-from pgc.evaluation.cache import ResultCache, configuration_hash, environment, file_hash, folder_hash, write_json
+from pgc.evaluation.cache import (
+    ResultCache,
+    configuration_hash,
+    environment,
+    file_hash,
+    folder_hash,
+    rounded,
+    write_json,
+)
+
+UPWARDS = '{"configuration_hash": "a", "rows": [{"name": "../elsewhere"}]}'
 
 
 def test_hash_depends_on_values_and_not_on_order() -> None:
@@ -37,6 +47,47 @@ def test_writing_leaves_no_partial_file(tmp_path: Path) -> None:
     write_json(tmp_path / "deep" / "a.json", {"x": 1})
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
     assert json.loads((tmp_path / "deep" / "a.json").read_text(encoding="utf-8")) == {"x": 1}
+
+
+def test_rounding_keeps_digits_and_not_places_and_leaves_all_else() -> None:
+    value = {"a": [0.000123456789, (123456789.0, 7)], "b": True, "c": "0.123456789", "d": None, "e": float("inf")}
+    assert rounded(value) == {
+        "a": [0.000123457, [123457000.0, 7]],
+        "b": True,
+        "c": "0.123456789",
+        "d": None,
+        "e": float("inf"),
+    }
+    assert rounded(2.0 / 3.0, digits=2) == 0.67
+
+
+def test_runs_of_another_machine_are_taken_over_and_own_ones_kept(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, {"steps": 3})
+    cache.put("own", {"name": "own", "x": 1.0})
+    rows = [{"name": "own", "x": 2.0}, {"name": "other", "x": 3.0}]
+    write_json(tmp_path / "result.json", {"configuration_hash": cache.key, "rows": rows})
+    assert cache.take_over(tmp_path / "result.json") == 1
+    assert cache.get("own") == {"name": "own", "x": 1.0}
+    assert cache.get("other") == {"name": "other", "x": 3.0}
+
+
+NO_RESULTS = ["{", "[]", '{"rows": []}', '{"configuration_hash": "a", "rows": [1]}', UPWARDS, None]
+
+
+@pytest.mark.parametrize("content", NO_RESULTS)
+def test_what_is_no_result_is_not_taken_over(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"result\.json cannot be gone on from: it is no result file"):
+        ResultCache(tmp_path, {}).take_over(tmp_path / "result.json")
+
+
+def test_runs_of_another_configuration_are_not_taken_over(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path, {"steps": 3})
+    write_json(tmp_path / "result.json", {"configuration_hash": "abc", "rows": [{"name": "part"}]})
+    with pytest.raises(ConfigError, match=f"configuration abc, and this is {cache.key}"):
+        cache.take_over(tmp_path / "result.json")
+    assert cache.get("part") is None
 
 
 def test_file_and_folder_hashes(tmp_path: Path) -> None:

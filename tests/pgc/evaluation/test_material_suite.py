@@ -224,3 +224,7 @@ def test_the_command_writes_results_and_goes_on(tmp_path: Path) -> None:
     assert said[0].startswith("3 runs of 2 steps, 2 done before")
     with pytest.raises(ConfigError, match="Nothing is done yet"):
         run_materials(replace(both, work=tmp_path / "elsewhere"), said.append)
+    said.clear()
+    moved = replace(both, work=tmp_path / "another machine's", earlier=tmp_path / "result.json")
+    assert run_materials(moved, said.append)["rows"] == again["rows"]
+    assert said[0].startswith("2 runs taken over from")
