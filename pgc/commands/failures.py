@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import typer
 
 from pgc.errors import PgcError
 
-__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "reports_failures"]
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "FailureReporter", "reports_failures"]
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -20,18 +21,33 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def reports_failures(command: Callable[_P, _T]) -> Callable[_P, _T]:
-    """A command whose expected errors come out as sentences. Unexpected ones keep their traceback."""
+@dataclass(frozen=True, slots=True)
+class FailureReporter:
+    """A decorator of commands: expected errors come out as sentences, unexpected ones keep their traceback.
 
-    @functools.wraps(command)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return command(*args, **kwargs)
-        except PgcError as error:
-            typer.echo(f"pgc: {error}", err=True)
-            raise typer.Exit(EXIT_ERROR) from error
-        except KeyboardInterrupt as error:
-            typer.echo("pgc: stopped.", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from error
+    Attributes:
+        program: the name before the sentence.
+        expected: the root of the errors that the program raises on purpose.
+    """
 
-    return wrapped
+    program: str
+    expected: type[Exception]
+
+    def __call__(self, command: Callable[_P, _T]) -> Callable[_P, _T]:
+        """The command, which ends by typer.Exit where it would have raised an expected error."""
+
+        @functools.wraps(command)
+        def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            try:
+                return command(*args, **kwargs)
+            except self.expected as error:
+                typer.echo(f"{self.program}: {error}", err=True)
+                raise typer.Exit(EXIT_ERROR) from error
+            except KeyboardInterrupt as error:
+                typer.echo(f"{self.program}: stopped.", err=True)
+                raise typer.Exit(EXIT_INTERRUPTED) from error
+
+        return wrapped
+
+
+reports_failures = FailureReporter("pgc", PgcError)
