@@ -13,7 +13,7 @@ from .jobs_in_blend import forget
 from .previews import export_options
 from .scene.errors import SceneError
 from .scene.lookup import find_object
-from .scene.versions import VersionBuilder, VersionFacts
+from .scene.version_builder import VersionBuilder, VersionFacts
 from .state import AppState, JobView, Phase, Problem
 
 __all__ = ["Deliveries", "hindrance", "rendering"]

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..scene.bake import BAKED_MAPS, BakeOptions, bake_materials
 from ..scene.mesh_export import ExportOptions
-from ..scene.versions import VersionBuilder, VersionFacts
+from ..scene.version_builder import VersionBuilder, VersionFacts
 from .version_action import run_on_versions
 
 __all__ = ["CLASSES"]

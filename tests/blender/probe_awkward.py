@@ -18,7 +18,8 @@ def promises() -> Any:
     for name, make in AWKWARD.items():
         _clear()
         bpy.ops.preferences.addon_enable(module="blender_addon")
-        from blender_addon.scene.versions import VersionFacts, add_version, is_shown, restore_original
+        from blender_addon.scene.version_builder import VersionFacts, add_version
+        from blender_addon.scene.versions import is_shown, restore_original
 
         obj, options = make()
         bpy.context.view_layer.update()

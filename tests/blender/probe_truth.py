@@ -239,7 +239,7 @@ def _flip_v() -> None:
 
 
 def _flip_rows() -> None:
-    from blender_addon.scene import versions
+    from blender_addon.scene import version_builder
 
     def flipped(true: Any, *given: Any) -> Any:
         image = true(*given)
@@ -249,22 +249,22 @@ def _flip_rows() -> None:
         image.pack()
         return image
 
-    _wrap(versions, "new_packed_image", flipped)
+    _wrap(version_builder, "new_packed_image", flipped)
 
 
 def _drop_the_pack() -> None:
-    from blender_addon.scene import versions
+    from blender_addon.scene import version_builder
 
     def unpacked(true: Any, *given: Any) -> Any:
         image = true(*given)
         image.unpack(method="REMOVE")
         return image
 
-    _wrap(versions, "new_packed_image", unpacked)
+    _wrap(version_builder, "new_packed_image", unpacked)
 
 
 def _late_color_space() -> None:
-    from blender_addon.scene import images, versions
+    from blender_addon.scene import images, version_builder
 
     def late(true: Any, name: str, png: bytes, color_space: str) -> Any:
         good = true(name, png, color_space)
@@ -276,7 +276,7 @@ def _late_color_space() -> None:
         image.pack()
         return image
 
-    _wrap(versions, "new_packed_image", late)
+    _wrap(version_builder, "new_packed_image", late)
 
 
 def _no_color_space() -> None:
@@ -292,18 +292,18 @@ def _wrong_slot() -> None:
 
 
 def _wrong_uv_map() -> None:
-    from blender_addon.scene import versions
+    from blender_addon.scene import version_builder
 
-    _wrap(versions, "build_material", lambda true, name, images, uv_map: true(name, images, "Other"))
+    _wrap(version_builder, "build_material", lambda true, name, images, uv_map: true(name, images, "Other"))
 
 
 def _swapped_maps() -> None:
-    from blender_addon.scene import versions
+    from blender_addon.scene import version_builder
 
     def swapped(true: Any, name: str, images: Any, uv_map: str) -> Any:
         return true(name, images | {"roughness": images["metallic"], "metallic": images["roughness"]}, uv_map)
 
-    _wrap(versions, "build_material", swapped)
+    _wrap(version_builder, "build_material", swapped)
 
 
 def _cleared_materials() -> None:

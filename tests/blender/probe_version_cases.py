@@ -39,7 +39,7 @@ def _add(
 ) -> int:
     """A version number `index`, put where `ExportOptions(**where)` says."""
     from blender_addon.scene.mesh_export import ExportOptions
-    from blender_addon.scene.versions import VersionFacts, add_version
+    from blender_addon.scene.version_builder import VersionFacts, add_version
 
     images = {name: (_png(_pixels(index * 8 + row)), LINEAR.get(name, "srgb")) for row, name in enumerate(maps)}
     facts = VersionFacts(prompt=f"prompt {index}", negative="blurry", seed=100 + index, job=f"job{index}")

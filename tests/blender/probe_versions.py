@@ -110,7 +110,7 @@ def udim(folder: str) -> Any:
     """Tiles of one map are one image; saved, on the disk and back."""
     from blender_addon.scene.mesh_export import ExportOptions
     from blender_addon.scene.storage import move_to_blend, move_to_disk
-    from blender_addon.scene.versions import VersionBuilder, VersionFacts
+    from blender_addon.scene.version_builder import VersionBuilder, VersionFacts
 
     obj = _start()
     name = obj.name
@@ -299,7 +299,7 @@ def thumbnails() -> Any:
     """Small pictures: of the preview that was given, of a small map, and of no big map."""
     from blender_addon.scene.mesh_export import ExportOptions
     from blender_addon.scene.thumbnails import reduced
-    from blender_addon.scene.versions import VersionFacts, add_version
+    from blender_addon.scene.version_builder import VersionFacts, add_version
 
     obj = _start()
     generator = np.random.default_rng(0)
