@@ -109,7 +109,7 @@ class ResultCache:
         try:
             content = json.loads(result.read_text(encoding="utf-8"))
             made_with, rows = content["configuration_hash"], {_part_name(row): dict(row) for row in content["rows"]}
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{result} cannot be gone on from: it is no result file of this evaluation. Name the JSON file that an "
                 f"earlier run wrote to its --out."
