@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pgc.cameras import Camera, direction_from_angles, fibonacci_directions
+from pgc.camera_rigs import fibonacci_directions
+from pgc.cameras import Camera, direction_from_angles
 from pgc.errors import ConfigError
 
 __all__ = [

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pgc.cameras import Camera, fibonacci_directions
+from pgc.camera_rigs import fibonacci_directions
+from pgc.cameras import Camera
 from pgc.environment_lighting import eyes_of
 from pgc.evaluation.ground_truth import chart_mask
 from pgc.evaluation.material_scores import (

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from pgc.cameras import CameraRig
+from pgc.camera_rigs import CameraRig
 from pgc.evaluation.cache import environment, write_json
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering.rasterizer import RasterizerConfig
@@ -39,7 +39,7 @@ _OUT = Path(__file__).parent / "results" / "rasterizer.json"
 _FIRST_PICTURE = """
 import time
 import torch
-from pgc.cameras import CameraRig
+from pgc.camera_rigs import CameraRig
 loaded = time.perf_counter()
 import rasterizer_benchmark as benchmark
 rasterizer = benchmark.WarpRasterizer(benchmark.bumpy_torus(50, 20), device="cpu")

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Job spec to pgc configuration: the only package that knows both."""
+
+from server.recipes.prepare import JobRun, prepare
+from server.recipes.settings import MODEL_KEYS, prior_spec, run_settings
+
+__all__ = ["MODEL_KEYS", "JobRun", "prepare", "prior_spec", "run_settings"]

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job made ready to run.
+
+    run = prepare(spec, read, device, guidance_for)
+    for result in run.optimization.steps():
+        ...
+    texture = run.bake()
+
+The same mesh, prompt, settings and seed give, on the CPU, the same bits as `pgc texture` in one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from blender_addon.protocol.errors import invalid
+from blender_addon.protocol.job_spec import (
+    CameraRigSpec,
+    CameraSpec,
+    MeshSpec,
+    TextureJobSpec,
+)
+from blender_addon.protocol.records import MAX_MAP_FILES
+from pgc.camera_sampling import CameraSampler, PaperCameraSampler
+from pgc.cameras import Camera
+from pgc.guidance.base import Guidance
+from pgc.guidance.specs import GuidanceSpec as PriorSpec
+from pgc.mesh import Normalization, PreparedMesh
+from pgc.optimize import Optimization, Prompt
+from pgc.pipeline import start_optimization, vocabulary_warnings
+from pgc.presets import RunSettings
+from pgc.run_scene import bake_maps
+from pgc.texture.field import BakedTexture
+from pgc.view_prompts import FrontAxis
+from server.recipes.settings import check_supported, prior_spec, run_settings
+from server.recipes.sources import ReadArray, source_textures
+from server.worker.cameras import FixedViews, normalized_camera
+from server.worker.meshes import MeshArrays, assemble, keep_untextured
+
+__all__ = ["JobRun", "prepare"]
+
+_FRONT_AXES: dict[str, FrontAxis] = {"-y": "-y", "-x": "-x", "y": "+y", "x": "+x", "+y": "+y", "+x": "+x"}
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JobRun:
+    """A job made ready to run."""
+
+    prior: PriorSpec
+    prompt: Prompt
+    settings: RunSettings
+    mesh: PreparedMesh
+    guidance: Guidance
+    optimization: Optimization
+    warnings: tuple[str, ...]
+    """Plain sentences for the artist."""
+    unknown_words: tuple[str, ...]
+
+    def bake(self) -> BakedTexture:
+        """The wanted maps as they are now: filled, padded, without seams."""
+        return bake_maps(self.optimization.scene, self.mesh, self.settings)
+
+
+def prepare(
+    spec: TextureJobSpec,
+    read: ReadArray,
+    device: torch.device,
+    guidance_for: Callable[[PriorSpec, torch.device], Guidance],
+    *,
+    plan: int = 0,
+    progress: Progress | None = None,
+) -> JobRun:
+    """Set a job up; no step is taken yet.
+
+    Args:
+        spec: what the artist wants.
+        read: the array behind a reference, of the reference's type and shape.
+        guidance_for: loads a prior, or has it already.
+        plan: 0: as asked; each further one takes about half the memory of the one before (`server.worker.plans`).
+        progress: is told about slow stages, name and fraction.
+
+    Raises:
+        ProtocolError: the job asks for what this version cannot do; the error names the field.
+        PgcError: the mesh, the textures or the prior cannot be used.
+    """
+    tell = progress or _tell_nobody
+    check_supported(spec)
+    prior, settings, prompt = prior_spec(spec), run_settings(spec, plan), _prompt(spec)
+    tell("Preparing the mesh", 0.0)
+    meshes = [_mesh_arrays(mesh, read, f"meshes[{index}]") for index, mesh in enumerate(spec.meshes)]
+    mesh = assemble(meshes)
+    _check_files(len(settings.maps), mesh.report.tiles)
+    sources = source_textures(spec, read, mesh.report.tiles, settings.texture.texture_size)
+    sources = keep_untextured(sources, meshes, mesh, settings.texture)
+    tell("Loading the prior", 0.0)
+    guidance = guidance_for(prior, device)
+    tell("Preparing the texture", 0.0)
+    return JobRun(
+        prior=prior,
+        prompt=prompt,
+        settings=settings,
+        mesh=mesh,
+        guidance=guidance,
+        optimization=start_optimization(
+            mesh, prompt, settings, guidance, sources=sources, cameras=_cameras(spec, mesh.normalization)
+        ),
+        warnings=(*mesh.report.warnings, *vocabulary_warnings(guidance, prompt)),
+        unknown_words=guidance.unknown_words(prompt.text),
+    )
+
+
+def _tell_nobody(stage: str, fraction: float) -> None:
+    """A progress that nobody follows."""
+
+
+def _prompt(spec: TextureJobSpec) -> Prompt:
+    given = spec.prompt
+    return Prompt(
+        text=given.text,
+        negative=given.negative,
+        view_dependent=given.view_dependent,
+        front_axis=_FRONT_AXES[given.front_axis],
+        per_view=cast("Any", dict(given.per_view)),
+    )
+
+
+def _mesh_arrays(mesh: MeshSpec, read: ReadArray, path: str) -> MeshArrays:
+    if mesh.corner_uvs is None:
+        raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
+    return MeshArrays(
+        name=mesh.name,
+        positions=read(mesh.positions),
+        faces=read(mesh.faces),
+        corner_uvs=read(mesh.corner_uvs),
+        corner_normals=None if mesh.corner_normals is None else read(mesh.corner_normals),
+        corner_tangents=None if mesh.corner_tangents is None else read(mesh.corner_tangents),
+        material_index=None if mesh.material_index is None else read(mesh.material_index),
+        textured=None if mesh.textured is None else read(mesh.textured) != 0,
+    )
+
+
+def _cameras(spec: TextureJobSpec, normalization: Normalization) -> CameraSampler | None:
+    """None: what the preset samples."""
+    cameras = spec.cameras
+    if isinstance(cameras, CameraRigSpec):
+        return FixedViews(tuple(normalized_camera(_camera(camera), normalization) for camera in cameras.cameras))
+    return PaperCameraSampler() if cameras.sampler == "paper" else None
+
+
+def _camera(camera: CameraSpec) -> Camera:
+    matrices = [np.array(values, np.float32).reshape(4, 4) for values in (camera.world_to_camera, camera.projection)]
+    return Camera(matrices[0], matrices[1], camera.aspect)
+
+
+def _check_files(maps: int, tiles: tuple[int, ...]) -> None:
+    """Before hours of work, not after: a result that would not fit into a message."""
+    files = maps * len(tiles)
+    if files > MAX_MAP_FILES:
+        raise invalid(
+            "meshes",
+            f"The UVs lie in {len(tiles)} UDIM tiles, which makes {files} image files; a job has at most "
+            f"{MAX_MAP_FILES}. Texture some tiles at a time, or move the charts closer together.",
+        )

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of a job to the textures that a run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from blender_addon.protocol.arrays import ArrayRef
+from blender_addon.protocol.errors import invalid
+from blender_addon.protocol.job_spec import TextureJobSpec, TileImage
+from pgc.pipeline import SourceTextures
+from pgc.texture.field import BakedTexture
+
+__all__ = ["ReadArray", "source_textures"]
+
+ReadArray = Callable[[ArrayRef], npt.NDArray[Any]]
+"""The array behind a reference, of the reference's type and shape."""
+
+
+def source_textures(spec: TextureJobSpec, read: ReadArray, tiles: tuple[int, ...], size: int) -> SourceTextures:
+    """The textures of a job, of one image a tile, in the order of the mesh's tiles.
+
+    Args:
+        size: edge of each image in texels, as the run's texture has it.
+
+    Raises:
+        ProtocolError: a tile has no image, or one of another size; the error names the field.
+    """
+    initial, locks = spec.initial_texture, spec.lock_mask
+    oracle = spec.guidance.oracle_texture
+    return SourceTextures(
+        initial=_texture(initial, read, tiles, size, "initial_texture") if initial else None,
+        lock_mask=[image > 127 for image in _images(locks, read, tiles, size, "lock_mask")] if locks else None,
+        oracle=_texture(oracle, read, tiles, size, "guidance.oracle_texture") if oracle else None,
+    )
+
+
+def _texture(
+    images: Sequence[TileImage], read: ReadArray, tiles: tuple[int, ...], size: int, path: str
+) -> BakedTexture:
+    pixels = [image.permute(2, 0, 1).contiguous() for image in _images(images, read, tiles, size, path)]
+    return BakedTexture.from_uint8({"base_color": pixels}, tiles)
+
+
+def _images(images: Sequence[TileImage], read: ReadArray, tiles: tuple[int, ...], size: int, path: str) -> list[Tensor]:
+    """One image a tile, in the order of the mesh's tiles, [size, size] or [size, size, 3] bytes."""
+    by_tile = {image.tile: (index, image.array) for index, image in enumerate(images)}
+    found: list[Tensor] = []
+    for tile in tiles:
+        if tile not in by_tile:
+            raise invalid(path, f"Tile {tile} of the mesh has no image; it has tiles {', '.join(map(str, tiles))}.")
+        index, ref = by_tile[tile]
+        if tuple(ref.shape[:2]) != (size, size):
+            shape = "x".join(map(str, ref.shape[:2]))
+            raise invalid(f"{path}[{index}]", f"The image is {shape}, the texture {size}x{size}; resize it.")
+        found.append(torch.as_tensor(np.array(read(ref))))
+    return found
