@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import bpy
@@ -77,7 +79,8 @@ class PGC_OT_bake_set(bpy.types.Operator):
             samples=self.samples,
             occlusion_rays=_OCCLUSION_RAYS if self.occlusion else 0,
         )
-        baked = bake_materials(context, obj, options)
+        with _progress(context.window_manager) as progress:
+            baked = bake_materials(context, obj, options, progress)
         builder = VersionBuilder(obj, VersionFacts(prompt="", name="Baked Set"), ExportOptions(uv_map=baked.uv_map))
         for name, tiles in baked.maps.items():
             for tile, png in tiles.items():
@@ -86,6 +89,16 @@ class PGC_OT_bake_set(bpy.types.Operator):
         if baked.approximated:
             names = ", ".join(baked.approximated)
             self.report({"WARNING"}, f"No Principled shader in {names}: the viewport color was taken for it")
+
+
+@contextmanager
+def _progress(manager: bpy.types.WindowManager) -> Iterator[Callable[[float], None]]:
+    """Shows percents at the mouse, since Blender draws nothing else while Cycles bakes."""
+    manager.progress_begin(0.0, 1.0)
+    try:
+        yield manager.progress_update
+    finally:
+        manager.progress_end()
 
 
 CLASSES = (PGC_OT_bake_set,)

@@ -8,7 +8,7 @@ is thrown away with all that was made for it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +74,16 @@ class BakedSet:
     approximated: tuple[str, ...]
 
 
-def bake_materials(context: bpy.types.Context, obj: bpy.types.Object, options: BakeOptions) -> BakedSet:
-    """Bake what an object's materials say, as it is with its modifiers.
+def bake_materials(
+    context: bpy.types.Context,
+    obj: bpy.types.Object,
+    options: BakeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> BakedSet:
+    """Bake what an object's materials say, as it is with its modifiers. Blender does nothing else meanwhile.
+
+    Args:
+        progress: is told the share of the maps that are done, before each of them.
 
     Raises:
         SceneError: the object cannot be baked, or Cycles is not there.
@@ -83,7 +91,9 @@ def bake_materials(context: bpy.types.Context, obj: bpy.types.Object, options: B
     uv_map = _check(obj, options)
     with _temporary(obj, uv_map, options) as (scene, copy, materials):
         maps = {}
-        for name in options.maps:
+        for index, name in enumerate(options.maps):
+            if progress is not None:
+                progress(index / len(options.maps))
             image = _image(name, copy, uv_map, options)
             try:
                 for material in materials:

@@ -220,10 +220,11 @@ class BlenderWindow:
         left, _, width, _ = self.now()["sidebar"]
         return left + int(RIGHT_END * width)
 
-    def key(self, name: str) -> None:
-        """Press a key."""
+    def key(self, name: str, *, rest: bool = True) -> None:
+        """Press a key, and let Blender draw what came of it, unless it is busy then."""
         self._xdotool("key", name)
-        self.rest()
+        if rest:
+            self.rest()
 
     def drag(self, path: Sequence[tuple[int, int]]) -> None:
         """One stroke of the left button along points of the screen."""

@@ -191,7 +191,8 @@ def exact() -> Any:
         from blender_addon.scene.bake import BakeOptions, bake_materials
         from blender_addon.scene.images import new_packed_image
 
-        baked = bake_materials(bpy.context, obj, BakeOptions(size=SIZE, margin=0))
+        shares: list[float] = []
+        baked = bake_materials(bpy.context, obj, BakeOptions(size=SIZE, margin=0), shares.append)
         columns = slice(0, SIZE // 4)
         known = _ramp(SIZE)
         orm = known[::-1]
@@ -200,7 +201,7 @@ def exact() -> Any:
         for name, pixels in expected.items():
             got = _pixels(new_packed_image(name, baked.maps[name][1001], "linear"))
             off[name] = int(np.abs(got[:, columns] - pixels[:, columns].astype(np.int32)).max())
-        return {"off": off, "approximated": list(baked.approximated)}
+        return {"off": off, "approximated": list(baked.approximated), "shares": shares}
     finally:
         disable()
 

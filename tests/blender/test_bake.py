@@ -48,6 +48,7 @@ def test_maps_of_the_same_size_and_uvs_come_out_as_they_are(run_in_blender):
     found = run_in_blender("exact", script=PROBE)
     assert found["off"] == {"base_color": 0, "roughness": 0, "metallic": 0}
     assert found["approximated"] == ["Glass"]
+    assert found["shares"] == [0.0, 0.25, 0.5, 0.75], "of four maps, before each"
 
 
 def test_occlusion_is_what_the_object_hides_from_itself(run_in_blender):

@@ -162,9 +162,10 @@ class Tour:
         self.window.press_at(x, y + 2 * _DIALOG_ROW, stay=True)
         self.picture("bake")
         before = self.window.now()["versions"]
-        self.window.key("Return")
-        self.window.leave()
+        # Blender does not answer while it bakes.
+        self.window.key("Return", rest=False)
         self.window.wait("the baked version", lambda now: now["versions"] == before + 1, _JOB_LIMIT)
+        self.window.leave()
         self.window.wait("its occlusion", lambda now: "occlusion" in now["maps"], SEE_LIMIT)
         self.picture("baked")
 
