@@ -46,7 +46,7 @@ $(VENV)/.installed-bpy: $(VENV)/.installed tests/blender/install_bpy.py
 
 # Khronos' glTF validator, where there is npm; tests that need it say so where it is missing.
 $(VENV)/.installed-npm: | $(VENV)/.installed
-	@if npm install --prefix $(VENV) --silent --no-audit --no-fund gltf-validator@2.0.0-dev.3.10 2>/dev/null; then touch $@; \
+	@if npm install --prefix $(VENV) --silent --no-audit --no-fund --fetch-retries 1 --fetch-retry-mintimeout 1000 gltf-validator@2.0.0-dev.3.10 2>/dev/null; then touch $@; \
 	else echo "gltf-validator could not be installed (is there npm?): its tests will be skipped."; fi
 
 demo: $(VENV)/.installed-bpy
