@@ -208,10 +208,20 @@ class BlenderWindow:
             self._xdotool(action, "1")
             self.rest(2)
 
-    def press_at(self, x: int, y: int, *, stay: bool = False) -> None:
-        """Click a point of the screen, and move the mouse away unless it is to `stay`, such as in an open menu."""
+    def press_at(self, x: int, y: int, *, stay: bool = False, held: str | None = None) -> None:
+        """Click a point of the screen, and move the mouse away unless it is to `stay`, such as in an open menu.
+
+        Args:
+            held: a key that is held down meanwhile, such as "shift" to choose one more.
+        """
         self._point(x, y)
-        self.press()
+        if held is not None:
+            self._xdotool("keydown", held)
+        try:
+            self.press()
+        finally:
+            if held is not None:
+                self._xdotool("keyup", held)
         if not stay:
             self.leave()
 

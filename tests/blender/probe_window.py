@@ -109,6 +109,7 @@ class Window:
             "clipboard": manager.clipboard,
             "prompt": bpy.context.scene.pgc.prompt,
             "separate_slots": bpy.context.scene.pgc.separate_slots,
+            "chosen_maps": sorted(bpy.context.scene.pgc.maps),
             "server": job.server,
             "fix": problem.operator if problem is not None else "",
             "state": job.state,

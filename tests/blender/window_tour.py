@@ -13,15 +13,17 @@ Installs the built zip with Blender's own command line into settings of its own,
     running     Generate Texture was clicked; the preview grows on the mesh
     finished    the result
     versions    after a second prompt, with the list of both; the older one was clicked and shows again
+    maps        Roughness and Metallic are chosen beside Base Color
+    lit         half way of a third prompt, with all three on the mesh
+    material    its result
     mask        a mask is painted over a part of it, with the mouse
     bake        the dialog of Bake into One Set, from the menu beside the versions, with Occlusion ticked
     baked       what it made
 
 FILE is the connection file of a server that runs (`pgc-server start`); the window sees it only after the first two
-pictures. Needs xdotool and ImageMagick's `import`; a virtual display and software OpenGL will do (Xvfb with GLX,
-LIBGL_ALWAYS_SOFTWARE=1), without a window manager. Only Python's standard library is used, so that the Python beside
-any Blender can run it. It is no part of `make test`: the pictures are for eyes. Exit code 1: a step failed; the
-sentence says which, and `failed.png` shows the window then.
+pictures. Needs xdotool and ImageMagick's `import`; Xvfb with GLX and LIBGL_ALWAYS_SOFTWARE=1 will do, without a window
+manager. Only Python's standard library is used, so that the Python beside any Blender can run it. No part of `make
+test`: the pictures are for eyes. Exit code 1: a step failed; the sentence says which, `failed.png` shows the window.
 """
 
 from __future__ import annotations
@@ -40,20 +42,9 @@ from tests.blender.blender_window import RIGHT_END, SEE_LIMIT, BlenderWindow, Wi
 __all__ = ["Settings", "Tour", "main", "newest_zip"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PROMPTS = ("a pot made of red bricks", "a blue checkered pot")
-PICTURES = (
-    "error",
-    "installing",
-    "words",
-    "idle",
-    "settings",
-    "running",
-    "finished",
-    "versions",
-    "mask",
-    "bake",
-    "baked",
-)
+PROMPTS = ("a pot made of red bricks", "a blue checkered pot", "polished gold")
+_COLOR_PICTURES = ("error", "installing", "words", "idle", "settings", "running", "finished", "versions")
+PICTURES = (*_COLOR_PICTURES, "maps", "lit", "material", "mask", "bake", "baked")
 _JOB_LIMIT = 900.0
 _HEADER = 56
 """Pixels from the upper part of Generate Texture down to the header below it, at the window's scale."""
@@ -136,6 +127,7 @@ class Tour:
         self.generate(None)
         self.choose_oldest()
         self.picture("versions")
+        self.whole_material()
         self.paint_mask()
         self.bake()
 
@@ -180,6 +172,23 @@ class Tour:
         self.window.wait("separate slots", lambda now: now["separate_slots"], SEE_LIMIT)
         self.picture("settings")
         self.window.press_at(x, y + _HEADER)
+
+    def whole_material(self) -> None:
+        """Choose roughness and metallic too, and generate."""
+        self.window.write("prompt", PROMPTS[2])
+        x, y = self.window.find("bpy.ops.pgc.generate(", "ctrl+c")
+        self.window.press_at(x, y + _HEADER)
+        # A label is to the left of the column, whose first row is Base Color.
+        column, first = self.window.find("pgc.maps", "ctrl+shift+c", 0.6)
+        for row in (1, 2):
+            self.window.press_at(column, first + row * _ROW, held="shift")
+        chosen = {"base_color", "roughness", "metallic"}
+        self.window.wait("three maps", lambda now: set(now["chosen_maps"]) == chosen, SEE_LIMIT)
+        self.picture("maps")
+        self.window.press_at(x, y + _HEADER)
+        self.generate("lit")
+        self.window.wait("their images", lambda now: set(now["maps"]) == chosen, SEE_LIMIT)
+        self.picture("material")
 
     def paint_mask(self) -> None:
         """Make a mask and paint on it over the middle of the object; then leave the painting.
