@@ -3,9 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .state import AppState
 
-__all__ = ["CAMERAS", "MAPS", "MODEL_NAMES", "PRESETS", "SIZES", "TARGETS", "cost_text", "duration", "expected_steps"]
+__all__ = [
+    "CAMERAS",
+    "MAPS",
+    "MODEL_NAMES",
+    "PRESETS",
+    "SIZES",
+    "TARGETS",
+    "cost_text",
+    "duration",
+    "expected_steps",
+    "need_light",
+]
 
 PRESETS = (
     ("draft", "Draft", "Half the steps of Standard: for trying prompts"),
@@ -13,7 +26,7 @@ PRESETS = (
     ("fine", "Final", "Twice the steps of Standard: for the one that you keep"),
 )
 _SCALE = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
-_POCKET_STEPS = 200
+_POCKET_STEPS = 170
 SIZES = tuple((str(size), f"{size} px", f"{size} x {size} pixels") for size in (256, 512, 1024, 2048, 4096))
 MAPS = (
     ("base_color", "Base Color", "The color of the surface, without light and shadow", "COLOR", 1),
@@ -22,6 +35,7 @@ MAPS = (
     ("normal", "Normal", "Fine relief, as a tangent-space normal map", "NORMALS_FACE", 8),
     ("occlusion", "Occlusion", "Where little light gets, from the shape; exported to glTF", "SHADING_RENDERED", 16),
 )
+_LIT_MAPS = frozenset({"roughness", "metallic", "normal"})
 TARGETS = (
     ("object", "Whole Object", "All faces of the active object", "OBJECT_DATA", 0),
     ("selected_faces", "Selected Faces", "The faces that are selected in Edit Mode; the others stay", "FACESEL", 1),
@@ -53,15 +67,26 @@ def expected_steps(state: AppState, model: str, preset: str) -> int | None:
     return round(_POCKET_STEPS * _SCALE[preset]) if model == "pocket" else None
 
 
-def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int = 0) -> str:
-    """What a texture costs, as far as known: its steps, and from the last job's time how long they take."""
+def need_light(maps: Iterable[str]) -> bool:
+    """Whether only light shows some of these maps: a server finds them anew, and its steps take longer."""
+    return not _LIT_MAPS.isdisjoint(maps)
+
+
+def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False) -> str:
+    """What a texture costs, as far as known: its steps, and from the last job's time how long they take.
+
+    Args:
+        steps: that were chosen instead of the preset's; 0: none were.
+        lit: whether its maps need light.
+    """
     count = steps or expected_steps(state, model, preset)
     if count is None:
         return f"{_SCALE[preset]:g} x the model's own number of steps"
-    per_step = state.seconds_per_step.get((model, size))
+    per_step = state.seconds_per_step.get((model, size, lit))
     if per_step is None:
         # A step's time hardly depends on the texture's size, so that another size is better than nothing.
-        per_step = next((time for (known, _), time in state.seconds_per_step.items() if known == model), None)
+        times = state.seconds_per_step.items()
+        per_step = next((time for (known, _, light), time in times if (known, light) == (model, lit)), None)
     return f"{count} steps" if per_step is None else f"{count} steps, about {duration(per_step * count)}"
 
 

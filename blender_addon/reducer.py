@@ -35,6 +35,7 @@ from .client import (
     Uploading,
 )
 from .state import AppState, JobView, Phase, ServerState
+from .timings import learn_timings
 
 __all__ = [
     "Deliver",
@@ -277,17 +278,10 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
             return (Ended(view.key),)
         case JobFinished():
             view.note = " ".join(event.result.warnings)
-            _learn(state, view, event)
+            if view.steps:
+                learn_timings(state, view.request, view.steps, event.result)
         case _:
             pass
     view.partial = isinstance(event, JobCancelled)
     view.phase, view.files, view.config = Phase.APPLYING, event.maps, event.config
     return (Deliver(view.key),)
-
-
-def _learn(state: AppState, view: JobView, event: JobFinished) -> None:
-    """What a job took tells what the next one will."""
-    if view.steps:
-        request = view.request
-        state.seconds_per_step[request.model, request.texture_size] = event.result.seconds / view.steps
-        state.steps[request.model, request.preset] = view.steps

@@ -182,8 +182,8 @@ class AppState:
     """By key, oldest first."""
     problem: Problem | None = None
     """What went wrong with the last click, where no job is to blame."""
-    seconds_per_step: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
-    """By model and texture size, as the last job took."""
+    seconds_per_step: dict[tuple[str, int, bool], float] = field(default_factory=dict[tuple[str, int, bool], float])
+    """By model, texture size, and whether there was light, as the last job took."""
     steps: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     """By model and preset, as the last job was told."""
     revision: int = 0

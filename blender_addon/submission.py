@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from .choices import MAPS
+from .choices import MAPS, need_light
 from .client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage
 from .protocol.arrays import array_ref, give_away
 from .scene.camera_rig import rig_for, scene_cameras, view_spec
@@ -27,8 +27,6 @@ __all__ = ["KEPT", "Order", "prepare_order", "targets"]
 
 _MOST_TRIANGLES = 2_000_000
 """What a server optimises."""
-_NOT_KEPT = {"roughness", "metallic", "normal"}
-"""Maps that a server starts anew, whatever is locked."""
 KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
 """Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
 
@@ -71,7 +69,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             "lower its subdivision or decimate it first."
         )
     kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
-    if kept is not None and _NOT_KEPT & set(settings.maps):
+    if kept is not None and need_light(settings.maps):
         raise SceneError(
             "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
         )

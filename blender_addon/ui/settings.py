@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..choices import MAPS, MODEL_NAMES, cost_text
+from ..choices import MAPS, MODEL_NAMES, cost_text, need_light
 from ..scene.keep_mask import kept_picture
 from ..state import AppState
 from ..translations import tr
@@ -100,6 +100,7 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
         preset=settings.preset,
         size=int(settings.texture_size),
         steps=settings.steps,
+        lit=need_light(settings.maps),
     )
     line = column.row()
     line.active = False

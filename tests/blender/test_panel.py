@@ -8,7 +8,9 @@ import pytest
 from blender_addon.choices import cost_text, duration, expected_steps
 from blender_addon.state import AppState
 from blender_addon.vocabulary import GROUPS, unknown_words
+from pgc.guidance.specs import PocketSpec
 from pgc.pocket.lit_captions import lit_vocabulary
+from pgc.presets import PRESETS, preset_settings
 
 PROBE = "probe_panel.py"
 SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend"}
@@ -29,7 +31,7 @@ class TestInBlender:
         assert operators[0] == "pgc.start_server"
         texts, operators, same = found["ready"]
         assert "Server Ready" in texts
-        assert "200 steps" in texts
+        assert "170 steps" in texts
         assert same, "the material tab shows the same"
         assert "first." not in texts
         texts, operators = found["running"]
@@ -112,13 +114,22 @@ class TestInBlender:
 
 def test_what_a_texture_costs():
     state = AppState()
-    assert cost_text(state, model="pocket", preset="draft", size=512) == "100 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512) == "85 steps"
     assert cost_text(state, model="sdxl", preset="fine", size=512) == "2 x the model's own number of steps"
     state.steps["sdxl", "standard"] = 1000
-    state.seconds_per_step["sdxl", 2048] = 0.5
+    state.seconds_per_step["sdxl", 2048, False] = 0.5
+    state.seconds_per_step["sdxl", 512, True] = 0.8
     assert expected_steps(state, "sdxl", "draft") == 500
     assert cost_text(state, model="sdxl", preset="draft", size=512) == "500 steps, about 4 min"
     assert cost_text(state, model="sdxl", preset="draft", size=512, steps=10) == "10 steps, about 5 s"
+    assert cost_text(state, model="sdxl", preset="draft", size=256, steps=10, lit=True) == "10 steps, about 8 s"
+    state.seconds_per_step.popitem()
+    assert cost_text(state, model="sdxl", preset="draft", size=256, steps=10, lit=True) == "10 steps"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_steps_of_the_built_in_model_are_known_before_the_first_job(preset):
+    assert expected_steps(AppState(), "pocket", preset) == preset_settings(preset, PocketSpec()).optimize.steps
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (120, "2 min"), (7200, "2.0 h")])

@@ -2,6 +2,7 @@
 """What the panel shows after which event: every fault has a sentence and a button, and no state is a dead end."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_a_job_from_the_click_to_its_maps():
     assert reducer.reduce_event(state, JobFinished(JOB, KEY, RESULT, {FILE: b"png"}, b"{}")) == (Deliver(KEY),)
     assert (view.phase, view.partial, view.note) == (Phase.APPLYING, False, "The word gnarly is unknown.")
     assert state.steps == {("pocket", "standard"): 9}
-    assert state.seconds_per_step == {("pocket", 0): 20.0 / 9}
+    assert state.seconds_per_step == {("pocket", 0, False): 20.0 / 9}
     assert state.revision > 0
 
 
@@ -313,12 +314,27 @@ def test_times_are_kept_for_the_next_blender():
     fresh = AppState()
     read_timings(fresh, text)
     assert fresh.steps == state.steps
-    assert fresh.seconds_per_step[("pocket", 0)] == pytest.approx(20.0 / 9, abs=1e-3)
-    entries = '[1, 2], ["m", 5, -1], ["m", "x", 1.0], ["m", 5, Infinity]'
+    assert fresh.seconds_per_step["pocket", 0, False] == pytest.approx(20.0 / 9, abs=1e-3)
+    entries = '[1, 2], ["m", 5, true, -1], ["m", "x", true, 1.0], ["m", 5, false, Infinity], ["m", 5, 1.0]'
     for damaged in ("", "[", "[]", f'{{"steps": 3, "seconds_per_step": [{entries}]}}'):
         untouched = AppState()
         read_timings(untouched, damaged)
         assert untouched == AppState()
+
+
+@pytest.mark.parametrize("settings", ['{"steps": 9}', "[]", "{"])
+def test_steps_that_the_artist_chose_say_nothing_about_the_preset(settings):
+    request = JobRequest(prompt="bricks", settings=settings)
+    state, *_ = with_job(*RUNNING, JobFinished(JOB, KEY, RESULT, {FILE: b"png"}), request=request)
+    assert state.steps == {}
+    assert state.seconds_per_step == {("pocket", 0, False): 20.0 / 9}
+
+
+def test_a_step_with_light_is_another_step():
+    metallic = replace(FILE, map="metallic")
+    result = replace(RESULT, maps=(FILE, metallic))
+    state, *_ = with_job(*RUNNING, JobFinished(JOB, KEY, result, {FILE: b"png", metallic: b"png"}))
+    assert state.seconds_per_step == {("pocket", 0, True): 20.0 / 9}
 
 
 def test_every_kind_of_event_is_handled():
