@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OBJ files through tinyobjloader, guarded against what it accepts in silence.
+"""OBJ files: polygons, with the indices of v, vt and vn kept apart, which is what bit-exact round trips need.
 
-It keeps polygons and the indices of v, vt and vn apart, which is what bit-exact round trips need. But it reads
-"nan" and garbage as 0, drops faces of two corners, gives indices out of range only a warning, does not know
-continued lines, and names materials only where their .mtl file exists. So the text is checked before, and the
-result after. (Its `numpy_*` accessors are broken in 2.0.0rc13: stride 0. The lists are right.)
+Our own, because no library that reads them so has wheels for Python 3.13 and later (tinyobjloader, with which it is
+compared in the tests where that can be installed, ends at 3.12). First every line that counts is checked against its
+form, then NumPy reads all numbers of a kind at once.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tinyobjloader
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int, Int32
 
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh
@@ -32,12 +31,15 @@ _BAD_NUMBERS = re.compile(
 )
 _CORNER = rb"-?\d{1,9}(?:/-?\d{0,9}(?:/-?\d{0,9})?)?"  # more digits would wrap around in the loader's 32 bits
 _BAD_FACE = re.compile(rb"^[ \t]*f(?=\s)(?!(?:" + _GAP + _CORNER + rb"){3,}" + _END + rb")[^\n]*", re.MULTILINE)
-_USE_MATERIAL = re.compile(rb"^([ \t]*usemtl)(?:[ \t]+([^\r\n]*?))?[ \t]*(?=\r?$)", re.MULTILINE)
-_LIBRARY_LINE = re.compile(rb"^[ \t]*mtllib\b", re.MULTILINE)
+_USE_MATERIAL = re.compile(rb"^[ \t]*usemtl(?:[ \t]+([^\r\n]*?))?[ \t]*(?=\r?$)", re.MULTILINE)
 _COMMENT_AFTER_NUMBERS = re.compile(rb"^([ \t]*(?:v|vt|vn|f)[ \t][^\n#]*)#[^\r\n]*", re.MULTILINE)
 _KNOWN_LINE = re.compile(rb"^[ \t]*(?:v|vt|vn|f|o|g)[ \t]", re.MULTILINE)
 _NOT_FINITE = re.compile(rb"(?i)\b(?:nan|inf|infinity)\b|1\.#")
-_LOADER_LINE = re.compile(r"[Ll]ine (\d+)")
+_LINES = {kind: re.compile(rb"^[ \t]*%b[ \t]" % kind, re.MULTILINE) for kind in (b"v", b"vt", b"vn", b"f")}
+_INDENTED = re.compile(rb"^[ \t]+", re.MULTILINE)
+_EMPTY_INDEX = re.compile(rb"/(?=[/\s]|\Z)")
+_ABSENT = 10**10
+"""Stands for an index that a corner does not have; written ones have at most nine digits."""
 
 
 def read_obj(path: Path, data: bytes) -> Mesh:
@@ -49,19 +51,7 @@ def read_obj(path: Path, data: bytes) -> Mesh:
     if data.count(b"#") > data.count(b"\n#") + data.startswith(b"#"):
         data = _COMMENT_AFTER_NUMBERS.sub(rb"\1", data)
     _check_lines(name, data)
-    text, material_names = _with_numbered_materials(data)
-    reader = tinyobjloader.ObjReader()
-    config = tinyobjloader.ObjReaderConfig()
-    config.triangulate = False
-    library = "".join(f"newmtl m{index}\n" for index in range(len(material_names)))
-    if not reader.ParseFromString(text.decode("utf-8", errors="replace"), library, config) or reader.Error():
-        line = _LOADER_LINE.search(reader.Error())
-        where = f" in line {int(line.group(1)) - 1}" if line else ""
-        raise MeshError(
-            f"{name}: a face{where} points to a vertex that is not there (index 0, or counted back too far); "
-            "the file is damaged or cut off: export it again."
-        )
-    return _to_mesh(path, reader, material_names)
+    return _to_mesh(path, data)
 
 
 def _check_lines(name: str, data: bytes) -> None:
@@ -78,53 +68,116 @@ def _check_lines(name: str, data: bytes) -> None:
         raise MeshError(f"{name}: line {line} ({got!r}) {reason}.")
 
 
-def _with_numbered_materials(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The text with materials renamed to m0, m1, …, and their names: any name then survives, with spaces too.
-
-    One more line comes first: tinyobjloader looks at the material library only where the text asks for one.
-    """
-    names: dict[bytes, int] = {}
-
-    def rename(match: re.Match[bytes]) -> bytes:
-        number = names.setdefault(match.group(2) or b"", len(names))
-        return match.group(1) + b" m%d" % number
-
-    text = _USE_MATERIAL.sub(rename, _LIBRARY_LINE.sub(b"# mtllib", data))
-    return b"mtllib numbered\n" + text, tuple(name.decode("utf-8", errors="replace") for name in names)
-
-
-def _to_mesh(path: Path, reader: tinyobjloader.ObjReader, material_names: tuple[str, ...]) -> Mesh:
-    attributes = reader.GetAttrib()
-    meshes = [shape.mesh for shape in reader.GetShapes()]
-    material = _joined([mesh.material_ids for mesh in meshes])
-    if (material < 0).any() or not material_names:
-        material_names = ("", *material_names)  # faces before the first usemtl
-        material = material + np.int32(1)
-    uvs = _rows(attributes.texcoords, 2)
-    normals = _rows(attributes.normals, 3)
-    corner_uvs = _joined([mesh.texcoord_indices() for mesh in meshes])
-    corner_normals = _joined([mesh.normal_indices() for mesh in meshes])
-    has_uvs = bool((corner_uvs >= 0).any())
-    has_normals = bool((corner_normals >= 0).any())
+def _to_mesh(path: Path, data: bytes) -> Mesh:
+    lines = data.split(b"\n")
+    if _INDENTED.search(data):
+        lines = [line.lstrip(b" \t") for line in lines]
+    faces = _Faces.of(lines)
+    indices = faces.indices()
+    for column, kind in enumerate((b"v", b"vt", b"vn")):
+        _make_absolute(path.name, data, faces, indices[column], kind)
+    has_uvs, has_normals = (bool((row >= 0).any()) for row in indices[1:])
+    material, material_names = _materials(data, len(faces.sizes))
     return Mesh(
         name=path.stem,
-        positions=_rows(attributes.vertices, 3),
-        polygon_sizes=_joined([mesh.num_face_vertices for mesh in meshes]),
-        corner_positions=_joined([mesh.vertex_indices() for mesh in meshes]),
-        uvs=uvs if has_uvs else None,
-        corner_uvs=corner_uvs if has_uvs else None,
-        normals=normals if has_normals else None,
-        corner_normals=corner_normals if has_normals else None,
+        positions=_rows(lines, b"v", 3),
+        polygon_sizes=faces.sizes,
+        corner_positions=indices[0].astype(np.int32),
+        uvs=_rows(lines, b"vt", 2) if has_uvs else None,
+        corner_uvs=indices[1].astype(np.int32) if has_uvs else None,
+        normals=_rows(lines, b"vn", 3) if has_normals else None,
+        corner_normals=indices[2].astype(np.int32) if has_normals else None,
         material_index=material,
         material_names=material_names,
         up_axis="y",
     )
 
 
-def _rows(values: list[float], width: int) -> Float32[np.ndarray, "N C"]:
+@dataclass(frozen=True, eq=False)
+class _Faces:
+    """What the lines of faces say: text of their corners, and how many corners each has."""
+
+    text: bytes
+    sizes: Int32[np.ndarray, " F"]
+
+    @classmethod
+    def of(cls, lines: list[bytes]) -> "_Faces":
+        corners = _values(lines, b"f")
+        sizes = np.fromiter((len(line.split()) for line in corners), np.int32, len(corners))
+        return cls(b" ".join(corners), sizes)
+
+    def indices(self) -> Int[np.ndarray, "3 L"]:
+        """Of v, vt and vn as they are written, from 1 or negative; `_ABSENT` where a corner has none."""
+        text = _EMPTY_INDEX.sub(b"/%d" % _ABSENT, self.text)
+        corners = text.split()
+        counts = np.fromiter((corner.count(b"/") + 1 for corner in corners), np.int64, len(corners))
+        numbers = _numbers(text.replace(b"/", b" "), np.int64)
+        return _spread(numbers, counts, 3, _ABSENT).T.copy()
+
+
+def _make_absolute(name: str, data: bytes, faces: _Faces, indices: Int[np.ndarray, " L"], kind: bytes) -> None:
+    """In place: indices from 0, -1 where there is none. Negative ones count back from the face's line."""
+    absent = indices == _ABSENT
+    relative = indices < 0
+    if relative.any():
+        before = np.searchsorted(_offsets(data, _LINES[kind]), _offsets(data, _LINES[b"f"]))
+        indices[relative] += np.repeat(before, faces.sizes)[relative] + 1
+    wrong = np.flatnonzero((indices <= 0) & ~absent)
+    if len(wrong):
+        face = np.searchsorted(np.cumsum(faces.sizes), wrong[0], side="right")
+        line = data.count(b"\n", 0, int(_offsets(data, _LINES[b"f"])[face])) + 1
+        raise MeshError(
+            f"{name}: a face in line {line} points to a vertex that is not there (index 0, or counted back too far); "
+            "the file is damaged or cut off: export it again."
+        )
+    indices -= 1
+    indices[absent] = -1
+
+
+def _materials(data: bytes, faces: int) -> tuple[Int32[np.ndarray, " F"], tuple[str, ...]]:
+    """Of each face, and all names; faces before the first `usemtl` have one without a name."""
+    names: dict[bytes, int] = {}
+    chosen = [names.setdefault(name, len(names)) for name in _USE_MATERIAL.findall(data)]
+    if not names:
+        return np.zeros(faces, np.int32), ("",)
+    latest = np.searchsorted(_offsets(data, _USE_MATERIAL), _offsets(data, _LINES[b"f"]))
+    material = np.array([-1, *chosen], dtype=np.int32)[latest]
+    texts = tuple(name.decode("utf-8", errors="replace") for name in names)
+    if (material < 0).any():
+        return material + np.int32(1), ("", *texts)
+    return material, texts
+
+
+def _offsets(data: bytes, pattern: re.Pattern[bytes]) -> Int[np.ndarray, " N"]:
+    """Where a pattern is found."""
+    return np.fromiter((match.start() for match in pattern.finditer(data)), np.int64)
+
+
+def _values(lines: list[bytes], kind: bytes) -> list[bytes]:
+    """What follows a kind's name in its lines."""
+    names = (kind + b" ", kind + b"\t")
+    return [line[len(kind) + 1 :] for line in lines if line.startswith(names)]
+
+
+def _rows(lines: list[bytes], kind: bytes, width: int) -> Float32[np.ndarray, "N C"]:
+    """The first numbers of each line of a kind; what a line lacks is 0."""
+    texts = _values(lines, kind)
+    numbers = _numbers(b" ".join(texts), np.float64)
+    counts = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
     with np.errstate(over="ignore"):  # 1e99 becomes infinity, which the mesh refuses with a sentence
-        return np.asarray(values, dtype=np.float64).astype(np.float32).reshape(-1, width)
+        return _spread(numbers, counts, width, 0).astype(np.float32)
 
 
-def _joined(parts: list[list[int]]) -> Int32[np.ndarray, " L"]:
-    return np.concatenate([np.zeros(0, dtype=np.int32), *(np.asarray(part, dtype=np.int32) for part in parts)])
+def _numbers(text: bytes, dtype: type[np.generic]) -> np.ndarray:
+    """All numbers of a text whose form was checked, with blanks between."""
+    return np.fromstring(text, dtype=dtype, sep=" ") if text.strip() else np.zeros(0, dtype)
+
+
+def _spread(numbers: np.ndarray, counts: Int[np.ndarray, " N"], width: int, missing: int) -> np.ndarray:
+    """[N, width]: the first `width` of each row's numbers, which follow each other; `missing` where a row has fewer."""
+    starts = np.cumsum(counts) - counts
+    rows = np.full((len(counts), width), missing, numbers.dtype)
+    for column in range(width):
+        there = counts > column
+        rows[there, column] = numbers[starts[there] + column]
+    return rows

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """UVs for a mesh without them, by xatlas, with the mesh's polygons kept whole."""
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -32,8 +33,14 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     xatlas charts triangles, so it may cut a polygon in two. Such a polygon goes whole to the chart of its largest
     triangle, unfolded in its own plane; where that covers something else it becomes a chart of its own; then all
     is packed again. `progress` gets 0..1, an estimate by time and number of triangles, since xatlas reports none.
-    Stopping (KeyboardInterrupt, an exception from `progress`) ends xatlas too. Raises `MeshError` where xatlas fails.
+    Stopping (KeyboardInterrupt, an exception from `progress`) ends xatlas too. Raises `MeshError` where xatlas fails
+    or is missing.
     """
+    if importlib.util.find_spec("xatlas") is None:
+        raise MeshError(
+            f"{mesh.name}: it needs new UVs, and xatlas, which makes them, is not installed (for Python 3.14 and "
+            "later it must be compiled); unwrap the mesh in Blender (U > Smart UV Project), or: pip install xatlas."
+        )
     check_triangle_count(mesh.name, mesh.polygon_sizes)
     triangles = triangulate(mesh)
     meter = _Meter(progress, len(triangles.faces))
