@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import importlib.util
+
 import numpy as np
 import pytest
 import trimesh
@@ -7,6 +9,10 @@ from pgc import unwrap as unwrap_module
 from pgc.errors import MeshError
 from pgc.mesh import Mesh, prepare_mesh, triangulate, unwrap
 from pgc.uv_layout import covered_cells
+
+NEEDS_XATLAS = pytest.mark.skipif(
+    importlib.util.find_spec("xatlas") is None, reason="xatlas has no wheel for this Python"
+)
 
 
 def mesh_of(positions, polygons):
@@ -49,6 +55,7 @@ def assert_good_layout(mesh):
     return triangles, area
 
 
+@NEEDS_XATLAS
 def test_quads_that_xatlas_cuts_become_whole_again():
     mesh = bumpy_torus(32, 20)
     raw = triangulate(mesh)
@@ -72,6 +79,7 @@ def run_charting(triangles):
     return unwrap_module._run_xatlas("chart", triangles.positions, triangles.faces, "test", meter)
 
 
+@NEEDS_XATLAS
 def test_a_box_gets_square_texels():
     box = trimesh.creation.box((1.0, 2.0, 3.0))
     mesh = mesh_of(box.vertices, box.faces)
@@ -86,6 +94,7 @@ def test_a_box_gets_square_texels():
     assert stretch.max() / stretch.min() < 1.02
 
 
+@NEEDS_XATLAS
 def test_triangles_without_area_get_uvs_of_their_neighbours():
     box = trimesh.creation.box()
     faces = np.vstack([box.faces, [[0, 0, 1], [2, 2, 2]]])
@@ -97,6 +106,7 @@ def test_triangles_without_area_get_uvs_of_their_neighbours():
             assert triangles.corner_uvs[face, corner].tolist() in near[int(triangles.faces[face, corner])]
 
 
+@NEEDS_XATLAS
 def test_missing_uvs_are_made_up_to_a_size_and_asked_for_above(monkeypatch):
     mesh = bumpy_torus(8, 6)
     prepared = prepare_mesh(mesh)
@@ -107,6 +117,7 @@ def test_missing_uvs_are_made_up_to_a_size_and_asked_for_above(monkeypatch):
         prepare_mesh(mesh)
 
 
+@NEEDS_XATLAS
 def test_xatlas_failing_is_one_sentence(monkeypatch, tmp_path):
     mesh = bumpy_torus(8, 6)
     broken = tmp_path / "xatlas_worker.py"
@@ -119,6 +130,7 @@ def test_xatlas_failing_is_one_sentence(monkeypatch, tmp_path):
         unwrap(mesh)
 
 
+@NEEDS_XATLAS
 def test_stopping_ends_xatlas(monkeypatch, tmp_path):
     started = []
     real = unwrap_module.subprocess.Popen
@@ -137,3 +149,9 @@ def test_stopping_ends_xatlas(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         unwrap(bumpy_torus(8, 6), stop)
     assert started[0].poll() is not None
+
+
+def test_without_xatlas_the_sentence_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(unwrap_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MeshError, match=r"test: it needs new UVs, and xatlas.* is not installed .*Smart UV Project"):
+        prepare_mesh(bumpy_torus(8, 6))

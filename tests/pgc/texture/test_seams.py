@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-import xatlas
 
 from pgc.errors import ConfigError
 from pgc.evaluation.seams import seam_ratios
@@ -18,6 +17,7 @@ from pgc.texture.quadratic import QuadraticConfig
 from pgc.texture.seams import SeamConfig
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
+xatlas = pytest.importorskip("xatlas", reason="xatlas has no wheel for this Python")
 SIZE = 256
 
 
