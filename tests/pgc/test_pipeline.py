@@ -14,6 +14,7 @@ from pgc.optimize import Prompt
 from pgc.outputs.images import encode_maps
 from pgc.pipeline import TextureRequest, prepare_run, resolve_device
 from pgc.presets import preset_settings, with_overrides
+from tests.pgc import needs
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
 SETTINGS = with_overrides(preset_settings("standard", ORACLE), steps=3, views=2, resolution=16, texture_size=32)
@@ -125,6 +126,7 @@ def test_up_axis_turns_the_mesh(request_):
     assert (as_y.up_axis, as_z.up_axis) == ("y", "z")
 
 
+@needs.XATLAS
 def test_unwrapping_replaces_uvs(request_):
     run = prepare_run(replace(request_, unwrap=True))
     assert not torch.equal(

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import importlib.util
-
 import numpy as np
 import pytest
 import trimesh
@@ -9,10 +7,7 @@ from pgc import unwrap as unwrap_module
 from pgc.errors import MeshError
 from pgc.mesh import Mesh, prepare_mesh, triangulate, unwrap
 from pgc.uv_layout import covered_cells
-
-NEEDS_XATLAS = pytest.mark.skipif(
-    importlib.util.find_spec("xatlas") is None, reason="xatlas has no wheel for this Python"
-)
+from tests.pgc import needs
 
 
 def mesh_of(positions, polygons):
@@ -55,7 +50,7 @@ def assert_good_layout(mesh):
     return triangles, area
 
 
-@NEEDS_XATLAS
+@needs.XATLAS
 def test_quads_that_xatlas_cuts_become_whole_again():
     mesh = bumpy_torus(32, 20)
     raw = triangulate(mesh)
@@ -79,7 +74,7 @@ def run_charting(triangles):
     return unwrap_module._run_xatlas("chart", triangles.positions, triangles.faces, "test", meter)
 
 
-@NEEDS_XATLAS
+@needs.XATLAS
 def test_a_box_gets_square_texels():
     box = trimesh.creation.box((1.0, 2.0, 3.0))
     mesh = mesh_of(box.vertices, box.faces)
@@ -94,7 +89,7 @@ def test_a_box_gets_square_texels():
     assert stretch.max() / stretch.min() < 1.02
 
 
-@NEEDS_XATLAS
+@needs.XATLAS
 def test_triangles_without_area_get_uvs_of_their_neighbours():
     box = trimesh.creation.box()
     faces = np.vstack([box.faces, [[0, 0, 1], [2, 2, 2]]])
@@ -106,7 +101,7 @@ def test_triangles_without_area_get_uvs_of_their_neighbours():
             assert triangles.corner_uvs[face, corner].tolist() in near[int(triangles.faces[face, corner])]
 
 
-@NEEDS_XATLAS
+@needs.XATLAS
 def test_missing_uvs_are_made_up_to_a_size_and_asked_for_above(monkeypatch):
     mesh = bumpy_torus(8, 6)
     prepared = prepare_mesh(mesh)
@@ -117,7 +112,7 @@ def test_missing_uvs_are_made_up_to_a_size_and_asked_for_above(monkeypatch):
         prepare_mesh(mesh)
 
 
-@NEEDS_XATLAS
+@needs.XATLAS
 def test_xatlas_failing_is_one_sentence(monkeypatch, tmp_path):
     mesh = bumpy_torus(8, 6)
     broken = tmp_path / "xatlas_worker.py"
@@ -130,7 +125,7 @@ def test_xatlas_failing_is_one_sentence(monkeypatch, tmp_path):
         unwrap(mesh)
 
 
-@NEEDS_XATLAS
+@needs.XATLAS
 def test_stopping_ends_xatlas(monkeypatch, tmp_path):
     started = []
     real = unwrap_module.subprocess.Popen

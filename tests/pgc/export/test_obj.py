@@ -9,6 +9,7 @@ import pytest
 from pgc.errors import MeshError
 from pgc.export.obj import write_obj
 from pgc.mesh import load_mesh, prepare_mesh
+from tests.pgc import needs
 from tests.pgc.export.awkward import AWKWARD, mesh_of
 
 MAPS = ("base_color", "roughness", "metallic", "normal")
@@ -114,6 +115,7 @@ def test_a_tile_without_image_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@needs.XATLAS
 def test_an_unwrapped_mesh_carries_its_new_uvs(tmp_path):
     quad = mesh_of("quad", [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)], [(0, 1, 2, 3)], [(0, 0)] * 4)
     prepared = prepare_mesh(replace(quad, uvs=None, corner_uvs=None))
