@@ -56,9 +56,9 @@ class CameraRig:
         aspect: float = 1.0,
     ) -> "CameraRig":
         """`count` views evenly around the mesh, all at one elevation."""
-        _check_count(count)
-        angles = [(start + 2 * math.pi * index / count, elevation) for index in range(count)]
-        return cls._around([direction_from_angles(*pair) for pair in angles], distance, focal, aspect)
+        return cls.staggered_ring(
+            count, elevations=(elevation, elevation), distance=distance, focal=focal, start=start, aspect=aspect
+        )
 
     @classmethod
     def staggered_ring(

@@ -8,6 +8,8 @@ form, then NumPy reads all numbers of a kind at once.
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ _BAD_NUMBERS = re.compile(
     rb")[^\n]*",
     re.MULTILINE,
 )
-_CORNER = rb"-?\d{1,9}(?:/-?\d{0,9}(?:/-?\d{0,9})?)?"  # more digits would wrap around in the loader's 32 bits
+_CORNER = rb"-?\d{1,9}(?:/(?:-?\d{1,9})?(?:/(?:-?\d{1,9})?)?)?"  # more digits may not fit into 32 bits
 _BAD_FACE = re.compile(rb"^[ \t]*f(?=\s)(?!(?:" + _GAP + _CORNER + rb"){3,}" + _END + rb")[^\n]*", re.MULTILINE)
 _USE_MATERIAL = re.compile(rb"^[ \t]*usemtl(?:[ \t]+([^\r\n]*?))?[ \t]*(?=\r?$)", re.MULTILINE)
 _COMMENT_AFTER_NUMBERS = re.compile(rb"^([ \t]*(?:v|vt|vn|f)[ \t][^\n#]*)#[^\r\n]*", re.MULTILINE)
@@ -72,21 +74,19 @@ def _to_mesh(path: Path, data: bytes) -> Mesh:
     lines = data.split(b"\n")
     if _INDENTED.search(data):
         lines = [line.lstrip(b" \t") for line in lines]
-    faces = _Faces.of(lines)
-    indices = faces.indices()
-    for column, kind in enumerate((b"v", b"vt", b"vn")):
-        _make_absolute(path.name, data, faces, indices[column], kind)
+    faces = _Faces.of(data, lines)
+    indices = [faces.absolute(path.name, column, kind) for column, kind in enumerate((b"v", b"vt", b"vn"))]
     has_uvs, has_normals = (bool((row >= 0).any()) for row in indices[1:])
-    material, material_names = _materials(data, len(faces.sizes))
+    material, material_names = _materials(faces)
     return Mesh(
         name=path.stem,
         positions=_rows(lines, b"v", 3),
         polygon_sizes=faces.sizes,
-        corner_positions=indices[0].astype(np.int32),
+        corner_positions=indices[0],
         uvs=_rows(lines, b"vt", 2) if has_uvs else None,
-        corner_uvs=indices[1].astype(np.int32) if has_uvs else None,
+        corner_uvs=indices[1] if has_uvs else None,
         normals=_rows(lines, b"vn", 3) if has_normals else None,
-        corner_normals=indices[2].astype(np.int32) if has_normals else None,
+        corner_normals=indices[2] if has_normals else None,
         material_index=material,
         material_names=material_names,
         up_axis="y",
@@ -95,52 +95,58 @@ def _to_mesh(path: Path, data: bytes) -> Mesh:
 
 @dataclass(frozen=True, eq=False)
 class _Faces:
-    """What the lines of faces say: text of their corners, and how many corners each has."""
+    """What the lines of faces say.
 
-    text: bytes
+    Args:
+        data: the file. sizes: corners of each face.
+        written: indices of v, vt and vn of each corner, from 1 or negative; `_ABSENT` where it has none.
+    """
+
+    data: bytes
     sizes: Int32[np.ndarray, " F"]
+    written: Int[np.ndarray, "L 3"]
 
     @classmethod
-    def of(cls, lines: list[bytes]) -> "_Faces":
-        corners = _values(lines, b"f")
-        sizes = np.fromiter((len(line.split()) for line in corners), np.int32, len(corners))
-        return cls(b" ".join(corners), sizes)
-
-    def indices(self) -> Int[np.ndarray, "3 L"]:
-        """Of v, vt and vn as they are written, from 1 or negative; `_ABSENT` where a corner has none."""
-        text = _EMPTY_INDEX.sub(b"/%d" % _ABSENT, self.text)
-        corners = text.split()
+    def of(cls, data: bytes, lines: list[bytes]) -> "_Faces":
+        faces = [text.split() for text in _values(lines, b"f")]
+        corners = list(chain.from_iterable(faces))
         counts = np.fromiter((corner.count(b"/") + 1 for corner in corners), np.int64, len(corners))
+        text = _EMPTY_INDEX.sub(b"/%d" % _ABSENT, b" ".join(corners))
         numbers = _numbers(text.replace(b"/", b" "), np.int64)
-        return _spread(numbers, counts, 3, _ABSENT).T.copy()
+        sizes = np.fromiter(map(len, faces), np.int32, len(faces))
+        return cls(data, sizes, _spread(numbers, counts, 3, _ABSENT))
+
+    @cached_property
+    def offsets(self) -> Int[np.ndarray, " F"]:
+        """Where in the file each face's line is; few files need it."""
+        return _offsets(self.data, _LINES[b"f"])
+
+    def absolute(self, name: str, column: int, kind: bytes) -> Int32[np.ndarray, " L"]:
+        """One kind's indices from 0, -1 where there is none. Negative ones count back from the face's line."""
+        indices = self.written[:, column].copy()
+        absent = indices == _ABSENT
+        relative = indices < 0
+        if relative.any():
+            before = np.searchsorted(_offsets(self.data, _LINES[kind]), self.offsets)
+            indices[relative] += np.repeat(before, self.sizes)[relative] + 1
+        wrong = np.flatnonzero((indices <= 0) & ~absent)
+        if len(wrong):
+            face = np.searchsorted(np.cumsum(self.sizes), wrong[0], side="right")
+            line = self.data.count(b"\n", 0, int(self.offsets[face])) + 1
+            raise MeshError(
+                f"{name}: a face in line {line} points to a vertex that is not there (index 0, or counted back too "
+                "far); the file is damaged or cut off: export it again."
+            )
+        return np.where(absent, -1, indices - 1).astype(np.int32)
 
 
-def _make_absolute(name: str, data: bytes, faces: _Faces, indices: Int[np.ndarray, " L"], kind: bytes) -> None:
-    """In place: indices from 0, -1 where there is none. Negative ones count back from the face's line."""
-    absent = indices == _ABSENT
-    relative = indices < 0
-    if relative.any():
-        before = np.searchsorted(_offsets(data, _LINES[kind]), _offsets(data, _LINES[b"f"]))
-        indices[relative] += np.repeat(before, faces.sizes)[relative] + 1
-    wrong = np.flatnonzero((indices <= 0) & ~absent)
-    if len(wrong):
-        face = np.searchsorted(np.cumsum(faces.sizes), wrong[0], side="right")
-        line = data.count(b"\n", 0, int(_offsets(data, _LINES[b"f"])[face])) + 1
-        raise MeshError(
-            f"{name}: a face in line {line} points to a vertex that is not there (index 0, or counted back too far); "
-            "the file is damaged or cut off: export it again."
-        )
-    indices -= 1
-    indices[absent] = -1
-
-
-def _materials(data: bytes, faces: int) -> tuple[Int32[np.ndarray, " F"], tuple[str, ...]]:
+def _materials(faces: _Faces) -> tuple[Int32[np.ndarray, " F"], tuple[str, ...]]:
     """Of each face, and all names; faces before the first `usemtl` have one without a name."""
     names: dict[bytes, int] = {}
-    chosen = [names.setdefault(name, len(names)) for name in _USE_MATERIAL.findall(data)]
+    chosen = [names.setdefault(name, len(names)) for name in _USE_MATERIAL.findall(faces.data)]
     if not names:
-        return np.zeros(faces, np.int32), ("",)
-    latest = np.searchsorted(_offsets(data, _USE_MATERIAL), _offsets(data, _LINES[b"f"]))
+        return np.zeros(len(faces.sizes), np.int32), ("",)
+    latest = np.searchsorted(_offsets(faces.data, _USE_MATERIAL), faces.offsets)
     material = np.array([-1, *chosen], dtype=np.int32)[latest]
     texts = tuple(name.decode("utf-8", errors="replace") for name in names)
     if (material < 0).any():

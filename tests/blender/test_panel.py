@@ -5,10 +5,12 @@ import re
 
 import pytest
 
-from blender_addon.choices import cost_text, duration, expected_steps
+from blender_addon.choices import cost_text, duration, expected_steps, need_light
 from blender_addon.state import AppState
 from blender_addon.vocabulary import GROUPS, unknown_words
+from pgc import map_names
 from pgc.guidance.specs import PocketSpec
+from pgc.map_names import MAP_NAMES
 from pgc.pocket.lit_captions import lit_vocabulary
 from pgc.presets import PRESETS, preset_settings
 
@@ -125,6 +127,11 @@ def test_what_a_texture_costs():
     assert cost_text(state, model="sdxl", preset="draft", size=256, steps=10, lit=True) == "10 steps, about 8 s"
     state.seconds_per_step.popitem()
     assert cost_text(state, model="sdxl", preset="draft", size=256, steps=10, lit=True) == "10 steps"
+
+
+@pytest.mark.parametrize("name", MAP_NAMES)
+def test_panel_and_library_agree_which_maps_need_light(name):
+    assert need_light([name]) == map_names.need_light([name])
 
 
 @pytest.mark.parametrize("preset", PRESETS)

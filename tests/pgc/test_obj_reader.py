@@ -106,6 +106,12 @@ def test_an_index_that_points_nowhere_names_its_line(face, line):
         read_obj(Path("m.obj"), data)
 
 
+@pytest.mark.parametrize("corner", ["1/-", "1/-/1", "1//-"])
+def test_a_sign_alone_is_no_index(corner):
+    with pytest.raises(MeshError, match=r"line 5 .* cannot be read, expected at least 3 corners"):
+        read_obj(Path("m.obj"), b"v 0 0 0\nv 1 0 0\nv 0 1 0\nvn 0 0 1\nf 2 3 " + corner.encode() + b"\n")
+
+
 def test_an_index_counts_back_from_its_own_line():
     mesh = read_obj(Path("m.obj"), b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\nv 5 0 0\nf -4 -3 -1\n")
     assert mesh.corner_positions.tolist() == [0, 1, 2, 0, 1, 3]
