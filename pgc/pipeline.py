@@ -16,12 +16,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import torch
+from typing import Any
 
 from pgc.camera_sampling import CameraSampler
 from pgc.checkpoint import load_checkpoint, save_checkpoint
+from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
@@ -31,26 +30,22 @@ from pgc.mesh import PreparedMesh, UpAxis, load_mesh, prepare_mesh, unwrap
 from pgc.optimize import Optimization, Prompt
 from pgc.outputs.images import read_lock_masks, read_material, read_texture
 from pgc.presets import RunSettings, preset_settings
+from pgc.prior_device import check_prior_fits
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.run_scene import SourceTextures, bake_maps, build_scene
 from pgc.texture.field import BakedTexture
 
 __all__ = [
-    "DEVICES",
-    "DeviceName",
     "SourceTextures",
     "TextureRequest",
     "TextureRun",
     "load_prepared",
     "load_sources",
     "prepare_run",
-    "resolve_device",
     "start_optimization",
     "vocabulary_warnings",
 ]
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
 Progress = Callable[[str, float], None]
 """Gets a stage's name and how much of it is done, in [0, 1]."""
 
@@ -107,21 +102,6 @@ def _digest(path: Path) -> str:
         if file.is_file():
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def resolve_device(name: DeviceName) -> torch.device:
-    """The device that a name means here: "auto" takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
-    if not there[name]:
-        usable = ", ".join(device for device, is_there in there.items() if is_there)
-        raise ConfigError(f"This torch ({torch.__version__}) finds no {name} device; usable here: {usable}.")
-    return torch.device(name)
 
 
 def start_optimization(
@@ -252,6 +232,7 @@ def prepare_run(
     """
     tell = progress or (lambda stage, fraction: None)
     device = resolve_device(request.device)
+    notes = check_prior_fits(request.guidance, request.device, device, unused_accelerator())
     mesh = load_prepared(request, tell)
     sources = load_sources(request, mesh)
     tell("Loading the prior", 0.0)
@@ -264,6 +245,6 @@ def prepare_run(
         optimization=start_optimization(
             mesh, request.prompt, request.settings, prior, sources=sources, rasterizer=rasterizer
         ),
-        warnings=(*mesh.report.warnings, *vocabulary_warnings(prior, request.prompt)),
+        warnings=(*notes, *mesh.report.warnings, *vocabulary_warnings(prior, request.prompt)),
         unknown_words=prior.unknown_words(request.prompt.text),
     )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pgc.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgc.pipeline import DeviceName, TextureRequest
+    from pgc.devices import DeviceName
+    from pgc.pipeline import TextureRequest
     from pgc.presets import RunSettings
 
 __all__ = ["TextureArguments", "arguments_from_report", "checked_device"]
@@ -127,7 +128,7 @@ def _one_of(option: str, value: str, known: tuple[Any, ...]) -> Any:  # noqa: AN
 
 def checked_device(value: str) -> DeviceName:
     """Raises ConfigError for anything but auto, cpu, cuda and mps."""
-    from pgc.pipeline import DEVICES
+    from pgc.devices import DEVICES
 
     return _one_of("--device", value, DEVICES)
 

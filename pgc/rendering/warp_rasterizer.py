@@ -14,6 +14,7 @@ import warp as wp
 from jaxtyping import Bool, Float
 
 from pgc.cameras import Camera
+from pgc.devices import with_index
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering import warp_kernels
 from pgc.rendering.gbuffer import GBuffer
@@ -36,8 +37,9 @@ _BAND_PIXELS = 4096
 class WarpRasterizer:
     """Rasteriser of one fixed mesh; see `pgc.rendering.rasterizer.Rasterizer` for `render`.
 
-    Tensors live on `device`. Rays are traced there where it is the CPU or a CUDA device that Warp can use, and on
-    the CPU otherwise (Apple's mps, say), after which the buffers move. Not thread-safe.
+    Tensors live on `device` ("cuda" is the current CUDA device). Rays are traced there where it is the CPU or a CUDA
+    device that Warp can use, and on the CPU otherwise, after which the buffers move: Apple's MPS, AMD's ROCm (which
+    torch calls "cuda"), a driver that is too old for Warp. Not thread-safe.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class WarpRasterizer:
         """
         check_triangles(triangles)
         self.config = config or RasterizerConfig()
-        self.device = torch.device(device)
+        self.device = with_index(device)
         self._cache = GBufferCache(self.config.cache_bytes)
         self._traced_views = 0
         self._trace_device = _trace_device(self.device)
@@ -195,9 +197,26 @@ def _empty_buffer(views: int, resolution: tuple[int, int], device: torch.device)
 
 
 def _trace_device(device: torch.device) -> torch.device:
-    """Starts Warp and returns where to trace for tensors on `device`."""
+    """Starts Warp and returns where to trace for tensors on `device`, which has an index."""
     _start_warp()
-    return device if device.type == "cuda" and wp.is_cuda_available() else torch.device("cpu")
+    if device.type != "cuda":
+        return torch.device("cpu")
+    # torch and Warp count the same cards, but a driver may be too old for Warp alone, and ROCm is none of Warp's.
+    if torch.version.hip is None and (device.index or 0) < len(wp.get_cuda_devices()):
+        return device
+    _say_rays_on_cpu(str(device))
+    return torch.device("cpu")
+
+
+@functools.cache
+def _say_rays_on_cpu(device: str) -> None:
+    """Once a process and device."""
+    if torch.version.hip is not None:
+        _LOG.warning("Rays are traced on the CPU, since Warp knows no AMD cards; all else runs on %s.", device)
+    else:
+        _LOG.warning(
+            "Rays are traced on the CPU, since Warp cannot use %s; update the NVIDIA driver to trace there.", device
+        )
 
 
 @functools.cache

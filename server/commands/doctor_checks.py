@@ -43,25 +43,18 @@ def check_torch(paths: ServerPaths) -> Finding:
     """PyTorch, and whether it and the graphics driver fit together."""
     try:
         import torch
+
+        from pgc.devices import unused_accelerator
     except ImportError as error:
         return failure("torch", f"PyTorch cannot be imported ({error}).", "Install it again: pip install torch")
-    version = f"{torch.__version__}"
-    if torch.cuda.is_available():
+    version, why = f"{torch.__version__}", unused_accelerator()
+    if why is None and not torch.cuda.is_available():
+        return ok("torch", f"{version}, no NVIDIA graphics card: jobs run on the CPU")
+    if why is None:
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
         return ok("torch", f"{version}, {names}")
-    if shutil.which("nvidia-smi") is None:
-        return ok("torch", f"{version}, no NVIDIA graphics card: jobs run on the CPU")
-    if torch.backends.cuda.is_built():
-        return warning(
-            "torch",
-            f"{version} cannot use the NVIDIA card of this machine.",
-            "Its driver is older than this PyTorch wants: update the driver, or install a PyTorch for it.",
-        )
-    return warning(
-        "torch",
-        f"{version} is built without CUDA, but there is an NVIDIA card.",
-        "Install PyTorch with CUDA: https://pytorch.org/get-started/locally",
-    )
+    what, _, to_do = why.partition("; ")
+    return warning("torch", f"{what}.", f"{to_do[:1].upper()}{to_do[1:]}")
 
 
 def check_zmq(paths: ServerPaths) -> Finding:

@@ -11,12 +11,12 @@ import os
 import platform
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
 from blender_addon.protocol.errors import WireError
-from pgc.pipeline import resolve_device
+from pgc.devices import DeviceName, resolve_device
 from server.broker.blobs import BlobStore
 from server.broker.internal import (
     CancelRun,
@@ -94,7 +94,7 @@ def choose_device(name: str, index: int) -> torch.device:
     Raises:
         pgc.errors.ConfigError: the device is not there.
     """
-    device = resolve_device(name)  # pyright: ignore[reportArgumentType] - ChildSettings.device is one of them
+    device = resolve_device(cast(DeviceName, name))
     if device.type != "cuda":
         return device
     chosen = torch.device("cuda", index % torch.cuda.device_count())
@@ -107,7 +107,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
     paths = ServerPaths(Path(settings.data_dir))
     device = choose_device(settings.device, settings.index)
     models = ModelStore(paths.models)
-    priors, control = Priors(models), Control()
+    priors, control = Priors(models, asked=cast(DeviceName, settings.device)), Control()
     link = Link(settings, stdin, watchdog=True)
     link.watch(control.watch)
     link.start(

@@ -11,9 +11,12 @@ from pathlib import Path
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from pgc.devices import DeviceName, unused_accelerator
+from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import KNOWN_MODELS, KnownModel, is_model_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, load_guidance, parse_guidance
+from pgc.prior_device import check_prior_fits
 from server.worker.model_store import ModelStore
 
 __all__ = ["Priors", "installed_models", "release_memory"]
@@ -28,10 +31,13 @@ class Priors:
     Args:
         store: the server's own models; the user's own cache of the hub is looked at after it.
         load: `pgc.guidance.specs.load_guidance`, or a stand-in.
+        asked: the device that the server was started with; with "auto", a big prior is not loaded onto the CPU of a
+            machine whose graphics card only lacks software.
     """
 
-    def __init__(self, store: ModelStore, load: Load = load_guidance) -> None:
+    def __init__(self, store: ModelStore, load: Load = load_guidance, *, asked: DeviceName = "cpu") -> None:
         self._store = store
+        self._asked: DeviceName = asked
         self._load = load
         self._kept: tuple[GuidanceSpec, torch.device, Guidance] | None = None
 
@@ -49,6 +55,7 @@ class Priors:
         """
         if self._kept is not None and self._kept[:2] == (spec, device):
             return self._kept[2]
+        self._check_device(spec, device)
         self.free()
         cache = self._find(spec)
         guidance = self._load(spec, device, cache_dir=cache)
@@ -59,6 +66,17 @@ class Priors:
         """Forget the prior, and give its memory back."""
         self._kept = None
         release_memory()
+
+    def _check_device(self, spec: GuidanceSpec, device: torch.device) -> None:
+        try:
+            notes = check_prior_fits(spec, self._asked, device, unused_accelerator())
+        except ConfigError as error:
+            text = f"On the server: {error}"
+            raise ProtocolError(
+                WireError(ErrorCode.MODEL_REFUSED, Retry.LATER, text, field="guidance.model")
+            ) from error
+        for note in notes:
+            _LOG.warning("%s", note)
 
     def _find(self, spec: GuidanceSpec) -> Path | None:
         """Where the model's files are; None: with the package, or in the user's own cache."""

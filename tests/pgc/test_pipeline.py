@@ -12,7 +12,7 @@ from pgc.guidance.specs import OracleSpec
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.optimize import Prompt
 from pgc.outputs.images import encode_maps
-from pgc.pipeline import TextureRequest, prepare_run, resolve_device
+from pgc.pipeline import TextureRequest, prepare_run
 from pgc.presets import preset_settings, with_overrides
 from tests.pgc import needs
 
@@ -149,14 +149,3 @@ def test_unknown_words_are_reported_together_with_the_known(request_):
     run = prepare_run(replace(request_, prompt=Prompt(text="red gryphon")), guidance=guidance)
     assert run.unknown_words == ("gryphon",)
     assert any("gryphon" in warning and "red" in warning for warning in run.warnings)
-
-
-def test_devices(monkeypatch):
-    assert resolve_device("cpu") == torch.device("cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert resolve_device("auto") == torch.device("cpu")
-    with pytest.raises(ConfigError, match="no cuda device; usable here: cpu"):
-        resolve_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve_device("auto") == torch.device("cuda")

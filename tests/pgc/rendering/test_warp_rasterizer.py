@@ -7,14 +7,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+import warp
 
 from pgc.camera_matrices import look_at_matrix, perspective_matrix
 from pgc.cameras import Camera
+from pgc.devices import with_index
 from pgc.errors import CameraError, MeshError
 from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.rasterizer import GRAZING_COSINE, RasterizerConfig
 from pgc.rendering.reference_rasterizer import ReferenceRasterizer
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.rendering.warp_rasterizer import WarpRasterizer, _say_rays_on_cpu, _start_warp, _trace_device
 
 FRONT = Camera.orthographic((0.0, -2.0, 0.0), height=2.0)
 CLOSE = Camera.look_at((0.4, -1.9, 0.7), focal=0.9)
@@ -268,3 +270,41 @@ def test_cuda_agrees_with_the_cpu(primitive):
     for name in ("position", "uv", "depth", "normal"):
         difference = (everywhere(cpu, name, same) - everywhere(cuda, name, same)).abs()
         assert difference.max() < 1e-3, name
+
+
+@pytest.fixture
+def warp_cards(monkeypatch):
+    """Sets how many CUDA devices Warp sees. They are its CPU device: that finds wrong names, and traces the same."""
+    _start_warp()
+    runtime = warp._src.context.runtime
+
+    def set_up(count: int) -> None:
+        monkeypatch.setattr(runtime, "cuda_devices", [runtime.cpu_device] * count)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+
+    _say_rays_on_cpu.cache_clear()
+    yield set_up
+    _say_rays_on_cpu.cache_clear()
+
+
+def test_a_cuda_device_without_an_index_is_the_current_one_for_warp_too(warp_cards):
+    warp_cards(2)
+    # Warp itself looks cards up by their number alone.
+    with pytest.raises(TypeError):
+        warp.device_from_torch(torch.device("cuda"))
+    for device in ("cuda", torch.device("cuda"), "cuda:0", torch.device("cuda", 0)):
+        assert _trace_device(with_index(device)) == torch.device("cuda", 0)
+        warp.device_from_torch(_trace_device(with_index(device)))
+    assert _trace_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    assert _trace_device(torch.device("mps", 0)) == _trace_device(torch.device("cpu")) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("count", "hip", "says"), [(0, None, "NVIDIA driver"), (1, None, "cuda:1"), (2, "6.3", "AMD")])
+def test_a_card_that_torch_sees_and_warp_does_not_is_said_once(warp_cards, monkeypatch, caplog, count, hip, says):
+    warp_cards(count)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    for _ in range(2):
+        assert _trace_device(torch.device("cuda", 1)) == torch.device("cpu")
+    (record,) = caplog.records
+    assert "Rays are traced on the CPU" in record.getMessage()
+    assert says in record.getMessage()

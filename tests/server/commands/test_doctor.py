@@ -189,3 +189,12 @@ def test_what_is_broken_says_what_to_do_and_the_exit_code_is_2(tmp_path):
     assert all("→" in lines[index + 1] for index in failed)
     assert "chmod" in lines[failed[0] + 1]
     assert lines[-1].startswith("2 checks of 11 failed")
+
+
+def test_a_card_that_torch_cannot_use_is_a_warning_with_what_to_install(monkeypatch, tmp_path):
+    why = "This machine has an NVIDIA card, but its driver is too old; update the driver"
+    monkeypatch.setattr("pgc.devices.unused_accelerator", lambda: why)
+    finding = checks.check_torch(ServerPaths(tmp_path))
+    assert finding.grade is Grade.WARNING
+    assert finding.text == "This machine has an NVIDIA card, but its driver is too old."
+    assert finding.hint == "Update the driver"

@@ -342,6 +342,21 @@ def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):
     assert caught.value.error.code is ErrorCode.MODEL_HASH
 
 
+def test_a_big_prior_is_not_loaded_beside_a_card_that_lacks_software(tmp_path, monkeypatch):
+    monkeypatch.setattr("server.worker.priors.unused_accelerator", lambda: "The driver is old; update it.")
+    loaded = []
+    load = lambda spec, device, cache_dir: loaded.append(spec)  # noqa: E731
+    monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: cache_dir is None)
+    cpu = torch.device("cpu")
+    with pytest.raises(ProtocolError, match=r"On the server: The driver is old; update it.*--device cpu") as refused:
+        Priors(ModelStore(tmp_path), load, asked="auto").get(parse_guidance("sdxl"), cpu)
+    assert refused.value.error.code is ErrorCode.MODEL_REFUSED
+    assert loaded == []
+    Priors(ModelStore(tmp_path), load, asked="cpu").get(parse_guidance("sdxl"), cpu)
+    Priors(ModelStore(tmp_path), load, asked="auto").get(parse_guidance("pocket"), cpu)
+    assert len(loaded) == 2
+
+
 def test_the_end_of_a_run_is_told_before_memory_is_searched(monkeypatch):
     done: list[str] = []
     control = worker_main.Control()
