@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int, Int64
 
 from pgc import __version__
 from pgc.errors import MeshError
-from pgc.mesh_data import PreparedMesh, TriangleMesh
+from pgc.mesh_data import Mesh, PreparedMesh, TriangleMesh
 from pgc.rendering.tangents import tangents_of
 
 __all__ = ["write_glb"]
@@ -30,8 +30,8 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
     """Writes a GLB with the mesh and its maps as embedded PNG.
 
     `images` maps a map's name (`base_color` sRGB, `orm`, `normal`) to PNG bytes; of a mesh with several UDIM tiles
-    the names carry the tile, `base_color.1002`. Positions are the caller's bits: as they are from Y-up files, and
-    (x, z, -y) from Z-up ones. A vertex is repeated only where UV or normal differ. With a normal map the tangents
+    the names carry the tile, `base_color.1002`. Positions are the caller's: as they are from Y-up files, and
+    (x, z, -y) from Z-up ones; those of a mesh far from the origin stand near it, under a node that moves them back. A vertex is repeated only where UV or normal differ. With a normal map the tangents
     (MikkTSpace) are written too, so that every viewer reads it in the frame that it was made in; vertices are then
     also repeated where the two sides of a mirrored texture meet. Each tile becomes one primitive with its material,
     its UVs moved into [0, 1]; V runs down, as glTF has it (1 - v, rounded to float32 once).
@@ -41,7 +41,7 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
     tiles = prepared.report.tiles
     pictures = {tile: _pictures(images, tile, single=len(tiles) == 1) for tile in tiles}
     buffer = _Buffer()
-    document = _document(prepared.mesh.name)
+    document = _document(prepared.mesh)
     tangents = _frames(prepared.triangles) if any("normal" in found for found in pictures.values()) else None
     for number, tile in enumerate(tiles):
         primitive = _primitive(prepared, np.flatnonzero(prepared.face_tiles == tile), tile, buffer, tangents)
@@ -71,12 +71,15 @@ def _pictures(images: Mapping[str, bytes], tile: int, *, single: bool) -> dict[s
     return found
 
 
-def _document(name: str) -> dict[str, Any]:
+def _document(mesh: Mesh) -> dict[str, Any]:
+    name, origin = mesh.name, mesh.origin
+    x, y, z = origin.tolist()
+    place = {"translation": [x, y, z] if mesh.up_axis == "y" else [x, z, -y]} if origin.any() else {}
     return {
         "asset": {"version": "2.0", "generator": f"pgc-texture {__version__}"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"name": name, "mesh": 0}],
+        "nodes": [{"name": name, "mesh": 0, **place}],
         "meshes": [{"name": name, "primitives": []}],
         "materials": [],
         "textures": [],
@@ -147,7 +150,7 @@ def _primitive(
         shading = _combined(shading, _row_ids(tangent))
     key = _combined(position.astype(np.int64), _combined(_row_ids(uv), shading))
     _, kept, indices = np.unique(key, return_index=True, return_inverse=True)
-    points = mesh.positions[position[kept]]
+    points = (mesh.positions[position[kept]] - mesh.origin).astype(np.float32)
     attributes = {
         "POSITION": buffer.add_vectors(points if mesh.up_axis == "y" else _y_up(points), bounds=True),
         "NORMAL": buffer.add_vectors(normal[kept]),

@@ -8,14 +8,15 @@ The caller's positions, polygons and UVs stay as they are; what a run needs beyo
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from pgc.charts import SeamEdges, chart_ids, seam_edges
 from pgc.errors import MeshError
 from pgc.mesh_checks import MAX_TRIANGLES, MAX_TRIANGLES_TO_UNWRAP, check_triangle_count, triangle_areas
-from pgc.mesh_data import Mesh, MeshReport, Normalization, PreparedMesh, TriangleMesh, UpAxis
+from pgc.mesh_data import Mesh, MeshReport, Normalization, PreparedMesh, TriangleMesh, UpAxis, UvSet
 from pgc.mesh_io import load_mesh
 from pgc.triangulation import triangulate
 from pgc.unwrap import unwrap
@@ -31,6 +32,7 @@ __all__ = [
     "SeamEdges",
     "TriangleMesh",
     "UpAxis",
+    "UvSet",
     "chart_ids",
     "load_mesh",
     "prepare_mesh",
@@ -63,9 +65,9 @@ def prepare_mesh(
     charts = chart_ids(triangles)
     layout = arrange_uvs(triangles.corner_uvs, charts)
     overlap = overlap_fraction(layout.corner_uvs)
-    normalization = _normalization(mesh, triangles, half_extent)
+    local = _normalization(mesh, triangles, half_extent)
     report = MeshReport(
-        warnings=_warnings(layout, overlap, degenerate, unwrapped),
+        warnings=mesh.notes + _warnings(layout, overlap, degenerate, unwrapped),
         tiles=tuple(int(tile) for tile in np.unique(layout.face_tiles)),
         overlap_fraction=overlap,
         out_of_range_fraction=layout.out_of_range_fraction,
@@ -76,8 +78,8 @@ def prepare_mesh(
     )
     return PreparedMesh(
         mesh=mesh,
-        triangles=_normalized(triangles, normalization, layout.corner_uvs),
-        normalization=normalization,
+        triangles=_normalized(triangles, local, layout.corner_uvs),
+        normalization=_moved(local, mesh.origin),
         report=report,
         face_tiles=layout.face_tiles,
     )
@@ -102,7 +104,7 @@ def _check_area(source: str, triangles: TriangleMesh) -> int:
     areas = triangle_areas(triangles.positions, triangles.faces)
     corners = triangles.positions[triangles.faces].astype(np.float64)
     longest = np.linalg.norm(corners - corners[:, [1, 2, 0]], axis=2).max(axis=1)
-    # Positions are rounded to float32; an area that this rounding alone can make is no area.
+    # Positions are rounded to float32, counted from near the mesh: an area that this rounding can make is none.
     rounding = float(np.finfo(np.float32).eps) * float(np.abs(corners).max())
     degenerate = int((areas <= rounding * longest).sum())
     if degenerate == len(areas):
@@ -114,7 +116,8 @@ def _check_area(source: str, triangles: TriangleMesh) -> int:
 
 
 def _normalization(mesh: Mesh, triangles: TriangleMesh, half_extent: float) -> Normalization:
-    """Centre and scale by the bounding box of what the faces use; loose vertices don't count."""
+    """Centre and scale by the bounding box of what the faces use; loose vertices don't count. The centre is counted
+    from the mesh's origin, as the triangles' positions are: so a server, which gets only those, finds the same."""
     used = triangles.positions[np.unique(triangles.faces)].astype(np.float64)
     low, high = used.min(axis=0), used.max(axis=0)
     center = (low + high) / 2.0
@@ -123,6 +126,12 @@ def _normalization(mesh: Mesh, triangles: TriangleMesh, half_extent: float) -> N
     return Normalization(
         scale=scale, center=(float(center[0]), float(center[1]), float(center[2])), up_axis=mesh.up_axis
     )
+
+
+def _moved(local: Normalization, origin: Float64[np.ndarray, " 3"]) -> Normalization:
+    """The same in file units, for meshes whose positions are not counted from zero."""
+    x, y, z = (np.asarray(local.center) + origin).tolist()
+    return replace(local, center=(x, y, z))
 
 
 def _normalized(

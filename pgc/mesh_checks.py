@@ -6,7 +6,7 @@ that a message starts with.
 """
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Float64, Int32
 
 from pgc.errors import MeshError
 
@@ -16,6 +16,7 @@ __all__ = [
     "check_finite",
     "check_indices",
     "check_polygons",
+    "check_range",
     "check_triangle_count",
     "triangle_areas",
 ]
@@ -27,6 +28,10 @@ MAX_TRIANGLES_TO_UNWRAP = 200_000
 """Above this count an unwrap takes minutes, so it is done only when asked for."""
 
 
+_LARGEST_POSITION = 1e30
+"""Beyond it products of float32 positions overflow."""
+
+
 def check_finite(source: str, what: str, values: np.ndarray) -> None:
     """Raises `MeshError` where a [N,C] array of `what` ("vertex position", "UV") holds NaN or infinity."""
     finite = np.isfinite(values)
@@ -36,6 +41,16 @@ def check_finite(source: str, what: str, values: np.ndarray) -> None:
         raise MeshError(
             f"{source}: {bad_rows.size} {what}(s) are NaN or infinite, first number {row} {values[row].tolist()}, "
             "expected finite numbers; repair the mesh (Blender: Mesh > Clean Up) and export it again."
+        )
+
+
+def check_range(source: str, positions: Float64[np.ndarray, "V 3"]) -> None:
+    """Raises `MeshError` where a coordinate is beyond 1e30: squares of such numbers overflow float32."""
+    largest = float(np.abs(positions).max(initial=0.0))
+    if largest > _LARGEST_POSITION:
+        raise MeshError(
+            f"{source}: a vertex position is {largest:.3g} units away, expected at most {_LARGEST_POSITION:.0g}; "
+            "the file is damaged, or its unit is far too small: export it again."
         )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32
 
 from pgc.errors import MeshError
-from pgc.mesh_checks import check_finite, check_indices, check_polygons
+from pgc.mesh_checks import check_finite, check_indices, check_polygons, check_range
+from pgc.mesh_origin import local_origin
 
-__all__ = ["Mesh", "MeshReport", "Normalization", "PreparedMesh", "TriangleMesh", "UpAxis"]
+__all__ = ["Mesh", "MeshReport", "Normalization", "PreparedMesh", "TriangleMesh", "UpAxis", "UvSet"]
 
 UpAxis = Literal["y", "z"]
 
@@ -19,17 +20,30 @@ _Y_UP_TO_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class UvSet:
+    """A UV set that the file has beside the one that is textured. A corner without UV has index -1."""
+
+    name: str
+    uvs: Float32[np.ndarray, "T 2"]
+    """Pool of UVs, origin bottom-left, V up."""
+    corner_uvs: Int32[np.ndarray, " L_uv"]
+    index: int
+    """The set's number in the file, from 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Mesh:
     """The caller's own mesh, bit for bit, in the file's own axes. Nothing of it is ever reordered or rounded.
 
     Polygons lie one after another in the corner arrays; polygon p has `polygon_sizes[p]` corners. A corner without
-    UV or normal has index -1. L_uv and L_normal equal L, P_material equals P (names of their own, so that a wrong
-    length gets this class's sentence). Raises `MeshError` where arrays are not finite, disagree, or have no polygon.
+    UV, normal or colour has index -1. L_uv, L_normal and L_color equal L, P_material equals P (names of their own, so
+    that a wrong length gets this class's sentence). Raises `MeshError` where arrays are not finite, disagree, or have
+    no polygon, or where positions are too big for float32.
     """
 
     name: str
-    positions: Float32[np.ndarray, "V 3"]
-    """In file units and file axes."""
+    positions: Float64[np.ndarray, "V 3"]
+    """In file units and file axes, as exact as the file has them; float32 only once counted from `origin`."""
     polygon_sizes: Int32[np.ndarray, " P"]
     corner_positions: Int32[np.ndarray, " L"]
     """Index into `positions` of every corner."""
@@ -42,10 +56,21 @@ class Mesh:
     """Index into `material_names` of every polygon."""
     material_names: tuple[str, ...]
     up_axis: UpAxis
+    notes: tuple[str, ...] = ()
+    """What reading the file forgave: one counted sentence for each kind."""
+    uv_name: str = ""
+    uv_index: int = 0
+    """The number of the textured set among the file's, from 0."""
+    other_uv_sets: tuple[UvSet, ...] = ()
+    """Sets that the file has and that are not textured, in its order."""
+    colors: Float32[np.ndarray, "C 4"] | None = None
+    """Pool of linear RGBA vertex colours."""
+    corner_colors: Int32[np.ndarray, " L_color"] | None = None
 
     def __post_init__(self) -> None:
         check_polygons(self.name, self.polygon_sizes, len(self.corner_positions))
         check_finite(self.name, "vertex position", self.positions)
+        check_range(self.name, self.positions)
         check_indices(self.name, "vertex", self.corner_positions, len(self.positions), optional=False)
         if (self.uvs is None) != (self.corner_uvs is None) or (self.normals is None) != (self.corner_normals is None):
             raise MeshError(f"{self.name}: UVs and normals need both a pool and corner indices; give both or neither.")
@@ -56,6 +81,16 @@ class Mesh:
         if self.normals is not None and self.corner_normals is not None:
             _check_length(self.name, "normal indices", len(self.corner_normals), len(self.corner_positions))
             check_indices(self.name, "normal", self.corner_normals, len(self.normals), optional=True)
+        for uv_set in self.other_uv_sets:
+            check_finite(self.name, "UV", uv_set.uvs)
+            _check_length(self.name, "UV indices", len(uv_set.corner_uvs), len(self.corner_positions))
+            check_indices(self.name, "UV", uv_set.corner_uvs, len(uv_set.uvs), optional=True)
+        if (self.colors is None) != (self.corner_colors is None):
+            raise MeshError(f"{self.name}: vertex colours need both a pool and corner indices; give both or neither.")
+        if self.colors is not None and self.corner_colors is not None:
+            check_finite(self.name, "vertex colour", self.colors)
+            _check_length(self.name, "colour indices", len(self.corner_colors), len(self.corner_positions))
+            check_indices(self.name, "vertex colour", self.corner_colors, len(self.colors), optional=True)
         _check_length(self.name, "material indices", len(self.material_index), len(self.polygon_sizes))
         check_indices(self.name, "material", self.material_index, len(self.material_names), optional=False)
 
@@ -63,6 +98,11 @@ class Mesh:
     def triangle_count(self) -> int:
         """Triangles after triangulation: an n-gon gives n - 2."""
         return int((self.polygon_sizes.astype(np.int64) - 2).sum())
+
+    @property
+    def origin(self) -> Float64[np.ndarray, " 3"]:
+        """What positions are counted from where they are float32: zero unless the mesh lies far away."""
+        return local_origin(self.positions, self.corner_positions)
 
     @property
     def has_uvs(self) -> bool:
@@ -121,10 +161,10 @@ class Normalization:
         shifted = points.astype(np.float64) - np.asarray(self.center)
         return (self.scale * (shifted @ self.rotation().T)).astype(np.float32)
 
-    def from_normalized(self, points: Float[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
-        """Inverse of `to_normalized` up to float32 rounding. Results that must be exact come from `Mesh` instead."""
+    def from_normalized(self, points: Float[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+        """Inverse of `to_normalized` up to its rounding. Results that must be exact come from `Mesh` instead."""
         turned = (points.astype(np.float64) / self.scale) @ self.rotation()
-        return (turned + np.asarray(self.center)).astype(np.float32)
+        return turned + np.asarray(self.center)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,7 +105,7 @@ def _read_stl(path: Path, data: bytes) -> Mesh:
 def _triangle_soup(path: Path, positions: np.ndarray, faces: Int[np.ndarray, "F 3"], *, up_axis: UpAxis) -> Mesh:
     return Mesh(
         name=path.stem,
-        positions=positions.astype(np.float32),
+        positions=positions.astype(np.float64),
         polygon_sizes=np.full(len(faces), 3, dtype=np.int32),
         corner_positions=faces.reshape(-1).astype(np.int32),
         uvs=None,
@@ -220,8 +220,8 @@ def _scene_to_mesh(path: Path, scene: trimesh.Scene, names: tuple[str, ...]) -> 
 def _moved(matrix: Float[np.ndarray, "4 4"], points: np.ndarray) -> np.ndarray:
     points = np.asarray(points)
     if np.array_equal(matrix, np.eye(4)):
-        return points.astype(np.float32)
-    return (points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+        return points.astype(np.float64)
+    return points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _turned_faces(matrix: Float[np.ndarray, "4 4"], part: trimesh.Trimesh) -> Int[np.ndarray, "F 3"]:

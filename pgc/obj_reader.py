@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32
+from jaxtyping import Float64, Int, Int32
 
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh
@@ -45,7 +45,7 @@ _ABSENT = 10**10
 
 
 def read_obj(path: Path, data: bytes) -> Mesh:
-    """The mesh of an OBJ file's bytes; positions are the float32 nearest to the text. Raises `MeshError`."""
+    """The mesh of an OBJ file's bytes; positions are the float64 nearest to the text. Raises `MeshError`."""
     name = path.name
     if b"\0" in data[:4096] or not _KNOWN_LINE.search(data):
         raise MeshError(f"{name}: this is not an OBJ text file (it has no v or f lines); export the mesh again.")
@@ -83,9 +83,9 @@ def _to_mesh(path: Path, data: bytes) -> Mesh:
         positions=_rows(lines, b"v", 3),
         polygon_sizes=faces.sizes,
         corner_positions=indices[0],
-        uvs=_rows(lines, b"vt", 2) if has_uvs else None,
+        uvs=_rows(lines, b"vt", 2).astype(np.float32) if has_uvs else None,
         corner_uvs=indices[1] if has_uvs else None,
-        normals=_rows(lines, b"vn", 3) if has_normals else None,
+        normals=_rows(lines, b"vn", 3).astype(np.float32) if has_normals else None,
         corner_normals=indices[2] if has_normals else None,
         material_index=material,
         material_names=material_names,
@@ -165,13 +165,12 @@ def _values(lines: list[bytes], kind: bytes) -> list[bytes]:
     return [line[len(kind) + 1 :] for line in lines if line.startswith(names)]
 
 
-def _rows(lines: list[bytes], kind: bytes, width: int) -> Float32[np.ndarray, "N C"]:
+def _rows(lines: list[bytes], kind: bytes, width: int) -> Float64[np.ndarray, "N C"]:
     """The first numbers of each line of a kind; what a line lacks is 0."""
     texts = _values(lines, kind)
     numbers = _numbers(b" ".join(texts), np.float64)
     counts = np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
-    with np.errstate(over="ignore"):  # 1e99 becomes infinity, which the mesh refuses with a sentence
-        return _spread(numbers, counts, width, 0).astype(np.float32)
+    return _spread(numbers, counts, width, 0)
 
 
 def _numbers(text: bytes, dtype: type[np.generic]) -> np.ndarray:

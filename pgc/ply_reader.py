@@ -58,7 +58,7 @@ def read_ply(path: Path, data: bytes) -> Mesh:
     has_normals = {"nx", "ny", "nz"} <= vertex.keys()
     return Mesh(
         name=path.stem,
-        positions=_stack(vertex, ("x", "y", "z")),
+        positions=_stack(vertex, ("x", "y", "z"), np.float64),
         polygon_sizes=sizes.astype(np.int32),
         corner_positions=corners,
         uvs=_stack(vertex, uv_names) if uv_names else None,
@@ -71,9 +71,9 @@ def read_ply(path: Path, data: bytes) -> Mesh:
     )
 
 
-def _stack(columns: _Columns, names: tuple[str, ...]) -> np.ndarray:
+def _stack(columns: _Columns, names: tuple[str, ...], dtype: type[np.floating] = np.float32) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return np.stack([np.asarray(columns[name]).astype(np.float32) for name in names], axis=1)
+        return np.stack([np.asarray(columns[name]).astype(dtype) for name in names], axis=1)
 
 
 def _header(name: str, data: bytes) -> tuple[list[_Element], str, int]:

@@ -95,7 +95,7 @@ class Transferred:
 
 def in_space_of(target: PreparedMesh, source: PreparedMesh) -> TriangleMesh:
     """The target's triangles in the source's normalised space: two files share their units and place, whatever axes."""
-    to_file = target.normalization.from_normalized(target.triangles.positions).astype(np.float64)
+    to_file = target.normalization.from_normalized(target.triangles.positions)
     z_up = to_file @ target.normalization.rotation().T
     center = np.asarray(source.normalization.center) @ source.normalization.rotation().T
     moved = (source.normalization.scale * (z_up - center)).astype(np.float32)

@@ -10,7 +10,8 @@ __all__ = ["ear_clip", "newell_normals", "project_polygon", "smooth_normals", "t
 
 
 def triangulate(mesh: Mesh) -> TriangleMesh:
-    """The triangles of a mesh in file axes and units. Raises `MeshError` never: `Mesh` has been checked.
+    """The triangles of a mesh in file axes and units, positions counted from `mesh.origin`. Raises `MeshError`
+    never: `Mesh` has been checked.
 
     Positions that the file repeats because its format knows only one index for everything (glTF, PLY) become one
     where they are equal: otherwise no face would have a neighbour across a UV seam.
@@ -44,7 +45,7 @@ def triangle_corners(mesh: Mesh) -> tuple[Int32[np.ndarray, "F 3"], Int32[np.nda
     counts = sizes.astype(np.int64) - 2
     first = np.cumsum(counts) - counts
     corners = np.empty((int(counts.sum()), 3), dtype=np.int32)
-    points = mesh.positions.astype(np.float64)
+    points = mesh.positions
     for size in np.unique(sizes).tolist():
         chosen = np.flatnonzero(sizes == size)
         local = _triangles_of_size(points, mesh.corner_positions, starts[chosen], size)
@@ -152,17 +153,18 @@ def _cross(a: Float64[np.ndarray, "M 2"] | Float64[np.ndarray, " 2"], b: Float64
 
 def _weld(mesh: Mesh) -> tuple[Float32[np.ndarray, "W 3"], Int32[np.ndarray, " L"]]:
     """Positions and corner indices, equal positions made one where the mesh's format had to repeat them."""
+    local = (mesh.positions - mesh.origin).astype(np.float32)
     attributes = [indices for indices in (mesh.corner_uvs, mesh.corner_normals) if indices is not None]
     if not any(np.array_equal(indices, mesh.corner_positions) for indices in attributes):
-        return mesh.positions, mesh.corner_positions
+        return local, mesh.corner_positions
     # + 0.0 turns -0.0 into 0.0, which is the same place with other bits.
-    keys = np.ascontiguousarray(mesh.positions + np.float32(0.0)).view(np.dtype((np.void, 12))).ravel()
+    keys = np.ascontiguousarray(local + np.float32(0.0)).view(np.dtype((np.void, 12))).ravel()
     _, kept, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(kept)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     remap = rank[inverse].astype(np.int32)
-    return mesh.positions[kept[order]], remap[mesh.corner_positions]
+    return local[kept[order]], remap[mesh.corner_positions]
 
 
 def _corner_normals(

@@ -45,7 +45,9 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     triangles = triangulate(mesh)
     meter = _Meter(progress, len(triangles.faces))
     meter.tell()
-    indices, uvs = _run_xatlas("chart", triangles.positions, triangles.faces, mesh.name, meter)
+    # xatlas drops triangles whose area is below a bound of its own, whatever the unit.
+    sized = triangles.positions * np.float32(2.0 ** -np.floor(np.log2(_extent(triangles))))
+    indices, uvs = _run_xatlas("chart", sized, triangles.faces, mesh.name, meter)
     corners = uvs[indices].astype(np.float64)
     if not (mesh.polygon_sizes == 3).all():
         corners = _keep_polygons_whole(mesh, triangles, indices, corners, meter)
@@ -53,6 +55,12 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     pool, corner_uvs = np.unique(flat, axis=0, return_inverse=True)
     meter.tell(done=True)
     return replace(mesh, uvs=pool, corner_uvs=corner_uvs.reshape(-1).astype(np.int32))
+
+
+def _extent(triangles: TriangleMesh) -> float:
+    """The longest side of the box around the surface; 1 where it has none."""
+    used = triangles.positions[triangles.faces].astype(np.float64)
+    return float(np.ptp(used.reshape(-1, 3), axis=0).max()) or 1.0
 
 
 class _Meter:

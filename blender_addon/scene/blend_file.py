@@ -26,7 +26,7 @@ def write_blend(description: Path) -> None:
     """Writes the .blend that a description asks for. The scene that is open in this process is lost.
 
     The description holds `output` (path of the .blend), `name`, `arrays` (path of an .npz with positions [V, 3] in
-    Blender's axes, polygon_sizes [P], corner_positions [L], corner_uvs [L, 2], material_index [P] and, where there
+    Blender's axes, counted from the object's location [3], polygon_sizes [P], corner_positions [L], corner_uvs [L, 2], material_index [P] and, where there
     are normals, corner_normals [L, 3], 0 where a corner has none), `slots` (how many material slots), and `maps`:
     a map's name to {"color_space": "srgb" or "linear", "files": {tile: path of a PNG}}.
 
@@ -37,7 +37,9 @@ def write_blend(description: Path) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     with np.load(job["arrays"]) as arrays:
         mesh = _mesh(job["name"], dict(arrays))
+        location = arrays["location"].tolist()
     obj = bpy.data.objects.new(job["name"], mesh)
+    obj.location = location
     bpy.context.scene.collection.objects.link(obj)
     bpy.context.view_layer.objects.active = obj
     obj.select_set(True)

@@ -124,8 +124,8 @@ def _settings(given: TextureArguments, request: TextureRequest) -> wire.Settings
 
 
 def _mesh(arrays: _Arrays, mesh: PreparedMesh) -> wire.MeshSpec:
-    """The triangles in world axes, Z up. The turn only swaps axes and signs, so that no bit of a number is lost;
-    normalising is the server's, as it must be for meshes from Blender."""
+    """The triangles in world axes, Z up, counted in float64 from the mesh's origin. The turn only swaps axes and signs,
+    so that no bit of a number is lost; normalising is the server's, as it must be for meshes from Blender."""
     triangles = triangulate(mesh.mesh)
     rotation = mesh.normalization.rotation().astype(np.float32)
     return wire.MeshSpec(

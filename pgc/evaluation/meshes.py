@@ -140,7 +140,7 @@ def _star() -> Mesh:
 def _with_positions(mesh: Mesh, positions: Float[np.ndarray, "v 3"]) -> Mesh:
     from dataclasses import replace
 
-    return replace(mesh, positions=np.ascontiguousarray(positions, np.float32))
+    return replace(mesh, positions=np.ascontiguousarray(positions, np.float64))
 
 
 def _blossom_radius(d: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:

@@ -108,7 +108,7 @@ def mesh_from_patches(name: str, patches: Sequence[Patch]) -> Mesh:
     corner_uvs = np.array([corner for polygon in polygons for corner in polygon], np.int32)
     return Mesh(
         name=name,
-        positions=positions.astype(np.float32),
+        positions=positions.astype(np.float64),
         polygon_sizes=np.array([len(polygon) for polygon in polygons], np.int32),
         corner_positions=index[corner_uvs],
         uvs=uvs.astype(np.float32),

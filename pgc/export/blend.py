@@ -112,16 +112,17 @@ def _arrays(prepared: PreparedMesh) -> dict[str, Any]:
     mesh = prepared.mesh
     if mesh.uvs is None or mesh.corner_uvs is None:
         raise OutputError(f"{mesh.name}: the mesh has no UVs to export; prepare it first.")
-    rotation = Normalization(scale=1.0, center=(0.0, 0.0, 0.0), up_axis=mesh.up_axis).rotation().astype(np.float32)
+    rotation = Normalization(scale=1.0, center=(0.0, 0.0, 0.0), up_axis=mesh.up_axis).rotation()
     arrays = {
-        "positions": mesh.positions @ rotation.T,
+        "positions": ((mesh.positions - mesh.origin) @ rotation.T).astype(np.float32),
+        "location": mesh.origin @ rotation.T,
         "polygon_sizes": mesh.polygon_sizes,
         "corner_positions": mesh.corner_positions,
         "corner_uvs": mesh.uvs[mesh.corner_uvs],
         "material_index": mesh.material_index,
     }
     normals = _corner_normals(mesh)
-    return arrays if normals is None else {**arrays, "corner_normals": normals @ rotation.T}
+    return arrays if normals is None else {**arrays, "corner_normals": normals @ rotation.T.astype(np.float32)}
 
 
 def _corner_normals(mesh: Mesh) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Int32
 
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh, PreparedMesh
@@ -45,7 +45,7 @@ def write_obj(path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[i
     """Writes an OBJ and, beside it, the MTL of the same stem.
 
     Positions, polygons and UVs are the caller's, in his order: as they are from Y-up files, and (x, z, -y) from Z-up
-    ones, since readers take OBJ for Y-up. Numbers are the shortest that read back as the same float32. Materials keep
+    ones, since readers take OBJ for Y-up. Numbers are the shortest that read back as the same numbers. Materials keep
     their names, save that spaces become underscores; where there are several tiles, the tile stands behind (the UVs
     then repeat each tile's image).
 
@@ -117,12 +117,12 @@ def _pools(mesh: Mesh) -> list[str]:
     return lines
 
 
-def _turned(vectors: Float32[np.ndarray, "N 3"], mesh: Mesh) -> Float32[np.ndarray, "N 3"]:
+def _turned(vectors: Float[np.ndarray, "N 3"], mesh: Mesh) -> Float[np.ndarray, "N 3"]:
     return vectors if mesh.up_axis == "y" else np.stack([vectors[:, 0], vectors[:, 2], -vectors[:, 1]], axis=1)
 
 
-def _rows(key: str, values: Float32[np.ndarray, "N C"]) -> list[str]:
-    # NumPy's text of a float32 is the shortest that reads back as the same number.
+def _rows(key: str, values: Float[np.ndarray, "N C"]) -> list[str]:
+    # NumPy's text is the shortest that reads back as the same number.
     text = values.astype(str)
     return [f"{key} {' '.join(row)}" for row in text.tolist()]
 

@@ -69,7 +69,7 @@ def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | N
     prepared = prepare_mesh(
         Mesh(
             name=name,
-            positions=np.concatenate([mesh.positions for mesh in meshes]),
+            positions=np.concatenate([mesh.positions for mesh in meshes]).astype(np.float64),
             polygon_sizes=np.full(len(faces), 3, dtype=np.int32),
             corner_positions=corners,
             uvs=uvs[order],

@@ -30,7 +30,7 @@ def house(up_axis="y", *, shift=(0.0, 0.0), normals=False):
     count = 9
     return Mesh(
         name="house",
-        positions=positions.astype(np.float32) / np.float32(3),
+        positions=(positions.astype(np.float32) / np.float32(3)).astype(np.float64),
         polygon_sizes=np.array([4, 5], np.int32),
         corner_positions=np.array([0, 1, 2, 3, 3, 2, 4, 5, 6], np.int32),
         uvs=uvs.astype(np.float32),
@@ -209,7 +209,7 @@ def test_more_than_65535_vertices_take_wide_indices(tmp_path):
     quads = np.stack([start, start + 1, start + n + 2, start + n + 1], axis=1).astype(np.int32)
     fields = {name: getattr(house(), name) for name in Mesh.__slots__}
     fields |= {
-        "positions": np.stack([x, y, x * y], axis=-1).reshape(-1, 3),
+        "positions": np.stack([x, y, x * y], axis=-1).reshape(-1, 3).astype(np.float64),
         "polygon_sizes": np.full(len(quads), 4, np.int32),
         "corner_positions": quads.reshape(-1),
         "uvs": np.stack([x, y], axis=-1).reshape(-1, 2),

@@ -9,7 +9,7 @@ from pgc.mesh import Mesh, load_mesh, prepare_mesh
 def quad(**changes):
     fields = {
         "name": "quad",
-        "positions": np.array([(0, 0, 0), (4, 0, 0), (4, 2, 0), (0, 2, 1)], dtype=np.float32),
+        "positions": np.array([(0, 0, 0), (4, 0, 0), (4, 2, 0), (0, 2, 1)], dtype=np.float64),
         "polygon_sizes": np.array([4], dtype=np.int32),
         "corner_positions": np.arange(4, dtype=np.int32),
         "uvs": np.array([(0, 0), (1, 0), (1, 1), (0, 1)], dtype=np.float32),
@@ -24,7 +24,7 @@ def quad(**changes):
 
 
 BAD = {
-    "nan": ({"positions": np.full((4, 3), np.nan, np.float32)}, "4 vertex position.*NaN or infinite"),
+    "nan": ({"positions": np.full((4, 3), np.nan)}, "4 vertex position.*NaN or infinite"),
     "infinite uv": ({"uvs": np.full((4, 2), np.inf, np.float32)}, "UV.*NaN or infinite"),
     "no polygon": ({"polygon_sizes": np.zeros(0, np.int32)}, "no faces"),
     "two corners": ({"polygon_sizes": np.array([2, 2], np.int32)}, "face number 0 has 2 corner"),
@@ -69,8 +69,8 @@ def test_normals_turn_with_the_axes():
 
 
 def test_far_away_and_loose_vertices():
-    positions = quad().positions + np.float32(65536)
-    mesh = quad(positions=np.vstack([positions, np.float32([[0, 0, 0]])]))
+    positions = quad().positions + 65536.0
+    mesh = quad(positions=np.vstack([positions, np.zeros((1, 3))]))
     points = prepare_mesh(mesh).triangles.positions[:4]
     np.testing.assert_allclose(points, prepare_mesh(quad()).triangles.positions, atol=1e-6)
 
@@ -88,15 +88,15 @@ def test_the_callers_mesh_is_handed_on_untouched():
 
 def test_a_surface_without_area_is_refused_and_some_triangles_are_told():
     with pytest.raises(MeshError, match="no area"):
-        prepare_mesh(quad(positions=np.zeros((4, 3), np.float32)))
-    line = np.outer(np.arange(4), (1, 2, 3)).astype(np.float32) / 7
+        prepare_mesh(quad(positions=np.zeros((4, 3))))
+    line = np.outer(np.arange(4), (1, 2, 3)) / 7
     with pytest.raises(MeshError, match="no area"):
         prepare_mesh(quad(positions=line))
     repeated = quad().positions[[0, 1, 2, 2]]
     report = prepare_mesh(quad(positions=repeated)).report
     assert report.degenerate_triangles == 1
     assert "1 triangle(s) have no area" in report.warnings[-1]
-    tiny = prepare_mesh(quad(positions=quad().positions * np.float32(1e-12)))
+    tiny = prepare_mesh(quad(positions=quad().positions * 1e-12))
     assert tiny.report.degenerate_triangles == 0
 
 

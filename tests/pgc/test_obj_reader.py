@@ -91,7 +91,7 @@ def test_the_same_mesh_as_word_by_word(seed):
     assert mesh.polygon_sizes.tolist() == sizes
     found = np.stack([mesh.corner_positions, mesh.corner_uvs, mesh.corner_normals], axis=1)
     assert found.tolist() == corners
-    assert mesh.positions.tobytes() == np.array([row[:3] for row in pools["v"]]).astype(np.float32).tobytes()
+    assert mesh.positions.tobytes() == np.array([row[:3] for row in pools["v"]]).tobytes()
     assert mesh.uvs.tobytes() == np.array([row[:2] for row in pools["vt"]]).astype(np.float32).tobytes()
     assert mesh.normals.tobytes() == np.array(pools["vn"]).astype(np.float32).tobytes()
 

@@ -9,7 +9,7 @@ from pgc.triangulation import ear_clip, smooth_normals
 def make_mesh(positions, polygons, **changes):
     fields = {
         "name": "test",
-        "positions": np.asarray(positions, dtype=np.float32),
+        "positions": np.asarray(positions, dtype=np.float64),
         "polygon_sizes": np.array([len(p) for p in polygons], dtype=np.int32),
         "corner_positions": np.array([i for p in polygons for i in p], dtype=np.int32),
         "uvs": None,

@@ -14,7 +14,7 @@ def mesh_of(positions, polygons):
     polygons = np.asarray(polygons, dtype=np.int32)
     return Mesh(
         name="test",
-        positions=np.asarray(positions, dtype=np.float32),
+        positions=np.asarray(positions, dtype=np.float64),
         polygon_sizes=np.full(len(polygons), polygons.shape[1], dtype=np.int32),
         corner_positions=polygons.reshape(-1),
         uvs=None,

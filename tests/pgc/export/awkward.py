@@ -17,7 +17,7 @@ def mesh_of(name, positions, polygons, uvs, *, materials=None, names=("",), norm
     count = int(sizes.sum())
     return Mesh(
         name=name,
-        positions=np.asarray(positions, np.float32),
+        positions=np.asarray(positions, np.float64),
         polygon_sizes=sizes,
         corner_positions=np.concatenate(polygons).astype(np.int32),
         uvs=np.asarray(uvs, np.float32),

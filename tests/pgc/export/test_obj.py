@@ -54,7 +54,7 @@ def test_numbers_that_need_all_their_digits(tmp_path):
     write_obj(tmp_path / "out.obj", prepare_mesh(mesh), {})
     # Read by Python too.
     lines = [line.split()[1:] for line in (tmp_path / "out.obj").read_text().splitlines() if line.startswith("v ")]
-    assert same_bits(np.array([[np.float32(number) for number in line] for line in lines]), used)
+    assert same_bits(np.array([[float(number) for number in line] for line in lines]), used)
     assert same_bits(load_mesh(tmp_path / "out.obj").positions, used)
 
 
