@@ -31,12 +31,12 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
 
     `images` maps a map's name (`base_color` sRGB, `orm`, `normal`) to PNG bytes; of a mesh with several UDIM tiles
     the names carry the tile, `base_color.1002`. Positions are the caller's: as they are from Y-up files, and
-    (x, z, -y) from Z-up ones; those of a mesh far from the origin stand near it, under a node that moves them back. A vertex is repeated only where UV or normal differ. With a normal map the tangents
-    (MikkTSpace) are written too, so that every viewer reads it in the frame that it was made in; vertices are then
-    also repeated where the two sides of a mirrored texture meet. Each tile becomes one primitive with its material,
-    its UVs moved into [0, 1]; V runs down, as glTF has it (1 - v, rounded to float32 once).
-    The file appears whole or not at all. Raises `MeshError` for a missing or foreign image, or where the file
-    cannot be written.
+    (x, z, -y) from Z-up ones; those of a mesh far from the origin stand near it, under a node that moves them back.
+    A vertex is repeated only where UV or normal differ. With a normal map the tangents (MikkTSpace) are written too,
+    so that every viewer reads it in the frame that it was made in; vertices are then also repeated where the two
+    sides of a mirrored texture meet. Each tile becomes one primitive with its material, its UVs moved into [0, 1]; V
+    runs down, as glTF has it (1 - v, rounded to float32 once). The file appears whole or not at all. Raises
+    `MeshError` for a missing or foreign image, or where the file cannot be written.
     """
     tiles = prepared.report.tiles
     pictures = {tile: _pictures(images, tile, single=len(tiles) == 1) for tile in tiles}

@@ -23,7 +23,7 @@ def local_origin(
     low, high = used.min(axis=0), used.max(axis=0)
     size = float((high - low).max())
     middle = low + 0.5 * (high - low)
-    if not 0.0 < size or float(np.abs(middle).max()) <= _FAR * size:
+    if size == 0.0 or float(np.abs(middle).max()) <= _FAR * size:
         return np.zeros(3)
     step = 2.0 ** np.floor(np.log2(size))
     return np.round(middle / step) * step

@@ -26,9 +26,10 @@ def write_blend(description: Path) -> None:
     """Writes the .blend that a description asks for. The scene that is open in this process is lost.
 
     The description holds `output` (path of the .blend), `name`, `arrays` (path of an .npz with positions [V, 3] in
-    Blender's axes, counted from the object's location [3], polygon_sizes [P], corner_positions [L], corner_uvs [L, 2], material_index [P] and, where there
-    are normals, corner_normals [L, 3], 0 where a corner has none), `slots` (how many material slots), and `maps`:
-    a map's name to {"color_space": "srgb" or "linear", "files": {tile: path of a PNG}}.
+    Blender's axes, counted from the object's location [3], polygon_sizes [P], corner_positions [L], corner_uvs
+    [L, 2], material_index [P] and, where there are normals, corner_normals [L, 3], 0 where a corner has none),
+    `slots` (how many material slots), and `maps`: a map's name to {"color_space": "srgb" or "linear", "files":
+    {tile: path of a PNG}}.
 
     Raises:
         SceneError: an image is damaged, or a map has no place in a material.

@@ -44,6 +44,7 @@ def _facts(obj: bpy.types.Object, folder: str) -> dict[str, Any]:
     np.savez(
         Path(folder) / "mesh.npz",
         positions=_read(mesh.vertices, "co", 3),
+        location=np.array(obj.location),
         sizes=_read(mesh.polygons, "loop_total", 1, np.int32).reshape(-1),
         corners=_read(mesh.loops, "vertex_index", 1, np.int32).reshape(-1),
         uvs=_read(mesh.uv_layers[0].uv, "vector", 2),

@@ -2,6 +2,7 @@
 """What `pgc` exports, read by Blender: .blend, GLB and OBJ keep mesh and maps; ORM lands in the right sockets."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def encoded(tiles):
 
 
 def z_up(mesh):
-    points = mesh.positions
+    points = mesh.positions.astype(np.float32)
     return np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=1) if mesh.up_axis == "y" else points
 
 
@@ -48,6 +49,17 @@ def sha(data):
 def read_pixels(folder, source):
     """Bytes [h, w, 3] as Blender holds them, before any colour space."""
     return np.floor(np.load(folder / source["pixels"])[..., :3] * 255 + 0.5).astype(np.uint8)
+
+
+def test_a_blend_puts_a_far_mesh_near_its_objects_origin(tmp_path, program, run_in_blender):
+    mesh = replace(AWKWARD["plain"], positions=AWKWARD["plain"].positions + np.array([500_000, 312, -5_400_000]))
+    write_blend(tmp_path / "out.blend", prepare_mesh(mesh), {}, program)
+    run_in_blender("read_blend", script=PROBE, path=str(tmp_path / "out.blend"), folder=str(tmp_path))
+    with np.load(tmp_path / "mesh.npz") as arrays:
+        assert np.abs(arrays["positions"]).max() < 4
+        moved = arrays["positions"] + arrays["location"].astype(np.float64)
+    turned = np.stack([mesh.positions[:, 0], -mesh.positions[:, 2], mesh.positions[:, 1]], axis=1)
+    np.testing.assert_allclose(moved, turned, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["plain", "udim", "materials", "strange names", "n-gons", "degenerate", "mirrored"])
