@@ -11,7 +11,7 @@ diffusers' classes from here, so that this is the one to change when that librar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from transformers.utils import logging as transformers_logging
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType
+from pgc.guidance.noise_schedule import noise_schedule
 from pgc.guidance.sources import (
     WHOLE_FOLDER,
     ModelKind,
@@ -109,19 +110,15 @@ def load_components(
     else:
         folder = locate(source, model_parts(xl=xl), half=dtype != torch.float32, cache_dir=cache_dir)
         parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype or dtype)
-    scheduler = parts["scheduler"]
-    prediction_type = scheduler.config.prediction_type
-    if prediction_type not in ("epsilon", "v_prediction", "sample"):
-        raise GuidanceError(
-            f"{source} predicts {prediction_type!r}; expected a model that predicts epsilon, v_prediction or sample."
-        )
+    schedule = noise_schedule(parts["scheduler"], source)
+    _check_latents(parts["vae"], source)
     return Components(
         vae=_freeze(parts["vae"], device, vae_dtype),
         unet=_freeze(parts["unet"], device),
         text_encoders=tuple(_freeze(parts[name], device) for name in encoders),
         tokenizers=tuple(parts[name] for name in tokenizers),
-        alphas_cumprod=scheduler.alphas_cumprod.to(device=device, dtype=torch.float32),
-        prediction_type=prediction_type,
+        alphas_cumprod=schedule.alphas_cumprod.to(device),
+        prediction_type=schedule.prediction_type,
     )
 
 
@@ -178,11 +175,19 @@ def _read_tokenizer(folder: Path) -> CLIPTokenizer:
     return _guarded(lambda: CLIPTokenizer.from_pretrained(str(folder), local_files_only=True), folder)
 
 
-def _read_scheduler(folder: Path) -> DDPMScheduler:
-    """The noise schedule. Whatever sampler a model ships with, ᾱ comes from the same few numbers."""
+def _read_scheduler(folder: Path) -> Mapping[str, Any]:
+    """The settings of the sampler that a model ships with; `noise_schedule` says what they mean."""
     kind: Any = DDPMScheduler
-    settings = _guarded(lambda: kind.load_config(str(folder), local_files_only=True), folder)
-    return _guarded(lambda: kind.from_config(settings), folder)
+    return _guarded(lambda: dict(kind.load_config(str(folder), local_files_only=True)), folder)
+
+
+def _check_latents(vae: AutoencoderKL, source: str) -> None:
+    """Refuses an autoencoder whose latents are moved channel by channel, as those of EDM models are."""
+    if vae.config.get("latents_mean") is not None or vae.config.get("latents_std") is not None:
+        raise GuidanceError(
+            f"{source}: its autoencoder normalises latents by latents_mean and latents_std, which pgc cannot use; "
+            "expected one with a scaling_factor alone. Choose another model."
+        )
 
 
 def _read_single_file(
@@ -191,7 +196,7 @@ def _read_single_file(
     # Pipelines pull in image processors, which take seconds and complain when torchvision is not installed.
     from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
-    kind = single_file_kind(path)
+    kind = single_file_kind(path, has_settings=config is not None)
     if xl != (kind == "sdxl"):
         raise GuidanceError(
             f"{path} is a checkpoint of {kind}, but was to be loaded as {'SDXL' if xl else 'Stable Diffusion 1 or 2'}; "

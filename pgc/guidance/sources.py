@@ -171,11 +171,15 @@ def weights_variant(folder: Path, *, half: bool) -> str | None:
     return "fp16" if fp16 and (half or not plain) else None
 
 
-def single_file_kind(path: Path) -> ModelKind:
+def single_file_kind(path: Path, *, has_settings: bool = False) -> ModelKind:
     """Which family a single-file checkpoint belongs to, by the names of its text encoder's tensors.
 
+    Args:
+        path: a .safetensors file.
+        has_settings: settings of its own come with it, not those of the family's base model.
+
     Raises:
-        GuidanceError: not a readable .safetensors file, or no text encoder in it.
+        GuidanceError: not a readable .safetensors file, no text encoder in it, or marked as trained in another way.
     """
     if path.suffix.lower() != ".safetensors":
         raise GuidanceError(
@@ -187,6 +191,7 @@ def single_file_kind(path: Path) -> ModelKind:
             names = tuple(file.keys())
     except (SafetensorError, OSError) as error:
         raise GuidanceError(f"{path} cannot be read as safetensors ({error}); download it again.") from error
+    _refuse_marked(path, names, has_settings)
     prefixes: dict[ModelKind, str] = {
         "sdxl": "conditioner.embedders.1.",
         "sd2": "cond_stage_model.model.",
@@ -199,6 +204,25 @@ def single_file_kind(path: Path) -> ModelKind:
         f"{path} holds no text encoder of Stable Diffusion 1, 2 or XL; give a full checkpoint (not a LoRA or a lone "
         "UNet), or a folder in the diffusers format."
     )
+
+
+def _refuse_marked(path: Path, names: tuple[str, ...], has_settings: bool) -> None:
+    """Files that say by a tensor of their own that they are not trained as their family is.
+
+    The names are those by which Playground 2.5, CosXL and v-prediction fine-tunes of SDXL mark their files.
+    """
+    edm = [name for name in names if name.startswith(("edm_mean", "edm_std", "edm_vpred"))]
+    if edm:
+        raise GuidanceError(
+            f"{path} is marked {edm[0]!r}: its noise is given by sigmas (EDM), which pgc cannot use. Choose another "
+            "model."
+        )
+    v_marks = sorted({"v_pred", "ztsnr"} & set(names))
+    if v_marks and not has_settings:
+        raise GuidanceError(
+            f"{path} is marked {v_marks[0]!r}: it predicts v, but a single file is read with the settings of its base "
+            "model, which predicts epsilon. Give the model's folder in the diffusers format."
+        )
 
 
 def _read_json(path: Path) -> dict[str, object]:
