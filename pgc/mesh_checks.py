@@ -18,6 +18,7 @@ __all__ = [
     "check_polygons",
     "check_range",
     "check_triangle_count",
+    "check_triangle_total",
     "triangle_areas",
 ]
 
@@ -88,7 +89,11 @@ def check_polygons(source: str, sizes: Int32[np.ndarray, " P"], corner_count: in
 
 def check_triangle_count(source: str, sizes: Int32[np.ndarray, " P"]) -> None:
     """Raises `MeshError` above `MAX_TRIANGLES` triangles (an n-gon counts n - 2)."""
-    count = int((sizes.astype(np.int64) - 2).sum())
+    check_triangle_total(source, int((sizes.astype(np.int64) - 2).sum()))
+
+
+def check_triangle_total(source: str, count: int) -> None:
+    """Raises `MeshError` above `MAX_TRIANGLES` triangles, also before there are any arrays."""
     if count > MAX_TRIANGLES:
         raise MeshError(
             f"{source}: the mesh has {count:,} triangles, at most {MAX_TRIANGLES:,} can be textured; "

@@ -209,12 +209,6 @@ def test_glb_with_an_index_out_of_range(tmp_path):
         load_text(tmp_path, data, "bad.glb")
 
 
-def test_compressed_gltf_is_refused_by_name(tmp_path):
-    document = {"asset": {"version": "2.0"}, "extensionsRequired": ["KHR_draco_mesh_compression"]}
-    with pytest.raises(MeshError, match="KHR_draco_mesh_compression"):
-        load_text(tmp_path, glb(document, b""), "m.glb")
-
-
 PLY_HEAD = (
     "ply\nformat {}\nelement vertex 5\nproperty float x\nproperty float y\nproperty float z\n"
     "property float s\nproperty float t\nelement face 2\nproperty list uchar int vertex_indices\nend_header\n"
