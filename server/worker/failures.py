@@ -6,17 +6,14 @@ from __future__ import annotations
 import errno
 import logging
 import re
-from collections.abc import Iterator
-
-import torch
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
 from pgc.errors import CheckpointError, GuidanceError, PgcError
+from pgc.memory_errors import error_chain
 from server.errors import BlobError
 from server.executors.child_log import new_error_id
 
-__all__ = ["is_disk_full", "is_out_of_memory", "is_sticky", "out_of_memory_error", "sticky_error", "without_paths"]
-__all__ += ["wire_error"]
+__all__ = ["is_disk_full", "out_of_memory_error", "sticky_error", "wire_error", "without_paths"]
 
 _LOG = logging.getLogger(__name__)
 _DISK = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -24,38 +21,12 @@ _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\](?:[\w.+~@ -]*[\w.+~@-])?
 _GIB = 1 << 30
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or current.__context__
-
-
 def is_disk_full(error: BaseException) -> bool:
     """Whether a write failed for want of space."""
     return any(
         (isinstance(cause, OSError) and cause.errno in _DISK) or "No space left on device" in str(cause)
-        for cause in chain(error)
+        for cause in error_chain(error)
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: the graphics card's, or this machine's."""
-    return any(
-        isinstance(cause, torch.OutOfMemoryError | MemoryError)
-        or (isinstance(cause, RuntimeError) and "allocate memory" in str(cause))
-        for cause in chain(error)
-    )
-
-
-def is_sticky(error: BaseException) -> bool:
-    """Whether CUDA is unusable from now on in this process: an illegal access, a device-side assert, …"""
-    if is_out_of_memory(error):
-        return False
-    return any(isinstance(cause, RuntimeError) and "CUDA error" in str(cause) for cause in chain(error))
 
 
 def sticky_error(error: BaseException) -> WireError:

@@ -20,6 +20,7 @@ from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import JobResult, PreviewCodec
 from blender_addon.protocol.structure import from_wire
 from pgc.errors import CheckpointError
+from pgc.memory_errors import is_broken_context, is_out_of_memory
 from pgc.optimize import StepResult
 from pgc.presets import RunSettings
 from server.broker.internal import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress
@@ -27,8 +28,6 @@ from server.recipes import JobRun, prepare, run_settings
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import (
     is_disk_full,
-    is_out_of_memory,
-    is_sticky,
     out_of_memory_error,
     sticky_error,
     wire_error,
@@ -71,7 +70,7 @@ def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome
         error = caught
     finally:
         active.active = None
-    if is_sticky(error):
+    if is_broken_context(error):
         return JobOutcome(Ending.STICKY, error=sticky_error(error))
     return JobOutcome(Ending.FAILED, error=wire_error(error))
 

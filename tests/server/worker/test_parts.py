@@ -17,6 +17,7 @@ from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
+from pgc.memory_errors import is_broken_context, is_out_of_memory
 from pgc.mesh import Normalization, load_mesh, prepare_mesh
 from pgc.pipeline import SourceTextures
 from pgc.presets import preset_settings, with_overrides
@@ -30,7 +31,7 @@ from server.executors.child_log import JsonLines
 from server.worker import main as worker_main
 from server.worker.cameras import FixedViews, normalized_camera
 from server.worker.checkpoints import Cadence
-from server.worker.failures import is_disk_full, is_out_of_memory, is_sticky, wire_error, without_paths
+from server.worker.failures import is_disk_full, wire_error, without_paths
 from server.worker.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
 from server.worker.model_store import ModelStore
 from server.worker.plans import describe, smaller, suggestion
@@ -92,8 +93,8 @@ def test_causes_are_looked_through():
     assert not is_disk_full(nested(OSError(errno.EACCES, "no")))
     assert is_out_of_memory(nested(torch.OutOfMemoryError("CUDA out of memory")))
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
-    assert is_sticky(nested(RuntimeError("CUDA error: unspecified launch failure")))
-    assert not is_sticky(torch.OutOfMemoryError("CUDA error: out of memory"))
+    assert is_broken_context(nested(RuntimeError("CUDA error: unspecified launch failure")))
+    assert not is_broken_context(torch.OutOfMemoryError("CUDA error: out of memory"))
 
 
 def test_log_lines_are_json_with_what_is_known():
