@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """GLB export: the caller's positions and triangles with textures, in one self-contained glTF 2.0 file."""
 
+import io
 import json
 import os
 import struct
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int, Int64
+from PIL import Image
 
 from pgc import __version__
 from pgc.errors import MeshError
@@ -216,12 +218,22 @@ def _material(name: str, pictures: dict[str, bytes], document: dict[str, Any], b
         reference = {"index": len(document["textures"]) - 1, "texCoord": 0}
         if kind == "base_color":
             surface["baseColorTexture"] = reference
+            material.update(_alpha_mode(data))
         elif kind == "orm":
             surface["metallicRoughnessTexture"] = material["occlusionTexture"] = reference
             surface["metallicFactor"] = 1.0
         else:
             material["normalTexture"] = reference
     return material
+
+
+def _alpha_mode(png: bytes) -> dict[str, str]:
+    """How a viewer takes a base colour's alpha: as a cut-out where nearly all of it is on or off, else blended."""
+    with Image.open(io.BytesIO(png)) as picture:
+        if picture.mode != "RGBA":
+            return {}
+        counts = picture.getchannel("A").histogram()
+    return {"alphaMode": "BLEND" if sum(counts[13:243]) > 0.1 * sum(counts) else "MASK"}
 
 
 def _write(path: Path, document: dict[str, Any], binary: bytes) -> None:

@@ -25,20 +25,22 @@ from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.guidance.vocabulary import Vocabulary
+from pgc.image_reader import image_size
 from pgc.map_names import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, load_mesh, prepare_mesh, unwrap
 from pgc.optimize import Optimization, Prompt
-from pgc.outputs.images import read_lock_masks, read_material, read_texture
 from pgc.presets import RunSettings, preset_settings
 from pgc.prior_device import check_prior_fits
 from pgc.rendering.rasterizer import Rasterizer
-from pgc.run_scene import SourceTextures, bake_maps, build_scene
+from pgc.run_scene import SourceTextures, bake_maps, build_scene, with_alpha_of
+from pgc.source_images import SourceTexture, read_lock_masks, read_material, read_texture
 from pgc.texture.field import BakedTexture
 
 __all__ = [
     "SourceTextures",
     "TextureRequest",
     "TextureRun",
+    "check_images",
     "load_prepared",
     "load_sources",
     "prepare_run",
@@ -96,7 +98,7 @@ def _digest(path: Path) -> str:
     """SHA-256 of a file; of a pattern with <UDIM>, of all files that it may mean; of a folder, of its maps."""
     files = sorted(path.parent.glob(path.name.replace("<UDIM>", "*"))) if "<UDIM>" in path.name else [path]
     if path.is_dir():
-        files = sorted(file for name in MAP_NAMES for file in path.glob(f"{name}.*png"))
+        files = sorted(file for name in MAP_NAMES for file in path.glob(f"{name}.*"))
     digest = hashlib.sha256()
     for file in files:
         if file.is_file():
@@ -135,6 +137,7 @@ class TextureRun:
     mesh: PreparedMesh
     guidance: Guidance
     optimization: Optimization
+    sources: SourceTextures
     warnings: tuple[str, ...]
     """Plain sentences for the person who asked."""
     unknown_words: tuple[str, ...]
@@ -146,7 +149,8 @@ class TextureRun:
 
     def bake(self) -> BakedTexture:
         """The wanted maps as they are now: filled, padded, without seams."""
-        return bake_maps(self.optimization.scene, self.mesh, self.request.settings)
+        done = bake_maps(self.optimization.scene, self.mesh, self.request.settings)
+        return with_alpha_of(done, self.sources.initial)
 
     def save(self, path: Path) -> None:
         """A checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
@@ -187,18 +191,35 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     return prepare_mesh(mesh, progress=unwrapping)
 
 
+def check_images(request: TextureRequest) -> None:
+    """Look at the headers of a request's images, before time goes into its mesh.
+
+    Raises:
+        TextureError: one is missing, no image, or too big.
+    """
+    for path in (request.initial_texture, request.lock_mask, request.oracle_texture):
+        if path is not None and "<UDIM>" not in path.name and not path.is_dir():
+            image_size(path)
+
+
 def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
     """The images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
     size, tiles = request.settings.texture.texture_size, mesh.report.tiles
-    initial, locks, oracle = request.initial_texture, request.lock_mask, request.oracle_texture
+    initial = None if request.initial_texture is None else _read_initial(request.initial_texture, size, tiles)
+    locks = None if request.lock_mask is None else read_lock_masks(request.lock_mask, size, tiles)
+    oracle = None if request.oracle_texture is None else read_texture(request.oracle_texture, size, tiles)
+    # What the oracle knows is no image of the artist's.
+    given = [source for source in (initial, locks) if source is not None]
     return SourceTextures(
-        initial=None if initial is None else _read_initial(initial, size, tiles),
-        lock_mask=None if locks is None else read_lock_masks(locks, size, tiles),
-        oracle=None if oracle is None else read_texture(oracle, size, tiles),
+        initial=None if initial is None else initial.texture,
+        lock_mask=None if locks is None else locks.masks,
+        oracle=None if oracle is None else oracle.texture,
+        depth="8 bits" if initial is None else initial.depth,
+        notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
     )
 
 
-def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> BakedTexture:
+def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
     return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
 
 
@@ -233,6 +254,7 @@ def prepare_run(
     tell = progress or (lambda stage, fraction: None)
     device = resolve_device(request.device)
     notes = check_prior_fits(request.guidance, request.device, device, unused_accelerator())
+    check_images(request)
     mesh = load_prepared(request, tell)
     sources = load_sources(request, mesh)
     tell("Loading the prior", 0.0)
@@ -245,6 +267,7 @@ def prepare_run(
         optimization=start_optimization(
             mesh, request.prompt, request.settings, prior, sources=sources, rasterizer=rasterizer
         ),
-        warnings=(*notes, *mesh.report.warnings, *vocabulary_warnings(prior, request.prompt)),
+        sources=sources,
+        warnings=(*notes, *mesh.report.warnings, *sources.notes, *vocabulary_warnings(prior, request.prompt)),
         unknown_words=prior.unknown_words(request.prompt.text),
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 from pgc.camera_sampling import CameraSampler, SphereCameraSampler
 from pgc.environment_lighting import EnvironmentLighting
 from pgc.errors import ConfigError
+from pgc.image_reader import Depth
 from pgc.material_settings import MaterialConfig, run_environments
 from pgc.mesh import PreparedMesh
 from pgc.occlusion_map import occlusion_map
@@ -27,7 +28,7 @@ from pgc.texture.priors import MaterialPriors
 from pgc.texture.texel_config import TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
-__all__ = ["SourceTextures", "bake_maps", "build_scene"]
+__all__ = ["SourceTextures", "bake_maps", "build_scene", "with_alpha_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +40,10 @@ class SourceTextures:
     lock_mask: list[Tensor] | None = None
     oracle: BakedTexture | None = None
     """What the oracle takes for the truth; without roughness it is matte, without metallic no metal."""
+    depth: Depth = "8 bits"
+    """Of the initial texture's files."""
+    notes: tuple[str, ...] = ()
+    """What was changed or ignored in the files, a sentence each."""
 
 
 def build_scene(
@@ -104,6 +109,13 @@ def _complete(initial: BakedTexture, material: MaterialConfig) -> BakedTexture:
         if name not in maps:
             maps[name] = [torch.full((1, initial.size, initial.size), start.initial) for _ in initial.tiles]
     return replace(initial, maps=maps)
+
+
+def with_alpha_of(done: BakedTexture, initial: BakedTexture | None) -> BakedTexture:
+    """The finished texture with the initial one's alpha, which no run sees or changes; alpha is of base colour."""
+    if initial is None or "base_color" not in done.maps:
+        return done
+    return replace(done, alpha=initial.alpha)
 
 
 def bake_maps(scene: Scene, mesh: PreparedMesh, settings: RunSettings) -> BakedTexture:

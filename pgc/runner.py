@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from pgc.guidance.base import Guidance
 from pgc.optimize import StepResult
+from pgc.outputs.kept_depth import depth_note
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import RunReport, RunState, plain, write_report
 from pgc.outputs.studio import Framing, LitMaterial, Look, studio_light
@@ -90,6 +91,7 @@ def texture_mesh(
     outputs, hooks, shared = outputs or OutputConfig(), hooks or RunHooks(), shared or SharedParts()
     clock = _Clock()
     run = prepare_run(request, guidance=shared.guidance, rasterizer=shared.rasterizer, progress=hooks.progress)
+    run = _with_depth_note(run, outputs)
     if resume:
         run.resume(folder.checkpoint)
     clock.add("prepare", clock.elapsed())
@@ -102,6 +104,13 @@ def texture_mesh(
         if result.step < result.steps and hooks.should_stop():
             break
     return recorder.finish(hooks)
+
+
+def _with_depth_note(run: TextureRun, outputs: OutputConfig) -> TextureRun:
+    """The run, whose warnings tell what its files cannot hold of the initial texture."""
+    image_format = None if outputs.export is None else outputs.export.image_format
+    note = depth_note(run.sources.depth, image_format, locked=run.sources.lock_mask is not None)
+    return run if note is None else replace(run, warnings=(*run.warnings, note))
 
 
 @dataclass(slots=True, eq=False)

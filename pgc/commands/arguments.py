@@ -91,10 +91,12 @@ class TextureArguments:
 
     def _override(self, settings: RunSettings) -> RunSettings:
         from pgc.presets import with_overrides
+        from pgc.source_images import texture_side
 
         texture_size = self.texture_size
         if texture_size is None and self.init_texture is not None:
-            texture_size = _size_of(Path(self.init_texture))
+            # A run that starts from a texture keeps its size unless told otherwise.
+            texture_size = texture_side(Path(self.init_texture))
         return with_overrides(
             settings,
             steps=self.steps,
@@ -107,17 +109,6 @@ class TextureArguments:
 
 def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
-
-
-def _size_of(path: Path) -> int:
-    """Side of an initial texture: a run that starts from it keeps its size unless told otherwise."""
-    from pgc.outputs.images import texture_side
-
-    if path.is_dir():
-        path = next(iter(sorted(path.glob("base_color.*png"))), path / "base_color.png")
-    if "<UDIM>" in path.name:
-        path = next(iter(sorted(path.parent.glob(path.name.replace("<UDIM>", "[12]???")))), path)
-    return texture_side(path, (1001,))
 
 
 def _one_of(option: str, value: str, known: tuple[Any, ...]) -> Any:  # noqa: ANN401 - one of `known`

@@ -20,7 +20,7 @@ from pgc.commands.remote_spec import RemoteJob, check_remote_arguments, remote_j
 from pgc.mesh import PreparedMesh
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import RunReport
-from pgc.pipeline import Progress, TextureRequest, load_prepared, load_sources
+from pgc.pipeline import Progress, SourceTextures, TextureRequest, check_images, load_prepared, load_sources
 from pgc.rendering.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.warp_rasterizer import WarpRasterizer
 
@@ -62,6 +62,17 @@ class RemoteRun:
     cancelling_since: float | None = None
 
 
+def _notes(sources: SourceTextures) -> tuple[str, ...]:
+    """What there is to say of the images, and of what does not go over the wire."""
+    note = None
+    if sources.depth != "8 bits":
+        note = (
+            f"The initial texture has {sources.depth} a channel; a server takes and gives 8 bits, to which it is "
+            "rounded: run without --server and with --format to keep more."
+        )
+    return sources.notes if note is None else (*sources.notes, note)
+
+
 @dataclass(slots=True, eq=False)
 class _KnownMesh:
     mesh: PreparedMesh
@@ -94,8 +105,10 @@ class RemoteTexturizer:
         started = time.perf_counter()
         request = given.to_request()
         check_remote_arguments(given)
+        check_images(request)
         known = self._mesh(request, hooks.progress)
-        job = remote_job(given, request, known.mesh, load_sources(request, known.mesh))
+        sources = load_sources(request, known.mesh)
+        job = remote_job(given, request, known.mesh, sources)
         key = key or uuid.uuid4().hex
         files = RemoteFiles(
             folder=folder,
@@ -104,11 +117,13 @@ class RemoteTexturizer:
             rasterizer=known.rasterizer,
             outputs=self.outputs,
             arguments=given.given(),
+            initial=sources.initial,
+            notices=list(_notes(sources)),
             server={**self.server, "key": key},
             started=started,
         )
         files.seconds["prepare"] = time.perf_counter() - started
-        for warning in known.mesh.report.warnings:
+        for warning in (*known.mesh.report.warnings, *files.notices):
             hooks.say(f"Note: {warning}")
         # Before the job is sent: after a crash of ours, the report holds the key to it.
         files.write_report("running")

@@ -25,6 +25,7 @@ from pgc.outputs.studio import Framing, baked_look, studio_light
 from pgc.pipeline import TextureRequest
 from pgc.rendering.pbr_shading import Light
 from pgc.rendering.rasterizer import Rasterizer
+from pgc.run_scene import with_alpha_of
 from pgc.texture.field import BakedTexture
 
 __all__ = ["RemoteFiles", "texture_of"]
@@ -43,6 +44,8 @@ class RemoteFiles:
     rasterizer: Rasterizer
     outputs: OutputConfig
     arguments: Mapping[str, Any]
+    initial: BakedTexture | None = None
+    """Its alpha stays here, and comes back into the result."""
     server: dict[str, Any]
     """What the report says of the server: key, job, connection."""
     started: float = field(default_factory=time.perf_counter)
@@ -98,7 +101,7 @@ class RemoteFiles:
     def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
         """All files of a run that ended with a texture. Raises RemoteError where they are not what was promised."""
         start = time.perf_counter()
-        texture = texture_of(done.maps, self.mesh.report.tiles)
+        texture = with_alpha_of(texture_of(done.maps, self.mesh.report.tiles), self.initial)
         told = _config(done.config)
         files = self.folder.write_texture(self.mesh, texture, self.rasterizer, self.framing, self.outputs)
         self._add("write", time.perf_counter() - start)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pgc.color_space import linear_from_srgb, srgb_from_linear
 from pgc.errors import ConfigError, TextureError
+from pgc.image_reader import STRAIGHT_ALPHA, read_source_image, unit_values
 from pgc.outputs.files import OutputError, replacing
 
 __all__ = ["FORMATS", "Content", "Exr", "ImageFormat", "Png", "parse_format", "read_image", "write_image"]
@@ -103,6 +104,7 @@ def write_image(path: Path, image: Float[Tensor, "c h w"], content: Content, ima
     spec.attribute("oiio:ColorSpace", _color_space(content, image_format))
     if isinstance(image_format, Exr):
         spec.attribute("compression", "zip")
+        spec.attribute(STRAIGHT_ALPHA, 1)
         # The writer would note the time: equal maps would not give equal files.
         spec.attribute("DateTime", _NO_DATE)
     with replacing(path) as temporary:
@@ -130,27 +132,13 @@ def read_image(path: Path, content: Content) -> Float[Tensor, "c h w"]:
     alpha; RGBA keeps it.
 
     Raises:
-        TextureError: it is missing, or no image.
+        TextureError: it is missing, damaged, no image, or too big.
     """
-    if not path.is_file():
-        raise TextureError(f"There is no image {path}; check the path.")
-    config = oiio.ImageSpec()
-    # Otherwise colour would come multiplied by alpha, which here is a map of its own.
-    config.attribute("oiio:UnassociatedAlpha", 1)
-    source = oiio.ImageInput.open(str(path), config)
-    if source is None:
-        raise TextureError(f"{path} cannot be read as an image ({oiio.geterror()}); expected a PNG or EXR.")
-    spec = source.spec()
-    pixels = source.read_image(0, 0, 0, spec.nchannels, "float")
-    problem = source.geterror()
-    source.close()
-    if pixels is None:
-        raise TextureError(f"{path} is damaged ({problem}); export it again.")
-    image = torch.from_numpy(np.array(pixels, dtype=np.float32)).permute(2, 0, 1)
-    if len(image) == 2:
-        image = image[:1]
-    if len(image) not in _CHANNELS:
-        raise TextureError(f"{path} has {len(image)} channels; expected 1 to 4.")
-    if content == "color" and path.suffix.lower() == ".exr":
-        image = torch.cat([srgb_from_linear(image[:3]), image[3:]])
-    return image.contiguous()
+    image = read_source_image(path)
+    values = unit_values(image.color)
+    if image.alpha is not None and values.shape[-1] == 3:
+        values = np.concatenate([values, unit_values(image.alpha)[..., None]], axis=-1)
+    pixels = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+    if content == "color" and image.linear:
+        pixels = torch.cat([srgb_from_linear(pixels[:3].double()).float(), pixels[3:]])
+    return pixels

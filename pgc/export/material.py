@@ -176,12 +176,18 @@ def read_maps(folder: Path, tiles: Sequence[int]) -> BakedTexture:
     sizes = {name: images[0].shape[-1] for name, images in maps.items()}
     if len(set(sizes.values())) > 1:
         raise TextureError(f"The maps in {folder} differ in size ({sizes}); bring them to one size.")
-    return BakedTexture(maps=maps, tiles=tuple(tiles))
+    # Base colour may have a fourth channel.
+    alpha = [image[3:] for image in maps["base_color"] if len(image) == 4]
+    maps["base_color"] = [image[:3] for image in maps["base_color"]]
+    return BakedTexture(maps=maps, tiles=tuple(tiles), alpha=alpha if len(alpha) == len(tiles) else None)
 
 
 def _read_map(folder: Path, image: PackedImage, tiles: Sequence[int]) -> list[Tensor] | None:
-    """The images of a map, with the channels that it should have; None where there are none."""
-    channels = MAPS.get(image.name, 3)
+    """The images of a map, with the channels that it should have; None where there are none.
+
+    Base colour may have alpha as a fourth.
+    """
+    channels = 4 if image.name == "base_color" else MAPS.get(image.name, 3)
     for image_format in (Exr(), Png()):
         files = _file_names(image, tiles, image_format, "")
         if (folder / files[tiles[0]]).is_file():

@@ -178,12 +178,16 @@ def pack(
 ) -> list[Float[Tensor, "c s s"]] | None:
     """One image of a packing, for each tile; None where the texture has nothing for it.
 
+    Base colour has a fourth channel where the texture has alpha.
+
     Raises:
         TextureError: a map has another number of channels than it should.
     """
     _check(texture)
     if isinstance(image.source, str):
         whole = texture.maps.get(image.source)
+        if whole is not None and image.source == "base_color" and texture.alpha is not None:
+            return [torch.cat(pair) for pair in zip(whole, texture.alpha, strict=True)]
         if whole is None or image.source != "normal" or normal_green == "opengl":
             return None if whole is None else list(whole)
         return [directx_normal(normal) for normal in whole]

@@ -39,6 +39,8 @@ class BakedTexture:
         maps: name -> one [c, S, S] float32 tensor a tile, in [0, 1], row 0 at the top. base_color holds sRGB
             values as they stand in a PNG; the other maps are linear.
         tiles: UDIM numbers, in the order of the lists.
+        alpha: of base_color, one [1, S, S] float32 tensor a tile in [0, 1], which no run changes; None where all is
+            opaque.
         uncovered_fraction: how much of the charts' texels no camera saw, in [0, 1]; they were filled.
 
     Raises:
@@ -48,9 +50,11 @@ class BakedTexture:
     maps: Mapping[str, list[Tensor]]
     tiles: tuple[int, ...] = (1001,)
     uncovered_fraction: float = 0.0
+    alpha: list[Tensor] | None = None
 
     def __post_init__(self) -> None:
-        for name, images in self.maps.items():
+        planes = {} if self.alpha is None else {"alpha": self.alpha}
+        for name, images in {**self.maps, **planes}.items():
             if len(images) != len(self.tiles):
                 raise TextureError(
                     f"Map '{name}' has {len(images)} images for {len(self.tiles)} tiles {self.tiles}; "

@@ -22,7 +22,7 @@ from blender_addon.protocol.job_spec import (
 )
 from blender_addon.protocol.structure import to_wire
 from pgc.mesh import load_mesh, prepare_mesh, triangulate
-from pgc.outputs.images import read_texture
+from pgc.source_images import read_texture
 from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 
@@ -63,7 +63,7 @@ def mesh_spec(arrays: Arrays, path: Path, **more: np.ndarray) -> MeshSpec:
 
 
 def tile_images(arrays: Arrays, path: Path, size: int) -> tuple[TileImage, ...]:
-    image = read_texture(path, size).to_uint8()["base_color"][0].permute(1, 2, 0).numpy()
+    image = read_texture(path, size).texture.to_uint8()["base_color"][0].permute(1, 2, 0).numpy()
     return (TileImage(tile=1001, array=arrays.add(np.ascontiguousarray(image))),)
 
 

@@ -25,6 +25,7 @@ from pgc.outputs.images import encode_png
 from pgc.outputs.run_report import read_report
 from pgc.pipeline import load_prepared, load_sources
 from tests.client.fake_server import serving
+from tests.pgc.image_files import write_with_oiio
 
 
 def png(color=(10, 200, 30), size=16):
@@ -196,3 +197,20 @@ def test_files_that_are_not_what_the_server_said_are_refused(data, changes, word
 def test_a_result_without_maps_is_refused():
     with pytest.raises(RemoteError, match="all maps"):
         texture_of({}, (1001,))
+
+
+def test_what_does_not_go_over_the_wire_is_said_before_it_is_sent_and_alpha_comes_back(pgc_remote, tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65536, (16, 16, 4)).astype(np.uint16)
+    path = write_with_oiio(tmp_path / "deep.png", deep, "uint16", oiio__UnassociatedAlpha=1)
+    with serving(tmp_path / "connection.json", result=png()) as server:
+        result = pgc_remote("--init-texture", str(path), "--texture-size", "16")
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stderr.split())
+    assert 0 < said.index("has alpha") < said.index("a server takes and gives 8 bits") < said.index("Done in")
+    with Image.open(tmp_path / "out" / "base_color.png") as image:
+        got = np.asarray(image)
+    assert np.abs(got[..., 3] / 255 - deep[..., 3] / 65535).max() <= 0.5 / 255 + 1e-6
+    assert got[..., :3].tolist() == [[[10, 200, 30]] * 16] * 16
+    [submitted] = server.submitted
+    assert submitted.spec.initial_texture[0].array.shape == (16, 16, 3)
+    assert any("8 bits" in warning for warning in read_report(tmp_path / "out" / "run.json")["warnings"])
