@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64, Int32
 from pgc.errors import MeshError
 
 __all__ = [
+    "LARGEST_POSITION",
     "MAX_TRIANGLES",
     "MAX_TRIANGLES_TO_UNWRAP",
     "check_finite",
@@ -29,7 +30,7 @@ MAX_TRIANGLES_TO_UNWRAP = 200_000
 """Above this count an unwrap takes minutes, so it is done only when asked for."""
 
 
-_LARGEST_POSITION = 1e30
+LARGEST_POSITION = 1e30
 """Beyond it products of float32 positions overflow."""
 
 
@@ -48,9 +49,9 @@ def check_finite(source: str, what: str, values: np.ndarray) -> None:
 def check_range(source: str, positions: Float64[np.ndarray, "V 3"]) -> None:
     """Raises `MeshError` where a coordinate is beyond 1e30: squares of such numbers overflow float32."""
     largest = float(np.abs(positions).max(initial=0.0))
-    if largest > _LARGEST_POSITION:
+    if largest > LARGEST_POSITION:
         raise MeshError(
-            f"{source}: a vertex position is {largest:.3g} units away, expected at most {_LARGEST_POSITION:.0g}; "
+            f"{source}: a vertex position is {largest:.3g} units away, expected at most {LARGEST_POSITION:.0g}; "
             "the file is damaged, or its unit is far too small: export it again."
         )
 
