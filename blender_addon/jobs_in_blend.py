@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import bpy
 
+from .overrides import remove_item
 from .scene.lookup import find_object
 from .state import AppState, JobRequest, JobView, Phase
 
@@ -31,10 +33,7 @@ def note_all(state: AppState) -> None:
     """Before a save and after an undo: every job that goes on is in its object, and no other."""
     live = {view.key: view for view in state.live() if not view.cancelling}
     for obj in _objects():
-        pending = obj.pgc.job.pending
-        for index in reversed(range(len(pending))):
-            if pending[index].key not in live:
-                pending.remove(index)
+        _remove(obj, lambda key: key not in live)
     for view in live.values():
         note(view)
 
@@ -42,10 +41,7 @@ def note_all(state: AppState) -> None:
 def forget(key: str) -> None:
     """The job is over, or its result is a version."""
     for obj in _objects():
-        pending = obj.pgc.job.pending
-        for index in reversed(range(len(pending))):
-            if pending[index].key == key:
-                pending.remove(index)
+        _remove(obj, lambda noted: noted == key)
 
 
 def collect() -> list[JobView]:
@@ -60,5 +56,14 @@ def collect() -> list[JobView]:
     return list(found.values())
 
 
+def _remove(obj: bpy.types.Object, over: Callable[[str], bool]) -> None:
+    pending = obj.pgc.job.pending
+    for index in reversed(range(len(pending))):
+        if over(pending[index].key) and not remove_item(pending, index):
+            # The library file was saved while a job went on: its note stays there, and says nothing here.
+            pending[index].key = ""
+
+
 def _objects() -> list[bpy.types.Object]:
-    return [obj for obj in bpy.data.objects if obj.type == "MESH" and len(obj.pgc.job.pending)]
+    """Those that have notes. What is linked from another file is that file's, and cannot be changed here."""
+    return [obj for obj in bpy.data.objects if obj.type == "MESH" and obj.is_editable and len(obj.pgc.job.pending)]

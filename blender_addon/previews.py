@@ -114,5 +114,5 @@ class Previews:
 
 def _objects_with_preview() -> Iterator[bpy.types.Object]:
     for obj in bpy.data.objects:
-        if obj.type == "MESH" and obj.pgc.job.preview.key:
+        if obj.type == "MESH" and obj.is_editable and obj.pgc.job.preview.key:
             yield obj

@@ -13,6 +13,7 @@ from bpy.props import (
 
 from . import choices, job_properties, version_properties, window_state
 from .migrations import SCHEMA
+from .overrides import OVERRIDABLE
 
 __all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
 
@@ -82,7 +83,7 @@ CLASSES = (*job_properties.CLASSES, *version_properties.CLASSES, PGC_PG_scene, P
 def attach() -> None:
     """Put the groups where they belong."""
     bpy.types.Scene.pgc = PointerProperty(type=PGC_PG_scene)
-    bpy.types.Object.pgc = PointerProperty(type=version_properties.PGC_PG_object)
+    bpy.types.Object.pgc = PointerProperty(type=version_properties.PGC_PG_object, override=OVERRIDABLE)
     bpy.types.WindowManager.pgc = PointerProperty(type=PGC_PG_window)
 
 

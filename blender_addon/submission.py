@@ -21,6 +21,7 @@ from .scene.errors import SceneError
 from .scene.face_sets import pack_faces
 from .scene.keep_mask import KeptTexture, kept_texture
 from .scene.mesh_export import ExportOptions, export_mesh, mesh_spec
+from .scene.ownership import check_editable, check_private
 from .state import JobRequest, JobView
 
 __all__ = ["KEPT", "Order", "prepare_order", "targets"]
@@ -55,8 +56,8 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         SceneError: the object cannot be textured as it is.
     """
     settings = context.scene.pgc
-    if not obj.is_editable:
-        raise SceneError(f"{obj.name} is linked from another file; make it local or a library override first.")
+    check_editable(obj)
+    _check_place(obj, settings.target)
     if obj.mode == "EDIT":
         # What was edited so far counts, without leaving the mode.
         obj.update_from_editmode()
@@ -79,7 +80,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
     spec = TextureJobSpec(
         meshes=(part,),
         prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
-        cameras=_cameras(context, depsgraph),
+        cameras=_cameras(context, depsgraph, mesh.origin),
         settings=SettingsSpec(
             preset=settings.preset,
             seed=settings.seed,
@@ -94,7 +95,18 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         name=obj.name,
     )
     view = JobView(uuid.uuid4().hex, _request(settings, options, mesh.uv_map, size), obj.name, obj.session_uid)
+    view.note = " ".join(mesh.notes)
     return Order(view, spec, arrays)
+
+
+def _check_place(obj: bpy.types.Object, target: str) -> None:
+    """Raise where the result could not be put on the object: before anything is spent."""
+    if obj.type != "MESH":
+        return
+    if target == "selected_faces":
+        check_private(obj, "faces of it would change")
+    elif not obj.material_slots:
+        check_private(obj, "a material slot must be added to it")
 
 
 def _options(settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> ExportOptions:
@@ -139,7 +151,7 @@ def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: 
     )
 
 
-def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> Any:  # noqa: ANN401 - of two types
+def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph, origin: npt.NDArray[np.float64]) -> Any:  # noqa: ANN401 - of two types
     settings, scene = context.scene.pgc, context.scene
     match settings.cameras:
         case "scene":
@@ -151,7 +163,7 @@ def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> Any:
             if not cameras:
                 raise SceneError("The camera rig has no cameras yet; add a rig around the object.", "pgc.add_rig")
         case "view":
-            return view_spec(context)
+            return view_spec(context, origin)
         case _:
             cameras = []
-    return rig_for(scene, depsgraph, cameras)
+    return rig_for(scene, depsgraph, cameras, origin)

@@ -67,6 +67,10 @@ def _can_paint(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - 
     if not obj.is_editable or not obj.visible_get():
         cls.poll_message_set("The object is hidden or linked from another file")
         return False
+    if not obj.data.is_editable:
+        # Blender has no Texture Paint on it.
+        cls.poll_message_set("The mesh is linked from another file: Make Mesh Single-User first, or choose an image")
+        return False
     return True
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import bpy
 from bpy.props import IntProperty, StringProperty
 
+from .. import event_pump
 from ..scene.versions import apply_version_index, compare_versions, remove_version
 from .version_action import INDEX, OnVersions, chosen_version, has_version, run_on_versions
 
@@ -101,8 +102,13 @@ class PGC_OT_make_single_user(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.object.data = context.object.data.copy()
-        return run_on_versions(self, lambda: None)
+        mesh = context.object.data.copy()
+        if mesh.override_library is not None:
+            # The copy of an override is one too, and its faces would not be saved.
+            mesh.make_local()
+        context.object.data = mesh
+        event_pump.show_problem(None)
+        return {"FINISHED"}
 
 
 CLASSES = (

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from ..overrides import remove_item
 from .errors import SceneError
 from .face_sets import pack_indices, unpack_indices
 from .layers import Indices, Layer, compose_faces, cover_slot
+from .ownership import check_private, has_own_mesh
 
 __all__ = ["covered_slots", "show_layers", "visible_materials"]
 
@@ -71,7 +73,7 @@ def show_layers(
     _note(obj, ours)
     plan = _plan(obj, layers, forced)
     if layers and not obj.material_slots:
-        _check_private(obj, "a material slot must be added to it")
+        check_private(obj, "a material slot must be added to it")
         _add_slot(obj, "BASE", None)
     _place(obj, layers, materials, plan)
     for index in (*covered_slots(obj, "OWN"), *covered_slots(obj, "BASE")):
@@ -89,8 +91,8 @@ def show_layers(
 def _note(obj: bpy.types.Object, ours: set[bpy.types.Material]) -> None:
     """Bring the record up to date with what the artist has done since."""
     covered, slots = obj.pgc.covered, obj.material_slots
-    while len(covered) > len(slots):
-        covered.remove(len(covered) - 1)
+    while len(covered) > len(slots) and remove_item(covered, len(covered) - 1):
+        pass
     for index, slot in enumerate(slots):
         known = index < len(covered)
         entry = covered[index] if known else covered.add()
@@ -116,7 +118,7 @@ def _plan(obj: bpy.types.Object, layers: Sequence[Layer], forced: Sequence[Layer
             free |= layer.faces
     faces = compose_faces(now, base, [(layer, slots[layer.key]) for layer in on_faces], free)
     plan = _Plan(slots, now, base, faces)
-    if _is_private(obj) and obj.mode != "EDIT":
+    if has_own_mesh(obj) and obj.mode != "EDIT":
         return plan
     if not on_faces and cover_slot(layers, -1) is not None:
         # The whole object shows one version: the faces may stay where they are.
@@ -125,7 +127,7 @@ def _plan(obj: bpy.types.Object, layers: Sequence[Layer], forced: Sequence[Layer
     if (faces != now).any() or any(slot >= len(obj.material_slots) for slot in slots.values()):
         if obj.mode == "EDIT":
             raise SceneError(f"{obj.name} is in Edit Mode, and faces of it would change; leave Edit Mode first.")
-        _check_private(obj, "faces of it would change")
+        check_private(obj, "faces of it would change")
     return plan
 
 
@@ -181,7 +183,7 @@ def _add_slot(obj: bpy.types.Object, kind: str, material: bpy.types.Material | N
 
 def _set_material(obj: bpy.types.Object, index: int, material: bpy.types.Material | None) -> None:
     slot = obj.material_slots[index]
-    if slot.link == "DATA" and not _is_private(obj):
+    if slot.link == "DATA" and not has_own_mesh(obj):
         slot.link = "OBJECT"
     if slot.material != material:
         slot.material = material
@@ -202,7 +204,7 @@ def _drop(obj: bpy.types.Object, covered: bool) -> None:
     """Slots at the end that were added and that nothing needs any more."""
     materials, entries = obj.data.materials, obj.pgc.covered
     before = len(materials)
-    while len(entries) and len(entries) == len(materials) and _is_private(obj) and obj.mode != "EDIT":
+    while len(entries) and len(entries) == len(materials) and has_own_mesh(obj) and obj.mode != "EDIT":
         kind = entries[-1].kind
         if kind == "OWN" or (kind == "BASE" and covered) or materials[-1] is not None:
             break
@@ -211,17 +213,3 @@ def _drop(obj: bpy.types.Object, covered: bool) -> None:
     if len(materials) != before:
         # The object keeps a slot for what the mesh no longer has, until its mesh is set.
         obj.data = obj.data
-
-
-def _is_private(obj: bpy.types.Object) -> bool:
-    return obj.data.is_editable and obj.data.users - obj.data.use_fake_user <= 1
-
-
-def _check_private(obj: bpy.types.Object, why: str) -> None:
-    if _is_private(obj):
-        return
-    owner = "shared with other objects" if obj.data.is_editable else "linked from another file"
-    raise SceneError(f"The mesh of {obj.name} is {owner}, and {why}; give the object a mesh of its own first.", _FIX)
-
-
-_FIX = "pgc.make_single_user"

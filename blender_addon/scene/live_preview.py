@@ -7,10 +7,12 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from ..overrides import clear_items
 from ..preview_frames import PreviewFrame
 from .errors import SceneError
 from .face_sets import pack_indices, unpack_faces, unpack_indices
 from .mesh_export import ExportOptions
+from .ownership import has_own_mesh
 from .preview_material import preview_material, release, show_frame
 
 __all__ = ["begin_preview", "end_preview", "has_preview", "may_preview", "update_preview"]
@@ -24,7 +26,7 @@ def may_preview(obj: bpy.types.Object, options: ExportOptions) -> bool:
     """
     if obj.mode == "TEXTURE_PAINT" or not obj.is_editable:
         return False
-    shared = obj.data.users > 1 or obj.data.library is not None
+    shared = not has_own_mesh(obj)
     if options.target == "selected_faces":
         return obj.mode == "OBJECT" and not shared
     return bool(obj.material_slots) or not shared
@@ -52,9 +54,9 @@ def begin_preview(
         material = preview_material(options.uv_map or _active_uv_map(obj))
     record = obj.pgc.job.preview
     record.key, record.material, record.faces, record.added = key, material, "", 0
-    record.slots.clear()
-    for slot in obj.material_slots:
-        kept = record.slots.add()
+    clear_items(record.slots)
+    for index, slot in enumerate(obj.material_slots):
+        kept = record.slots[index] if index < len(record.slots) else record.slots.add()
         kept.link, kept.material = slot.link, slot.material
     if faces is not None:
         _move_faces(obj, record, faces, material)
@@ -67,7 +69,7 @@ def begin_preview(
         if index >= len(obj.material_slots):
             continue
         slot = obj.material_slots[index]
-        if obj.data.users > 1 or obj.data.library is not None:
+        if not has_own_mesh(obj):
             slot.link = "OBJECT"
         slot.material = material
 
@@ -94,7 +96,7 @@ def end_preview(obj: bpy.types.Object) -> bool:
         record.material = None
         release(material)
     record.key, record.faces, record.added = "", "", 0
-    record.slots.clear()
+    clear_items(record.slots)
     return True
 
 
@@ -145,6 +147,9 @@ def _uncover(obj: bpy.types.Object, record: bpy.types.PropertyGroup, material: b
             slot.material = None
             slot.link = kept.link
         if slot.material != kept.material:
+            if slot.link == "DATA" and not obj.data.is_editable:
+                # The library file itself was saved with a preview on it.
+                slot.link = "OBJECT"
             slot.material = kept.material
     _drop_added(obj, record, material)
 

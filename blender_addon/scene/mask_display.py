@@ -8,6 +8,7 @@ import bpy
 from .keep_mask import kept_picture
 from .live_preview import begin_preview, end_preview, has_preview
 from .mesh_export import ExportOptions
+from .ownership import has_own_mesh
 from .preview_material import MASK_MATERIAL
 
 __all__ = ["MASK_KEY", "follow_painting", "is_painting", "show_mask"]
@@ -24,9 +25,8 @@ def is_painting(obj: bpy.types.Object) -> bool:
 
 def show_mask(obj: bpy.types.Object) -> None:
     """Put it on the object, where that changes no mesh that others share."""
-    shared = obj.data.users > 1 or obj.data.library is not None
     uv_map = obj.data.uv_layers.active
-    if uv_map is None or (not obj.material_slots and shared):
+    if uv_map is None or (not obj.material_slots and not has_own_mesh(obj)):
         return
     begin_preview(obj, MASK_KEY, ExportOptions(uv_map=uv_map.name), _material(obj, uv_map.name))
 

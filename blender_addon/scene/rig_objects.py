@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 
 import bpy
+import numpy as np
+import numpy.typing as npt
 from mathutils import Vector
 
 __all__ = ["add_rig", "remove_rig"]
@@ -31,8 +33,10 @@ def add_rig(scene: bpy.types.Scene, obj: bpy.types.Object, count: int) -> bpy.ty
         data.lens, data.sensor_width, data.display_size = _LENS_MM, 36.0, radius * 0.35
         data.clip_start, data.clip_end = distance * 0.01, distance * 10.0
         camera = bpy.data.objects.new(data.name, data)
-        camera.location = center + direction * distance
-        camera.rotation_euler = (-direction).to_track_quat("-Z", "Y").to_euler()
+        camera.location = center + np.array(direction) * distance
+        # From where it really is: far from the world's origin, Blender rounds a place to half a metre.
+        ahead = Vector(center - np.array(camera.location, np.float64))
+        camera.rotation_euler = ahead.to_track_quat("-Z", "Y").to_euler()
         rig.objects.link(camera)
     return rig
 
@@ -62,8 +66,9 @@ def _directions(count: int) -> list[Vector]:
     return found
 
 
-def _bounds(obj: bpy.types.Object) -> tuple[Vector, float]:
+def _bounds(obj: bpy.types.Object) -> tuple[npt.NDArray[np.float64], float]:
     """Centre and radius of a sphere around the object in world space."""
-    corners = [obj.matrix_world @ Vector(corner) for corner in obj.bound_box]
-    center = sum(corners, Vector()) / len(corners)
-    return center, max(max((corner - center).length for corner in corners), 1e-3)
+    matrix = np.array(obj.matrix_world, np.float64)
+    corners = np.array([tuple(corner) for corner in obj.bound_box]) @ matrix[:3, :3].T + matrix[:3, 3]
+    center = corners.mean(axis=0)
+    return center, max(float(np.linalg.norm(corners - center, axis=1).max()), 1e-3)

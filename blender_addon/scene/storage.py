@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 
 from .errors import SceneError
+from .ownership import library_versions
 from .versions import is_shown, remove_version, version_images
 
 __all__ = ["hidden_versions", "move_to_blend", "move_to_disk", "on_disk", "purge_versions", "version_bytes"]
@@ -25,8 +26,9 @@ def on_disk(version: bpy.types.PropertyGroup) -> bool:
 
 
 def hidden_versions(obj: bpy.types.Object) -> list[int]:
-    """Indices of the versions that are not on the object, which Purge removes."""
-    return [index for index, version in enumerate(obj.pgc.versions) if not is_shown(obj, version)]
+    """Indices of the versions that are not on the object, which Purge removes; those of a library file stay."""
+    first, versions = library_versions(obj), obj.pgc.versions
+    return [index for index in range(first, len(versions)) if not is_shown(obj, versions[index])]
 
 
 def purge_versions(obj: bpy.types.Object) -> int:

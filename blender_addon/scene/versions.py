@@ -14,6 +14,7 @@ from .face_sets import unpack_faces
 from .layers import Layer, without_hidden
 from .live_preview import end_preview
 from .materials import build_material
+from .ownership import check_editable, library_versions
 
 __all__ = [
     "apply_version_index",
@@ -88,6 +89,8 @@ def remove_version(obj: bpy.types.Object, index: int) -> None:
     """
     check_ours(obj)
     version = obj.pgc.versions[index]
+    if index < library_versions(obj):
+        raise SceneError(f"{version.name} is kept in the library file of {obj.name}; remove it there.")
     if is_shown(obj, version) or version.key in obj.pgc.layers.split():
         left = _layers(obj, [other for other in _shown(obj) if other.key != version.key])
         versions = _by_key(obj)
@@ -117,8 +120,7 @@ def check_ours(obj: bpy.types.Object) -> None:
     Raises:
         SceneError: it is linked from another file, or a newer extension made its versions.
     """
-    if not obj.is_editable:
-        raise SceneError(f"{obj.name} is linked from another file; make it local or a library override first.")
+    check_editable(obj)
     if obj.pgc.schema > SCHEMA:
         raise SceneError(f"The versions of {obj.name} were made by a newer version of this extension; update it.")
 

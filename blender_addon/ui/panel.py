@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from .. import event_pump
-from ..readiness import NO_MESH, NO_PROMPT, reason_against
+from ..readiness import NO_MESH, NO_PROMPT, NO_REAL_MESH, reason_against
 from ..state import AppState, Phase
 from ..translations import tr
 from .menus import PGC_PT_presets
@@ -80,9 +80,11 @@ def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
         button.scale_y = 1.8
         button.operator("pgc.generate", icon="SHADERFX")
         reason = reason_against(context, state)
-        if reason in (NO_MESH, NO_PROMPT):
+        if reason in (NO_MESH, NO_PROMPT, NO_REAL_MESH):
             # What is wrong with the server stands at the top, with the button that mends it.
             draw_text(layout, f"{tr(reason)}.", context, icon="INFO")
+        if reason == NO_REAL_MESH:
+            layout.operator("pgc.make_real", icon="MESH_DATA")
     for view in state.live():
         if view is own:
             continue

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""To whom an object and its mesh belong: what may be changed for a texture, and what others would see change."""
+
+from __future__ import annotations
+
+import bpy
+
+from .errors import SceneError
+
+__all__ = ["check_editable", "check_private", "has_own_mesh", "library_versions"]
+
+
+def check_editable(obj: bpy.types.Object) -> None:
+    """Nothing, for an object of this file, or an override that an artist may edit.
+
+    Raises:
+        SceneError: it is linked, or an override that Blender made only to carry others, whose changes are not saved.
+    """
+    if not obj.is_editable:
+        raise SceneError(
+            f"{obj.name} is linked from another file; make it a library override, then it gets a texture here.",
+            "pgc.make_override",
+        )
+    override = obj.override_library
+    if override is not None and override.is_system_override:
+        raise SceneError(
+            f"{obj.name} is a library override that is not editable; make it editable, then it gets a texture.",
+            "pgc.make_override",
+        )
+
+
+def has_own_mesh(obj: bpy.types.Object) -> bool:
+    """Whether faces and slots of the mesh may change: no other object has it, and it is of this file.
+
+    The mesh of an override is not: Blender keeps no change of its geometry in the file.
+    """
+    mesh = obj.data
+    return mesh.is_editable and mesh.override_library is None and mesh.users - mesh.use_fake_user <= 1
+
+
+def check_private(obj: bpy.types.Object, why: str) -> None:
+    """Nothing, where the mesh may change.
+
+    Raises:
+        SceneError: it may not; `why` says what would have to change.
+    """
+    if has_own_mesh(obj):
+        return
+    own = obj.data.is_editable and obj.data.override_library is None
+    owner = "shared with other objects" if own else "linked from another file"
+    raise SceneError(
+        f"The mesh of {obj.name} is {owner}, and {why}; give the object a mesh of its own first.",
+        "pgc.make_single_user",
+    )
+
+
+def library_versions(obj: bpy.types.Object) -> int:
+    """How many of an override's versions, the first ones, are of its library file and stay."""
+    override = obj.override_library
+    return 0 if override is None or override.reference is None else len(override.reference.pgc.versions)
