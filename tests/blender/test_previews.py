@@ -83,17 +83,20 @@ def test_other_events_pass_and_an_end_forgets_the_tiles():
 def test_a_cancelled_preview_leaves_every_scene_as_it_was(run_in_blender):
     found = run_in_blender("awkward_scenes", script=PROBE)
     assert len(found) == 27
+    refused = found.pop("shared mesh, faces")
+    assert "shared with other objects" in refused["refused"]
+    assert refused["same"]
+    assert refused["sent"] == 0
     for name, facts in found.items():
-        assert facts["shown"] == (name != "shared mesh, faces"), name
+        assert facts["shown"], name
         assert facts["others"], name
         assert facts["at once"], name
         assert facts["same"], name
         assert facts["left"] == [], name
         assert facts["told"] == ["job-1"], name
-        if name != "shared mesh, faces":
-            assert facts["versions"] == 1, name
-            assert facts["phase"] == "cancelled", name
-            assert "kept as a version" in facts["note"], name
+        assert facts["versions"] == 1, name
+        assert facts["phase"] == "cancelled", name
+        assert "kept as a version" in facts["note"], name
 
 
 @marked
