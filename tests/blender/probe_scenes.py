@@ -6,9 +6,9 @@ from typing import Any
 
 import bpy
 import numpy as np
+from probe_scene_cases import CASES, scatter
 from probe_session import Rig, disable, enable, materials
 from probes import _export, digest
-from scene_cases import CASES, scatter
 
 from blender_addon.scene.errors import SceneError
 
