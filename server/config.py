@@ -162,6 +162,8 @@ class Supervision:
     Args:
         cancel_terminate: after a cancel, until the worker's stacks are asked for; stack_dump: from there to SIGTERM;
             cancel_kill: from there to SIGKILL. Together less than 5 s.
+        cancel_longest: a worker of slow steps may end the one that it is in, if that takes no longer than this.
+        keep_limit: how long the result of a cancelled job may take to be made of what there is.
         preempt_floor: a batch job with less work left than this does not make room for an interactive one.
     """
 
@@ -178,6 +180,8 @@ class Supervision:
     cancel_terminate: float = 2.5
     stack_dump: float = 0.5
     cancel_kill: float = 1.5
+    cancel_longest: float = 30.0
+    keep_limit: float = 120.0
     preempt_floor: float = 5.0
     gate_limit: float = 30.0
     drain_limit: float = 30.0

@@ -27,8 +27,10 @@ from pgc.rendering.warp_rasterizer import WarpRasterizer
 __all__ = ["RemoteHooks", "RemoteOutcome", "RemoteRun", "RemoteTexturizer"]
 
 _POLL = 0.1
-_CANCEL_SECONDS = 8.0
-"""A worker that hangs is killed after five."""
+_CANCEL_SECONDS = 90.0
+"""For the step that runs, or another worker's start, and the maps."""
+_CANCEL_SECONDS_AWAY = 8.0
+"""Where nobody is connected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,7 +161,7 @@ class RemoteTexturizer:
                     run.files.write_report("failed")
                     raise RemoteError.of(event.error)
                 case None:
-                    if run.cancelling_since and time.monotonic() - run.cancelling_since > _CANCEL_SECONDS:
+                    if self._waited_enough(run):
                         return None
                 case _:
                     self._show(run, event, hooks)
@@ -168,6 +170,13 @@ class RemoteTexturizer:
         if run.job is not None and run.cancelling_since is None and hooks.should_stop():
             run.cancelling_since = time.monotonic()
             self.events.client.cancel(run.job)
+            hooks.say("Cancelling; the server keeps what it has made. Ctrl-C once more leaves at once.")
+
+    def _waited_enough(self, run: RemoteRun) -> bool:
+        if run.cancelling_since is None:
+            return False
+        limit = _CANCEL_SECONDS_AWAY if self.events.away else _CANCEL_SECONDS
+        return time.monotonic() - run.cancelling_since > limit
 
     @staticmethod
     def _show(run: RemoteRun, event: wire.Event, hooks: RemoteHooks) -> None:

@@ -62,6 +62,11 @@ class JobEvents:
         """Whether there was ever a connection."""
         return self._connected
 
+    @property
+    def away(self) -> bool:
+        """Whether there is no connection now."""
+        return self._away or not self._connected
+
     def expect(self, key: str) -> None:
         """From now on events of this submission are kept for it."""
         self._waiting.setdefault(key, deque())

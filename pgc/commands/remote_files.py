@@ -109,6 +109,8 @@ class RemoteFiles:
             self.seconds["server"] = round(done.result.seconds, 3)
         warnings = () if done.result is None else done.result.warnings
         if isinstance(done, wire.JobCancelled):
+            reached = told.get("steps_done")
+            self.steps_done = reached if isinstance(reached, int) else self.steps_done
             return self.write_report("interrupted", files, told, warnings)
         self.steps_done = self.request.settings.optimize.steps
         return self.write_report("finished", files, told, warnings)

@@ -143,5 +143,6 @@ def _say_result(console: Console, folder: RunFolder, outcome: RemoteOutcome) -> 
         text = f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
     else:
         again = f"pgc texture … --server --overwrite --out {shlex.quote(str(folder.path))}"
-        text = f"Cancelled after step {report.steps_done}; the newest picture lies in {folder.path}. Again: {again}"
+        kept = ", ".join(report.files) or "the newest picture, where there was one, lies"
+        text = f"Cancelled after step {report.steps_done}: {kept} in {folder.path}. Again: {again}"
     console.print(text, highlight=False, markup=False, soft_wrap=True)

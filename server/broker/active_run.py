@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from server.broker.jobs import Job
 from server.broker.supervisor import Child
+from server.config import Supervision
 
 _STEPS_KEPT = 64
 
@@ -22,7 +24,8 @@ class ActiveRun:
     Args:
         since: when the job began to wait, so that a job that makes room keeps its age.
         protected: it waited so long that nothing goes before it any more, or it is interactive itself.
-        yielding: it was told to make room; terminate_at: when a cancelled run has had its time.
+        yielding: it was told to make room; keeping: it takes no step, but makes a cancelled job's result.
+        terminate_at: when a cancelled run has had its time.
     """
 
     job: Job
@@ -36,7 +39,19 @@ class ActiveRun:
     counter: int = 0
     sent: bool = False
     yielding: bool = False
+    keeping: bool = False
     terminate_at: float | None = None
+
+    @property
+    def median_step(self) -> float:
+        """Seconds of a step, of the newest ones; 0 before the first."""
+        return statistics.median(self.step_seconds) if self.step_seconds else 0.0
+
+    def patience(self, limits: Supervision) -> float:
+        """Seconds in which a cancelled run is to end: a slow step may come to its end, so that its work is kept, and
+        the weights in the worker too."""
+        step = 1.5 * self.median_step
+        return max(limits.cancel_terminate, step) if step <= limits.cancel_longest else limits.cancel_terminate
 
 
 def making_room(runs: Sequence[ActiveRun], wanted: int, floor: float) -> list[ActiveRun]:

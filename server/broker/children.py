@@ -18,6 +18,7 @@ from server.broker.internal import (
     WorkerCheckpoint,
     WorkerDone,
     WorkerFailed,
+    WorkerKeeping,
     WorkerNotice,
     WorkerPreview,
     WorkerProgress,
@@ -100,16 +101,23 @@ class Children:
                 self._lifecycle.notice(run.job, message.text)
             case WorkerCheckpoint():
                 self._runner.checkpointed(run, message.step)
+            case _:
+                self._of_end(run, message)
+
+    def _of_end(self, run: ActiveRun, message: InternalMessage) -> None:
+        match message:
             case WorkerDone():
                 self._runner.done(run, message)
             case WorkerFailed():
                 self._runner.failed(run, message)
+            case WorkerKeeping():
+                self._runner.keeping(run)
             case WorkerCancelled():
                 self._runner.cancelled(run, message)
             case WorkerYielded():
                 self._runner.yielded(run, message)
             case _:
-                _LOG.error("worker %d sent %s, which is none of its messages", child.index, message.TYPE)
+                _LOG.error("worker %d sent %s, which is none of its messages", run.child.index, message.TYPE)
 
     def _preview(self, run: ActiveRun, message: WorkerPreview, payload: Sequence[Buffer]) -> None:
         if len(payload) == 1 and message.codec in _CODECS:

@@ -63,7 +63,8 @@ class Controls:
     # Jobs
 
     def cancel(self, request: Request, message: Cancel) -> None:
-        """A job that waits ends at once; one that runs is told to, and must not run again, whatever happens."""
+        """A job that waits ends at once, unless a checkpoint is to become its result; one that runs is told to end.
+        It takes no further step, whatever happens."""
         job = self._own(request, message.job)
         if job is None:
             return
@@ -71,12 +72,15 @@ class Controls:
             self._done(request)
         elif job.row.is_terminal:
             self._state.refuse(request.address, refusals.job_finished(), request.id)
+        elif job.row.cancelling:
+            self._done(request)
         else:
-            self._keep(request, job, replace(job.row, cancelling=True))
-            if job.row.state is JobState.QUEUED:
-                self._lifecycle.finish(job, JobState.CANCELLED)
-            else:
+            self._keep(request, job, replace(job.row, cancelling=True, paused=False))
+            if job.row.state is JobState.RUNNING:
                 self._runner.cancel(job)
+            else:
+                self._lifecycle.end_cancelled(job)
+                self._runner.assign()
 
     def pause(self, request: Request, message: Pause) -> None:
         self._set_paused(request, message.job, True)
@@ -89,7 +93,7 @@ class Controls:
         job = self._own(request, name)
         if job is None:
             return
-        if job.row.is_terminal:
+        if job.row.is_terminal or job.row.cancelling:
             self._state.refuse(request.address, refusals.job_finished(), request.id)
         elif job.row.paused == paused:
             self._done(request)

@@ -148,12 +148,22 @@ class WorkerFailed:
 
 
 @dataclass(frozen=True)
+class WorkerKeeping:
+    """The run was cancelled; its result is being made of what there is, which may take longer than a step."""
+
+    TYPE: ClassVar[str] = "keeping"
+    job: str
+    attempt: int
+
+
+@dataclass(frozen=True)
 class WorkerCancelled:
-    """The run ended because of `CancelRun`."""
+    """The run ended because of `CancelRun`, or was to keep only. `result`: of the steps that were taken, if any."""
 
     TYPE: ClassVar[str] = "cancelled"
     job: str
     attempt: int
+    result: JobResult | None = None
 
 
 @dataclass(frozen=True)
@@ -184,17 +194,21 @@ class Validate:
 
 @dataclass(frozen=True)
 class Run:
-    """Run the job; `resume`: a checkpoint may be there. `attempt` comes back in each answer."""
+    """Run the job; `resume`: a checkpoint may be there. `attempt` comes back in each answer.
+
+    With `keep_only` no step is taken: the newest checkpoint of a cancelled job becomes its result.
+    """
 
     TYPE: ClassVar[str] = "run"
     job: str
     attempt: int
     resume: bool
+    keep_only: bool = False
 
 
 @dataclass(frozen=True)
 class CancelRun:
-    """End the run of this job at the next step; without it running here: ignored."""
+    """End the run of this job at the next step, with a result of what there is; not running here: ignored."""
 
     TYPE: ClassVar[str] = "cancel"
     job: str
@@ -231,6 +245,7 @@ FromChild: TypeAlias = (
     | WorkerCheckpoint
     | WorkerDone
     | WorkerFailed
+    | WorkerKeeping
     | WorkerCancelled
     | WorkerYielded
     | Beat
@@ -247,6 +262,7 @@ _FROM_CHILD = (
     WorkerCheckpoint,
     WorkerDone,
     WorkerFailed,
+    WorkerKeeping,
     WorkerCancelled,
     WorkerYielded,
     Beat,

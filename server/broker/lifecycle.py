@@ -32,11 +32,12 @@ class Lifecycle:
         result: JobResult | None = None,
         grants: Sequence[Grant] = (),
     ) -> None:
-        """The one terminal state of a job. An acknowledged cancel wins over whatever came after it."""
+        """The one terminal state of a job. An acknowledged cancel wins over whatever came after it; what was made
+        is its result all the same."""
         if job.row.is_terminal:
             return
         if job.row.cancelling:
-            end, error, result, grants = JobState.CANCELLED, None, None, ()
+            end, error = JobState.CANCELLED, None
         self._state.queue.remove(job.row.user, job.id)
         row = replace(job.row, state=end, error=error, result=result, finished=self._state.ports.wall(), paused=False)
         event = job.record(row, EventKind.STATE)
@@ -48,6 +49,19 @@ class Lifecycle:
             self.feeds.publish(job, event)
 
         self._state.keep(job.row, event, kept, grants)
+
+    def end_cancelled(self, job: Job, kept: bool = False) -> None:
+        """A cancelled job whose worker gave no result waits once more, for one made of its newest checkpoint.
+
+        Args:
+            kept: that was tried already, and failed.
+        """
+        if kept:
+            self.notice(job, "What was made before the cancel could not be kept; the server's log says more.")
+        if kept or not job.row.checkpoint_step or self._state.is_blocked():
+            self.finish(job, JobState.CANCELLED)
+        else:
+            self.requeue(job, "Cancelled; what was made so far is being kept.")
 
     def crashed(self, job: Job, cause: WireError) -> None:
         """The worker died of the job: another try, unless there were too many."""

@@ -24,7 +24,12 @@ AGEING = 1800.0
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that waits. `since`: when it began to wait, on the caller's monotonic clock."""
+    """A job that waits.
+
+    Args:
+        since: when it began to wait, on the caller's monotonic clock.
+        first: it needs a moment only, and somebody waits for it: it goes before all others, whoever's turn it is.
+    """
 
     job: str
     user: str
@@ -32,6 +37,7 @@ class QueuedJob:
     rank: int
     since: float
     paused: bool = False
+    first: bool = False
 
     def is_urgent(self, now: float) -> bool:
         return self.interactive or now - self.since > AGEING
@@ -101,6 +107,9 @@ class FairQueue:
 
     def _choose(self, now: float) -> QueuedJob | None:
         candidates = {user: job for user in self._turns if (job := self._best(user, now)) is not None}
+        first = next((job for job in candidates.values() if job.first), None)
+        if first is not None:
+            return first
         urgent = {user: job for user, job in candidates.items() if job.is_urgent(now)}
         eligible = urgent or candidates
         if not eligible:
@@ -110,7 +119,7 @@ class FairQueue:
 
     def _best(self, user: str, now: float) -> QueuedJob | None:
         runnable = [job for job in self._jobs[user].values() if not job.paused]
-        return min(runnable, key=lambda job: (not job.is_urgent(now), job.rank), default=None)
+        return min(runnable, key=lambda job: (not job.first, not job.is_urgent(now), job.rank), default=None)
 
     def _refill(self, eligible: dict[str, QueuedJob]) -> None:
         """Give all who wait as many quanta as the richest of them needs to be above zero."""

@@ -27,7 +27,8 @@ def recover(journal: Journal, state: BrokerState) -> None:
                 text = None if changed.is_terminal else "The server was started again."
                 event = job.record(changed, EventKind.STATE, text)
                 journal.save(job.row, event)
-            if state.config.start_paused and job.row.state is JobState.QUEUED and not job.row.paused:
+            waits = job.row.state is JobState.QUEUED and not (job.row.paused or job.row.cancelling)
+            if state.config.start_paused and waits:
                 event = job.record(replace(job.row, paused=True), EventKind.STATE, "Paused, as the server was told to.")
                 journal.save(job.row, event)
             _take_over(state, job)
@@ -40,11 +41,11 @@ def _after_restart(row: JobRow, limits: Supervision, wall: float) -> JobRow | No
     """New values of a job that the last broker left behind; None: as it was."""
     if row.is_terminal:
         return None
-    if row.cancelling:
+    restarts = row.restarts + 1
+    if row.cancelling and (not row.checkpoint_step or restarts > limits.restarts_without_checkpoint):
         return replace(row, state=JobState.CANCELLED, finished=wall)
     if row.state is not JobState.RUNNING:
         return None
-    restarts = row.restarts + 1
     if restarts > limits.restarts_without_checkpoint:
         error = poisoned(restarts, "The server itself ended while it ran.")
         return replace(row, state=JobState.FAILED, error=error, restarts=restarts, finished=wall)

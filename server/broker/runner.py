@@ -7,7 +7,7 @@ import statistics
 from dataclasses import replace
 
 from blender_addon.protocol.errors import ErrorCode
-from blender_addon.protocol.messages import EventKind, JobState
+from blender_addon.protocol.messages import EventKind, JobResult, JobState
 from server.broker.active_run import ActiveRun, loss, making_room
 from server.broker.blobs import BlobStore
 from server.broker.internal import (
@@ -76,6 +76,8 @@ class Runner:
         job = self._state.jobs[queued.job]
         attempt = job.row.attempt + 1
         run = ActiveRun(job, attempt, child, now, queued.since, queued.is_urgent(now), counter=child.counter)
+        if job.row.cancelling:
+            run.keeping, run.terminate_at = True, now + self._state.config.supervision.keep_limit
         self._runs[child.index] = run
         self._freed.discard(child.index)
         job.charged_until = now
@@ -86,8 +88,8 @@ class Runner:
             if self._runs.get(child.index) is run:
                 run.sent = True
                 run.last_advance = self._state.ports.now()
-                self._supervisor.send(child, Run(job.id, attempt, resume=attempt > 1))
-                if run.terminate_at is not None:
+                self._supervisor.send(child, Run(job.id, attempt, resume=attempt > 1, keep_only=run.keeping))
+                if run.terminate_at is not None and not run.keeping:
                     self._supervisor.send(child, CancelRun(job.id))
                 elif run.yielding:
                     self._supervisor.send(child, YieldRun(job.id))
@@ -131,7 +133,10 @@ class Runner:
         """All results are said to be in the store: look, then end the job."""
         self._release(run)
         run.child.useful = True
-        result, job = message.result, run.job
+        self._conclude(run.job, message.result, JobState.SUCCEEDED)
+        self.assign()
+
+    def _conclude(self, job: Job, result: JobResult, end: JobState) -> None:
         hashes = {result.config_json_sha256, *(file.sha256 for file in result.maps)}
         self._finishing += 1
 
@@ -142,10 +147,9 @@ class Runner:
                 return
             now = self._state.ports.wall()
             grants = [Grant(job.row.user, sha256, size, now) for sha256, size in sizes.items()]
-            self._lifecycle.finish(job, JobState.SUCCEEDED, result=result, grants=grants)
+            self._lifecycle.finish(job, end, result=result, grants=grants)
 
         self._state.ports.disk(lambda: {sha256: self._store.size(sha256) for sha256 in hashes}, checked)
-        self.assign()
 
     def failed(self, run: ActiveRun, message: WorkerFailed) -> None:
         """A broken CUDA context is the worker's end, not the job's."""
@@ -155,16 +159,26 @@ class Runner:
         run.child.useful = True
         if message.error.code is ErrorCode.WORKER_CUDA:
             self._supervisor.stop(run.child, self._state.config.supervision.cancel_terminate)
+        if run.job.row.cancelling:
+            self._lifecycle.end_cancelled(run.job, run.keeping)
+        elif message.error.code is ErrorCode.WORKER_CUDA:
             self._lifecycle.crashed(run.job, message.error)
         else:
             self._lifecycle.finish(run.job, JobState.FAILED, error=message.error)
         self.assign()
 
-    def cancelled(self, run: ActiveRun, _message: WorkerCancelled) -> None:
+    def keeping(self, run: ActiveRun) -> None:
+        """The worker obeys: it makes the result, which may take a while."""
+        if run.terminate_at is not None:
+            run.terminate_at = self._state.ports.now() + self._state.config.supervision.keep_limit
+
+    def cancelled(self, run: ActiveRun, message: WorkerCancelled) -> None:
         self._release(run)
         run.child.useful = True
-        if run.job.row.cancelling:
-            self._lifecycle.finish(run.job, JobState.CANCELLED)
+        if run.job.row.cancelling and message.result is not None:
+            self._conclude(run.job, message.result, JobState.CANCELLED)
+        elif run.job.row.cancelling:
+            self._lifecycle.end_cancelled(run.job, run.keeping)
         else:
             self._lifecycle.requeue(run.job, None)
         self.assign()
@@ -175,7 +189,7 @@ class Runner:
         run.child.useful = True
         job = run.job
         if job.row.cancelling:
-            self._lifecycle.finish(job, JobState.CANCELLED)
+            self._lifecycle.end_cancelled(job)
         else:
             job.step = message.step
             text = "Paused" if job.row.paused else "An interactive job goes first"
@@ -193,7 +207,8 @@ class Runner:
             self._release(run)
             child.useful = child.useful or run.sent
             if run.job.row.cancelling:
-                self._lifecycle.finish(run.job, JobState.CANCELLED)
+                # One that the server itself ended, as it ends itself, is no failure to keep what there is.
+                self._lifecycle.end_cancelled(run.job, run.keeping and run.sent and not child.stopping)
             elif child.stopping:
                 self._lifecycle.requeue(run.job, None)
             elif not run.sent:
@@ -208,7 +223,7 @@ class Runner:
         """Tell the worker; see that it obeys in time. The job's row says `cancelling` already."""
         for run in self._runs.values():
             if run.job is job and run.terminate_at is None:
-                run.terminate_at = self._state.ports.now() + self._state.config.supervision.cancel_terminate
+                run.terminate_at = self._state.ports.now() + run.patience(self._state.config.supervision)
                 if run.sent:
                     self._supervisor.send(run.child, CancelRun(job.id))
 
@@ -259,7 +274,7 @@ class Runner:
         limits = self._state.config.supervision
         if not run.step_seconds:
             return limits.load_limit
-        return max(limits.stall_floor, limits.stall_factor * statistics.median(run.step_seconds))
+        return max(limits.stall_floor, limits.stall_factor * run.median_step)
 
     def _rest(self, child: Child, now: float) -> None:
         limits = self._state.config.supervision

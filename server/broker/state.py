@@ -94,7 +94,7 @@ class BrokerState:
     def enqueue(self, job: Job, since: float | None = None) -> None:
         """Let a job of state QUEUED wait for its turn; `since`: when it began to wait, now by default."""
         row, since = job.row, self.ports.now() if since is None else since
-        self.queue.add(QueuedJob(row.job, row.user, row.interactive, row.rank, since, row.paused))
+        self.queue.add(QueuedJob(row.job, row.user, row.interactive, row.rank, since, row.paused, row.cancelling))
 
     def keep(
         self, row: JobRow, event: JobEvent | None, then: Callable[[], None], results: Sequence[Grant] = ()

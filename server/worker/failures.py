@@ -7,13 +7,15 @@ import errno
 import logging
 import re
 
+import torch
+
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
 from pgc.errors import CheckpointError, GuidanceError, PgcError
 from pgc.memory_errors import error_chain
 from server.errors import BlobError
 from server.executors.child_log import new_error_id
 
-__all__ = ["is_disk_full", "out_of_memory_error", "sticky_error", "wire_error", "without_paths"]
+__all__ = ["is_disk_full", "memory_figures", "out_of_memory_error", "sticky_error", "wire_error", "without_paths"]
 
 _LOG = logging.getLogger(__name__)
 _DISK = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -40,6 +42,14 @@ def sticky_error(error: BaseException) -> WireError:
         hint="If it happens again, update the driver, or look into `pgc-server logs`.",
         err_id=err_id,
     )
+
+
+def memory_figures() -> tuple[int | None, int | None]:
+    """Bytes that this process holds at its peak, and bytes that are free on the graphics card; None without one."""
+    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+        return None, None
+    free, _total = torch.cuda.mem_get_info()
+    return torch.cuda.max_memory_allocated(), free
 
 
 def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> WireError:

@@ -6,13 +6,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import WireError
@@ -23,22 +22,24 @@ from pgc.errors import CheckpointError
 from pgc.memory_errors import is_broken_context, is_out_of_memory
 from pgc.optimize import StepResult
 from pgc.presets import RunSettings
-from server.broker.internal import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress
+from server.broker.internal import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
 from server.recipes import JobRun, prepare, run_settings
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import (
     is_disk_full,
+    memory_figures,
     out_of_memory_error,
     sticky_error,
     wire_error,
 )
+from server.worker.keeping import AbsentPrior
 from server.worker.plans import LAST_PLAN, describe, suggestion
 from server.worker.previews import Throttle, preview_tiles
 from server.worker.priors import release_memory
 from server.worker.results import Timings, write_result
 from server.worker.tools import Ending, JobOutcome, JobTools, Pace
 
-__all__ = ["run_job"]
+__all__ = ["keep_job", "run_job"]
 
 _LOG = logging.getLogger(__name__)
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
@@ -59,11 +60,23 @@ class _OutOfMemoryError(Exception):
 def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome:
     """Run a job to its end, whatever that is; nothing is raised for anything that a job can do."""
     active = _Job(tools, job, attempt)
+    return _outcome(active, lambda: JobOutcome(Ending.DONE, result=active.run(resume)))
+
+
+def keep_job(tools: JobTools, job: str, attempt: int) -> JobOutcome:
+    """End a cancelled job with its newest checkpoint as its result; without one it has none."""
+    deaf = replace(tools, is_cancelled=lambda job: False, must_yield=lambda job: False)
+    active = _Job(replace(deaf, guidance_for=lambda spec, device: AbsentPrior(device)), job, attempt)
+    return _outcome(active, lambda: JobOutcome(Ending.CANCELLED, result=active.keep()))
+
+
+def _outcome(active: _Job, work: Callable[[], JobOutcome]) -> JobOutcome:
     error: Exception | None = None
     try:
-        return JobOutcome(Ending.DONE, result=active.run(resume))
+        return work()
     except _EndedEarly as ended:
-        return JobOutcome(ended.ending, step=active.saved_step)
+        result = active.made_so_far() if ended.ending is Ending.CANCELLED else None
+        return JobOutcome(ended.ending, step=active.saved_step, result=result)
     except _OutOfMemoryError:
         return JobOutcome(Ending.FAILED, error=active.out_of_memory())
     except Exception as caught:  # noqa: BLE001 - whatever a job does must not end the worker
@@ -91,8 +104,7 @@ class _Job:
     begun: float = field(default_factory=time.perf_counter)
 
     def run(self, resume: bool) -> JobResult:
-        data = self.tools.paths.spec(self.job).read_bytes()
-        spec = from_wire(TextureJobSpec, _unpackb(data, raw=False, strict_map_key=True))
+        spec = self._spec()
         state = load_newest(self.tools.paths, self.job) if resume else None
         plan = 0 if state is None else state.plan
         self.saved_step = 0 if state is None else state.step
@@ -107,6 +119,28 @@ class _Job:
             self._notice(describe(run_settings(spec, plan), run_settings(spec, plan + 1)))
             plan += 1
 
+    def keep(self) -> JobResult | None:
+        """The result of the newest checkpoint; None without one."""
+        spec = self._spec()
+        state = load_newest(self.tools.paths, self.job)
+        return None if state is None else self._bake(self._prepare(spec, state.plan, state))
+
+    def made_so_far(self) -> JobResult | None:
+        """The result of the steps that were taken; None before the first, or where it cannot be made."""
+        run = self.active
+        if run is None or run.optimization.step == 0:
+            return None
+        self.tools.send(WorkerKeeping(self.job, self.attempt), None, False)
+        try:
+            return self._bake(run)
+        except Exception:  # noqa: BLE001 - the job is over in any case; its checkpoint is another chance
+            _LOG.exception("a cancelled job's result cannot be made", extra={"job": self.job})
+            return None
+
+    def _spec(self) -> TextureJobSpec:
+        data = self.tools.paths.spec(self.job).read_bytes()
+        return from_wire(TextureJobSpec, _unpackb(data, raw=False, strict_map_key=True))
+
     def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | None:
         """The run after its last step; None where memory ran out. The exception and its frames are gone by then."""
         try:
@@ -117,7 +151,7 @@ class _Job:
             if not is_out_of_memory(error):
                 raise
             _LOG.warning("out of memory with plan %d: %s", plan, error, extra={"job": self.job})
-            self.memory = _memory_figures()
+            self.memory = memory_figures()
             return None
 
     def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun:
@@ -164,6 +198,9 @@ class _Job:
         self.tools.tick()
         if self.tools.is_cancelled(self.job):
             raise _EndedEarly(Ending.CANCELLED)
+        self._make_way(plan)
+
+    def _make_way(self, plan: int | None) -> None:
         stopping = self.tools.is_stopping()
         if stopping or self.tools.must_yield(self.job):
             if plan is not None and self.active is not None:
@@ -220,16 +257,21 @@ class _Job:
 
     def _finish(self, run: JobRun, plan: int) -> JobResult:
         self._check(plan)
-        start = time.perf_counter()
-        texture = run.bake()
-        self.timings.add("bake", time.perf_counter() - start)
-        self._check(plan)
-        self.timings.add("total", time.perf_counter() - self.begun)
-        result = write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
+        result = self._bake(run, lambda: self._make_way(plan))
         if self.tools.is_stopping():
             # Nobody may be there any more to hear of the result.
             self._checkpoint(run, plan)
         return result
+
+    def _bake(self, run: JobRun, look_up: Callable[[], None] = lambda: None) -> JobResult:
+        """The result of the run as it is. `look_up` is asked before the files are written."""
+        start = time.perf_counter()
+        texture = run.bake()
+        self.timings.add("bake", time.perf_counter() - start)
+        self.tools.tick()
+        look_up()
+        self.timings.add("total", time.perf_counter() - self.begun)
+        return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
 
     def _state_at_hand(self, plan: int, spec: TextureJobSpec) -> Saved | None:
         """What the run had reached when memory ended; None before its first step."""
@@ -250,11 +292,3 @@ class _Job:
         """Let go of the run's memory."""
         self.active = None
         release_memory()
-
-
-def _memory_figures() -> tuple[int | None, int | None]:
-    """Bytes that this process holds at its peak, and bytes that are free on the graphics card; None without one."""
-    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
-        return None, None
-    free, _total = torch.cuda.mem_get_info()
-    return torch.cuda.max_memory_allocated(), free

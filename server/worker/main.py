@@ -33,7 +33,7 @@ from server.broker.internal import (
 )
 from server.config import ServerPaths
 from server.executors.child import BrokerGone, Incoming, Link
-from server.worker.job import Ending, JobOutcome, JobTools, run_job
+from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job
 from server.worker.model_store import ModelStore
 from server.worker.priors import Priors, installed_models, release_memory
 
@@ -164,7 +164,10 @@ def _loop(link: Link, control: Control, tools: JobTools, priors: Priors) -> int:
         if message is None and idle_polls == _POLLS_BEFORE_WARM_UP:
             _warm_up(control)
         elif isinstance(message, Run):
-            outcome = run_job(tools, message.job, message.attempt, message.resume)
+            if message.keep_only:
+                outcome = keep_job(tools, message.job, message.attempt)
+            else:
+                outcome = run_job(tools, message.job, message.attempt, message.resume)
             _report(link, message, outcome)
             # After the report: looking for what is not used any more takes longer than a cancel may.
             release_memory()
@@ -182,7 +185,7 @@ def _report(link: Link, run: Run, outcome: JobOutcome) -> None:
     if outcome.ending is Ending.DONE and outcome.result is not None:
         link.send(WorkerDone(run.job, run.attempt, outcome.result))
     elif outcome.ending is Ending.CANCELLED:
-        link.send(WorkerCancelled(run.job, run.attempt))
+        link.send(WorkerCancelled(run.job, run.attempt, outcome.result))
     elif outcome.ending is Ending.YIELDED:
         link.send(WorkerYielded(run.job, run.attempt, outcome.step))
     elif outcome.error is not None:

@@ -40,7 +40,8 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """`result` where it is done, `error` where it failed, `step` of the checkpoint where it made room."""
+    """`result` where it is done, or was cancelled after a step; `error` where it failed; `step` of the checkpoint where
+    it made room."""
 
     ending: Ending
     result: JobResult | None = None

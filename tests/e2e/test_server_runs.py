@@ -2,6 +2,7 @@
 """Jobs through the real server on loopback: previews, equality with a run without a server, cancel, refusals."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from blender_addon.protocol.codec import Envelope, decode, encode, request_id
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.messages import Hello, Reject
 from pgc.cli import app
+from pgc.commands.failures import EXIT_INTERRUPTED
 from pgc.commands.texture_remote import source_root
 from pgc.outputs.run_report import read_report
 from tests.e2e.server_rig import Watcher, base_color, oracle_job
@@ -109,7 +111,7 @@ def test_the_server_gives_the_same_material_as_a_run_without_it(server, cube_obj
         assert (here / name).read_bytes() == (there / name).read_bytes(), name
 
 
-def test_a_cancelled_job_ends_soon_and_the_next_one_runs(client):
+def test_a_cancelled_job_ends_soon_with_what_there_is_and_the_next_one_runs(client):
     spec, arrays = oracle_job(steps=100_000)
     watch = Watcher(client)
     client.submit(spec, arrays)
@@ -117,8 +119,10 @@ def test_a_cancelled_job_ends_soon_and_the_next_one_runs(client):
     watch.until(wire.JobProgress)
     start = time.monotonic()
     client.cancel(job)
-    watch.until(wire.JobCancelled, timeout=10.0)
+    cancelled = watch.until(wire.JobCancelled, timeout=10.0)
     assert time.monotonic() - start < 5.0
+    assert [item.map for item in cancelled.maps] == ["base_color"]
+    assert base_color(cancelled).startswith(b"\x89PNG")
     client.submit(*oracle_job(steps=5))
     watch.until(wire.JobFinished)
 
@@ -211,3 +215,31 @@ def test_another_major_version_is_rejected_with_the_side_to_update(client, serve
     assert isinstance(answer, Reject)
     assert answer.error.code is ErrorCode.PROTO_VERSION
     assert "server" in f"{answer.error.text} {answer.error.hint}"
+
+
+def test_ctrl_c_leaves_what_the_server_had_made(server, cube_obj, red_texture, tmp_path):
+    out = tmp_path / "run"
+    tiny = ["--steps", "100000", "--views", "1", "--resolution", "32", "--texture-size", "64", "--no-turntable"]
+    oracle = ["--prompt", "red", "--guidance", "oracle", "--oracle-texture", str(red_texture)]
+    command = [sys.executable, "-m", "pgc", "texture", str(cube_obj), "--out", str(out), *oracle, *tiny]
+    command += ["--connection", str(server.connection)]
+    process = subprocess.Popen(command, cwd=source_root(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        end = time.monotonic() + 60.0
+        while not (out / "preview.png").exists():
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60.0)
+    finally:
+        process.kill()
+    assert process.returncode == EXIT_INTERRUPTED, said
+    assert "the server keeps what it has made" in said
+    assert "base_color.png" in said
+    report = read_report(out / "run.json")
+    assert report["state"] == "interrupted"
+    assert 0 < report["steps_done"] < 100_000
+    assert "base_color.png" in report["files"]
+    assert (out / "base_color.png").stat().st_size > 0
+    assert (out / "textured.glb").is_file()

@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from server.worker.__main__ import main
 
 HANG, KILLED, STICKY_ONCE, OUT_OF_MEMORY_ONCE, OUT_OF_MEMORY = 5, 6, 7, 8, 9
 """Steps of a job that meets this fault at its third step."""
+SLOW = 11
+"""Steps of a job whose steps take as long as PGC_SLOW_STEP says, in seconds."""
 HANGING = "hanging"
 """A file that is there once a worker hangs."""
 _ADVANCE = Optimization.advance
@@ -22,6 +25,8 @@ _ADVANCE = Optimization.advance
 def advance_or_fail(self):
     """A step, or the fault."""
     steps = self.config.steps
+    if steps == SLOW:
+        time.sleep(float(os.environ["PGC_SLOW_STEP"]))
     if self.step < 2 or steps not in (HANG, KILLED, STICKY_ONCE, OUT_OF_MEMORY_ONCE, OUT_OF_MEMORY):
         return _ADVANCE(self)
     if steps == HANG:

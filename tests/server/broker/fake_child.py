@@ -126,6 +126,8 @@ class Child:
                 case Validate(job=job):
                     self.read(job)
                     self.validate(job)
+                case Run(job=job, attempt=attempt, keep_only=True):
+                    self.send(WorkerCancelled(job, attempt, self.result(job)))
                 case Run(job=job, attempt=attempt, resume=resume):
                     self.read(job)
                     if not self.work(job, attempt, resume):
@@ -187,7 +189,7 @@ class Child:
             stop = self.step(job, attempt, step, steps, seconds)
             if stop is not None:
                 if isinstance(stop, CancelRun):
-                    self.send(WorkerCancelled(job, attempt))
+                    self.send(WorkerCancelled(job, attempt, self.result(job)))
                 if isinstance(stop, YieldRun):
                     checkpoint.write_bytes(str(step).encode())
                     self.send(WorkerCheckpoint(job, step))
@@ -195,7 +197,7 @@ class Child:
                 return not isinstance(stop, Stop)
             checkpoint.write_bytes(str(step).encode())
             self.send(WorkerCheckpoint(job, step))
-        self.finish(job, attempt)
+        self.send(WorkerDone(job, attempt, self.result(job)))
         return True
 
     def step(self, job: str, attempt: int, step: int, steps: int, seconds: float):
@@ -208,10 +210,10 @@ class Child:
         self.send(Beat(self.counter))
         return self.receive(seconds)
 
-    def finish(self, job: str, attempt: int) -> None:
+    def result(self, job: str) -> JobResult:
         image = self.store.put(b"image of " + job.encode())
         config = self.store.put(b"{}")
         size = len(b"image of " + job.encode())
         file = MapFile("base_color", 1001, 16, 16, 3, DType.U8, "srgb", "png", image, size)
         assert hashlib.sha256(b"{}").hexdigest() == config
-        self.send(WorkerDone(job, attempt, JobResult((file,), config, 0.1)))
+        return JobResult((file,), config, 0.1)

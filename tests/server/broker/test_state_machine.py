@@ -21,6 +21,7 @@ from blender_addon.protocol.messages import (
     Cancel,
     Error,
     EventKind,
+    JobResult,
     JobState,
     Pause,
     Reorder,
@@ -38,6 +39,7 @@ EXAMPLES = int(os.environ.get("PGC_STATE_MACHINE_EXAMPLES", "25"))
 KEYS = st.integers(0, 5)
 USERS = st.sampled_from([ALICE, BOB])
 PICK = st.integers(0, 5)
+WORKER_SAYS = ("ready", "progress", "checkpoint", "notice", "done", "failed", "cuda", "cancelled", "kept")
 
 
 class Broker(RuleBasedStateMachine):
@@ -101,7 +103,7 @@ class Broker(RuleBasedStateMachine):
             assert isinstance(answer, Snapshot)
             assert [event.seq for event in answer.events] == list(range(after + 1, after + 1 + len(answer.events)))
 
-    @rule(what=st.sampled_from(["ready", "progress", "checkpoint", "notice", "done", "failed", "cuda", "cancelled"]))
+    @rule(what=st.sampled_from(WORKER_SAYS))
     def worker(self, what: str) -> None:
         if ("worker", 0) not in self.core.ports.processes:
             return
@@ -123,6 +125,7 @@ class Broker(RuleBasedStateMachine):
             "checkpoint": WorkerCheckpoint(job, 3),
             "notice": WorkerNotice(job, "hello"),
             "cancelled": WorkerCancelled(job, attempt),
+            "kept": WorkerCancelled(job, attempt, JobResult((), self.core.store.put(b"{}"), 1.0)),
         }
         self.core.child("worker", messages.get(what, WorkerFailed(job, attempt, WireError(code, Retry.LATER, "no"))))
         self.core.settle()
@@ -163,6 +166,8 @@ class Broker(RuleBasedStateMachine):
             assert (job in self.core.state.queue) == (row.state is JobState.QUEUED)
             if job in self.cancelled and row.is_terminal:
                 assert row.state is JobState.CANCELLED
+            if row.cancelling and row.state is JobState.QUEUED:
+                assert row.checkpoint_step, "it waits for nothing"
 
     @invariant()
     def at_most_one_job_runs(self) -> None:

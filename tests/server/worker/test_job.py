@@ -13,13 +13,23 @@ import torch
 import server.worker.job as job_module
 from blender_addon.protocol.errors import ErrorCode, Retry
 from blender_addon.protocol.job_spec import LightingSpec, PreviewSpec
-from pgc.errors import CheckpointError
+from pgc.errors import CheckpointError, GuidanceError
+from pgc.guidance.base import Guidance
 from pgc.guidance.specs import load_guidance
 from pgc.optimize import Optimization
 from pgc.outputs.images import encode_maps
-from server.broker.internal import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress, pack, unpack
+from server.broker.internal import (
+    WorkerCheckpoint,
+    WorkerKeeping,
+    WorkerNotice,
+    WorkerPreview,
+    WorkerProgress,
+    pack,
+    unpack,
+)
 from server.recipes import prepare
-from server.worker.job import run_job
+from server.worker.job import keep_job, run_job
+from server.worker.keeping import AbsentPrior
 from server.worker.tools import Ending, JobTools
 from tests.server.jobs import with_settings
 
@@ -168,14 +178,71 @@ def test_a_checkpoint_of_another_specification_is_left_alone(tools, stored_job, 
     assert broker.of(WorkerProgress)[0].step == 0
 
 
-def test_cancel_ends_the_run_at_the_next_step(tools, stored_job, broker):
+def steps_of(tools, result):
+    return json.loads(tools.store.read(result.config_json_sha256))["steps_done"]
+
+
+def cancelling(tools, looks):
+    """Cancelled at the look after so many; the mesh, the prior and the texture are one each, then each step."""
+    seen = []
+    return replace(tools, tick=lambda: seen.append(1), is_cancelled=lambda job: len(seen) > looks)
+
+
+def test_cancel_ends_the_run_at_the_next_step_with_what_there_is(tools, stored_job, broker, arrays, cpu):
     stored_job.write(with_settings(stored_job.spec, steps=1000))
-    steps = []
-    cancelling = replace(tools, tick=lambda: steps.append(1), is_cancelled=lambda job: len(steps) > 6)
-    outcome = run(cancelling, stored_job)
+    outcome = run(cancelling(tools, 6), stored_job)
     assert outcome.ending is Ending.CANCELLED
-    assert len(steps) == 7
-    assert outcome.result is None
+    assert broker.of(WorkerKeeping) == [WorkerKeeping(stored_job.name, 1)]
+    assert steps_of(tools, outcome.result) == 4
+    whole = prepare(stored_job.spec, arrays.read, cpu, load_guidance)
+    for _ in range(4):
+        whole.optimization.advance()
+    assert tools.store.read(outcome.result.maps[0].sha256) == encode_maps(whole.bake())["base_color"][1001]
+
+
+def test_cancel_before_the_first_step_keeps_nothing(tools, stored_job):
+    outcome = run(cancelling(tools, 1), stored_job)
+    assert (outcome.ending, outcome.result) == (Ending.CANCELLED, None)
+
+
+def test_a_cancel_while_the_result_is_made_costs_nothing(tools, stored_job):
+    assert run(cancelling(tools, 6), stored_job).ending is Ending.DONE
+
+
+def test_a_result_that_cannot_be_written_leaves_the_cancel(tools, stored_job, monkeypatch):
+    monkeypatch.setattr(tools.store, "put", lambda data: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
+    outcome = run(cancelling(tools, 4), stored_job)
+    assert (outcome.ending, outcome.result) == (Ending.CANCELLED, None)
+
+
+def test_a_checkpoint_is_kept_as_a_result_without_a_step_and_without_its_prior(tools, stored_job, broker, arrays, cpu):
+    stored_job.write(with_settings(stored_job.spec, steps=6))
+    stopped = replace(tools, is_stopping=lambda: bool(broker.of(WorkerCheckpoint)), checkpoint_steps=2)
+    assert run(stopped, stored_job).ending is Ending.STOPPED
+    reached = broker.of(WorkerCheckpoint)[-1].step
+
+    def no_prior(spec, device):
+        raise AssertionError("a prior was loaded")
+
+    outcome = keep_job(replace(tools, guidance_for=no_prior, is_cancelled=lambda job: True), stored_job.name, 2)
+    assert outcome.ending is Ending.CANCELLED
+    assert steps_of(tools, outcome.result) == reached
+    whole = prepare(stored_job.spec, arrays.read, cpu, load_guidance)
+    for _ in range(reached):
+        whole.optimization.advance()
+    assert tools.store.read(outcome.result.maps[0].sha256) == encode_maps(whole.bake())["base_color"][1001]
+
+
+def test_a_job_without_a_checkpoint_keeps_nothing(tools, stored_job):
+    outcome = keep_job(tools, stored_job.name, 2)
+    assert (outcome.ending, outcome.result) == (Ending.CANCELLED, None)
+
+
+def test_the_absent_prior_takes_no_step(cpu):
+    absent = AbsentPrior(cpu)
+    assert isinstance(absent, Guidance)
+    with pytest.raises(GuidanceError, match="takes no step"):
+        absent.decode_latents(torch.zeros(1, 4, 8, 8))
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real workers under a real broker: with faults, paused, before others, and idle."""
 
+import json
+import os
 import sys
 import time
 import uuid
@@ -19,7 +21,7 @@ from server.executors import local
 from server.executors.local import LocalExecutor
 from tests.e2e.server_rig import oracle_job
 from tests.server.broker.rig import Client, Rig
-from tests.server.faulty_worker import HANG, HANGING, KILLED, OUT_OF_MEMORY, OUT_OF_MEMORY_ONCE, STICKY_ONCE
+from tests.server.faulty_worker import HANG, HANGING, KILLED, OUT_OF_MEMORY, OUT_OF_MEMORY_ONCE, SLOW, STICKY_ONCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -27,12 +29,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 class RealRig(Rig):
     """A broker in a thread, with real processes for children."""
 
-    def __init__(self, root, **supervision) -> None:
+    def __init__(self, root, checkpoint_seconds=3600.0, **supervision) -> None:
         super().__init__(root)
         self.config = ServerConfig(
             paths=self.paths,
             device="cpu",
-            checkpoint_seconds=3600.0,
+            checkpoint_seconds=checkpoint_seconds,
             prewarm=False,
             quotas=QuotaConfig(disk_floor=0),
             supervision=Supervision(**supervision),
@@ -54,8 +56,8 @@ def make_rig(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     made = []
 
-    def make(**supervision) -> RealRig:
-        made.append(RealRig(tmp_path / "data", **supervision))
+    def make(**settings) -> RealRig:
+        made.append(RealRig(tmp_path / "data", **settings))
         made[-1].start()
         return made[-1]
 
@@ -104,6 +106,69 @@ def test_a_worker_that_hangs_in_c_code_shows_its_stacks_and_is_gone_within_five_
     assert "worker-0.stderr shows" in rig.paths.log_file.read_text()
     # The next job gets a new worker.
     assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED
+
+
+SECONDS = float(os.environ.get("PGC_SLOW_STEP", "1.5"))
+"""Of a slow step; 20 in the record's run."""
+
+
+@pytest.fixture
+def slow(monkeypatch, faults):
+    monkeypatch.setenv("PGC_SLOW_STEP", str(SECONDS))
+
+
+def _at_step(client: Client, job: str, step: int) -> None:
+    client.events(job, until=lambda event: event.step >= step)
+
+
+def _kept(client: Client, rig: RealRig, job: str) -> int:
+    """Steps of the result of a cancelled job."""
+    end = client.events(job)[-1]
+    assert end.state is JobState.CANCELLED
+    assert end.result is not None
+    store = BlobStore(rig.paths.blobs)
+    assert store.read(end.result.maps[0].sha256).startswith(b"\x89PNG")
+    return json.loads(store.read(end.result.config_json_sha256))["steps_done"]
+
+
+def test_a_cancelled_job_of_slow_steps_keeps_what_it_made_and_its_worker(make_rig, slow):
+    rig = make_rig()
+    client = rig.client(timeout=200.0)
+    job = _submit(client, SLOW)
+    _at_step(client, job, 2)
+    [worker] = rig.workers()
+    time.sleep(0.3 * SECONDS)
+    assert client.ask(Cancel(job)) == Done()
+    assert _kept(client, rig, job) == 3
+    assert rig.workers() == [worker]
+
+
+def test_a_worker_that_is_killed_in_a_slow_step_costs_no_more_than_that_step(make_rig, slow):
+    limits = {"cancel_terminate": 0.2, "stack_dump": 0.05, "cancel_kill": 0.1, "cancel_longest": 0.5}
+    rig = make_rig(checkpoint_seconds=0.1, **limits)
+    client = rig.client(timeout=200.0)
+    job = _submit(client, SLOW)
+    _at_step(client, job, 2)
+    [worker] = rig.workers()
+    time.sleep(0.3 * SECONDS)
+    assert client.ask(Cancel(job)) == Done()
+    worker.wait(10)
+    assert _kept(client, rig, job) == 2
+    assert sum(event.state is JobState.CANCELLED for event in client.events(job)) == 1
+
+
+def test_a_server_that_is_stopped_after_a_cancel_keeps_it_at_its_next_start(make_rig, slow):
+    rig = make_rig(checkpoint_seconds=0.1, cancel_terminate=60.0, cancel_longest=0.5)
+    client = rig.client(timeout=200.0)
+    job = _submit(client, SLOW)
+    _at_step(client, job, 2)
+    time.sleep(0.1 * SECONDS)
+    assert client.ask(Cancel(job)) == Done()
+    [worker] = rig.workers()
+    worker.kill()
+    rig.stop()
+    rig.start()
+    assert _kept(rig.client(timeout=200.0), rig, job) == 2
 
 
 def test_a_job_that_kills_three_workers_is_set_aside_with_its_inputs_and_the_next_one_runs(make_rig, faults):
