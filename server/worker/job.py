@@ -65,9 +65,13 @@ def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome
 
 def keep_job(tools: JobTools, job: str, attempt: int) -> JobOutcome:
     """End a cancelled job with its newest checkpoint as its result; without one it has none."""
-    deaf = replace(tools, is_cancelled=lambda job: False, must_yield=lambda job: False)
-    active = _Job(replace(deaf, guidance_for=lambda spec, device: AbsentPrior(device)), job, attempt)
+    deaf = replace(tools, is_cancelled=_wants_nothing, must_yield=_wants_nothing, guidance_for=AbsentPrior.of)
+    active = _Job(deaf, job, attempt)
     return _outcome(active, lambda: JobOutcome(Ending.CANCELLED, result=active.keep()))
+
+
+def _wants_nothing(_job: str) -> bool:
+    return False
 
 
 def _outcome(active: _Job, work: Callable[[], JobOutcome]) -> JobOutcome:

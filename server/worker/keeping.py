@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pgc.errors import GuidanceError
-from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.base import Conditions, Guidance, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.specs import GuidanceSpec
 
 __all__ = ["AbsentPrior"]
 
@@ -24,6 +25,11 @@ class AbsentPrior:
     image_size: int = 1
     prediction_type: PredictionType = "epsilon"
     dtype: torch.dtype = torch.float32
+
+    @staticmethod
+    def of(_spec: GuidanceSpec, device: torch.device) -> Guidance:
+        """In place of any prior."""
+        return AbsentPrior(device)
 
     @property
     def alphas_cumprod(self) -> Tensor:
