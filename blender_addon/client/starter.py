@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from ..module_process import module_command, module_environment
+
 __all__ = ["ServerStarter", "Starter", "start_server"]
 
 
@@ -32,13 +34,13 @@ class Starter(Protocol):
 
 
 class ServerStarter:
-    """Runs `python -m server start --detach`, which ends when the server is up.
+    """Runs `python -P -m server start --detach`, which ends when the server is up.
 
     Args:
         python: interpreter that has the server installed.
         data: data directory of the server; None: the user's own.
         options: more options of `start`.
-        cwd: folder to start in, for a server that is not installed but lies there.
+        source: folder that holds a server which need not be installed.
     """
 
     def __init__(
@@ -46,11 +48,11 @@ class ServerStarter:
         python: str = sys.executable,
         data: Path | None = None,
         options: Sequence[str] = (),
-        cwd: Path | None = None,
+        source: Path | None = None,
     ) -> None:
         where = [] if data is None else ["--data", str(data)]
-        self.command = [python, "-m", "server", "start", "--detach", *where, *options]
-        self._cwd = cwd
+        self.command = module_command(python, "server", ["start", "--detach", *where, *options])
+        self._environment = module_environment(python, source)
         self._process: subprocess.Popen[bytes] | None = None
         # A file, since nobody reads a pipe and the server may inherit it.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -66,7 +68,7 @@ class ServerStarter:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._output,
-            cwd=self._cwd,
+            env=self._environment,
             # Ctrl-C at the client is not meant for a server that is coming up.
             process_group=0 if os.name == "posix" else None,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),

@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from ..module_process import clean_environment
 
 __all__ = ["NEWEST", "NO_WINDOW", "OLDEST", "Interpreter", "ask", "candidates", "choose", "clean_environment"]
 
@@ -22,7 +24,6 @@ _ASK = (
 _SECONDS = 20.0
 NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 """Windows would show a console for each command."""
-_INHERITED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,6 @@ class Interpreter:
     path: str
     version: tuple[int, int]
     of_blender: bool = False
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what Blender or a shell may have set for a Python of their own."""
-    return {key: value for key, value in environment.items() if key not in _INHERITED}
 
 
 def candidates() -> list[list[str]]:

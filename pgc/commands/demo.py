@@ -101,7 +101,7 @@ def _over_the_wire(
     from pgc.commands.private_server import PrivateServer
     from pgc.commands.texture_remote import connected_events, leave_cores_to_server, remote_hooks, source_root
 
-    server = stack.enter_context(PrivateServer(device, cwd=source_root()))
+    server = stack.enter_context(PrivateServer(device, source=source_root()))
     server.start()
     events = stack.enter_context(connected_events(displays.console, server.connection, server))
     from pgc.commands.arguments import checked_device

@@ -32,14 +32,16 @@ class PrivateServer:
             ...
     """
 
-    def __init__(self, device: str = "auto", options: Sequence[str] = (), cwd: Path | None = None) -> None:
+    def __init__(self, device: str = "auto", options: Sequence[str] = (), source: Path | None = None) -> None:
         # Cleaning up must not hide why a run failed, and Windows keeps open files.
         self._folder = tempfile.TemporaryDirectory(prefix="pgc-server-", ignore_cleanup_errors=True)
         self.data = Path(self._folder.name) / "data"
         self._log = Path(self._folder.name) / "server.err"
-        self._command = [sys.executable, "-m", "server", "start", "--data", str(self.data), "--device", device]
-        self._command += ["--until-eof", *options]
-        self._cwd = cwd
+        from blender_addon.module_process import module_command, module_environment
+
+        arguments = ["start", "--data", str(self.data), "--device", device, "--until-eof", *options]
+        self._command = module_command(sys.executable, "server", arguments)
+        self._environment = module_environment(sys.executable, source)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = False
@@ -75,7 +77,7 @@ class PrivateServer:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
-                    cwd=self._cwd,
+                    env=self._environment,
                     process_group=0 if os.name == "posix" else None,
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )

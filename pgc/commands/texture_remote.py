@@ -57,7 +57,7 @@ def _own_or_named(console: Console, connection: Path | None) -> Iterator[JobEven
     from blender_addon import client as wire
 
     if connection is None:
-        starter = wire.ServerStarter(cwd=source_root())
+        starter = wire.ServerStarter(source=source_root())
         with connected_events(console, wire.default_connection_file(), starter) as events:
             yield events
     elif connection.is_file():

@@ -57,7 +57,7 @@ def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
         np.save(radiance, environment.radiance.numpy())
         lights.append({"radiance": str(radiance), "picture": str((out / file).resolve())})
     blender.call(_SCRIPT, "install", {"path": str(zip_file)}, work=work, limit=LIMIT)
-    with PrivateServer(cwd=ROOT) as server:
+    with PrivateServer(source=ROOT) as server:
         server.start()
         _wait_for(server)
         arguments = {

@@ -43,7 +43,7 @@ def built_zip(wheels, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server():
-    with PrivateServer("cpu", cwd=ROOT) as private:
+    with PrivateServer("cpu", source=ROOT) as private:
         private.start()
         yield private
 

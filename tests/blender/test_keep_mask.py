@@ -72,7 +72,7 @@ def test_what_else_may_happen_while_a_mask_is_painted(run_in_blender):
 
 
 def test_a_server_keeps_what_is_white(run_in_blender):
-    with PrivateServer("cpu", cwd=ROOT) as server:
+    with PrivateServer("cpu", source=ROOT) as server:
         server.start()
         found = run_in_blender("on_a_server", script=PROBE, limit=380, connection=str(server.connection))
     assert found["kept"], "texel by texel"

@@ -14,7 +14,7 @@ SOCKETS = {"Base Color": False, "Roughness": True, "Metallic": True, "Normal": T
 
 
 def test_all_maps_appear_live_and_in_the_version(run_in_blender):
-    with PrivateServer(device="cpu", cwd=Path(__file__).parents[2]) as server:
+    with PrivateServer(device="cpu", source=Path(__file__).parents[2]) as server:
         server.start()
         end = time.monotonic() + 60
         while not server.connection.exists() and time.monotonic() < end:

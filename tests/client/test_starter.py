@@ -18,7 +18,7 @@ def starter_of(tmp_path):
         package = tmp_path / "server"
         package.mkdir(exist_ok=True)
         (package / "__main__.py").write_text(code)
-        starter = ServerStarter(data=tmp_path / "data", cwd=tmp_path)
+        starter = ServerStarter(data=tmp_path / "data", source=tmp_path)
         made.append(starter)
         return starter
 
@@ -30,17 +30,31 @@ def starter_of(tmp_path):
 def test_the_command_is_the_detached_server(tmp_path):
     starter = ServerStarter(data=tmp_path, options=("--device", "cpu"))
     assert starter.command == [
-        *(sys.executable, "-m", "server", "start", "--detach", "--data", str(tmp_path), "--device", "cpu")
+        *(sys.executable, "-P", "-m", "server", "start", "--detach", "--data", str(tmp_path), "--device", "cpu")
     ]
     assert isinstance(starter, Starter)
     starter.close()
 
 
 def test_a_start_that_went_well_says_nothing(starter_of, tmp_path):
-    starter = starter_of("import pathlib; pathlib.Path('ran').touch()")
+    starter = starter_of(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
     starter.start()
     wait_until((tmp_path / "ran").exists)
     wait_until(lambda: starter.failure() is None and starter._process is None)
+
+
+def test_a_server_that_lies_in_the_working_directory_is_not_run(tmp_path, monkeypatch):
+    """As in a folder of an artist that holds a server.py, from which Blender was started."""
+    ran = tmp_path / "ran"
+    (tmp_path / "server.py").write_text(f"import pathlib; pathlib.Path({str(ran)!r}).touch()")
+    monkeypatch.chdir(tmp_path)
+    starter = ServerStarter(data=tmp_path / "data", options=("--device", "nonsense"))
+    starter.start()
+    found = []
+    wait_until(lambda: found.append(starter.failure()) or found[-1] is not None, 60.0)
+    assert "nonsense" in found[-1], "the true server refused the option"
+    assert not ran.exists()
+    starter.close()
 
 
 def test_a_start_that_failed_says_the_last_line_once(starter_of):

@@ -27,6 +27,6 @@ def one_thread():
 @pytest.fixture(scope="module")
 def server(one_thread):
     """A server on the CPU in a temporary folder, shared by a module's tests; started by the first client."""
-    with PrivateServer("cpu", cwd=source_root()) as private:
+    with PrivateServer("cpu", source=source_root()) as private:
         private.start()
         yield private

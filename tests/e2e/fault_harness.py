@@ -119,7 +119,7 @@ class FaultHarness:
         self.random = random.Random(seed)
         self.checkpoint_seconds = checkpoint_seconds
         options = ("--checkpoint-seconds", str(checkpoint_seconds))
-        self.server = PrivateServer("cpu", options, cwd=source_root())
+        self.server = PrivateServer("cpu", options, source=source_root())
         self.spec, self.arrays = oracle_job(steps=STEPS)
         self.truth = b""
         self.duration = 0.0

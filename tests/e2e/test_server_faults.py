@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def test_a_server_that_is_killed_in_the_middle_of_a_job_goes_on_with_it(one_thread):
     spec, arrays = oracle_job(steps=200)
     with (
-        PrivateServer("cpu", cwd=source_root()) as server,
+        PrivateServer("cpu", source=source_root()) as server,
         wire.Client(server.connection, starter=server) as client,
     ):
         watch = Watcher(client)

@@ -38,7 +38,7 @@ def make(tmp_path):
         package = tmp_path / "server"
         package.mkdir(exist_ok=True)
         (package / "__main__.py").write_text(code)
-        return PrivateServer("cpu", cwd=tmp_path)
+        return PrivateServer("cpu", source=tmp_path)
 
     return make_server
 
@@ -99,7 +99,7 @@ def test_it_ends_with_its_owners_process_however_that_ends(make, tmp_path):
     server = make(WELL_BEHAVED)
     code = (
         "import sys, time, pathlib; from pgc.commands.private_server import PrivateServer; "
-        f"server = PrivateServer('cpu', cwd=pathlib.Path({str(tmp_path)!r})); server.start(); "
+        f"server = PrivateServer('cpu', source=pathlib.Path({str(tmp_path)!r})); server.start(); "
         "print(server.connection, flush=True); time.sleep(60)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=source_root())
