@@ -10,12 +10,12 @@ import psutil
 import typer
 
 from blender_addon.protocol.messages import Done, Drain
-from server.broker.connection import read_connection
 from server.commands.admin import Admin, NotRunningError
 from server.commands.failures import reports_failures
 from server.commands.options import Data, paths_of
+from server.commands.running import Running, find_running
 from server.config import ServerPaths
-from server.errors import ServerError
+from server.errors import ConfigError, ServerError
 
 __all__ = ["stop"]
 
@@ -32,37 +32,38 @@ def stop(
 ) -> None:
     """Stop the server. Jobs that run are kept with their checkpoints, and go on at the next start."""
     paths = paths_of(data)
-    process = _process(paths)
-    if process is None:
+    running = find_running(paths)
+    if running is None:
         typer.echo("No server is running here.")
         return
     if now:
-        _end(process)
+        _end(_visible(running))
     else:
-        with Admin.open(paths) as admin:
-            admin.ask(Drain(), Done)
-        if not _has_ended(process, _DRAIN_SECONDS):
+        _drain(paths, running)
+        if not _has_ended(paths, _DRAIN_SECONDS):
             raise ServerError(
-                f"The server (process {process.pid}) is still saving its jobs after {_DRAIN_SECONDS:.0f} s; wait, or "
+                f"The server ({running.name}) is still saving its jobs after {_DRAIN_SECONDS:.0f} s; wait, or "
                 "use: pgc-server stop --now"
             )
     typer.echo("The server has stopped.")
 
 
-def _process(paths: ServerPaths) -> psutil.Process | None:
-    """The server's process; None where none runs. A process that merely got the same number later is none."""
-    connection = read_connection(paths.connection)
-    if connection is None:
-        return None
+def _drain(paths: ServerPaths, running: Running) -> None:
+    """Ask it over its own connection; where that leads nowhere, the system asks it, which means the same to it."""
     try:
-        process = psutil.Process(connection.pid)
-        if process.create_time() > paths.connection.stat().st_mtime + 1.0:
-            return None
-        return process
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return None
-    except psutil.AccessDenied as error:
-        raise NotRunningError(f"The server (process {connection.pid}) belongs to another user.") from error
+        with Admin.open(paths) as admin:
+            admin.ask(Drain(), Done)
+    except (ConfigError, NotRunningError):
+        _signal(_visible(running), kill=False)
+
+
+def _visible(running: Running) -> psutil.Process:
+    if running.process is None:
+        raise NotRunningError(
+            "A server holds the lock of this data folder, but its process cannot be seen from here: it belongs to "
+            "another user, or runs in a container. Stop it there."
+        )
+    return running.process
 
 
 def _end(process: psutil.Process) -> None:
@@ -83,10 +84,10 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
         return  # It was faster.
 
 
-def _has_ended(process: psutil.Process, seconds: float) -> bool:
+def _has_ended(paths: ServerPaths, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        if find_running(paths) is None:
             return True
-        time.sleep(0.05)
+        time.sleep(0.1)
     return False
