@@ -37,6 +37,11 @@ class ServerPaths:
         return cls(Path(platformdirs.user_data_dir("pgc-server", appauthor=False)))
 
     @property
+    def marker(self) -> Path:
+        """Says that this folder is a server's (`server.storage.ownership`)."""
+        return self.root / "pgc-server.json"
+
+    @property
     def lock(self) -> Path:
         return self.root / "server.lock"
 
@@ -57,6 +62,21 @@ class ServerPaths:
     @property
     def journal(self) -> Path:
         return self.root / "journal.sqlite"
+
+    @property
+    def journal_copies(self) -> Path:
+        """Copies of the journal, from when it was whole."""
+        return self.root / "journal-copies"
+
+    @property
+    def quarantine(self) -> Path:
+        """What was damaged, or what the journal did not know; a folder for each time that something was found."""
+        return self.root / "quarantine"
+
+    @property
+    def clock(self) -> Path:
+        """What is known of the clock's jumps (`server.storage.age`)."""
+        return self.root / "clock.json"
 
     @property
     def jobs(self) -> Path:
@@ -153,6 +173,7 @@ class Retention:
     checkpoint_seconds: float = DAY
     orphan_seconds: float = HOUR
     unused_blob_seconds: float = DAY
+    quarantine_seconds: float = 30 * DAY
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ class JournalError(ServerError):
     """The journal cannot be opened, or is of another version."""
 
 
+class DamagedJournalError(JournalError):
+    """The journal's bytes are no database, or a broken one."""
+
+
 class BlobError(ServerError):
     """A blob is missing, or its bytes do not have the hash that was promised."""
 

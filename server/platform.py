@@ -78,6 +78,16 @@ class InstanceLock:
             ) from error
         self._descriptor = descriptor
 
+    def is_in_place(self) -> bool:
+        """Whether the lock's file is still the one at its path. If not, the folder was deleted or replaced, and another
+        server can hold a lock there."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
+
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)  # Which unlocks. The file stays: removing it would race with the next server.

@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import os
 import re
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -120,11 +119,22 @@ class BlobStore:
         """Delete the blob, if it is there."""
         self.path(sha256).unlink(missing_ok=True)
 
-    def remove_old(self, sha256: str, older_than: float, clock: Callable[[], float] = time.time) -> bool:
+    def age(self, sha256: str, age: Callable[[float], float]) -> float:
+        """Seconds since somebody stored the blob (again), by a clock's `age` of a time stamp.
+
+        Raises:
+            BlobError: it is not there.
+        """
+        try:
+            return age(self.path(sha256).stat().st_mtime)
+        except FileNotFoundError as error:
+            raise _missing(sha256) from error
+
+    def remove_old(self, sha256: str, older_than: float, age: Callable[[float], float]) -> bool:
         """Delete the blob unless somebody stored it (again) in the last `older_than` seconds; whether it went."""
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            if clock() - path.stat().st_mtime > older_than:
+            if age(path.stat().st_mtime) > older_than:
                 path.unlink()
                 return True
         return False
@@ -144,13 +154,13 @@ class BlobStore:
         """Turn a finished, checked and flushed upload into a blob."""
         self._publish(partial, sha256)
 
-    def sweep(self, older_than: float, clock: Callable[[], float] = time.time) -> int:
+    def sweep(self, older_than: float, age: Callable[[float], float]) -> int:
         """Delete half-written files that nobody touched for `older_than` seconds; returns how many."""
         removed = 0
         for name in (_TEMPORARY, _PARTIAL):
             for path in (self._root / name).iterdir():
                 with contextlib.suppress(FileNotFoundError):  # Its writer was faster.
-                    if clock() - path.stat().st_mtime > older_than:
+                    if age(path.stat().st_mtime) > older_than:
                         path.unlink()
                         removed += 1
         return removed

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 from server.errors import ConfigError
 from server.platform import is_private, write_private
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,27 @@ def read_connection(path: Path) -> Connection | None:
     if not is_private(path):
         raise ConfigError(f"{path.name} can be read by others; stop the server, remove the file and start again.")
     try:
-        fields = cast("dict[str, Any]", json.loads(data))
-        major, minor = fields.pop("protocol")
-        return Connection(protocol=(int(major), int(minor)), **fields)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        values = cast("dict[str, Any]", json.loads(data))
+        major, minor = values.pop("protocol")
+        for field in fields(Connection):
+            if field.name != "protocol" and field.type != type(values[field.name]).__name__:
+                raise TypeError(field.name)
+        return Connection(protocol=(int(major), int(minor)), **values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"{path.name} is no connection file ({type(error).__name__}); start the server again."
         ) from error
+
+
+def keep_connection(path: Path, connection: Connection) -> None:
+    """Write the file again where it is gone, damaged or another's: without it nobody could connect."""
+    try:
+        found = read_connection(path)
+    except (ConfigError, OSError):
+        found = None
+    if found != connection:
+        _LOG.warning("%s was gone or changed and is written anew", path.name)
+        write_connection(path, connection)
 
 
 def remove_connection(path: Path, epoch: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from blender_addon.protocol.messages import JobState
@@ -14,25 +14,36 @@ from server.broker.blobs import BlobStore
 from server.broker.jobs import Job
 from server.broker.journal import Grant
 from server.broker.state import BrokerState
-from server.config import ServerPaths
+from server.config import Retention, ServerPaths
+from server.storage.age import AgeClock
+from server.storage.journal_care import copy_journal
+from server.storage.quarantine import Quarantine, empty_old
 
 _LOG = logging.getLogger(__name__)
 _DISK_SECONDS = 5.0
 _CLEAN_SECONDS = 300.0
+_COPY_SECONDS = 600.0
 _CHECKPOINTS_FLOOR = 3
 
 
 class Housekeeping:
     """Called each tick; works in disk threads and in the journal's."""
 
-    def __init__(self, state: BrokerState, store: BlobStore) -> None:
+    def __init__(self, state: BrokerState, store: BlobStore, age: AgeClock) -> None:
         self._state = state
         self._store = store
-        self._next_disk = self._next_clean = state.ports.now()
+        self._age = age
+        self._next_disk = self._next_clean = self._next_copy = state.ports.now()
         self._measuring = False
         self._cleaned_checkpoints: set[str] = set()
 
     def tick(self, now: float) -> None:
+        if self._age.tick():
+            self._state.ports.disk(self._age.save, self._log_failure)
+        if now >= self._next_copy:
+            self._next_copy = now + _COPY_SECONDS
+            paths = self._state.config.paths
+            self._state.ports.disk(lambda: copy_journal(paths, self._state.ports.wall), self._log_failure)
         if now >= self._next_disk and not self._measuring:
             self._next_disk = now + _DISK_SECONDS
             self._measure_disk()
@@ -41,6 +52,9 @@ class Housekeeping:
             self._forget_old_jobs()
             self._remove_checkpoints()
             self._take_back_grants()
+            keep = self._state.config.retention.quarantine_seconds
+            paths = self._state.config.paths
+            self._state.ports.disk(lambda: empty_old(paths, keep, self._age.age), self._log_failure)
 
     # Free space
 
@@ -70,13 +84,12 @@ class Housekeeping:
 
     def _forget_old_jobs(self) -> None:
         keep = self._state.config.retention
-        limit = self._state.ports.wall() - keep.results_seconds
         ended = [job for job in self._state.jobs.values() if job.row.is_terminal and not job.watchers]
         ended.sort(key=lambda job: -(job.row.finished or 0.0))
         stored, old = 0, list[Job]()
         for job in ended:
             stored += sum(file.bytes for file in job.row.result.maps) if job.row.result is not None else 0
-            if (job.row.finished or 0.0) < limit or stored > keep.results_bytes:
+            if self._age.age(job.row.finished or 0.0) > keep.results_seconds or stored > keep.results_bytes:
                 old.append(job)
         if not old:
             return
@@ -96,12 +109,12 @@ class Housekeeping:
         self._state.ports.journal(lambda journal: journal.forget_jobs(names), forgotten)
 
     def _remove_checkpoints(self) -> None:
-        keep, wall = self._state.config.retention.checkpoint_seconds, self._state.ports.wall()
+        keep = self._state.config.retention.checkpoint_seconds
         paths = self._state.config.paths
         files: list[Path] = []
         for job in self._state.jobs.values():
             since = job.row.acked if job.row.state is JobState.SUCCEEDED else job.row.finished
-            if since is not None and wall - since > keep and job.id not in self._cleaned_checkpoints:
+            if since is not None and self._age.age(since) > keep and job.id not in self._cleaned_checkpoints:
                 self._cleaned_checkpoints.add(job.id)
                 files += [paths.checkpoint(job.id), paths.previous_checkpoint(job.id)]
         self._cleaned_checkpoints &= self._state.jobs.keys()
@@ -109,7 +122,8 @@ class Housekeeping:
             self._state.ports.disk(lambda: _remove_files(files), self._log_failure)
 
     def _take_back_grants(self) -> None:
-        before = self._state.ports.wall() - self._state.config.retention.unused_blob_seconds
+        keep = self._state.config.retention.unused_blob_seconds
+        before = self._state.ports.wall() - keep
 
         def done(grants: list[Grant] | None, error: Exception | None) -> None:
             if grants is None:
@@ -122,25 +136,48 @@ class Housekeeping:
             orphan_seconds = self._state.config.retention.orphan_seconds
             if free:
                 self._state.ports.disk(
-                    lambda: [self._store.remove_old(sha256, orphan_seconds) for sha256 in free], self._log_failure
+                    lambda: [self._store.remove_old(sha256, orphan_seconds, self._age.age) for sha256 in free],
+                    self._log_failure,
                 )
 
-        self._state.ports.journal(lambda journal: journal.forget_unused_grants(before), done)
+        def is_old(used: float) -> bool:
+            return self._age.age(used) > keep
+
+        self._state.ports.journal(lambda journal: journal.forget_unused_grants(before, is_old), done)
 
     def _log_failure(self, _result: object, error: Exception | None) -> None:
         if error is not None:
             self._state.fault("housekeeping", error)
 
 
-def sweep(paths: ServerPaths, store: BlobStore, jobs: set[str], blobs: set[str], orphan_seconds: float) -> int:
-    """At the start: remove what a crash left and the journal does not know; returns how many files and folders."""
-    removed = store.sweep(orphan_seconds)
-    removed += sum(store.remove_old(sha256, orphan_seconds) for sha256 in list(store.names()) if sha256 not in blobs)
+@dataclass(frozen=True)
+class Known:
+    """What the journal knows: jobs by id, blobs by hash."""
+
+    jobs: set[str]
+    blobs: set[str]
+
+
+def sweep(store: BlobStore, paths: ServerPaths, known: Known, age: AgeClock, keep: Retention) -> Swept:
+    """At the start: half-written files of a crash go; whole jobs and blobs that the journal does not know go to
+    quarantine, since the fault may be the journal's. What is younger than `keep.orphan_seconds` is left."""
+    removed = store.sweep(keep.orphan_seconds, age.age)
+    quarantine = Quarantine(paths)
+    for sha256 in list(store.names()):
+        if sha256 not in known.blobs and store.age(sha256, age.age) > keep.orphan_seconds:
+            quarantine.take(store.path(sha256), "the journal does not know this blob")
     for folder in list(paths.jobs.iterdir()) if paths.jobs.is_dir() else []:
-        if folder.name not in jobs and time.time() - folder.stat().st_mtime > orphan_seconds:
-            _remove_folders([folder])
-            removed += 1
-    return removed
+        if folder.name not in known.jobs and age.age(folder.stat().st_mtime) > keep.orphan_seconds:
+            quarantine.take(folder, "the journal does not know this job")
+    return Swept(removed, quarantine.taken)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Half-written files that were removed, and things that went to quarantine."""
+
+    removed: int
+    quarantined: int
 
 
 def _remove_folders(folders: list[Path]) -> None:

@@ -7,19 +7,23 @@ One thread uses a `Journal`; `server.broker.journal_thread` is that thread. Keep
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blender_addon.protocol.errors import WireError
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+
+from blender_addon.protocol.errors import ProtocolError, WireError
 from blender_addon.protocol.messages import JobEvent, JobResult, JobState
 from server.broker.jobs import JobRow
 from server.broker.records import dump, load
-from server.errors import JournalError
+from server.errors import DamagedJournalError, JournalError
 
+_LOG = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -64,15 +68,45 @@ class Grant:
     used: float
 
 
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(_NAMES, int),
+    **dict.fromkeys(("job", "user", "key", "digest", "name", "state"), str),
+    **dict.fromkeys(("created", "finished", "acked"), float),
+    **dict.fromkeys(("error", "result"), bytes),
+}
+_OPTIONAL = frozenset({"finished", "acked", "error", "result"})
+# What reading a record of arbitrary bytes can raise; ProtocolError and msgpack's own errors among them.
+_NO_RECORD = (ValueError, TypeError, KeyError, ProtocolError, msgpack.exceptions.UnpackException)
+
+
+@dataclass(frozen=True)
+class DamagedRow:
+    """A row of the journal that is no job: its values by column, and what is wrong."""
+
+    values: dict[str, Any]
+    reason: str
+
+
 class Journal:
     """Open the journal, making it where there is none.
 
+    Attributes:
+        is_new: whether it was made just now, or was empty.
+
     Raises:
-        JournalError: the file is no journal, or one of a newer server.
+        DamagedJournalError: the file is no database, or a broken one.
+        JournalError: it cannot be opened, or is one of a newer server.
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.is_new = False
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise JournalError(_unusable(path, error)) from error
         try:
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -81,9 +115,8 @@ class Journal:
             self._prepare()
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise JournalError(
-                f"The journal {path.name} cannot be used: {error}. Move it away to begin with an empty queue."
-            ) from error
+            damaged = getattr(error, "sqlite_errorcode", None) in _DAMAGED
+            raise (DamagedJournalError if damaged else JournalError)(_unusable(path, error)) from error
         except JournalError:
             self._db.close()
             raise
@@ -91,6 +124,10 @@ class Journal:
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
+            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables:
+                raise DamagedJournalError("The journal has tables and no version.")
+            self.is_new = True
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             raise JournalError(f"The journal has version {version}, this server writes {SCHEMA_VERSION}; update it.")
@@ -165,27 +202,46 @@ class Journal:
     def events_after(self, job: str, seq: int) -> tuple[JobEvent, ...]:
         """Journaled events of a job with a number above `seq`, in order."""
         rows = self._db.execute("SELECT event FROM events WHERE job = ? AND seq > ? ORDER BY seq", (job, seq))
-        return tuple(load(JobEvent, data) for (data,) in rows)
+        events = (_event(job, data) for (data,) in rows)
+        return tuple(event for event in events if event is not None)
 
-    def jobs(self) -> list[JobRow]:
-        """All jobs, oldest first."""
-        return [_row(values) for values in self._db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY created, job")]
+    def jobs(self) -> list[JobRow | DamagedRow]:
+        """All jobs, oldest first. A row that is none costs that job alone."""
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY created, job").fetchall()
+        return [_row_or_damage(values) for values in rows]
+
+    def replace_damaged(self, damaged: DamagedRow, row: JobRow | None, event: JobEvent | None) -> None:
+        """In place of a damaged row its job's end, or nothing where it cannot even be said whose job it was."""
+        if row is None:
+            self._db.execute("DELETE FROM jobs WHERE job IS ?", (damaged.values["job"],))
+            return
+        self._db.execute("DELETE FROM events WHERE job = ? AND ends", (row.job,))
+        self._db.execute("UPDATE jobs SET created = ? WHERE job = ?", (row.created, row.job))
+        self.save(row, event)
+
+    def last_seq(self, job: str) -> int:
+        """Number of the newest journaled event of a job; 0 without any."""
+        (seq,) = self._db.execute("SELECT max(seq) FROM events WHERE job = ?", (job,)).fetchone()
+        return seq if isinstance(seq, int) else 0
 
     def grants(self) -> list[Grant]:
-        return [Grant(*values) for values in self._db.execute("SELECT user, sha256, size, used FROM grants")]
+        """All grants; a damaged one counts as not given."""
+        rows = self._db.execute("SELECT user, sha256, size, used FROM grants").fetchall()
+        return [Grant(*values) for values in rows if _has_types(values, (str, str, int, float))]
 
     def forget_jobs(self, jobs: Iterable[str]) -> None:
         """Remove ended jobs with their events."""
         self._db.executemany("DELETE FROM jobs WHERE job = ?", [(job,) for job in jobs])
 
-    def forget_unused_grants(self, before: float) -> list[Grant]:
-        """Take back, and return, grants that no job uses and that were last touched before this time."""
+    def forget_unused_grants(self, before: float, is_old: Callable[[float], bool] = lambda used: True) -> list[Grant]:
+        """Take back, and return, grants that no job uses and that were last touched before this time, as far as
+        `is_old` agrees: a clock may have jumped."""
         rows = self._db.execute(
             "SELECT user, sha256, size, used FROM grants AS g WHERE used < ? AND NOT EXISTS ("
             "SELECT 1 FROM uses JOIN jobs USING (job) WHERE uses.sha256 = g.sha256 AND jobs.user = g.user)",
             (before,),
         ).fetchall()
-        grants = [Grant(*values) for values in rows]
+        grants = [grant for values in rows if is_old((grant := Grant(*values)).used)]
         self._db.executemany("DELETE FROM grants WHERE user = ? AND sha256 = ?", [(g.user, g.sha256) for g in grants])
         return grants
 
@@ -196,7 +252,10 @@ class Journal:
 
     def check(self) -> list[str]:
         """SQLite's own integrity check; empty when all is well."""
-        found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
+        try:
+            found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
@@ -211,6 +270,10 @@ class Journal:
             self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?)", (row.job, grant.sha256))
 
 
+def _unusable(path: Path, error: sqlite3.Error) -> str:
+    return f"The journal {path} cannot be used ({error}); see to the disk and to its rights, then start again."
+
+
 def _values(row: JobRow) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _NAMES}
     values["state"] = row.state.value
@@ -219,8 +282,33 @@ def _values(row: JobRow) -> dict[str, Any]:
     return values
 
 
+def _event(job: str, data: Any) -> JobEvent | None:  # noqa: ANN401 - whatever stands in the table
+    try:
+        return load(JobEvent, data)
+    except _NO_RECORD as error:
+        _LOG.error("journal: an event cannot be read (%s)", error, extra={"job": job})
+        return None
+
+
+def _row_or_damage(values: Sequence[Any]) -> JobRow | DamagedRow:
+    try:
+        return _row(values)
+    except _NO_RECORD as error:
+        return DamagedRow(dict(zip(_NAMES, values, strict=True)), f"{type(error).__name__}: {error}")
+
+
+def _has_types(values: Sequence[Any], types: Sequence[type]) -> bool:
+    # A whole number is a number too, as SQLite keeps 3.0.
+    return all(isinstance(v, (int, float) if t is float else t) for v, t in zip(values, types, strict=True))
+
+
 def _row(values: Sequence[Any]) -> JobRow:
     fields = dict(zip(_NAMES, values, strict=True))
+    for name, value in fields.items():
+        if name in _OPTIONAL and value is None:
+            continue
+        if not _has_types([value], [_TYPES[name]]):
+            raise TypeError(f"{name} is of type {type(value).__name__}")  # Its value may be an artist's words.
     for name in ("interactive", "paused", "cancelling"):
         fields[name] = bool(fields[name])
     fields["state"] = JobState(fields["state"])

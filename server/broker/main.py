@@ -12,13 +12,14 @@ import os
 import sys
 import threading
 import uuid
+from dataclasses import dataclass
 
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from server.broker.auth import LOCAL_NAME, AllowedClient, KeyPair, Role, load_clients, load_key_pair
 from server.broker.blobs import BlobStore
-from server.broker.connection import Connection, remove_connection, write_connection
+from server.broker.connection import Connection, keep_connection, remove_connection, write_connection
 from server.broker.core import BrokerCore
-from server.broker.housekeeping import Housekeeping, sweep
+from server.broker.housekeeping import Housekeeping, Known, Swept, sweep
 from server.broker.journal import Journal
 from server.broker.logs import LogFile
 from server.broker.loop import Loop
@@ -35,9 +36,13 @@ from server.platform import (
     make_private_directory,
     on_stop_request,
 )
+from server.storage.age import AgeClock
+from server.storage.journal_care import open_journal
+from server.storage.ownership import claim_data_folder
+from server.storage.quarantine import Quarantine
 
 _LOG = logging.getLogger(__name__)
-_ALLOW_LIST_SECONDS = 2.0
+_LOOK_SECONDS = 2.0
 _SWITCH_SECONDS = 0.001
 """Longest that another thread keeps Python's lock from the loop."""
 
@@ -50,27 +55,37 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
 
     Raises:
         AlreadyRunningError: another server uses the data directory.
-        ConfigError: clients of other machines are to connect, but none is allowed.
+        ConfigError: the data folder is another's or cannot be used, or clients of other machines are to connect, but
+            none is allowed.
         JournalError: the journal cannot be used.
         zmq.ZMQError: the address cannot be bound.
     """
     paths = config.paths
     if threading.current_thread() is threading.main_thread():
         keep_new_files_private()
-    make_private_directory(paths.root)
+    claim_data_folder(paths)
     epoch = uuid.uuid4().hex
     stop = stop or threading.Event()
-    with InstanceLock(paths.lock), LogFile(paths.log_file, epoch):
+    with InstanceLock(paths.lock) as lock, LogFile(paths.log_file, epoch):
         if threading.current_thread() is threading.main_thread():
             on_stop_request(stop.set)
             sys.setswitchinterval(_SWITCH_SECONDS)
             keep_freed_memory(_KEPT_BYTES)
             gc.freeze()  # What was imported need not be looked through again and again, between two PINGs.
-        _serve(config, executor or LocalExecutor(paths), stop, epoch)
+        _serve(config, executor or LocalExecutor(paths), _Life(lock, stop, epoch))
     return 0
 
 
-def _serve(config: ServerConfig, executor: Executor, stop: threading.Event, epoch: str) -> None:
+@dataclass(frozen=True)
+class _Life:
+    """This run of the server: the lock that it holds, what ends it, its id."""
+
+    lock: InstanceLock
+    stop: threading.Event
+    epoch: str
+
+
+def _serve(config: ServerConfig, executor: Executor, life: _Life) -> None:
     paths = config.paths
     server_keys, local = load_key_pair(paths, "server"), load_key_pair(paths, LOCAL_NAME)
     clients = _clients(config, local)
@@ -78,20 +93,21 @@ def _serve(config: ServerConfig, executor: Executor, stop: threading.Event, epoc
         make_private_directory(folder)
     loop = Loop(config.listen, server_keys, executor)
     try:
-        journal = Journal(paths.journal)
-        state = BrokerState(config, loop, epoch, clients)
+        journal = open_journal(paths, Quarantine(paths))
+        state = BrokerState(config, loop, life.epoch, clients)
         store = BlobStore(paths.blobs)
-        known_blobs, known_jobs = _recover(journal, state)
+        known = _recover(journal, state)
+        age = AgeClock(paths.clock, state.ports.wall, state.ports.now)
         core = BrokerCore(state, store, loop.endpoints.bulk_port)
         loop.use(core, journal)
         loop.allow_clients(tuple(clients))
-        orphan_seconds = config.retention.orphan_seconds
-        loop.disk(lambda: sweep(paths, store, known_jobs, known_blobs, orphan_seconds), _log_failure)
+        loop.disk(lambda: sweep(store, paths, known, age, config.retention), _log_sweep)
         core.start()
-        _write_connection(config, loop, server_keys, local, epoch)
+        connection = _connection(config, loop, server_keys, local, life.epoch)
+        write_connection(paths.connection, connection)
         _LOG.info("listening on %s, ports %d and %d", config.listen.host, *vars(loop.endpoints).values())
-        watch = _Watch(config, loop, core, local, stop)
-        housekeeping = Housekeeping(state, store)
+        watch = _Watch(core, loop, local, connection, life)
+        housekeeping = Housekeeping(state, store, age)
 
         def each_tick(now: float) -> None:
             watch.tick(now)
@@ -99,16 +115,17 @@ def _serve(config: ServerConfig, executor: Executor, stop: threading.Event, epoc
 
         loop.run(each_tick)
         core.uploads.close()
+        _save_age(age)
     finally:
-        remove_connection(paths.connection, epoch)
+        remove_connection(paths.connection, life.epoch)
         loop.close()
 
 
-def _recover(journal: Journal, state: BrokerState) -> tuple[set[str], set[str]]:
-    """Fill the state; returns all blobs and all jobs that the journal knows."""
+def _recover(journal: Journal, state: BrokerState) -> Known:
+    """Fill the state; returns all jobs and blobs that the journal knows."""
     try:
         recover(journal, state)
-        return journal.blobs(), set(state.jobs)
+        return Known(jobs=set(state.jobs), blobs=journal.blobs())
     except BaseException:
         journal.close()
         raise
@@ -123,8 +140,15 @@ def _clients(config: ServerConfig, local: KeyPair) -> dict[str, AllowedClient]:
     return {**clients, local.public: AllowedClient(LOCAL_NAME, local.public, Role.ADMIN)}
 
 
-def _write_connection(config: ServerConfig, loop: Loop, server: KeyPair, local: KeyPair, epoch: str) -> None:
-    connection = Connection(
+def _save_age(age: AgeClock) -> None:
+    try:
+        age.save()
+    except OSError as error:  # On a full disk: the next start then counts ages a little shorter.
+        _LOG.warning("the clock's file cannot be written: %s", error)
+
+
+def _connection(config: ServerConfig, loop: Loop, server: KeyPair, local: KeyPair, epoch: str) -> Connection:
+    return Connection(
         protocol=(PROTOCOL_MAJOR, PROTOCOL_MINOR),
         host=config.listen.host,
         ctl_port=loop.endpoints.ctl_port,
@@ -135,39 +159,51 @@ def _write_connection(config: ServerConfig, loop: Loop, server: KeyPair, local: 
         pid=os.getpid(),
         epoch=epoch,
     )
-    write_connection(config.paths.connection, connection)
 
 
-def _log_failure(result: object, error: Exception | None) -> None:
-    if error is not None:
+def _log_sweep(swept: Swept | None, error: Exception | None) -> None:
+    if swept is None:
         _LOG.error("sweep: %s", error)
-    elif result:
-        _LOG.info("sweep: %s leftovers removed", result)
+    elif swept.removed or swept.quarantined:
+        _LOG.warning("sweep: %d half-written files removed, %d to quarantine", swept.removed, swept.quarantined)
 
 
 class _Watch:
-    """Looks now and then whether the server is to stop, and who is on the allow-list."""
+    """Looks now and then whether the server is to stop, whether its folder is still there, and who may connect."""
 
-    def __init__(
-        self, config: ServerConfig, loop: Loop, core: BrokerCore, local: KeyPair, stop: threading.Event
-    ) -> None:
-        self._config = config
+    def __init__(self, core: BrokerCore, loop: Loop, local: KeyPair, connection: Connection, life: _Life) -> None:
+        self._paths = core.state.config.paths
         self._loop = loop
         self._core = core
         self._local = local
-        self._stop = stop
-        self._next_list = 0.0
+        self._connection = connection
+        self._life = life
+        self._next_look = 0.0
 
     def tick(self, now: float) -> None:
-        if self._stop.is_set():
+        if self._life.stop.is_set():
             self._core.drain()
-        if now >= self._next_list:
-            self._next_list = now + _ALLOW_LIST_SECONDS
-            self._loop.disk(lambda: load_clients(self._config.paths), self._loaded)
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_SECONDS
+            self._loop.disk(self._look, self._looked)
 
-    def _loaded(self, clients: dict[str, AllowedClient] | None, error: Exception | None) -> None:
-        if clients is None:
-            _LOG.error("allow-list: %s", error)
+    def _look(self) -> tuple[bool, dict[str, AllowedClient]]:
+        """In a disk thread: whether the folder is ours still (then with its connection file), and the allow-list."""
+        if not self._life.lock.is_in_place():
+            return False, {}
+        keep_connection(self._paths.connection, self._connection)
+        return True, load_clients(self._paths)
+
+    def _looked(self, found: tuple[bool, dict[str, AllowedClient]] | None, error: Exception | None) -> None:
+        if found is None:
+            _LOG.error("the data folder cannot be looked at: %s", error)
+            return
+        in_place, clients = found
+        if not in_place:
+            # What is written from now on would be found by nobody, and another server may be at work in a new folder.
+            if not self._core.state.draining:
+                _LOG.error("the data folder was deleted or replaced while the server ran; the server ends")
+            self._core.drain()
             return
         local = AllowedClient(LOCAL_NAME, self._local.public, Role.ADMIN)
         everybody = {**clients, local.public: local}

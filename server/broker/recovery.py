@@ -6,9 +6,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.messages import EventKind, JobState
 from server.broker.jobs import Job, JobRow
-from server.broker.journal import Journal
+from server.broker.journal import DamagedRow, Journal
 from server.broker.lifecycle import poisoned
 from server.broker.state import BrokerState
 from server.config import Supervision
@@ -20,8 +21,11 @@ def recover(journal: Journal, state: BrokerState) -> None:
     """Fill the state from the journal, and bring the journal itself up to date; before anybody connects."""
     wall = state.ports.wall()
     with journal.transaction():
-        for row in journal.jobs():
-            job = Job(row)
+        for found in journal.jobs():
+            job = _set_aside(journal, found, wall) if isinstance(found, DamagedRow) else Job(found)
+            if job is None:
+                continue
+            row = job.row
             changed = _after_restart(row, state.config.supervision, wall)
             if changed is not None:
                 text = None if changed.is_terminal else "The server was started again."
@@ -35,6 +39,32 @@ def recover(journal: Journal, state: BrokerState) -> None:
     for grant in journal.grants():
         state.add_grant(grant)
     _LOG.info("journal: %d jobs, %d of them wait", len(state.jobs), len(state.queue))
+
+
+def _set_aside(journal: Journal, damaged: DamagedRow, wall: float) -> Job | None:
+    """The failed end of a job whose row is damaged; None where not even its owner can be read."""
+    values = damaged.values
+    names = ("job", "user", "key", "digest")
+    _LOG.error("journal: a job's row is damaged: %s", damaged.reason, extra={"job": str(values["job"])[:64]})
+    if not all(isinstance(values[name], str) for name in names):
+        journal.replace_damaged(damaged, None, None)
+        return None
+    text = "The server's record of this job was damaged, so the job cannot go on."
+    error = WireError(ErrorCode.INTERNAL, Retry.CHANGED, text, hint="Send it again.")
+    created, name = values["created"], values["name"]
+    job = Job(
+        JobRow(
+            **{field: values[field] for field in names},
+            name=name if isinstance(name, str) else "",
+            interactive=False,
+            created=created if isinstance(created, float) else wall,
+            rank=0,
+            seq=journal.last_seq(values["job"]),
+        )
+    )
+    event = job.record(replace(job.row, state=JobState.FAILED, error=error, finished=wall), EventKind.STATE)
+    journal.replace_damaged(damaged, job.row, event)
+    return job
 
 
 def _after_restart(row: JobRow, limits: Supervision, wall: float) -> JobRow | None:

@@ -44,6 +44,7 @@ from server.commands.doctor_findings import Finding, Grade
 from server.commands.spawning import spawn_server
 from server.config import Device, ServerPaths
 from server.errors import ServerError
+from server.storage.ownership import claim_data_folder
 
 __all__ = ["check_job", "tiny_job"]
 
@@ -128,7 +129,8 @@ def _run(paths: ServerPaths, device: Device) -> JobResult:
 
 
 def _start(paths: ServerPaths, device: Device) -> subprocess.Popen[bytes]:
-    paths.logs.mkdir(parents=True)
+    claim_data_folder(paths)
+    paths.logs.mkdir()
     command = ["start", "--data", str(paths.root), "--device", device, "--until-eof"]
     with (paths.logs / "start.stderr").open("wb") as errors:
         return spawn_server(command, errors, stdin=subprocess.PIPE)

@@ -10,6 +10,7 @@ import typer
 
 from server.commands.failures import reports_failures
 from server.commands.options import Data, JsonOutput, paths_of
+from server.storage.ownership import claim_data_folder
 from server.worker.model_store import ModelError, ModelStore, Source, check_key
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def pull(key: Key, data: Data = None) -> None:
     """Fetch a model from the hub: safetensors only, every file hashed."""
     model, sources = _find(key)
     typer.echo(f"{model.title}: about {model.download_gb:.1f} GB; licence {model.license}.")
-    files = ModelStore(paths_of(data).models).pull(key, sources, typer.echo)
+    paths = paths_of(data)
+    claim_data_folder(paths)
+    files = ModelStore(paths.models).pull(key, sources, typer.echo)
     typer.echo(f"{key} is installed: {len(files)} files, {sum(file.size for file in files) / 1e9:.1f} GB.")
 
 

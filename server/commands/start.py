@@ -18,6 +18,7 @@ from server.commands.spawning import spawn_server
 from server.config import Device, ListenConfig, ServerConfig, ServerPaths
 from server.errors import AlreadyRunningError, ConfigError, SpawnError
 from server.platform import make_private_directory
+from server.storage.ownership import claim_data_folder
 
 __all__ = ["start"]
 
@@ -85,7 +86,7 @@ def _detach(config: ServerConfig) -> None:
     running = _answering(paths)
     if running is not None:
         raise AlreadyRunningError(f"A server is running already: {running}")
-    make_private_directory(paths.root)
+    claim_data_folder(paths)
     make_private_directory(paths.logs)
     with (paths.logs / "start.stderr").open("wb") as errors:
         process = spawn_server(_arguments(config), errors, detached=True)

@@ -3,6 +3,7 @@
 
 import hashlib
 import io
+import json
 import uuid
 from collections import deque
 from pathlib import Path
@@ -31,6 +32,7 @@ from server.broker.ports import Address, Channel
 from server.broker.recovery import recover
 from server.broker.state import BrokerState
 from server.config import QuotaConfig, ServerConfig, ServerPaths
+from server.storage.age import AgeClock
 from tests.server.broker.rig import BLOBS, spec
 
 ALICE, BOB, BOSS = "a" * 40, "b" * 40, "c" * 40
@@ -217,7 +219,10 @@ class CoreRig:
         self.state = BrokerState(self.config, self.ports, uuid.uuid4().hex, dict(CLIENTS))
         recover(self.journal, self.state)
         self.core = BrokerCore(self.state, self.store, bulk_port=1)
-        self.housekeeping = Housekeeping(self.state, self.store)
+        if not self.paths.clock.exists():
+            self.paths.clock.write_text(json.dumps({"last": self.ports.wall(), "jumps": []}))
+        self.age = AgeClock(self.paths.clock, self.ports.wall, self.ports.now)
+        self.housekeeping = Housekeeping(self.state, self.store, self.age)
         self.core.start()
         self.settle()
         self.ready("gate")
@@ -270,6 +275,12 @@ class CoreRig:
 
     def worker(self) -> Process:
         return self.ports.processes["worker", 0]
+
+    def pass_time(self, seconds: float) -> None:
+        """Time passes for both clocks, and the housekeeping looks; the core itself sees nothing of it."""
+        self.ports.clock, self.ports.wall_clock = self.ports.clock + seconds, self.ports.wall_clock + seconds
+        self.housekeeping.tick(self.ports.clock)
+        self.settle()
 
     def end(self, role="worker", index=0, code=-9) -> None:
         """A child's process ends."""

@@ -21,8 +21,9 @@ from blender_addon.protocol.messages import (
     Submit,
 )
 from server.broker import internal as inside
-from server.broker.housekeeping import sweep
+from server.broker.housekeeping import Known, Swept, sweep
 from server.config import DAY, HOUR, QuotaConfig, Retention
+from server.storage.quarantine import REASONS
 from tests.server.broker.core_rig import CoreRig, code_of
 from tests.server.broker.rig import BLOBS, spec
 
@@ -58,12 +59,10 @@ def test_old_results_go_by_age(make_core) -> None:
     alice = core.user().upload()
     old = alice.submit()
     result = core.finish(old)
-    core.ports.wall_clock += DAY - 60
+    core.pass_time(DAY - 60)
     new = alice.submit()
     core.finish(new)
-    core.ports.wall_clock += 120
-    core.housekeeping.tick(core.ports.clock + 1000)
-    core.settle()
+    core.pass_time(400)
     assert core.state.jobs.keys() == {new}
     assert not core.paths.job(old).exists()
     assert core.paths.job(new).exists()
@@ -97,11 +96,9 @@ def test_blobs_that_no_job_uses_go_after_a_day_and_inputs_stay(core: CoreRig) ->
     alice = core.user().upload().upload(b"never used")
     job = alice.submit()
     alice.ask(Cancel(job))
-    core.ports.wall_clock += DAY + HOUR
     for path in core.paths.blobs.rglob("*"):
-        os.utime(path, (1.0, 1.0))
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
+        os.utime(path, (core.ports.wall_clock, core.ports.wall_clock))
+    core.pass_time(DAY + HOUR)
     unused = hashlib.sha256(b"never used").hexdigest()
     assert not core.store.has(unused)
     assert isinstance(alice.ask(BlobQuery((unused,)), bulk=True), BlobNeed)
@@ -111,7 +108,7 @@ def test_blobs_that_no_job_uses_go_after_a_day_and_inputs_stay(core: CoreRig) ->
 
 def test_blobs_that_a_client_has_just_asked_about_stay_for_its_submit(core: CoreRig) -> None:
     alice = core.user().upload()
-    core.ports.wall_clock += DAY + HOUR
+    core.ports.clock, core.ports.wall_clock = core.ports.clock + DAY + HOUR, core.ports.wall_clock + DAY + HOUR
     hashes = tuple(hashlib.sha256(data).hexdigest() for data in BLOBS)
     assert alice.ask(BlobQuery(hashes), bulk=True) == BlobNeed(())
     core.housekeeping.tick(core.ports.clock)
@@ -136,14 +133,10 @@ def test_checkpoints_go_a_day_after_the_result_was_fetched(core: CoreRig) -> Non
     job = alice.submit()
     core.paths.checkpoint(job).write_bytes(b"x")
     core.finish(job)
-    core.ports.wall_clock += 2 * DAY
-    core.housekeeping.tick(core.ports.clock)
-    core.settle()
+    core.pass_time(2 * DAY)
     assert core.paths.checkpoint(job).exists()
     alice.ask(ResultAck(job))
-    core.ports.wall_clock += 2 * DAY
-    core.housekeeping.tick(core.ports.clock + 1000)
-    core.settle()
+    core.pass_time(2 * DAY)
     assert not core.paths.checkpoint(job).exists()
 
 
@@ -163,20 +156,52 @@ def test_a_disk_that_runs_full_stops_new_runs_and_lets_running_ones_end(make_cor
     assert core.told(inside.Run)[-1].job == second
 
 
-def test_the_sweep_removes_what_the_journal_does_not_know(core: CoreRig) -> None:
+def test_a_clock_that_jumps_by_days_deletes_nothing(core: CoreRig) -> None:
+    core.ready("worker")
+    alice = core.user().upload().upload(b"never used")
+    job = alice.submit()
+    core.paths.checkpoint(job).write_bytes(b"x")
+    result = core.finish(job)
+    alice.ask(ResultAck(job))
+    for path in core.paths.blobs.rglob("*"):
+        os.utime(path, (core.ports.wall_clock, core.ports.wall_clock))
+    for jump in (400 * DAY, -800 * DAY, 4000 * DAY):
+        core.ports.wall_clock += jump
+        core.pass_time(HOUR)
+        assert core.state.jobs.keys() == {job}
+        assert core.paths.checkpoint(job).exists()
+        assert core.store.has(hashlib.sha256(b"never used").hexdigest())
+        assert core.store.has(result.config_json_sha256)
+    core.pass_time(8 * DAY)
+    assert not core.state.jobs, "after the jumps, time goes on as before"
+
+
+def test_the_sweep_sends_what_the_journal_does_not_know_to_quarantine(core: CoreRig) -> None:
     alice = core.user().upload()
     job = alice.submit()
     orphan, lost = core.store.put(b"orphan"), core.paths.job("0" * 32)
     lost.mkdir()
-    known = core.journal.blobs()
-    assert sweep(core.paths, core.store, {job}, known, 3600.0) == 0
-    for path in (core.store.path(orphan), lost, *(core.store.path(name) for name in known)):
-        os.utime(path, (1.0, 1.0))
-    assert sweep(core.paths, core.store, {job}, known, 3600.0) == 2
+    (lost / "spec.msgpack").write_bytes(b"spec")
+    known = Known(jobs={job}, blobs=core.journal.blobs())
+    keep, places = Retention(), (core.store.path(orphan), lost, *(core.store.path(name) for name in known.blobs))
+    for path in places:
+        os.utime(path, (core.ports.wall_clock, core.ports.wall_clock))
+    assert sweep(core.store, core.paths, known, core.age, keep) == Swept(0, 0)
+    core.ports.clock, core.ports.wall_clock = core.ports.clock + 2 * HOUR, core.ports.wall_clock + 2 * HOUR
+    assert sweep(core.store, core.paths, known, core.age, keep) == Swept(0, 2)
     assert not core.store.has(orphan)
     assert not lost.exists()
     assert core.paths.spec(job).is_file()
-    assert all(core.store.has(name) for name in known)
+    assert all(core.store.has(name) for name in known.blobs)
+    (folder,) = core.paths.quarantine.iterdir()
+    assert (folder / "jobs" / lost.name / "spec.msgpack").read_bytes() == b"spec"
+    assert (folder / "blobs" / orphan[:2] / orphan).read_bytes() == b"orphan"
+    assert len((folder / REASONS).read_text().splitlines()) == 2
+    os.utime(folder, (core.ports.wall_clock, core.ports.wall_clock))
+    core.pass_time(29 * DAY)
+    assert folder.exists()
+    core.pass_time(2 * DAY)
+    assert not folder.exists(), "after a month it goes"
 
 
 def test_nothing_that_artists_write_is_in_the_log(core: CoreRig, caplog: pytest.LogCaptureFixture) -> None:

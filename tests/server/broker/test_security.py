@@ -28,6 +28,7 @@ from server.broker.auth import (
     remove_client,
 )
 from server.broker.connection import read_connection, remove_connection
+from server.broker.journal import Journal
 from server.broker.main import run_broker
 from server.config import ListenConfig, ServerConfig, ServerPaths
 from server.errors import AlreadyRunningError, ConfigError, JournalError
@@ -92,7 +93,7 @@ def test_all_listeners_are_on_loopback(rig: Rig) -> None:
 
 
 def test_a_paired_client_comes_in_and_goes_when_its_key_is_taken_back(rig: Rig, monkeypatch) -> None:
-    monkeypatch.setattr("server.broker.main._ALLOW_LIST_SECONDS", 0.05)
+    monkeypatch.setattr("server.broker.main._LOOK_SECONDS", 0.05)
     rig.start()
     keys = new_key_pair()
     add_client(rig.paths, "studio-2", keys.public)
@@ -174,8 +175,10 @@ def test_a_start_that_fails_leaves_nothing_running(rig: Rig) -> None:
         listen = ListenConfig(ctl_port=taken.getsockname()[1])
         with pytest.raises(zmq.ZMQError):
             run_broker(replace(rig.config, listen=listen), executor=rig.executor)
-    rig.paths.journal.write_bytes(b"no database at all" * 100)
-    with pytest.raises(JournalError):
+    journal = Journal(rig.paths.journal)
+    journal._db.execute("PRAGMA user_version = 99")
+    journal.close()
+    with pytest.raises(JournalError, match="version 99"):
         run_broker(rig.config, executor=rig.executor)
     assert threading.active_count() == before
     assert not rig.paths.connection.exists()

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lost or damaged journal is no new server: a copy takes its place, and nothing is deleted for it."""
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from server.broker.journal import Journal
+from server.config import ServerPaths
+from server.errors import JournalError
+from server.storage.journal_care import copy_journal, open_journal
+from server.storage.quarantine import REASONS, Quarantine, quarantined
+from tests.server.broker.core_rig import CoreRig
+from tests.server.broker.rig import BLOBS
+
+
+@pytest.fixture
+def core(tmp_path: Path):
+    rig = CoreRig(tmp_path)
+    yield rig
+    rig.crash()
+
+
+def opened(paths: ServerPaths) -> Journal:
+    return open_journal(paths, Quarantine(paths))
+
+
+def jobs_in(paths: ServerPaths) -> set[str]:
+    journal = opened(paths)
+    found = {row.job for row in journal.jobs()}
+    journal.close()
+    return found
+
+
+def remove_journal(paths: ServerPaths) -> None:
+    for path in paths.root.glob("journal.sqlite*"):
+        path.unlink()
+
+
+def empty(paths: ServerPaths) -> None:
+    remove_journal(paths)
+    paths.journal.touch()
+
+
+def cut_in_half(paths: ServerPaths) -> None:
+    data = paths.journal.read_bytes()
+    remove_journal(paths)
+    paths.journal.write_bytes(data[: len(data) // 2])
+
+
+def other_bytes(paths: ServerPaths) -> None:
+    remove_journal(paths)
+    paths.journal.write_bytes(b"\0" * 40_000)
+
+
+def a_page_of_noise(paths: ServerPaths) -> None:
+    data = bytearray(paths.journal.read_bytes())
+    page = 4096
+    for start in range(page, len(data), page):
+        data[start : start + 600] = random.Random(start).randbytes(600)
+    remove_journal(paths)
+    paths.journal.write_bytes(data)
+
+
+def text(paths: ServerPaths) -> None:
+    remove_journal(paths)
+    paths.journal.write_text("Dropbox conflict copy")
+
+
+DAMAGES = [remove_journal, empty, cut_in_half, other_bytes, a_page_of_noise, text]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_newest_whole_copy_takes_the_place_of_a_lost_journal(core: CoreRig, damage) -> None:
+    job = core.user().upload().submit("chair")
+    assert copy_journal(core.paths) is not None
+    core.crash()
+    damage(core.paths)
+    assert jobs_in(core.paths) == {job}
+    reasons = "".join(path.read_text() for path in core.paths.quarantine.rglob(REASONS))
+    assert "restored from the copy" in reasons
+    core.boot()
+    assert core.state.jobs.keys() == {job}
+    assert all(core.store.has(name) for name in core.journal.blobs())
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_without_a_copy_the_list_begins_anew_and_nothing_is_deleted(core: CoreRig, damage) -> None:
+    job = core.user().upload().submit("chair")
+    core.crash()
+    damage(core.paths)
+    assert jobs_in(core.paths) == set()
+    assert core.paths.spec(job).is_file()
+    assert len(list(core.store.names())) == len(BLOBS)
+    core.boot()
+
+
+def test_a_damaged_copy_is_passed_over(core: CoreRig) -> None:
+    job = core.user().upload().submit("chair")
+    older = copy_journal(core.paths, wall=lambda: 1_000_000_000.0)
+    core.user().submit("table")
+    newer = copy_journal(core.paths, wall=lambda: 1_100_000_000.0)
+    assert older is not None
+    assert newer is not None
+    newer.write_bytes(newer.read_bytes()[:5000])
+    core.crash()
+    remove_journal(core.paths)
+    assert jobs_in(core.paths) == {job}
+    assert not newer.exists()
+    assert quarantined(core.paths).files == 1
+    core.boot()
+
+
+def test_a_new_folder_is_a_new_journal_without_a_word(tmp_path: Path) -> None:
+    paths = ServerPaths(tmp_path)
+    assert jobs_in(paths) == set()
+    assert not paths.quarantine.exists()
+    assert jobs_in(paths) == set()
+
+
+def test_an_equal_copy_is_not_kept_twice_and_old_ones_go(core: CoreRig) -> None:
+    user = core.user().upload()
+    day = 86400.0
+    for number in range(12):
+        user.submit(f"job {number}")
+        for hour in range(2):
+            wall = 1_000_000_000.0 + number * day + hour * 3600.0
+            assert (copy_journal(core.paths, wall=lambda wall=wall: wall) is None) == (hour == 1)
+    names = sorted(path.name for path in core.paths.journal_copies.iterdir())
+    assert len(names) == 7, names
+    for number in range(4):
+        user.submit(f"more {number}")
+        copy_journal(core.paths, wall=lambda number=number: 1_000_000_000.0 + 11 * day + 7200.0 + number)
+    assert len(list(core.paths.journal_copies.iterdir())) == 9, "the newest three, and one of each of six days before"
+
+
+def test_a_copy_is_whole_while_the_journal_is_written(core: CoreRig) -> None:
+    job = core.user().upload().submit("chair")
+    with core.journal.transaction():
+        core.journal._db.execute("DELETE FROM jobs")
+        copy = copy_journal(core.paths)
+        core.journal._db.execute("ROLLBACK")
+        core.journal._db.execute("BEGIN")
+    assert copy is not None
+    assert sqlite3.connect(copy).execute("SELECT job FROM jobs").fetchall() == [(job,)]
+
+
+def test_a_newer_servers_journal_is_left_alone(tmp_path: Path) -> None:
+    paths = ServerPaths(tmp_path)
+    journal = opened(paths)
+    journal._db.execute("PRAGMA user_version = 99")
+    journal.close()
+    with pytest.raises(JournalError, match="version 99"):
+        opened(paths)
+    assert paths.journal.is_file()
+    assert not paths.quarantine.exists()
+
+
+SPOILT = {
+    "state": "rnning", "rank": "first", "created": "yesterday", "result": b"\xc1\xc1", "error": b"",
+    "seq": 1.5, "finished": b"x", "interactive": "yes", "name": b"\xff",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", SPOILT)
+def test_one_bad_row_costs_that_job_and_not_the_start(core: CoreRig, column: str) -> None:
+    user = core.user().upload()
+    spoilt, sound = user.submit("spoilt", key="1" * 32), user.submit("sound")
+    core.journal._db.execute(f"UPDATE jobs SET {column} = ? WHERE job = ?", (SPOILT[column], spoilt))
+    core.restart()
+    assert core.state.jobs.keys() == {spoilt, sound}
+    row = core.state.jobs[spoilt].row
+    assert row.state.value == "failed"
+    assert "record of this job was damaged" in row.error.text
+    assert core.state.jobs[sound].row.state.value in ("queued", "running")
+    core.restart()
+    assert core.state.jobs.keys() == {spoilt, sound}, "and it is not found damaged again"
+    assert core.state.jobs[spoilt].row == row
+
+
+def test_a_row_without_an_owner_goes_and_the_others_stay(core: CoreRig) -> None:
+    user = core.user().upload()
+    lost, sound = user.submit("lost"), user.submit("sound")
+    core.journal._db.execute("UPDATE jobs SET user = ? WHERE job = ?", (b"\0\1", lost))
+    core.restart()
+    assert core.state.jobs.keys() == {sound}
+
+
+def test_damaged_events_and_grants_are_passed_over(core: CoreRig) -> None:
+    job = core.user().upload().submit("chair")
+    core.journal._db.execute("UPDATE events SET event = ? WHERE job = ? AND seq = 1", (b"\x93\x01", job))
+    core.journal._db.execute("UPDATE grants SET size = 'big' WHERE sha256 = (SELECT min(sha256) FROM grants)")
+    core.restart()
+    assert all(event.seq > 1 for event in core.journal.events_after(job, 0))
+    assert sum(len(blobs) for blobs in core.state.grants.values()) == len(BLOBS) - 1
