@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the UVs of a mesh can carry: measured once here, for the library and for the add-on.
+
+numpy only: no bpy, no torch, no scipy, so that both sides can import it and say the same of the same mesh.
+"""
+
+from blender_addon.uv_measure.measure import UvFaces, UvMeasure, measure_uvs
+from blender_addon.uv_measure.picture import density_picture
+from blender_addon.uv_measure.raster import candidate_counts, covered_cells
+from blender_addon.uv_measure.verdict import UvJudgement, UvRemedy, UvVerdict, judge_uvs
+
+__all__ = [
+    "UvFaces",
+    "UvJudgement",
+    "UvMeasure",
+    "UvRemedy",
+    "UvVerdict",
+    "candidate_counts",
+    "covered_cells",
+    "density_picture",
+    "judge_uvs",
+    "measure_uvs",
+]

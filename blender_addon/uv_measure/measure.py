@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the UVs of a mesh can carry, as numbers of the mesh and of each face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blender_addon.uv_measure.charts import cut_neighbours, welded, wound_charts
+from blender_addon.uv_measure.raster import SAMPLE, candidate_counts, covered_cells
+from blender_addon.uv_measure.sharing import Samples, Sharing, find_sharing
+
+__all__ = ["UvFaces", "UvMeasure", "measure_uvs"]
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.signedinteger[Any]]
+
+_MAX_CANDIDATES = 4_000_000
+_LEAST_GRID = 4
+_EDGE_TOLERANCE = 1e-4
+_TILES_IN_ROW = 10
+_MAX_EXTENT = 2.0
+"""A triangle that spans more of the texture than this repeats it upon itself; it needs no counting."""
+_COLLAPSED = 0.02
+"""Of the median density: with fewer texels a unit, a face is a streak of one colour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UvMeasure:
+    """The UVs of a mesh in numbers. Shares are parts of the surface's area in [0, 1]; those of faces without UVs, of
+    collapsed, tiled, crossed and stacked ones do not overlap."""
+
+    faces: int
+    faces_without: int
+    """Triangles with a corner that has no UV."""
+    area_without: float = 0.0
+    area_collapsed: float = 0.0
+    """UVs without area, or with under a fiftieth of the median density."""
+    area_tiled: float = 0.0
+    """Its texels repeat: on one surface, or since its UVs lie beyond the unit square."""
+    area_crossed: float = 0.0
+    """Its texels serve places of different shape within one square: charts lie upon each other by accident."""
+    area_stacked: float = 0.0
+    """Its texels serve congruent places only: mirrored or stacked on purpose."""
+    density_median: float = 0.0
+    """Side of a unit square of the surface in UV units; times the texture's side, texels a unit of length."""
+    density_least: float = 0.0
+    """Of all but the poorest hundredth of the surface; faces without UVs and collapsed ones are left out."""
+    uses_mean: float = 0.0
+    """Places that a texel in use serves."""
+    uses_most: int = 0
+    used: float = 0.0
+    """Part of the texture that is in use; of all its tiles together."""
+    shared: float = 0.0
+    """Part of the used texels that serve more than one place, whatever it is."""
+    charts: int = 0
+    tiles: int = 1
+    """UDIM tiles in use."""
+    grid: int = 0
+    """Samples along the side of a tile, for the shares' precision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UvFaces:
+    """The same by triangle [F]."""
+
+    without: Bools
+    collapsed: Bools
+    tiled: Bools
+    """Most of its texels repeat."""
+    crossed: Bools
+    stacked: Bools
+    density: Floats
+    """UV units a unit of length; 0 without UVs or area."""
+
+
+def measure_uvs(
+    positions: Floats, faces: Ints, corner_uvs: Floats, without: Bools | None = None, *, grid: int = 1024
+) -> tuple[UvMeasure, UvFaces]:
+    """Measures a triangulated mesh, in about two seconds a million triangles.
+
+    Args:
+        positions: [V, 3], in any unit; equal positions count as one vertex.
+        faces: [F, 3], indices into `positions`.
+        corner_uvs: [F, 3, 2], origin bottom-left. UVs outside the unit square repeat the texture, unless every chart
+            lies inside one square of a UDIM layout.
+        without: [F], triangles that have no UVs; None: all have.
+        grid: samples along the side of the texture; fewer are taken where there would be too many.
+    """
+    count = len(faces)
+    without = np.zeros(count, dtype=bool) if without is None else without
+    extent = float(np.ptp(positions, axis=0).max()) if len(positions) else 0.0
+    scale = extent if extent > 0.0 else 1.0
+    places = (positions.astype(np.float64) - positions.min(axis=0)) / scale if len(positions) else positions
+    faces = welded(places, faces)
+    corners = places[faces]
+    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    uvs = np.where(without[:, None, None], 0.0, corner_uvs.astype(np.float64))
+    signed = _signed_areas(uvs)
+    density, median, least, collapsed = _densities(area, np.abs(signed), without)
+    total = max(float(area.sum()), 1e-300)
+    layout = _Layout.of(faces, corner_uvs, signed < 0.0, len(positions), ~(without | collapsed))
+    wide = layout.usable & (np.ptp(uvs, axis=1) > _MAX_EXTENT).any(axis=1)
+    sampled = _sample(places, faces, uvs, layout, np.flatnonzero(layout.usable & ~wide), grid)
+    sharing = find_sharing(sampled.samples, layout.cuts, layout.chart_count)
+    tiled, crossed, stacked = (
+        np.bincount(sampled.face[chosen], minlength=count) / np.maximum(sampled.hits(count), 1)
+        for chosen in (sharing.tiled, sharing.crossed, sharing.stacked)
+    )
+    tiled[wide] = 1.0
+    measure = UvMeasure(
+        faces=count,
+        faces_without=int(without.sum()),
+        area_without=float(area[without].sum()) / total,
+        area_collapsed=float(area[collapsed].sum()) / total,
+        **_shares(sampled, sharing, area, np.abs(signed), layout.usable, wide),
+        density_median=median / scale,
+        density_least=least / scale,
+        **_uses(sampled, sharing, float(np.abs(signed[wide]).sum()), layout.tile_count),
+        charts=layout.chart_count,
+        tiles=layout.tile_count,
+        grid=sampled.grid,
+    )
+    return measure, UvFaces(
+        without=without,
+        collapsed=collapsed,
+        tiled=tiled > 0.5,
+        crossed=crossed > 0.5,
+        stacked=stacked > 0.5,
+        density=density / scale,
+    )
+
+
+def _signed_areas(uvs: Floats) -> Floats:
+    a, b = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
+    return 0.5 * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+
+
+def _densities(area: Floats, uv_area: Floats, without: Bools) -> tuple[Floats, float, float, Bools]:
+    """Density of each face, the median and the least over the surface, and which faces are collapsed."""
+    solid = area > 1e-14
+    density = np.where(solid & ~without, np.sqrt(uv_area / np.where(solid, area, 1.0)), 0.0)
+    spread = solid & (density > 0.0)
+    if not spread.any():
+        return density, 0.0, 0.0, solid & ~without
+    median = _quantile(density[spread], area[spread], 0.5)
+    collapsed = solid & ~without & (density < _COLLAPSED * median)
+    kept = spread & ~collapsed
+    return density, median, _quantile(density[kept], area[kept], 0.01), collapsed
+
+
+def _quantile(values: Floats, weights: Floats, share: float) -> float:
+    order = np.argsort(values)
+    sums = np.cumsum(weights[order])
+    return float(values[order[min(int(np.searchsorted(sums, share * sums[-1])), len(order) - 1)]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Charts, and the tile that each lies in. Where the layout is no UDIM one, all lie in tile 0 and repeat it."""
+
+    usable: Bools
+    chart: Ints
+    chart_count: int
+    cuts: tuple[Ints, Ints]
+    tile: Ints
+    tile_count: int
+    folds: bool
+
+    @staticmethod
+    def of(faces: Ints, corner_uvs: Floats, flipped: Bools, vertex_count: int, usable: Bools) -> _Layout:
+        chosen = np.flatnonzero(usable)
+        chart, tile = np.zeros(len(faces), dtype=np.int64), np.zeros(len(faces), dtype=np.int64)
+        if len(chosen) == 0:
+            none = np.zeros(0, dtype=np.int64)
+            return _Layout(
+                usable=usable, chart=chart, chart_count=0, cuts=(none, none), tile=tile, tile_count=1, folds=False
+            )
+        own, uvs, turned = faces[chosen], corner_uvs[chosen], flipped[chosen]
+        charts = wound_charts(own, uvs, turned, vertex_count)
+        chart[chosen] = charts
+        square = _squares(uvs, charts)
+        if square is not None:
+            tile[chosen] = (square[:, 0] + _TILES_IN_ROW * square[:, 1])[charts]
+        return _Layout(
+            usable=usable,
+            chart=chart,
+            chart_count=int(charts.max()) + 1,
+            cuts=cut_neighbours(own, uvs, turned, charts, vertex_count),
+            tile=tile,
+            tile_count=len(np.unique(tile[chosen])),
+            folds=square is None,
+        )
+
+
+def _squares(uvs: Floats, charts: Ints) -> Ints | None:
+    """The unit square [C, 2] that each chart lies in; None where the layout is no UDIM one."""
+    order = np.argsort(charts, kind="stable")
+    starts = np.flatnonzero(np.diff(charts[order], prepend=-1))
+    low = np.minimum.reduceat(uvs.min(axis=1)[order], starts, axis=0).astype(np.float64)
+    high = np.maximum.reduceat(uvs.max(axis=1)[order], starts, axis=0).astype(np.float64)
+    square = np.floor((low + high) / 2.0)
+    fits = (low >= square - _EDGE_TOLERANCE) & (high <= square + 1.0 + _EDGE_TOLERANCE)
+    named = (square >= 0).all() and (square[:, 0] < _TILES_IN_ROW).all() and (square[:, 1] < 900).all()
+    return square.astype(np.int64) if fits.all() and named else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sampled:
+    samples: Samples
+    face: Ints
+    grid: int
+
+    def hits(self, count: int) -> Ints:
+        return np.bincount(self.face, minlength=count)
+
+
+def _sample(places: Floats, faces: Ints, uvs: Floats, layout: _Layout, chosen: Ints, grid: int) -> _Sampled:
+    """The places of the chosen faces that fall on texels' sample points."""
+    triangles = uvs[chosen]
+    while grid > _LEAST_GRID and candidate_counts(triangles * grid)[1].sum() > _MAX_CANDIDATES:
+        grid //= 2
+    row, cell = covered_cells(triangles * grid)
+    face = chosen[row]
+    inner = np.mod(cell, grid) if layout.folds else cell - _origin(layout.tile[face]) * grid
+    inner = np.clip(inner, 0, grid - 1)
+    texel = (layout.tile[face] * grid + inner[:, 1]) * grid + inner[:, 0]
+    weights = _barycentrics(triangles[row], (cell + SAMPLE) / grid)
+    place = np.einsum("nk,nkd->nd", weights, places[faces[face]])
+    return _Sampled(
+        samples=Samples(
+            texel=texel, square=_square_number(cell, grid), chart=layout.chart[face], place=place.reshape(-1, 3)
+        ),
+        face=face,
+        grid=grid,
+    )
+
+
+def _square_number(cell: Ints, grid: int) -> Ints:
+    square = np.floor_divide(cell, grid)
+    return square[:, 0] + (square[:, 1] << 32)
+
+
+def _origin(tile: Ints) -> Ints:
+    return np.stack([tile % _TILES_IN_ROW, tile // _TILES_IN_ROW], axis=1)
+
+
+def _barycentrics(corners: Floats, points: Floats) -> Floats:
+    origin, a, b = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    offset = points - origin
+    whole = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    second = (offset[:, 0] * b[:, 1] - offset[:, 1] * b[:, 0]) / whole
+    third = (a[:, 0] * offset[:, 1] - a[:, 1] * offset[:, 0]) / whole
+    return np.stack([1.0 - second - third, second, third], axis=1)
+
+
+def _shares(
+    sampled: _Sampled, sharing: Sharing, area: Floats, uv_area: Floats, usable: Bools, wide: Bools
+) -> dict[str, float]:
+    """Shares of the surface. A sample stands for as much surface as a texel covers there; all together stand for all
+    faces that were sampled, those among them too that were too small to be met."""
+    weight = area[sampled.face] / np.maximum(uv_area[sampled.face], 1e-300) / sampled.grid**2
+    reached, whole = float(weight.sum()), max(float(area.sum()), 1e-300)
+    factor = float(area[usable & ~wide].sum()) / whole / reached if reached > 0.0 else 0.0
+    return {
+        "area_tiled": float(weight[sharing.tiled].sum()) * factor + float(area[wide & usable].sum()) / whole,
+        "area_crossed": float(weight[sharing.crossed].sum()) * factor,
+        "area_stacked": float(weight[sharing.stacked].sum()) * factor,
+    }
+
+
+def _uses(sampled: _Sampled, sharing: Sharing, repeated: float, tiles: int) -> dict[str, Any]:
+    """How often texels are used; `repeated` is the UV area of triangles that repeat the texture upon themselves."""
+    cells = sampled.grid**2
+    texels = cells if repeated > 0.0 else len(sharing.uses)
+    most = int(sharing.uses.max(initial=0)) + int(np.ceil(repeated))
+    shared = 1.0 if repeated > 1.0 else float((sharing.uses > 1).sum()) / max(texels, 1)
+    return {
+        "uses_mean": (len(sampled.face) + repeated * cells) / max(texels, 1),
+        "uses_most": most,
+        "used": min(texels / (cells * max(tiles, 1)), 1.0),
+        "shared": shared,
+    }
