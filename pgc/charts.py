@@ -4,10 +4,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Int32
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from blender_addon.uv_measure.charts import edge_keys, edge_uvs, uv_bits
 from pgc.mesh_data import TriangleMesh
 
 __all__ = ["SeamEdges", "chart_ids", "seam_edges"]
@@ -42,10 +43,10 @@ def chart_ids(triangles: TriangleMesh) -> Int32[np.ndarray, " F"]:
 
     Numbered from 0 in order of the first face of each chart.
     """
-    edges = _edge_keys(triangles)
-    uvs = _edge_uvs(triangles)
+    edges = edge_keys(triangles.faces, len(triangles.positions))
+    uvs = edge_uvs(triangles.faces, triangles.corner_uvs)
     # Half-edges with the same ends and UVs become neighbours in the sorted row, however many faces share an edge.
-    key = edges * _HASH + _bits(uvs[:, :2]) * _HASH_2 + _bits(uvs[:, 2:]) * _HASH_3
+    key = edges * _HASH + uv_bits(uvs[:, :2]) * _HASH_2 + uv_bits(uvs[:, 2:]) * _HASH_3
     order = np.argsort(key)
     first, second = order[:-1], order[1:]
     near = np.flatnonzero(key[first] == key[second])
@@ -67,38 +68,16 @@ def seam_edges(triangles: TriangleMesh) -> SeamEdges:
 
     Ordered by half-edge number 3 * face_a + edge_a, with face_a < face_b.
     """
-    key = _edge_keys(triangles)
+    key = edge_keys(triangles.faces, len(triangles.positions))
     order = np.argsort(key)
     same = key[order[1:]] == key[order[:-1]]
     alone = same.copy()
     alone[1:] &= ~same[:-1]
     alone[:-1] &= ~same[1:]
     first, second = np.sort(np.stack([order[:-1][alone], order[1:][alone]]), axis=0)
-    uvs = _edge_uvs(triangles)
+    uvs = edge_uvs(triangles.faces, triangles.corner_uvs)
     seam = (uvs[first] != uvs[second]).any(axis=1)
     first, second = first[seam].astype(np.int32), second[seam].astype(np.int32)
     by_first = np.argsort(first)
     first, second = first[by_first], second[by_first]
     return SeamEdges(face_a=first // 3, edge_a=first % 3, face_b=second // 3, edge_b=second % 3)
-
-
-def _edge_keys(triangles: TriangleMesh) -> Int64[np.ndarray, " H"]:
-    """A number for each half-edge (3 * face + edge), equal for equal undirected edges of positions."""
-    start = triangles.faces.reshape(-1).astype(np.int64)
-    end = triangles.faces[:, [1, 2, 0]].reshape(-1).astype(np.int64)
-    key = np.minimum(start, end) * len(triangles.positions) + np.maximum(start, end)
-    # An edge without length is nobody's neighbour.
-    return np.where(start == end, -1 - np.arange(len(key)), key)
-
-
-def _edge_uvs(triangles: TriangleMesh) -> Float32[np.ndarray, "H 4"]:
-    """UVs of the ends of each half-edge, the end with the smaller position index first."""
-    start_uv = triangles.corner_uvs.reshape(-1, 2)
-    end_uv = triangles.corner_uvs[:, [1, 2, 0]].reshape(-1, 2)
-    forward = (triangles.faces < triangles.faces[:, [1, 2, 0]]).reshape(-1, 1)
-    return np.concatenate([np.where(forward, start_uv, end_uv), np.where(forward, end_uv, start_uv)], axis=1)
-
-
-def _bits(uvs: Float32[np.ndarray, "H 2"]) -> Int64[np.ndarray, " H"]:
-    """The 64 bits of each UV as one number; -0 as 0."""
-    return np.ascontiguousarray(uvs + np.float32(0.0)).view(np.int64).reshape(-1)

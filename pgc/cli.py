@@ -16,6 +16,7 @@ from pgc.commands.models import models
 from pgc.commands.pair import pair
 from pgc.commands.texture import texture
 from pgc.commands.transfer import transfer
+from pgc.commands.uvs import uvs
 
 __all__ = ["app", "main"]
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("texture")(texture)
 app.command("export")(export)
 app.command("transfer")(transfer)
+app.command("uvs")(uvs)
 app.command("models")(models)
 app.command("pair")(pair)
 app.command("demo")(demo)

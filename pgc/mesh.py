@@ -16,11 +16,12 @@ from jaxtyping import Float32, Float64
 from pgc.charts import SeamEdges, chart_ids, seam_edges
 from pgc.errors import MeshError
 from pgc.mesh_checks import MAX_TRIANGLES, MAX_TRIANGLES_TO_UNWRAP, check_triangle_count, triangle_areas
-from pgc.mesh_data import Mesh, MeshReport, Normalization, PreparedMesh, TriangleMesh, UpAxis, UvSet
+from pgc.mesh_data import Mesh, MeshReport, Normalization, PreparedMesh, TriangleMesh, UpAxis, UvReport, UvSet
 from pgc.mesh_io import load_mesh
 from pgc.triangulation import triangulate
 from pgc.unwrap import unwrap
-from pgc.uv_layout import UvLayout, arrange_uvs, overlap_fraction
+from pgc.uv_layout import UvLayout, arrange_uvs
+from pgc.uv_policy import UvPolicy, choose_uvs
 
 __all__ = [
     "MAX_TRIANGLES",
@@ -32,6 +33,7 @@ __all__ = [
     "SeamEdges",
     "TriangleMesh",
     "UpAxis",
+    "UvPolicy",
     "UvSet",
     "chart_ids",
     "load_mesh",
@@ -41,40 +43,40 @@ __all__ = [
     "unwrap",
 ]
 
-_OVERLAP_WORTH_TELLING = 0.005
-"""Below this part of the used area, overlaps are rounding at chart edges."""
-
 
 def prepare_mesh(
-    mesh: Mesh, *, half_extent: float = 0.8, progress: Callable[[float], None] | None = None
+    mesh: Mesh,
+    *,
+    half_extent: float = 0.8,
+    uvs: UvPolicy = "keep",
+    progress: Callable[[float], None] | None = None,
 ) -> PreparedMesh:
     """Everything a run needs of a mesh: normalised Z-up triangles that fit [-half_extent, half_extent]^3.
 
-    Missing UVs are made by `unwrap` up to `MAX_TRIANGLES_TO_UNWRAP` triangles; `progress` then gets 0..1. Raises
-    `MeshError` for too many triangles, a surface without area, UVs missing on a big mesh or on a part of a mesh.
+    Missing UVs are made by `unwrap` up to `MAX_TRIANGLES_TO_UNWRAP` triangles; `progress` then gets 0..1. `uvs` says
+    what becomes of UVs that cannot carry a texture. Raises `MeshError` for too many triangles, a surface without
+    area, and UVs that are missing and cannot be made.
     """
     check_triangle_count(mesh.name, mesh.polygon_sizes)
-    unwrapped = not mesh.has_uvs
-    if unwrapped:
-        _check_may_unwrap(mesh)
     triangles = triangulate(mesh)
     degenerate = _check_area(mesh.name, triangles)
-    if unwrapped:
-        mesh = unwrap(mesh, progress)
+    chosen = choose_uvs(mesh, triangles, uvs, progress)
+    if chosen.mesh is not mesh:
+        mesh = chosen.mesh
         triangles = triangulate(mesh)
     charts = chart_ids(triangles)
     layout = arrange_uvs(triangles.corner_uvs, charts)
-    overlap = overlap_fraction(layout.corner_uvs)
     local = _normalization(mesh, triangles, half_extent)
     report = MeshReport(
-        warnings=mesh.notes + _warnings(layout, overlap, degenerate, unwrapped),
+        warnings=mesh.notes + chosen.warnings + _warnings(layout, degenerate, chosen.report),
         tiles=tuple(int(tile) for tile in np.unique(layout.face_tiles)),
-        overlap_fraction=overlap,
+        overlap_fraction=0.0 if chosen.report.measure is None else chosen.report.measure.shared,
         out_of_range_fraction=layout.out_of_range_fraction,
         needs_repeat=layout.needs_repeat,
-        unwrapped=unwrapped,
+        unwrapped=chosen.report.done == "new",
         degenerate_triangles=degenerate,
         chart_count=int(charts.max()) + 1,
+        uvs=chosen.report,
     )
     return PreparedMesh(
         mesh=mesh,
@@ -83,20 +85,6 @@ def prepare_mesh(
         report=report,
         face_tiles=layout.face_tiles,
     )
-
-
-def _check_may_unwrap(mesh: Mesh) -> None:
-    if mesh.corner_uvs is not None and (mesh.corner_uvs >= 0).any():
-        missing = int((mesh.corner_uvs < 0).sum())
-        raise MeshError(
-            f"{mesh.name}: {missing:,} of {len(mesh.corner_uvs):,} face corners have no UV, the others do; "
-            "unwrap the rest, or use --unwrap to replace all UVs."
-        )
-    if mesh.triangle_count > MAX_TRIANGLES_TO_UNWRAP:
-        raise MeshError(
-            f"{mesh.name}: the mesh has no UVs, and unwrapping {mesh.triangle_count:,} triangles takes many minutes; "
-            "unwrap it first (Blender: U > Smart UV Project), or use --unwrap to wait for it."
-        )
 
 
 def _check_area(source: str, triangles: TriangleMesh) -> int:
@@ -149,21 +137,15 @@ def _normalized(
     )
 
 
-def _warnings(layout: UvLayout, overlap: float, degenerate: int, unwrapped: bool) -> tuple[str, ...]:
+def _warnings(layout: UvLayout, degenerate: int, uvs: UvReport) -> tuple[str, ...]:
     warnings: list[str] = []
-    if unwrapped:
-        warnings.append("The mesh has no UVs: it was unwrapped, and the result carries the new UVs.")
-    if overlap > _OVERLAP_WORTH_TELLING:
-        warnings.append(
-            f"UVs overlap on {overlap:.1%} of the used texture: parts that share it will look the same; "
-            "use --unwrap for UVs without overlap."
-        )
-    if layout.needs_repeat:
+    repeats_told = uvs.done == "kept" and uvs.verdict in ("tiling", "overlapping")
+    if layout.needs_repeat and not repeats_told:
         warnings.append(
             f"UVs of {layout.out_of_range_fraction:.1%} of the triangles run over the edge of the texture: "
-            "the texture repeats there; use --unwrap if every place should be its own."
+            "the texture repeats there."
         )
-    elif layout.out_of_range_fraction > 0.0:
+    elif layout.out_of_range_fraction > 0.0 and not repeats_told:
         warnings.append(
             f"UVs of {layout.out_of_range_fraction:.1%} of the triangles lie outside the texture: "
             "they were moved by whole units for the run, and stay as they are in the result."

@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32
 
+from blender_addon.uv_measure import UvMeasure
 from pgc.errors import MeshError
 from pgc.mesh_checks import check_finite, check_indices, check_polygons, check_range
 from pgc.mesh_origin import local_origin
 
-__all__ = ["Mesh", "MeshReport", "Normalization", "PreparedMesh", "TriangleMesh", "UpAxis", "UvSet"]
+__all__ = ["Mesh", "MeshReport", "Normalization", "PreparedMesh", "TriangleMesh", "UpAxis", "UvReport", "UvSet"]
 
 UpAxis = Literal["y", "z"]
 
@@ -168,6 +169,20 @@ class Normalization:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UvReport:
+    """What the mesh's own UVs can carry, and which ones are textured."""
+
+    verdict: str = "good"
+    """Of the mesh's own UVs: a value of `UvVerdict`."""
+    done: Literal["kept", "filled", "new"] = "kept"
+    """filled: some faces got UVs beside those of the others; new: all did."""
+    given: UvMeasure | None = None
+    """Of the mesh's own UVs; None where nobody measured."""
+    measure: UvMeasure | None = None
+    """Of the UVs that are textured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshReport:
     """What was found in a mesh, for the run report and the person."""
 
@@ -185,6 +200,7 @@ class MeshReport:
     """Whether the UVs were made here."""
     degenerate_triangles: int = 0
     chart_count: int = 0
+    uvs: UvReport = UvReport()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

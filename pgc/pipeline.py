@@ -27,7 +27,7 @@ from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidan
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.image_reader import image_size
 from pgc.map_names import MAP_NAMES
-from pgc.mesh import PreparedMesh, UpAxis, load_mesh, prepare_mesh, unwrap
+from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimize import Optimization, Prompt
 from pgc.presets import RunSettings, preset_settings
 from pgc.prior_device import check_prior_fits
@@ -64,6 +64,8 @@ class TextureRequest:
     """The file's up axis; None: that of its format."""
     unwrap: bool = False
     """Make new UVs even where the mesh has some, or is big."""
+    keep_uvs: bool = False
+    """Texture the mesh's own UVs even where they serve places with the same texel that should differ."""
     initial_texture: Path | None = None
     """An image of base colour, or a folder with maps as a run writes them."""
     lock_mask: Path | None = None
@@ -79,6 +81,8 @@ class TextureRequest:
             raise ConfigError(
                 "The oracle needs the texture that it is to know (--oracle-texture); no other prior does."
             )
+        if self.unwrap and self.keep_uvs:
+            raise ConfigError("--unwrap makes new UVs and --keep-uvs keeps the mesh's own; give one of them.")
         if not self.prompt.text.strip():
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 
@@ -186,9 +190,15 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     def unwrapping(fraction: float) -> None:
         progress("Unwrapping", fraction)
 
+    return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
+
+
+def _uv_policy(request: TextureRequest) -> UvPolicy:
+    """Images that are given lie in the mesh's own UVs, so those are kept unless told otherwise."""
+    images = (request.initial_texture, request.lock_mask, request.oracle_texture)
     if request.unwrap:
-        mesh = unwrap(mesh, unwrapping)
-    return prepare_mesh(mesh, progress=unwrapping)
+        return "new"
+    return "keep" if request.keep_uvs or any(image is not None for image in images) else "auto"
 
 
 def check_images(request: TextureRequest) -> None:

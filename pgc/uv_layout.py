@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where UVs lie: UDIM tiles, charts out of range, and overlaps."""
+"""Where UVs lie: UDIM tiles, and charts out of range."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int, Int32
+from jaxtyping import Float32, Float64, Int32
 
-__all__ = ["UvLayout", "arrange_uvs", "overlap_fraction"]
+from blender_addon.uv_measure import covered_cells
+
+__all__ = ["UvLayout", "arrange_uvs", "covered_cells"]
 
 _FIRST_TILE = 1001
 _TILES_IN_ROW = 10
 _EDGE_TOLERANCE = 1e-4
 """UVs may cross the edge of their unit square by so much: less than half a texel of a 4096 texture."""
-
-_GRID = 512
-_MAX_CANDIDATES = 12_000_000
-_CHUNK = 4_000_000
-_MAX_UV_EXTENT = 8.0
-_SAMPLE = np.array([0.5137, 0.4861])
-_MARGIN = 1e-3
-"""In cells."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -66,82 +60,3 @@ def _chart_bounds(
     low = np.minimum.reduceat(corner_uvs.min(axis=1)[order], starts, axis=0)
     high = np.maximum.reduceat(corner_uvs.max(axis=1)[order], starts, axis=0)
     return low.astype(np.float64), high.astype(np.float64)
-
-
-def overlap_fraction(corner_uvs: Float32[np.ndarray, "F 3 2"]) -> float:
-    """Part of the used texture area that more than one triangle covers, in [0, 1], on a coarse grid of a tile.
-
-    Out-of-range UVs count where the repeated texture has them. Triangles that repeat the texture more than
-    8 times are left out: they are reported as out of range. The grid becomes coarser where big or many triangles
-    would make it slow.
-    """
-    triangles = corner_uvs.astype(np.float64)
-    triangles = triangles[(np.ptp(triangles, axis=1) <= _MAX_UV_EXTENT).all(axis=1)]
-    grid = _GRID
-    while grid > 32 and _candidate_counts(triangles * grid)[1].sum() > _MAX_CANDIDATES:
-        grid //= 2
-    cells = covered_cells(triangles * grid)[1]
-    if len(cells) == 0:
-        return 0.0
-    column, row = cells[:, 0], cells[:, 1]
-    tile_column, tile_row = column // grid, row // grid
-    # Tiles of one layout are few; fold the rest (negative, far) into a bounded range of keys.
-    key = ((tile_row % 64) * 64 + tile_column % 64) * grid * grid + (row % grid) * grid + column % grid
-    used = np.bincount(np.unique(key, return_inverse=True)[1])
-    return float((used > 1).sum() / len(used))
-
-
-def covered_cells(triangles: Float64[np.ndarray, "F 3 2"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, "N 2"]]:
-    """Pairs (triangle, cell) where the sample point of an integer cell (column, row) lies inside the triangle.
-
-    Sample points are off the cells' centres by an odd amount, so that edges on a regular lattice do not hit them;
-    a point must be inside by a small margin, so that triangles with a common edge never both have it.
-    """
-    first, counts = _candidate_counts(triangles)
-    ends = np.cumsum(counts)
-    faces = [np.zeros(0, dtype=np.int64)]
-    cells = [np.zeros((0, 2), dtype=np.int64)]
-    begin = 0
-    while begin < len(triangles):
-        done = int(ends[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
-        face, cell = _cells_inside(triangles[begin:end], first[begin:end], counts[begin:end])
-        faces.append(face + begin)
-        cells.append(cell)
-        begin = end
-    return np.concatenate(faces), np.concatenate(cells)
-
-
-def _candidate_counts(triangles: Float64[np.ndarray, "F 3 2"]) -> tuple[Int[np.ndarray, "F 2"], Int[np.ndarray, " F"]]:
-    """First cell of each triangle's bounding box, and how many cells have their sample point in the box."""
-    first, last = _cell_range(triangles)
-    return first, np.maximum(last - first + 1, 0).prod(axis=1)
-
-
-def _cell_range(triangles: Float64[np.ndarray, "F 3 2"]) -> tuple[Int[np.ndarray, "F 2"], Int[np.ndarray, "F 2"]]:
-    first = np.ceil(triangles.min(axis=1) - _SAMPLE).astype(np.int64)
-    last = np.floor(triangles.max(axis=1) - _SAMPLE).astype(np.int64)
-    return first, last
-
-
-def _cells_inside(
-    triangles: Float64[np.ndarray, "F 3 2"], first: Int[np.ndarray, "F 2"], counts: Int[np.ndarray, " F"]
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, "N 2"]]:
-    width = np.maximum(_cell_range(triangles)[1][:, 0] - first[:, 0] + 1, 1)
-    face = np.repeat(np.arange(len(triangles)), counts)
-    within = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
-    cell = first[face] + np.stack([within % width[face], within // width[face]], axis=1)
-    point = cell + _SAMPLE
-    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
-    area = _cross(b - a, c - a)
-    turn = np.where(area < 0, -1.0, 1.0)
-    inside = np.abs(area[face]) > 1e-12
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = (end - start) * turn[:, None]
-        margin = _MARGIN * np.linalg.norm(edge, axis=1)
-        inside &= _cross(edge[face], point - start[face]) > margin[face]
-    return face[inside], cell[inside]
-
-
-def _cross(a: Float64[np.ndarray, "N 2"], b: Float64[np.ndarray, "N 2"]) -> Float64[np.ndarray, " N"]:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]

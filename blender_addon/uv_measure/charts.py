@@ -87,7 +87,9 @@ def wound_charts(faces: Ints, corner_uvs: Floats, flipped: npt.NDArray[np.bool_]
     first, second = order[:-1], order[1:]
     near = np.flatnonzero(key[first] == key[second])
     first, second = first[near], second[near]
-    equal = (edges[first] == edges[second]) & (uvs[first] == uvs[second]).all(axis=1)
+    equal = edges[first] == edges[second]
+    for column in range(4):
+        equal &= uvs[first, column] == uvs[second, column]
     equal &= winding[first] == winding[second]
     return connected(len(faces), first[equal] // 3, second[equal] // 3)
 

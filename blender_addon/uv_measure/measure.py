@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon.uv_measure.charts import cut_neighbours, welded, wound_charts
-from blender_addon.uv_measure.raster import SAMPLE, candidate_counts, covered_cells
+from blender_addon.uv_measure.raster import SAMPLE, candidate_counts, corner_bounds, covered_cells
 from blender_addon.uv_measure.sharing import Samples, Sharing, find_sharing
 
 __all__ = ["UvFaces", "UvMeasure", "measure_uvs"]
@@ -104,7 +104,8 @@ def measure_uvs(
     density, median, least, collapsed = _densities(area, np.abs(signed), without)
     total = max(float(area.sum()), 1e-300)
     layout = _Layout.of(faces, corner_uvs, signed < 0.0, len(positions), ~(without | collapsed))
-    wide = layout.usable & (np.ptp(uvs, axis=1) > _MAX_EXTENT).any(axis=1)
+    low, high = corner_bounds(uvs)
+    wide = layout.usable & (np.maximum(high[:, 0] - low[:, 0], high[:, 1] - low[:, 1]) > _MAX_EXTENT)
     sampled = _sample(places, faces, uvs, layout, np.flatnonzero(layout.usable & ~wide), grid)
     sharing = find_sharing(sampled.samples, layout.cuts, layout.chart_count)
     tiled, crossed, stacked = (
@@ -201,8 +202,9 @@ def _squares(uvs: Floats, charts: Ints) -> Ints | None:
     """The unit square [C, 2] that each chart lies in; None where the layout is no UDIM one."""
     order = np.argsort(charts, kind="stable")
     starts = np.flatnonzero(np.diff(charts[order], prepend=-1))
-    low = np.minimum.reduceat(uvs.min(axis=1)[order], starts, axis=0).astype(np.float64)
-    high = np.maximum.reduceat(uvs.max(axis=1)[order], starts, axis=0).astype(np.float64)
+    lowest, highest = corner_bounds(uvs)
+    low = np.minimum.reduceat(lowest[order], starts, axis=0).astype(np.float64)
+    high = np.maximum.reduceat(highest[order], starts, axis=0).astype(np.float64)
     square = np.floor((low + high) / 2.0)
     fits = (low >= square - _EDGE_TOLERANCE) & (high <= square + 1.0 + _EDGE_TOLERANCE)
     named = (square >= 0).all() and (square[:, 0] < _TILES_IN_ROW).all() and (square[:, 1] < 900).all()

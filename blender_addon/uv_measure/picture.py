@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon.uv_measure.measure import UvFaces
-from blender_addon.uv_measure.raster import candidate_counts, covered_cells
+from blender_addon.uv_measure.raster import candidate_counts, corner_bounds, covered_cells
 
 __all__ = ["density_picture"]
 
@@ -34,7 +34,8 @@ def density_picture(corner_uvs: npt.NDArray[Any], faces: UvFaces, median: float,
     """
     picture = np.empty((size, size, 3), dtype=np.uint8)
     picture[:] = _EMPTY
-    chosen = np.flatnonzero(~faces.without & (np.ptp(corner_uvs, axis=1) <= _MAX_EXTENT).all(axis=1))
+    low, high = corner_bounds(corner_uvs)
+    chosen = np.flatnonzero(~faces.without & (np.maximum(*(high - low).T) <= _MAX_EXTENT))
     triangles = corner_uvs[chosen].astype(np.float64) * size
     # Above the limit the picture shows a part of the faces, evenly chosen: it is a picture, not a measure.
     surplus = int(np.ceil(candidate_counts(triangles)[1].sum() / _MAX_CANDIDATES))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SAMPLE", "candidate_counts", "covered_cells"]
+__all__ = ["SAMPLE", "candidate_counts", "corner_bounds", "covered_cells"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.signedinteger[Any]]
@@ -47,13 +47,18 @@ def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
 def candidate_counts(triangles: Floats) -> tuple[Ints, Ints]:
     """First cell [F, 2] of each triangle's bounding box, and how many cells [F] have their sample point in the box."""
     first, last = _cell_range(triangles)
-    return first, np.maximum(last - first + 1, 0).prod(axis=1)
+    return first, np.maximum(last[:, 0] - first[:, 0] + 1, 0) * np.maximum(last[:, 1] - first[:, 1] + 1, 0)
+
+
+def corner_bounds(triangles: Floats) -> tuple[Floats, Floats]:
+    """Lowest and highest coordinates [F, 2] of triangles [F, 3, 2]; numpy is slow along an axis of three."""
+    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 
 
 def _cell_range(triangles: Floats) -> tuple[Ints, Ints]:
-    first = np.ceil(triangles.min(axis=1) - SAMPLE).astype(np.int64)
-    last = np.floor(triangles.max(axis=1) - SAMPLE).astype(np.int64)
-    return first, last
+    low, high = corner_bounds(triangles)
+    return np.ceil(low - SAMPLE).astype(np.int64), np.floor(high - SAMPLE).astype(np.int64)
 
 
 def _cells_inside(triangles: Floats, first: Ints, counts: Ints) -> tuple[Ints, Ints]:

@@ -40,6 +40,7 @@ class TextureArguments:
     oracle_texture: str | None = None
     view_prompts: bool | None = None
     unwrap: bool | None = None
+    keep_uvs: bool | None = None
     separate_slots: bool | None = None
     device: str | None = None
 
@@ -83,6 +84,7 @@ class TextureArguments:
             settings=with_separate_slots(settings) if self.separate_slots else settings,
             up_axis=None if self.up is None else _one_of("--up", self.up, ("y", "z")),
             unwrap=bool(self.unwrap),
+            keep_uvs=bool(self.keep_uvs),
             initial_texture=_path(self.init_texture),
             lock_mask=_path(self.lock_mask),
             oracle_texture=_path(self.oracle_texture),

@@ -137,7 +137,7 @@ class RemoteTexturizer:
         self.events.client.submit(job.spec, job.arrays, key=key)
 
     def _mesh(self, request: TextureRequest, progress: Progress) -> _KnownMesh:
-        where = (request.mesh, request.up_axis, request.unwrap)
+        where = (request.mesh, request.up_axis, request.unwrap, request.keep_uvs, request.initial_texture is None)
         if where not in self._meshes:
             mesh = load_prepared(request, progress)
             # On the CPU: the graphics card is the server's.

@@ -76,6 +76,14 @@ def texture(  # noqa: PLR0913 - one parameter an option
     unwrap: Annotated[
         bool | None, typer.Option("--unwrap", help="Make new UVs, however long it takes.", rich_help_panel=_MESH)
     ] = None,
+    keep_uvs: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-uvs",
+            help="Texture the mesh's own UVs even where they repeat, overlap or have no area.",
+            rich_help_panel=_MESH,
+        ),
+    ] = None,
     separate_slots: Annotated[
         bool | None,
         typer.Option(
@@ -148,6 +156,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         oracle_texture=oracle_texture,
         view_prompts=view_prompts,
         unwrap=unwrap,
+        keep_uvs=keep_uvs,
         separate_slots=separate_slots,
         device=device,
     ).with_absolute_paths()

@@ -100,24 +100,26 @@ def test_a_surface_without_area_is_refused_and_some_triangles_are_told():
     assert tiny.report.degenerate_triangles == 0
 
 
-def test_uvs_on_a_part_only_are_refused():
-    with pytest.raises(MeshError, match="1 of 4 face corners have no UV"):
-        prepare_mesh(quad(corner_uvs=np.array([0, 1, 2, -1], np.int32)))
-
-
 def test_overlaps_and_repeats_are_told():
+    wider = np.array([(0, 0, 0), (4, 0, 0), (4, 2, 0), (0, 2, 1), (9, 0, 0), (10, 0, 0), (10, 5, 0), (9, 5, 0)], float)
     double = {
+        "positions": wider,
         "polygon_sizes": np.array([4, 4], np.int32),
-        "corner_positions": np.array([0, 1, 2, 3, 3, 2, 1, 0], np.int32),
-        "corner_uvs": np.array([0, 1, 2, 3, 3, 2, 1, 0], np.int32),
+        "corner_positions": np.arange(8, dtype=np.int32),
+        "corner_uvs": np.array([0, 1, 2, 3, 0, 1, 2, 3], np.int32),
         "material_index": np.zeros(2, np.int32),
     }
     report = prepare_mesh(quad(**double)).report
     assert report.overlap_fraction == pytest.approx(1.0, abs=0.01)
     assert "overlap on" in report.warnings[0]
+    assert (report.uvs.verdict, report.uvs.done) == ("overlapping", "kept")
     tiled = prepare_mesh(quad(uvs=quad().uvs * np.float32(1.4))).report
     assert tiled.needs_repeat
-    assert "run over the edge" in tiled.warnings[-1]
+    assert "repeat the same texels" in tiled.warnings[0]
+    assert len(tiled.warnings) == 1
+    around = prepare_mesh(quad(uvs=quad().uvs - np.float32(0.25))).report
+    assert around.needs_repeat
+    assert "run over the edge" in around.warnings[-1]
 
 
 def test_udim_report(tmp_path):

@@ -107,7 +107,7 @@ def test_missing_uvs_are_made_up_to_a_size_and_asked_for_above(monkeypatch):
     prepared = prepare_mesh(mesh)
     assert prepared.report.unwrapped
     assert "unwrapped" in prepared.report.warnings[0]
-    monkeypatch.setattr("pgc.mesh.MAX_TRIANGLES_TO_UNWRAP", 95)
+    monkeypatch.setattr("pgc.uv_policy.MAX_TRIANGLES_TO_UNWRAP", 95)
     with pytest.raises(MeshError, match=r"96 triangles.*--unwrap"):
         prepare_mesh(mesh)
 
