@@ -14,8 +14,12 @@ KNOWN_FORMATS = "PNG, JPEG, TIFF, WebP, BMP, TGA, OpenEXR or Radiance HDR"
 """As messages name them."""
 
 MAX_SIDE = 16384
+MAX_PIXELS = 8192 * 8192
+"""The biggest texture of a run."""
 MAX_BYTES = 768 << 20
 """Of decoded pixels: 8192 x 8192 with three channels of 32 bits."""
+_WEBP_BYTES = 12
+"""A pixel: its decoder holds the canvas three times."""
 
 _HEAD = 64
 _MAGIC = (
@@ -84,6 +88,8 @@ def check_claims(path: Path, width: int, height: int, bytes_per_pixel: int) -> N
         raise TextureError(f"{path} is {width}x{height} pixels; expected at least one pixel.")
     if width > MAX_SIDE or height > MAX_SIDE:
         raise TextureError(f"{path} is {width}x{height} pixels; at most {MAX_SIDE} a side are read: make it smaller.")
+    if width * height > MAX_PIXELS:
+        raise TextureError(f"{path} is {width}x{height} pixels; at most 8192x8192 are read: make it smaller.")
     size = width * height * bytes_per_pixel
     if size > MAX_BYTES:
         raise TextureError(
@@ -113,4 +119,4 @@ def _check_webp(path: Path, head: bytes) -> None:
         width, height = (value & 0x3FFF for value in struct.unpack("<HH", head[26:30]))
     else:
         raise TextureError(f"{path} is damaged (a WebP without its first part); export it again.")
-    check_claims(path, width, height, 4)
+    check_claims(path, width, height, _WEBP_BYTES)

@@ -7,6 +7,7 @@ profiles, gamma and orientation are ignored as glTF 2.0 (3.8.3) demands of textu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,7 @@ _FLOATS = {"half", "float", "double"}
 _NEAR_SRGB = ("srgb", "g22")
 """A gamma of 1/0.45455 is what many programs write for sRGB."""
 _MAX_CHANNELS = 64
+_BAND = 1 << 21
 STRAIGHT_ALPHA = "pgc:straightAlpha"
 """Attribute of EXR files of ours: their colour is not multiplied by alpha, as the format else has it."""
 
@@ -91,10 +93,10 @@ def read_source_image(path: Path) -> SourceImage:
     notes += _ignored(path, spec, format_name)
     floating = str(spec.format) in _FLOATS
     if floating:
-        color, alpha = _finite(path, color, notes), None if alpha is None else _finite(path, alpha, notes)
+        _make_finite(path, pixels, notes)
     straight = spec.getattribute(STRAIGHT_ALPHA) or spec.getattribute("oiio:UnassociatedAlpha")
     if alpha is not None and format_name in _PREMULTIPLIED and not straight:
-        color = _divided(path, color, alpha, notes)
+        _divide_by_alpha(path, color, alpha, notes)
     return SourceImage(
         color=color, alpha=alpha, linear=floating or format_name in _LINEAR_FORMATS, depth=depth, notes=tuple(notes)
     )
@@ -111,15 +113,19 @@ def _open(path: Path) -> tuple[oiio.ImageInput, str]:
     except (MemoryError, RuntimeError, ValueError) as error:
         raise TextureError(f"{path} cannot be read as an image ({error}); export it again.") from error
     if source is None:
-        raise TextureError(f"{path} cannot be read as an image ({_first_line(oiio.geterror())}); export it again.")
+        raise TextureError(f"{path} cannot be read as an image ({_problem(oiio.geterror)}); export it again.")
     if source.format_name() != format_name:
         raise TextureError(f"{path} cannot be read as an image; give it the suffix of its format ({format_name}).")
     spec = source.spec()
+    try:
+        names = spec.channelnames
+    except UnicodeDecodeError as error:
+        raise TextureError(f"{path} is damaged (the names of its channels are no text); export it again.") from error
     if spec.deep:
         raise TextureError(f"{path} is a deep image; expected a flat one: flatten it and save it again.")
     if spec.depth > 1:
         raise TextureError(f"{path} is a volume of {spec.depth} slices; expected a flat image.")
-    if not 1 <= spec.nchannels <= _MAX_CHANNELS:
+    if not 1 <= spec.nchannels <= _MAX_CHANNELS or len(names) != spec.nchannels:
         raise TextureError(f"{path} has {spec.nchannels} channels; expected 1 to {_MAX_CHANNELS}.")
     check_claims(path, spec.width, spec.height, spec.pixel_bytes())
     check_claims(path, spec.full_width or spec.width, spec.full_height or spec.height, spec.pixel_bytes())
@@ -132,16 +138,17 @@ def _decode(path: Path, source: oiio.ImageInput, dtype: type[np.generic], notes:
         pixels = source.read_image(0, 0, 0, spec.nchannels, np.dtype(dtype).name.replace("float16", "half"))
     except (MemoryError, RuntimeError, ValueError) as error:
         raise TextureError(f"{path} is damaged ({error}); export it again.") from error
-    problem = source.geterror()
+    problem = _problem(source.geterror)
     several = source.seek_subimage(1, 0)
-    source.geterror()
+    # Where there is no second image, that is no error; but one that nobody asks for is printed in the end.
+    _problem(source.geterror)
     source.close()
     if several:
         notes.append(f"{path.name} has several images in it; the first is used.")
     if pixels is None or "remature end" in problem:
-        raise TextureError(f"{path} is damaged ({_first_line(problem)}); export it again.")
+        raise TextureError(f"{path} is damaged ({problem or 'no reason given'}); export it again.")
     if problem:
-        notes.append(f"{path.name} is damaged in places ({_first_line(problem)}); check it.")
+        notes.append(f"{path.name} is damaged in places ({problem}); check it.")
     pixels = np.asarray(pixels)
     return pixels.view(np.float16) if dtype is np.float16 and pixels.dtype == np.uint16 else pixels
 
@@ -214,34 +221,62 @@ def _ignored(path: Path, spec: oiio.ImageSpec, format_name: str) -> list[str]:
     return notes
 
 
-def _finite(path: Path, values: npt.NDArray[np.generic], notes: list[str]) -> npt.NDArray[np.generic]:
-    wrong = ~np.isfinite(values.astype(np.float32))
-    if not wrong.any():
-        return values
-    notes.append(f"{path.name}: {int(wrong.sum())} values are NaN or infinite; they became 0.")
-    return np.where(wrong, values.dtype.type(0), values)
+def _bands(values: npt.NDArray[np.generic]) -> Iterator[slice]:
+    """Rows, a few megabytes at a time: pixels may be hundreds, of which no copy is made."""
+    rows = max(1, _BAND // max(1, values[:1].size))
+    return (slice(start, start + rows) for start in range(0, len(values), rows))
 
 
-def _divided(
+def _make_finite(path: Path, values: npt.NDArray[np.generic], notes: list[str]) -> None:
+    """Puts 0 in the place of what is no number."""
+    count = 0
+    for band in _bands(values):
+        wrong = ~np.isfinite(values[band])
+        if wrong.any():
+            values[band][wrong] = 0
+            count += int(wrong.sum())
+    if count:
+        notes.append(f"{path.name}: {count} values are NaN or infinite; they became 0.")
+
+
+def _divide_by_alpha(
     path: Path, color: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic], notes: list[str]
-) -> npt.NDArray[np.generic]:
-    """Colour without the alpha that the file multiplied into it; where alpha is 0 it stays as it is."""
-    opaque = unit_values(alpha)[..., None]
-    partial = (opaque > 0) & (opaque < 1)
-    if not partial.any():
-        return color
-    notes.append(f"{path.name}: its colours have alpha multiplied in; they were divided by it.")
-    divided = unit_values(color) / np.where(partial, opaque, np.float32(1.0))
-    # Rounding may have left a colour above its alpha; whole numbers cannot mean more than 1.
-    return divided if np.issubdtype(color.dtype, np.floating) else np.minimum(divided, np.float32(1.0))
+) -> None:
+    """Takes the alpha out that the file multiplied into the colour; where alpha is 0 the colour stays as it is."""
+    partly = False
+    for band in _bands(color):
+        opaque = unit_values(alpha[band])[..., None]
+        partial = (opaque > 0) & (opaque < 1)
+        if not partial.any():
+            continue
+        partly = True
+        with np.errstate(over="ignore"):
+            divided = color[band].astype(np.float32) / np.where(partial, opaque, np.float32(1.0))
+        if np.issubdtype(color.dtype, np.floating):
+            limit = 65504.0 if color.dtype == np.float16 else 1e38
+            divided = divided.clip(-limit, limit)
+        else:
+            divided = np.minimum(np.floor(divided + 0.5), _largest(color))
+        color[band] = np.where(partial, divided, color[band]).astype(color.dtype)
+    if partly:
+        notes.append(f"{path.name}: its colours have alpha multiplied in; they were divided by it.")
 
 
 def unit_values(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """Integers over their largest value, floats as they are: float32, exact to the last bit of 8 and 16 bits."""
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)
-    return values.astype(np.float32) / np.float32(255 if values.dtype == np.uint8 else 65535)
+    return values.astype(np.float32) / _largest(values)
 
 
-def _first_line(text: str) -> str:
-    return " ".join(text.split("\n")[0].split())[:160] or "no reason given"
+def _largest(values: npt.NDArray[np.generic]) -> np.float32:
+    return np.float32(255 if values.dtype == np.uint8 else 65535)
+
+
+def _problem(geterror: Callable[[], str]) -> str:
+    """What OpenImageIO complains of, in one line; it quotes the file's bytes, which may be no text."""
+    try:
+        text = geterror()
+    except UnicodeDecodeError:
+        return "its header is no text"
+    return " ".join(text.split("\n")[0].split())[:160]

@@ -35,6 +35,8 @@ _SUFFIXES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".tga", 
 _SIDES = (16, 8192)
 _ORDER: tuple[Depth, ...] = ("8 bits", "16 bits", "half float", "float")
 _LEVELS = {"8 bits": 255, "16 bits": 65535}
+_ROWS = 256
+"""Worked on at a time, where a step would need more memory than the picture."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Rec. 601, of encoded values: how bright a picture looks on a screen, near enough for a threshold."""
 
@@ -138,10 +140,10 @@ def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) ->
         maps[name] = []
         for path in paths:
             image = read_source_image(path)
-            values = _values(path, image, name == "base_color", notes)
-            maps[name].append(_resized(path, _with_channels(values, _MAPS[name]), size, image.depth, notes))
-            if name == "base_color":
-                alpha.append(_alpha(path, image, size))
+            is_color = name == "base_color"
+            maps[name].append(_sampled(path, image, _MAPS[name], size, is_color=is_color, notes=notes))
+            if is_color:
+                alpha.append(_alpha(image, size))
             depths.add(image.depth)
             notes += image.notes
     texture = BakedTexture(maps=maps, tiles=tuple(tiles))
@@ -164,11 +166,10 @@ def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
     notes: list[str] = []
     for file in tile_paths(path, tiles).values():
         image = read_source_image(file)
-        values = _values(file, image, True, [])
-        gray = values[..., 0] if values.shape[-1] == 1 else values @ _LUMA
+        gray = _gray(image, encode=image.linear)
         if image.alpha is not None:
             # Transparent pixels of a painted mask are unpainted ones, whatever colour lies beneath.
-            gray = gray * unit_values(image.alpha)
+            gray *= unit_values(image.alpha)
         bright = gray >= 0.5
         height, width = bright.shape
         if (height, width) != (size, size):
@@ -180,56 +181,83 @@ def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
     return SourceMasks(masks=masks, notes=tuple(dict.fromkeys(notes)))
 
 
-def _values(path: Path, image: SourceImage, is_color: bool, notes: list[str]) -> Float32[np.ndarray, "h w c"]:
-    """Float32 in [0, 1]; linear light of a colour is encoded."""
-    values = unit_values(image.color)
-    if not np.issubdtype(image.color.dtype, np.floating):
-        return values
-    beyond = int(((values < 0.0) | (values > 1.0)).any(axis=-1).sum())
-    if beyond:
-        notes.append(
-            f"{path.name}: {beyond} of {values.shape[0] * values.shape[1]} texels lie outside of 0 to 1 (from "
-            f"{float(values.min()):.3g} to {float(values.max()):.3g}); they were cut to that range."
+def _sampled(
+    path: Path, image: SourceImage, channels: int, size: int, *, is_color: bool, notes: list[str]
+) -> Float[Tensor, "c s s"]:
+    """A map of so many channels at `size`, in [0, 1]; linear light of a colour is encoded. One plane after the other,
+    since a picture may have tens of millions of pixels."""
+    _tell_range(path, image.color, notes)
+    color, encode = image.color, image.linear and is_color
+    sampled = np.empty((channels, size, size), dtype=np.float32)
+    if color.shape[-1] == channels:
+        for channel in range(channels):
+            sampled[channel] = _resized(_plane(color[..., channel], encode), size, image.depth)
+    else:
+        sampled[:] = _resized(_gray(image, encode), size, image.depth)
+    if not _fits(color, size):
+        note = f"{path.name} is {color.shape[1]}x{color.shape[0]}; it was resampled to {size}x{size}"
+        notes.append(f"{note}, and locked texels keep the resampled values.")
+    return torch.from_numpy(sampled)
+
+
+def _fits(values: np.ndarray, size: int) -> bool:
+    return values.shape[:2] == (size, size)
+
+
+def _gray(image: SourceImage, encode: bool) -> Float32[np.ndarray, "h w"]:
+    """How bright the pixels are, encoded where asked for."""
+    if image.color.shape[-1] == 1:
+        return _plane(image.color[..., 0], encode)
+    gray = np.zeros(image.color.shape[:2], dtype=np.float32)
+    for channel, weight in enumerate(_LUMA):
+        gray += weight * _plane(image.color[..., channel], encode)
+    return gray
+
+
+def _plane(values: np.ndarray, encode: bool) -> Float32[np.ndarray, "h w"]:
+    """One channel in [0, 1]."""
+    plane = unit_values(values)
+    if np.issubdtype(values.dtype, np.floating):
+        np.clip(plane, 0.0, 1.0, out=plane)
+    if encode:
+        for start in range(0, len(plane), _ROWS):
+            rows = torch.from_numpy(plane[start : start + _ROWS])
+            # In float64: a half float must come back to its very bits.
+            rows.copy_(srgb_from_linear(rows.double()))
+    return plane
+
+
+def _tell_range(path: Path, color: np.ndarray, notes: list[str]) -> None:
+    """Says how many texels lie outside of what a texture holds."""
+    if not np.issubdtype(color.dtype, np.floating):
+        return
+    low, high = float(color.min()), float(color.max())
+    if low < 0.0 or high > 1.0:
+        beyond = sum(
+            int(((rows < 0.0) | (rows > 1.0)).any(axis=-1).sum())
+            for rows in (color[start : start + _ROWS] for start in range(0, len(color), _ROWS))
         )
-        values = values.clip(0.0, 1.0)
-    if image.linear and is_color:
-        # In float64: a half float must come back to its very bits.
-        values = srgb_from_linear(torch.from_numpy(values).double()).float().numpy()
-    return values
+        notes.append(
+            f"{path.name}: {beyond} of {color.shape[0] * color.shape[1]} texels lie outside of 0 to 1 (from "
+            f"{low:.3g} to {high:.3g}); they were cut to that range."
+        )
 
 
-def _with_channels(values: Float32[np.ndarray, "h w c"], channels: int) -> Float32[np.ndarray, "h w k"]:
-    if values.shape[-1] == channels:
-        return values
-    return np.repeat(values, 3, axis=-1) if channels == 3 else (values @ _LUMA)[..., None]
-
-
-def _alpha(path: Path, image: SourceImage, size: int) -> Float[Tensor, "1 s s"] | None:
+def _alpha(image: SourceImage, size: int) -> Float[Tensor, "1 s s"] | None:
     """The alpha channel, if anything in it is not opaque."""
     if image.alpha is None:
         return None
-    values = unit_values(image.alpha).clip(0.0, 1.0)
-    return None if bool((values == 1.0).all()) else _resized(path, values[..., None], size, image.depth, [])
+    plane = _plane(image.alpha, encode=False)
+    return None if bool((plane == 1.0).all()) else torch.from_numpy(_resized(plane, size, image.depth)[None])
 
 
-def _resized(
-    path: Path, values: Float32[np.ndarray, "h w c"], size: int, depth: Depth, notes: list[str]
-) -> Float[Tensor, "c s s"]:
-    """The values at `size`, exact where they have it; else resampled, and rounded to the file's depth."""
-    height, width = values.shape[:2]
-    if (height, width) != (size, size):
-        note = f"{path.name} is {width}x{height}; it was resampled to {size}x{size}"
-        notes.append(f"{note}, and locked texels keep the resampled values.")
-        planes = [
-            np.asarray(
-                Image.fromarray(np.ascontiguousarray(values[..., channel])).resize(
-                    (size, size), Image.Resampling.LANCZOS
-                )
-            )
-            for channel in range(values.shape[-1])
-        ]
-        values = np.stack(planes, axis=-1).clip(0.0, 1.0)
-        if depth in _LEVELS:
-            levels = np.float32(_LEVELS[depth])
-            values = np.floor(values * levels + np.float32(0.5)) / levels
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+def _resized(plane: Float32[np.ndarray, "h w"], size: int, depth: Depth) -> Float32[np.ndarray, "s s"]:
+    """The plane at `size`, exact where it has it; else resampled, and rounded to the file's depth."""
+    if _fits(plane, size):
+        return plane
+    resampled = Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS)
+    values = np.asarray(resampled).clip(0.0, 1.0)
+    if depth in _LEVELS:
+        levels = np.float32(_LEVELS[depth])
+        values = np.floor(values * levels + np.float32(0.5)) / levels
+    return values
