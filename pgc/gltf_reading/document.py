@@ -103,13 +103,13 @@ def _chunks(source: str, data: bytes, notes: NoteCounts) -> tuple[bytes, memoryv
         raise MeshError(f"{source}: the GLB does not begin with JSON, as glTF 2.0 does: export it again.")
     notes.add("{count} byte(s) after the end of the GLB were left out.", len(data) - length)
     binaries = [chunk for kind, chunk in found[1:] if kind == _BINARY_CHUNK]
-    return bytes(found[0][1]), binaries[0] if binaries else None
+    # Some fill the JSON up with zeros instead of spaces.
+    return bytes(found[0][1]).rstrip(b"\0"), binaries[0] if binaries else None
 
 
 def _json(source: str, data: bytes) -> dict[str, Any]:
     try:
-        # Some GLBs fill up with zeros instead of spaces.
-        found = json.loads(data.rstrip(b"\0"))
+        found = json.loads(data)
     except RecursionError as exc:
         raise MeshError(f"{source}: the glTF's JSON is nested too deeply; export the mesh again.") from exc
     except ValueError as exc:

@@ -93,12 +93,13 @@ def _circle(source: str) -> MeshError:
 def _world_matrices(
     source: str, nodes: list[Fields], children: list[list[int]], parents: list[int | None]
 ) -> Float64[np.ndarray, "N 4 4"]:
-    matrices = np.zeros((len(nodes), 4, 4))
+    matrices = _local_matrices(nodes)
     seen = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for index in _depth_first([i for i, parent in enumerate(parents) if parent is None], children):
-            parent, own = parents[index], _local_matrix(nodes[index])
-            matrices[index] = own if parent is None else matrices[parent] @ own
+            parent = parents[index]
+            if parent is not None:
+                matrices[index] = matrices[parent] @ matrices[index]
             seen += 1
     if seen < len(nodes):
         # With one parent each, what no root reaches hangs in a circle.
@@ -115,15 +116,19 @@ def _depth_first(roots: list[int], children: list[list[int]]) -> Iterator[int]:
         waiting.extend(reversed(children[index]))
 
 
-def _local_matrix(node: Fields) -> Float64[np.ndarray, "4 4"]:
-    flat = node.numbers("matrix", 16)
-    if flat is not None:
-        return np.array(flat).reshape(4, 4).T
-    turn = np.array(node.numbers("rotation", 4) or (0.0, 0.0, 0.0, 1.0))
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation_matrices(turn[None])[0] * np.array(node.numbers("scale", 3) or (1.0, 1.0, 1.0))
-    matrix[:3, 3] = node.numbers("translation", 3) or (0.0, 0.0, 0.0)
-    return matrix
+def _local_matrices(nodes: list[Fields]) -> Float64[np.ndarray, "N 4 4"]:
+    """Each node's own matrix; where it gives one beside a translation and so on, against §3.5.3, the matrix counts."""
+    matrices = np.tile(np.eye(4), (len(nodes), 1, 1))
+    turns = np.array([node.numbers("rotation", 4) or (0.0, 0.0, 0.0, 1.0) for node in nodes]).reshape(-1, 4)
+    sizes = np.array([node.numbers("scale", 3) or (1.0, 1.0, 1.0) for node in nodes]).reshape(-1, 3)
+    places = np.array([node.numbers("translation", 3) or (0.0, 0.0, 0.0) for node in nodes]).reshape(-1, 3)
+    matrices[:, :3, :3] = rotation_matrices(turns) * sizes[:, None, :]
+    matrices[:, :3, 3] = places
+    for index, node in enumerate(nodes):
+        flat = node.numbers("matrix", 16)
+        if flat is not None:
+            matrices[index] = np.array(flat).reshape(4, 4).T
+    return matrices
 
 
 def rotation_matrices(quaternions: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, "N 3 3"]:
