@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saved runs: safetensors with a JSON header, written whole or not at all. No pickle."""
+"""Saved runs: safetensors with a JSON header and a checksum of both, written whole or not at all. No pickle.
+
+A bit that flips on a disk, or in a copy, changes a texture without a word; so what is read is compared with what was
+written.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -10,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,7 +24,7 @@ from pgc.errors import CheckpointError
 
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "pgc-checkpoint-1"
+FORMAT = "pgc-checkpoint-2"
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -27,8 +33,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Mapping[s
     Raises:
         CheckpointError: the file cannot be written.
     """
-    metadata = {"format": FORMAT, "header": json.dumps(header, sort_keys=True)}
+    text = json.dumps(header, sort_keys=True)
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    metadata = {"format": FORMAT, "header": text, "sha256": _checksum(contiguous, text)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
@@ -56,7 +63,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"The checkpoint {path} is damaged ({error}); delete it and start the run again."
         ) from error
@@ -65,4 +72,20 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"The file {path} says it is {metadata.get('format')!r}, but this version reads {FORMAT!r}; "
             "resume it with the version that wrote it, or start again."
         )
-    return tensors, json.loads(metadata["header"])
+    text = metadata.get("header", "")
+    if metadata.get("sha256") != _checksum(tensors, text):
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged (its bytes are not those that were written); delete it and start the "
+            "run again."
+        )
+    return tensors, json.loads(text)
+
+
+def _checksum(tensors: Mapping[str, Tensor], header: str) -> str:
+    """SHA-256 over the header and all tensors with their names, types and shapes, in the order of the names."""
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

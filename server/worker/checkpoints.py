@@ -88,13 +88,14 @@ def load_newest(paths: ServerPaths, job: str) -> Saved | None:
             continue
         try:
             tensors, header = load_checkpoint(path)
-        except CheckpointError as error:
+            saved = Saved(tensors=tensors, header=header, plan=int(header["plan"]))
+            is_of_job = header["spec"] == expected and saved.step >= 0
+        except (CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
             _LOG.warning("checkpoint left out: %s", error, extra={"job": job})
             continue
-        if header.get("spec") != expected:
-            _LOG.warning("checkpoint left out: it is of another specification", extra={"job": job})
-            continue
-        return Saved(tensors=tensors, header=header, plan=int(header.get("plan", 0)))
+        if is_of_job:
+            return saved
+        _LOG.warning("checkpoint left out: it is of another specification", extra={"job": job})
     return None
 
 

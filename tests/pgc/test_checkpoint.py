@@ -40,6 +40,27 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         load_checkpoint(foreign)
 
 
+def test_a_single_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    tensors = {"texels": torch.randn(40), "step": torch.tensor(7), "half": torch.randn(9).to(torch.bfloat16)}
+    header = {"step": 7, "note": "é", "nested": {"a": [1, 2.5, None]}}
+    save_checkpoint(path, tensors, header)
+    whole = path.read_bytes()
+    loaded, read = load_checkpoint(path)
+    assert read == header
+    assert torch.equal(loaded["half"], tensors["half"])
+    for place in range(len(whole)):
+        bit = place % 8
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+        try:
+            loaded, read = load_checkpoint(path)
+        except CheckpointError:
+            continue
+        # Spaces between the parts of the file's own table mean nothing.
+        assert read == header
+        assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, {"a": torch.zeros(2)}, {"step": 1})
