@@ -34,6 +34,7 @@ _REMEMBERED = 16 << 20
 comes. Fresh memory can cost more than the disk: where a host takes back what its virtual machine does not use, each
 page that is touched for the first time was measured at 10 µs, five times what writing it out took.
 """
+_VERIFIED_KEPT = 4096
 _TEMPORARY = "tmp"
 _PARTIAL = "partial"
 
@@ -48,6 +49,7 @@ class BlobStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._verified: dict[str, tuple[int, int, int]] = {}
         for name in (_TEMPORARY, _PARTIAL):
             make_private_directory(root / name)
         make_private_directory(root)
@@ -75,7 +77,7 @@ class BlobStore:
     def put(self, data: bytes | bytearray | memoryview) -> str:
         """Store bytes and return their hash. Storing what is there already costs no writing."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self._touch(sha256):
+        if not (self.holds(sha256, memoryview(data).nbytes) and self.verify(sha256) and self._touch(sha256)):
             with self._temporary() as (file, path):
                 file.write(data)
                 _flush(file)
@@ -110,10 +112,28 @@ class BlobStore:
         except FileNotFoundError as error:
             raise _missing(sha256) from error
 
+    def holds(self, sha256: str, size: int) -> bool:
+        """Whether a blob of this size is there, as far as a look at the folder tells."""
+        try:
+            return self.size(sha256) == size
+        except BlobError:
+            return False
+
     def verify(self, sha256: str) -> bool:
-        """Whether the bytes on the disk still have this hash. Raises BlobError without the blob."""
+        """Whether the bytes on the disk still have this hash. Raises BlobError without the blob.
+
+        A file that was found right, and has the same inode, time and size since, is not read again.
+        """
         with self._open(sha256) as file:
-            return _hash_of(file).hexdigest() == sha256
+            seen = _state_of(os.fstat(file.fileno()))
+            if self._verified.get(sha256) == seen:
+                return True
+            right = _hash_of(file).hexdigest() == sha256
+        if right:
+            while len(self._verified) >= _VERIFIED_KEPT:
+                self._verified.pop(next(iter(self._verified)))
+            self._verified[sha256] = seen
+        return right
 
     def remove(self, sha256: str) -> None:
         """Delete the blob, if it is there."""
@@ -182,8 +202,12 @@ class BlobStore:
 
     def _touch(self, sha256: str) -> bool:
         """Make a blob that is there look new, so that no cleaning takes it now; returns whether it is there."""
+        path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            os.utime(self.path(sha256))
+            before = path.stat()
+            os.utime(path)
+            if self._verified.get(sha256) == _state_of(before):
+                self._verified[sha256] = _state_of(path.stat())
             return True
         return False
 
@@ -192,7 +216,8 @@ class BlobStore:
         if not target.parent.is_dir():
             make_private_directory(target.parent)
             fsync_directory(self._root)
-        if self._touch(sha256):
+        # The one that is there may be damaged, and these bytes are known to be right.
+        if target.is_file() and self.verify(sha256) and self._touch(sha256):
             source.unlink()
             return
         replace(source, target)
@@ -274,6 +299,11 @@ class Upload:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _state_of(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file is written or replaced."""
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _hash_of(file: BinaryIO) -> hashlib._Hash:  # pyright: ignore[reportPrivateUsage]

@@ -12,6 +12,7 @@ from server.broker import refusals
 from server.broker.blobs import BlobStore
 from server.broker.state import BrokerState, Request
 from server.errors import BlobError
+from server.storage.blob_care import require_whole
 
 MAX_WAITING = 64
 READS_TOGETHER = 8
@@ -80,14 +81,19 @@ class Downloads:
             self._reading -= 1
             self._answer(request, message, data, error)
 
-        self._state.ports.disk(
-            lambda: self._store.read_range(message.sha256, message.offset, message.length), done, bulk=True
-        )
+        paths = self._state.config.paths
+
+        def read() -> bytes:
+            # The whole file is hashed once, and again only when it has changed.
+            require_whole(paths, self._store, message.sha256)
+            return self._store.read_range(message.sha256, message.offset, message.length)
+
+        self._state.ports.disk(read, done, bulk=True)
 
     def _answer(self, request: Request, message: Get, data: bytes | None, error: Exception | None) -> None:
         if data is None:
             known = isinstance(error, BlobError)
-            answer = refusals.blob_unknown() if known else self._state.fault("download", error or OSError())
+            answer = refusals.blob_lost(message.sha256) if known else self._state.fault("download", error or OSError())
             self._state.refuse(request.address, answer, request.id)
             return
         total = self._state.grants.get(request.user, {}).get(message.sha256, 0)

@@ -193,6 +193,10 @@ class Journal:
             (grant.user, grant.sha256, grant.size, grant.used),
         )
 
+    def take_back(self, user: str, sha256: str) -> None:
+        """The user may no longer read this blob."""
+        self._db.execute("DELETE FROM grants WHERE user = ? AND sha256 = ?", (user, sha256))
+
     def touch(self, user: str, hashes: Iterable[str], used: float) -> None:
         """The user is about to use these blobs, as far as they are the user's."""
         self._db.executemany(

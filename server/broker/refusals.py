@@ -35,6 +35,17 @@ def blob_unknown() -> WireError:
     return WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.CHANGED, "There is no such blob.", hint="Upload it first.")
 
 
+def blob_lost(sha256: str) -> WireError:
+    """For a blob that the user may read, and that the store has no more as it was."""
+    return WireError(
+        ErrorCode.INPUT_MISSING_BLOB,
+        Retry.CHANGED,
+        "The server has lost these bytes, or its disk has damaged them.",
+        field=sha256,
+        hint="Upload an input again; make a result again.",
+    )
+
+
 def forbidden(message_type: str) -> WireError:
     return WireError(
         ErrorCode.AUTH_FORBIDDEN, Retry.NEVER, f"{message_type} is for admins of this server.", hint="Ask its owner."

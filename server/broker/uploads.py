@@ -7,6 +7,7 @@ A blob that only others have sent counts as missing, so that nobody learns from 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from server.broker.ports import Buffer
 from server.broker.state import BrokerState, Request
 from server.errors import BlobError
 
+_LOG = logging.getLogger(__name__)
 MIN_WINDOW, MAX_WINDOW = 256 << 10, 16 << 20
 WINDOW_BUDGET = 64 << 20
 """Bytes that all clients together may have on the way to us."""
@@ -79,32 +81,63 @@ class Uploads:
     def query(self, request: Request, message: BlobQuery) -> None:
         """Which of these blobs the user still has to send, and how much of each is here."""
         hashes = tuple(dict.fromkeys(message.hashes))
-        wanted = [sha for sha in hashes if not self._state.may_read(request.user, sha)]
-        if len(wanted) < len(hashes):  # So that housekeeping leaves them until the SUBMIT that this announces.
+        granted = {sha: self._granted(request.user, sha) for sha in hashes if self._state.may_read(request.user, sha)}
+        if granted:  # So that housekeeping leaves them until the SUBMIT that this announces.
             wall = self._state.ports.wall()
             self._state.ports.journal(lambda journal: journal.touch(request.user, hashes, wall), _ignore)
         known = {sha: active.upload.received for (user, sha), active in self._active.items() if user == request.user}
         tag = owner_tag(request.user)
 
-        def sizes() -> dict[str, int]:
-            paths = {sha: self._store.partial_path(sha, tag) for sha in wanted if is_sha256(sha) and sha not in known}
-            return {sha: path.stat().st_size for sha, path in paths.items() if path.is_file()}
+        def look() -> tuple[list[str], dict[str, int]]:
+            """Granted blobs whose file is gone, and how much of the others is here."""
+            lost = [sha for sha, size in granted.items() if not self._store.holds(sha, size)]
+            paths = {
+                sha: self._store.partial_path(sha, tag)
+                for sha in hashes
+                if is_sha256(sha) and sha not in known and (sha not in granted or sha in lost)
+            }
+            return lost, {sha: path.stat().st_size for sha, path in paths.items() if path.is_file()}
 
-        def done(found: dict[str, int] | None, error: Exception | None) -> None:
+        def done(found: tuple[list[str], dict[str, int]] | None, error: Exception | None) -> None:
             if found is None:
                 self._state.refuse(request.address, self._state.fault("blobs", error or OSError()), request.id)
                 return
-            missing = tuple(BlobProgress(sha, known.get(sha, found.get(sha, 0))) for sha in wanted)
+            lost, sizes = found
+            for sha in lost:
+                self._lost(request.user, sha)
+            wanted = [sha for sha in hashes if sha not in granted or sha in lost]
+            missing = tuple(BlobProgress(sha, known.get(sha, sizes.get(sha, 0))) for sha in wanted)
             self._state.send(request.address, BlobNeed(missing), request.id)
 
-        self._state.ports.disk(sizes, done)
+        self._state.ports.disk(look, done)
+
+    def _granted(self, user: str, sha256: str) -> int:
+        return self._state.grants[user][sha256]
+
+    def _lost(self, user: str, sha256: str) -> None:
+        """The store decides what is there: a grant of what is gone is none."""
+        _LOG.warning("a blob of %s is gone from the store and is asked for again", self._state.clients[user].name)
+        self._state.grants.get(user, {}).pop(sha256, None)
+        self._state.ports.journal(lambda journal: journal.take_back(user, sha256), _ignore)
 
     def put(self, request: Request, message: BlobPut) -> None:
         """One piece of a blob."""
-        if self._state.may_read(request.user, message.sha256):
-            size = self._state.grants[request.user][message.sha256]
-            self._answer(request, message.sha256, size, True)
+        if not self._state.may_read(request.user, message.sha256):
+            self._take(request, message)
             return
+        size = self._granted(request.user, message.sha256)
+
+        def looked(there: bool | None, _error: Exception | None) -> None:
+            if there:
+                self._answer(request, message.sha256, size, True)
+                return
+            if self._state.may_read(request.user, message.sha256):
+                self._lost(request.user, message.sha256)
+            self._take(request, message)
+
+        self._state.ports.disk(lambda: self._store.holds(message.sha256, size), looked)
+
+    def _take(self, request: Request, message: BlobPut) -> None:
         active = self._active.get((request.user, message.sha256))
         error = self._objection(request, message, active)
         if error is not None:

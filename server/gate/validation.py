@@ -7,6 +7,7 @@ Arrays are mapped or read in pieces: no whole array comes into memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
@@ -22,8 +23,9 @@ from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 from server.errors import BlobError
 from server.gate.stored_array import StoredArray
+from server.storage.blob_care import require_whole
 
-__all__ = ["array_behind", "validate"]
+__all__ = ["Arrays", "validate"]
 
 _MAPPED = 16 << 20
 """Bytes up to which an array is mapped; so much of it is in memory since its upload."""
@@ -38,11 +40,13 @@ def validate(paths: ServerPaths, store: BlobStore, job: str) -> TextureJobSpec:
         ProtocolError: something is missing, out of range or inconsistent; the error names the field.
     """
     spec = _read_spec(paths, job)
+    arrays = Arrays(paths, store)
+    checked: set[Mesh] = set()
     for index, mesh in enumerate(spec.meshes):
-        _check_arrays(mesh, store, f"meshes[{index}]")
-    _check_images(spec.initial_texture, store, "initial_texture", channels=3)
-    _check_images(spec.lock_mask, store, "lock_mask", channels=None)
-    _check_images(spec.guidance.oracle_texture, store, "guidance.oracle_texture", channels=3)
+        _check_arrays(mesh, arrays, f"meshes[{index}]", checked)
+    _check_images(spec.initial_texture, arrays, "initial_texture", channels=3)
+    _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
+    _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     if spec.lock_mask and not spec.initial_texture:
         raise invalid("lock_mask", "A lock mask keeps texels of the initial texture; send that too.")
     if isinstance(spec.cameras, CameraRigSpec):
@@ -68,38 +72,56 @@ def _read_spec(paths: ServerPaths, job: str) -> TextureJobSpec:
     return from_wire(TextureJobSpec, plain)
 
 
-def array_behind(store: BlobStore, ref: ArrayRef, path: str) -> Rows:
-    """The array behind a reference, to be looked at in pieces.
+@dataclass(frozen=True)
+class Arrays:
+    """The arrays behind references: files of the store, whose bytes are compared with their names before they are
+    believed."""
 
-    Raises:
-        ProtocolError: the blob is not there, or has another size than the reference states.
-    """
-    try:
-        size = store.size(ref.sha256)
-    except BlobError as error:
-        raise ProtocolError(
-            WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.SAME, "The array's bytes are not here; send them.", path)
-        ) from error
-    dtype = np.dtype(ref.dtype.numpy)
-    expected = ref.nbytes
-    if size != expected:
-        shape = "x".join(map(str, ref.shape))
-        raise invalid(path, f"The array holds {size} bytes; {shape} values of {dtype.name} take {expected}.")
-    if expected == 0:
-        return np.empty(ref.shape, dtype)
-    if expected > _MAPPED:
-        return StoredArray(store.path(ref.sha256), dtype, tuple(ref.shape))
-    return np.memmap(store.path(ref.sha256), dtype=dtype, mode="r", shape=tuple(ref.shape))
+    paths: ServerPaths
+    store: BlobStore
+
+    def behind(self, ref: ArrayRef, path: str) -> Rows:
+        """The array behind a reference, to be looked at in pieces.
+
+        Raises:
+            ProtocolError: the blob is not there, is damaged, or has another size than the reference states.
+        """
+        try:
+            size = self.store.size(ref.sha256)
+            dtype = np.dtype(ref.dtype.numpy)
+            expected = ref.nbytes
+            if size != expected:
+                shape = "x".join(map(str, ref.shape))
+                raise invalid(path, f"The array holds {size} bytes; {shape} values of {dtype.name} take {expected}.")
+            require_whole(self.paths, self.store, ref.sha256)
+        except BlobError as error:
+            text = f"The bytes of {path} are not here; send them."
+            raise ProtocolError(WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.SAME, text, field=ref.sha256)) from error
+        if expected == 0:
+            return np.empty(ref.shape, dtype)
+        file = self.store.path(ref.sha256)
+        if expected > _MAPPED:
+            return StoredArray(file, dtype, tuple(ref.shape))
+        return np.memmap(file, dtype=dtype, mode="r", shape=tuple(ref.shape))
 
 
-def _check_arrays(mesh: MeshSpec, store: BlobStore, path: str) -> None:
+Mesh = frozenset[tuple[str, ArrayRef]]
+"""What makes two meshes equal: the same bytes in the same roles."""
+
+
+def _check_arrays(mesh: MeshSpec, arrays: Arrays, path: str, checked: set[Mesh]) -> None:
     if mesh.corner_uvs is None:
         raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
-    arrays = {name: array_behind(store, ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
-    check_mesh(mesh, arrays, path)
+    refs = mesh.arrays()
+    found = {name: arrays.behind(ref, f"{path}.{name}") for name, ref in refs.items()}
+    # A job that names one mesh many times is looked at once.
+    key = frozenset(refs.items())
+    if key not in checked:
+        check_mesh(mesh, found, path)
+        checked.add(key)
 
 
-def _check_images(images: Sequence[TileImage] | None, store: BlobStore, path: str, channels: int | None) -> None:
+def _check_images(images: Sequence[TileImage] | None, arrays: Arrays, path: str, channels: int | None) -> None:
     """Square images of bytes, of one size, at most one a tile."""
     limits, first = DEFAULT_LIMITS, 0
     tiles: set[int] = set()
@@ -124,7 +146,7 @@ def _check_images(images: Sequence[TileImage] | None, store: BlobStore, path: st
         if image.tile in tiles:
             raise invalid(f"{here}.tile", f"Tile {image.tile} comes twice.")
         tiles.add(image.tile)
-        array_behind(store, image.array, f"{here}.array")
+        arrays.behind(image.array, f"{here}.array")
 
 
 def _check_cameras(rig: CameraRigSpec) -> None:

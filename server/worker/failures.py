@@ -85,7 +85,12 @@ def wire_error(error: Exception) -> WireError:
     if isinstance(error, PgcError) and not isinstance(error, CheckpointError):
         return WireError(ErrorCode.INPUT_INVALID, Retry.CHANGED, without_paths(str(error)))
     if isinstance(error, BlobError):
-        return WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.SAME, str(error), hint="Send the job again.")
+        return WireError(
+            ErrorCode.INPUT_MISSING_BLOB,
+            Retry.SAME,
+            str(error),
+            hint="Send the job again: what is missing is uploaded.",
+        )
     err_id = new_error_id()
     _LOG.error("a job failed unexpectedly", exc_info=error, extra={"err_id": err_id})
     return WireError(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from pgc.optimize import StepResult
 from pgc.presets import RunSettings
 from server.broker.internal import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
 from server.recipes import JobRun, prepare, run_settings
+from server.storage.blob_care import damaged, set_aside
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import (
     is_disk_full,
@@ -176,9 +178,12 @@ class _Job:
         return run
 
     def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
-        path = self.tools.store.path(ref.sha256)
-        self.tools.store.size(ref.sha256)  # Raises BlobError without it.
-        return np.fromfile(path, dtype=ref.dtype.numpy).reshape(ref.shape)
+        data = self.tools.store.read(ref.sha256)
+        if hashlib.sha256(data).hexdigest() != ref.sha256:
+            set_aside(self.tools.paths, self.tools.store, ref.sha256)
+            raise damaged(ref.sha256)
+        # bytearray: the loop may write into what it got.
+        return np.frombuffer(bytearray(data), dtype=ref.dtype.numpy).reshape(ref.shape)
 
     def _steps(self, run: JobRun, spec: TextureJobSpec, plan: int) -> None:
         cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)

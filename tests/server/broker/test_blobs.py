@@ -150,6 +150,40 @@ def test_an_empty_blob_needs_no_piece(store: BlobStore) -> None:
     assert store.read(_sha(b"")) == b""
 
 
+@pytest.mark.parametrize("damage", [b"", b"oa", b"OAK", b"oak and more"])
+def test_what_is_stored_again_replaces_what_was_damaged(store: BlobStore, tmp_path: Path, damage: bytes) -> None:
+    sha256 = store.put(b"oak")
+    for again in (store.put, _by_file(store, tmp_path), _by_upload(store)):
+        store.path(sha256).write_bytes(damage)
+        again(b"oak")
+        assert store.read(sha256) == b"oak"
+
+
+def _by_file(store: BlobStore, folder: Path):
+    def put(data: bytes) -> None:
+        (folder / "source").write_bytes(data)
+        store.put_file(folder / "source")
+
+    return put
+
+
+def _by_upload(store: BlobStore):
+    def put(data: bytes) -> None:
+        upload = Upload(store, _sha(data), len(data), "aa")
+        upload.write(data)
+        upload.finish()
+
+    return put
+
+
+def test_a_blob_that_did_not_change_is_hashed_once(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sha256 = store.put(b"oak")
+    assert store.verify(sha256)
+    store.put(b"oak")
+    monkeypatch.setattr("server.broker.blobs._hash_of", lambda file: pytest.fail("it was read again"))
+    assert store.verify(sha256)
+
+
 def test_the_sweep_takes_old_leftovers_only(store: BlobStore) -> None:
     upload = Upload(store, _sha(b"ab"), 2, "aa")
     upload.write(b"a")

@@ -9,6 +9,7 @@ import pytest
 from blender_addon.protocol.messages import (
     BlobNeed,
     BlobOk,
+    BlobProgress,
     BlobPut,
     BlobQuery,
     Chunk,
@@ -155,7 +156,63 @@ def test_a_blob_down_in_pieces(core: CoreRig) -> None:
     assert got == DATA
     assert code_of(alice.ask(Get(SHA, 10_001, 1), bulk=True)) == "INPUT.INVALID"
     core.store.remove(SHA)
-    assert code_of(alice.ask(Get(SHA, 0, 1), bulk=True)) == "INPUT.MISSING_BLOB"
+    gone = alice.ask(Get(SHA, 0, 1), bulk=True)
+    assert code_of(gone) == "INPUT.MISSING_BLOB"
+    assert gone.error.field == SHA
+
+
+def test_bytes_that_the_disk_has_damaged_are_not_handed_out(core: CoreRig) -> None:
+    alice = core.user().upload(DATA)
+    assert isinstance(alice.ask(Get(SHA, 0, 10), bulk=True), Chunk)
+    core.store.path(SHA).write_bytes(DATA[:-1] + b"?")
+    for at in (0, 9_000):
+        answer = alice.ask(Get(SHA, at, 10), bulk=True)
+        assert code_of(answer) == "INPUT.MISSING_BLOB"
+        assert answer.error.field == SHA
+
+
+def _lose(core: CoreRig) -> None:
+    core.store.remove(SHA)
+
+
+def _cut(core: CoreRig) -> None:
+    core.store.path(SHA).write_bytes(DATA[:50])
+
+
+def _restart_without(core: CoreRig) -> None:
+    core.store.remove(SHA)
+    core.restart()
+
+
+@pytest.mark.parametrize("harm", [_lose, _cut, _restart_without])
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_blob_whose_file_is_gone_is_uploaded_again(core: CoreRig, harm, asks_first: bool) -> None:
+    """The store decides what is there, not the journal's memory of it."""
+    core.user().upload(DATA)
+    harm(core)
+    alice = core.user()
+    if asks_first:
+        assert alice.ask(BlobQuery((SHA,)), bulk=True) == BlobNeed((BlobProgress(SHA, 0),))
+    alice.upload(DATA)
+    assert core.store.read(SHA) == DATA
+    assert alice.ask(BlobQuery((SHA,)), bulk=True) == BlobNeed(())
+    core.restart()
+    assert core.user().ask(BlobQuery((SHA,)), bulk=True) == BlobNeed(())
+
+
+def test_a_lost_blob_is_uploaded_again_in_pieces(core: CoreRig) -> None:
+    alice = core.user().upload(DATA)
+    core.store.remove(SHA)
+    assert [_put(alice, at, min(at + 4000, 10_000)).received for at in (0, 4000, 8000)] == [4000, 8000, 10_000]
+    assert core.store.read(SHA) == DATA
+
+
+def test_another_users_blob_is_not_lost_with_ones_own(core: CoreRig) -> None:
+    alice, bob = core.user().upload(DATA), core.user(BOB).upload(DATA)
+    core.store.remove(SHA)
+    alice.ask(BlobQuery((SHA,)), bulk=True)
+    alice.upload(DATA)
+    assert isinstance(bob.ask(Get(SHA, 0, 10), bulk=True), Chunk)
 
 
 def test_reads_wait_for_a_slow_reader_and_delay_nobody_else(core: CoreRig) -> None:

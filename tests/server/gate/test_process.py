@@ -25,7 +25,7 @@ def test_the_gate_judges_beats_and_ends_when_told(broker, stored_job):
     broker.send(Validate(stored_job.name))
     verdict = broker.wait_for(GateVerdict)
     assert not verdict.ok
-    assert verdict.error.field == "meshes[0].faces"
+    assert verdict.error.field == stored_job.spec.meshes[0].faces.sha256
     assert broker.wait_for(Beat, 5).step_counter == 2
     broker.send(Stop())
     assert broker.exit_code() == 0

@@ -74,7 +74,36 @@ def test_a_missing_blob_is_named(stored_job):
     stored_job.store.remove(stored_job.spec.meshes[0].corner_uvs.sha256)
     error = verdict(stored_job)
     assert error.code is ErrorCode.INPUT_MISSING_BLOB
-    assert error.field == "meshes[0].corner_uvs"
+    assert error.field == stored_job.spec.meshes[0].corner_uvs.sha256
+    assert "meshes[0].corner_uvs" in error.text
+
+
+def _flip(data: bytes) -> bytes:
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+def test_a_damaged_blob_is_set_aside_and_asked_for_again(stored_job):
+    """A flipped bit in positions would give another mesh without a word."""
+    store, sha256 = stored_job.store, stored_job.spec.meshes[0].positions.sha256
+    whole = store.read(sha256)
+    store.path(sha256).write_bytes(_flip(whole))
+    error = verdict(stored_job)
+    assert error.code is ErrorCode.INPUT_MISSING_BLOB
+    assert error.field == sha256
+    assert not store.has(sha256)
+    (kept,) = stored_job.paths.quarantine.rglob(sha256)
+    assert kept.read_bytes() == _flip(whole)
+    store.put(whole)
+    assert verdict(stored_job) is None
+
+
+def test_a_mesh_that_is_named_many_times_is_looked_at_once(stored_job, monkeypatch):
+    looked = []
+    monkeypatch.setattr("server.gate.validation.check_mesh", lambda mesh, arrays, path: looked.append(path))
+    mesh = stored_job.spec.meshes[0]
+    stored_job.write(replace(stored_job.spec, meshes=(mesh,) * 20))
+    assert verdict(stored_job) is None
+    assert looked == ["meshes[0]"]
 
 
 def test_a_blob_of_another_size_is_refused(stored_job):

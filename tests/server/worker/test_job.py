@@ -352,6 +352,17 @@ def test_a_missing_blob_is_named(tools, stored_job):
     assert outcome.error.code is ErrorCode.INPUT_MISSING_BLOB
 
 
+def test_a_damaged_blob_is_named_and_set_aside(tools, stored_job):
+    sha256 = stored_job.spec.meshes[0].faces.sha256
+    data = bytearray(tools.store.read(sha256))
+    data[5] ^= 8
+    tools.store.path(sha256).write_bytes(data)
+    outcome = run(tools, stored_job)
+    assert outcome.error.code is ErrorCode.INPUT_MISSING_BLOB
+    assert sha256 in outcome.error.text
+    assert not tools.store.has(sha256)
+
+
 def test_a_wish_that_cannot_be_met_names_its_field(tools, stored_job):
     unlit = LightingSpec(kind="unlit")
     stored_job.write(replace(stored_job.spec, maps=("base_color", "roughness"), lighting=unlit))
