@@ -55,7 +55,7 @@ def read_obj(path: Path, data: bytes) -> Mesh:
     )
     material, material_names = _materials(faces)
     colors, colored = _colors(vertices, widths)
-    corner_colors = None if colors is None else np.where(colored[np.maximum(corners, 0)], corners, _NONE)
+    corner_colors = None if colors is None else _having_color(corners, colored)
     sizes, pools = keep_polygons(kept, faces.sizes, corners, corner_uvs, corner_normals, corner_colors)
     has_uvs, has_normals = (bool((row >= 0).any()) for row in (pools[1], pools[2]) if row is not None)
     return Mesh(
@@ -220,6 +220,12 @@ def _colors(
     given = np.where(colored[:, None], vertices[:, 3:7], 0.0)
     given[widths < 7, 3] = 255.0 if given[:, :3].max() > 1.0 else 1.0
     return linear_colors(given), colored
+
+
+def _having_color(corners: Int[np.ndarray, " L"], colored: Bool[np.ndarray, " V"]) -> Int[np.ndarray, " L"]:
+    """Corners as they are where their vertex is there and has a colour, `_NONE` elsewhere."""
+    there = (corners >= 0) & (corners < len(colored))
+    return np.where(there & colored[np.where(there, corners, 0)], corners, _NONE)
 
 
 def _offsets(data: bytes, pattern: re.Pattern[bytes]) -> Int[np.ndarray, " N"]:

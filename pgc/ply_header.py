@@ -17,7 +17,6 @@ _TYPES = {
     "float32": "f4", "float64": "f8",
 }  # fmt: skip
 _MAGIC = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s{0,64}ply[ \t]*(?=[\r\n])")
-_LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r)")
 _LONGEST = 1 << 20
 _TEXTURE_FILE = re.compile(r"(?i)comment\s+TextureFile\s+(.*)")
 
@@ -60,15 +59,17 @@ def parse_header(source: str, data: bytes) -> PlyHeader:
     encoding: Encoding | None = None
     elements: list[PlyElement] = []
     textures: list[str] = []
-    for match in _LINE.finditer(data, magic.end(), magic.end() + _LONGEST):
-        line = match[1].decode("utf-8", errors="replace").strip()
+    body = magic.end()
+    for ended in data[body : body + _LONGEST].splitlines(keepends=True):
+        body += len(ended)
+        line = ended.decode("utf-8", errors="replace").strip()
         words = line.lower().split()
         if found := _TEXTURE_FILE.fullmatch(line):
             textures.append(found[1].strip())
         if not words or words[0] in ("comment", "obj_info"):
             continue
         if words[0] == "end_header" and encoding is not None:
-            return PlyHeader(tuple(elements), encoding, match.end(), tuple(textures))
+            return PlyHeader(tuple(elements), encoding, body, tuple(textures))
         try:
             if words[0] == "format":
                 encoding = _ENCODINGS[words[1]]

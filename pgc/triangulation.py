@@ -4,14 +4,18 @@
 import numpy as np
 from jaxtyping import Float32, Float64, Int, Int32
 
+from pgc.errors import MeshError
 from pgc.mesh_data import Mesh, TriangleMesh
 
 __all__ = ["ear_clip", "newell_normals", "project_polygon", "smooth_normals", "triangle_corners", "triangulate"]
 
 
+_MOST_CORNERS = 8_000
+
+
 def triangulate(mesh: Mesh) -> TriangleMesh:
-    """The triangles of a mesh in file axes and units, positions counted from `mesh.origin`. Raises `MeshError`
-    never: `Mesh` has been checked.
+    """The triangles of a mesh in file axes and units, positions counted from `mesh.origin`. Raises `MeshError` for a
+    concave polygon of more than 8,000 corners, which would take minutes.
 
     Positions that the file repeats because its format knows only one index for everything (glTF, PLY) become one
     where they are equal: otherwise no face would have a neighbour across a UV seam.
@@ -45,10 +49,9 @@ def triangle_corners(mesh: Mesh) -> tuple[Int32[np.ndarray, "F 3"], Int32[np.nda
     counts = sizes.astype(np.int64) - 2
     first = np.cumsum(counts) - counts
     corners = np.empty((int(counts.sum()), 3), dtype=np.int32)
-    points = mesh.positions
     for size in np.unique(sizes).tolist():
         chosen = np.flatnonzero(sizes == size)
-        local = _triangles_of_size(points, mesh.corner_positions, starts[chosen], size)
+        local = _triangles_of_size(mesh, starts[chosen], size)
         rows = first[chosen][:, None] + np.arange(size - 2)
         corners[rows] = local + starts[chosen][:, None, None]
     polygon_index = np.repeat(np.arange(len(sizes), dtype=np.int32), counts)
@@ -56,8 +59,7 @@ def triangle_corners(mesh: Mesh) -> tuple[Int32[np.ndarray, "F 3"], Int32[np.nda
 
 
 def _triangles_of_size(
-    points: Float64[np.ndarray, "V 3"],
-    corner_positions: Int32[np.ndarray, " L"],
+    mesh: Mesh,
     starts: Int[np.ndarray, " K"],
     size: int,
 ) -> Int[np.ndarray, "K T 3"]:
@@ -67,7 +69,7 @@ def _triangles_of_size(
     local = np.broadcast_to(fan, (len(starts), size - 2, 3)).copy()
     if size == 3:
         return local
-    polygon = points[corner_positions[starts[:, None] + np.arange(size)]]
+    polygon = mesh.positions[mesh.corner_positions[starts[:, None] + np.arange(size)]]
     normal = newell_normals(polygon)
     if size == 4:
         # The other diagonal where the first leaves the quad: the fan folds over at corner 0 or 2.
@@ -80,6 +82,11 @@ def _triangles_of_size(
     turns = np.einsum("kni,ki->kn", np.cross(polygon - before, after - polygon), normal)
     # Straight corners count as concave: a fan would make triangles without area there.
     concave = (turns <= 1e-9 * np.abs(turns).max(axis=1, keepdims=True)).any(axis=1)
+    if size > _MOST_CORNERS and concave.any():
+        raise MeshError(
+            f"{mesh.name}: a face that is not convex has {size:,} corners, expected at most {_MOST_CORNERS:,}; "
+            "triangulate the mesh first (Blender: Face > Triangulate Faces)."
+        )
     for k in np.flatnonzero(concave).tolist():
         local[k] = ear_clip(project_polygon(polygon[k], normal[k]))
     return local
@@ -118,33 +125,61 @@ def ear_clip(points: Float64[np.ndarray, "N 2"]) -> Int[np.ndarray, "T 3"]:
     The ear with the best shape goes first. A polygon that crosses itself has no such cut; its corners are then cut
     in order, so that the number of triangles stays N - 2.
     """
-    ring = np.arange(len(points))
+    ring = _Ring(points)
     triangles = np.empty((len(points) - 2, 3), dtype=np.int64)
-    for row in range(len(points) - 3):
-        quality = _ear_quality(points[ring])
-        best = int(np.argmax(quality))
-        triangles[row] = np.take(ring, [best - 1, best, best + 1], mode="wrap")
-        ring = np.delete(ring, best)
-    triangles[-1] = ring
+    for row in range(len(triangles) - 1):
+        triangles[row] = ring.cut(int(np.argmax(ring.quality)))
+    triangles[-1] = np.flatnonzero(ring.left)
     return triangles
 
 
-def _ear_quality(ring: Float64[np.ndarray, "M 2"]) -> Float64[np.ndarray, " M"]:
-    """For each corner the shape (area over squared edges) of its ear, or a negative number where it is none."""
-    before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
-    area = _cross(ring - before, after - ring)
-    edges = ((ring - before) ** 2 + (after - ring) ** 2 + (before - after) ** 2).sum(axis=1)
-    quality = np.where(edges > 0, area / np.where(edges > 0, edges, 1.0), 0.0)
-    count = len(ring)
-    for corner in np.flatnonzero(area > 0).tolist():
-        a, b, c = ring[corner - 1], ring[corner], ring[(corner + 1) % count]
-        inside = (_cross(b - a, ring - a) >= 0) & (_cross(c - b, ring - b) >= 0) & (_cross(a - c, ring - c) >= 0)
+class _Ring:
+    """What is left of a polygon while its ears are cut.
+
+    `quality` is the shape (area over squared edges) of the ear at each corner; -1 where another point blocks it, -2
+    where the corner is concave, minus infinity where it is cut off already. Cutting a corner changes its two
+    neighbours, and those that it alone was known to block: only these are looked at again, which makes long outlines
+    possible.
+    """
+
+    def __init__(self, points: Float64[np.ndarray, "N 2"]) -> None:
+        count = len(points)
+        self._points = points
+        self._before, self._after = np.roll(np.arange(count), 1), np.roll(np.arange(count), -1)
+        self._blocker = np.full(count, -1)
+        self.left = np.ones(count, dtype=bool)
+        self.quality = np.empty(count)
+        for corner in range(count):
+            self._measure(corner)
+
+    def cut(self, corner: int) -> tuple[int, int, int]:
+        """Cuts the ear at a corner off; its triangle."""
+        before, after = int(self._before[corner]), int(self._after[corner])
+        self._after[before], self._before[after] = after, before
+        self.left[corner] = False
+        self.quality[corner], self._blocker[corner] = -np.inf, -1
+        for other in {before, after, *np.flatnonzero(self._blocker == corner).tolist()}:
+            self._measure(other)
+        return before, corner, after
+
+    def _measure(self, corner: int) -> None:
+        a, b, c = self._points[[self._before[corner], corner, self._after[corner]]]
+        area = float((b - a)[0] * (c - b)[1] - (b - a)[1] * (c - b)[0])
+        edges = float(((b - a) ** 2 + (c - b) ** 2 + (a - c) ** 2).sum())
+        self._blocker[corner] = -1
+        self.quality[corner] = -2.0 if area < 0.0 else area / edges if edges > 0.0 else 0.0
+        if area <= 0.0:
+            return
+        low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+        near = np.flatnonzero(self.left & ((self._points >= low) & (self._points <= high)).all(axis=1))
+        others = self._points[near]
+        inside = _cross(b - a, others - a) >= 0
+        inside &= (_cross(c - b, others - b) >= 0) & (_cross(a - c, others - c) >= 0)
         # Points at the ear's own corners (also repeated ones, as at a bridge to a hole) do not block it.
-        own = (ring == a).all(axis=1) | (ring == b).all(axis=1) | (ring == c).all(axis=1)
-        if (inside & ~own).any():
-            quality[corner] = -1.0
-    quality[area < 0] = -2.0
-    return quality
+        inside &= ~((others == a).all(axis=1) | (others == b).all(axis=1) | (others == c).all(axis=1))
+        blockers = near[inside]
+        if len(blockers):
+            self.quality[corner], self._blocker[corner] = -1.0, blockers[-1]
 
 
 def _cross(a: Float64[np.ndarray, "M 2"] | Float64[np.ndarray, " 2"], b: Float64[np.ndarray, "M 2"]) -> np.ndarray:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import time
+
 import numpy as np
 import pytest
 
+from pgc.errors import MeshError
 from pgc.mesh import Mesh, triangulate
 from pgc.triangulation import ear_clip, smooth_normals
 
@@ -111,3 +114,54 @@ def test_positions_repeated_by_the_format_become_one_and_others_do_not():
     np.testing.assert_array_equal(triangles.corner_uvs.reshape(-1, 2), uvs)
     apart = make_mesh(positions, polygons, uvs=uvs, corner_uvs=np.array([1, 0, 2, 3, 4, 5], np.int32))
     assert triangulate(apart).faces.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def every_ear(points):
+    """The definition, slowly: all corners are measured again after each cut."""
+    ring, triangles = list(range(len(points))), []
+    while len(ring) > 3:
+        quality = []
+        for at in range(len(ring)):
+            a, b, c = (points[ring[(at + step) % len(ring)]] for step in (-1, 0, 1))
+            area = (b - a)[0] * (c - b)[1] - (b - a)[1] * (c - b)[0]
+            edges = ((b - a) ** 2 + (c - b) ** 2 + (a - c) ** 2).sum()
+            blocked = area > 0 and any(
+                all((q - p)[0] * (points[o] - p)[1] - (q - p)[1] * (points[o] - p)[0] >= 0
+                    for p, q in ((a, b), (b, c), (c, a)))
+                for o in ring if not any((points[o] == own).all() for own in (a, b, c))
+            )  # fmt: skip
+            quality.append(-1.0 if blocked else -2.0 if area < 0 else area / edges if edges > 0 else 0.0)
+        best = int(np.argmax(quality))
+        triangles.append((ring[best - 1], ring[best], ring[(best + 1) % len(ring)]))
+        del ring[best]
+    return [*triangles, tuple(ring)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ears_are_those_of_the_definition(seed):
+    generator = np.random.default_rng(seed)
+    count = int(generator.integers(5, 24))
+    angle, radius = np.sort(generator.uniform(0, 2 * np.pi, count)), generator.uniform(0.2, 1, count)
+    points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    if seed % 3 == 0:
+        points = np.round(points * 3) / 3  # straight and repeated corners
+    if seed % 4 == 1:
+        points = generator.normal(size=(count, 2))  # crosses itself
+    assert list(map(tuple, ear_clip(points).tolist())) == every_ear(points)
+
+
+def gear(count):
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    radius = np.where(np.arange(count) % 2, 1.0, 0.6)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.zeros(count)], axis=1)
+
+
+def test_an_outline_of_a_thousand_corners_takes_no_minute_and_one_of_too_many_is_refused():
+    start = time.process_time()
+    triangles = triangulate(make_mesh(gear(1000), [tuple(range(1000))]))
+    assert time.process_time() - start < 5.0
+    area = signed_areas(gear(1000)[:, :2], triangles.faces)
+    assert area.min() > 0
+    assert area.sum() == pytest.approx(1000 * 0.5 * 0.6 * np.sin(2 * np.pi / 1000), rel=1e-6)
+    with pytest.raises(MeshError, match=r"not convex has 8,002 corners, expected at most 8,000"):
+        triangulate(make_mesh(gear(8002), [tuple(range(8002))]))
