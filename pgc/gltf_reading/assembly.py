@@ -15,6 +15,11 @@ from pgc.mesh_data import Mesh, UvSet
 __all__ = ["assemble"]
 
 
+_COLORS_NOTE = (
+    "The mesh has vertex colours: viewers would multiply the new texture by them, so the GLB keeps them as COLOR_1."
+)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flat:
     """One part with all its copies, one after another. A row that is not finite is "none"."""
@@ -49,6 +54,8 @@ def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
     uvs, corner_uvs = _pool([part.uvs.get(uv_set) for part in parts], parts, corners, 2)
     normals, corner_normals = _pool([part.normals for part in parts], parts, corners, 3)
     colors, corner_colors = _pool([part.colors for part in parts], parts, corners, 4)
+    if colors is not None and not (colors[corner_colors] == 1.0).all():
+        document.notes.add(_COLORS_NOTE)
     names = tuple(material.text("name") for material in document.root.items("materials"))
     faces = [len(part.faces) for part in parts]
     materials = [part.material if part.material >= 0 else len(names) for part in parts]

@@ -125,9 +125,6 @@ def _open(buffers: Buffers, primitive: Fields, packed: dict[str, Accessor]) -> d
         if number is not None and number >= _MAX_SETS:
             notes.add(f"{{count}} more set(s) of {kind} were left out: {_MAX_SETS} are read.")
             continue
-        if kind == "COLOR" and number:
-            notes.add("{count} more set(s) of vertex colours were left out: the first is read.")
-            continue
         accessors[name] = packed[name] if name in packed else open_accessor(buffers, named.integer(name), _TYPES[kind])
     needed = accessors["POSITION"].count if "POSITION" in accessors else 0
     for name in [name for name, found in accessors.items() if found.count < needed]:
@@ -181,13 +178,19 @@ def _uvs(source: _Source, described: MaterialUvs, uv_set: int | None) -> dict[in
 
 
 def _colors(source: _Source) -> Float32[np.ndarray, "V 4"] | None:
-    values = source.optional("COLOR_0")
-    if values is None:
-        return None
-    colors = np.ones((len(values), 4), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        colors[:, : values.shape[1]] = values
-    return colors
+    """Vertex colours. A first set that is white says nothing: our own GLBs have one before the colours that the mesh
+    came with, so that viewers do not multiply the texture by them."""
+    sets = _sets(source.accessors, "COLOR")
+    found: Float32[np.ndarray, "V 4"] | None = None
+    for number in sorted(sets):
+        if found is not None and not (found == 1.0).all():
+            source.buffers.document.notes.add("{count} more set(s) of vertex colours were left out: one is read.")
+            continue
+        values = source.values(sets[number])
+        found = np.ones((len(values), 4), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found[:, : values.shape[1]] = values
+    return found
 
 
 def _material(buffers: Buffers, primitive: Fields) -> int:

@@ -4,6 +4,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pgc.mesh import prepare_mesh
 from pgc.outputs.images import encode_png
 from pgc.texture.field import to_uint8_values
 from tests.pgc.export.awkward import AWKWARD, material
+from tests.pgc.test_gltf_sets import colored, with_sets
 
 SCRIPT = Path(__file__).with_name("validate_gltf.cjs")
 
@@ -58,6 +60,16 @@ def test_no_error_and_no_warning(tmp_path, validate, name, maps):
     told = {message["code"] for message in report["messages"]} - {"ACCESSOR_INDEX_TRIANGLE_DEGENERATE"}
     # UVs that nothing reads are a note of severity "information": without maps there is no reader.
     assert told <= (set() if maps else {"UNUSED_OBJECT"})
+
+
+def test_sets_colours_and_far_places_are_valid(tmp_path, validate):
+    mesh = colored(with_sets(2, (0, 4), tiles=2))
+    far = replace(mesh, positions=mesh.positions + np.array([448262.1, 5411932.2, 100.0]))
+    prepared = prepare_mesh(far, uvs="keep")
+    write_glb(tmp_path / "out.glb", prepared, glb_images(prepared.report.tiles, "base_color", "orm", "normal"))
+    (report,) = validate(tmp_path / "out.glb")
+    # Sets that no material reads are a note of severity "information".
+    assert {message["code"] for message in report["messages"]} <= {"UNUSED_OBJECT"}
 
 
 def test_the_validator_sees_what_is_wrong(tmp_path, validate, monkeypatch):

@@ -263,7 +263,23 @@ def test_colours_beyond_the_first_are_counted(tmp_path):
     builder = Builder()
     colors = builder.accessor(COLORS.astype(np.float32))
     mesh = builder.shown(builder.square(COLOR_0=colors, COLOR_1=colors)).load(tmp_path)
-    assert mesh.notes == ("1 more set(s) of vertex colours were left out: the first is read.",)
+    assert mesh.notes[0] == "1 more set(s) of vertex colours were left out: one is read."
+    assert "COLOR_1" in mesh.notes[1]
+
+
+def test_a_white_first_set_of_colours_says_nothing(tmp_path):
+    builder = Builder()
+    white, colors = (
+        builder.accessor(np.full((4, 4), 255, np.uint8), normalized=True),
+        builder.accessor(COLORS.astype("f4")),
+    )
+    mesh = builder.shown(builder.square(COLOR_0=white, COLOR_1=colors)).load(tmp_path)
+    np.testing.assert_allclose(mesh.colors[:, :3], COLORS, atol=1e-7)
+    builder = Builder()
+    white = builder.accessor(np.full((4, 4), 255, np.uint8), normalized=True)
+    mesh = builder.shown(builder.square(COLOR_0=white)).load(tmp_path)
+    assert (mesh.colors == 1).all()
+    assert mesh.notes == ()
 
 
 def morphing(builder, **mesh):
