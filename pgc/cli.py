@@ -14,6 +14,7 @@ from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
 from pgc.commands.models import models
 from pgc.commands.pair import pair
+from pgc.commands.program import run_program
 from pgc.commands.texture import texture
 from pgc.commands.transfer import transfer
 from pgc.commands.uvs import uvs
@@ -62,4 +63,4 @@ def _options(
 
 def main() -> None:
     """Entry point of the command."""
-    app()
+    run_program(app, "pgc")

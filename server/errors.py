@@ -14,6 +14,10 @@ class AlreadyRunningError(ServerError):
     """Another server holds the lock of this data directory."""
 
 
+class ListenError(ServerError):
+    """Clients cannot connect where they are to: the port is taken, or the address is none of this machine's."""
+
+
 class JournalError(ServerError):
     """The journal cannot be opened, or is of another version."""
 

@@ -204,6 +204,21 @@ def limit_memory(limit: int) -> bool:
     return True
 
 
+def allow_open_files(least: int, wanted: int) -> int | None:
+    """Raise this process's limit of open files towards `wanted`; returns it where it stays below `least`, else None.
+
+    A server with too few ends inside of libzmq, which aborts the process. Windows has no such limit.
+    """
+    if _resource is None:
+        return None
+    soft, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+    unlimited = _resource.RLIM_INFINITY
+    if soft != unlimited and soft < wanted:
+        soft = wanted if hard == unlimited else min(wanted, hard)
+        _resource.setrlimit(_resource.RLIMIT_NOFILE, (soft, hard))
+    return None if soft == unlimited or soft >= least else soft
+
+
 def limit_cpu(seconds: float, on_exceeded: Callable[[], None]) -> bool:
     """Call `on_exceeded` once this process has used `seconds` more of processor time; returns whether it will.
 

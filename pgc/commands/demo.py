@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.commands.interrupts import InterruptFlag
-from pgc.commands.progress import RunDisplay
+from pgc.commands.progress import RunDisplay, progress_console
 from pgc.errors import ConfigError
 from pgc.map_names import MapName, parse_maps
 
@@ -41,7 +41,7 @@ def demo(
     ] = "base_color",
 ) -> None:
     """Texture a bundled teapot with three prompts and write a page to look at them."""
-    console = Console(stderr=True)
+    console = progress_console()
     console.print("Starting …", highlight=False)
     start = time.perf_counter()
     if server and device == "mps":

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TextIO, cast, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-__all__ = ["RunDisplay", "Step"]
+from pgc.commands.streams import ProgressStream
+
+__all__ = ["RunDisplay", "Step", "progress_console"]
 
 _LINES = 10
 """Lines over a whole run where no bar can be drawn."""
@@ -29,6 +32,11 @@ class Step(Protocol):
     def steps(self) -> int:
         """Of the whole run."""
         ...
+
+
+def progress_console() -> Console:
+    """Standard error, which may break without ending the run that it tells of."""
+    return Console(file=cast(TextIO, ProgressStream(sys.stderr)))
 
 
 class RunDisplay:

@@ -15,7 +15,7 @@ from pgc.commands.arguments import TextureArguments, arguments_from_report
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
 from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.commands.interrupts import InterruptFlag
-from pgc.commands.progress import RunDisplay
+from pgc.commands.progress import RunDisplay, progress_console
 from pgc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class _Destination:
 
 
 def _run(given: TextureArguments, destination: _Destination, server: _Server) -> None:
-    console = Console(stderr=True)
+    console = progress_console()
     console.print("Starting …", highlight=False)
     # Torch and diffusers take seconds to import: only now.
     from pgc.outputs.run_folder import RunFolder

@@ -34,7 +34,7 @@ from server.broker.journal_thread import JournalThread
 from server.broker.ports import Address, Buffer, Channel, Done
 from server.broker.sockets import Router, RouterSettings
 from server.config import ListenConfig
-from server.errors import ServerError
+from server.errors import ListenError, ServerError
 from server.executors.base import ChildProcess, Executor
 
 _LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Loop:
     """The `Ports` of a real server. `run` returns when `core.is_drained()`.
 
     Raises:
-        zmq.ZMQError: the address is not there, or the port is taken.
+        ListenError: the address is not there, or the port is taken.
     """
 
     def __init__(self, listen: ListenConfig, keys: KeyPair, executor: Executor) -> None:
@@ -90,7 +90,7 @@ class Loop:
                 self._routers[Channel.BULK].bind(listen.endpoint(listen.bulk_port)),
             )
             self._child_port = self._children.bind("tcp://127.0.0.1:*")
-        except zmq.ZMQError:
+        except ListenError:
             self.close()
             raise
 

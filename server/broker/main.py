@@ -31,6 +31,7 @@ from server.executors.base import Executor
 from server.executors.local import LocalExecutor
 from server.platform import (
     InstanceLock,
+    allow_open_files,
     keep_freed_memory,
     keep_new_files_private,
     make_private_directory,
@@ -46,6 +47,9 @@ _LOOK_SECONDS = 2.0
 _SWITCH_SECONDS = 0.001
 """Longest that another thread keeps Python's lock from the loop."""
 
+_LEAST_FILES, _WANTED_FILES = 128, 4096
+"""Open at once: sockets, files of jobs, pipes of child processes."""
+
 _KEPT_BYTES = 64 << 20
 """Freed memory that stays ours: what all uploads together may have on the way."""
 
@@ -58,11 +62,12 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
         ConfigError: the data folder is another's or cannot be used, or clients of other machines are to connect, but
             none is allowed.
         JournalError: the journal cannot be used.
-        zmq.ZMQError: the address cannot be bound.
+        ListenError: the port is taken, or the address is none of this machine's.
     """
     paths = config.paths
     if threading.current_thread() is threading.main_thread():
         keep_new_files_private()
+        _allow_open_files()
     claim_data_folder(paths)
     epoch = uuid.uuid4().hex
     stop = stop or threading.Event()
@@ -74,6 +79,15 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
             gc.freeze()  # What was imported need not be looked through again and again, between two PINGs.
         _serve(config, executor or LocalExecutor(paths), _Life(lock, stop, epoch))
     return 0
+
+
+def _allow_open_files() -> None:
+    limit = allow_open_files(_LEAST_FILES, _WANTED_FILES)
+    if limit is not None:
+        raise ConfigError(
+            f"Only {limit} files may be open at once here, and the server needs {_LEAST_FILES}; raise the limit "
+            "(ulimit -n), and start again."
+        )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import zmq
 
 from blender_addon.protocol.codec import Buffer
 from server.broker.auth import KeyPair
+from server.errors import ListenError
 
 HANDSHAKE_MS = 10_000
 _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
@@ -63,9 +64,16 @@ class Router:
         self.socket.heartbeat_ttl = _HEARTBEAT_TIMEOUT_MS
 
     def bind(self, endpoint: str) -> int:
-        """Bind and return the port. An IPv6 endpoint switches IPv6 on."""
+        """Bind and return the port. An IPv6 endpoint switches IPv6 on.
+
+        Raises:
+            ListenError: the port is taken, or the address is none of this machine's.
+        """
         self.socket.ipv6 = "[" in endpoint
-        self.socket.bind(endpoint)
+        try:
+            self.socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise ListenError(_why_not(endpoint, error)) from error
         bound = cast(bytes, self.socket.getsockopt(zmq.LAST_ENDPOINT))
         return int(bound.rstrip(b"\0").rsplit(b":", 1)[1])
 
@@ -131,6 +139,21 @@ class Router:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def _why_not(endpoint: str, error: zmq.ZMQError) -> str:
+    host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
+    match error.errno:
+        case errno.EADDRINUSE if port == "*":
+            return f"No port is free at {host}; close programs that hold many connections, and start again."
+        case errno.EADDRINUSE:
+            return f"Port {port} at {host} is taken by another program; choose another --port, or 0 for any free one."
+        case errno.EACCES:
+            return f"Port {port} at {host} needs more rights than you have; choose a --port of 1024 or more."
+        case errno.EADDRNOTAVAIL | errno.ENODEV | errno.EAFNOSUPPORT:
+            return f"{host} is no address of this machine; give one of its own as --listen."
+        case _:
+            return f"Nobody can connect to {host}, port {port} ({error.strerror}); look at --listen and --port."
 
 
 def _size(frames: Sequence[Buffer]) -> int:

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import zmq
 
+from pgc.commands.failures import sentence_of
 from server.commands.doctor_findings import Finding, failure, ok, warning
 from server.commands.doctor_network import check_echo, check_port
 from server.config import QuotaConfig, ServerPaths
 from server.platform import is_private
+from server.storage.room import data_folder_problem
 
 __all__ = ["CHECKS", "run_checks"]
 
@@ -69,6 +71,9 @@ def check_zmq(paths: ServerPaths) -> Finding:
 
 def check_rights(paths: ServerPaths) -> Finding:
     """Whether the data directory is the user's alone, and can be written to."""
+    problem = data_folder_problem(paths.root)
+    if problem is not None:
+        return failure("rights", problem, "Give another --data.")
     if not paths.root.exists():
         parent = _existing(paths.root)
         if os.access(parent, os.W_OK):
@@ -88,7 +93,8 @@ def check_rights(paths: ServerPaths) -> Finding:
 
 
 def _existing(path: Path) -> Path:
-    return next(parent for parent in (path, *path.parents) if parent.exists())
+    """The first folder on the way up that is there and may be looked into."""
+    return next(parent for parent in (path, *path.parents) if os.path.isdir(parent))
 
 
 def check_journal(paths: ServerPaths) -> Finding:
@@ -195,5 +201,7 @@ def run_checks(paths: ServerPaths, checks: tuple[Callable[[ServerPaths], Finding
         name = check.__name__.removeprefix("check_")
         try:
             yield check(paths)
+        except OSError as error:
+            yield failure(name, sentence_of(error), "Give another --data, or correct what the system refuses.")
         except Exception as error:  # noqa: BLE001 - the doctor is to finish whatever is wrong with the patient
             yield failure(name, f"The check itself failed: {type(error).__name__}: {error}", "Please report this.")

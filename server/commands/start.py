@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from typing import Annotated
@@ -23,6 +22,8 @@ from server.storage.ownership import claim_data_folder
 __all__ = ["start"]
 
 _READY_SECONDS = 30.0
+_STANDARD_INPUT = 0
+"""By number: sys.stdin is None where the process was started without one."""
 _DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
 
 
@@ -70,7 +71,7 @@ def _run(config: ServerConfig, until_eof: bool) -> int:
 
     stop = threading.Event()
     if until_eof:
-        threading.Thread(target=_watch, args=(sys.stdin.fileno(), stop), name="stdin", daemon=True).start()
+        threading.Thread(target=_watch, args=(_STANDARD_INPUT, stop), name="stdin", daemon=True).start()
     return run_broker(config, stop=stop)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.platform import make_private_directory, write_private
+from server.storage.room import check_room, data_folder_problem
 
 __all__ = ["FORMAT", "claim_data_folder", "looks_like_ours"]
 
@@ -41,13 +42,15 @@ def claim_data_folder(paths: ServerPaths) -> None:
     """
     root = paths.root
     with _said_in_a_sentence(root):
-        if root.exists() and not root.is_dir():
-            raise ConfigError(f"{root} is a file; the server needs a folder: give another --data.")
+        problem = data_folder_problem(root)
+        if problem is not None:
+            raise ConfigError(f"{problem} Give another --data.")
         if paths.marker.exists():
             _check_marker(paths)
         elif root.is_dir() and any(root.iterdir()) and not looks_like_ours(paths):
             raise ConfigError(_foreign(root))
         make_private_directory(root)
+        check_room(root)
         if not paths.marker.exists():
             _write_marker(paths)
 

@@ -31,7 +31,7 @@ from server.broker.connection import read_connection, remove_connection
 from server.broker.journal import Journal
 from server.broker.main import run_broker
 from server.config import ListenConfig, ServerConfig, ServerPaths
-from server.errors import AlreadyRunningError, ConfigError, JournalError
+from server.errors import AlreadyRunningError, ConfigError, JournalError, ListenError
 from tests.server.broker.rig import Client, FakeExecutor, Rig, error_of
 
 
@@ -173,7 +173,7 @@ def test_a_start_that_fails_leaves_nothing_running(rig: Rig) -> None:
     before = threading.active_count()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = ListenConfig(ctl_port=taken.getsockname()[1])
-        with pytest.raises(zmq.ZMQError):
+        with pytest.raises(ListenError, match="is taken"):
             run_broker(replace(rig.config, listen=listen), executor=rig.executor)
     journal = Journal(rig.paths.journal)
     journal._db.execute("PRAGMA user_version = 99")
