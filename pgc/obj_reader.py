@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32
 
+from pgc.errors import MeshError
+from pgc.mesh_checks import MAX_TRIANGLES
 from pgc.mesh_data import Mesh
 from pgc.mesh_tolerance import Notes, finite_rows, keep_polygons, linear_colors, unusable_positions
 from pgc.obj_text import ObjText, line_pattern, plain_obj
@@ -46,6 +48,7 @@ def read_obj(path: Path, data: bytes) -> Mesh:
     positions = vertices[:, :3]
     bad_positions = unusable_positions(positions)
     uvs, normals = (_rows(lines, kind, width)[0].astype(np.float32) for kind, width in ((b"vt", 2), (b"vn", 3)))
+    _check_corners(path.name, lines)
     faces = _Faces.of(text.data, lines)
     corners = faces.absolute(0, b"v")
     kept = _usable_faces(text, faces, corners, bad_positions, notes)
@@ -74,6 +77,22 @@ def read_obj(path: Path, data: bytes) -> Mesh:
         colors=colors,
         corner_colors=pools[3],
     )
+
+
+def _check_corners(source: str, lines: list[bytes]) -> None:
+    """Before face lines are taken apart, which costs memory for every corner."""
+    texts = _values(lines, b"f")
+    most = 3 * MAX_TRIANGLES
+    if sum(map(len, texts)) // 2 > most and (count := sum(map(_word_count, texts))) > most:
+        raise MeshError(
+            f"{source}: the faces have {count:,} corners together, but at most {MAX_TRIANGLES:,} triangles can be "
+            "textured; reduce the mesh (Blender: Decimate modifier) or split it into parts."
+        )
+
+
+def _word_count(text: bytes) -> int:
+    blank = np.frombuffer(b" " + text, np.uint8) <= ord(" ")
+    return int((blank[:-1] & ~blank[1:]).sum())
 
 
 def _known(row: Int32[np.ndarray, " L"] | None) -> Int32[np.ndarray, " L"]:

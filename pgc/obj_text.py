@@ -20,7 +20,7 @@ _GAP = rb"[ \t]++"
 _END = rb"[ \t]*+(?=\n|\Z)"
 _BAD_NUMBERS = re.compile(
     rb"(?im)^[ \t]*+(?:"
-    rb"(v)(?=\s|\Z)(?!(?:" + _GAP + _NUMBER + rb"){3,}+" + _END + rb")"
+    rb"(v)(?=\s|\Z)(?!(?:" + _GAP + _NUMBER + rb"){3,8}+" + _END + rb")"
     rb"|(vn)(?=\s|\Z)(?!(?:" + _GAP + _NUMBER + rb"){3}" + _END + rb")"
     rb"|(vt)(?=\s|\Z)(?!(?:" + _GAP + _NUMBER + rb"){1,3}+" + _END + rb")"
     rb")[^\n]*+"
@@ -35,7 +35,8 @@ _KNOWN_LINE = re.compile(rb"(?im)^[ \t]*+(?:v|vt|vn|f|o|g)[ \t]")
 _NAME_LINE_CONTINUED = re.compile(rb"(?im)^([ \t]*+(?:#|(?:mtllib|usemtl|o|g|s)\b)[^\n]*?)\\+$")
 _WITHOUT_SURFACE = re.compile(rb"(?im)^[ \t]*+(?:l|p|curv|curv2|surf)[ \t]")
 _NOT_FINITE = re.compile(rb"(?i)\b(?:nan|inf|infinity)\b|1\.#")
-_MOST_VERTICES = 10 * MAX_TRIANGLES
+_MOST_VERTICES = 5 * MAX_TRIANGLES
+_MOST_LINES = 20 * MAX_TRIANGLES
 
 
 def line_pattern(kind: bytes) -> re.Pattern[bytes]:
@@ -103,6 +104,12 @@ def _check_size(source: str, data: bytes) -> None:
         raise MeshError(
             f"{source}: the file has {vertices:,} vertices, expected at most {_MOST_VERTICES:,}; "
             "a point cloud has no surface: export the mesh alone."
+        )
+    lines = data.count(b"\n")
+    if lines > _MOST_LINES:
+        raise MeshError(
+            f"{source}: the file has {lines:,} lines, expected at most {_MOST_LINES:,}; export the mesh alone, or "
+            "split it into parts."
         )
 
 

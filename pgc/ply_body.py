@@ -15,12 +15,16 @@ import numpy as np
 from jaxtyping import Int
 
 from pgc.errors import MeshError
+from pgc.mesh_checks import MAX_TRIANGLES
 from pgc.mesh_tolerance import Notes
 from pgc.ply_header import PlyElement, PlyHeader, PlyProperty
 
 __all__ = ["PlyColumns", "PlyList", "read_body"]
 
 _ODD_TEXT = re.compile(rb"[^0-9eE+\-.\s]")
+_LONGEST_LINE = 1 << 24
+"""Bytes of one line of text; no face has so many corners."""
+_MOST_UNEVEN_ROWS = 10 * MAX_TRIANGLES
 _SURFACE = ("vertex", "face", "tristrips")
 
 
@@ -46,6 +50,12 @@ def read_body(source: str, header: PlyHeader, data: bytes, notes: Notes) -> dict
     """All elements up to the last that makes surface. Raises `MeshError` where the file ends too early."""
     last = max((at for at, element in enumerate(header.elements) if element.name in _SURFACE), default=-1)
     elements = [element for element in header.elements[: last + 1] if element.properties]
+    count = sum(element.count for element in elements if element.name == "face")
+    if count > MAX_TRIANGLES and count <= len(data):
+        raise MeshError(
+            f"{source}: the mesh has {count:,} faces, at most {MAX_TRIANGLES:,} triangles can be textured; "
+            "reduce it (Blender: Decimate modifier) or split it into parts."
+        )
     if header.encoding != "ascii":
         return _walk(source, elements, _Binary(data, header.body, header.encoding))
     body = data[header.body :]
@@ -158,6 +168,11 @@ def _uniform(element: PlyElement, stream: _Binary) -> PlyColumns | None:
 
 def _row_by_row(source: str, element: PlyElement, stream: _Binary) -> PlyColumns:
     """Finds where each list begins, one after the other; then all values of a property at once."""
+    if element.count > _MOST_UNEVEN_ROWS:
+        raise MeshError(
+            f"{source}: the PLY has {element.count:,} rows of {element.name!r} with lists of several lengths, expected "
+            f"at most {_MOST_UNEVEN_ROWS:,}; export the mesh alone, or split it into parts."
+        )
     data, offset, limit = stream.data, stream.offset, len(stream.data)
     kinds = [(_counter(stream, item), stream.dtype(item.dtype)) for item in element.properties]
     starts: list[list[int]] = [[] for _ in kinds]
@@ -252,6 +267,8 @@ def _lines_of(element: PlyElement, lines: list[bytes]) -> PlyColumns:
 
 def _parsed(element: PlyElement, line: bytes) -> list[list[float]] | None:
     """The row's values of each property, or None where they cannot be read; what stands behind is not looked at."""
+    if len(line) > _LONGEST_LINE:
+        return None
     words = line.split()
     parts: list[list[float]] = []
     at = 0

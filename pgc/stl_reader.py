@@ -81,7 +81,7 @@ def _binary(source: str, data: bytes, count: int) -> _Soup:
 
 def _text(source: str, data: bytes, notes: Notes) -> _Soup:
     lowered = data.lower()
-    _check_count(source, lowered.count(b"vertex") // 3)
+    _check_count(source, max(lowered.count(b"vertex") // 3, lowered.count(b"facet") // 2))
     if not _END.search(data):
         last = lowered.rfind(b"endfacet")
         if lowered.find(b"facet", last + len(b"endfacet")) >= 0 or last < 0:

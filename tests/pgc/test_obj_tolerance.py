@@ -75,6 +75,7 @@ ODD_FACES = {
     "nan": ("v nan 0 0\nf 1 2 5\n", "Left out 1 face with a vertex whose position is no number."),
     "huge": ("v 1e40 0 0\nf 1 2 5\n", "Left out 1 face with a vertex whose position is no number."),
     "two numbers": ("v 3 3\nf 1 2 5\n", "Left out 1 face with a vertex whose position is no number."),
+    "nine numbers": (f"v{' 5' * 9}\nf 1 2 5\n", "Left out 1 face with a vertex whose position is no number."),
     "decimal comma": ("v 3,5 3,5 1,0\nf 1 2 5\n", "Left out 1 face with a vertex whose position is no number."),
     "line": ("l 1 2\np 1 2 3\ncurv 0 1 1 2\n", "Left out 3 elements without surface (lines, points, curves)."),
 }
@@ -179,3 +180,15 @@ def test_what_is_too_big_is_refused_before_it_is_taken_apart(monkeypatch):
     monkeypatch.setattr("pgc.obj_text._MOST_VERTICES", 2)
     with pytest.raises(MeshError, match="3 vertices, expected at most 2"):
         read(SQUARE + FACE)
+
+
+def test_corners_are_counted_before_they_are_taken_apart(monkeypatch):
+    monkeypatch.setattr("pgc.obj_reader.MAX_TRIANGLES", 10)
+    with pytest.raises(MeshError, match="60 corners together, but at most 10 triangles"):
+        read(SQUARE + MANY)
+    with pytest.raises(MeshError, match="40 corners together"):
+        read(SQUARE + "f" + " 1  2" * 20 + "\n")
+    assert len(read(SQUARE + "f  1\t   2   3  " + " " * 200 + "\n").polygon_sizes) == 1
+    monkeypatch.setattr("pgc.obj_text._MOST_LINES", 12)
+    with pytest.raises(MeshError, match="29 lines, expected at most 12"):
+        read(SQUARE + MANY)

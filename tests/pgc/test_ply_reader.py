@@ -218,3 +218,20 @@ def test_a_list_that_lies_about_its_length_gives_one_sentence(encoding, count):
 def test_cut_off_after_the_faces_is_whole():
     data = ply([VERTEX, FACE, ("edge", ("int vertex1", "int vertex2"), [(0, 1)] * 3)], "binary_little_endian")
     assert len(read(data[:-5]).polygon_sizes) == 2
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_what_is_too_big_is_refused_before_it_is_read(monkeypatch, encoding):
+    data = ply([VERTEX, FACE], encoding)
+    monkeypatch.setattr("pgc.ply_body.MAX_TRIANGLES", 1)
+    with pytest.raises(MeshError, match="the mesh has 2 faces, at most 1 triangles"):
+        read(data)
+    monkeypatch.setattr("pgc.ply_body.MAX_TRIANGLES", 2)
+    monkeypatch.setattr("pgc.ply_body._MOST_UNEVEN_ROWS", 1)
+    if encoding != "ascii":
+        with pytest.raises(MeshError, match="2 rows of 'face' with lists of several lengths, expected at most 1"):
+            read(data)
+    monkeypatch.setattr("pgc.ply_body._LONGEST_LINE", 4)
+    if encoding == "ascii":
+        with pytest.raises(MeshError, match=r"2 of 2 faces cannot be read|vertex position"):
+            read(data.replace(b"3 1 4 2", b"x 1 4 2"))
