@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small whole mesh files of every kind that the readers know, for fuzzers to damage."""
 
+import base64
+import importlib.util
 import struct
 from functools import cache
 
@@ -8,12 +10,17 @@ import numpy as np
 
 from tests.pgc.gltf_reading.builder import SQUARE, SQUARE_FACES, SQUARE_UVS, Builder
 
-__all__ = ["SUFFIXES", "seeds"]
+__all__ = ["SUFFIXES", "readable", "seeds"]
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf")
 
 _POINTS = [(0, 0, 0), (1, 0, 0), (1, 1, 0.25), (0, 1, 0), (2, 0, 0.5), (2, 1, 0)]
 _POLYGONS = [(0, 1, 2, 3), (1, 4, 2), (4, 5, 2), (0, 3, 5, 4, 1)]
+_DRACO_SQUARE = (
+    "RFJBQ08CAgEBAAAABAIAAgAAAR//AREB/wAAAgMJAgEAAAkDAAEAAgAAAD4AAIA+AABAPwAAYD8AAAA+AABgPwAAQD8AAIA+AAEBAAMDASABIAMA"
+    "IISYkAAAAAAA/wcAAAAAAAAAAAAAAAAAAAAAgD8L"
+)
+"""By DracoPy 2.0: the square with its UVs."""
 _KINDS = {"char": "b", "uchar": "B", "short": "h", "int": "i", "uint": "I", "float": "f", "double": "d"}
 
 
@@ -147,7 +154,23 @@ def _builders():
             "indices": copies.accessor(SQUARE_FACES.ravel()),
         }
     )
-    return [plain, packed, moving, copies]
+    return [plain, packed, moving, copies, _draco()]
+
+
+def _draco():
+    builder = Builder()
+    name = "KHR_draco_mesh_compression"
+    builder.json["extensionsUsed"] = builder.json["extensionsRequired"] = [name]
+    packed = {
+        "bufferView": builder.view(base64.b64decode(_DRACO_SQUARE)),
+        "attributes": {"POSITION": 1, "TEXCOORD_0": 0},
+    }
+    attributes = {
+        "POSITION": builder.raw_accessor(componentType=5126, count=4, type="VEC3"),
+        "TEXCOORD_0": builder.raw_accessor(componentType=5126, count=4, type="VEC2"),
+    }
+    indices = builder.raw_accessor(componentType=5123, count=6, type="SCALAR")
+    return builder.shown({"attributes": attributes, "indices": indices, "extensions": {name: packed}})
 
 
 @cache
@@ -160,3 +183,8 @@ def seeds():
         ".glb": [builder.glb() for builder in _builders()],
         ".gltf": [builder.gltf() for builder in _builders()],
     }
+
+
+def readable(data):
+    """Whether a seed can be read here: one needs DracoPy, which not every system has."""
+    return b"KHR_draco" not in data or importlib.util.find_spec("DracoPy") is not None
