@@ -12,7 +12,7 @@ import pgc
 from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
-from pgc.commands.models import models
+from pgc.commands.models import app as models
 from pgc.commands.pair import pair
 from pgc.commands.program import run_program
 from pgc.commands.texture import texture
@@ -32,7 +32,7 @@ app.command("texture")(texture)
 app.command("export")(export)
 app.command("transfer")(transfer)
 app.command("uvs")(uvs)
-app.command("models")(models)
+app.add_typer(models, name="models")
 app.command("pair")(pair)
 app.command("demo")(demo)
 app.command(

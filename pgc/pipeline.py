@@ -23,6 +23,7 @@ from pgc.checkpoint import load_checkpoint, save_checkpoint
 from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
+from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.image_reader import image_size
@@ -263,6 +264,8 @@ def prepare_run(
     """
     tell = progress or (lambda stage, fraction: None)
     device = resolve_device(request.device)
+    if guidance is None:
+        require_installed(request.guidance)
     notes = check_prior_fits(request.guidance, request.device, device, unused_accelerator())
     check_images(request)
     mesh = load_prepared(request, tell)

@@ -108,7 +108,7 @@ def load_components(
     if Path(source).is_file():
         parts = _read_single_file(Path(source), xl=xl, dtype=dtype, config=config, cache_dir=cache_dir)
     else:
-        folder = locate(source, model_parts(xl=xl), half=dtype != torch.float32, cache_dir=cache_dir)
+        folder = locate(source, model_parts(xl=xl), cache_dir=cache_dir)
         parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype or dtype)
     schedule = noise_schedule(parts["scheduler"], source)
     _check_latents(parts["vae"], source)
@@ -130,7 +130,7 @@ def load_controlnet(
     Raises:
         GuidanceError: as `load_components`.
     """
-    folder = locate(source, WHOLE_FOLDER, half=dtype != torch.float32, cache_dir=cache_dir)
+    folder = locate(source, WHOLE_FOLDER, cache_dir=cache_dir)
     return _freeze(_read_model(ControlNetModel, folder, dtype), device)
 
 
@@ -140,7 +140,7 @@ def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir
     Raises:
         GuidanceError: as `load_components`.
     """
-    folder = locate(source, WHOLE_FOLDER, half=dtype != torch.float32, cache_dir=cache_dir)
+    folder = locate(source, WHOLE_FOLDER, cache_dir=cache_dir)
     return _freeze(_read_model(AutoencoderKL, folder, dtype), device)
 
 
@@ -204,7 +204,7 @@ def _read_single_file(
         )
     whole = model_parts(xl=xl)
     needed = ModelParts(weights=(), settings=(*whole.weights, *whole.settings))
-    folder = locate(config or _SINGLE_FILE_CONFIGS[kind], needed, half=False, cache_dir=cache_dir)
+    folder = locate(config or _SINGLE_FILE_CONFIGS[kind], needed, cache_dir=cache_dir)
     # A safety checker is neither in the file nor of any use to distillation.
     unused = {} if xl else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     pipeline = StableDiffusionXLPipeline if xl else StableDiffusionPipeline

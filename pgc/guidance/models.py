@@ -12,10 +12,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pgc.guidance.sources import WHOLE_FOLDER, ModelParts, is_installed, model_parts, packaged_pocket
+from pgc.errors import GuidanceError
+from pgc.guidance.sources import (
+    WHOLE_FOLDER,
+    ModelParts,
+    UnusableModelError,
+    fetch,
+    is_installed,
+    locate,
+    model_parts,
+    packaged_pocket,
+)
 from pgc.guidance.specs import GuidanceSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
 
-__all__ = ["KNOWN_MODELS", "HubFiles", "KnownModel", "download_commands", "is_model_installed"]
+__all__ = [
+    "KNOWN_MODELS",
+    "HubFiles",
+    "KnownModel",
+    "download_commands",
+    "is_model_installed",
+    "pull_hub_id",
+    "pull_model",
+    "require_installed",
+]
 
 ModelKey = Literal["pocket", "sd15", "sd21", "sdxl"]
 
@@ -122,12 +141,71 @@ def is_model_installed(model: KnownModel, *, cache_dir: Path | None = None) -> b
     return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in _needs(spec))
 
 
+def require_installed(spec: GuidanceSpec, *, cache_dir: Path | None = None) -> None:
+    """Sees that all files of a prior are here, in no time, so that nothing else is begun for one that cannot load.
+
+    Raises:
+        GuidanceError: something is missing; the message says what fetches it.
+    """
+    for source, parts in _needs(spec):
+        if Path(source).is_file() or is_installed(source, parts, cache_dir=cache_dir):
+            continue
+        if isinstance(spec, SDXLSpec) and source == spec.half_precision_vae:
+            continue  # Needed on a GPU alone; loading says so there.
+        for model in KNOWN_MODELS:
+            if any(files.hub_id == source for files in model.downloads):
+                raise GuidanceError(
+                    f"{model.title} is not whole on this machine ({source} is missing), and nothing is downloaded "
+                    f"unasked. Fetch it ({model.download_gb:.1f} GB in all) with: pgc models pull {model.key}"
+                )
+        locate(source, parts, cache_dir=cache_dir)
+
+
 def download_commands(model: KnownModel) -> tuple[str, ...]:
-    """What to run to get the model, no more than is needed; empty for the one that comes with pgc."""
+    """What fetches the model with the hub's own tool, no more than is needed; empty for the one that comes with pgc."""
     return tuple(
         " ".join([f"hf download {files.hub_id}", *(f'--include "{pattern}"' for pattern in files.patterns)])
         for files in model.downloads
     )
+
+
+def pull_model(model: KnownModel, *, cache_dir: Path | None = None) -> tuple[Path, ...]:
+    """Downloads all that a known model needs and that is not here yet; returns its folders.
+
+    Raises:
+        GuidanceError: a part was refused by the hub, or is out of reach.
+    """
+    spec = parse_guidance(model.key)
+    return tuple(
+        locate(source, parts, cache_dir=cache_dir)
+        if is_installed(source, parts, cache_dir=cache_dir)
+        else fetch(source, parts, half=True, cache_dir=cache_dir)
+        for source, parts in _needs(spec)
+    )
+
+
+def pull_hub_id(hub_id: str, *, cache_dir: Path | None = None) -> Path:
+    """Downloads a model, or a ControlNet or autoencoder, that is known by its hub id alone.
+
+    Raises:
+        GuidanceError: it is neither, was refused by the hub, or is out of reach.
+    """
+    problems: list[str] = []
+    for parts in (model_parts(xl=False), WHOLE_FOLDER):
+        try:
+            folder = fetch(hub_id, parts, half=True, cache_dir=cache_dir)
+        except UnusableModelError as error:
+            problems.append(str(error))
+            continue
+        if (folder / "text_encoder_2").is_dir() or _is_xl(folder):
+            return fetch(hub_id, model_parts(xl=True), half=True, cache_dir=cache_dir)
+        return folder
+    raise GuidanceError(problems[0])
+
+
+def _is_xl(folder: Path) -> bool:
+    index = folder / "model_index.json"
+    return index.is_file() and "StableDiffusionXL" in index.read_text("utf-8", "replace")
 
 
 def _needs(spec: GuidanceSpec) -> Sequence[tuple[str, ModelParts]]:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a model's files are: a hub id becomes a complete local folder, and every refusal becomes one clear sentence.
 
+`locate` never asks the network: gigabytes, and the word to a hub of what somebody is about to do, are a matter of
+their own (`fetch`, behind `pgc models pull`).
+
 Safetensors only: the other formats are Python pickles, which run code as they load.
 """
 
@@ -32,6 +35,8 @@ __all__ = [
     "WHOLE_FOLDER",
     "ModelKind",
     "ModelParts",
+    "UnusableModelError",
+    "fetch",
     "is_installed",
     "locate",
     "model_kind",
@@ -45,7 +50,12 @@ ModelKind = Literal["pocket", "sd1", "sd2", "sdxl"]
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
+_EXAMPLE = "stabilityai/stable-diffusion-xl-base-1.0"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class UnusableModelError(GuidanceError):
+    """What was downloaded lacks a part, or has it in no format that is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +87,16 @@ def packaged_pocket() -> Path:
     return Path(str(importlib.resources.files("pgc.pocket"))) / "weights"
 
 
-def locate(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None = None) -> Path:
-    """The local folder of a model, complete as far as `parts` goes; downloaded if it has to be.
-
-    A model in huggingface_hub's cache is used as it is, without asking the network.
+def locate(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> Path:
+    """The local folder of a model, complete as far as `parts` goes: given, or in huggingface_hub's cache. The network
+    is not asked.
 
     Args:
         source: a folder, or a hub id.
-        half: prefer weights stored as fp16, half the download.
         cache_dir: huggingface_hub's cache, by default its own choice (HF_HUB_CACHE).
 
     Raises:
-        GuidanceError: no such folder or model, refused by the hub, out of reach, or without safetensors.
+        GuidanceError: no such folder, or the model is not on this machine, incomplete, or without safetensors.
     """
     folder = Path(source)
     if folder.is_dir():
@@ -103,13 +111,35 @@ def locate(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None
     cached = _cached(source, cache_dir)
     if cached is not None and _problem(cached, parts) is None:
         return cached
+    state = (
+        "is not on this machine" if cached is None else f"is not complete on this machine ({_problem(cached, parts)})"
+    )
+    raise GuidanceError(
+        f"{source} {state}, and nothing is downloaded unasked. Fetch it with: pgc models pull {source} - or give a "
+        "folder or a .safetensors file with --guidance PATH."
+    )
+
+
+def fetch(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None = None) -> Path:
+    """Downloads a model from the hub, no more than `parts` needs; the person has agreed to that.
+
+    Args:
+        source: a hub id.
+        half: prefer weights stored as fp16, half the download.
+        cache_dir: huggingface_hub's cache, by default its own choice (HF_HUB_CACHE).
+
+    Raises:
+        GuidanceError: no hub id, refused by the hub, out of reach, or without safetensors.
+    """
+    if not _HUB_ID.fullmatch(source):
+        raise GuidanceError(f"{source} is no hub id; expected owner/name, such as {_EXAMPLE}.")
     folder = _download(source, _patterns(parts, half=half), cache_dir)
     if half and _problem(folder, parts) is not None:
         # Some models are published in full precision only.
         folder = _download(source, _patterns(parts, half=False), cache_dir)
     problem = _problem(folder, parts)
     if problem is not None:
-        raise GuidanceError(f"{source} is no usable model: {problem} If it is incomplete, run: hf download {source}")
+        raise UnusableModelError(f"{source} is no usable model: {problem}")
     return folder
 
 
@@ -133,7 +163,7 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
     if folder is None:
         raise GuidanceError(
             f"There is no model {source} on this machine; expected pocket, sd15, sd21, sdxl, a folder, a .safetensors "
-            f"file, or a hub id (owner/name) after: hf download {source}"
+            f"file, or a hub id (owner/name) after: pgc models pull {source}"
         )
     if (folder / "vocabulary.json").is_file():
         return "pocket"
@@ -274,7 +304,7 @@ def _download(source: str, patterns: Sequence[str], cache_dir: Path | None) -> P
     except GatedRepoError as error:
         raise GuidanceError(
             f"The hub refuses {source}: its licence must be accepted first. Accept it at "
-            f"https://huggingface.co/{source}, run: hf auth login, then: hf download {source}"
+            f"https://huggingface.co/{source}, run: hf auth login, then pull it again."
         ) from error
     except RepositoryNotFoundError as error:
         raise GuidanceError(
@@ -283,12 +313,12 @@ def _download(source: str, patterns: Sequence[str], cache_dir: Path | None) -> P
         ) from error
     except LocalEntryNotFoundError as error:
         raise GuidanceError(
-            f"{source} is not complete on this machine, and the hub is out of reach. With a network, run: hf download "
-            f"{source} - or give a folder or a .safetensors file with --guidance PATH."
+            f"{source} is not complete on this machine, and the hub is out of reach; pull it again with a network, or "
+            "give a folder or a .safetensors file with --guidance PATH."
         ) from error
     except (HTTPError, OSError) as error:
         reason = str(error).strip().splitlines()
         raise GuidanceError(
-            f"{source} could not be downloaded ({reason[0] if reason else type(error).__name__}). Run: hf download "
-            f"{source} - or give a folder or a .safetensors file with --guidance PATH."
+            f"{source} could not be downloaded ({reason[0] if reason else type(error).__name__}); pull it again, or "
+            "give a folder or a .safetensors file with --guidance PATH."
         ) from error

@@ -68,6 +68,28 @@ def test_an_installed_model_needs_no_command(model):
     assert ("hf download" in missing) == (model.key != "pocket")
 
 
+def test_a_download_wants_somebodys_word(monkeypatch):
+    pulled = []
+    monkeypatch.setattr("pgc.guidance.models.is_model_installed", lambda model: False)
+    monkeypatch.setattr("pgc.guidance.models.pull_model", lambda model: pulled.append(model.key))
+    monkeypatch.setattr("pgc.guidance.models.pull_hub_id", pulled.append)
+    unasked = CliRunner().invoke(app, ["models", "pull", "sdxl"])
+    assert unasked.exit_code == 2
+    assert "9.8 GB" in unasked.output
+    assert "OpenRAIL" in unasked.output
+    assert "give --yes" in unasked.output
+    assert pulled == []
+    for name in ("sdxl", "someone/some-model"):
+        assert CliRunner().invoke(app, ["models", "pull", name, "--yes"]).exit_code == 0
+    assert pulled == ["sdxl", "someone/some-model"]
+
+
+def test_what_is_installed_is_not_pulled_again():
+    result = CliRunner().invoke(app, ["models", "pull", "pocket"])
+    assert result.exit_code == 0
+    assert "installed already" in result.output
+
+
 def test_eval_has_commands_of_its_own():
     result = CliRunner().invoke(app, ["eval", "--help"])
     assert result.exit_code == 0

@@ -118,7 +118,7 @@ def test_single_file_needs_its_settings(sd15_folder: Path, tmp_path: Path, monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     path = tmp_path / "tiny.safetensors"
     write_single_file(sd15_folder, path)
-    with pytest.raises(GuidanceError, match="hf download stable-diffusion-v1-5/stable-diffusion-v1-5"):
+    with pytest.raises(GuidanceError, match="pgc models pull stable-diffusion-v1-5/stable-diffusion-v1-5"):
         load_components(str(path), xl=False, dtype=torch.float32, device=CPU, cache_dir=tmp_path)
 
 

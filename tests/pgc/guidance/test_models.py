@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pgc.guidance.models import KNOWN_MODELS, KnownModel, download_commands, is_model_installed
+from pgc.errors import GuidanceError
+from pgc.guidance.models import KNOWN_MODELS, KnownModel, download_commands, is_model_installed, require_installed
 from pgc.guidance.sources import model_parts, packaged_pocket
-from pgc.guidance.specs import PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
+from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
+from pgc.optimize import Prompt
+from pgc.pipeline import TextureRequest, prepare_run
 
 BY_KEY = {model.key: model for model in KNOWN_MODELS}
 
@@ -80,3 +83,22 @@ def test_pocket_is_installed_when_its_weights_are_there(
     assert is_model_installed(BY_KEY["pocket"])
     monkeypatch.setattr("pgc.guidance.models.packaged_pocket", lambda: tmp_path / "weights")
     assert not is_model_installed(BY_KEY["pocket"])
+
+
+@pytest.mark.parametrize("key", ["sd15", "sd21", "sdxl"])
+def test_a_known_model_that_is_not_here_is_named_with_its_size(key: str, tmp_path: Path) -> None:
+    with pytest.raises(GuidanceError, match=rf"{BY_KEY[key].download_gb:.1f} GB in all\) with: pgc models pull {key}"):
+        require_installed(parse_guidance(key), cache_dir=tmp_path)
+
+
+def test_the_built_in_prior_and_the_oracle_need_nothing(tmp_path: Path) -> None:
+    require_installed(PocketSpec(), cache_dir=tmp_path)
+    require_installed(OracleSpec(), cache_dir=tmp_path)
+
+
+def test_a_missing_model_is_said_before_the_mesh_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgc.pipeline.load_prepared", lambda *given: pytest.fail("the mesh was read first"))
+    spec = StableDiffusionSpec(source="nobody/no-model")
+    request = TextureRequest(mesh=tmp_path / "mesh.obj", prompt=Prompt(text="oak"), guidance=spec, device="cpu")
+    with pytest.raises(GuidanceError, match="pgc models pull nobody/no-model"):
+        prepare_run(request)

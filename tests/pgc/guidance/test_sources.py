@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,7 +17,8 @@ from safetensors.torch import save_file
 from pgc.errors import GuidanceError
 from pgc.guidance import sources
 from pgc.guidance.loading import load_components, load_controlnet
-from pgc.guidance.sources import ModelParts, is_installed, locate, model_kind, single_file_kind, weights_variant
+from pgc.guidance.sources import ModelParts, fetch, is_installed, locate, model_kind, single_file_kind, weights_variant
+from pgc.guidance.specs import load_guidance, parse_guidance
 
 PARTS = ModelParts(weights=("vae", "unet", "text_encoder"), settings=("scheduler", "tokenizer"))
 CPU = torch.device("cpu")
@@ -49,7 +51,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_folder_is_taken_as_it_is(sd15_folder: Path) -> None:
-    assert locate(str(sd15_folder), PARTS, half=True) == sd15_folder
+    assert locate(str(sd15_folder), PARTS) == sd15_folder
 
 
 def test_cached_model_loads_without_asking_the_network(
@@ -57,7 +59,7 @@ def test_cached_model_loads_without_asking_the_network(
 ) -> None:
     snapshot = write_cache(tmp_path, sd15_folder)
     assert is_installed(HUB_ID, PARTS, cache_dir=tmp_path)
-    assert locate(HUB_ID, PARTS, half=False, cache_dir=tmp_path) == snapshot
+    assert locate(HUB_ID, PARTS, cache_dir=tmp_path) == snapshot
     parts = load_components(HUB_ID, xl=False, dtype=torch.float32, device=CPU, cache_dir=tmp_path)
     assert parts.prediction_type == "epsilon"
     assert model_kind(HUB_ID, cache_dir=tmp_path) == "sd1"
@@ -70,26 +72,40 @@ def test_half_cached_model_without_network_says_what_to_run(
     snapshot = write_cache(tmp_path, sd15_folder)
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     assert not is_installed(HUB_ID, PARTS, cache_dir=tmp_path)
-    with pytest.raises(GuidanceError, match=f"out of reach.*hf download {HUB_ID}.*--guidance PATH"):
-        locate(HUB_ID, PARTS, half=False, cache_dir=tmp_path)
+    with pytest.raises(GuidanceError, match=f"not complete on this machine.*pgc models pull {HUB_ID}.*--guidance PATH"):
+        locate(HUB_ID, PARTS, cache_dir=tmp_path)
+    assert no_network == []
+    with pytest.raises(GuidanceError, match="out of reach"):
+        fetch(HUB_ID, PARTS, half=False, cache_dir=tmp_path)
     assert no_network == [HUB_ID]
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd21", "sdxl", HUB_ID])
+def test_a_run_never_asks_the_hub(tmp_path: Path, no_network: list[str], monkeypatch: pytest.MonkeyPatch, name) -> None:
+    """A download is a command of its own."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    spec = parse_guidance(name) if name != HUB_ID else replace(parse_guidance("sd15"), source=HUB_ID)
+    spec = replace(spec, source=f"nobody/{name.replace('/', '-')}")
+    with pytest.raises(GuidanceError, match=r"nothing is downloaded unasked\. Fetch it with: pgc models pull nobody/"):
+        load_guidance(spec, CPU)
+    assert no_network == []
 
 
 def test_real_offline_mode_is_respected(tmp_path: Path, sd15_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(GuidanceError, match=f"hf download {HUB_ID}"):
-        locate(HUB_ID, PARTS, half=False, cache_dir=tmp_path)
+    with pytest.raises(GuidanceError, match=f"pgc models pull {HUB_ID}"):
+        locate(HUB_ID, PARTS, cache_dir=tmp_path)
     write_cache(tmp_path, sd15_folder)
-    assert locate(HUB_ID, PARTS, half=False, cache_dir=tmp_path).is_dir()
+    assert locate(HUB_ID, PARTS, cache_dir=tmp_path).is_dir()
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (GatedRepoError("gated", response=Mock()), f"licence must be accepted.*hf auth login.*hf download {HUB_ID}"),
+        (GatedRepoError("gated", response=Mock()), f"huggingface.co/{HUB_ID}, run: hf auth login, then pull it again"),
         (RepositoryNotFoundError("gone", response=Mock()), "no model someone/some-model, or it is private"),
-        (HfHubHTTPError("500 Server Error", response=Mock()), rf"500 Server Error\). Run: hf download {HUB_ID}"),
-        (OSError("disk full"), rf"disk full\). Run: hf download {HUB_ID}"),
+        (HfHubHTTPError("500 Server Error", response=Mock()), r"500 Server Error\); pull it again"),
+        (OSError("disk full"), r"disk full\); pull it again"),
     ],
     ids=["gated", "missing", "server", "disk"],
 )
@@ -99,7 +115,7 @@ def test_refusals_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, er
 
     monkeypatch.setattr(sources, "snapshot_download", download)
     with pytest.raises(GuidanceError, match=sentence):
-        locate(HUB_ID, PARTS, half=True, cache_dir=tmp_path)
+        fetch(HUB_ID, PARTS, half=True, cache_dir=tmp_path)
 
 
 def test_download_asks_for_fp16_first_and_never_for_pickles(
@@ -120,7 +136,7 @@ def test_download_asks_for_fp16_first_and_never_for_pickles(
         return str(target)
 
     monkeypatch.setattr(sources, "snapshot_download", download)
-    assert locate(HUB_ID, PARTS, half=True, cache_dir=tmp_path) == target
+    assert fetch(HUB_ID, PARTS, half=True, cache_dir=tmp_path) == target
     first, second = asked
     assert "unet/diffusion_pytorch_model.fp16.safetensors" in first
     assert "unet/diffusion_pytorch_model.safetensors" not in first
@@ -139,13 +155,13 @@ def test_published_model_without_safetensors_is_refused(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(sources, "snapshot_download", download)
     with pytest.raises(GuidanceError, match=r"someone/some-model is no usable model: .* holds no weights"):
-        locate(HUB_ID, ModelParts(weights=("unet",)), half=False)
+        fetch(HUB_ID, ModelParts(weights=("unet",)), half=False)
 
 
 @pytest.mark.parametrize("source", ["no/such/folder", "nowhere", "folder/model.safetensors", "folder/model.ckpt", ""])
 def test_neither_path_nor_hub_id(source: str) -> None:
     with pytest.raises(GuidanceError, match="no hub id") if source else pytest.raises(GuidanceError, match="usable"):
-        locate(source, PARTS, half=False)
+        locate(source, PARTS)
 
 
 def test_pickled_weights_are_refused(tmp_path: Path, sd15_folder: Path) -> None:
@@ -166,7 +182,7 @@ def test_missing_parts_are_named(tmp_path: Path, sd15_folder: Path) -> None:
         path = model / missing
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         with pytest.raises(GuidanceError, match=f"{missing} is missing"):
-            locate(str(model), PARTS, half=False)
+            locate(str(model), PARTS)
 
 
 def test_variant_is_chosen_by_precision_and_by_what_there_is(tmp_path: Path) -> None:
