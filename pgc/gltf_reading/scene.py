@@ -48,7 +48,7 @@ def open_world(document: Document) -> World:
     everything = _shown_meshes(document, nodes, children, roots)
     if not shown:
         shown = everything
-        if document.root.count("scenes"):
+        if shown and document.root.count("scenes"):
             document.notes.add("The glTF's scene shows no mesh: all its root nodes were used.")
     document.notes.add("{count} mesh(es) of other scenes, or of none, were left out.", len(everything) - len(shown))
     if not shown and document.root.count("meshes"):
@@ -133,8 +133,12 @@ def _local_matrices(nodes: list[Fields]) -> Float64[np.ndarray, "N 4 4"]:
 
 def rotation_matrices(quaternions: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, "N 3 3"]:
     """Rotations of quaternions (x, y, z, w) of any length but 0, which means no rotation."""
-    length = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    unit = np.where(length > 0, quaternions / np.where(length > 0, length, 1.0), np.array([0.0, 0.0, 0.0, 1.0]))
+    with np.errstate(invalid="ignore"):
+        # Brought near 1 first, so that squares do not overflow.
+        largest = np.abs(quaternions).max(axis=1, keepdims=True, initial=0.0)
+        near = quaternions / np.where(largest > 0, largest, 1.0)
+        length = np.linalg.norm(near, axis=1, keepdims=True)
+        unit = np.where(length > 0, near / np.where(length > 0, length, 1.0), np.array([0.0, 0.0, 0.0, 1.0]))
     x, y, z, w = unit.T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

@@ -55,9 +55,10 @@ def test_normals_of_tiny_and_flattened_nodes_stay_of_unit_length(tmp_path):
     np.testing.assert_allclose(mesh.normals[4:], np.tile([0, 0, 1], (4, 1)), atol=1e-6)
 
 
-def test_a_quaternion_need_not_be_of_unit_length(tmp_path):
+@pytest.mark.parametrize("length", [3, 1e-200, 1e300])
+def test_a_quaternion_need_not_be_of_unit_length(tmp_path, length):
     builder = Builder()
-    mesh = builder.shown(builder.square(), rotation=[0, 0, 3, 3]).load(tmp_path)
+    mesh = builder.shown(builder.square(), rotation=[0, 0, length, length]).load(tmp_path)
     np.testing.assert_allclose(bounds(mesh), ([-1, 0, 0], [0, 1, 0]), atol=1e-15)
     builder = Builder()
     assert bounds(builder.shown(builder.square(), rotation=[0, 0, 0, 0]).load(tmp_path)) == ([0, 0, 0], [1, 1, 0])
