@@ -183,12 +183,15 @@ def _row_by_row(source: str, element: PlyElement, stream: _Binary) -> PlyColumns
             if counter is not None:
                 if offset + counter.size > limit:
                     raise _cut_off(source, element, row)
-                length = int(counter.unpack_from(data, offset)[0])
+                (counted,) = counter.unpack_from(data, offset)
                 offset += counter.size
+                if not 0 <= counted <= limit:
+                    raise _cut_off(source, element, row)
+                length = int(counted)
             begin.append(offset)
             count.append(length)
             offset += length * kind.itemsize
-            if length < 0 or offset > limit:
+            if offset > limit:
                 raise _cut_off(source, element, row)
     stream.offset = offset
     parts = []

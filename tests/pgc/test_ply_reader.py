@@ -166,6 +166,9 @@ def test_a_text_line_that_cannot_be_read_costs_itself():
         mesh = read(data.replace(old, new, 1))
         assert len(mesh.polygon_sizes) == 19
         assert mesh.notes == ("1 line of the PLY's face could not be read.", "Left out 1 face that could not be read.")
+    for count in (b"1e400", b"-1e400", b"1e9", b"nan"):
+        mesh = read(data.replace(b"4 0 1 2 3\n", count + b" 0 1 2 3\n", 1))
+        assert mesh.notes[1] == "Left out 1 face that could not be read."
     extra = read(data.replace(b"4 0 1 2 3\n", b"4 0 1 2 3 255 0 0\n", 1))
     assert len(extra.polygon_sizes) == 20
     nan = read(data.replace(b"2 0 0\n", b"nan 0 0\n"))

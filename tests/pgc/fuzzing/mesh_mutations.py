@@ -103,7 +103,7 @@ def _bytes_mutated(rng: random.Random, suffix: str, data: bytes) -> bytes:
 def _text_mutated(rng: random.Random, data: bytes) -> bytes:
     """Changes a word, or whole lines; of a binary PLY mostly in its header."""
     head_end = data.find(b"end_header")
-    limit = head_end + 11 if head_end >= 0 and rng.random() < 0.7 else len(data)
+    limit = head_end + 11 if head_end >= 0 and rng.random() < 0.4 else len(data)
     head, rest = data[:limit], data[limit:]
     if rng.random() < 0.6:
         words = list(re.finditer(rb"[^\s/]+", head))
