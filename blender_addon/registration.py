@@ -3,7 +3,7 @@
 
 import bpy
 
-from . import event_pump, handlers, preferences, properties, server_tasks, translations
+from . import event_pump, handlers, preferences, properties, server_tasks, translations, uv_checks
 from .operators import CLASSES as OPERATORS
 from .ui import CLASSES as PANELS
 
@@ -20,10 +20,12 @@ def register() -> None:
     handlers.register()
     translations.register()
     event_pump.start()
+    uv_checks.start()
 
 
 def unregister() -> None:
     """In the opposite order; nothing stays: no timer, no thread, no handler, no property."""
+    uv_checks.stop()
     event_pump.stop()
     server_tasks.stop()
     handlers.unregister()

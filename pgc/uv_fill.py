@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
 
-from blender_addon.uv_measure import covered_cells
 from blender_addon.uv_measure.charts import connected
+from blender_addon.uv_measure.free_room import SCALES, place_charts, taken_cells
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh
 from pgc.triangulation import triangulate
@@ -17,14 +17,6 @@ from pgc.uv_layout import arrange_uvs
 
 __all__ = ["FilledUvs", "fill_uvs", "pool_and_corners"]
 
-_GRID = 512
-_PADDING = 2
-"""Cells between charts: 4 texels at 1024 texels a side, as a whole unwrap leaves."""
-_SCALES = (1.0, 0.8, 0.64, 0.5)
-"""Of the others' density: coarser than half would show."""
-_MAX_EDGE_POINTS = 4 * _GRID
-_MAX_CHARTS = 4000
-"""Above it the search for room would take minutes; the charts then go to a tile of their own."""
 _TILES_IN_ROW = 10
 
 
@@ -66,10 +58,12 @@ def fill_uvs(
     scale = density / max(_density(own), 1e-300)
     chart = _chart_of_corners(own)
     tiles = np.unique(layout.face_tiles)
-    taken = {int(tile): _taken(layout.corner_uvs[layout.face_tiles == tile], int(tile)) for tile in tiles}
+    taken = {
+        int(tile): taken_cells(layout.corner_uvs[layout.face_tiles == tile] - _origin(int(tile))) for tile in tiles
+    }
     tile = min(taken, key=lambda number: float(taken[number].mean()))
-    for factor in _SCALES if int(chart.max()) < _MAX_CHARTS else ():
-        placed = _place(uvs * (scale * factor), chart, taken[tile])
+    for factor in SCALES:
+        placed = place_charts(uvs * (scale * factor), chart, taken[tile])
         if placed is not None:
             return FilledUvs(mesh=_with_uvs(mesh, corners, placed + _origin(tile)), new_tile=None)
     if layout.needs_repeat or layout.out_of_range_fraction > 0.0:
@@ -119,68 +113,6 @@ def _chart_of_corners(mesh: Mesh) -> Int64[np.ndarray, " L"]:
     count = len(mesh.polygon_sizes)
     label = connected(count + len(pool), polygon, count + index.astype(np.int64))
     return np.unique(label[polygon], return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def _taken(corner_uvs: Float32[np.ndarray, "F 3 2"], tile: int) -> Bool[np.ndarray, "G G"]:
-    """Cells [row, column] of a tile that triangles touch, and `_PADDING` around them. UVs that run over the edge of
-    the texture touch what lies there when it repeats."""
-    triangles = (corner_uvs.astype(np.float64) - _origin(tile)) * _GRID
-    cells = np.concatenate([covered_cells(triangles)[1], _edge_cells(triangles)])
-    grid = np.zeros((_GRID, _GRID), dtype=bool)
-    grid[np.mod(cells[:, 1], _GRID), np.mod(cells[:, 0], _GRID)] = True
-    for axis in (0, 1):
-        spread = grid.copy()
-        for step in range(1, _PADDING + 1):
-            spread |= np.roll(grid, step, axis) | np.roll(grid, -step, axis)
-        grid = spread
-    return grid
-
-
-def _edge_cells(triangles: Float64[np.ndarray, "F 3 2"]) -> Int64[np.ndarray, "N 2"]:
-    """Cells along the outlines, so that triangles thinner than a cell are found too."""
-    start, end = triangles.reshape(-1, 2), np.roll(triangles, -1, axis=1).reshape(-1, 2)
-    counts = np.ceil(2.0 * np.abs(end - start).max(axis=1)).clip(1, _MAX_EDGE_POINTS).astype(np.int64) + 1
-    edge = np.repeat(np.arange(len(start)), counts)
-    within = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    along = (within / (counts[edge] - 1))[:, None]
-    return np.floor(start[edge] + along * (end - start)[edge]).astype(np.int64)
-
-
-def _place(
-    uvs: Float64[np.ndarray, "L 2"], chart: Int64[np.ndarray, " L"], taken: Bool[np.ndarray, "G G"]
-) -> Float64[np.ndarray, "L 2"] | None:
-    """The charts' UVs in [0, 1]^2 where nothing is taken; None where one finds no room."""
-    count = int(chart.max()) + 1
-    low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
-    np.minimum.at(low, chart, uvs)
-    np.maximum.at(high, chart, uvs)
-    # A cell more, since a chart may begin anywhere in its first one.
-    sizes = np.ceil((high - low) * _GRID).astype(np.int64) + 1
-    if (sizes > _GRID - 2 * _PADDING).any() or sizes.prod(axis=1).sum() > (~taken).sum():
-        return None
-    busy = taken.copy()
-    busy[:_PADDING], busy[-_PADDING:], busy[:, :_PADDING], busy[:, -_PADDING:] = True, True, True, True
-    corner = np.empty((count, 2), dtype=np.int64)
-    for number in np.argsort(-sizes.max(axis=1), kind="stable").tolist():
-        width, height = sizes[number].tolist()
-        found = _first_room(busy, width, height)
-        if found is None:
-            return None
-        row, column = found
-        corner[number] = column, row
-        rows = slice(max(row - _PADDING, 0), row + height + _PADDING)
-        busy[rows, max(column - _PADDING, 0) : column + width + _PADDING] = True
-    return uvs - low[chart] + corner[chart] / _GRID
-
-
-def _first_room(taken: Bool[np.ndarray, "G G"], width: int, height: int) -> tuple[int, int] | None:
-    """Row and column of the first free box, by a table of sums (Crow 1984)."""
-    sums = np.zeros((_GRID + 1, _GRID + 1), dtype=np.int32)
-    sums[1:, 1:] = taken.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    first = int(np.argmin(inside))
-    row, column = divmod(first, inside.shape[1])
-    return (row, column) if inside[row, column] == 0 else None
 
 
 def _origin(tile: int) -> Float64[np.ndarray, " 2"]:

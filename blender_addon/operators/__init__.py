@@ -11,6 +11,7 @@ from . import (
     scene_fixes,
     server_operators,
     settings_fixes,
+    unwrap,
     version_actions,
     version_reuse,
     version_storage,
@@ -19,7 +20,6 @@ from .cancel import PGC_OT_cancel
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
 from .start_server import PGC_OT_start_server
-from .unwrap import PGC_OT_unwrap
 
 __all__ = ["CLASSES"]
 
@@ -28,7 +28,6 @@ CLASSES = (
     PGC_OT_generate,
     PGC_OT_restore,
     PGC_OT_start_server,
-    PGC_OT_unwrap,
     *bake.CLASSES,
     *connection.CLASSES,
     *keep_mask.CLASSES,
@@ -38,6 +37,7 @@ CLASSES = (
     *scene_fixes.CLASSES,
     *server_operators.CLASSES,
     *settings_fixes.CLASSES,
+    *unwrap.CLASSES,
     *version_actions.CLASSES,
     *version_reuse.CLASSES,
     *version_storage.CLASSES,

@@ -12,6 +12,7 @@ from ..readiness import reason_against
 from ..scene.errors import SceneError
 from ..state import Problem, ServerState
 from ..submission import prepare_order, targets
+from ..uv_checks import checks
 
 __all__ = ["PGC_OT_generate"]
 
@@ -33,6 +34,8 @@ class PGC_OT_generate(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         session = event_pump.session()
         event_pump.show_problem(None)
+        if self._bad_uvs(context):
+            return {"CANCELLED"}
         try:
             orders = [prepare_order(context, obj) for obj in targets(context)]
         except SceneError as error:
@@ -50,3 +53,17 @@ class PGC_OT_generate(bpy.types.Operator):
             # One click: a server that is installed comes up by itself.
             bpy.ops.pgc.start_server()
         return {"FINISHED"}
+
+    def _bad_uvs(self, context: bpy.types.Context) -> bool:
+        """Whether an object's UVs cannot carry a texture: the panel then offers what helps; nothing is spent."""
+        for obj in targets(context):
+            if obj.type != "MESH" or obj.mode == "EDIT":
+                continue
+            checks().look(obj)
+            found = checks().objection(obj)
+            if found is not None:
+                text = f"{obj.name}: {found.judgement.sentence}. Choose New UV Map, or Texture Anyway."
+                event_pump.show_problem(Problem(text))
+                self.report({"WARNING"}, text)
+                return True
+        return False

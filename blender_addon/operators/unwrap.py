@@ -1,37 +1,196 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Unwrap."""
+"""New UV Map, Texture Anyway, Texel Density: what the panel offers where UVs cannot carry a texture."""
+
+from __future__ import annotations
 
 from typing import ClassVar
 
 import bpy
+import numpy as np
+import numpy.typing as npt
 
 from .. import event_pump
+from ..scene.uv_reading import UvArrays, read_uv_arrays, read_uvs, write_uvs
+from ..uv_checks import checks, textured_map
+from ..uv_measure import UvFaces, UvRemedy, density_picture, measure_uvs
+from ..uv_measure.charts import connected, uv_bits
+from ..uv_measure.free_room import SCALES, place_charts, taken_cells
 
-__all__ = ["PGC_OT_unwrap"]
+__all__ = ["CLASSES"]
+
+_MARGIN = 0.02
+_PICTURE = "PGC Texel Density"
+_PICTURE_SIZE = 1024
 
 
 class PGC_OT_unwrap(bpy.types.Operator):
-    """Add a new UV map to the active object and unwrap it there. UV maps that it has are kept"""
+    """Add a new UV map to the active object. UV maps that it has are kept. Where only some faces have no UVs, the
+    others keep theirs in the new map"""
 
     bl_idname = "pgc.unwrap"
-    bl_label = "Unwrap into a New UV Map"
+    bl_label = "New UV Map"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.object is None or context.object.type != "MESH" or context.object.mode != "OBJECT":
+        obj = context.object
+        if obj is None or obj.type != "MESH" or obj.mode != "OBJECT":
             cls.poll_message_set("Select a mesh object, in Object Mode")
+            return False
+        if not obj.data.is_editable:
+            cls.poll_message_set("The mesh is linked from another file; make it local first")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        mesh = context.object.data
-        mesh.uv_layers.active = mesh.uv_layers.new(name="PGC")
-        selection = [polygon.select for polygon in mesh.polygons]
-        bpy.ops.object.mode_set(mode="EDIT")
-        bpy.ops.mesh.select_all(action="SELECT")
-        bpy.ops.uv.smart_project(island_margin=0.02)
-        bpy.ops.object.mode_set(mode="OBJECT")
-        mesh.polygons.foreach_set("select", selection)
+        mesh, before = context.object.data, textured_map(context.object)
+        check = checks().look(context.object)
+        partial = check is not None and check.judgement.remedy is UvRemedy.FILL
+        layer = mesh.uv_layers.new(name="PGC")
+        if layer is None:
+            self.report({"ERROR"}, f"{mesh.name} has as many UV maps as a mesh can have; remove one first.")
+            return {"CANCELLED"}
+        name = layer.name
+        mesh.uv_layers.active = layer
+        if partial and _fill(mesh, before, name):
+            self.report({"INFO"}, "Faces without UVs got some; all others keep theirs.")
+        else:
+            _project(mesh, np.ones(len(mesh.polygons), np.bool_))
+        if context.scene.pgc.uv_map:
+            context.scene.pgc.uv_map = name
+        checks().forget(context.object)
         event_pump.show_problem(None)
         return {"FINISHED"}
+
+
+def _project(mesh: bpy.types.Mesh, chosen: npt.NDArray[np.bool_]) -> None:
+    """Smart UV Project of some polygons in the active UV map; what was selected is so again."""
+    selection = np.empty(len(mesh.polygons), np.bool_)
+    hidden = np.empty(len(mesh.polygons), np.bool_)
+    mesh.polygons.foreach_get("select", selection)
+    mesh.polygons.foreach_get("hide", hidden)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.reveal(select=False)
+    bpy.ops.mesh.select_all(action="DESELECT")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    mesh.polygons.foreach_set("select", chosen)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.uv.smart_project(island_margin=_MARGIN)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    mesh.polygons.foreach_set("select", selection)
+    mesh.polygons.foreach_set("hide", hidden)
+
+
+def _fill(mesh: bpy.types.Mesh, before: str, name: str) -> bool:
+    """UVs for the faces that have none, in the free room of the others' layout; False where there is no room."""
+    arrays = read_uv_arrays(mesh, before)
+    measure, faces = measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without)
+    chosen = _to_fill(arrays, faces, len(mesh.polygons))
+    _project(mesh, chosen)
+    sizes = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_total", sizes)
+    loops = np.repeat(chosen, sizes)
+    uvs, kept = read_uvs(mesh, name), ~chosen[arrays.polygons]
+    own, _ = measure_uvs(arrays.positions, arrays.faces[~kept], uvs[arrays.loops[~kept]], grid=64)
+    if own.density_median <= 0.0:
+        return False
+    charts = _charts(uvs[loops], np.repeat(np.arange(len(chosen)), sizes)[loops])
+    taken = taken_cells(arrays.corner_uvs[kept])
+    scale = measure.density_median / own.density_median
+    for factor in SCALES:
+        placed = place_charts(uvs[loops].astype(np.float64) * (scale * factor), charts, taken)
+        if placed is not None:
+            result = arrays.uvs.copy()
+            result[loops] = placed
+            write_uvs(mesh, name, result)
+            return True
+    return False
+
+
+def _to_fill(arrays: UvArrays, faces: UvFaces, count: int) -> npt.NDArray[np.bool_]:
+    """Polygons [P] without UVs, and those whose every triangle collapsed."""
+    missing = np.bincount(arrays.polygons, faces.without, minlength=count) > 0
+    collapsed = np.bincount(arrays.polygons, faces.collapsed, minlength=count) > 0
+    solid = np.bincount(arrays.polygons, (faces.density > 0.0) & ~faces.collapsed, minlength=count) > 0
+    return missing | (collapsed & ~solid)
+
+
+def _charts(uvs: npt.NDArray[np.float32], polygon: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Chart of each corner: polygons that share a UV hang together."""
+    _, point = np.unique(uv_bits(uvs), return_inverse=True)
+    _, row = np.unique(polygon, return_inverse=True)
+    count = int(row.max()) + 1
+    label = connected(count + int(point.max()) + 1, row, count + point.reshape(-1))
+    return np.unique(label[row], return_inverse=True)[1].reshape(-1)
+
+
+class PGC_OT_texture_anyway(bpy.types.Operator):
+    """Texture these UVs although some places share their texels or have none: they will look the same, or plain"""
+
+    bl_idname = "pgc.texture_anyway"
+    bl_label = "Texture Anyway"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bpy.ops.pgc.generate.poll()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        from ..submission import targets
+
+        for obj in targets(context):
+            checks().accept(obj)
+        return bpy.ops.pgc.generate()
+
+
+class PGC_OT_show_texel_density(bpy.types.Operator):
+    """Show the UV map as a picture: gray is the median density, green finer, blue coarser; yellow texels serve
+    mirrored or stacked parts, red ones places that should differ"""
+
+    bl_idname = "pgc.show_texel_density"
+    bl_label = "Texel Density"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        obj = context.object
+        if obj is None or not textured_map(obj) or obj.mode == "EDIT":
+            cls.poll_message_set("Select a mesh object with a UV map, not in Edit Mode")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        arrays = read_uv_arrays(context.object.data, textured_map(context.object))
+        measure, faces = measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without)
+        picture = density_picture(arrays.corner_uvs, faces, measure.density_median, _PICTURE_SIZE)
+        _show(context, _image(picture))
+        return {"FINISHED"}
+
+
+def _image(picture: npt.NDArray[np.uint8]) -> bpy.types.Image:
+    image = bpy.data.images.get(_PICTURE)
+    if image is None:
+        image = bpy.data.images.new(_PICTURE, _PICTURE_SIZE, _PICTURE_SIZE)
+    pixels = np.ones((_PICTURE_SIZE, _PICTURE_SIZE, 4), np.float32)
+    pixels[..., :3] = picture[::-1] / np.float32(255.0)
+    image.pixels.foreach_set(pixels.reshape(-1))
+    image.update()
+    return image
+
+
+def _show(context: bpy.types.Context, image: bpy.types.Image) -> None:
+    """In an image editor that is open, or in a window of its own."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR":
+                area.spaces.active.image = image
+                return
+    if bpy.app.background:
+        return
+    bpy.ops.wm.window_new()
+    area = context.window_manager.windows[-1].screen.areas[0]
+    area.type = "IMAGE_EDITOR"
+    area.spaces.active.image = image
+
+
+CLASSES = (PGC_OT_unwrap, PGC_OT_texture_anyway, PGC_OT_show_texel_density)

@@ -15,6 +15,7 @@ from .progress import draw_progress
 from .server_line import draw_server_line
 from .settings import draw_prompt, draw_quality, draw_settings, draw_target
 from .text import draw_text
+from .uvs import draw_uv_check
 from .versions import draw_versions
 
 __all__ = ["CLASSES"]
@@ -85,6 +86,7 @@ def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
             draw_text(layout, f"{tr(reason)}.", context, icon="INFO")
         if reason == NO_REAL_MESH:
             layout.operator("pgc.make_real", icon="MESH_DATA")
+        draw_uv_check(layout, context)
     for view in state.live():
         if view is own:
             continue

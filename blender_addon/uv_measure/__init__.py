@@ -4,10 +4,10 @@
 numpy only: no bpy, no torch, no scipy, so that both sides can import it and say the same of the same mesh.
 """
 
-from blender_addon.uv_measure.measure import UvFaces, UvMeasure, measure_uvs
-from blender_addon.uv_measure.picture import density_picture
-from blender_addon.uv_measure.raster import candidate_counts, covered_cells
-from blender_addon.uv_measure.verdict import UvJudgement, UvRemedy, UvVerdict, judge_uvs
+from .measure import UvFaces, UvMeasure, measure_uvs
+from .picture import density_picture
+from .raster import candidate_counts, covered_cells
+from .verdict import UvJudgement, UvRemedy, UvVerdict, judge_uvs
 
 __all__ = [
     "UvFaces",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.uv_measure.charts import cut_neighbours, welded, wound_charts
-from blender_addon.uv_measure.raster import SAMPLE, candidate_counts, corner_bounds, covered_cells
-from blender_addon.uv_measure.sharing import Samples, Sharing, find_sharing
+from .charts import cut_neighbours, welded, wound_charts
+from .raster import SAMPLE, candidate_counts, corner_bounds, covered_cells
+from .sharing import Samples, Sharing, find_sharing
 
 __all__ = ["UvFaces", "UvMeasure", "measure_uvs"]
 

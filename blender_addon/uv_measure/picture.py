@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.uv_measure.measure import UvFaces
-from blender_addon.uv_measure.raster import candidate_counts, corner_bounds, covered_cells
+from .measure import UvFaces
+from .raster import candidate_counts, corner_bounds, covered_cells
 
 __all__ = ["density_picture"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.uv_measure.charts import connected
+from .charts import connected
 
 __all__ = ["Samples", "Sharing", "find_sharing"]
 

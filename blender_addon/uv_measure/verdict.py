@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from blender_addon.uv_measure.measure import UvMeasure
+from .measure import UvMeasure
 
 __all__ = ["UvJudgement", "UvRemedy", "UvVerdict", "judge_uvs"]
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgc.commands.arguments import TextureArguments, arguments_from_report
 
@@ -25,6 +26,16 @@ def load_run(folder: Path) -> tuple[PreparedMesh, BakedTexture]:
     from pgc.outputs.run_report import read_report
     from pgc.pipeline import load_prepared
 
-    request = arguments_from_report(read_report(folder / "run.json"), TextureArguments()).to_request()
+    content = read_report(folder / "run.json")
+    request = arguments_from_report(content, TextureArguments()).to_request()
+    if not _judged_uvs(content) and not request.unwrap:
+        request = replace(request, keep_uvs=True)
     prepared = load_prepared(request, lambda stage, fraction: None)
     return prepared, read_maps(folder, prepared.report.tiles)
+
+
+def _judged_uvs(content: dict[str, Any]) -> bool:
+    """Whether the run chose its UVs by what they can carry; runs before version 0.15 took the mesh's as they were."""
+    mesh = content.get("mesh")
+    report = mesh.get("report") if isinstance(mesh, dict) else None
+    return isinstance(report, dict) and "uvs" in report
