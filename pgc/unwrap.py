@@ -25,6 +25,7 @@ _SECONDS_PER_TRIANGLE = 3.5e-4
 """Typical on one core; only the progress depends on it."""
 
 _OVERLAP_GRID = 2048
+_USUAL_SIZE = (0.1, 10_000.0)
 
 
 def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
@@ -45,9 +46,7 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     triangles = triangulate(mesh)
     meter = _Meter(progress, len(triangles.faces))
     meter.tell()
-    # xatlas drops triangles whose area is below a bound of its own, whatever the unit.
-    sized = triangles.positions * np.float32(2.0 ** -np.floor(np.log2(_extent(triangles))))
-    indices, uvs = _run_xatlas("chart", sized, triangles.faces, mesh.name, meter)
+    indices, uvs = _run_xatlas("chart", _sized(triangles), triangles.faces, mesh.name, meter)
     corners = uvs[indices].astype(np.float64)
     if not (mesh.polygon_sizes == 3).all():
         corners = _keep_polygons_whole(mesh, triangles, indices, corners, meter)
@@ -57,10 +56,14 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     return replace(mesh, uvs=pool, corner_uvs=corner_uvs.reshape(-1).astype(np.int32))
 
 
-def _extent(triangles: TriangleMesh) -> float:
-    """The longest side of the box around the surface; 1 where it has none."""
+def _sized(triangles: TriangleMesh) -> Float32[np.ndarray, "V 3"]:
+    """Positions in a unit that suits xatlas, whose least area and distance are absolute (below 1e-6 it gives NaN, at
+    1e9 it cuts what is flat). Usual sizes stay as they are; the factor is a power of two, which rounds nothing."""
     used = triangles.positions[triangles.faces].astype(np.float64)
-    return float(np.ptp(used.reshape(-1, 3), axis=0).max()) or 1.0
+    extent = float(np.ptp(used.reshape(-1, 3), axis=0).max())
+    if _USUAL_SIZE[0] <= extent <= _USUAL_SIZE[1] or extent == 0.0:
+        return triangles.positions
+    return triangles.positions * np.float32(2.0 ** -np.floor(np.log2(extent)))
 
 
 class _Meter:
