@@ -20,9 +20,10 @@ from pgc.mesh_tolerance import Notes, keep_polygons, plain_text, unusable_positi
 __all__ = ["read_stl"]
 
 _HEADER, _RECORD = 84, 50
-_SOLID = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*+solid(?!\w)")
+_SOLID = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*+solid")
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
-_END = re.compile(rb"(?i)\bend[ \t]*+solid(?!\w)")
+_END = re.compile(rb"(?i)\bend[ \t]*+solid")
+_NAMES = re.compile(rb"(?im)^[ \t]*+(?:end[ \t]*+)?solid[^\n]*+")
 _NUMBER = rb"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?"
 _NUMBERS = re.compile(rb"(?:[ \t]++" + _NUMBER + rb"){3}[ \t]*+")
 _VERTEX = re.compile(rb"(?i)\bvertex\b([^\n]*+)")
@@ -87,6 +88,9 @@ def _text(source: str, data: bytes, notes: Notes) -> _Soup:
         if lowered.find(b"facet", last + len(b"endfacet")) >= 0 or last < 0:
             raise MeshError(f"{source}: the STL text ends without 'endsolid', it is cut off: export it again.")
         notes.add(1, "The STL text ends without 'endsolid': if it was cut off, the rest of the mesh is missing.")
+    # Names of solids may hold any word.
+    data = _NAMES.sub(b"", data)
+    lowered = data.lower()
     lines = _VERTEX.findall(data)
     facets = len(re.findall(rb"\bfacet\b", lowered)) - len(re.findall(rb"\bend[ \t]+facet\b", lowered))
     if facets * 3 == len(lines) and all(map(_NUMBERS.fullmatch, lines)) and lowered.count(b"endfacet") == facets:

@@ -41,6 +41,8 @@ WRITTEN = {
     "long name": TEXT.replace(b"solid", b"solid my part, v2 (final) endless facet-wise " + b"x" * 9000, 1),
     "name on the end": TEXT.rstrip() + b" my part\n\n; made by hand\n" + b"y" * 9000,
     "end solid": TEXT.replace(b"endsolid", b"end solid"),
+    "underscores": TEXT.replace(b"endsolid", b"endsolid_part").replace(b"solid \n", b"solid_part\n", 1),
+    "words of the format as name": TEXT.replace(b"solid", b"solid vertex 1 2 3 facet endfacet vertex", 1),
     "tabs": TEXT.replace(b" ", b"\t"),
     "no blanks in front": b"\n".join(line.strip() for line in TEXT.splitlines()),
     "several solids": TEXT.replace(b"endloop\nendfacet\n", b"endloop\nendfacet\nendsolid\nsolid b\n", 3),

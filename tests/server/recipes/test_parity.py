@@ -140,7 +140,7 @@ def test_locked_texels_and_the_initial_texture_arrive(oracle_job, arrays, cpu, c
     assert through_recipes(spec, arrays, cpu) == expected
 
 
-@pytest.mark.parametrize("kind", ["glb", "stl_soup"])
+@pytest.mark.parametrize("kind", ["glb", "stl_soup", "far_away"])
 def test_the_prepared_mesh_equals_that_of_the_file_bit_for_bit(kind, tmp_path, arrays):
     path = tmp_path / f"mesh.{'glb' if kind == 'glb' else 'obj'}"
     if kind == "glb":
@@ -150,12 +150,14 @@ def test_the_prepared_mesh_equals_that_of_the_file_bit_for_bit(kind, tmp_path, a
         shape.export(path)
     else:
         # Each corner a vertex of its own, in order: the very case where pools and position indices are equal.
-        lines = [f"v {x} {y} {z}" for x, y, z in np.random.default_rng(2).random((9, 3))]
+        place = (500_000.0, 312.0, -5_400_000.0) if kind == "far_away" else (0.0, 0.0, 0.0)
+        lines = [f"v {x} {y} {z}" for x, y, z in np.random.default_rng(2).random((9, 3)) + place]
         lines += [f"vt {u} {v}" for u, v in np.random.default_rng(3).random((9, 2))]
         lines += [f"f {i}/{10 - i} {i + 1}/{9 - i} {i + 2}/{8 - i}" for i in (1, 4, 7)]
         path.write_text("\n".join(lines) + "\n")
     expected = prepare_mesh(load_mesh(path))
     sent = mesh_spec(arrays, path)
+    assert np.abs(arrays.read(sent.positions)).max() < 3.0
     got = assemble(
         [
             MeshArrays(
