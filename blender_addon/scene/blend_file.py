@@ -7,7 +7,7 @@ The description is a JSON file; arrays lie beside it in an .npz. See `write_blen
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ def write_blend(description: Path) -> None:
 
     The description holds `output` (path of the .blend), `name`, `arrays` (path of an .npz with positions [V, 3] in
     Blender's axes, counted from the object's location [3], polygon_sizes [P], corner_positions [L], corner_uvs
-    [L, 2], material_index [P] and, where there are normals, corner_normals [L, 3], 0 where a corner has none),
-    `slots` (how many material slots), and `maps`: a map's name to {"color_space": "srgb" or "linear", "files":
+    [L, 2], material_index [P] and, where there are, corner_normals [L, 3], 0 where a corner has none, and
+    corner_colors [L, 4], linear), `slots` (how many material slots), `uv_layers` (a list of {"name", "array"}, the
+    textured one named ""), and `maps`: a map's name to {"color_space": "srgb" or "linear", "files":
     {tile: path of a PNG}}.
 
     Raises:
@@ -37,7 +38,7 @@ def write_blend(description: Path) -> None:
     job = json.loads(description.read_text(encoding="utf-8"))
     bpy.ops.wm.read_factory_settings(use_empty=True)
     with np.load(job["arrays"]) as arrays:
-        mesh = _mesh(job["name"], dict(arrays))
+        mesh = _mesh(job["name"], dict(arrays), job["uv_layers"])
         location = arrays["location"].tolist()
     obj = bpy.data.objects.new(job["name"], mesh)
     obj.location = location
@@ -52,7 +53,7 @@ def write_blend(description: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=job["output"], check_existing=False, copy=True)
 
 
-def _mesh(name: str, arrays: Mapping[str, Any]) -> bpy.types.Mesh:
+def _mesh(name: str, arrays: Mapping[str, Any], layers: Sequence[Mapping[str, str]]) -> bpy.types.Mesh:
     """The caller's polygons, as they are."""
     mesh = bpy.data.meshes.new(name)
     sizes = arrays["polygon_sizes"]
@@ -63,12 +64,26 @@ def _mesh(name: str, arrays: Mapping[str, Any]) -> bpy.types.Mesh:
     mesh.loops.foreach_set("vertex_index", arrays["corner_positions"])
     mesh.polygons.foreach_set("loop_start", (np.cumsum(sizes) - sizes).astype(np.int32))
     mesh.polygons.foreach_set("material_index", arrays["material_index"])
-    mesh.uv_layers.new(name=UV_MAP).uv.foreach_set("vector", arrays["corner_uvs"].reshape(-1))
+    _add_uv_layers(mesh, arrays, layers)
+    if "corner_colors" in arrays:
+        colors = mesh.color_attributes.new("Color", "FLOAT_COLOR", "CORNER")
+        colors.data.foreach_set("color", arrays["corner_colors"].reshape(-1))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(sizes), np.bool_))
     mesh.update(calc_edges=True)
     if "corner_normals" in arrays:
         mesh.normals_split_custom_set(arrays["corner_normals"])
     return mesh
+
+
+def _add_uv_layers(mesh: bpy.types.Mesh, arrays: Mapping[str, Any], layers: Sequence[Mapping[str, str]]) -> None:
+    """The file's UV sets in their order; the textured one is active and rendered."""
+    for layer in layers:
+        # A set of the file that has the textured one's name gets another.
+        name = UV_MAP if not layer["name"] else f"{layer['name']}.file" if layer["name"] == UV_MAP else layer["name"]
+        new = mesh.uv_layers.new(name=name, do_init=False)
+        new.uv.foreach_set("vector", arrays[layer["array"]].reshape(-1))
+    textured = mesh.uv_layers[UV_MAP]
+    textured.active = textured.active_render = True
 
 
 def _image(name: str, entry: Mapping[str, Any]) -> bpy.types.Image:

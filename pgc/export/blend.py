@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Int32
 
 import pgc
 from pgc.mesh_data import Mesh, Normalization, PreparedMesh
@@ -88,6 +89,7 @@ def write_blend(
             "name": prepared.mesh.name,
             "arrays": str(Path(folder) / "arrays.npz"),
             "slots": len(prepared.mesh.material_names),
+            "uv_layers": _uv_layers(prepared.mesh),
             "maps": _maps(Path(folder), images),
         }
         description.write_text(json.dumps(job), encoding="utf-8")
@@ -121,16 +123,33 @@ def _arrays(prepared: PreparedMesh) -> dict[str, Any]:
         "corner_uvs": mesh.uvs[mesh.corner_uvs],
         "material_index": mesh.material_index,
     }
-    normals = _corner_normals(mesh)
-    return arrays if normals is None else {**arrays, "corner_normals": normals @ rotation.T.astype(np.float32)}
+    for number, other in enumerate(mesh.other_uv_sets):
+        arrays[f"other_uvs_{number}"] = _by_corner(other.uvs, other.corner_uvs, 0.0)
+    if mesh.colors is not None and mesh.corner_colors is not None:
+        arrays["corner_colors"] = _by_corner(mesh.colors, mesh.corner_colors, 1.0)
+    if mesh.normals is not None and mesh.corner_normals is not None and len(mesh.normals):
+        normals = _by_corner(mesh.normals, mesh.corner_normals, 0.0)
+        arrays["corner_normals"] = normals @ rotation.T.astype(np.float32)
+    return arrays
 
 
-def _corner_normals(mesh: Mesh) -> np.ndarray | None:
-    """Normals by corner, zeros where a corner has none; None where no corner has."""
-    if mesh.normals is None or mesh.corner_normals is None or len(mesh.normals) == 0:
-        return None
-    given = mesh.normals[np.maximum(mesh.corner_normals, 0)]
-    return np.where(mesh.corner_normals[:, None] >= 0, given, np.float32(0.0))
+def _uv_layers(mesh: Mesh) -> list[dict[str, Any]]:
+    """All UV sets in the file's order: the textured one has no array of its own here."""
+    others = [
+        (other.index, 0, {"name": other.name, "array": f"other_uvs_{number}"})
+        for number, other in enumerate(mesh.other_uv_sets)
+    ]
+    ordered = sorted([*others, (mesh.uv_index, 1, {"name": "", "array": "corner_uvs"})], key=lambda item: item[:2])
+    return [layer for _, _, layer in ordered]
+
+
+def _by_corner(
+    pool: Float32[np.ndarray, "N C"], corners: Int32[np.ndarray, " L"], none: float
+) -> Float32[np.ndarray, "L C"]:
+    """Values by corner, `none` where a corner has none."""
+    if len(pool) == 0:
+        return np.full((len(corners), pool.shape[1]), none, np.float32)
+    return np.where(corners[:, None] >= 0, pool[np.maximum(corners, 0)], np.float32(none))
 
 
 def _maps(folder: Path, images: Mapping[str, Mapping[int, bytes]]) -> dict[str, Any]:

@@ -47,12 +47,19 @@ def _facts(obj: bpy.types.Object, folder: str) -> dict[str, Any]:
         location=np.array(obj.location),
         sizes=_read(mesh.polygons, "loop_total", 1, np.int32).reshape(-1),
         corners=_read(mesh.loops, "vertex_index", 1, np.int32).reshape(-1),
-        uvs=_read(mesh.uv_layers[0].uv, "vector", 2),
+        uvs=_read(mesh.uv_layers.active.uv, "vector", 2),
+        **{f"uvs_{number}": _read(layer.uv, "vector", 2) for number, layer in enumerate(mesh.uv_layers)},
+        **{f"colors_{number}": _read(colors.data, "color", 4) for number, colors in enumerate(mesh.color_attributes)},
         normals=_read(mesh.corner_normals, "vector", 3),
         material_index=_read(mesh.polygons, "material_index", 1, np.int32).reshape(-1),
     )
     slots = [slot.material for slot in obj.material_slots]
-    return {"slots": [material.name for material in slots], "maps": [_maps(material, folder) for material in slots]}
+    layers = [layer.name for layer in mesh.uv_layers]
+    return {
+        "layers": layers,
+        "slots": [material.name for material in slots],
+        "maps": [_maps(material, folder) for material in slots],
+    }
 
 
 def _read(items: Any, name: str, width: int, kind: type = np.float32) -> np.ndarray:

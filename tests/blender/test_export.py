@@ -16,6 +16,7 @@ from pgc.outputs.files import OutputError
 from pgc.outputs.images import encode_png
 from pgc.texture.field import to_uint8_values
 from tests.pgc.export.awkward import AWKWARD, material, pixels
+from tests.pgc.test_gltf_sets import colored, with_sets
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 PROBE = "probe_export.py"
@@ -89,6 +90,20 @@ def test_a_blend_keeps_mesh_and_maps(tmp_path, program, run_in_blender, name):
         assert maps[socket]["space"] == ("sRGB" if kind == "base_color" else "Non-Color")
         if tiles == (1001,):
             np.testing.assert_array_equal(read_pixels(tmp_path, maps[socket]), pixels(images[kind][1001]))
+
+
+def test_a_blend_keeps_other_uv_sets_and_colours(tmp_path, program, run_in_blender):
+    mesh = colored(with_sets(1, (0, 4)))
+    write_blend(tmp_path / "out.blend", prepare_mesh(mesh), encoded((1001,)), program)
+    found = run_in_blender("read_blend", script=PROBE, path=str(tmp_path / "out.blend"), folder=str(tmp_path))
+    assert found["layers"] == ["TEXCOORD_0", "UVMap", "TEXCOORD_4"]
+    with np.load(tmp_path / "mesh.npz") as arrays:
+        np.testing.assert_array_equal(arrays["uvs"], mesh.uvs[mesh.corner_uvs])
+        for number, other in zip((0, 2), mesh.other_uv_sets, strict=True):
+            given = other.corner_uvs >= 0
+            np.testing.assert_array_equal(arrays[f"uvs_{number}"][given], other.uvs[other.corner_uvs[given]])
+        given = mesh.corner_colors >= 0
+        np.testing.assert_allclose(arrays["colors_0"][given], mesh.colors[mesh.corner_colors[given]], atol=1e-6)
 
 
 def test_a_round_trip_of_the_glb_keeps_the_maps(tmp_path, run_in_blender):
