@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The filters of EXT_meshopt_compression (appendix B of the extension): bytes of rows to the numbers they stand for."""
+"""The filters of EXT_ and KHR_meshopt_compression (their appendix B): bytes of rows to numbers."""
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -22,6 +22,8 @@ def apply_filter(name: str, rows: UInt8[np.ndarray, "N S"]) -> Shaped[np.ndarray
             return _quaternion(np.ascontiguousarray(rows).view("<i2"))
         case "EXPONENTIAL" if stride % 4 == 0:
             return _exponential(np.ascontiguousarray(rows).view("<i4"))
+        case "COLOR" if stride in (4, 8):
+            return _color(np.ascontiguousarray(rows).view("i1" if stride == 4 else "<i2"))
         case _:
             raise ValueError(f"filter {name[:20]!r} for rows of {stride} bytes")
 
@@ -57,3 +59,16 @@ def _exponential(values: Shaped[np.ndarray, "N C"]) -> Shaped[np.ndarray, "N C"]
     """Floats from 8 bits of exponent and 24 of mantissa."""
     with np.errstate(over="ignore", under="ignore"):
         return np.ldexp(((values << 8) >> 8).astype(np.float64), values >> 24).astype("<f4")
+
+
+def _color(values: Shaped[np.ndarray, "N 4"]) -> Shaped[np.ndarray, "N 4"]:
+    """RGBA from YCoCg; the highest bit of the fourth number says how many bits the numbers have."""
+    unsigned = "u1" if values.dtype.itemsize == 1 else "<u2"
+    y, co, cg = values.view(unsigned)[:, 0].astype(np.int64), *values[:, 1:3].T.astype(np.int64)
+    coded = values.view(unsigned)[:, 3].astype(np.int64)
+    scale = 2 ** np.ceil(np.log2(coded + 1.0)).astype(np.int64) - 1
+    alpha = coded & (scale >> 1)
+    found = np.stack([y + co - cg, y + cg, y - co - cg, (alpha << 1) | (alpha & 1)], axis=1)
+    largest = np.iinfo(unsigned).max
+    scaled = found * (largest / np.maximum(scale, 1))[:, None]
+    return np.floor(np.clip(scaled, 0, largest) + 0.5).astype(unsigned)
