@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A slice of the fuzzing; `python -m tests.benchmarks.fuzz_meshes` runs as many cases as one likes."""
 
+import json
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from pgc.errors import MeshError
 from pgc.triangulation import triangulate
-from tests.benchmarks import fuzz_meshes
 from tests.pgc.fuzzing import mesh_mutations
 from tests.pgc.fuzzing.mesh_mutations import READERS, Judge, case
 from tests.pgc.fuzzing.mesh_seeds import SUFFIXES, readable, seeds
+
+pytest.importorskip("resource", reason="limits of a process are set as Unix has them")
+from tests.benchmarks import fuzz_meshes  # noqa: E402
 
 CASES = 400
 
@@ -84,3 +91,33 @@ def test_the_program_counts_all_cases_and_goes_on_after_a_child_that_died(monkey
     assert result["failures"] == [{"case": 25, "what": "the process ended with code 86: killed"}]
     assert result["outcomes"]["died"] == 1
     assert sum(result["outcomes"].values()) == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reader", "code", "found"),
+    [
+        ("while True: pass", -signal.SIGPROF, None),
+        ("re.match(r'(a+)+$', 'a' * 60 + 'b')", -signal.SIGPROF, None),
+        ("numpy.ones(3 << 28)", 0, "MemoryError"),
+    ],
+)
+def test_a_child_ends_at_its_limits_of_time_and_memory(tmp_path, reader, code, found):
+    script = (
+        "import re, sys, numpy, pathlib\n"
+        "from tests.benchmarks import fuzz_meshes\n"
+        "from tests.pgc.fuzzing import mesh_mutations\n"
+        "def bad(path, data):\n"
+        f"    {reader}\n"
+        "fuzz_meshes.HANG, fuzz_meshes.WARM_UP = 0.5, 0\n"
+        "mesh_mutations.READERS['.obj'] = bad\n"
+        "fuzz_meshes.child(0, 1, 1, pathlib.Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=fuzz_meshes.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    if found is None:
+        assert "in bad" in done.stderr
+    else:
+        assert found in json.loads((tmp_path / "found.json").read_text())["failures"][0]["what"]
