@@ -64,7 +64,7 @@ def blender_polygons(path: Path, uv_index: int) -> Polygons | str:
         out = Path(folder) / "out.npz"
         command = [sys.executable, str(SCRIPT), str(path), str(out)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300, check=False)
         except subprocess.TimeoutExpired:
             return "more than 300 s"
         if not out.is_file():

@@ -15,7 +15,7 @@ from tests.pgc.fuzzing.mesh_mutations import READERS, Judge, case
 from tests.pgc.fuzzing.mesh_seeds import SUFFIXES, readable, seeds
 
 pytest.importorskip("resource", reason="limits of a process are set as Unix has them")
-from tests.benchmarks import fuzz_meshes  # noqa: E402
+from tests.benchmarks import fuzz_meshes
 
 CASES = 400
 
