@@ -12,6 +12,7 @@ from blender_addon.uv_measure.free_room import SCALES, place_charts, taken_cells
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh
 from pgc.triangulation import triangulate
+from pgc.unique_rows import unique_rows
 from pgc.unwrap import unwrap
 from pgc.uv_layout import arrange_uvs
 
@@ -122,7 +123,7 @@ def _origin(tile: int) -> Float64[np.ndarray, " 2"]:
 def _with_uvs(mesh: Mesh, corners: Bool[np.ndarray, " L"], uvs: Float64[np.ndarray, "K 2"]) -> Mesh:
     """The mesh with new UVs at some corners, behind the pool that it has."""
     had, given = pool_and_corners(mesh)
-    pool, index = np.unique(uvs.astype(np.float32), axis=0, return_inverse=True)
+    pool, index = unique_rows(uvs.astype(np.float32))
     corner_uvs = given.copy()
     corner_uvs[corners] = (index.reshape(-1) + len(had)).astype(np.int32)
     return replace(mesh, uvs=np.concatenate([had, pool]), corner_uvs=corner_uvs)

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int32
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh, PreparedMesh
 from pgc.outputs.files import write_bytes
+from pgc.unique_rows import unique_rows
 
 __all__ = ["MTL_MAPS", "write_obj"]
 
@@ -76,7 +77,7 @@ def _materials(prepared: PreparedMesh) -> tuple[list[_Material], Int32[np.ndarra
     tiles[prepared.triangles.polygon_index] = prepared.face_tiles
     # A polygon whose triangles were all dropped has no tile; any will do.
     tiles[tiles == 0] = prepared.report.tiles[0]
-    pairs, numbers = np.unique(np.stack([mesh.material_index, tiles], axis=1), axis=0, return_inverse=True)
+    pairs, numbers = unique_rows(np.stack([mesh.material_index, tiles], axis=1))
     several, taken, materials = len(prepared.report.tiles) > 1, set[str](), list[_Material]()
     for index, tile in pairs.tolist():
         plain = _BREAKING.sub("_", mesh.material_names[index] or mesh.name)

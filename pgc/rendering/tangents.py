@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 
 from pgc.mesh_data import TriangleMesh
+from pgc.unique_rows import unique_rows
 
 __all__ = ["corner_tangents", "tangents_of"]
 
@@ -65,7 +66,7 @@ def _triangle_tangents(
 def _groups(triangles: TriangleMesh, preserving: np.ndarray) -> Int[np.ndarray, "F 3"]:
     """A number for every corner, the same where place, normal, texture coordinates and handedness are the same."""
     count = len(triangles.faces)
-    _, places = np.unique(triangles.positions, axis=0, return_inverse=True)
+    _, places = unique_rows(triangles.positions)
     columns = np.concatenate(
         [
             places.reshape(-1)[triangles.faces].reshape(count, 3, 1).astype(np.float64),
@@ -75,9 +76,7 @@ def _groups(triangles: TriangleMesh, preserving: np.ndarray) -> Int[np.ndarray, 
         ],
         axis=2,
     ).reshape(-1, 7)
-    # Negative zero equals zero, but its bytes do not.
-    keys = np.ascontiguousarray(columns + 0.0).view([("", np.float64)] * 7).reshape(-1)
-    _, numbers = np.unique(keys, return_inverse=True)
+    _, numbers = unique_rows(columns)
     return numbers.reshape(count, 3)
 
 
