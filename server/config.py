@@ -185,7 +185,8 @@ class Supervision:
             cancel_kill: from there to SIGKILL. Together less than 5 s.
         cancel_longest: a worker of slow steps may end the one that it is in, if that takes no longer than this.
         keep_limit: how long the result of a cancelled job may take to be made of what there is.
-        preempt_floor: a batch job with less work left than this does not make room for an interactive one.
+        preempt_floor: a job with less work left than this does not make room for an interactive one.
+        interactive_turn: after so much time an interactive job makes room for one of another user.
     """
 
     attempts: int = 3
@@ -204,6 +205,7 @@ class Supervision:
     cancel_longest: float = 30.0
     keep_limit: float = 120.0
     preempt_floor: float = 5.0
+    interactive_turn: float = 60.0
     gate_limit: float = 30.0
     drain_limit: float = 30.0
     idle_free: float = 300.0

@@ -22,7 +22,7 @@ class ActiveRun:
     """A job in a worker.
 
     Args:
-        since: when the job began to wait, so that a job that makes room keeps its age.
+        since: when the job began to wait, so that a job that makes room keeps its age; begun: when it got its worker.
         protected: it waited so long that nothing goes before it any more, or it is interactive itself.
         yielding: it was told to make room; keeping: it takes no step, but makes a cancelled job's result.
         terminate_at: when a cancelled run has had its time.
@@ -37,6 +37,7 @@ class ActiveRun:
     last_step_at: float | None = None
     step_seconds: deque[float] = field(default_factory=lambda: deque[float](maxlen=_STEPS_KEPT))
     counter: int = 0
+    begun: float = 0.0
     sent: bool = False
     yielding: bool = False
     keeping: bool = False
@@ -54,16 +55,19 @@ class ActiveRun:
         return max(limits.cancel_terminate, step) if step <= limits.cancel_longest else limits.cancel_terminate
 
 
-def making_room(runs: Sequence[ActiveRun], wanted: int, floor: float) -> list[ActiveRun]:
+def making_room(
+    runs: Sequence[ActiveRun], wanted: int, floor: float, turns_over: Sequence[ActiveRun] = ()
+) -> list[ActiveRun]:
     """The runs that are to end at their next step, so that `wanted` interactive jobs get workers.
 
-    Batch jobs only, and none that waited so long that it counts as urgent, or needs no more than `floor` seconds.
-    Of several, the one with most work left. Those that make room already count.
+    Batch jobs, but none that waited so long that it counts as urgent; then interactive ones whose turn is over. None
+    that needs no more than `floor` seconds. Of several, the one with most work left. Those that make room count.
     """
     missing = wanted - sum(run.yielding for run in runs)
-    free = [run for run in runs if not (run.protected or run.yielding or run.job.row.cancelling)]
+    batch = [run for run in runs if not run.protected]
+    free = [run for run in (*batch, *turns_over) if not (run.yielding or run.keeping or run.job.row.cancelling)]
     left = [(math.inf if run.job.eta_s is None else run.job.eta_s, run) for run in free]
-    left = sorted((pair for pair in left if pair[0] > floor), key=lambda pair: -pair[0])
+    left = sorted((pair for pair in left if pair[0] > floor), key=lambda pair: (pair[1].protected, -pair[0]))
     return [run for _seconds, run in left[: max(0, missing)]]
 
 

@@ -82,7 +82,7 @@ class Children:
                 for name, state in message.versions.items()
                 if name.startswith(_MODEL_PREFIX)
             }
-            self._state.devices = message.devices
+            self._state.devices_of_workers[child.index] = message.devices
             self._state.models = tuple(
                 ModelInfo(key, "installed" if state == "installed" else "missing") for key, state in states.items()
             )

@@ -69,9 +69,9 @@ class Controls:
         if job is None:
             return
         if job.row.state is JobState.CANCELLED:
-            self._done(request)
+            self._when_on_disk(lambda: self._done(request))
         elif job.row.is_terminal:
-            self._state.refuse(request.address, refusals.job_finished(), request.id)
+            self._when_on_disk(lambda: self._state.refuse(request.address, refusals.job_finished(), request.id))
         elif job.row.cancelling:
             self._done(request)
         else:
@@ -151,6 +151,10 @@ class Controls:
     def _keep(self, request: Request, job: Job, row: JobRow) -> None:
         job.row = row
         self._state.keep(row, None, lambda: self._done(request))
+
+    def _when_on_disk(self, tell: Callable[[], None]) -> None:
+        """Tells something that a crash must not make untrue, after all that was written before."""
+        self._state.ports.journal(lambda journal: None, lambda _result, _error: tell(), essential=True)
 
     def _kept(self, request: Request, error: Exception | None) -> None:
         if error is None:

@@ -60,7 +60,7 @@ class Feeds:
 
     def _attached(self, request: Request, job: Job, events: tuple[JobEvent, ...]) -> None:
         fitting = _fitting(events)
-        snapshot = Snapshot(info=self._state.info(job), events=events[:fitting], result=job.row.result)
+        snapshot = Snapshot(info=self._state.info(job), events=events[:fitting], result=job.told.result)
         self._state.send(request.address, snapshot, request.id)
         for event in events[fitting:]:
             self._state.send(request.address, Event(event))

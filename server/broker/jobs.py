@@ -55,7 +55,12 @@ class JobRow:
 
 @dataclass
 class Job:
-    """A row and what is lost without harm when the broker ends."""
+    """A row and what is lost without harm when the broker ends.
+
+    Attributes:
+        told: the newest row that is on the disk. Clients are shown this one: what they were told must still be true
+            after a crash.
+    """
 
     row: JobRow
     step: int = 0
@@ -64,6 +69,10 @@ class Job:
     preview_seq: int = 0
     notices: int = 0
     watchers: set[str] = field(default_factory=lambda: set[str]())
+    told: JobRow = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.told = self.row
 
     @property
     def id(self) -> str:
@@ -93,7 +102,7 @@ class Job:
 
     def info(self, position: int) -> JobInfo:
         """What a client sees in a list; `position`: jobs before it in the queue."""
-        row = self.row
+        row = self.told
         return JobInfo(
             job=row.job,
             key=row.key,

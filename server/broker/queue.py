@@ -66,6 +66,11 @@ class FairQueue:
         """How many interactive jobs wait that are not paused."""
         return sum(job.interactive and not job.paused for jobs in self._jobs.values() for job in jobs.values())
 
+    def interactive_users(self) -> set[str]:
+        """Users who wait for an interactive job that is not paused."""
+        waiting = (job for jobs in self._jobs.values() for job in jobs.values())
+        return {job.user for job in waiting if job.interactive and not job.paused}
+
     def add(self, job: QueuedJob) -> None:
         """Let a job wait; one with the same id is replaced."""
         self._jobs.setdefault(job.user, {})[job.job] = job

@@ -83,7 +83,7 @@ def _after_restart(row: JobRow, limits: Supervision, wall: float) -> JobRow | No
 
 
 def _take_over(state: BrokerState, job: Job) -> None:
-    row = job.row
+    row = job.told = job.row
     state.jobs[row.job] = job
     state.by_key[row.user, row.key] = row.job
     state.next_rank = max(state.next_rank, row.rank + 1)

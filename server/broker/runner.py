@@ -63,9 +63,16 @@ class Runner:
             elif child is None and self._state.queue.runnable() > coming:
                 coming += self._supervisor.ensure(ROLE_WORKER, index)
         wanted = self._state.queue.interactive() - coming
-        for run in making_room(list(self._runs.values()), wanted, self._state.config.supervision.preempt_floor):
+        runs = list(self._runs.values())
+        for run in making_room(runs, wanted, self._state.config.supervision.preempt_floor, self._turns_over(runs)):
             self._state.metrics.count("preemptions")
             self._make_room(run)
+
+    def _turns_over(self, runs: list[ActiveRun]) -> list[ActiveRun]:
+        """Interactive runs that have had their time while another artist waits for a worker."""
+        waiting = self._state.queue.interactive_users()
+        latest = self._state.ports.now() - self._state.config.supervision.interactive_turn
+        return [run for run in runs if run.begun <= latest and waiting - {run.job.row.user} and run.job.row.interactive]
 
     def _take(self, child: Child) -> None:
         now = self._state.ports.now()
@@ -75,7 +82,7 @@ class Runner:
         self._state.metrics.set("queue_wait_seconds", now - queued.since)
         job = self._state.jobs[queued.job]
         attempt = job.row.attempt + 1
-        run = ActiveRun(job, attempt, child, now, queued.since, queued.is_urgent(now), counter=child.counter)
+        run = ActiveRun(job, attempt, child, now, queued.since, queued.is_urgent(now), counter=child.counter, begun=now)
         if job.row.cancelling:
             run.keeping, run.terminate_at = True, now + self._state.config.supervision.keep_limit
         self._runs[child.index] = run
@@ -88,7 +95,8 @@ class Runner:
             if self._runs.get(child.index) is run:
                 run.sent = True
                 run.last_advance = self._state.ports.now()
-                self._supervisor.send(child, Run(job.id, attempt, resume=attempt > 1, keep_only=run.keeping))
+                resume = attempt > 1 or job.row.checkpoint_step > 0
+                self._supervisor.send(child, Run(job.id, attempt, resume=resume, keep_only=run.keeping))
                 if run.terminate_at is not None and not run.keeping:
                     self._supervisor.send(child, CancelRun(job.id))
                 elif run.yielding:
@@ -126,7 +134,10 @@ class Runner:
     def checkpointed(self, run: ActiveRun, step: int) -> None:
         self._state.metrics.count("checkpoints")
         run.last_advance = self._state.ports.now()
-        run.job.row = replace(run.job.row, checkpoint_step=step, restarts=0)
+        row = run.job.row
+        # Who gets on between two crashes will get to the end.
+        crashes = 0 if step > row.checkpoint_step else row.crashes
+        run.job.row = replace(row, checkpoint_step=step, restarts=0, crashes=crashes)
         self._state.keep(run.job.row, None, lambda: None)
 
     def done(self, run: ActiveRun, message: WorkerDone) -> None:

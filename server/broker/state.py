@@ -42,7 +42,7 @@ class BrokerState:
     journal_stuck: bool = False
     next_rank: int = 1
     disk_free: int = 0
-    devices: tuple[str, ...] = ()
+    devices_of_workers: dict[int, tuple[str, ...]] = field(default_factory=lambda: dict[int, tuple[str, ...]]())
     models: tuple[ModelInfo, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class BrokerState:
 
     def info(self, job: Job, positions: dict[str, int] | None = None) -> JobInfo:
         """The job for a list. `positions`: of the queue, where several are asked for."""
-        if job.row.state is not JobState.QUEUED:
+        if job.told.state is not JobState.QUEUED:
             return job.info(0)
         places = self.queue.positions(self.ports.now()) if positions is None else positions
         return job.info(places.get(job.id, 0))
@@ -105,6 +105,8 @@ class BrokerState:
             if error is not None:
                 self.fault(f"journal: job {row.job}", error)
                 return
+            if row.job in self.jobs:
+                self.jobs[row.job].told = row
             then()
 
         if row.is_terminal and event is not None:
@@ -119,6 +121,12 @@ class BrokerState:
 
     def add_grant(self, grant: Grant) -> None:
         self.grants.setdefault(grant.user, {})[grant.sha256] = grant.size
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices of all workers, each once, in the workers' order; of one that rests, too."""
+        found = (device for _index, devices in sorted(self.devices_of_workers.items()) for device in devices)
+        return tuple(dict.fromkeys(found))
 
     def is_blocked(self) -> bool:
         """Whether the disk takes nothing more."""

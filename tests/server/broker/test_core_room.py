@@ -3,10 +3,10 @@
 
 import pytest
 
-from blender_addon.protocol.messages import Cancel, Done, EventKind, JobState, Pause, Resume
+from blender_addon.protocol.messages import Cancel, Done, EventKind, JobState, Pause, Resume, Status
 from server.broker.internal import Beat, Run, WorkerCheckpoint, WorkerProgress, WorkerYielded, YieldRun
 from server.broker.queue import AGEING
-from server.config import QuotaConfig, ServerConfig
+from server.config import QuotaConfig, ServerConfig, Supervision
 from tests.server.broker.core_rig import BOB, CoreRig, User
 
 
@@ -193,3 +193,47 @@ def test_a_paused_job_stays_paused_over_a_restart(core: CoreRig, alice: User) ->
     alice = core.user()
     alice.ask(Resume(job))
     assert core.run(job) == Run(job, 2, True)
+
+
+def test_an_interactive_job_of_another_artist_gets_its_turn(make_core) -> None:
+    """A job of 100,000 steps must not keep the only worker from everybody for ever."""
+    core = make_core(supervision=Supervision(interactive_turn=30.0))
+    core.ready("worker")
+    alice, bob = core.user().upload(), core.user(BOB).upload()
+    long = alice.submit()
+    _progress(core, long, 2)
+    alice.submit()
+    core.tick(40.0)
+    assert core.told(YieldRun) == [], "one's own jobs wait for each other"
+    quick = bob.submit()
+    core.tick(1.0)
+    assert core.told(YieldRun) == [YieldRun(long)]
+    _yields(core, long, 3)
+    assert core.run(quick).attempt == 1
+    core.tick(10.0)
+    assert core.told(YieldRun) == [YieldRun(long)], "a turn lasts a while"
+    for counter in range(6):
+        core.tick(10.0)
+        core.child("worker", Beat(counter))
+    assert core.told(YieldRun)[-1] == YieldRun(quick)
+    _yields(core, quick, 5)
+    assert core.run(long).attempt == 2
+
+
+def test_an_interactive_job_that_is_almost_done_is_waited_for(make_core) -> None:
+    core = make_core(supervision=Supervision(interactive_turn=1.0))
+    core.ready("worker")
+    long = core.user().upload().submit()
+    core.tick(5.0)
+    core.child("worker", WorkerProgress(long, 1, 9, 10, 2.0))
+    core.user(BOB).upload().submit()
+    core.tick(1.0)
+    assert core.told(YieldRun) == []
+
+
+def test_the_devices_of_all_workers_are_told(core: CoreRig) -> None:
+    """Not those of the worker that came last."""
+    for index, devices in ((1, ("cuda:1 B",)), (0, ("cuda:0 A", "cpu")), (1, ("cuda:1 B", "cpu"))):
+        core.state.devices_of_workers[index] = devices
+    alice = core.user()
+    assert alice.ask(Status()).devices == ("cuda:0 A", "cpu", "cuda:1 B")
