@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from server.broker.jobs import Job, JobRow
 from server.broker.journal import Grant
 from server.broker.records import dump
 from server.broker.state import BrokerState, Request
+from server.config import ServerPaths
 from server.platform import make_private_directory, write_private
 
 MAX_PENDING = 1024
@@ -42,6 +45,8 @@ class _Pending:
     spec: TextureJobSpec
     job: str
     waiting: list[Request]
+    checkpoint_step: int = 0
+    """Of an earlier job's checkpoint that it goes on from."""
 
 
 class Submissions:
@@ -136,10 +141,13 @@ class Submissions:
 
     def _write(self, key: tuple[str, str], pending: _Pending, data: bytes) -> None:
         paths = self._state.config.paths
+        earlier = self._to_go_on_from(pending)
 
         def write() -> None:
             make_private_directory(paths.job(pending.job))
             write_private(paths.spec(pending.job), data)
+            if earlier is not None and _take_over(paths, earlier.id, pending.job):
+                pending.checkpoint_step = earlier.row.checkpoint_step
 
         def done(_result: object, error: Exception | None) -> None:
             if error is not None:
@@ -149,6 +157,16 @@ class Submissions:
             self._validate(pending.job, lambda verdict: self._judged(key, pending, verdict))
 
         self._state.ports.disk(write, done)
+
+    def _to_go_on_from(self, pending: _Pending) -> Job | None:
+        """The newest of the user's failed jobs of the very same specification that got somewhere: since a resumed run
+        ends in the bytes of an uninterrupted one, who sends it again need not begin anew."""
+        failed = [
+            job
+            for job in self._state.jobs_of(pending.user)
+            if job.row.digest == pending.digest and job.row.state is JobState.FAILED and job.row.checkpoint_step > 0
+        ]
+        return max(failed, key=lambda job: job.row.finished or 0.0, default=None)
 
     def _judged(self, key: tuple[str, str], pending: _Pending, error: WireError | None) -> None:
         if error is None and self._state.draining:
@@ -169,6 +187,7 @@ class Submissions:
             created=now,
             rank=state.next_rank,
             steps=spec.settings.steps or 0,
+            checkpoint_step=pending.checkpoint_step,
         )
         state.next_rank += 1
         job = Job(row)
@@ -188,6 +207,7 @@ class Submissions:
 
     def _kept(self, key: tuple[str, str], pending: _Pending, job: Job) -> None:
         del self._pending[key]
+        job.step = job.row.checkpoint_step
         self._state.jobs[job.id] = job
         self._state.by_key[key] = job.id
         self._state.enqueue(job)
@@ -213,6 +233,20 @@ class Submissions:
         for request in requests:
             self._state.metrics.count("submits_refused")
             self._state.refuse(request.address, error, request.id)
+
+
+def _take_over(paths: ServerPaths, earlier: str, job: str) -> bool:
+    """Gives a job the checkpoints of an earlier one, which are only ever replaced; whether there were any."""
+    taken = False
+    for of in (paths.checkpoint, paths.previous_checkpoint):
+        source = of(earlier)
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                os.link(source, of(job))
+            except OSError:  # This file system has no second names for a file.
+                shutil.copyfile(source, of(job))
+            taken = True
+    return taken
 
 
 def _conflict() -> WireError:

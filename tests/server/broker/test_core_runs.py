@@ -4,7 +4,7 @@
 import pytest
 
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
-from blender_addon.protocol.messages import Attach, Cancel, Done, EventKind, JobResult, JobState, Snapshot
+from blender_addon.protocol.messages import Attach, Cancel, Done, Error, EventKind, JobResult, JobState, Snapshot
 from server.broker.internal import (
     CancelRun,
     Ready,
@@ -18,7 +18,7 @@ from server.broker.internal import (
     WorkerProgress,
     pack,
 )
-from tests.server.broker.core_rig import CoreRig, User, code_of
+from tests.server.broker.core_rig import BOB, CoreRig, User, code_of
 from tests.server.broker.rig import spec
 
 OOM = WireError(ErrorCode.RES_OOM, Retry.CHANGED, "2 GiB are missing.")
@@ -216,3 +216,102 @@ def test_a_job_that_was_cancelled_before_its_run_was_on_the_disk(core: CoreRig) 
     core.settle()
     sent = [type(message) for rid, message in core.ports.to_children if rid == b"worker0"]
     assert sent == [Run, CancelRun]
+
+
+def test_what_is_not_on_the_disk_yet_is_not_told(core: CoreRig) -> None:
+    """A failed job that a crash makes wait again was never shown as failed."""
+    core.ready("worker")
+    alice = core.user().upload()
+    job = alice.submit()
+    error = WireError(ErrorCode.INTERNAL, Retry.NEVER, "It broke.")
+    core.child("worker", WorkerFailed(job, core.run(job).attempt, error))
+    assert core.state.jobs[job].row.state is JobState.FAILED
+    assert core.state.info(core.state.jobs[job]).state is JobState.RUNNING, "the journal has it as running"
+    core.restart()
+    assert core.state.info(core.state.jobs[job]).state is JobState.QUEUED
+    core.ready("worker")
+    core.child("worker", WorkerFailed(job, core.run(job).attempt, error))
+    core.settle()
+    assert core.state.info(core.state.jobs[job]).state is JobState.FAILED
+
+
+def test_a_cancel_of_what_has_ended_is_answered_when_the_end_is_on_the_disk(core: CoreRig) -> None:
+    core.ready("worker")
+    alice = core.user().upload()
+    job = alice.submit()
+    error = WireError(ErrorCode.INTERNAL, Retry.NEVER, "It broke.")
+    core.child("worker", WorkerFailed(job, core.run(job).attempt, error))
+    alice.post(Cancel(job))
+    assert alice.received(Error) == []
+    core.settle()
+    assert [message.error.code.value for message in alice.received(Error)] == ["JOB.FINISHED"]
+
+
+def test_progress_between_crashes_keeps_a_job_from_being_set_aside(core: CoreRig) -> None:
+    """Each run gets further than the one before: it will get to the end."""
+    core.ready("worker")
+    alice = core.user().upload()
+    job = alice.submit()
+    for step in range(1, 4):
+        core.child("worker", WorkerCheckpoint(job, 10 * step))
+        core.settle()
+        core.end()
+        core.tick(1.0)
+        core.ready("worker")
+    row = core.state.jobs[job].row
+    assert (row.state, row.crashes) == (JobState.RUNNING, 1)
+    for _ in range(2):
+        core.child("worker", WorkerCheckpoint(job, 30))
+        core.settle()
+        core.end()
+        core.tick(1.0)
+        core.ready("worker")
+    assert core.state.jobs[job].row.error.code is ErrorCode.JOB_POISONED, "three crashes at the same place are enough"
+
+
+def _poisoned(core: CoreRig, alice: User, step: int) -> str:
+    job = alice.submit("chair")
+    if step:
+        core.paths.checkpoint(job).write_bytes(b"newest")
+        core.paths.previous_checkpoint(job).write_bytes(b"before")
+        core.child("worker", WorkerCheckpoint(job, step))
+        core.settle()
+    for _ in range(3):
+        core.end()
+        core.tick(1.0)
+        core.ready("worker")
+    assert core.state.jobs[job].row.error.code is ErrorCode.JOB_POISONED
+    return job
+
+
+def test_a_job_that_was_set_aside_goes_on_from_its_checkpoint_when_it_is_sent_again(core: CoreRig, alice: User) -> None:
+    earlier = _poisoned(core, alice, 40)
+    again = alice.submit("chair")
+    core.ready("worker")
+    assert again != earlier
+    row = core.state.jobs[again].row
+    assert (row.checkpoint_step, row.crashes) == (40, 0)
+    assert core.run(again).resume
+    assert core.paths.checkpoint(again).read_bytes() == b"newest"
+    core.paths.checkpoint(earlier).unlink()
+    assert core.paths.previous_checkpoint(again).read_bytes() == b"before"
+    core.restart()
+    assert core.state.jobs[again].row.checkpoint_step == 40
+
+
+def test_another_specification_another_artist_and_a_job_without_steps_begin_anew(core: CoreRig, alice: User) -> None:
+    _poisoned(core, alice, 40)
+    other, bobs = alice.submit("table"), core.user(BOB).upload().submit("chair")
+    assert core.state.jobs[other].row.checkpoint_step == core.state.jobs[bobs].row.checkpoint_step == 0
+    assert not core.paths.checkpoint(other).exists()
+    assert not core.paths.checkpoint(bobs).exists()
+
+
+def test_without_a_file_of_the_checkpoint_the_job_begins_anew(core: CoreRig, alice: User) -> None:
+    earlier = _poisoned(core, alice, 40)
+    core.paths.checkpoint(earlier).unlink()
+    core.paths.previous_checkpoint(earlier).unlink()
+    again = alice.submit("chair")
+    core.ready("worker")
+    assert core.state.jobs[again].row.checkpoint_step == 0
+    assert not core.run(again).resume
