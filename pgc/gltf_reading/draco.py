@@ -15,6 +15,8 @@ from pgc.gltf_reading.fields import Fields
 __all__ = ["DracoPrimitive", "open_draco"]
 
 _EXTENSION = "KHR_draco_mesh_compression"
+_WIDTHS = {"POSITION": (3,), "NORMAL": (3,), "TEXCOORD": (2,), "COLOR": (3, 4), "JOINTS": (4,), "WEIGHTS": (4,)}
+"""How many numbers a vertex has of an attribute."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,18 +37,22 @@ def open_draco(buffers: Buffers, primitive: Fields) -> DracoPrimitive | None:
     if packed is None or _has_fallback(buffers, primitive):
         return None
     decoded = _decode(packed, bytes(buffers.view(packed.integer("bufferView"))))
-    by_id = {int(attribute["unique_id"]): np.asarray(attribute["data"]) for attribute in decoded.attributes}
+    by_id = {int(attribute["unique_id"]): attribute["data"] for attribute in decoded.attributes}
     attributes: dict[str, Accessor] = {}
     named = packed.child("attributes")
     for name in named.values:
-        data = by_id.get(named.integer(name))
-        if data is None:
+        data = np.asarray(by_id.get(named.integer(name)))
+        widths = _WIDTHS.get(name.partition("_")[0], (1, 2, 3, 4))
+        if data.ndim != 2 or data.shape[1] not in widths or data.dtype.kind not in "iuf":
             raise MeshError(
-                f"{packed.source}: the Draco data of {packed.place} has no attribute number {named.integer(name)} "
-                f"({name}); the file is damaged: export it again."
+                f"{packed.source}: the Draco data of {packed.place} has no usable attribute number "
+                f"{named.integer(name)} ({name}); the file is damaged: export it again."
             )
         attributes[name] = _as_accessor(buffers, primitive, name, data)
-    return DracoPrimitive(attributes, np.asarray(decoded.faces).astype(np.int64).reshape(-1, 3))
+    faces = np.asarray(decoded.faces)
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iu":
+        raise _damaged(packed)
+    return DracoPrimitive(attributes, faces.astype(np.int64))
 
 
 def _has_fallback(buffers: Buffers, primitive: Fields) -> bool:
@@ -71,10 +77,7 @@ def _decode(packed: Fields, data: bytes) -> Any:  # noqa: ANN401
     try:
         decoded = DracoPy.decode(data)
     except Exception as exc:
-        raise MeshError(
-            f"{packed.source}: the Draco data of {packed.place} cannot be decoded; the file is damaged: "
-            "export it again."
-        ) from exc
+        raise _damaged(packed) from exc
     if not hasattr(decoded, "faces"):
         raise MeshError(
             f"{packed.source}: the Draco data of {packed.place} is a cloud of points, expected triangles; "
@@ -83,17 +86,22 @@ def _decode(packed: Fields, data: bytes) -> Any:  # noqa: ANN401
     return decoded
 
 
+def _damaged(packed: Fields) -> MeshError:
+    return MeshError(
+        f"{packed.source}: the Draco data of {packed.place} cannot be decoded; the file is damaged: export it again."
+    )
+
+
 def _as_accessor(buffers: Buffers, primitive: Fields, name: str, data: np.ndarray) -> Accessor:
     """Decoded numbers as an accessor; whether integers are normalized is said by the file's own accessor."""
     named = primitive.child("attributes").optional_integer(name)
     described = None if named is None else buffers.document.root.item("accessors", named)
-    values = data.reshape(len(data), -1)
     return Accessor(
-        len(values),
-        values.shape[1],
-        values.dtype,
+        len(data),
+        data.shape[1],
+        data.dtype,
         described is not None and described.flag("normalized", False),
-        values,
+        data,
         np.zeros(0, np.int64),
         None,
     )

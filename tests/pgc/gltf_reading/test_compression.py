@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgc.errors import MeshError
+from pgc.gltf_reading import read_gltf
 from pgc.gltf_reading.fields import Fields
 from pgc.gltf_reading.meshopt import decode_meshopt
 from pgc.gltf_reading.meshopt_attributes import decode_attributes
@@ -230,7 +231,7 @@ def test_draco_beside_uncompressed_data_is_not_needed(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"attributes": {"POSITION": 77}}, r"has no attribute number 77 \(POSITION\)"),
+        ({"attributes": {"POSITION": 77}}, r"has no usable attribute number 77 \(POSITION\)"),
         ({"bufferView": 9}, r"points to bufferViews\[9\]"),
         ({"bufferView": None}, "bufferView is 'nothing'"),
     ],
@@ -247,6 +248,33 @@ def test_damaged_draco_bytes_are_one_sentence(tmp_path, place):
     view["byteLength"] = place
     with pytest.raises(MeshError, match=r"Draco data of .* cannot be decoded"):
         builder.load(tmp_path)
+
+
+def test_draco_positions_of_two_numbers_are_refused(tmp_path):
+    builder = draco_square()
+    named = builder.json["meshes"][0]["primitives"][0]["extensions"]["KHR_draco_mesh_compression"]["attributes"]
+    named["POSITION"] = named["TEXCOORD_0"]
+    with pytest.raises(MeshError, match="has no usable attribute number"):
+        builder.load(tmp_path)
+
+
+def test_any_changed_draco_bytes_are_one_sentence_or_a_mesh():
+    builder = draco_square()
+    view = builder.json["bufferViews"][0]
+    part = slice(view["byteOffset"], view["byteOffset"] + view["byteLength"])
+    whole = bytes(builder.data[part])
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(200):
+        changed = bytearray(whole)
+        for _ in range(int(rng.integers(1, 4))):
+            changed[int(rng.integers(0, len(changed)))] = int(rng.integers(0, 256))
+        builder.data[part] = changed
+        try:
+            read_gltf(Path("m.glb"), builder.glb())
+        except MeshError:
+            refused += 1
+    assert 0 < refused < 200
 
 
 def test_without_dracopy_a_sentence_says_what_to_install(tmp_path, monkeypatch):
