@@ -7,7 +7,7 @@ profiles, gamma and orientation are ignored as glTF 2.0 (3.8.3) demands of textu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,13 @@ _DEPTHS: dict[str, tuple[Depth, type[np.generic]]] = {
     "uint16": ("16 bits", np.uint16),
     "half": ("half float", np.float16),
 }
+_NAMES: dict[type[np.generic], str] = {
+    np.uint8: "uint8",
+    np.uint16: "uint16",
+    np.float16: "half",
+    np.float32: "float",
+}
+"""As OpenImageIO has them; signed and wide integers are read as floats, over their largest value."""
 _LINEAR_FORMATS = {"openexr", "hdr"}
 _PREMULTIPLIED = {"openexr", "tiff"}
 """Formats that may hold colour times alpha; a TIFF says whether it does."""
@@ -135,7 +142,7 @@ def _open(path: Path) -> tuple[oiio.ImageInput, str]:
 def _decode(path: Path, source: oiio.ImageInput, dtype: type[np.generic], notes: list[str]) -> npt.NDArray[np.generic]:
     spec = source.spec()
     try:
-        pixels = source.read_image(0, 0, 0, spec.nchannels, np.dtype(dtype).name.replace("float16", "half"))
+        pixels = source.read_image(0, 0, 0, spec.nchannels, _NAMES[dtype])
     except (MemoryError, RuntimeError, ValueError) as error:
         raise TextureError(f"{path} is damaged ({error}); export it again.") from error
     problem = _problem(source.geterror)
@@ -159,7 +166,7 @@ def _channels(path: Path, spec: oiio.ImageSpec) -> tuple[list[int], int | None, 
     by_name = {name: names.index(name) for name in ("r", "g", "b", "a", "y") if name in names}
     alpha = spec.alpha_channel if 0 <= spec.alpha_channel < spec.nchannels else by_name.get("a")
     if {"ry", "by"} & set(names):
-        raise TextureError(f"{path} holds luminance and chroma ({', '.join(spec.channelnames)}); save it as RGB.")
+        raise TextureError(f"{path} holds luminance and chroma ({_listed(spec.channelnames)}); save it as RGB.")
     if {"r", "g", "b"} <= by_name.keys():
         chosen = [by_name[name] for name in ("r", "g", "b")]
     elif "y" in by_name and not {"x", "z"} & set(names):
@@ -168,11 +175,16 @@ def _channels(path: Path, spec: oiio.ImageSpec) -> tuple[list[int], int | None, 
         chosen = [0]
     else:
         raise TextureError(
-            f"{path} has the channels {', '.join(spec.channelnames[:8])}; expected gray or red, green and blue."
+            f"{path} has the channels {_listed(spec.channelnames)}; expected gray or red, green and blue."
         )
     alpha = None if alpha in chosen else alpha
     others = [name for index, name in enumerate(spec.channelnames) if index not in chosen and index != alpha]
-    return chosen, alpha, [f"{path.name}: the channels {', '.join(others[:8])} are not used."] if others else []
+    return chosen, alpha, [f"{path.name}: the channels {_listed(others)} are not used."] if others else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names; a damaged file may have line breaks in them."""
+    return ", ".join("".join(letter if letter.isprintable() else "?" for letter in name[:40]) for name in names[:8])
 
 
 def _in_window(

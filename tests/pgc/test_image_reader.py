@@ -165,6 +165,19 @@ def test_channels_that_are_no_colour_are_refused(tmp_path, names):
         read_source_image(path)
 
 
+def test_names_of_channels_may_hold_anything(tmp_path):
+    path = write_with_oiio(tmp_path / "a.exr", FLOAT, "float", names=("R", "G", "B", "x\ny"))
+    assert read_source_image(path).notes == ("a.exr: the channels x?y are not used.",)
+
+
+@pytest.mark.parametrize(("kind", "largest"), [("int16", 2**15 - 1), ("int8", 127)])
+def test_whole_numbers_of_other_kinds_are_fractions_of_their_largest(tmp_path, kind, largest):
+    pixels = np.full((2, 2, 3), largest // 2, kind)
+    image = read_source_image(write_with_oiio(tmp_path / "a.tif", pixels, kind))
+    assert np.abs(image.color - 0.5).max() < 0.01
+    assert (image.color.dtype, image.linear) == (np.float32, False)
+
+
 def test_numbers_that_are_none_are_counted(tmp_path):
     pixels = np.full((2, 2, 3), 0.5, np.float32)
     pixels[0, 0] = (np.nan, np.inf, 0.25)
