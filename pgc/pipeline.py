@@ -36,6 +36,7 @@ from pgc.rendering.rasterizer import Rasterizer
 from pgc.run_scene import SourceTextures, bake_maps, build_scene, with_alpha_of
 from pgc.source_images import SourceTexture, read_lock_masks, read_material, read_texture
 from pgc.texture.field import BakedTexture
+from pgc.xatlas_process import expected_seconds
 
 __all__ = [
     "SourceTextures",
@@ -188,8 +189,11 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     if request.up_axis is not None:
         mesh = replace(mesh, up_axis=request.up_axis)
 
+    seconds = expected_seconds(mesh.triangle_count)
+    stage = f"Unwrapping {mesh.triangle_count:,} triangles (about {seconds:.0f} s)" if seconds > 5.0 else "Unwrapping"
+
     def unwrapping(fraction: float) -> None:
-        progress("Unwrapping", fraction)
+        progress(stage, fraction)
 
     return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
 

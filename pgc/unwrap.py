@@ -1,41 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""UVs for a mesh without them, by xatlas, with the mesh's polygons kept whole."""
+"""UVs for a mesh without them, by xatlas, with the mesh's polygons kept whole and nothing on top of anything else."""
 
 import importlib.util
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int32
+from jaxtyping import Bool, Float32, Float64, Int
 
+from pgc.chart_overlaps import overlapping_pairs, polygons_to_move
 from pgc.errors import MeshError
 from pgc.mesh_checks import check_triangle_count, triangle_areas
 from pgc.mesh_data import Mesh, TriangleMesh
 from pgc.triangulation import newell_normals, project_polygon, triangulate
-from pgc.uv_layout import covered_cells
+from pgc.xatlas_process import Meter, run_xatlas
 
 __all__ = ["unwrap"]
 
-_SECONDS_PER_TRIANGLE = 3.5e-4
-"""Typical on one core; only the progress depends on it."""
-
-_OVERLAP_GRID = 2048
-_USUAL_SIZE = (0.1, 10_000.0)
+_LEAST_AREA = 1e-13
+"""Of a triangle, over the square of the mesh's extent; below, it covers no texel of any texture."""
+_LEAST_SHARE = 1e-6
+"""Of a triangle's area in the square of its longest side; below, it is a line, and where its sides lie is rounding."""
+_ROUNDS = 4
+_TOLERATED = 1e-4
+"""Share of used texels that may be covered twice: the rounding of edges."""
 
 
 def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     """The mesh with new UVs in [0, 1]^2 in place of its own: no overlaps, square texels, one UV a corner.
 
     xatlas charts triangles, so it may cut a polygon in two. Such a polygon goes whole to the chart of its largest
-    triangle, unfolded in its own plane; where that covers something else it becomes a chart of its own; then all
-    is packed again. `progress` gets 0..1, an estimate by time and number of triangles, since xatlas reports none.
+    triangle, unfolded in its own plane. What then lies on something else becomes a chart of its own, and all is packed
+    again, until nothing does. Triangles without area get no place: their corners lie on the edges of their neighbours,
+    or all on one point. `progress` gets 0..1, an estimate by time and number of triangles, since xatlas reports none.
     Stopping (KeyboardInterrupt, an exception from `progress`) ends xatlas too. Raises `MeshError` where xatlas fails
-    or is missing.
+    or is missing, and for a mesh without any area.
     """
     if importlib.util.find_spec("xatlas") is None:
         raise MeshError(
@@ -44,137 +43,153 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
         )
     check_triangle_count(mesh.name, mesh.polygon_sizes)
     triangles = triangulate(mesh)
-    meter = _Meter(progress, len(triangles.faces))
+    meter = Meter(progress, len(triangles.faces))
     meter.tell()
-    indices, uvs = _run_xatlas("chart", _sized(triangles), triangles.faces, mesh.name, meter)
-    corners = uvs[indices].astype(np.float64)
-    if not (mesh.polygon_sizes == 3).all():
-        corners = _keep_polygons_whole(mesh, triangles, indices, corners, meter)
-    flat = _by_corner(mesh, triangles, corners)
+    layout = _chart(mesh, triangles, meter)
+    layout = _separate(mesh, triangles, _with_whole_polygons(mesh, triangles, layout), meter)
+    flat = _by_corner(mesh, triangles, layout)
     pool, corner_uvs = np.unique(flat, axis=0, return_inverse=True)
     meter.tell(done=True)
     return replace(mesh, uvs=pool, corner_uvs=corner_uvs.reshape(-1).astype(np.int32))
 
 
-def _sized(triangles: TriangleMesh) -> Float32[np.ndarray, "V 3"]:
-    """Positions in a unit that suits xatlas, whose least area and distance are absolute (below 1e-6 it gives NaN, at
-    1e9 it cuts what is flat). Usual sizes stay as they are; the factor is a power of two, which rounds nothing."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Layout:
+    """Where triangles lie.
+
+    Attributes:
+        corners: UVs of the corners; anything where the triangle has no place.
+        placed: triangles that have a place.
+        indices: of the UVs as xatlas numbers them: equal where two corners are one point of a chart; −1 without place.
+        packed: False where charts lie anywhere, and have to be packed.
+    """
+
+    corners: Float64[np.ndarray, "F 3 2"]
+    placed: Bool[np.ndarray, " F"]
+    indices: Int[np.ndarray, "F 3"]
+    packed: bool
+
+
+def _chart(mesh: Mesh, triangles: TriangleMesh, meter: Meter) -> _Layout:
+    """Charts by xatlas of all triangles that have an area."""
+    solid = _solid(triangles)
+    if not solid.any():
+        raise MeshError(f"{mesh.name}: none of its triangles has an area, so there is nothing to unwrap; repair it.")
+    # xatlas drops triangles whose area is below a bound of its own, whatever the unit.
+    sized = triangles.positions * np.float32(1024.0 * 2.0 ** -np.floor(np.log2(_extent(triangles))))
+    found, uvs = run_xatlas("chart", sized, triangles.faces[solid], mesh.name, meter)
+    corners = np.zeros((len(solid), 3, 2))
+    indices = np.full((len(solid), 3), -1, dtype=np.int64)
+    corners[solid], indices[solid] = uvs[found], found
+    # It leaves what it drops at (0, 0).
+    placed = solid & (corners != 0).any(axis=(1, 2))
+    indices[~placed] = -1
+    return _Layout(corners=corners, placed=placed, indices=indices, packed=True)
+
+
+def _extent(triangles: TriangleMesh) -> float:
+    """The longest side of the box around the surface; 1 where it has none."""
     used = triangles.positions[triangles.faces].astype(np.float64)
-    extent = float(np.ptp(used.reshape(-1, 3), axis=0).max())
-    if _USUAL_SIZE[0] <= extent <= _USUAL_SIZE[1] or extent == 0.0:
-        return triangles.positions
-    return triangles.positions * np.float32(2.0 ** -np.floor(np.log2(extent)))
+    return float(np.ptp(used.reshape(-1, 3), axis=0).max()) or 1.0
 
 
-class _Meter:
-    """Progress by elapsed over expected time; approaches 0.97 and is 1 only when done."""
-
-    def __init__(self, progress: Callable[[float], None] | None, triangle_count: int) -> None:
-        self._progress = progress
-        self._expected = 1.0 + _SECONDS_PER_TRIANGLE * triangle_count
-        self._start = time.monotonic()
-
-    def tell(self, *, done: bool = False) -> None:
-        if self._progress is not None:
-            share = (time.monotonic() - self._start) / self._expected
-            self._progress(1.0 if done else 0.97 * (1.0 - float(np.exp(-share))))
+def _solid(triangles: TriangleMesh) -> Bool[np.ndarray, " F"]:
+    """Triangles with an area."""
+    edges = triangles.positions[triangles.faces].astype(np.float64)
+    longest = ((edges - np.roll(edges, 1, axis=1)) ** 2).sum(axis=2).max(axis=1)
+    areas = triangle_areas(triangles.positions, triangles.faces)
+    return (areas > _LEAST_AREA * _extent(triangles) ** 2) & (areas > _LEAST_SHARE * longest)
 
 
-def _run_xatlas(
-    mode: str, vertices: Float32[np.ndarray, "V C"], faces: Int[np.ndarray, "F 3"], name: str, meter: _Meter
-) -> tuple[Int[np.ndarray, "F 3"], Float32[np.ndarray, "N 2"]]:
-    """Indices into the new UVs for each triangle corner, in the order of `faces`, and the UVs."""
-    with tempfile.TemporaryDirectory(prefix="pgc-unwrap-") as name_of_folder:
-        folder = Path(name_of_folder)
-        np.save(folder / "vertices.npy", np.ascontiguousarray(vertices))
-        np.save(folder / "faces.npy", faces.astype(np.uint32))
-        script = Path(__file__).with_name("xatlas_worker.py")
-        errors = folder / "errors.txt"
-        with errors.open("wb") as sink:
-            command = [sys.executable, "-P", str(script), mode, str(folder)]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sink)
-            try:
-                while process.poll() is None:
-                    meter.tell()
-                    _wait(process, 0.25)
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-        results = folder / "indices.npy", folder / "uvs.npy"
-        if process.returncode != 0 or not all(path.exists() for path in results):
-            lines = errors.read_text(errors="replace").strip().splitlines()
-            reason = lines[-1] if lines else f"it ended with code {process.returncode}"
-            raise MeshError(
-                f"{name}: xatlas could not unwrap the mesh ({reason}); unwrap it in Blender (U > Smart UV Project)."
-            )
-        indices, uvs = (np.load(path, allow_pickle=False) for path in results)
-    if len(indices) != len(faces):
-        raise MeshError(
-            f"{name}: xatlas gave {len(indices)} of {len(faces)} triangles back; "
-            "unwrap the mesh in Blender (U > Smart UV Project)."
-        )
-    return indices.astype(np.int64), uvs
+class _Polygons:
+    """The polygons of a mesh, with their triangles, each flattened on its own where asked for."""
+
+    def __init__(self, mesh: Mesh, triangles: TriangleMesh) -> None:
+        self._mesh, self._triangles = mesh, triangles
+        self._first = np.searchsorted(triangles.polygon_index, np.arange(len(mesh.polygon_sizes) + 1))
+        self._starts = np.cumsum(mesh.polygon_sizes, dtype=np.int64) - mesh.polygon_sizes
+
+    def rows(self, polygon: int) -> slice:
+        """Its triangles."""
+        return slice(int(self._first[polygon]), int(self._first[polygon + 1]))
+
+    def local(self, polygon: int) -> Int[np.ndarray, "T 3"]:
+        """The corners of its triangles, counted from its first corner."""
+        return self._triangles.corner_index[self.rows(polygon)] - int(self._starts[polygon])
+
+    def points(self, polygon: int) -> Float64[np.ndarray, "N 3"]:
+        """The positions of its corners."""
+        start = int(self._starts[polygon])
+        corners = self._mesh.corner_positions[start : start + int(self._mesh.polygon_sizes[polygon])]
+        return self._mesh.positions[corners].astype(np.float64)
+
+    def flat(self, polygon: int) -> Float64[np.ndarray, "N 2"]:
+        """Its corners in its own plane, in units of the mesh."""
+        points = self.points(polygon)
+        return project_polygon(points, newell_normals(points[None])[0])
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
+def _scale(triangles: TriangleMesh, layout: _Layout) -> float:
+    """UV length over length on the surface."""
+    areas = triangle_areas(triangles.positions, triangles.faces)[layout.placed].sum()
+    a, b = (layout.corners[layout.placed, side] - layout.corners[layout.placed, 0] for side in (1, 2))
+    return float(np.sqrt(0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / areas))
 
 
-def _keep_polygons_whole(
-    mesh: Mesh,
-    triangles: TriangleMesh,
-    indices: Int[np.ndarray, "F 3"],
-    corners: Float64[np.ndarray, "F 3 2"],
-    meter: _Meter,
-) -> Float64[np.ndarray, "F 3 2"]:
-    """UVs with every polygon in one chart, packed again; unchanged where none was cut."""
-    cut = _cut_polygons(mesh, triangles, indices)
+def _with_whole_polygons(mesh: Mesh, triangles: TriangleMesh, layout: _Layout) -> _Layout:
+    """The layout with every polygon in one chart; not packed where one was cut."""
+    cut = _cut_polygons(mesh, triangles, layout.indices)
     if not cut.any():
-        return corners
-    charted = _charted(corners)
-    areas = np.where(charted, triangle_areas(triangles.positions, triangles.faces), -1.0)
-    uv_area = np.abs(_uv_areas(corners))
-    scale = float(np.sqrt(uv_area[charted].sum() / areas[charted].sum()))
-    first = np.searchsorted(triangles.polygon_index, np.arange(len(mesh.polygon_sizes) + 1))
-    starts = np.cumsum(mesh.polygon_sizes, dtype=np.int64) - mesh.polygon_sizes
-    alone: dict[int, Float64[np.ndarray, "N 2"]] = {}
-    joined = corners.copy()
+        return layout
+    areas = np.where(layout.placed, triangle_areas(triangles.positions, triangles.faces), -1.0)
+    scale = _scale(triangles, layout)
+    polygons = _Polygons(mesh, triangles)
+    corners = layout.corners.copy()
     for polygon in np.flatnonzero(cut).tolist():
-        rows = slice(int(first[polygon]), int(first[polygon + 1]))
-        local = triangles.corner_index[rows] - int(starts[polygon])
-        size = int(mesh.polygon_sizes[polygon])
-        points = mesh.positions[mesh.corner_positions[starts[polygon] : starts[polygon] + size]].astype(np.float64)
-        flat = project_polygon(points, newell_normals(points[None])[0]) * scale
-        alone[polygon] = flat
-        if areas[rows].max() > 0:
-            anchor = int(np.argmax(areas[rows]))
-            joined[rows] = _unfold(flat, local, indices[rows], corners[rows], anchor)[local]
+        rows, local = polygons.rows(polygon), polygons.local(polygon)
+        anchor = int(np.argmax(areas[rows]))
+        flat = polygons.flat(polygon) * scale
+        corners[rows] = _unfold(flat, local, layout.indices[rows], layout.corners[rows], anchor)[local]
+    return replace(layout, corners=corners, packed=False)
+
+
+def _separate(mesh: Mesh, triangles: TriangleMesh, layout: _Layout, meter: Meter) -> _Layout:
+    """The layout packed, and with nothing on top of anything else: what is becomes charts of its own."""
+    owner = triangles.polygon_index
+    scale = 0.0
+    polygons = _Polygons(mesh, triangles)
+    for attempt in range(_ROUNDS + 1):
+        if not layout.packed:
+            layout = _pack(layout, mesh.name, meter)
+        meter.tell()
+        pairs, doubled = overlapping_pairs(layout.corners[layout.placed], owner[layout.placed])
+        if doubled <= _TOLERATED or len(pairs) == 0 or attempt == _ROUNDS:
+            break
+        moved = polygons_to_move(pairs, layout.corners[layout.placed], owner[layout.placed])
+        moved = np.append(moved, np.zeros(len(mesh.polygon_sizes) - len(moved), dtype=bool))
+        corners = layout.corners.copy()
+        if attempt < _ROUNDS // 2:
+            # Away from the rest, together: neighbours among them stay neighbours.
+            corners[moved[owner]] += 2.0
         else:
-            joined[rows] = flat[local] + 2.0
-    packed = _pack(joined, mesh.name, meter)
-    crossing = [polygon for polygon in _overlapping(packed, triangles.polygon_index) if polygon in alone]
-    if crossing:
-        for place, polygon in enumerate(crossing):
-            rows = slice(int(first[polygon]), int(first[polygon + 1]))
-            flat = alone[polygon] - alone[polygon].min(axis=0)
-            # Anywhere free of other charts; packing finds the final place.
-            free = np.array([2.0 + place % 64, 2.0 + place // 64])
-            joined[rows] = (flat + free)[triangles.corner_index[rows] - starts[polygon]]
-        packed = _pack(joined, mesh.name, meter)
-    return packed
+            scale = scale or _scale(triangles, layout)
+            for place, polygon in enumerate(np.flatnonzero(moved).tolist()):
+                flat = polygons.flat(polygon) * scale
+                # Anywhere free of other charts; packing finds the final place.
+                free = np.array([2.0 + place % 64, 2.0 + place // 64])
+                corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
+        layout = replace(layout, corners=corners, packed=False)
+    return layout
 
 
 def _cut_polygons(mesh: Mesh, triangles: TriangleMesh, indices: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, " P"]:
-    """Polygons with a corner that got different UVs in different triangles."""
-    corner, vertex = triangles.corner_index.reshape(-1), indices.reshape(-1)
+    """Polygons with a corner that got different UVs in different triangles; those without place (−1) do not count."""
+    placed = indices[:, 0] >= 0
+    corner, vertex = triangles.corner_index[placed].reshape(-1), indices[placed].reshape(-1)
     any_vertex = np.zeros(len(mesh.corner_positions), dtype=np.int64)
     any_vertex[corner] = vertex
     differs = np.zeros(len(mesh.polygon_sizes), dtype=bool)
-    differs[np.repeat(triangles.polygon_index, 3)[any_vertex[corner] != vertex]] = True
+    differs[np.repeat(triangles.polygon_index[placed], 3)[any_vertex[corner] != vertex]] = True
     return differs
 
 
@@ -209,41 +224,56 @@ def _unfold(
     return result
 
 
-def _pack(corners: Float64[np.ndarray, "F 3 2"], name: str, meter: _Meter) -> Float64[np.ndarray, "F 3 2"]:
+def _pack(layout: _Layout, name: str, meter: Meter) -> _Layout:
     """Charts (faces that share UVs) packed into [0, 1]^2 without overlap."""
-    pool, inverse = np.unique(corners.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True)
-    texels = pool * np.float32(1024.0)
-    indices, uvs = _run_xatlas("pack", texels, inverse.reshape(-1, 3), name, meter)
-    return uvs[indices].astype(np.float64)
+    placed = layout.corners[layout.placed]
+    pool, inverse = np.unique(placed.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True)
+    indices, uvs = run_xatlas("pack", pool * np.float32(1024.0), inverse.reshape(-1, 3), name, meter)
+    corners = layout.corners.copy()
+    corners[layout.placed] = uvs[indices]
+    return replace(layout, corners=corners, packed=True)
 
 
-def _overlapping(corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]) -> list[int]:
-    """Polygons with a triangle on a cell that another triangle covers too."""
-    face, cell = covered_cells(corners * _OVERLAP_GRID)
-    key = cell[:, 1] * (4 * _OVERLAP_GRID) + cell[:, 0]
-    _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
-    return np.unique(polygon[face[count[inverse.reshape(-1)] > 1]]).tolist()
+def _by_corner(mesh: Mesh, triangles: TriangleMesh, layout: _Layout) -> Float32[np.ndarray, "L 2"]:
+    """One UV for each polygon corner.
 
-
-def _uv_areas(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, " F"]:
-    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return 0.5 * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
-
-
-def _charted(corners: Float[np.ndarray, "F 3 2"]) -> Bool[np.ndarray, " F"]:
-    """Triangles that xatlas gave a place: it leaves those without area at (0, 0)."""
-    return (corners != 0).any(axis=(1, 2))
-
-
-def _by_corner(
-    mesh: Mesh, triangles: TriangleMesh, corners: Float64[np.ndarray, "F 3 2"]
-) -> Float32[np.ndarray, "L 2"]:
-    """One UV for each polygon corner; corners of triangles without place take one from their vertex elsewhere."""
-    placed = np.flatnonzero(_charted(corners))
+    A corner that only triangles without place have lies where the plane of its polygon's largest triangle has it, on
+    the edge of that. A polygon without any place lies on one point, the UV of one of its vertices elsewhere: it covers
+    nothing.
+    """
+    placed = layout.placed
     corner = triangles.corner_index[placed].reshape(-1)
-    values = np.clip(corners[placed].reshape(-1, 2), 0.0, 1.0)
-    of_vertex = np.full((len(mesh.positions), 2), 0.5)
-    of_vertex[mesh.corner_positions[corner]] = values
-    result = of_vertex[mesh.corner_positions]
+    values = np.clip(layout.corners[placed].reshape(-1, 2), 0.0, 1.0)
+    result = np.full((len(mesh.corner_positions), 2), np.nan)
     result[corner] = values
-    return result.astype(np.float32)
+    missing = np.isnan(result[:, 0])
+    if not missing.any():
+        return result.astype(np.float32)
+    of_vertex = np.full((len(mesh.positions), 2), np.nan)
+    of_vertex[mesh.corner_positions[corner]] = values
+    areas = np.where(placed, triangle_areas(triangles.positions, triangles.faces), -1.0)
+    owner = np.repeat(np.arange(len(mesh.polygon_sizes)), mesh.polygon_sizes)
+    starts = np.cumsum(mesh.polygon_sizes, dtype=np.int64) - mesh.polygon_sizes
+    polygons = _Polygons(mesh, triangles)
+    for polygon in np.unique(owner[missing]).tolist():
+        own = slice(int(starts[polygon]), int(starts[polygon] + mesh.polygon_sizes[polygon]))
+        rows = polygons.rows(polygon)
+        gaps = np.flatnonzero(missing[own])
+        if rows.start < rows.stop and areas[rows].max() > 0:
+            anchor = rows.start + int(np.argmax(areas[rows]))
+            points = polygons.points(polygon)
+            base = polygons.local(polygon)[anchor - rows.start]
+            result[own.start + gaps] = _in_plane(points[gaps], points[base], layout.corners[anchor])
+        else:
+            known = of_vertex[mesh.corner_positions[own]]
+            known = known[~np.isnan(known[:, 0])]
+            result[own] = known[0] if len(known) else 0.5
+    return np.clip(result, 0.0, 1.0).astype(np.float32)
+
+
+def _in_plane(
+    points: Float64[np.ndarray, "K 3"], base: Float64[np.ndarray, "3 3"], uv: Float64[np.ndarray, "3 2"]
+) -> Float64[np.ndarray, "K 2"]:
+    """UVs of points by the map that takes a triangle in space to its UVs; none farther than the triangle reaches."""
+    solved = np.linalg.pinv(base[1:] - base[0]) @ (uv[1:] - uv[0])
+    return np.clip(uv[0] + (points - base[0]) @ solved, uv.min(axis=0), uv.max(axis=0))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Polygons that lie on others in a UV layout: found on a grid of texels, and which of them must move."""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Int32
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+
+from pgc.uv_layout import covered_cells
+
+__all__ = ["overlapping_pairs", "polygons_to_move"]
+
+_GRID = 1024
+
+
+def overlapping_pairs(
+    corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]
+) -> tuple[Int[np.ndarray, "N 2"], float]:
+    """Pairs of polygons that cover the same texel, the lower number first, and the share of used texels that are
+    covered twice, in [0, 1]. Of triangles of one polygon nothing is said: they cannot be parted."""
+    face, cell = covered_cells(corners * _GRID)
+    if len(face) == 0:
+        return np.zeros((0, 2), dtype=np.int64), 0.0
+    key = cell[:, 1] * (4 * _GRID) + cell[:, 0]
+    order = np.argsort(key, kind="stable")
+    key, owner = key[order], polygon[face[order]].astype(np.int64)
+    same = key[1:] == key[:-1]
+    first, second = owner[:-1][same], owner[1:][same]
+    differ = first != second
+    pairs = np.stack([np.minimum(first, second)[differ], np.maximum(first, second)[differ]], axis=1)
+    used = int((~same).sum()) + 1
+    doubled = len(np.unique(key[1:][same]))
+    return np.unique(pairs, axis=0), doubled / used
+
+
+def polygons_to_move(
+    pairs: Int[np.ndarray, "N 2"],
+    corners: Float64[np.ndarray, "F 3 2"],
+    polygon: Int32[np.ndarray, " F"],
+) -> Bool[np.ndarray, " P"]:
+    """One polygon of each pair at least, so that those that stay lie on nothing.
+
+    Charts are walked from neighbour to neighbour, and what comes first stays: so a sheet that lies on another moves
+    as one piece, not as many.
+    """
+    count = int(polygon.max()) + 1
+    rank = _walk(corners, polygon, count)
+    partners: dict[int, list[int]] = {}
+    for first, second in pairs.tolist():
+        partners.setdefault(first, []).append(second)
+        partners.setdefault(second, []).append(first)
+    moved = np.zeros(count, dtype=bool)
+    stays = np.zeros(count, dtype=bool)
+    for number in sorted(partners, key=lambda item: rank[item]):
+        moved[number] = any(stays[other] for other in partners[number])
+        stays[number] = not moved[number]
+    return moved
+
+
+def _walk(corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"], count: int) -> Int[np.ndarray, " P"]:
+    """A number for each polygon, in the order of a walk over its chart, bigger charts first."""
+    points, vertex = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
+    owner = np.repeat(polygon.astype(np.int64), 3)
+    touches = coo_array((np.ones(len(owner), dtype=np.int8), (owner, vertex.reshape(-1))), shape=(count, len(points)))
+    neighbours = (touches @ touches.T).tocsr()
+    charts, chart = connected_components(neighbours, directed=False)
+    rank = np.zeros(count, dtype=np.int64)
+    sizes = np.bincount(chart, minlength=charts)
+    _, first = np.unique(chart, return_index=True)
+    done = 0
+    for number in np.argsort(-sizes, kind="stable").tolist():
+        order = breadth_first_order(neighbours, int(first[number]), directed=False, return_predecessors=False)
+        rank[order] = done + np.arange(len(order))
+        done += len(order)
+    return rank
