@@ -10,7 +10,9 @@ from pgc.uv_layout import covered_cells
 
 __all__ = ["overlapping_pairs", "polygons_to_move"]
 
-_GRID = 1024
+_GRIDS = (1024, 512, 256, 128)
+_MOST_CELLS = 10_000_000
+"""In the boxes around all triangles: each is looked at, about ten million a second."""
 
 
 def overlapping_pairs(
@@ -18,10 +20,11 @@ def overlapping_pairs(
 ) -> tuple[Int[np.ndarray, "N 2"], float]:
     """Pairs of polygons that cover the same texel, the lower number first, and the share of used texels that are
     covered twice, in [0, 1]. Of triangles of one polygon nothing is said: they cannot be parted."""
-    face, cell = covered_cells(corners * _GRID)
+    grid = _grid(corners)
+    face, cell = covered_cells(corners * grid)
     if len(face) == 0:
         return np.zeros((0, 2), dtype=np.int64), 0.0
-    key = cell[:, 1] * (4 * _GRID) + cell[:, 0]
+    key = cell[:, 1] * (4 * grid) + cell[:, 0]
     order = np.argsort(key, kind="stable")
     key, owner = key[order], polygon[face[order]].astype(np.int64)
     same = key[1:] == key[:-1]
@@ -31,6 +34,12 @@ def overlapping_pairs(
     used = int((~same).sum()) + 1
     doubled = len(np.unique(key[1:][same]))
     return np.unique(pairs, axis=0), doubled / used
+
+
+def _grid(corners: Float64[np.ndarray, "F 3 2"]) -> int:
+    """Texels a side: fewer where long thin triangles would make it slow."""
+    boxes = float(np.ptp(corners, axis=1).prod(axis=1).sum())
+    return next((grid for grid in _GRIDS if boxes * grid * grid <= _MOST_CELLS), _GRIDS[-1])
 
 
 def polygons_to_move(
