@@ -33,7 +33,7 @@ from pgc.scene import Scene
 from pgc.stopwatch import Stopwatch
 from pgc.surface import SurfacePoints
 from pgc.told_light import told_light
-from pgc.view_prompts import ViewName, view_name, view_prompt
+from pgc.view_prompts import ViewName, view_name
 
 __all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult", "surface_points"]
 
@@ -215,9 +215,7 @@ class Optimization:
         """The prompt for where this camera stands; encoded once for each of the five views."""
         name = view_name(camera, self.prompt.front_axis)
         if name not in self._embeddings:
-            general = view_prompt(self.prompt.text, name) if self.prompt.view_dependent else self.prompt.text
-            text = self.prompt.per_view.get(name, general)
-            self._embeddings[name] = self.guidance.encode_prompt([text])
+            self._embeddings[name] = self.guidance.encode_prompt([self.prompt.of_view(name)])
         return self._embeddings[name]
 
     def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:

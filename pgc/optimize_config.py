@@ -12,7 +12,7 @@ from pgc.distillation.build import DistillationConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation import PixelwiseClippingConfig, RegulationConfig
-from pgc.view_prompts import FrontAxis, ViewName
+from pgc.view_prompts import FrontAxis, ViewName, view_prompt
 
 __all__ = ["BackgroundConfig", "OptimizeConfig", "Prompt"]
 
@@ -29,6 +29,21 @@ class Prompt:
     """The side of the (Z-up) mesh that the words "front view" mean."""
     per_view: Mapping[ViewName, str] = field(default_factory=dict)
     """Prompts of single views, in place of `text` and exactly as they stand."""
+
+    def __post_init__(self) -> None:
+        for text in (self.text, self.negative, *self.per_view.values()):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError(
+                    f"The prompt {text!a} holds bytes that are no text in UTF-8; type it again, or see to the "
+                    "terminal's encoding."
+                ) from error
+
+    def of_view(self, name: ViewName) -> str:
+        """What is asked for where a camera shows this side."""
+        general = view_prompt(self.text, name) if self.view_dependent else self.text
+        return self.per_view.get(name, general)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

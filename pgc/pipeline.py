@@ -25,13 +25,13 @@ from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
-from pgc.guidance.vocabulary import Vocabulary
 from pgc.image_reader import image_size
 from pgc.map_names import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimize import Optimization, Prompt
 from pgc.presets import RunSettings, preset_settings
 from pgc.prior_device import check_prior_fits
+from pgc.prompt_warnings import prompt_warnings
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.run_scene import SourceTextures, bake_maps, build_scene, with_alpha_of
 from pgc.source_images import SourceTexture, read_lock_masks, read_material, read_texture
@@ -47,7 +47,6 @@ __all__ = [
     "load_sources",
     "prepare_run",
     "start_optimization",
-    "vocabulary_warnings",
 ]
 
 Progress = Callable[[str, float], None]
@@ -238,16 +237,6 @@ def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
     return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
 
 
-def vocabulary_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
-    """What the prior has to say about words that it does not know."""
-    unknown = guidance.unknown_words(prompt.text)
-    if not unknown:
-        return ()
-    vocabulary = getattr(guidance, "vocabulary", None)
-    message = vocabulary.message(prompt.text) if isinstance(vocabulary, Vocabulary) else None
-    return (message or f"The prior does not know: {', '.join(unknown)}.",)
-
-
 def prepare_run(
     request: TextureRequest,
     *,
@@ -285,6 +274,6 @@ def prepare_run(
             mesh, request.prompt, request.settings, prior, sources=sources, rasterizer=rasterizer
         ),
         sources=sources,
-        warnings=(*notes, *mesh.report.warnings, *sources.notes, *vocabulary_warnings(prior, request.prompt)),
+        warnings=(*notes, *mesh.report.warnings, *sources.notes, *prompt_warnings(prior, request.prompt)),
         unknown_words=prior.unknown_words(request.prompt.text),
     )

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pgc.cameras import Camera
+from pgc.view_words import view_words
 
 __all__ = ["FRONT_AXES", "VIEW_NAMES", "FrontAxis", "ViewName", "view_name", "view_prompt"]
 
@@ -44,5 +45,8 @@ def view_name(camera: Camera, front_axis: FrontAxis = "-y") -> ViewName:
 
 
 def view_prompt(prompt: str, view: ViewName) -> str:
-    """Appends the view to a prompt as the paper does: "a red chair" seen from behind is "a red chair, back view"."""
-    return f"{prompt}, {view} view"
+    """Appends the view to a prompt as the paper does: "a red chair" seen from behind is "a red chair, back view".
+
+    A prompt that names a view itself is left as it is: two of them would contradict each other on most sides.
+    """
+    return prompt if view_words(prompt) is not None else f"{prompt}, {view} view"

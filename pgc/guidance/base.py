@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ __all__ = [
     "Conditions",
     "Guidance",
     "LightAware",
+    "LimitedReader",
     "NoisePrediction",
     "PredictionType",
     "PromptEmbedding",
@@ -64,6 +66,9 @@ class PromptEmbedding:
     def cat(embeddings: Sequence[PromptEmbedding]) -> PromptEmbedding:
         """One batch out of several, in order.
 
+        Rows of fewer tokens are repeated until all have the same number: attention to a sequence and to that sequence
+        several times over is the same, so nothing changes by it.
+
         Raises:
             GuidanceError: there are none, or only some of them have a pooled vector.
         """
@@ -73,8 +78,10 @@ class PromptEmbedding:
                 f"Got {len(embeddings)} prompt embeddings, {len(pooled)} of them pooled; expected one or more from "
                 "the same guidance."
             )
+        length = math.lcm(*(embedding.hidden_states.shape[1] for embedding in embeddings))
+        states = [embedding.hidden_states for embedding in embeddings]
         return PromptEmbedding(
-            hidden_states=torch.cat([embedding.hidden_states for embedding in embeddings]),
+            hidden_states=torch.cat([state.repeat(1, length // state.shape[1], 1) for state in states]),
             pooled=torch.cat(pooled) if pooled else None,
         )
 
@@ -193,6 +200,15 @@ class Guidance(Protocol):
         Raises:
             GuidanceError: a condition that this prior needs is missing or does not fit the batch.
         """
+        ...
+
+
+@runtime_checkable
+class LimitedReader(Protocol):
+    """A prior that reads a limited number of words, and says which it leaves out."""
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """Phrases of the prompt that `encode_prompt` leaves out, in order; empty where all of it is read."""
         ...
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +14,13 @@ from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding, epsilon_from_prediction
 from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel
+from pgc.guidance.long_prompts import FittedPrompt, fits_tokenizers, fitted_prompt, prompt_windows
 from pgc.guidance.resizing import resize_bilinear
 
-__all__ = ["ControlImage", "LatentDiffusion", "depth_image", "tokenize"]
+__all__ = ["MOST_WINDOWS", "ControlImage", "LatentDiffusion", "PromptWindows", "depth_image", "tokenize"]
 
-_LOG = logging.getLogger(__name__)
+MOST_WINDOWS = 4
+"""Of a prompt: 300 tokens of CLIP. Each further one makes cross-attention slower."""
 _FARTHEST = 0.2
 
 ControlImage = Callable[
@@ -51,17 +52,26 @@ def depth_image(
     return torch.where(mask, value, torch.zeros_like(value)).expand(-1, 3, -1, -1)
 
 
-def tokenize(tokenizer: Any, prompts: Sequence[str]) -> Int[Tensor, "b l"]:  # noqa: ANN401 - no common base class
-    """Token ids of fixed length; what does not fit is cut off, and a warning is logged that says so."""
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> Int[Tensor, "b l"]:  # noqa: ANN401 - no common base class
+    """Token ids of fixed length, of texts that fit into it (`pgc.guidance.long_prompts`)."""
     length = tokenizer.model_max_length
-    for prompt in prompts:
-        used = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
-        if used > length:
-            _LOG.warning(
-                "The prompt has %d tokens and the model reads %d; its end is ignored: %r", used, length, prompt
-            )
-    batch = tokenizer(list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    batch = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return batch.input_ids
+
+
+class PromptWindows:
+    """Texts cut into windows that each tokenizer of a model reads, up to MOST_WINDOWS; what is beyond is left out."""
+
+    def __init__(self, tokenizers: Sequence[Any]) -> None:
+        self.fits = fits_tokenizers(tokenizers)
+
+    def fitted(self, prompt: str) -> FittedPrompt:
+        """What is read of a prompt, and what is not."""
+        return fitted_prompt(prompt, lambda text: len(prompt_windows(text, self.fits)) <= MOST_WINDOWS)
+
+    def windows(self, prompt: str) -> tuple[str, ...]:
+        """One text a window; one at least."""
+        return prompt_windows(self.fitted(prompt).text, self.fits)
 
 
 class LatentDiffusion:

@@ -19,6 +19,7 @@ from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
 from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.loading import Components, ControlNetModel
+from pgc.guidance.long_prompts import FittedPrompt, fitted_prompt
 from pgc.guidance.sources import packaged_pocket
 from pgc.guidance.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.vocabulary import Vocabulary
@@ -78,7 +79,7 @@ class PocketGuidance:
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """See `Guidance.encode_prompt`; `prompt_suffix` goes on every prompt that says something and is wanted."""
-        return self._inner.encode_prompt([self._complete(prompt, negative=negative) for prompt in prompts])
+        return self._inner.encode_prompt([self._complete(prompt, negative=negative).text for prompt in prompts])
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """See `Guidance.unknown_words`; `vocabulary.message` says the same in sentences."""
@@ -100,12 +101,18 @@ class PocketGuidance:
         """See `Guidance.predict_noise`."""
         return self._inner.predict_noise(noisy_latents, timestep, conditions)
 
-    def _complete(self, prompt: str, *, negative: bool) -> str:
-        """The prompt asks for a texture, so that light and shade are better left to the renderer."""
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """See `LimitedReader.left_out`."""
+        return self._complete(prompt, negative=negative).left_out
+
+    def _complete(self, prompt: str, *, negative: bool) -> FittedPrompt:
+        """What is read of a prompt: it was trained with one window. The prompt asks for a texture, so that light and
+        shade are better left to the renderer."""
         said = self.prompt_suffix.strip(" ,")
-        if negative or not prompt.strip() or said.lower() in prompt.lower():
-            return prompt
-        return prompt + self.prompt_suffix
+        if negative or not prompt.strip() or not said:
+            return fitted_prompt(prompt, self._inner.fits_one_window)
+        ending = "" if said.lower() in prompt.lower() else self.prompt_suffix
+        return fitted_prompt(prompt, self._inner.fits_one_window, keep=(said,), ending=ending)
 
 
 def _control_image(

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
-from pgc.guidance.latent_diffusion import LatentDiffusion, depth_image, tokenize
+from pgc.guidance.latent_diffusion import LatentDiffusion, PromptWindows, depth_image, tokenize
 from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel
+from pgc.guidance.long_prompts import fitted_prompt
 
 __all__ = ["SDXLGuidance"]
 
@@ -52,6 +53,7 @@ class SDXLGuidance:
             config=config,
             device=device,
         )
+        self._windows = PromptWindows(components.tokenizers)
         self.dtype = self._model.dtype
         self.image_size = self._model.image_size
 
@@ -60,20 +62,32 @@ class SDXLGuidance:
         """See `Guidance.encode_prompt`.
 
         The penultimate hidden states of both encoders side by side, and the second encoder's projection. The empty
-        prompt is all zeros, which is how SDXL was trained to be unconditional.
+        prompt is all zeros, which is how SDXL was trained to be unconditional. The windows of a long prompt stand one
+        behind the other; there is one projection all the same, of as much as fits into one window.
         """
+        rows = [self._windows.windows(prompt) for prompt in prompts]
+        texts = [text for row in rows for text in row]
+        # One more text a prompt: for its projection.
+        texts += [fitted_prompt(prompt, self._windows.fits).text for prompt in prompts]
         states = []
         pooled = torch.empty(0)
         for encoder, tokenizer in zip(
             self._model.components.text_encoders, self._model.components.tokenizers, strict=True
         ):
-            output = encoder(tokenize(tokenizer, prompts).to(self.device), output_hidden_states=True)
+            output = encoder(tokenize(tokenizer, texts).to(self.device), output_hidden_states=True)
             states.append(output.hidden_states[-2])
             pooled = output[0]
-        said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device).to(pooled.dtype)
-        return PromptEmbedding(
-            hidden_states=torch.cat(states, dim=-1) * said[:, None, None], pooled=pooled * said[:, None]
+        *pieces, _ = torch.cat(states, dim=-1).split([*(len(row) for row in rows), len(prompts)])
+        return PromptEmbedding.cat(
+            [
+                PromptEmbedding(hidden_states=piece.flatten(0, 1)[None] * bool(prompt), pooled=one[None] * bool(prompt))
+                for prompt, piece, one in zip(prompts, pieces, pooled[-len(prompts) :], strict=True)
+            ]
         )
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """See `LimitedReader.left_out`."""
+        return self._windows.fitted(prompt).left_out
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """None: its byte-pair tokens spell any word."""

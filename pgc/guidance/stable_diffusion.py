@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
-from pgc.guidance.latent_diffusion import ControlImage, LatentDiffusion, depth_image, tokenize
+from pgc.guidance.latent_diffusion import ControlImage, LatentDiffusion, PromptWindows, depth_image, tokenize
 from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.loading import Components, ControlNetModel
 
@@ -46,15 +46,28 @@ class StableDiffusionGuidance:
             config=config,
             device=device,
         )
+        self._windows = PromptWindows(components.tokenizers)
         self.dtype = self._model.dtype
         self.image_size = self._model.image_size
 
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
-        """See `Guidance.encode_prompt`: the text encoder's last, normalised hidden states."""
+        """See `Guidance.encode_prompt`: the text encoder's last, normalised hidden states; those of the windows of a
+        long prompt one behind the other."""
         (encoder,) = self._model.components.text_encoders
         (tokenizer,) = self._model.components.tokenizers
-        return PromptEmbedding(hidden_states=encoder(tokenize(tokenizer, prompts).to(self.device))[0])
+        rows = [self._windows.windows(prompt) for prompt in prompts]
+        texts = [text for row in rows for text in row]
+        states = encoder(tokenize(tokenizer, texts).to(self.device))[0].split([len(row) for row in rows])
+        return PromptEmbedding.cat([PromptEmbedding(hidden_states=row.flatten(0, 1)[None]) for row in states])
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """See `LimitedReader.left_out`."""
+        return self._windows.fitted(prompt).left_out
+
+    def fits_one_window(self, text: str) -> bool:
+        """Whether the text encoder reads it in one piece."""
+        return self._windows.fits(text)
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """None: its byte-pair tokens spell any word."""

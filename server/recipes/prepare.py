@@ -32,8 +32,9 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
 from pgc.mesh import Normalization, PreparedMesh
 from pgc.optimize import Optimization, Prompt
-from pgc.pipeline import start_optimization, vocabulary_warnings
+from pgc.pipeline import start_optimization
 from pgc.presets import RunSettings
+from pgc.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.run_scene import bake_maps
 from pgc.texture.field import BakedTexture
 from pgc.view_prompts import FrontAxis
@@ -59,6 +60,8 @@ class JobRun:
     guidance: Guidance
     optimization: Optimization
     warnings: tuple[str, ...]
+    notices: tuple[str, ...]
+    """Those of the warnings that should be heard before the result: how the prompt is read."""
     """Plain sentences for the artist."""
     unknown_words: tuple[str, ...]
 
@@ -110,7 +113,8 @@ def prepare(
         optimization=start_optimization(
             mesh, prompt, settings, guidance, sources=sources, cameras=_cameras(spec, mesh.normalization)
         ),
-        warnings=(*mesh.report.warnings, *vocabulary_warnings(guidance, prompt)),
+        warnings=(*mesh.report.warnings, *prompt_warnings(guidance, prompt)),
+        notices=reading_warnings(guidance, prompt),
         unknown_words=guidance.unknown_words(prompt.text),
     )
 

@@ -170,6 +170,9 @@ class _Job:
             plan=plan,
             progress=lambda stage, fraction: self._check(None),
         )
+        for text in run.notices:
+            if state is None and text not in self.notices:
+                self._notice(text)
         if state is not None:
             # The parameters do not depend on the plan, so that a smaller one can go on from a bigger one's state.
             header = {**state.header, "config": run.settings.optimize.fingerprint()}

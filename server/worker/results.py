@@ -62,7 +62,8 @@ def write_result(
                     bytes=len(data),
                 )
             )
-    warnings = (*run.warnings, *notices)
+    # What was told early is a warning of the run already.
+    warnings = tuple(dict.fromkeys((*run.warnings, *notices)))
     config = _configuration(run, texture, timings, warnings)
     data = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
     return JobResult(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import torch
 
 from pgc.errors import ConfigError, GuidanceError
-from pgc.guidance.base import Conditions, PromptEmbedding
+from pgc.guidance.base import Conditions
 from pgc.guidance.latent_diffusion import depth_image
 from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, resolve_dtype, weights_dtypes
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
@@ -167,16 +166,6 @@ def test_prompts_and_depth_must_fit_the_batch(guidance: StableDiffusionGuidance,
     )
     with pytest.raises(GuidanceError, match="1 depth images for 2 latents"):
         guidance.predict_noise(noisy(), torch.tensor([5, 5]), few)
-
-
-def test_long_prompts_are_cut_and_said_so(guidance: StableDiffusionGuidance, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="pgc"):
-        embedding = guidance.encode_prompt(["red cube"])
-        assert not caplog.records
-        long = guidance.encode_prompt(["a" * 50])
-    assert embedding.hidden_states.shape == long.hidden_states.shape == (1, 24, 16)
-    assert "the model reads 24" in caplog.text
-    assert isinstance(long, PromptEmbedding)
 
 
 @pytest.mark.parametrize("size", [32, 64])
