@@ -9,6 +9,7 @@ from collections.abc import Callable
 import bpy
 
 from .client import MapFile
+from .defects import defect, note_defect
 from .jobs_in_blend import forget
 from .previews import export_options
 from .scene.errors import SceneError
@@ -73,24 +74,37 @@ class Deliveries:
             if view is None or not view.files:
                 self.discard(self._waiting[0])
                 continue
-            obj = find_object(view.object_uid, view.object_name)
-            note = hindrance(view, obj)
-            if not note:
-                view.object_name = obj.name
-                return self._advance(state, view, obj, uncover)
-            if view.phase is not Phase.HELD or view.note != note:
-                view.phase, view.note = Phase.HELD, note
-                state.changed()
-            # Another object's result need not wait for this one.
-            self._drop_half_made()
-            self._waiting.rotate(-1)
+            try:
+                if self._try(state, view, uncover):
+                    return True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the job ends here and the next one has its turn
+                problem = note_defect(state, "Putting a texture on its object", error)
+                # The job says it, so that nothing else has to.
+                state.problem = None if state.problem == problem else state.problem
+                self._end(state, view, Phase.FAILED, problem)
+                return True
+        return False
+
+    def _try(self, state: AppState, view: JobView, uncover: Callable[[str], None]) -> bool:
+        """One thing for the foremost result; False where it has to wait, and another one is foremost now."""
+        obj = find_object(view.object_uid, view.object_name)
+        note = hindrance(view, obj)
+        if not note:
+            view.object_name = obj.name
+            return self._advance(state, view, obj, uncover)
+        if view.phase is not Phase.HELD or view.note != note:
+            view.phase, view.note = Phase.HELD, note
+            state.changed()
+        # Another object's result need not wait for this one.
+        self._drop_half_made()
+        self._waiting.rotate(-1)
         return False
 
     def _drop_half_made(self) -> None:
         """Pictures that no version has would stay in the file until it is saved and opened again."""
         if self._builder is not None:
-            self._builder.discard()
-            self._builder = None
+            builder, self._builder = self._builder, None
+            builder.discard()
 
     def _advance(self, state: AppState, view: JobView, obj: bpy.types.Object, uncover: Callable[[str], None]) -> bool:
         state.changed()
@@ -103,20 +117,29 @@ class Deliveries:
                 file = self._left.pop(0)
                 self._builder.add_map(file.map, view.files[file], file.color_space, file.tile)
                 return True
-            uncover(view.key)
+            with defect(state, "Taking a preview off"):
+                uncover(view.key)
             self._builder.finish(obj, apply=not view.cancelling)
         except SceneError as error:
-            view.phase, view.problem = Phase.FAILED, Problem(error.text, error.fix or "")
+            self._end(state, view, Phase.FAILED, Problem(error.text, error.fix or ""))
+            return True
+        self._builder = None
+        phase, view.note = _ended(view)
+        self._end(state, view, phase)
+        return True
+
+    def _end(self, state: AppState, view: JobView, phase: Phase, problem: Problem | None = None) -> None:
+        """The job is over, whatever else goes wrong."""
+        self._waiting.popleft()
+        view.phase, view.problem, view.files = phase, problem, {}
+        state.changed()
+        with defect(state, "Taking away what was half made"):
             # What is in the list of versions stays there.
             self._drop_half_made()
-        else:
-            view.phase, view.note = _ended(view)
-        forget(view.key)
-        _push_undo()
-        view.files = {}
-        self._builder = None
-        self._waiting.popleft()
-        return True
+        with defect(state, "Forgetting a job that is over"):
+            forget(view.key)
+        with defect(state, "Making an undo step"):
+            _push_undo()
 
 
 def _facts(view: JobView) -> VersionFacts:

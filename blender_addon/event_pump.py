@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import bpy
 
+from .defects import defect, note_defect
 from .preferences import addon_preferences, connection_file
 from .session import Session, is_loopback
 from .state import AppState, Problem
@@ -13,8 +16,10 @@ from .timings import read_timings, written_timings
 __all__ = [
     "current_state",
     "existing_session",
+    "guard",
     "may_reach",
     "redraw",
+    "report_defect",
     "session",
     "show_problem",
     "start",
@@ -71,8 +76,30 @@ def redraw() -> None:
                 area.tag_redraw()
 
 
+def report_defect(doing: str, error: Exception) -> Problem:
+    """Tell of an exception in the console and, once, in the panel; `doing` is what was going on."""
+    state = current_state()
+    problem = note_defect(state, doing, error)
+    with defect(state, "Drawing the panels anew"):
+        redraw()
+    return problem
+
+
+def guard(doing: str) -> AbstractContextManager[None]:
+    """What is done inside may fail: the panel says so, and what comes after it is done all the same."""
+    return defect(current_state(), doing)
+
+
 def tick() -> float:
-    """One turn; returns the seconds until the next one."""
+    """One turn; returns the seconds until the next one. Never raises, or Blender would end the timer."""
+    try:
+        return _turn()
+    except Exception as error:  # noqa: BLE001 - whatever it is, there has to be a next turn
+        report_defect("A turn of the timer", error)
+    return _BUSY if _held and _held[0].busy else _IDLE
+
+
+def _turn() -> float:
     if not bpy.app.background:
         # A window is open: see whether a server runs, so that the panel can say so before the first click.
         session().connect()
@@ -104,4 +131,6 @@ def stop() -> None:
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
     while _held:
-        _held.pop().close()
+        held = _held.pop()
+        with defect(held.state, "Ending the session"):
+            held.close()

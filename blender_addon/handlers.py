@@ -8,12 +8,14 @@ mended when it is opened. Undone: the same, at the next turn, for what the undo 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
 from . import event_pump, jobs_in_blend
+from .defects import guarded
 from .migrations import migrate
 from .previews import Previews
 from .scene.keep_mask import pack_masks
@@ -22,9 +24,24 @@ from .state import AppState
 __all__ = ["register", "unregister"]
 
 
-@persistent
+def _told(doing: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A handler that never raises and survives the loading of files."""
+
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        return persistent(guarded(function, lambda error: event_pump.report_defect(doing, error)))
+
+    return wrap
+
+
+@_told("Finding the jobs of the opened file")
 def _loaded(*_: Any) -> None:  # noqa: ANN401 - bpy's arguments differ between versions
-    _migrate_all()
+    _follow_jobs()
+    # What went wrong in the file of before is forgotten by now.
+    with event_pump.guard("Bringing settings up to date"):
+        _migrate_all()
+
+
+def _follow_jobs() -> None:
     found = jobs_in_blend.collect()
     session = event_pump.existing_session()
     if session is None and found and not bpy.app.background:
@@ -33,28 +50,34 @@ def _loaded(*_: Any) -> None:  # noqa: ANN401 - bpy's arguments differ between v
         Previews().take_off_strangers(AppState())
         return
     # Their previews come anew, on what the file really shows.
-    session.previews.take_off()
+    with event_pump.guard("Taking previews off"):
+        session.previews.take_off()
     session.adopt(found)
 
 
-@persistent
+@_told("Preparing the file for a save")
 def _about_to_save(*_: Any) -> None:  # noqa: ANN401
-    _migrate_all()
-    pack_masks()
+    # Each for itself: whatever fails, no preview is to get into the file.
+    with event_pump.guard("Bringing settings up to date"):
+        _migrate_all()
+    with event_pump.guard("Packing masks"):
+        pack_masks()
     session = event_pump.existing_session()
-    if session is not None:
+    if session is None:
+        return
+    with event_pump.guard("Taking previews off"):
         session.previews.take_off()
-        jobs_in_blend.note_all(session.state)
+    jobs_in_blend.note_all(session.state)
 
 
-@persistent
+@_told("Noting what was saved")
 def _saved(*_: Any) -> None:  # noqa: ANN401
     session = event_pump.existing_session()
     if session is not None:
         session.saved = {view.key for view in session.state.live()}
 
 
-@persistent
+@_told("Noting an undo")
 def _undone(*_: Any) -> None:  # noqa: ANN401
     session = event_pump.existing_session()
     if session is not None:

@@ -21,7 +21,8 @@ def _on_connection(preferences: bpy.types.AddonPreferences, context: bpy.types.C
 
     session = event_pump.existing_session()
     if session is not None:
-        session.reconnect()
+        with event_pump.guard("Reconnecting"):
+            session.reconnect()
 
 
 class PGC_PG_prompt(bpy.types.PropertyGroup):

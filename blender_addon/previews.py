@@ -46,6 +46,12 @@ class Previews:
         self._ending.add(key)
         self._finish_ending()
 
+    def give_up(self) -> None:
+        """Showing has failed by a defect: what waits is let go; the next frame of each job is tried again."""
+        self._frames.clear()
+        self._new.clear()
+        self._ending.clear()
+
     def take_off(self) -> None:
         """All previews go for now, as before a save; the next `step`s bring them back."""
         for obj in _objects_with_preview():

@@ -11,6 +11,7 @@ __all__ = [
     "absent_problem",
     "broken_problem",
     "connection_problem",
+    "defect_problem",
     "draining_problem",
     "empty_problem",
     "forgotten_problem",
@@ -113,6 +114,13 @@ def broken_problem(text: str) -> Problem:
     last = text.strip().splitlines()[-1] if text.strip() else "no reason was given"
     sentence = f"The connection ended by a defect of the extension ({last[:120]}). What runs on the server goes on."
     return Problem(sentence, "pgc.reconnect", "Reconnect")
+
+
+def defect_problem(doing: str, reason: str, report: str) -> Problem:
+    """An exception that nobody foresaw; `report` is its traceback, which a button copies."""
+    short = " ".join(reason.split())[:120]
+    sentence = f"{doing} failed by a defect of the extension ({short}). Everything else goes on."
+    return Problem(sentence, "pgc.copy_report", "Copy Report", {"text": report[-8000:]})
 
 
 def empty_problem() -> Problem:

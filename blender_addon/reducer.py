@@ -34,7 +34,7 @@ from .client import (
     ServerStarting,
     Uploading,
 )
-from .state import AppState, JobView, Phase, ServerState
+from .state import AppState, JobView, Phase, Problem, ServerState
 from .timings import learn_timings
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "SendCancel",
     "ShowPreview",
     "cancelled_by_artist",
+    "failed_by_defect",
     "reduce_event",
     "start_failed",
 ]
@@ -126,6 +127,19 @@ def reduce_event(state: AppState, event: Event) -> Sequence[Effect]:
 def start_failed(state: AppState, text: str) -> None:
     """The server that the artist had started did not come up."""
     reduce_event(state, ServerStartFailed(text))
+
+
+def failed_by_defect(state: AppState, event: Event, problem: Problem) -> Sequence[Effect]:
+    """An event could not be taken in, by a defect of ours: where it was a job's last one, the job has failed here."""
+    if not isinstance(event, JobFinished | JobCancelled | JobFailed):
+        return ()
+    view = state.jobs.get(event.key or "") or state.job_of(event.job)
+    if view is None or not view.live:
+        return ()
+    view.phase, view.problem = Phase.FAILED, problem
+    state.problem = None
+    state.changed()
+    return (Ended(view.key),)
 
 
 def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:

@@ -1,15 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything that is registered, in order; and its undoing."""
 
+from typing import Any
+
 import bpy
 
 from . import event_pump, handlers, preferences, properties, server_tasks, translations, uv_checks
+from .defects import guarded_class, note_defect
 from .operators import CLASSES as OPERATORS
 from .ui import CLASSES as PANELS
+from .ui.text import draw_text
 
 __all__ = ["register", "unregister"]
 
-_CLASSES = (*properties.CLASSES, *preferences.CLASSES, *OPERATORS, *PANELS)
+
+def _told(error: Exception, owner: Any, name: str) -> Any:  # noqa: ANN401 - what Blender wants of each callback
+    """What an operator or a panel of ours does instead of raising."""
+    label = getattr(owner, "bl_label", "") or "Drawing a list"
+    if name in ("execute", "invoke", "modal"):
+        owner.report({"ERROR"}, event_pump.report_defect(label, error).text)
+        return {"CANCELLED"}
+    # Of what draws, only the first failure may lead to another drawing.
+    problem = note_defect(event_pump.current_state(), label, error)
+    if name == "poll":
+        return False
+    if name == "filter_items":
+        return [], []
+    if name in ("draw", "draw_header", "draw_header_preset"):
+        draw_text(owner.layout, problem.text, bpy.context, icon="ERROR")
+    return None
+
+
+_CLASSES = (*properties.CLASSES, *(guarded_class(cls, _told) for cls in (*preferences.CLASSES, *OPERATORS, *PANELS)))
 
 
 def register() -> None:

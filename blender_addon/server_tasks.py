@@ -9,10 +9,12 @@ from typing import Protocol
 
 import bpy
 
+from .defects import note_defect
 from .server_install.environment import Installed, read_installed
 from .server_install.progress import Progress
 from .server_install.server_commands import ServerCommand
 from .server_settings import install_folder
+from .state import AppState
 
 __all__ = [
     "CommandTask",
@@ -91,7 +93,10 @@ def tick() -> float | None:
     task = _state.task
     if task is None:
         return None
-    now = task.progress
+    try:
+        now = task.progress
+    except Exception as error:  # noqa: BLE001 - the timer ends with the task, and the preferences say why
+        now = Progress(state="failed", detail=note_defect(AppState(), "Asking the server's task", error).text)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type in {"PREFERENCES", "VIEW_3D"}:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from . import jobs_in_blend
 from .client import Client, ConnectionFileError, ServerAddress, ServerStarter, TextureJobSpec
+from .defects import defect, note_defect
 from .delivery import Deliveries, rendering
 from .preview_frames import FrameComposer, PreviewFrame
 from .previews import Previews
@@ -28,6 +29,7 @@ from .reducer import (
     SendCancel,
     ShowPreview,
     cancelled_by_artist,
+    failed_by_defect,
     reduce_event,
     start_failed,
 )
@@ -92,10 +94,9 @@ class Session:
     def close(self) -> None:
         """End the thread, take previews off; jobs go on on the server."""
         self._close_client()
-        self.icons.close()
-        self.deliveries.close()
-        self.previews.take_off()
-        remove_unused()
+        for end in (self.icons.close, self.deliveries.close, self.previews.take_off, remove_unused):
+            with defect(self.state, "Ending the session"):
+                end()
         if self._starter is not None:
             self._starter.close()
             self._starter = None
@@ -124,7 +125,8 @@ class Session:
         self.state.forget_oldest()
         self.state.problem = None
         self.state.changed()
-        jobs_in_blend.note(view)
+        with defect(self.state, "Noting a job in the file"):
+            jobs_in_blend.note(view)
         return True
 
     def cancel(self, key: str) -> None:
@@ -175,29 +177,76 @@ class Session:
     # The main thread's turn.
 
     def tick(self, budget: float) -> bool:
-        """Handle events for at most `budget` seconds, and one thing that costs; whether the panel has news."""
+        """Handle events for at most `budget` seconds, and one thing that costs; whether the panel has news.
+
+        No part of it keeps another from its turn: what raises is told of in the panel.
+        """
         end = time.perf_counter() + budget
         before = self.state.revision
-        self._watch_starter()
+        with defect(self.state, "Watching the server's start"):
+            self._watch_starter()
         if self.undone:
             self.undone = False
-            self.previews.take_off_strangers(self.state)
-            jobs_in_blend.note_all(self.state)
+            with defect(self.state, "Taking previews off after an undo"):
+                self.previews.take_off_strangers(self.state)
+            with defect(self.state, "Noting jobs after an undo"):
+                jobs_in_blend.note_all(self.state)
+        with defect(self.state, "Reading what the server says"):
+            self._take_events(end)
+        self._step()
+        with defect(self.state, "Watching the connection"):
+            self._watch_client()
+        return self.state.revision != before
+
+    def _take_events(self, end: float) -> None:
         while self._client is not None and time.perf_counter() < end:
             event = self._client.events.get(timeout=0.0)
             if event is None:
-                break
-            self._perform_all(reduce_event(self.state, event))
-        if not rendering():
-            follow_painting(bpy.context.view_layer.objects.active)
-        if not rendering() and not self.deliveries.step(self.state, self.previews.end):
+                return
+            try:
+                effects = reduce_event(self.state, event)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next event is not to wait for ever
+                problem = note_defect(self.state, f"Understanding {type(event).__name__}", error)
+                effects = failed_by_defect(self.state, event, problem)
+            self._perform_all(effects)
+
+    def _step(self) -> None:
+        """One thing that costs: a part of a result, or else a preview. Nothing while Blender renders."""
+        try:
+            if rendering():
+                return
+            with defect(self.state, "Showing the mask"):
+                follow_painting(bpy.context.view_layer.objects.active)
+            if self.deliveries.step(self.state, self.previews.end):
+                return
+        except Exception as error:  # noqa: BLE001 - whatever it is, no job is to wait for ever
+            problem = note_defect(self.state, "Putting textures on objects", error)
+            for view in self.state.live():
+                if view.phase is Phase.APPLYING:
+                    self._fail(view.key, problem)
+            return
+        try:
             self.previews.step(self.state)
-        self._watch_client()
-        return self.state.revision != before
+        except Exception as error:  # noqa: BLE001 - a preview that cannot be shown must not cost the result
+            note_defect(self.state, "Showing a preview", error)
+            self.previews.give_up()
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            self._perform(effect)
+            try:
+                self._perform(effect)
+            except Exception as error:  # noqa: BLE001 - the next effect has its turn all the same
+                problem = note_defect(self.state, f"Following the server's news ({type(effect).__name__})", error)
+                if isinstance(effect, Deliver):
+                    self._fail(effect.key, problem)
+
+    def _fail(self, key: str, problem: Problem) -> None:
+        """A job's result cannot be put anywhere by a defect of ours: it ends here, and its box in the panel says so."""
+        self.deliveries.discard(key)
+        view = self.state.jobs[key]
+        view.phase, view.problem, view.files = Phase.FAILED, problem, {}
+        self.state.problem = None if self.state.problem == problem else self.state.problem
+        self.state.changed()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -208,9 +257,9 @@ class Session:
             case Deliver():
                 self.deliveries.add(effect.key)
             case Ended():
-                self.previews.end(effect.key)
-                self.icons.drop(effect.key)
-                jobs_in_blend.forget(effect.key)
+                for end in (self.previews.end, self.icons.drop, jobs_in_blend.forget):
+                    with defect(self.state, "Ending a job"):
+                        end(effect.key)
             case SendCancel() | Follow():
                 self._ask_client(effect)
 

@@ -186,6 +186,8 @@ class AppState:
     """By model, texture size, and whether there was light, as the last job took."""
     steps: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     """By model and preset, as the last job was told."""
+    defects: set[str] = field(default_factory=set[str])
+    """What has gone wrong by a defect of ours and been told of (`defects`)."""
     revision: int = 0
     """Grows with each change that the panel shows."""
 

@@ -17,7 +17,7 @@ def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
         return
     if group.versions[group.active_version].key == group.layers.rpartition(" ")[2]:
         return
-    from .event_pump import show_problem
+    from .event_pump import report_defect, show_problem
     from .scene.errors import SceneError
     from .scene.versions import apply_version_index, select_shown
     from .state import Problem
@@ -27,3 +27,5 @@ def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
     except SceneError as error:
         select_shown(group.id_data)
         show_problem(Problem(error.text, error.fix or ""))
+    except Exception as error:  # noqa: BLE001 - Blender prints what a property's callback raises where nobody looks
+        report_defect("Showing a version", error)

@@ -17,6 +17,7 @@ from . import (
     version_storage,
 )
 from .cancel import PGC_OT_cancel
+from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
 from .start_server import PGC_OT_start_server
@@ -25,6 +26,7 @@ __all__ = ["CLASSES"]
 
 CLASSES = (
     PGC_OT_cancel,
+    PGC_OT_copy_report,
     PGC_OT_generate,
     PGC_OT_restore,
     PGC_OT_start_server,
