@@ -7,6 +7,7 @@ looked at when a texture is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from bpy.app.handlers import persistent
 
+from .defects import guarded
 from .scene.uv_reading import UvArrays, read_uv_arrays
 from .uv_measure import UvJudgement, UvRemedy, judge_uvs, measure_uvs
 
@@ -140,7 +142,18 @@ def checks() -> UvChecks:
     return _checks
 
 
-@persistent
+def _told(doing: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A handler or timer that never raises, and survives the loading of files."""
+
+    def tell(error: Exception) -> None:
+        from . import event_pump
+
+        event_pump.report_defect(doing, error)
+
+    return lambda function: persistent(guarded(function, tell, _EVERY))
+
+
+@_told("Noting changed UVs")
 def _changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     if not _checks.found:
         return
@@ -149,12 +162,13 @@ def _changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
             _checks.forget(update.id.original)
 
 
-@persistent
+@_told("Forgetting the UVs of the last file")
 def _loaded(*_: Any) -> None:  # noqa: ANN401 - bpy's arguments differ between versions
     _checks.found.clear()
     _checks.accepted.clear()
 
 
+@_told("Looking at UVs")
 def _look() -> float:
     from . import event_pump
 

@@ -34,13 +34,14 @@ class PGC_OT_generate(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         session = event_pump.session()
         event_pump.show_problem(None)
-        if self._bad_uvs(context):
-            return {"CANCELLED"}
         try:
             orders = [prepare_order(context, obj) for obj in targets(context)]
         except SceneError as error:
             event_pump.show_problem(Problem(error.text, error.fix or ""))
             self.report({"ERROR"}, error.text)
+            return {"CANCELLED"}
+        # After what makes it another mesh: instances made real, a mesh of its own.
+        if self._bad_uvs(context):
             return {"CANCELLED"}
         if not all([session.submit(order.view, order.spec, order.arrays) for order in orders]):
             self.report({"ERROR"}, session.state.server.problem.text)

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import event_pump
+from ..scene.errors import SceneError
+from ..scene.ownership import check_unwrappable
 from ..scene.uv_reading import UvArrays, read_uv_arrays, read_uvs, write_uvs
 from ..uv_checks import checks, textured_map
 from ..uv_measure import UvFaces, UvRemedy, density_picture, measure_uvs
 from ..uv_measure.charts import connected, uv_bits
 from ..uv_measure.free_room import SCALES, place_charts, taken_cells
+from .version_action import run_on_versions
 
 __all__ = ["CLASSES"]
 
@@ -37,19 +40,19 @@ class PGC_OT_unwrap(bpy.types.Operator):
         if obj is None or obj.type != "MESH" or obj.mode != "OBJECT":
             cls.poll_message_set("Select a mesh object, in Object Mode")
             return False
-        if not obj.data.is_editable:
-            cls.poll_message_set("The mesh is linked from another file; make it local first")
-            return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        return run_on_versions(self, lambda: self._unwrap(context))
+
+    def _unwrap(self, context: bpy.types.Context) -> None:
+        check_unwrappable(context.object)
         mesh, before = context.object.data, textured_map(context.object)
         check = checks().look(context.object)
         partial = check is not None and check.judgement.remedy is UvRemedy.FILL
         layer = mesh.uv_layers.new(name="PGC")
         if layer is None:
-            self.report({"ERROR"}, f"{mesh.name} has as many UV maps as a mesh can have; remove one first.")
-            return {"CANCELLED"}
+            raise SceneError(f"{mesh.name} has as many UV maps as a mesh can have; remove one first.")
         name = layer.name
         mesh.uv_layers.active = layer
         if partial and _fill(mesh, before, name):
@@ -60,7 +63,6 @@ class PGC_OT_unwrap(bpy.types.Operator):
             context.scene.pgc.uv_map = name
         checks().forget(context.object)
         event_pump.show_problem(None)
-        return {"FINISHED"}
 
 
 def _project(mesh: bpy.types.Mesh, chosen: npt.NDArray[np.bool_]) -> None:

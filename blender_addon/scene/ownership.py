@@ -7,7 +7,7 @@ import bpy
 
 from .errors import SceneError
 
-__all__ = ["check_editable", "check_private", "has_own_mesh", "library_versions"]
+__all__ = ["check_editable", "check_private", "check_unwrappable", "has_own_mesh", "library_versions"]
 
 
 def check_editable(obj: bpy.types.Object) -> None:
@@ -52,6 +52,18 @@ def check_private(obj: bpy.types.Object, why: str) -> None:
         f"The mesh of {obj.name} is {owner}, and {why}; give the object a mesh of its own first.",
         "pgc.make_single_user",
     )
+
+
+def check_unwrappable(obj: bpy.types.Object) -> None:
+    """Nothing, where a new UV map can be made: in Edit Mode, by Blender's own commands.
+
+    Raises:
+        SceneError: the mesh is of another file, or the object is hidden.
+    """
+    if not obj.data.is_editable or obj.data.override_library is not None:
+        check_private(obj, "a UV map must be added to it")
+    if not obj.visible_get():
+        raise SceneError(f"{obj.name} is hidden; show it, then unwrap it.")
 
 
 def library_versions(obj: bpy.types.Object) -> int:

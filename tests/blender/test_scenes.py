@@ -7,7 +7,7 @@ The table of all cases, with what came out before, is tests/cases/blender_scenes
 import pytest
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
-PROBE = "probe_scenes.py"
+PROBE, FAR = "probe_scenes.py", "probe_far.py"
 CUBE = {"triangles": 12, "low": [-1.0, -1.0, -1.0], "high": [1.0, 1.0, 1.0]}
 HIDDEN = {"triangles": 48, "low": [4.16, -0.84, -0.84], "high": [5.84, 0.84, 0.84]}
 ONCE = {"triangles": 48, "low": [-0.84, -0.84, -0.84], "high": [0.84, 0.84, 0.84]}
@@ -102,6 +102,15 @@ def test_the_offered_click_makes_it_work(run_in_blender):
         assert facts["hidden"] is (True if facts["fix"] == REAL else None), name
 
 
+def test_what_cannot_be_unwrapped_is_said(run_in_blender, tmp_path):
+    found = run_in_blender("unwrap_refused", script=PROBE, folder=str(tmp_path))
+    assert "linked from another file" in found["linked"][0]
+    assert found["linked"][1] == "pgc.make_single_user"
+    assert "Hidden is hidden; show it" in found["hidden"][0]
+    assert "as many UV maps as a mesh can have" in found["full"][0]
+    assert (found["hidden"][1], found["full"][1]) == (0, 8)
+
+
 def test_make_real_mesh_is_one_undo_step(run_in_blender):
     assert run_in_blender("undone", script=PROBE) == {"same": True, "changed": True}
 
@@ -128,7 +137,7 @@ def test_faces_that_keep_a_modifiers_material_are_said(run_in_blender):
 
 @pytest.mark.parametrize("in_vertices", [False, True])
 def test_a_wall_at_utm_coordinates_is_sent_as_one_at_the_origin(run_in_blender, in_vertices):
-    found = run_in_blender("far_away", script=PROBE, in_vertices=in_vertices)
+    found = run_in_blender("far_away", script=FAR, in_vertices=in_vertices)
     assert found["positions"] < 1e-5
     assert found["clip"] < 1e-5
     assert found["largest"] < 10
@@ -138,13 +147,13 @@ def test_a_wall_at_utm_coordinates_is_sent_as_one_at_the_origin(run_in_blender, 
 
 
 def test_a_rig_far_away_has_all_of_the_object_in_view(run_in_blender):
-    found = run_in_blender("far_rig", script=PROBE)
+    found = run_in_blender("far_rig", script=FAR)
     assert found["widest"] < 1.0
     assert found["middle"] < 0.01
 
 
 def test_a_camera_without_a_size_is_said(run_in_blender):
-    found = run_in_blender("flat_camera", script=PROBE)
+    found = run_in_blender("flat_camera", script=FAR)
     assert "scale of zero" in found["said"]
     assert found["sent"] == 0
 
