@@ -323,7 +323,11 @@ def in_a_click(folder: str) -> Any:
     with _raising("session.Session.reconnect") as calls:
         bpy.context.preferences.addons[ADDON].preferences.connection = str(Path(folder) / "other.json")
     found["preferences"] = [len(calls), len(_said(rig))]
-    from blender_addon import server_tasks
+    rig.state.problem = None
+    from blender_addon import server_tasks, uv_checks
+
+    with _raising("uv_checks.UvChecks.look_while_idle") as calls:
+        found["looking at UVs"] = [uv_checks._look(), len(calls), len(_said(rig))]
     from blender_addon.server_install.progress import Progress
 
     class Broken:

@@ -66,11 +66,14 @@ def offered_clicks(cases: list[str]) -> Any:
         stack = [(modifier.name, modifier.show_viewport) for modifier in obj.modifiers]
         said = _said(bpy.ops.pgc.generate)
         problem = rig.state.problem
-        facts: dict[str, Any] = {"said": said, "fix": problem.operator if problem else ""}
+        facts: dict[str, Any] = {"said": said, "fix": problem.operator if problem else "", "clicks": []}
         _click(facts["fix"])
-        if _said(bpy.ops.pgc.generate):
-            _click(rig.state.problem.operator)
-            assert bpy.ops.pgc.generate() == {"FINISHED"}
+        while not rig.fake.submitted and len(facts["clicks"]) < 3:
+            _said(bpy.ops.pgc.generate)
+            if rig.state.problem is not None:
+                # Of UVs that cannot carry a texture, the panel offers a new map beside the sentence.
+                facts["clicks"].append(rig.state.problem.operator or "pgc.unwrap")
+                _click(facts["clicks"][-1])
         rig.obj = bpy.context.object
         sent = rig.fake.submitted[-1][1].meshes[0]
         view = rig.state.newest()

@@ -140,6 +140,7 @@ class TestInBlender:
         found = run_in_blender("in_a_click", script=PROBE, folder=str(tmp_path))
         assert found["list"] == [1, 1]
         assert found["preferences"] == [1, 1]
+        assert found["looking at UVs"] == [0.5, 1, 1]
         assert found["task"] == [None, False]
         assert found["task said"] == ["failed", True]
         assert found["left"] == [False, False]

@@ -95,6 +95,9 @@ def test_the_offered_click_makes_it_work(run_in_blender):
     triangles |= dict.fromkeys(("nodes: instances and a base", "nodes: hidden instances"), 108)
     for name, facts in found.items():
         assert facts["fix"] == SAID[name][1], name
+        # Instances share their UVs, and the primitive has none.
+        unwrapped = "instances" in name or name == "nodes: primitive"
+        assert facts["clicks"] == (["pgc.unwrap"] if unwrapped else []), name
         assert (facts["end"], facts["triangles"]) == ("finished", triangles[name]), name
         assert len(facts["shown"]) == 1, name
         assert facts["shown"][0].endswith(": red bricks"), name
