@@ -56,6 +56,8 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         SceneError: the object cannot be textured as it is.
     """
     settings = context.scene.pgc
+    if not context.scene.is_editable:
+        raise SceneError(f"The scene {context.scene.name} is linked from another file; work in a scene of this file.")
     check_editable(obj)
     _check_place(obj, settings.target)
     if obj.mode == "EDIT":

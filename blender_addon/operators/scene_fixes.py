@@ -64,6 +64,8 @@ def _override(context: bpy.types.Context) -> None:
         obj.override_library.is_system_override = False
     else:
         obj.select_set(True)
+        if not bpy.ops.object.make_override_library.poll():
+            raise SceneError(f"Blender cannot override {obj.name} here; link it into a scene of this file first.")
         try:
             bpy.ops.object.make_override_library()
         except RuntimeError as error:

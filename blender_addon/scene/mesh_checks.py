@@ -17,6 +17,8 @@ _FAR = 32.0
 """From how many times its own half size a mesh counts as far away: float32 keeps 2e-6 of the size up to there."""
 _AREA_TOLERANCE = 1e-12
 """A triangle has an area where twice it is more than this share of its longest side squared, as for the server."""
+_PIECE = 1 << 16
+"""Triangles that are looked at together."""
 
 
 def used_vertices(
@@ -60,13 +62,20 @@ def check_surface(name: str, positions: npt.NDArray[np.float64], faces: npt.NDAr
     size = float(np.ptp(positions, axis=0).max())
     if size > LARGEST["positions"]:
         raise SceneError(f"{name} is {size:.3g} m long, and a server takes at most {LARGEST['positions']:.0e} m.")
-    corners = positions[faces]
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    longest = np.maximum.reduce([((side) ** 2).sum(axis=1) for side in (b - a, c - b, a - c)])
-    if not (np.linalg.norm(np.cross(b - a, c - a), axis=1) > _AREA_TOLERANCE * longest).any():
+    if not _has_area(positions, faces):
         raise SceneError(
             f"No face of {name} has an area: each is a line or a point. Look at its scale and its modifiers."
         )
+
+
+def _has_area(positions: npt.NDArray[np.float64], faces: npt.NDArray[np.int32]) -> bool:
+    """Whether one triangle has: the first that has ends the search, which is among the first of nearly every mesh."""
+    for start in range(0, len(faces), _PIECE):
+        a, b, c = (positions[faces[start : start + _PIECE, corner]] for corner in range(3))
+        longest = np.maximum.reduce([(side**2).sum(axis=1) for side in (b - a, c - b, a - c)])
+        if (np.linalg.norm(np.cross(b - a, c - a), axis=1) > _AREA_TOLERANCE * longest).any():
+            return True
+    return False
 
 
 def check_uvs(name: str, uv_map: str, corner_uvs: npt.NDArray[np.float32]) -> None:

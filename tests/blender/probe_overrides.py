@@ -86,6 +86,23 @@ def linked(folder: str) -> Any:
     return found
 
 
+def linked_scene(folder: str) -> Any:
+    """A scene that is linked as a whole: nothing in it can change, and Blender overrides nothing in it."""
+    path = str(Path(folder) / "library.blend")
+    _write_library(path, slots=1)
+    enable()
+    rig = Rig()
+    with bpy.data.libraries.load(path, link=True) as (names, wanted):
+        wanted.scenes = names.scenes
+    bpy.context.window.scene = wanted.scenes[0]
+    wanted.scenes[0].pgc.prompt = "red bricks"
+    bpy.context.view_layer.objects.active = wanted.scenes[0].objects[0]
+    found = {"said": _said(bpy.ops.pgc.generate), "override": _said(bpy.ops.pgc.make_override)}
+    found["sent"] = len(rig.fake.submitted)
+    disable()
+    return found
+
+
 def life(folder: str, slots: int, version: bool) -> Any:
     """Generate to remove on an override, with compare, a save, and undo."""
     rig = _overridden(folder, slots=slots, version=version)

@@ -19,6 +19,13 @@ def test_a_linked_object_gets_an_override_by_the_offered_click(run_in_blender, t
     assert found["may edit"]
 
 
+def test_a_linked_scene_is_said(run_in_blender, tmp_path):
+    found = run_in_blender("linked_scene", script=PROBE, folder=str(tmp_path))
+    assert "is linked from another file; work in a scene of this file." in found["said"][0]
+    assert "Blender cannot override Crate here" in found["override"][0]
+    assert found["sent"] == 0
+
+
 @pytest.mark.parametrize(("slots", "version"), [(1, False), (2, True)])
 def test_an_override_is_textured_as_a_local_object_is(run_in_blender, tmp_path, slots, version):
     found = run_in_blender("life", script=PROBE, folder=str(tmp_path), slots=slots, version=version)
