@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import base64
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from tests.benchmarks.mesh_conformance import Polygons, compare, unmatched
 from tests.pgc.gltf_reading.builder import Builder
+from tests.pgc.test_gltf import png
 
 
 def polygons(move=0.0, uv=0.0, turn=0):
@@ -40,5 +42,43 @@ def test_a_file_is_the_same_in_blender(tmp_path):
     builder = Builder()
     path = tmp_path / "square.glb"
     path.write_bytes(builder.shown(builder.square(), translation=[1, 2, 3], scale=[1, -1, 2]).glb())
+    line = compare(path)
+    assert line["same"], json.dumps(line)
+
+
+def skeleton():
+    """A posed chain of three joints under a turned node, with a morph target, under two UV sets; and a strip."""
+    rng = np.random.default_rng(4)
+    # Blender takes the last of a joint that a vertex names twice, where the specification's sum has both.
+    joints = np.array([(0, 1, 2, 0), (2, 1, 0, 0), (1, 2, 0, 0), (2, 0, 1, 0)], np.uint8)
+    weights = rng.random((4, 4)).astype(np.float32) * np.float32([1, 1, 1, 0])
+    weights /= weights.sum(axis=1, keepdims=True)
+    builder = Builder()
+    builder.json["materials"] = [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0, "texCoord": 1}}}]
+    picture = base64.b64encode(png()).decode()
+    builder.json["images"] = [{"uri": f"data:image/png;base64,{picture}"}]
+    builder.json["textures"] = [{"source": 0}]
+    more = {"JOINTS_0": builder.accessor(joints), "WEIGHTS_0": builder.accessor(weights)}
+    more["TEXCOORD_1"] = builder.accessor(rng.random((4, 2)).astype(np.float32))
+    lift = builder.accessor(np.tile(np.float32([0, 0, 1]), (4, 1)))
+    part = builder.square(**more) | {"targets": [{"POSITION": lift}], "material": 0}
+    last = builder.node(root=False, translation=[0.5, 0, 0], rotation=[0, 0.6, 0, 0.8])
+    middle = builder.node(root=False, translation=[0.5, 0, 0], rotation=[0, 0, 0.6, 0.8], children=[last])
+    first = builder.node(root=False, scale=[2, 2, 2], children=[middle])
+    builder.node(rotation=[0.6, 0, 0, 0.8], translation=[1, 2, 3], children=[first])
+    bind = np.tile(np.eye(4, dtype=np.float32), (3, 1, 1))
+    bind[1, 0, 3], bind[2, 0, 3] = -0.5, -1.0
+    flat = np.ascontiguousarray(bind.transpose(0, 2, 1).reshape(3, 16))
+    builder.json["skins"] = [{"joints": [first, middle, last], "inverseBindMatrices": builder.accessor(flat)}]
+    builder.node(mesh=builder.mesh(part, weights=[0.25]), skin=0, translation=[9, 9, 9])
+    strip = {"attributes": {"POSITION": builder.accessor(rng.random((7, 3)).astype(np.float32))}, "mode": 5}
+    return builder.shown(strip, scale=[1, -2, 3])
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_a_posed_skeleton_is_the_same_in_blender(tmp_path):
+    path = tmp_path / "skeleton.glb"
+    path.write_bytes(skeleton().glb())
     line = compare(path)
     assert line["same"], json.dumps(line)
