@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # cuBLAS needs this before CUDA starts, or deterministic algorithms are refused.
@@ -144,6 +145,13 @@ def _timed_step(*arguments: Any, **options: Any) -> dict[str, Any]:
     return gpu_speed.step(*arguments, **options)
 
 
+def _whole() -> ModuleType:
+    """`gpu_whole_run`, imported only where its packages are known to be there."""
+    import gpu_whole_run
+
+    return gpu_whole_run
+
+
 def run_parts(result: dict[str, Any], arguments: argparse.Namespace, device: torch.device) -> None:
     """Agreement with the CPU first, then speed and memory, the largest model last."""
     import gpu_agreement
@@ -153,6 +161,11 @@ def run_parts(result: dict[str, Any], arguments: argparse.Namespace, device: tor
     _part(result, "clipping", (), lambda: gpu_agreement.clipping(device))
     _part(result, "texel pyramid", ("scipy",), lambda: gpu_agreement.texel_pyramid(scene, device))
     _part(result, "score distillation", ("diffusers",), lambda: gpu_agreement.score_distillation(device))
+    packages = ("warp", "scipy", "trimesh", "PIL", "diffusers", "transformers")
+    _part(result, "device and errors", packages, lambda: _whole().device_and_errors(device))
+    _part(result, "unlit run", packages, lambda: _whole().unlit_run(device))
+    _part(result, "lit run", packages, lambda: _whole().lit_run(device))
+    _part(result, "pocket run", packages, lambda: _whole().pocket_run(device))
     steps = 3 if arguments.quick or arguments.tiny else 20
     _part(result, "loop", ("scipy",), lambda: gpu_agreement.loop(scene, device, steps))
     for size, precision, views, steps in _models(arguments.quick, arguments.tiny):

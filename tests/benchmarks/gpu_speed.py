@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from gpu_whole_run import estimate_gb
 from random_models import SizeName, random_guidance
 from stored_scene import StoredRasterizer, StoredScene
 
@@ -41,6 +42,8 @@ def step(
     )
     config = OptimizeConfig(steps=_WARM_UP + steps, views=views, resolution=resolution)
     run = Optimization(world, guidance, Prompt(text="a red brick object"), config)
+    if views > 1:
+        run.encode_view_by_view()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds: list[dict[str, float]] = []
@@ -62,5 +65,6 @@ def step(
         "views_a_second": views / total,
         "median_seconds_by_stage": stages,
         "outside_guidance_share": 1.0 - stages.get("guidance", 0.0) / sum(stages.values()),
+        "estimated_gb": estimate_gb(size, views, view_by_view=views > 1, device=device),
         "peak_memory_gib": torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
     }
