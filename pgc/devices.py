@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ __all__ = [
     "Machine",
     "NvidiaCard",
     "find_nvidia_card",
+    "release_cached_memory",
     "resolve_device",
     "unused_accelerator",
     "with_index",
@@ -179,3 +181,12 @@ def resolve_device(name: DeviceName) -> torch.device:
     if why and name != "cpu":
         raise ConfigError(why)
     return with_index(name)
+
+
+def release_cached_memory() -> None:
+    """Give memory that nothing uses any more back to the graphics card, whatever kind it is."""
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.averaging import TexelAverage
@@ -21,7 +21,8 @@ from pgc.cameras import Camera
 from pgc.distillation.base import DistillationLoss, LatentGradient
 from pgc.distillation.build import build_distillation
 from pgc.errors import CheckpointError, ConfigError
-from pgc.gradient_regulation import build_regulation, pixel_norm
+from pgc.finite_watch import FiniteWatch, gradient_summary
+from pgc.gradient_regulation import build_regulation
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
 from pgc.lighting import StepLights
 from pgc.map_gradients import backward_by_map, image_residual, reconstruction_error
@@ -30,9 +31,11 @@ from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
 from pgc.rendering.gbuffer import GBuffer, surface_points
 from pgc.scene import Scene
+from pgc.step_result import StepResult
 from pgc.stopwatch import Stopwatch
 from pgc.surface import SurfacePoints
 from pgc.told_light import told_light
+from pgc.view_encoder import ViewEncoder, finite_pixels
 from pgc.view_prompts import ViewName, view_name
 
 __all__ = ["BackgroundConfig", "Optimization", "OptimizeConfig", "Prompt", "Scene", "StepResult", "surface_points"]
@@ -65,25 +68,10 @@ class _Wish:
     outcome: LatentGradient
     through_encoder: Float[Tensor, "b 3 h w"]
     """∂L/∂x of the loss on the latents, regulated."""
+    lost: Bool[Tensor, "b 1 h w"]
+    """Pixels where that was not finite."""
     baseline_shift: Float[Tensor, "b 3 h w"] | None
     """How the picture that finishes are compared with differs from the render, by the weight of the residual."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StepResult:
-    """What one step did. Arrays are detached and stay on their device."""
-
-    step: int
-    """1 after the first step."""
-    steps: int
-    timesteps: tuple[int, ...]
-    gradient_median: float
-    """Median over covered pixels of the norm of ∂L/∂x, after regulation."""
-    gradient_maximum: float
-    image: Float[Tensor, "b 3 h w"]
-    """The composited render that was scored."""
-    seconds: Mapping[str, float]
-    """Time by stage: rasterize, fetch, shade, guidance, backward, other."""
 
 
 class Optimization:
@@ -105,7 +93,12 @@ class Optimization:
                 f"updates is {config.updates}, but {type(config.distillation).__name__} gives no picture "
                 "that a second update could go towards; use 1."
             )
-        self.regulation = build_regulation(config.regulation)
+        self.encoder = ViewEncoder(
+            guidance=guidance,
+            regulation=build_regulation(config.regulation),
+            needs_gradient=self.loss.needs_encoder_gradient,
+        )
+        self.finite = FiniteWatch(guidance)
         self._groups = scene.texture.parameter_groups(config.learning_rate)
         self._base_rates = [float(group["lr"]) for group in self._groups]
         # Fused: one pass over the texels instead of a dozen, several times faster on the CPU.
@@ -114,6 +107,10 @@ class Optimization:
         self._average = TexelAverage(scene.texture.parameters())
         self._embeddings: dict[ViewName, PromptEmbedding] = {}
         self._negative = guidance.encode_prompt([prompt.negative], negative=True)
+
+    def encode_view_by_view(self) -> None:
+        """From now on with less memory and more time; the run stays the same. See `ViewEncoder.view_by_view`."""
+        self.encoder = replace(self.encoder, view_by_view=True)
 
     def steps(self) -> Iterator[StepResult]:
         """Advance to the end of the run, one result a step. Closing the generator leaves a resumable state."""
@@ -132,22 +129,26 @@ class Optimization:
             reference = self._reference(view)
         with watch.stage("guidance"):
             wish = self._ask(picture, reference)
-        gradient = wish.through_encoder + image_residual(picture.image.detach(), wish.outcome)
+        residual, lost = finite_pixels(image_residual(picture.image.detach(), wish.outcome))
+        gradient = wish.through_encoder + residual
         with watch.stage("backward"):
             self._update_texels(picture, gradient, wish, progress)
         for _ in range(self.config.updates - 1):
             again = self._picture(view, watch)
             with watch.stage("backward"):
-                self._update_texels(again, image_residual(again.image.detach(), wish.outcome), wish, progress)
+                residual, _ = finite_pixels(image_residual(again.image.detach(), wish.outcome))
+                self._update_texels(again, residual, wish, progress)
         self.step += 1
         self._update_average()
-        sizes = pixel_norm(gradient)[view.gbuffer.coverage > 0]
+        median, largest, count = gradient_summary(gradient, view.gbuffer.coverage, lost | wish.lost)
+        self.finite.after_step(self.step, count, lost.numel())
         return StepResult(
             step=self.step,
             steps=self.config.steps,
-            timesteps=tuple(int(t) for t in wish.outcome.timestep),
-            gradient_median=float(sizes.median()) if sizes.numel() else 0.0,
-            gradient_maximum=float(sizes.max()) if sizes.numel() else 0.0,
+            timesteps=tuple(wish.outcome.timestep.tolist()),
+            gradient_median=median,
+            gradient_maximum=largest,
+            non_finite_pixels=count,
             image=picture.image.detach(),
             seconds=watch.finish(),
         )
@@ -178,15 +179,14 @@ class Optimization:
         self.optimizer.zero_grad(set_to_none=True)
         finish = None if wish.baseline_shift is None else gradient + wish.baseline_shift
         backward_by_map(picture.image, picture.material, gradient, finish)
-        self._add_prior(int(picture.view.gbuffer.mask.sum()), progress)
+        self._add_prior(picture.view.gbuffer.mask, progress)
         self.optimizer.step()
         self.scene.texture.after_step()
 
     def _ask(self, picture: _Picture, reference: Float[Tensor, "b 3 h w"] | None) -> _Wish:
         """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
         view = picture.view
-        leaf = picture.image.detach().requires_grad_(self.loss.needs_encoder_gradient)
-        latents = self.guidance.encode_image(leaf)
+        encoded = self.encoder.encode(picture.image)
         conditions = Conditions(
             prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
             negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
@@ -197,19 +197,18 @@ class Optimization:
             generator=generator_for(self.config.seed, self.step, "conditions"),
         )
         outcome = self.loss.gradient(
-            latents.detach(),
+            encoded.latents.detach(),
             self.guidance,
             conditions,
             progress=self.step / self.config.steps,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )
-        gradient = torch.zeros_like(picture.image)
-        if self.loss.needs_encoder_gradient:
-            gradient = self.regulation.propagate(leaf, latents, outcome.gradient)
+        gradient, lost = self.encoder.propagate(encoded, outcome.gradient)
         shift = None
         if self.scene.baseline == "reconstruction" and outcome.image_target is not None:
-            shift = outcome.image_weight * reconstruction_error(self.guidance, leaf, latents)
-        return _Wish(outcome=outcome, through_encoder=gradient, baseline_shift=shift)
+            error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
+            shift, _ = finite_pixels(outcome.image_weight * error)
+        return _Wish(outcome=outcome, through_encoder=gradient, lost=lost, baseline_shift=shift)
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""
@@ -229,11 +228,11 @@ class Optimization:
             return StepLights(render=None, reference=None)
         return self.scene.lighting.draw(cameras, generator_for(self.config.seed, self.step, "lighting"))
 
-    def _add_prior(self, pixels: int, progress: float) -> None:
+    def _add_prior(self, mask: Bool[Tensor, "b 1 h w"], progress: float) -> None:
         """The penalty's gradient on top of the image's, in proportion to how many pixels spoke in this step."""
         penalty = None if self.scene.prior is None else self.scene.prior.penalty(self.step, progress)
         if penalty is not None:
-            (penalty * float(pixels)).backward()
+            (penalty * float(mask.sum())).backward()
 
     def _update_average(self) -> None:
         config = self.config

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from pgc.camera_sampling import CameraSampler
 from pgc.checkpoint import load_checkpoint, save_checkpoint
@@ -27,6 +30,7 @@ from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.image_reader import image_size
 from pgc.map_names import MAP_NAMES
+from pgc.memory_plan import MemoryPlan, MemoryPlanner, cap_memory, device_memory
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimize import Optimization, Prompt
 from pgc.presets import RunSettings, preset_settings
@@ -45,7 +49,9 @@ __all__ = [
     "check_images",
     "load_prepared",
     "load_sources",
+    "planner_for",
     "prepare_run",
+    "saved_plan",
     "start_optimization",
 ]
 
@@ -146,6 +152,9 @@ class TextureRun:
     warnings: tuple[str, ...]
     """Plain sentences for the person who asked."""
     unknown_words: tuple[str, ...]
+    plan: MemoryPlan
+    plan_number: int
+    """Of the request's plans; 0: as asked for."""
 
     @property
     def rasterizer(self) -> Rasterizer:
@@ -160,7 +169,7 @@ class TextureRun:
     def save(self, path: Path) -> None:
         """A checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
         tensors, header = self.optimization.state_dict()
-        save_checkpoint(path, tensors, {**header, "request": self.request.fingerprint()})
+        save_checkpoint(path, tensors, {**header, "request": self.request.fingerprint(), "plan": self.plan_number})
 
     def resume(self, path: Path) -> None:
         """Continue where a checkpoint of the same request stopped.
@@ -168,12 +177,19 @@ class TextureRun:
         Raises:
             CheckpointError: the checkpoint is missing, damaged, or of another request.
         """
-        tensors, header = load_checkpoint(path)
+        self.resume_from(*load_checkpoint(path))
+
+    def resume_from(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """As `resume`, with what `load_checkpoint` has read."""
         _check_request(header, self.request)
-        self.optimization.load_state_dict(tensors, header)
+        self.restore(tensors, header)
+
+    def restore(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Continue from a state of the same request. Texels do not depend on the plan, so that it may be another."""
+        self.optimization.load_state_dict(tensors, {**header, "config": self.optimization.config.fingerprint()})
 
 
-def _check_request(header: dict[str, Any], request: TextureRequest) -> None:
+def _check_request(header: Mapping[str, Any], request: TextureRequest) -> None:
     if header.get("request") != request.fingerprint():
         raise CheckpointError(
             "The checkpoint belongs to another mesh, prompt or settings, or one of its files has changed since; "
@@ -237,12 +253,24 @@ def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
     return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
 
 
+def planner_for(request: TextureRequest, device: torch.device) -> MemoryPlanner:
+    """The plans of a request on a device."""
+    return MemoryPlanner(spec=request.guidance, settings=request.settings, device=device)
+
+
+def saved_plan(header: Mapping[str, Any]) -> int:
+    """The number of the plan by which a checkpoint's run went on."""
+    number = header.get("plan", 0)
+    return number if isinstance(number, int) else 0
+
+
 def prepare_run(
     request: TextureRequest,
     *,
     guidance: Guidance | None = None,
     rasterizer: Rasterizer | None = None,
     progress: Progress | None = None,
+    least_plan: int = 0,
 ) -> TextureRun:
     """Load all that a request names and set the run up; no step is taken yet.
 
@@ -251,6 +279,7 @@ def prepare_run(
         guidance: the request's prior, where it is loaded already.
         rasterizer: one of the same mesh, to share its cache.
         progress: is told about slow stages.
+        least_plan: number of the first memory plan to look at, as one above it was tried already.
 
     Raises:
         PgcError: something is missing, damaged or does not fit; the message says what to do.
@@ -261,19 +290,28 @@ def prepare_run(
         require_installed(request.guidance)
     notes = check_prior_fits(request.guidance, request.device, device, unused_accelerator())
     check_images(request)
+    planner, memory = planner_for(request, device), device_memory(device)
+    cap_memory(device, memory)
+    number = planner.choose(memory, least_plan)
+    if number > least_plan:
+        notes = (*notes, planner.describe(number, memory, since=least_plan))
+    spec, settings, plan = planner.apply(number)
     mesh = load_prepared(request, tell)
     sources = load_sources(request, mesh)
     tell("Loading the prior", 0.0)
-    prior = guidance or load_guidance(request.guidance, device)
+    prior = guidance or load_guidance(spec, device)
     tell("Preparing the texture", 0.0)
+    optimization = start_optimization(mesh, request.prompt, settings, prior, sources=sources, rasterizer=rasterizer)
+    if plan.view_by_view:
+        optimization.encode_view_by_view()
     return TextureRun(
         request=request,
         mesh=mesh,
         guidance=prior,
-        optimization=start_optimization(
-            mesh, request.prompt, request.settings, prior, sources=sources, rasterizer=rasterizer
-        ),
+        optimization=optimization,
         sources=sources,
         warnings=(*notes, *mesh.report.warnings, *sources.notes, *prompt_warnings(prior, request.prompt)),
         unknown_words=prior.unknown_words(request.prompt.text),
+        plan=plan,
+        plan_number=number,
     )

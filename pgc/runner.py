@@ -3,38 +3,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
+from torch import Tensor
 
+from pgc.checkpoint import load_checkpoint
+from pgc.devices import release_cached_memory, resolve_device
+from pgc.errors import ConfigError, PgcError
 from pgc.guidance.base import Guidance
-from pgc.optimize import StepResult
+from pgc.memory_errors import is_out_of_memory
 from pgc.outputs.kept_depth import depth_note
 from pgc.outputs.run_folder import OutputConfig, RunFolder
-from pgc.outputs.run_report import RunReport, RunState, plain, write_report
-from pgc.outputs.studio import Framing, LitMaterial, Look, studio_light
-from pgc.pipeline import Progress, TextureRequest, TextureRun, prepare_run
-from pgc.rendering.pbr_shading import Light
+from pgc.pipeline import TextureRequest, TextureRun, planner_for, prepare_run, saved_plan
 from pgc.rendering.rasterizer import Rasterizer
-from pgc.surface import SurfacePoints
+from pgc.run_recorder import RunClock, RunHooks, RunOutcome, RunRecorder
 
 __all__ = ["RunHooks", "RunOutcome", "SharedParts", "texture_mesh"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RunHooks:
-    """How the caller follows a run and ends it."""
-
-    progress: Progress | None = None
-    """Slow stages before and after the loop: name and fraction."""
-    on_ready: Callable[[TextureRun], None] = lambda run: None
-    """Once, before the first step."""
-    on_step: Callable[[StepResult], None] = lambda result: None
-    should_stop: Callable[[], bool] = lambda: False
-    """Asked after every step; True ends the run with all that is needed to resume it."""
+_State = tuple[dict[str, Tensor], dict[str, Any]]
+"""Tensors and header, as a checkpoint has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,34 +32,6 @@ class SharedParts:
 
     guidance: Guidance | None = None
     rasterizer: Rasterizer | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RunOutcome:
-    """What became of a run."""
-
-    finished: bool
-    """False: stopped before its end, resumable."""
-    report: RunReport
-    run: TextureRun
-
-
-class _Clock:
-    """Seconds since the start, and by stage."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-        self.stages: dict[str, float] = {}
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.start
-
-    def add(self, stage: str, seconds: float) -> None:
-        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
-
-    def summary(self) -> dict[str, float]:
-        rounded = {name: round(seconds, 3) for name, seconds in self.stages.items()}
-        return {**rounded, "total": round(self.elapsed(), 3)}
 
 
 def texture_mesh(
@@ -88,22 +49,121 @@ def texture_mesh(
     Raises:
         PgcError: something is missing, damaged or does not fit.
     """
-    outputs, hooks, shared = outputs or OutputConfig(), hooks or RunHooks(), shared or SharedParts()
-    clock = _Clock()
-    run = prepare_run(request, guidance=shared.guidance, rasterizer=shared.rasterizer, progress=hooks.progress)
-    run = _with_depth_note(run, outputs)
-    if resume:
-        run.resume(folder.checkpoint)
-    clock.add("prepare", clock.elapsed())
-    recorder = _Recorder(run, folder, outputs, arguments or {}, clock)
-    recorder.write_report("running")
-    hooks.on_ready(run)
-    for result in run.optimization.steps():
-        recorder.after_step(result)
-        hooks.on_step(result)
-        if result.step < result.steps and hooks.should_stop():
-            break
-    return recorder.finish(hooks)
+    given = _Given(
+        request=request,
+        folder=folder,
+        arguments=arguments or {},
+        outputs=outputs or OutputConfig(),
+        hooks=hooks or RunHooks(),
+        shared=shared or SharedParts(),
+    )
+    attempts = _Attempts(given, load_checkpoint(folder.checkpoint) if resume else None)
+    while True:
+        outcome = attempts.until_memory_ends()
+        if outcome is not None:
+            return outcome
+        attempts.step_down()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Given:
+    """What `texture_mesh` was called with."""
+
+    request: TextureRequest
+    folder: RunFolder
+    arguments: Mapping[str, Any]
+    outputs: OutputConfig
+    hooks: RunHooks
+    shared: SharedParts
+
+
+class _Attempts:
+    """A run, and the same run again with less where memory runs out."""
+
+    def __init__(self, given: _Given, saved: _State | None) -> None:
+        self._given = given
+        self._clock = RunClock()
+        self._saved = saved
+        self._least_plan = 0 if saved is None else saved_plan(saved[1])
+        self._planner = planner_for(given.request, resolve_device(given.request.device))
+        self._state: _State | None = None
+        self._plan = self._least_plan
+        self._notes: tuple[str, ...] = ()
+        self._was_ready = False
+        self._begun = 0.0
+
+    def until_memory_ends(self) -> RunOutcome | None:
+        """The finished or stopped run; None where memory ran out. The error and its frames are gone by then.
+
+        Raises:
+            PgcError: as `texture_mesh`.
+        """
+        given = self._given
+        run: TextureRun | None = None
+        self._begun = self._clock.elapsed()
+        try:
+            run = prepare_run(
+                given.request,
+                guidance=given.shared.guidance,
+                rasterizer=given.shared.rasterizer,
+                progress=given.hooks.progress,
+                least_plan=self._least_plan,
+            )
+            run = _with_depth_note(run, given.outputs)
+            self._plan = run.plan_number
+            if self._state is not None:
+                run.restore(*self._state)
+            elif self._saved is not None:
+                run.resume_from(*self._saved)
+            return self._steps(run)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._keep(run)
+            return None
+
+    def _steps(self, run: TextureRun) -> RunOutcome:
+        given = self._given
+        self._clock.add("prepare", self._clock.elapsed() - self._begun)
+        recorder = RunRecorder(run, given.folder, given.outputs, given.arguments, self._clock, self._notes)
+        recorder.write_report("running")
+        if not self._was_ready:
+            self._was_ready = True
+            given.hooks.on_ready(run)
+        try:
+            for result in run.optimization.steps():
+                recorder.after_step(result)
+                given.hooks.on_step(result)
+                if result.step < result.steps and given.hooks.should_stop():
+                    break
+        except PgcError as error:
+            recorder.keep_failed(error)
+            raise
+        return recorder.finish(given.hooks)
+
+    def _keep(self, run: TextureRun | None) -> None:
+        """What the run had reached, away from the device."""
+        if run is None or run.optimization.step == 0:
+            return
+        tensors, header = run.optimization.state_dict()
+        self._state = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, header
+
+    def step_down(self) -> None:
+        """To the next plan.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        release_cached_memory()
+        if self._plan + 1 >= len(self._planner.plans):
+            raise ConfigError(
+                f"There is not enough memory for this run, even with one small view a step. "
+                f"{self._planner.suggestion()}"
+            )
+        note = self._planner.describe(self._plan + 1, since=self._plan)
+        self._notes = (*self._notes, note)
+        self._given.hooks.on_note(note)
+        self._least_plan = self._plan + 1
 
 
 def _with_depth_note(run: TextureRun, outputs: OutputConfig) -> TextureRun:
@@ -111,102 +171,3 @@ def _with_depth_note(run: TextureRun, outputs: OutputConfig) -> TextureRun:
     image_format = None if outputs.export is None else outputs.export.image_format
     note = depth_note(run.sources.depth, image_format, locked=run.sources.lock_mask is not None)
     return run if note is None else replace(run, warnings=(*run.warnings, note))
-
-
-@dataclass(slots=True, eq=False)
-class _Recorder:
-    """Writes what a run leaves behind, while it runs and at its end."""
-
-    run: TextureRun
-    folder: RunFolder
-    outputs: OutputConfig
-    arguments: Mapping[str, Any]
-    clock: _Clock
-    next_preview: float = field(init=False)
-    next_checkpoint: float = field(init=False)
-    framing: Framing = field(init=False)
-    light: Light | None = None
-    """Of previews of whole materials; made once."""
-
-    def __post_init__(self) -> None:
-        now = self.clock.elapsed()
-        self.next_preview = now + self.outputs.first_preview_seconds
-        self.next_checkpoint = now + self.outputs.checkpoint_seconds
-        self.framing = Framing.of(self.run.mesh.triangles, self.run.request.prompt.front_axis)
-
-    def after_step(self, result: StepResult) -> None:
-        """Previews at growing distances, checkpoints at fixed ones."""
-        for stage, seconds in result.seconds.items():
-            self.clock.add(stage, seconds)
-        now = self.clock.elapsed()
-        if now >= self.next_preview:
-            self.folder.write_preview(self.run.rasterizer, self.current_look(), self.framing, self.outputs.preview)
-            self.next_preview = now + (now - self.clock.stages["prepare"]) * (self.outputs.preview_growth - 1.0)
-            self.clock.add("previews", self.clock.elapsed() - now)
-        if now >= self.next_checkpoint:
-            self.run.save(self.folder.checkpoint)
-            self.next_checkpoint = self.clock.elapsed() + self.outputs.checkpoint_seconds
-
-    def current_look(self) -> Look:
-        """The texture as it is, without the work of baking it."""
-        texture = self.run.optimization.scene.texture
-        if self.run.optimization.scene.lighting is not None:
-            if self.light is None:
-                self.light = studio_light()
-            return LitMaterial(fetch=texture.sample, light=self.light)
-
-        def colors(points: SurfacePoints) -> torch.Tensor:
-            return texture.sample(points)["base_color"]
-
-        return colors
-
-    def finish(self, hooks: RunHooks) -> RunOutcome:
-        """Results, or what is needed to go on; then the report."""
-        optimization = self.run.optimization
-        finished = optimization.step >= optimization.config.steps
-        tell = hooks.progress or (lambda stage, fraction: None)
-        if not finished:
-            # First of all, since the person who pressed Ctrl-C may press it again.
-            self.run.save(self.folder.checkpoint)
-        tell("Baking", 0.0)
-        start = self.clock.elapsed()
-        texture = self.run.bake()
-        self.clock.add("bake", self.clock.elapsed() - start)
-        tell("Writing", 0.0)
-        start = self.clock.elapsed()
-        files = self.folder.write_texture(self.run.mesh, texture, self.run.rasterizer, self.framing, self.outputs)
-        self.clock.add("write", self.clock.elapsed() - start)
-        state: RunState = "finished" if finished else "interrupted"
-        report = self.write_report(state, files, texture.uncovered_fraction)
-        if finished:
-            self.folder.checkpoint.unlink(missing_ok=True)
-        return RunOutcome(finished=finished, report=report, run=self.run)
-
-    def write_report(
-        self, state: RunState, files: Mapping[str, str] | None = None, uncovered: float | None = None
-    ) -> RunReport:
-        """run.json as things stand."""
-        run = self.run
-        mesh = run.mesh
-        report = RunReport(
-            state=state,
-            arguments=self.arguments,
-            resolved=plain(run.request),
-            seed=run.request.settings.optimize.seed,
-            steps_done=run.optimization.step,
-            device=str(run.guidance.device),
-            mesh={
-                "name": mesh.mesh.name,
-                "vertices": len(mesh.mesh.positions),
-                "polygons": len(mesh.mesh.polygon_sizes),
-                "triangles": len(mesh.triangles.faces),
-                "report": plain(mesh.report),
-            },
-            unknown_words=run.unknown_words,
-            warnings=run.warnings,
-            seconds=self.clock.summary(),
-            files=files or {},
-            uncovered_fraction=uncovered,
-        )
-        write_report(self.folder.report, report)
-        return report

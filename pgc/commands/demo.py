@@ -87,6 +87,7 @@ def _here(device: str, maps: tuple[MapName, ...], displays: _Displays) -> Textur
         return RunHooks(
             progress=display.stage,
             on_ready=lambda run: displays.interrupt.arm(),
+            on_note=lambda text: display.say(f"Note: {text}"),
             on_step=display.step,
             should_stop=lambda: displays.interrupt.raised,
         )

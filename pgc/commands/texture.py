@@ -257,7 +257,11 @@ def _run_here(
             interrupt.arm()
 
         hooks = RunHooks(
-            progress=display.stage, on_ready=on_ready, on_step=display.step, should_stop=lambda: interrupt.raised
+            progress=display.stage,
+            on_ready=on_ready,
+            on_note=lambda text: display.say(f"Note: {text}"),
+            on_step=display.step,
+            should_stop=lambda: interrupt.raised,
         )
         outcome = texture_mesh(
             request, folder, arguments=arguments.given(), resume=resume, outputs=outputs, hooks=hooks

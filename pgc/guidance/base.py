@@ -17,6 +17,7 @@ from pgc.errors import GuidanceError
 __all__ = [
     "Conditions",
     "Guidance",
+    "HalfPrecisionAutoencoder",
     "LightAware",
     "LimitedReader",
     "NoisePrediction",
@@ -219,6 +220,15 @@ class LightAware(Protocol):
     @property
     def takes_shading(self) -> bool:
         """Whether these weights were trained with it."""
+        ...
+
+
+@runtime_checkable
+class HalfPrecisionAutoencoder(Protocol):
+    """A prior whose autoencoder may run in half precision, whose numbers end at 65504."""
+
+    def widen_autoencoder(self) -> bool:
+        """Go on in float32 from now on; False where it ran so already."""
         ...
 
 

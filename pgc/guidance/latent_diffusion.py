@@ -126,6 +126,14 @@ class LatentDiffusion:
         image = self.vae.decode(sample, return_dict=False)[0]
         return (image.float() * 0.5 + 0.5).clamp(0.0, 1.0)
 
+    def widen_autoencoder(self) -> bool:
+        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        if self.vae.dtype == torch.float32:
+            return False
+        # torch's own `to`: diffusers' warns of a precision change.
+        torch.nn.Module.to(self.vae, dtype=torch.float32)
+        return True
+
     @torch.no_grad()
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions

@@ -95,6 +95,10 @@ class PocketGuidance:
         """See `Guidance.decode_latents`."""
         return self._inner.decode_latents(latents)
 
+    def widen_autoencoder(self) -> bool:
+        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        return self._inner.widen_autoencoder()
+
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:

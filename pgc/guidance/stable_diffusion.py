@@ -83,6 +83,10 @@ class StableDiffusionGuidance:
         """See `Guidance.decode_latents`."""
         return self._model.decode_latents(latents)
 
+    def widen_autoencoder(self) -> bool:
+        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        return self._model.widen_autoencoder()
+
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:

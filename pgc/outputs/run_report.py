@@ -45,6 +45,10 @@ class RunReport:
     """SHA-256 by file name."""
     uncovered_fraction: float | None = None
     """Share of the charts' texels that no camera saw; they were filled from their neighbours."""
+    memory_plan: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Views, resolution and the like as they ran, which may be less than was asked for."""
+    non_finite: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Steps and pixels whose gradient was an infinity or a NaN, and counted as zero."""
     server: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Where a server ran it: the submission's key, the job's name there, and what the server says of the run."""
 

@@ -2,6 +2,6 @@
 """Job spec to pgc configuration: the only package that knows both."""
 
 from server.recipes.prepare import JobRun, prepare
-from server.recipes.settings import MODEL_KEYS, prior_spec, run_settings
+from server.recipes.settings import MODEL_KEYS, memory_planner, prior_spec, run_settings
 
-__all__ = ["MODEL_KEYS", "JobRun", "prepare", "prior_spec", "run_settings"]
+__all__ = ["MODEL_KEYS", "JobRun", "memory_planner", "prepare", "prior_spec", "run_settings"]

@@ -30,6 +30,7 @@ from pgc.camera_sampling import CameraSampler, PaperCameraSampler
 from pgc.cameras import Camera
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
+from pgc.memory_plan import MemoryPlan
 from pgc.mesh import Normalization, PreparedMesh
 from pgc.optimize import Optimization, Prompt
 from pgc.pipeline import start_optimization
@@ -38,7 +39,7 @@ from pgc.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.run_scene import bake_maps
 from pgc.texture.field import BakedTexture
 from pgc.view_prompts import FrontAxis
-from server.recipes.settings import check_supported, prior_spec, run_settings
+from server.recipes.settings import check_supported, memory_planner
 from server.recipes.sources import ReadArray, source_textures
 from server.worker.cameras import FixedViews, normalized_camera
 from server.worker.meshes import MeshArrays, assemble, keep_untextured
@@ -64,6 +65,7 @@ class JobRun:
     """Those of the warnings that should be heard before the result: how the prompt is read."""
     """Plain sentences for the artist."""
     unknown_words: tuple[str, ...]
+    memory_plan: MemoryPlan
 
     def bake(self) -> BakedTexture:
         """The wanted maps as they are now: filled, padded, without seams."""
@@ -85,7 +87,7 @@ def prepare(
         spec: what the artist wants.
         read: the array behind a reference, of the reference's type and shape.
         guidance_for: loads a prior, or has it already.
-        plan: 0: as asked; each further one takes about half the memory of the one before (`server.worker.plans`).
+        plan: number of the memory plan (`pgc.memory_plan`); 0: as asked for.
         progress: is told about slow stages, name and fraction.
 
     Raises:
@@ -94,7 +96,8 @@ def prepare(
     """
     tell = progress or _tell_nobody
     check_supported(spec)
-    prior, settings, prompt = prior_spec(spec), run_settings(spec, plan), _prompt(spec)
+    prior, settings, memory_plan = memory_planner(spec, device).apply(plan)
+    prompt = _prompt(spec)
     tell("Preparing the mesh", 0.0)
     meshes = [_mesh_arrays(mesh, read, f"meshes[{index}]") for index, mesh in enumerate(spec.meshes)]
     mesh = assemble(meshes)
@@ -104,18 +107,22 @@ def prepare(
     tell("Loading the prior", 0.0)
     guidance = guidance_for(prior, device)
     tell("Preparing the texture", 0.0)
+    optimization = start_optimization(
+        mesh, prompt, settings, guidance, sources=sources, cameras=_cameras(spec, mesh.normalization)
+    )
+    if memory_plan.view_by_view:
+        optimization.encode_view_by_view()
     return JobRun(
         prior=prior,
         prompt=prompt,
         settings=settings,
         mesh=mesh,
         guidance=guidance,
-        optimization=start_optimization(
-            mesh, prompt, settings, guidance, sources=sources, cameras=_cameras(spec, mesh.normalization)
-        ),
+        optimization=optimization,
         warnings=(*mesh.report.warnings, *prompt_warnings(guidance, prompt)),
         notices=reading_warnings(guidance, prompt),
         unknown_words=guidance.unknown_words(prompt.text),
+        memory_plan=memory_plan,
     )
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+import torch
+
 from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.job_spec import GuidanceSpec, LightingSpec, RegulationSpec, TextureJobSpec
 from pgc.distillation.build import DistillationConfig
@@ -16,10 +18,10 @@ from pgc.guidance.specs import GuidanceSpec as PriorSpec
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
 from pgc.map_names import need_light
 from pgc.material_settings import MaterialConfig
+from pgc.memory_plan import MemoryPlanner
 from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides, with_separate_slots
-from server.worker.plans import smaller
 
-__all__ = ["MODEL_KEYS", "check_supported", "prior_spec", "run_settings"]
+__all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "prior_spec", "run_settings"]
 
 MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
@@ -66,7 +68,7 @@ def prior_spec(spec: TextureJobSpec) -> PriorSpec:
     return replace(prior, controlnet=None)
 
 
-def run_settings(spec: TextureJobSpec, plan: int = 0) -> RunSettings:
+def run_settings(spec: TextureJobSpec) -> RunSettings:
     """The preset with what the job overrides. Raises ConfigError for values out of range."""
     prior, given = prior_spec(spec), spec.settings
     texture_size = given.texture_size
@@ -89,7 +91,12 @@ def run_settings(spec: TextureJobSpec, plan: int = 0) -> RunSettings:
         settings = replace(settings, material=_lit(spec.lighting, settings.material))
     if given.separate_slots:
         settings = with_separate_slots(settings)
-    return smaller(settings, plan)
+    return settings
+
+
+def memory_planner(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner:
+    """The memory plans of a job on a device. Raises as `prior_spec` and `run_settings`."""
+    return MemoryPlanner(spec=prior_spec(spec), settings=run_settings(spec), device=device)
 
 
 def _lit(given: LightingSpec, preset: MaterialConfig) -> MaterialConfig:

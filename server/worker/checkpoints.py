@@ -34,7 +34,7 @@ class Saved:
 
     Args:
         tensors, header: of `Optimization.state_dict`.
-        plan: memory plan of the run (`server.worker.plans`).
+        plan: memory plan of the run (`pgc.memory_plan`).
     """
 
     tensors: Mapping[str, Tensor]

@@ -64,7 +64,7 @@ def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> 
     return WireError(
         ErrorCode.RES_OOM,
         Retry.CHANGED,
-        f"There is not enough memory for this job, even with the smaller plan that was tried.{figures}",
+        f"There is not enough memory for this job, even with the smaller plans that were tried.{figures}",
         hint=suggestion or None,
     )
 

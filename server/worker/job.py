@@ -19,12 +19,13 @@ from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import JobResult, PreviewCodec
 from blender_addon.protocol.structure import from_wire
+from pgc.devices import release_cached_memory
 from pgc.errors import CheckpointError
 from pgc.memory_errors import is_broken_context, is_out_of_memory
+from pgc.memory_plan import MemoryPlanner, cap_memory, device_memory
 from pgc.optimize import StepResult
-from pgc.presets import RunSettings
 from server.broker.internal import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
-from server.recipes import JobRun, prepare, run_settings
+from server.recipes import JobRun, memory_planner, prepare
 from server.storage.blob_care import damaged, set_aside
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import (
@@ -35,9 +36,7 @@ from server.worker.failures import (
     wire_error,
 )
 from server.worker.keeping import AbsentPrior
-from server.worker.plans import LAST_PLAN, describe, suggestion
 from server.worker.previews import Throttle, preview_tiles
-from server.worker.priors import release_memory
 from server.worker.results import Timings, write_result
 from server.worker.tools import Ending, JobOutcome, JobTools, Pace
 
@@ -104,7 +103,7 @@ class _Job:
     notices: list[str] = field(default_factory=lambda: list[str]())
     timings: Timings = field(default_factory=Timings)
     active: JobRun | None = None
-    settings: RunSettings | None = None
+    planner: MemoryPlanner | None = None
     memory: tuple[int | None, int | None] = (None, None)
     saved_step: int = 0
     begun: float = field(default_factory=time.perf_counter)
@@ -112,18 +111,28 @@ class _Job:
     def run(self, resume: bool) -> JobResult:
         spec = self._spec()
         state = load_newest(self.tools.paths, self.job) if resume else None
-        plan = 0 if state is None else state.plan
         self.saved_step = 0 if state is None else state.step
+        planner = self.planner = memory_planner(spec, self.tools.device)
+        plan = self._plan_ahead(planner, 0 if state is None else state.plan)
         while True:
             run = self._until_memory_ends(spec, plan, state)
             if run is not None:
                 return self._finish(run, plan)
-            if plan >= LAST_PLAN:
+            if plan + 1 >= len(planner.plans):
                 raise _OutOfMemoryError
-            state = self._state_at_hand(plan + 1, spec) or state
+            state = self._state_at_hand(plan + 1) or state
             self.forget()
-            self._notice(describe(run_settings(spec, plan), run_settings(spec, plan + 1)))
+            self._notice(planner.describe(plan + 1, since=plan))
             plan += 1
+
+    def _plan_ahead(self, planner: MemoryPlanner, least: int) -> int:
+        """The first plan that fits into what is free: not every driver says so when memory runs out."""
+        memory = device_memory(self.tools.device)
+        cap_memory(self.tools.device, memory)
+        plan = planner.choose(memory, least)
+        if plan > least:
+            self._notice(planner.describe(plan, memory, since=least))
+        return plan
 
     def keep(self) -> JobResult | None:
         """The result of the newest checkpoint; None without one."""
@@ -161,7 +170,6 @@ class _Job:
             return None
 
     def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun:
-        self.settings = run_settings(spec, plan)
         self.active = run = prepare(
             spec,
             self._read,
@@ -222,6 +230,9 @@ class _Job:
     def _count(self, result: StepResult) -> None:
         for stage, seconds in result.seconds.items():
             self.timings.add(stage, seconds)
+        for note in self.active.optimization.finite.notes if self.active is not None else ():
+            if note not in self.notices:
+                self._notice(note)
 
     def _progress(self, step: int, steps: int, eta: float | None) -> None:
         self.tools.send(WorkerProgress(self.job, self.attempt, step, steps, eta), None, True)
@@ -285,22 +296,21 @@ class _Job:
         self.timings.add("total", time.perf_counter() - self.begun)
         return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
 
-    def _state_at_hand(self, plan: int, spec: TextureJobSpec) -> Saved | None:
+    def _state_at_hand(self, plan: int) -> Saved | None:
         """What the run had reached when memory ended; None before its first step."""
         run = self.active
         if run is None or run.optimization.step == 0:
             return None
         tensors, header = run.optimization.state_dict()
         on_cpu = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-        config = run_settings(spec, plan).optimize
-        return Saved(tensors=on_cpu, header={**header, "config": config.fingerprint()}, plan=plan)
+        return Saved(tensors=on_cpu, header=header, plan=plan)
 
     def out_of_memory(self) -> WireError:
         """For a job that does not fit even with the last plan."""
         used, free = self.memory
-        return out_of_memory_error(used, free, suggestion(self.settings) if self.settings else "")
+        return out_of_memory_error(used, free, self.planner.suggestion() if self.planner else "")
 
     def forget(self) -> None:
         """Let go of the run's memory."""
         self.active = None
-        release_memory()
+        release_cached_memory()

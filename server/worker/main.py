@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 import torch
 
 from blender_addon.protocol.errors import WireError
-from pgc.devices import DeviceName, resolve_device
+from pgc.devices import DeviceName, release_cached_memory, resolve_device
 from server.broker.blobs import BlobStore
 from server.broker.internal import (
     CancelRun,
@@ -35,7 +35,7 @@ from server.config import ServerPaths
 from server.executors.child import BrokerGone, Incoming, Link
 from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job
 from server.worker.model_store import ModelStore
-from server.worker.priors import Priors, installed_models, release_memory
+from server.worker.priors import Priors, installed_models
 
 __all__ = ["EXIT_STICKY", "Control", "choose_device", "serve"]
 
@@ -170,7 +170,7 @@ def _loop(link: Link, control: Control, tools: JobTools, priors: Priors) -> int:
                 outcome = run_job(tools, message.job, message.attempt, message.resume)
             _report(link, message, outcome)
             # After the report: looking for what is not used any more takes longer than a cancel may.
-            release_memory()
+            release_cached_memory()
             if outcome.ending is Ending.STICKY:
                 return EXIT_STICKY
         elif isinstance(message, FreeGpu):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
-from pgc.devices import DeviceName, unused_accelerator
+from pgc.devices import DeviceName, release_cached_memory, unused_accelerator
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import KNOWN_MODELS, KnownModel, is_model_installed
@@ -19,7 +18,7 @@ from pgc.guidance.specs import GuidanceSpec, OracleSpec, load_guidance, parse_gu
 from pgc.prior_device import check_prior_fits
 from server.worker.model_store import ModelStore
 
-__all__ = ["Priors", "installed_models", "release_memory"]
+__all__ = ["Priors", "installed_models"]
 
 _LOG = logging.getLogger(__name__)
 Load = Callable[..., Guidance]
@@ -65,7 +64,7 @@ class Priors:
     def free(self) -> None:
         """Forget the prior, and give its memory back."""
         self._kept = None
-        release_memory()
+        release_cached_memory()
 
     def _check_device(self, spec: GuidanceSpec, device: torch.device) -> None:
         try:
@@ -129,10 +128,3 @@ def installed_models(store: ModelStore) -> dict[str, str]:
         else "missing"
         for model in KNOWN_MODELS
     }
-
-
-def release_memory() -> None:
-    """Give memory that nothing uses any more back to the graphics card."""
-    gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

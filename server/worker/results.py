@@ -89,6 +89,8 @@ def _configuration(
             "triangles": len(mesh.triangles.faces),
             "report": plain(mesh.report),
         },
+        "memory_plan": plain(run.memory_plan),
+        "non_finite": dict(run.optimization.finite.summary()),
         "uncovered_fraction": texture.uncovered_fraction,
         "unknown_words": list(run.unknown_words),
         "warnings": list(warnings),

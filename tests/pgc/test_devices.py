@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from pgc.devices import Machine, NvidiaCard, find_nvidia_card, resolve_device, unused_accelerator, with_index
+from pgc.devices import (
+    Machine,
+    NvidiaCard,
+    find_nvidia_card,
+    release_cached_memory,
+    resolve_device,
+    unused_accelerator,
+    with_index,
+)
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.prior_device import check_prior_fits
@@ -188,3 +196,14 @@ def test_wsl_and_windows_show_the_drivers_tool(tmp_path: Path) -> None:
     assert find_nvidia_card(Machine(root=tmp_path, platform="linux", environment=nothing)) is not None
     assert find_nvidia_card(Machine(root=tmp_path, platform="win32", environment=nothing)) is None
     assert find_nvidia_card(Machine(root=tmp_path, platform="win32", environment=_tool(tmp_path))) is not None
+
+
+def test_memory_is_given_back_to_whatever_card_there_is(tables, monkeypatch) -> None:
+    emptied: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append("cuda"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append("mps"))
+    for there in ({}, {"cuda": True}, {"mps": True}):
+        tables(**there)
+        release_cached_memory()
+    assert emptied == ["cuda", "mps"]

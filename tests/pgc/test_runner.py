@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import pytest
 
+from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.oracle import OracleConfig
 from pgc.guidance.specs import OracleSpec
-from pgc.optimize import Prompt
+from pgc.memory_plan import DeviceMemory, MemoryPlanner
+from pgc.optimize import Optimization, Prompt
 from pgc.outputs.preview import PreviewConfig
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import read_report
@@ -111,3 +115,78 @@ def test_previews_come_at_growing_distances(request_, tmp_path):
     assert seen == [(False, False)] * 4
     assert "previews" not in outcome.report.seconds
     assert folder.preview.is_file()
+
+
+@pytest.fixture
+def two_views(request_):
+    return replace(request_, settings=with_overrides(request_.settings, views=2))
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    """Makes steps with more than `views` views run out of memory from step `at` on."""
+    advance = Optimization.advance
+
+    def set_up(views: int, at: int = 0) -> None:
+        def step(self):
+            if self.config.views > views and self.step >= at:
+                raise RuntimeError("CUDA error: out of memory")
+            return advance(self)
+
+        monkeypatch.setattr(Optimization, "advance", step)
+
+    return set_up
+
+
+def test_memory_that_runs_out_costs_views_and_not_the_run(two_views, tmp_path, scarce):
+    scarce(views=1, at=2)
+    folder, steps, notes = RunFolder(tmp_path / "out"), [], []
+    hooks = RunHooks(on_step=lambda result: steps.append(result.step), on_note=notes.append)
+    outcome = texture_mesh(two_views, folder, outputs=OUTPUTS, hooks=hooks)
+    assert outcome.finished
+    assert steps == [1, 2, 3, 4], "it must not start over"
+    (note,) = notes
+    assert "1 instead of 2 views" in note
+    report = read_report(folder.report)
+    assert note in report["warnings"]
+    assert report["memory_plan"]["views"] == 1
+    assert report["resolved"]["settings"]["optimize"]["views"] == 2, "what was asked for stays on record"
+
+
+def test_a_smaller_plan_is_kept_over_a_resume(two_views, tmp_path, scarce):
+    scarce(views=1, at=1)
+    folder, steps = RunFolder(tmp_path / "out"), []
+    hooks = RunHooks(on_step=lambda result: steps.append(result.step), should_stop=lambda: len(steps) == 2)
+    assert not texture_mesh(two_views, folder, outputs=OUTPUTS, hooks=hooks).finished
+    outcome = texture_mesh(two_views, folder, outputs=OUTPUTS, resume=True)
+    assert outcome.finished
+    assert outcome.report.memory_plan["views"] == 1
+    assert not any("ran out" in warning for warning in outcome.report.warnings), "it begins with the plan that fits"
+
+
+def test_a_run_that_fits_with_no_plan_is_one_sentence(two_views, tmp_path, scarce):
+    scarce(views=0)
+    with pytest.raises(ConfigError, match=r"not enough memory .* even with one small view a step\. Close other"):
+        texture_mesh(two_views, RunFolder(tmp_path / "out"), outputs=OUTPUTS)
+
+
+def test_a_plan_is_made_before_the_run_from_what_is_free(two_views, tmp_path, monkeypatch):
+    memory = DeviceMemory(available=10**9, total=8 * 10**9)
+    monkeypatch.setattr("pgc.pipeline.device_memory", lambda device: memory)
+    monkeypatch.setattr(MemoryPlanner, "estimate_bytes", lambda self, number: (3 - 2 * number) * 10**9 // 2)
+    outcome = texture_mesh(two_views, RunFolder(tmp_path / "out"), outputs=OUTPUTS)
+    assert outcome.report.memory_plan["views"] == 1
+    assert any("where 1.0 GB are free: the job goes on with 1 instead of 2" in text for text in outcome.report.warnings)
+
+
+def test_a_prior_without_finite_gradients_leaves_a_state_and_the_reason(two_views, tmp_path, monkeypatch):
+    monkeypatch.setattr("pgc.finite_watch.MOST_SPOILT_IN_A_ROW", 2)
+    monkeypatch.setattr("pgc.optimize.gradient_summary", lambda gradient, coverage, lost: (0.0, 0.0, lost.numel()))
+    folder = RunFolder(tmp_path / "out")
+    with pytest.raises(GuidanceError, match="no finite gradient"):
+        texture_mesh(two_views, folder, outputs=OUTPUTS)
+    report = read_report(folder.report)
+    assert (report["state"], report["steps_done"]) == ("failed", 2)
+    assert report["non_finite"]["steps"] == 2
+    assert any("no finite gradient" in warning for warning in report["warnings"])
+    assert folder.checkpoint.is_file()

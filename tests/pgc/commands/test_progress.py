@@ -14,6 +14,7 @@ def step(number, steps=20):
         steps=steps,
         timesteps=(1,),
         gradient_median=0.0,
+        non_finite_pixels=0,
         gradient_maximum=0.0,
         image=torch.zeros(1, 3, 1, 1),
         seconds={},

@@ -20,7 +20,6 @@ from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
 from pgc.memory_errors import is_broken_context, is_out_of_memory
 from pgc.mesh import Normalization, load_mesh, prepare_mesh
 from pgc.pipeline import SourceTextures
-from pgc.presets import preset_settings, with_overrides
 from pgc.rendering.tangents import corner_tangents
 from pgc.texture.field import to_uint8_values
 from pgc.texture.material_field import MaterialField, MaterialFieldConfig, normal_from_slopes
@@ -34,7 +33,6 @@ from server.worker.checkpoints import Cadence
 from server.worker.failures import is_disk_full, wire_error, without_paths
 from server.worker.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
 from server.worker.model_store import ModelStore
-from server.worker.plans import describe, smaller, suggestion
 from server.worker.previews import Throttle, preview_tiles
 from server.worker.priors import Priors, installed_models
 from server.worker.tools import Ending, JobOutcome
@@ -164,17 +162,6 @@ def test_tangents_of_the_job_are_those_of_the_run():
 
 
 # Plans and paces
-
-
-def test_a_smaller_plan_halves_views_then_pixels():
-    settings = with_overrides(preset_settings("standard", OracleSpec()), views=2, resolution=256)
-    once, twice = smaller(settings, 1), smaller(settings, 2)
-    assert (once.optimize.views, once.optimize.resolution) == (1, 256)
-    assert (twice.optimize.views, twice.optimize.resolution) == (1, 128)
-    assert smaller(settings, 0) == settings
-    assert "1 instead of 2 views" in describe(settings, once)
-    assert "128 instead of 256 pixels" in describe(once, twice)
-    assert "1 view(s) a step of 128 pixels" in suggestion(settings)
 
 
 def test_checkpoints_take_a_twentieth_of_the_time_at_most():
@@ -370,7 +357,7 @@ def test_the_end_of_a_run_is_told_before_memory_is_searched(monkeypatch):
 
     link = SimpleNamespace(receive=receive, send=lambda message: done.append(type(message).__name__))
     monkeypatch.setattr(worker_main, "run_job", lambda *run: JobOutcome(Ending.CANCELLED))
-    monkeypatch.setattr(worker_main, "release_memory", lambda: done.append("release"))
+    monkeypatch.setattr(worker_main, "release_cached_memory", lambda: done.append("release"))
     monkeypatch.setattr(worker_main.gc, "freeze", lambda: done.append("freeze"))
     assert worker_main._loop(link, control, None, None) == 0
     assert done == ["freeze", "WorkerCancelled", "release"]
