@@ -48,7 +48,7 @@ def write_obj(path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[i
     Positions, polygons and UVs are the caller's, in his order: as they are from Y-up files, and (x, z, -y) from Z-up
     ones, since readers take OBJ for Y-up. Numbers are the shortest that read back as the same numbers. Materials keep
     their names, save that spaces become underscores; where there are several tiles, the tile stands behind (the UVs
-    then repeat each tile's image).
+    then repeat each tile's image). An OBJ holds one UV set, the textured one; a comment names the others.
 
     Args:
         path: ends in .obj.
@@ -66,7 +66,13 @@ def write_obj(path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[i
     materials, of_polygon = _materials(prepared)
     library = path.with_suffix(".mtl")
     write_bytes(library, _library(materials, images).encode())
-    lines = [f"mtllib {library.name}", *_pools(prepared.mesh), *_faces(prepared.mesh, materials, of_polygon), ""]
+    lines = [
+        *_about_uvs(prepared.mesh),
+        f"mtllib {library.name}",
+        *_pools(prepared.mesh),
+        *_faces(prepared.mesh, materials, of_polygon),
+        "",
+    ]
     write_bytes(path, "\n".join(lines).encode())
 
 
@@ -85,6 +91,14 @@ def _materials(prepared: PreparedMesh) -> tuple[list[_Material], Int32[np.ndarra
         taken.add(name)
         materials.append(_Material(name, tile))
     return materials, numbers.reshape(-1).astype(np.int32)
+
+
+def _about_uvs(mesh: Mesh) -> list[str]:
+    if not mesh.other_uv_sets:
+        return []
+    left_out = ", ".join(_BREAKING.sub("_", other.name) or f"number {other.index}" for other in mesh.other_uv_sets)
+    name = _BREAKING.sub("_", mesh.uv_name) or f"number {mesh.uv_index}"
+    return [f"# vt is the textured UV set, {name}; OBJ holds no more than one, so this file lacks: {left_out}"]
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from pgc.errors import MeshError
 from pgc.export.obj import write_obj
-from pgc.mesh import load_mesh, prepare_mesh
+from pgc.mesh import UvSet, load_mesh, prepare_mesh
 from tests.pgc import needs
 from tests.pgc.export.awkward import AWKWARD, mesh_of
 
@@ -121,3 +121,13 @@ def test_an_unwrapped_mesh_carries_its_new_uvs(tmp_path):
     prepared = prepare_mesh(replace(quad, uvs=None, corner_uvs=None))
     write_obj(tmp_path / "out.obj", prepared, {})
     assert same_bits(load_mesh(tmp_path / "out.obj").uvs, prepared.mesh.uvs)
+
+
+def test_a_comment_says_which_uv_set_it_is_where_there_are_others(tmp_path):
+    plain = AWKWARD["plain"]
+    other = UvSet(name="Artist's own", uvs=plain.uvs, corner_uvs=plain.corner_uvs, index=0)
+    mesh = replace(plain, uv_name="PGC", uv_index=1, other_uv_sets=(other,))
+    write_obj(tmp_path / "out.obj", prepare_mesh(mesh), {})
+    first = (tmp_path / "out.obj").read_text().splitlines()[0]
+    assert first == "# vt is the textured UV set, PGC; OBJ holds no more than one, so this file lacks: Artist's_own"
+    assert load_mesh(tmp_path / "out.obj").triangle_count == mesh.triangle_count
