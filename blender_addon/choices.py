@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .protocol.records import ModelInfo
 from .state import AppState
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "cost_text",
     "duration",
     "expected_steps",
+    "model_note",
     "need_light",
 ]
 
@@ -55,6 +57,11 @@ MODEL_NAMES = {
     "sdxl": "Stable Diffusion XL",
 }
 """Of the models that an artist may choose; `oracle` is for tests."""
+_MODEL_STATES = {
+    "installed": ("", "CHECKMARK"),
+    "missing": ("needs a download on the server", "IMPORT"),
+    "too_big": ("too big for the server's graphics card", "ERROR"),
+}
 
 
 def expected_steps(state: AppState, model: str, preset: str) -> int | None:
@@ -95,3 +102,16 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def model_note(key: str, info: ModelInfo | None) -> tuple[str, str]:
+    """What is said of a model in the list, and its icon; only of those that are ready is nothing said.
+
+    Args:
+        info: what the server says of it; None: nothing yet.
+    """
+    if info is None:
+        # The built-in one comes with every server.
+        return ("", "CHECKMARK") if key == "pocket" else ("not known yet whether the server has it", "QUESTION")
+    note, icon = _MODEL_STATES[info.state]
+    return info.note or note, icon

@@ -38,8 +38,7 @@ def note_defect(state: AppState, doing: str, error: Exception) -> Problem:
     if kind not in state.defects:
         state.defects.add(kind)
         _log.error("%s failed.\n%s", doing, report)
-        state.problem = problem
-        state.changed()
+        state.show_problem(problem)
     return problem
 
 

@@ -14,8 +14,10 @@ from .jobs_in_blend import forget
 from .previews import export_options
 from .scene.errors import SceneError
 from .scene.lookup import find_object
+from .scene.uv_watch import uv_values
 from .scene.version_builder import VersionBuilder, VersionFacts
 from .state import AppState, JobView, Phase, Problem
+from .uv_packing import packed_digest, uv_digest
 
 __all__ = ["Deliveries", "hindrance", "rendering"]
 
@@ -31,6 +33,9 @@ def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
         return f"{view.object_name} is gone. Undo its removal, or apply the texture to another object."
     if not obj.is_editable:
         return f"{obj.name} is linked from another file. Make it local or override it, then the texture is applied."
+    if view.cancelling:
+        # It becomes a version, and is not shown.
+        return ""
     if obj.mode == "TEXTURE_PAINT":
         return "The texture is finished. Leave Texture Paint to see it."
     if obj.mode == "EDIT" and view.request.target == "selected_faces":
@@ -125,6 +130,11 @@ class Deliveries:
             return True
         self._builder = None
         phase, view.note = _ended(view)
+        with defect(state, "Comparing UVs"):
+            if _uvs_changed(obj):
+                view.warning = f"The UVs of {obj.name} changed while its texture was made, so it lands in other places."
+        # What was wrong before this went well is wrong no longer.
+        state.went_well()
         self._end(state, view, phase)
         return True
 
@@ -142,6 +152,15 @@ class Deliveries:
             _push_undo()
 
 
+def _uvs_changed(obj: bpy.types.Object) -> bool:
+    """Whether the newest version is for other UVs than the object has by now."""
+    version = obj.pgc.versions[-1]
+    if obj.mode == "EDIT":
+        obj.update_from_editmode()
+    values = uv_values(obj.data, version.uv_map)
+    return bool(version.uvs) and values is not None and uv_digest(values) != packed_digest(version.uvs)
+
+
 def _facts(view: JobView) -> VersionFacts:
     request = view.request
     return VersionFacts(
@@ -150,6 +169,7 @@ def _facts(view: JobView) -> VersionFacts:
         seed=request.seed,
         job=view.job or "",
         settings=request.settings,
+        uvs=request.uvs,
         partial=view.partial,
         seconds=view.seconds,
         thumbnail=view.thumbnail,
@@ -168,8 +188,11 @@ def _push_undo() -> None:
 
 
 def _ended(view: JobView) -> tuple[Phase, str]:
-    if view.partial:
-        return Phase.CANCELLED, "Cancelled. What was made so far is kept as a version."
-    if view.cancelling:
+    if view.cancelling and not view.partial:
         return Phase.CANCELLED, "It had finished before the cancel arrived; the texture is kept as a version."
+    if view.cancelling:
+        return Phase.CANCELLED, "Cancelled. What was made so far is kept as a version."
+    if view.partial:
+        steps = f" after {view.step} of {view.steps} steps" if view.steps else ""
+        return Phase.FINISHED, f"Stopped{steps}; what was made is kept."
     return Phase.FINISHED, view.note or "Finished."

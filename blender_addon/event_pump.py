@@ -57,9 +57,8 @@ def current_state() -> AppState:
 
 def show_problem(problem: Problem | None) -> None:
     """Show a sentence and its fixing button in the panel; None: take it away."""
-    state = session().state
-    state.problem = problem
-    state.changed()
+    obj = bpy.context.view_layer.objects.active
+    session().state.show_problem(problem, obj.mode if obj is not None else "")
     redraw()
 
 

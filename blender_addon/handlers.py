@@ -52,6 +52,7 @@ def _follow_jobs() -> None:
     # Their previews come anew, on what the file really shows.
     with event_pump.guard("Taking previews off"):
         session.previews.take_off()
+    session.brush.forget()
     session.adopt(found)
 
 
@@ -83,6 +84,19 @@ def _undone(*_: Any) -> None:  # noqa: ANN401
     if session is not None:
         # Not here: Blender has not rebuilt its dependencies yet, and data that is removed now may crash it.
         session.undone = True
+        # But this at once: undo does not bring back the canvas, and the next stroke may come before the next turn.
+        session.brush.follow(bpy.context.view_layer.objects.active)
+
+
+@_told("Noting a change of a mesh")
+def _changed(scene: Any, depsgraph: Any = None) -> None:  # noqa: ANN401
+    """A mesh was edited, perhaps its UVs; called often, so that it only forgets what was known of it."""
+    session = event_pump.existing_session()
+    if session is None or depsgraph is None:
+        return
+    for update in depsgraph.updates:
+        if update.is_updated_geometry and isinstance(update.id, bpy.types.Mesh):
+            session.uvs.forget(update.id.original.session_uid)
 
 
 def _migrate_all() -> None:
@@ -98,6 +112,7 @@ _HANDLERS = (
     ("save_post", _saved),
     ("undo_post", _undone),
     ("redo_post", _undone),
+    ("depsgraph_update_post", _changed),
 )
 
 

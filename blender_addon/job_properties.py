@@ -44,6 +44,7 @@ class PGC_PG_pending(bpy.types.PropertyGroup):
     slot: IntProperty(override=OVERRIDABLE)
     faces: StringProperty(override=OVERRIDABLE)
     settings: StringProperty(default="{}", override=OVERRIDABLE)
+    uvs: StringProperty(override=OVERRIDABLE)
     cancelled: BoolProperty(
         description="Cancel was clicked; only the partial result is still to come", override=OVERRIDABLE
     )

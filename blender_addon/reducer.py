@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from . import problems
@@ -23,6 +22,7 @@ from .client import (
     JobCancelled,
     JobFailed,
     JobFinished,
+    JobList,
     JobNotice,
     JobPreview,
     JobProgress,
@@ -34,6 +34,8 @@ from .client import (
     ServerStarting,
     Uploading,
 )
+from .effects import Deliver, Effect, Ended, Follow, Remember, SendCancel, ShowPreview
+from .recent_results import completed_request
 from .state import AppState, JobView, Phase, Problem, ServerState
 from .timings import learn_timings
 
@@ -49,53 +51,10 @@ __all__ = [
     "failed_by_defect",
     "reduce_event",
     "start_failed",
+    "stopped_by_artist",
 ]
 
 
-@dataclass(frozen=True)
-class Remember:
-    """Write the server's name of the job into the .blend."""
-
-    key: str
-
-
-@dataclass(frozen=True, eq=False)
-class ShowPreview:
-    """Put a preview on the mesh."""
-
-    key: str
-    preview: JobPreview
-
-
-@dataclass(frozen=True)
-class Deliver:
-    """The job's maps are here: make a version of them."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Nothing more comes: take the preview off, forget the job in the .blend."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class SendCancel:
-    """Have the server end a job."""
-
-    job: str
-
-
-@dataclass(frozen=True)
-class Follow:
-    """Attach to a job of before."""
-
-    job: str
-
-
-Effect: TypeAlias = Remember | ShowPreview | Deliver | Ended | SendCancel | Follow
 _ServerEvent: TypeAlias = ServerStarting | ServerStartFailed | Connected | Disconnected | Refused | ClientFailed
 
 
@@ -107,6 +66,9 @@ def reduce_event(state: AppState, event: Event) -> Sequence[Effect]:
             return _server(state, event)
         case RequestFailed():
             return _request_failed(state, event)
+        case JobList():
+            state.server.jobs = event.jobs
+            return ()
         case Uploading() | JobAccepted():
             view = state.jobs.get(event.key)
         case JobFailed():
@@ -159,6 +121,16 @@ def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:
     return (Ended(key), *send)
 
 
+def stopped_by_artist(state: AppState, key: str) -> Sequence[Effect]:
+    """Stop and Keep was clicked: the job ends with what there is, which is put on the mesh when it comes."""
+    view = state.jobs.get(key)
+    if view is None or not view.stoppable:
+        return ()
+    state.changed()
+    view.stopping = True
+    return (SendCancel(view.job),) if view.job is not None else ()
+
+
 def _server(state: AppState, event: _ServerEvent) -> Sequence[Effect]:
     server = state.server
     match event:
@@ -167,6 +139,7 @@ def _server(state: AppState, event: _ServerEvent) -> Sequence[Effect]:
         case Connected():
             server.state, server.name, server.draining = ServerState.READY, event.server, event.draining
             server.devices, server.models, server.maps = event.devices, event.models, event.maps
+            server.jobs = event.jobs
             server.problem = problems.draining_problem() if event.draining else None
             return _find_again(state, event)
         case Disconnected():
@@ -204,6 +177,14 @@ def _lose_cancelling(state: AppState) -> Sequence[Effect]:
     return ()
 
 
+def _lose_stopping(state: AppState, event: RequestFailed) -> Sequence[Effect]:
+    """Jobs that were to keep what there is, and that the server does not know."""
+    lost = [view for view in state.live() if view.stopping]
+    for view in lost:
+        view.phase, view.problem = Phase.FAILED, problems.of_error(event.error)
+    return tuple(Ended(view.key) for view in lost)
+
+
 def _find_again(state: AppState, event: Connected) -> Sequence[Effect]:
     """Jobs of the .blend that had no name yet when Blender closed."""
     by_key = {info.key: info for info in event.jobs}
@@ -224,7 +205,7 @@ def _request_failed(state: AppState, event: RequestFailed) -> Sequence[Effect]:
     if event.error.code in (ErrorCode.JOB_FINISHED, ErrorCode.JOB_UNKNOWN):
         # The end that was asked for has come already; a job that nobody knows gives no event of its own.
         unknown = event.error.code is ErrorCode.JOB_UNKNOWN
-        return _lose_cancelling(state) if unknown else ()
+        return (*_lose_cancelling(state), *_lose_stopping(state, event)) if unknown else ()
     state.problem = problems.of_error(event.error)
     return ()
 
@@ -285,7 +266,8 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
             view.phase, view.problem = Phase.FAILED, problems.of_error(event.error, view.request.model)
             return (Ended(view.key),)
         case JobCancelled() if not event.maps:
-            view.phase, view.note = Phase.CANCELLED, "Cancelled."
+            view.phase, view.note = Phase.CANCELLED, "Cancelled. There was nothing to keep yet."
+            view.nothing_kept = True
             return (Ended(view.key),)
         case JobFinished() if not event.maps:
             view.phase, view.problem = Phase.FAILED, problems.empty_problem()
@@ -297,5 +279,6 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
         case _:
             pass
     view.partial = isinstance(event, JobCancelled)
+    view.request = completed_request(view.request, event.config)
     view.phase, view.files, view.config = Phase.APPLYING, event.maps, event.config
     return (Deliver(view.key),)

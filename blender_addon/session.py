@@ -20,6 +20,7 @@ from .preview_frames import FrameComposer, PreviewFrame
 from .previews import Previews
 from .problems import broken_problem, forgotten_problem, offline_problem, start_problem
 from .progress_icon import ProgressIcons
+from .recent_results import fetched_request
 from .reducer import (
     Deliver,
     Effect,
@@ -32,9 +33,12 @@ from .reducer import (
     failed_by_defect,
     reduce_event,
     start_failed,
+    stopped_by_artist,
 )
+from .scene.mask_brush import MaskBrush
 from .scene.mask_display import follow_painting
 from .scene.preview_material import remove_unused
+from .scene.uv_watch import UvWatch
 from .state import AppState, JobView, Phase, Problem, ServerState
 
 __all__ = ["Session", "is_loopback"]
@@ -55,6 +59,8 @@ class Session:
         self.previews = Previews()
         self.deliveries = Deliveries()
         self.icons = ProgressIcons()
+        self.brush = MaskBrush()
+        self.uvs = UvWatch()
         self.saved: set[str] = set()
         """Keys of jobs that the file on disk knows."""
         self.undone = False
@@ -135,6 +141,22 @@ class Session:
             self.deliveries.discard(key)
         self._perform_all(cancelled_by_artist(self.state, key))
 
+    def stop_and_keep(self, key: str) -> None:
+        """As the artist's click on Stop and Keep."""
+        self._perform_all(stopped_by_artist(self.state, key))
+
+    def fetch(self, key: str, job: str, obj: bpy.types.Object) -> None:
+        """Have the result of a job that has ended come once more, for this object."""
+        client, known = self.connect(), self.state.jobs.pop(key, None)
+        if client is None:
+            return
+        same = known is not None and known.object_uid == obj.session_uid
+        request = fetched_request(known.request if known is not None else None, same)
+        self.state.jobs[key] = JobView(key, request, obj.name, obj.session_uid, Phase.FOUND, job)
+        self.state.show_problem(None)
+        client.detach(job)
+        client.attach(job)
+
     def retarget(self, key: str, obj: bpy.types.Object) -> None:
         """Put a result whose object is gone onto another object."""
         view = self.state.jobs[key]
@@ -187,6 +209,7 @@ class Session:
             self._watch_starter()
         if self.undone:
             self.undone = False
+            self.uvs.forget()
             with defect(self.state, "Taking previews off after an undo"):
                 self.previews.take_off_strangers(self.state)
             with defect(self.state, "Noting jobs after an undo"):
@@ -212,11 +235,17 @@ class Session:
 
     def _step(self) -> None:
         """One thing that costs: a part of a result, or else a preview. Nothing while Blender renders."""
+        active = bpy.context.view_layer.objects.active
+        self.state.mode_is(active.mode if active is not None else "OBJECT")
+        with defect(self.state, "Looking at UVs"):
+            if self.uvs.look(active):
+                self.state.changed()
         try:
             if rendering():
                 return
             with defect(self.state, "Showing the mask"):
-                follow_painting(bpy.context.view_layer.objects.active)
+                self.brush.follow(active)
+                follow_painting(active)
             if self.deliveries.step(self.state, self.previews.end):
                 return
         except Exception as error:  # noqa: BLE001 - whatever it is, no job is to wait for ever
@@ -256,10 +285,12 @@ class Session:
                 self._show(effect)
             case Deliver():
                 self.deliveries.add(effect.key)
+                self._list_jobs()
             case Ended():
                 for end in (self.previews.end, self.icons.drop, jobs_in_blend.forget):
                     with defect(self.state, "Ending a job"):
                         end(effect.key)
+                self._list_jobs()
             case SendCancel() | Follow():
                 self._ask_client(effect)
 
@@ -268,6 +299,11 @@ class Session:
             self.previews.put(effect.key, effect.preview)
         if effect.preview.map == "base_color":
             self.icons.show(effect.key, effect.preview.image)
+
+    def _list_jobs(self) -> None:
+        """What can be fetched again has become more."""
+        if self._client is not None:
+            self._client.list_jobs()
 
     def _ask_client(self, effect: SendCancel | Follow) -> None:
         if self._client is None:

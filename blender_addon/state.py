@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .client import MapFile
-from .protocol.records import ModelInfo
+from .protocol.records import JobInfo, ModelInfo
 
 __all__ = ["AppState", "JobRequest", "JobView", "Phase", "Problem", "ServerState", "ServerView"]
 
@@ -84,6 +84,7 @@ class JobRequest:
         target: "object", "selected_faces" or "slot".
         faces: the targeted polygons, packed (`scene.face_sets`); "" where all are.
         settings: the rest of the panel's choices, as JSON.
+        uvs: what the object had then, packed (`uv_packing`); "" where nobody knows.
     """
 
     prompt: str
@@ -97,6 +98,7 @@ class JobRequest:
     slot: int = 0
     faces: str = ""
     settings: str = "{}"
+    uvs: str = ""
 
 
 @dataclass
@@ -122,8 +124,13 @@ class JobView:
     steps: int = 0
     eta_s: float | None = None
     cancelling: bool = False
+    """Cancel was clicked: the old look is back, what was made is still to come, as a version that is not shown."""
+    stopping: bool = False
+    """Stop and Keep was clicked: what was made is still to come, and is shown."""
     note: str = ""
     """A sentence from the server, or why a result waits."""
+    warning: str = ""
+    """What may not be meant so, known when it was sent; the server's notes do not replace it."""
     problem: Problem | None = None
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -133,11 +140,19 @@ class JobView:
     """Maps that wait to be put into the scene."""
     config: bytes = b""
     partial: bool = False
+    nothing_kept: bool = False
+    """It was cancelled, and the server has no result of it."""
 
     @property
     def live(self) -> bool:
         """Whether something of it is still to come."""
         return not self.phase.ended
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether there is something that Stop and Keep could keep."""
+        made = self.phase is Phase.RUNNING and self.step > 0
+        return made and self.job is not None and not (self.stopping or self.cancelling)
 
     @property
     def progress(self) -> float:
@@ -162,6 +177,8 @@ class ServerView:
     maps: tuple[str, ...] = ("base_color",)
     """The maps that it can make, as far as is known."""
     draining: bool = False
+    jobs: tuple[JobInfo, ...] = ()
+    """This user's, as the server told last."""
 
     @property
     def ready(self) -> bool:
@@ -182,6 +199,8 @@ class AppState:
     """By key, oldest first."""
     problem: Problem | None = None
     """What went wrong with the last click, where no job is to blame."""
+    problem_mode: str = ""
+    """The active object's mode in that moment."""
     seconds_per_step: dict[tuple[str, int, bool], float] = field(default_factory=dict[tuple[str, int, bool], float])
     """By model, texture size, and whether there was light, as the last job took."""
     steps: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
@@ -195,6 +214,21 @@ class AppState:
         """Note that the panel has something new to show."""
         self.revision += 1
 
+    def show_problem(self, problem: Problem | None, mode: str = "") -> None:
+        """Take over what the last click came to; None: it went well."""
+        self.problem, self.problem_mode = problem, mode
+        self.changed()
+
+    def went_well(self) -> None:
+        """A click led to what it was for: what was wrong before is wrong no longer, unless it is a defect of ours."""
+        if self.problem is not None and self.problem.operator != "pgc.copy_report":
+            self.show_problem(None)
+
+    def mode_is(self, mode: str) -> None:
+        """The active object's mode now: what was said in Edit Mode or while painting goes when that is left."""
+        if self.problem is not None and self.problem_mode not in ("", "OBJECT", mode):
+            self.show_problem(None)
+
     def job_of(self, job: str | None) -> JobView | None:
         """The job with the server's name for it."""
         return next((view for view in self.jobs.values() if job and view.job == job), None)
@@ -204,9 +238,9 @@ class AppState:
         return next((view for view in reversed(self.jobs.values()) if view.object_uid == object_uid), None)
 
     def live_for(self, object_uid: int) -> JobView | None:
-        """The job of an object that goes on."""
-        found = (view for view in reversed(self.jobs.values()) if view.object_uid == object_uid and view.live)
-        return next(found, None)
+        """The job of an object that goes on; a cancelled one hinders nobody."""
+        mine = [view for view in reversed(self.jobs.values()) if view.object_uid == object_uid]
+        return next((view for view in mine if view.live and not view.cancelling), None)
 
     def live(self) -> list[JobView]:
         """All jobs that go on, oldest first."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -22,9 +22,10 @@ from .scene.face_sets import pack_faces
 from .scene.keep_mask import KeptTexture, kept_texture
 from .scene.mesh_export import ExportOptions, export_mesh, mesh_spec
 from .scene.ownership import check_editable, check_private
+from .scene.uv_watch import packed_uvs_of
 from .state import JobRequest, JobView
 
-__all__ = ["KEPT", "Order", "prepare_order", "targets"]
+__all__ = ["KEPT", "Order", "prepare_order"]
 
 _MOST_TRIANGLES = 2_000_000
 """What a server optimises."""
@@ -39,14 +40,6 @@ class Order:
     view: JobView
     spec: TextureJobSpec
     arrays: Mapping[str, npt.NDArray[Any]]
-
-
-def targets(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """The objects that get a texture: the active one, or all selected meshes with the active one first."""
-    if context.scene.pgc.target != "objects":
-        return [context.object]
-    selected = [obj for obj in context.selected_objects if obj.type == "MESH" and obj != context.object]
-    return [context.object, *sorted(selected, key=lambda obj: obj.name)]
 
 
 def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
@@ -96,7 +89,10 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         lock_mask=locks,
         name=obj.name,
     )
-    view = JobView(uuid.uuid4().hex, _request(settings, options, mesh.uv_map, size), obj.name, obj.session_uid)
+    request = replace(_request(settings, options, mesh.uv_map, size), uvs=packed_uvs_of(obj, mesh.uv_map))
+    view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
+    if kept is None and obj.pgc.keep_mask is not None and settings.target != "objects":
+        view.warning = f"The mask of {obj.name} is black all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
     return Order(view, spec, arrays)
 

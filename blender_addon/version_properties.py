@@ -63,6 +63,7 @@ class PGC_PG_version(bpy.types.PropertyGroup):
     settings: StringProperty(description="The panel's choices, as JSON", default="{}", override=OVERRIDABLE)
     partial: BoolProperty(description="The job was cancelled before its end", override=OVERRIDABLE)
     uv_map: StringProperty(override=OVERRIDABLE)
+    uvs: StringProperty(description="The UVs that it was made for, packed; empty: unknown", override=OVERRIDABLE)
     target: StringProperty(default="object", override=OVERRIDABLE)
     slot: IntProperty(override=OVERRIDABLE)
     faces: StringProperty(description="The targeted polygons, packed", override=OVERRIDABLE)

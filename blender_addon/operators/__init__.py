@@ -4,6 +4,7 @@
 from . import (
     bake,
     connection,
+    fetch_result,
     keep_mask,
     prompts,
     results,
@@ -12,11 +13,12 @@ from . import (
     server_operators,
     settings_fixes,
     unwrap,
+    uv_change,
     version_actions,
     version_reuse,
     version_storage,
 )
-from .cancel import PGC_OT_cancel
+from .cancel import PGC_OT_cancel, PGC_OT_stop_and_keep
 from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
@@ -27,11 +29,13 @@ __all__ = ["CLASSES"]
 CLASSES = (
     PGC_OT_cancel,
     PGC_OT_copy_report,
+    PGC_OT_stop_and_keep,
     PGC_OT_generate,
     PGC_OT_restore,
     PGC_OT_start_server,
     *bake.CLASSES,
     *connection.CLASSES,
+    *fetch_result.CLASSES,
     *keep_mask.CLASSES,
     *prompts.CLASSES,
     *results.CLASSES,
@@ -40,6 +44,7 @@ CLASSES = (
     *server_operators.CLASSES,
     *settings_fixes.CLASSES,
     *unwrap.CLASSES,
+    *uv_change.CLASSES,
     *version_actions.CLASSES,
     *version_reuse.CLASSES,
     *version_storage.CLASSES,

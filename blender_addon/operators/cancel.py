@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cancel."""
+"""Cancel, and Stop and Keep."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bpy.props import StringProperty
 from .. import event_pump
 from ..state import JobView, Phase
 
-__all__ = ["PGC_OT_cancel"]
+__all__ = ["PGC_OT_cancel", "PGC_OT_stop_and_keep"]
 
 
 class PGC_OT_cancel(bpy.types.Operator):
-    """Stop making this texture. The object shows its earlier material again; what was made is kept as a version"""
+    """Stop making this texture and show the earlier look again. What was made becomes a version in the list"""
 
     bl_idname = "pgc.cancel"
     bl_label = "Cancel"
@@ -30,8 +30,32 @@ class PGC_OT_cancel(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = event_pump.current_state()
         uid = context.object.session_uid if context.object is not None else 0
-        view = state.jobs.get(self.key) or state.live_for(uid) or state.live()[-1]
+        view = state.jobs.get(self.key) or state.live_for(uid) or [one for one in state.live() if _can_cancel(one)][-1]
         event_pump.session().cancel(view.key)
+        event_pump.redraw()
+        return {"FINISHED"}
+
+
+class PGC_OT_stop_and_keep(bpy.types.Operator):
+    """Stop making this texture and put what was made so far on the object, as a version"""
+
+    bl_idname = "pgc.stop_and_keep"
+    bl_label = "Stop and Keep"
+
+    key: StringProperty(name="Job", description="Which one; empty takes the active object's", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not any(view.stoppable for view in event_pump.current_state().live()):
+            cls.poll_message_set("No texture has taken a step yet")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        state = event_pump.current_state()
+        uid = context.object.session_uid if context.object is not None else 0
+        view = state.jobs.get(self.key) or state.live_for(uid) or [one for one in state.live() if one.stoppable][-1]
+        event_pump.session().stop_and_keep(view.key)
         event_pump.redraw()
         return {"FINISHED"}
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 import bpy
 
 from .. import event_pump, recent_prompts
-from ..readiness import reason_against
+from ..readiness import reason_against, textured
 from ..scene.errors import SceneError
 from ..state import Problem, ServerState
-from ..submission import prepare_order, targets
+from ..submission import prepare_order
 from ..uv_checks import checks
 
 __all__ = ["PGC_OT_generate"]
@@ -35,7 +35,7 @@ class PGC_OT_generate(bpy.types.Operator):
         session = event_pump.session()
         event_pump.show_problem(None)
         try:
-            orders = [prepare_order(context, obj) for obj in targets(context)]
+            orders = [prepare_order(context, obj) for obj in textured(context)]
         except SceneError as error:
             event_pump.show_problem(Problem(error.text, error.fix or ""))
             self.report({"ERROR"}, error.text)
@@ -57,7 +57,7 @@ class PGC_OT_generate(bpy.types.Operator):
 
     def _bad_uvs(self, context: bpy.types.Context) -> bool:
         """Whether an object's UVs cannot carry a texture: the panel then offers what helps; nothing is spent."""
-        for obj in targets(context):
+        for obj in textured(context):
             if obj.type != "MESH" or obj.mode == "EDIT":
                 continue
             checks().look(obj)

@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 import bpy
 
+from .. import event_pump
 from ..scene.keep_mask import kept_picture, new_mask
-from ..scene.mask_display import follow_painting, show_mask
+from ..scene.mask_display import follow_painting, is_painting, show_mask
 
 __all__ = ["CLASSES"]
-
-_WHITE, _BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 
 class PGC_OT_new_keep_mask(bpy.types.Operator):
@@ -52,7 +51,7 @@ class PGC_OT_paint_keep_mask(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if context.object.mode == "TEXTURE_PAINT":
+        if is_painting(context.object):
             _end(context)
         else:
             _begin(context)
@@ -76,43 +75,20 @@ def _can_paint(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - 
 
 def _begin(context: bpy.types.Context) -> None:
     """Texture Paint on the mask with white; how it was before is kept for the end."""
-    obj, paint = context.object, context.scene.tool_settings.image_paint
+    obj = context.object
     uv_map = context.scene.pgc.uv_map
     if uv_map in obj.data.uv_layers:
         # Strokes land in the active one.
         obj.data.uv_layers.active = obj.data.uv_layers[uv_map]
     bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
-    before, color = obj.pgc.paint_before, _color_owner(context)
-    if not before.mode:
-        # Else the mode was left in another way than by this button.
-        before.mode, before.canvas = paint.mode, paint.canvas
-        if color is not None:
-            before.color, before.secondary = color.color, color.secondary_color
-    paint.mode, paint.canvas = "IMAGE", obj.pgc.keep_mask
-    if color is not None:
-        # Blender's X key swaps them: black takes the mask away.
-        color.color, color.secondary_color = _WHITE, _BLACK
+    event_pump.session().brush.begin(obj)
     show_mask(obj)
 
 
 def _end(context: bpy.types.Context) -> None:
-    obj, paint = context.object, context.scene.tool_settings.image_paint
-    before, color = obj.pgc.paint_before, _color_owner(context)
-    if before.mode:
-        paint.canvas, paint.mode = before.canvas, before.mode
-        if color is not None and {tuple(color.color), tuple(color.secondary_color)} == {_WHITE, _BLACK}:
-            color.color, color.secondary_color = before.color, before.secondary
-        before.mode, before.canvas = "", None
-    follow_painting(obj)
+    event_pump.session().brush.end(context.object)
+    follow_painting(context.object)
     bpy.ops.object.mode_set(mode="OBJECT")
-
-
-def _color_owner(context: bpy.types.Context) -> Any:  # noqa: ANN401 - of two types
-    """What has the brush's colour: settings that all brushes share, or the brush; None: there is no brush."""
-    tools = context.scene.tool_settings
-    # From 5.0 on each mode has its own.
-    shared = getattr(tools.image_paint, "unified_paint_settings", None) or tools.unified_paint_settings
-    return shared if shared.use_unified_color else tools.image_paint.brush
 
 
 CLASSES = (PGC_OT_new_keep_mask, PGC_OT_paint_keep_mask)

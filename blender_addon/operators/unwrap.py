@@ -138,9 +138,9 @@ class PGC_OT_texture_anyway(bpy.types.Operator):
         return bpy.ops.pgc.generate.poll()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        from ..submission import targets
+        from ..readiness import textured
 
-        for obj in targets(context):
+        for obj in textured(context):
             checks().accept(obj)
         return bpy.ops.pgc.generate()
 

@@ -58,5 +58,5 @@ def run_on_versions(operator: bpy.types.Operator, action: Callable[[], object]) 
         event_pump.show_problem(Problem(error.text, error.fix or ""))
         operator.report({"ERROR"}, error.text)
         return {"CANCELLED"}
-    event_pump.redraw()
+    event_pump.show_problem(None)
     return {"FINISHED"}

@@ -13,6 +13,7 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty
 
 from .. import event_pump
+from ..readiness import reason_against_object
 from ..scene.errors import SceneError
 from ..scene.face_sets import unpack_faces
 from ..submission import KEPT
@@ -58,18 +59,32 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
         version = _prompted(self, context)
         if version.target == "selected_faces" and obj.mode == "EDIT":
             raise SceneError(f"{obj.name} is in Edit Mode; leave it, so that the version's own faces can be taken.")
+        reason = reason_against_object(obj, event_pump.current_state())
+        if reason:
+            raise SceneError(f"{reason}.")
         seed = settings.seed if self.new_seed else version.seed
-        with _place(obj, version):
+        with _unless_it_fails(settings), _place(obj, version):
             _fill(settings, version)
             settings.seed = seed
-            if not bpy.ops.pgc.generate.poll():
-                raise SceneError(f"{obj.name} cannot be textured now; the panel says why.")
             try:
                 bpy.ops.pgc.generate()
             except RuntimeError as error:
                 # Blender's way of saying that the operator reported an error, which the panel shows already.
                 problem = event_pump.current_state().problem
                 raise SceneError(problem.text, problem.operator) if problem else SceneError(str(error)) from error
+
+
+@contextmanager
+def _unless_it_fails(settings: Any) -> Iterator[None]:  # noqa: ANN401 - a property group
+    """The panel's choices may change inside; where that leads to nothing, they are as they were."""
+    names = (*KEPT, "prompt", "negative", "seed", "maps")
+    before = {name: getattr(settings, name) for name in names}
+    try:
+        yield
+    except SceneError:
+        for name, value in before.items():
+            setattr(settings, name, value)
+        raise
 
 
 def _prompted(operator: bpy.types.Operator, context: bpy.types.Context) -> bpy.types.PropertyGroup:

@@ -45,6 +45,7 @@ class BakeOptions:
         samples: rays a pixel. One reads at the middle of each pixel, so that maps of the same UVs and size come out
             as they are; more are for maps that are finer than the set.
         occlusion_rays: a pixel, of how much the object shades itself, 1 to 128; 0 bakes no occlusion.
+        only: maps of these; empty: all.
     """
 
     uv_map: str = ""
@@ -52,11 +53,13 @@ class BakeOptions:
     margin: int = 16
     samples: int = 1
     occlusion_rays: int = 0
+    only: tuple[str, ...] = ()
 
     @property
     def maps(self) -> tuple[str, ...]:
         """What is baked, in order."""
-        return tuple(name for name in BAKED_MAPS if name != "occlusion" or self.occlusion_rays)
+        names = tuple(name for name in BAKED_MAPS if name != "occlusion" or self.occlusion_rays)
+        return tuple(name for name in names if not self.only or name in self.only)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -15,7 +15,15 @@ from .mesh_export import ExportOptions
 from .ownership import has_own_mesh
 from .preview_material import preview_material, release, show_frame
 
-__all__ = ["begin_preview", "end_preview", "has_preview", "may_preview", "update_preview"]
+__all__ = [
+    "begin_preview",
+    "covered_material",
+    "end_preview",
+    "has_preview",
+    "may_preview",
+    "preview_hindrance",
+    "update_preview",
+]
 
 
 def may_preview(obj: bpy.types.Object, options: ExportOptions) -> bool:
@@ -32,10 +40,32 @@ def may_preview(obj: bpy.types.Object, options: ExportOptions) -> bool:
     return bool(obj.material_slots) or not shared
 
 
+def preview_hindrance(obj: bpy.types.Object, options: ExportOptions) -> str:
+    """Why no preview is on the object now, as a sentence; "" where nothing hinders it."""
+    if may_preview(obj, options):
+        return ""
+    if obj.mode == "TEXTURE_PAINT":
+        return "Leave Texture Paint to see the preview; strokes would go into it."
+    if obj.mode == "EDIT":
+        return "Leave Edit Mode to see the preview on the selected faces."
+    if obj.mode != "OBJECT":
+        return "Go to Object Mode to see the preview on the selected faces."
+    return f"No preview: {obj.name} shares its mesh, and nothing may change on the others."
+
+
 def has_preview(obj: bpy.types.Object, key: str) -> bool:
     """Whether the preview of this job is on the object."""
     record = obj.pgc.job.preview
     return bool(key) and record.key == key and record.material is not None
+
+
+def covered_material(obj: bpy.types.Object, slot: int) -> bpy.types.Material | None:
+    """The material in a slot, or what is there without the preview that is on it: previews are nobody's material."""
+    if not 0 <= slot < len(obj.material_slots):
+        return None
+    material, record = obj.material_slots[slot].material, obj.pgc.job.preview
+    covered = record.key and record.material is not None and material == record.material
+    return (record.slots[slot].material if slot < len(record.slots) else None) if covered else material
 
 
 def begin_preview(

@@ -38,8 +38,12 @@ def follow_painting(obj: bpy.types.Object | None) -> None:
     if is_painting(obj):
         if not obj.pgc.job.preview.key and obj.is_editable:
             show_mask(obj)
-    elif has_preview(obj, MASK_KEY):
+        return
+    if has_preview(obj, MASK_KEY):
         end_preview(obj)
+    if obj.pgc.paint_before.mode and obj.is_editable:
+        # The mode was left with the Tab key: who enters it anew paints as ever.
+        obj.pgc.paint_before.mode, obj.pgc.paint_before.canvas = "", None
 
 
 def _material(obj: bpy.types.Object, uv_map: str) -> bpy.types.Material:
@@ -65,6 +69,8 @@ def _material(obj: bpy.types.Object, uv_map: str) -> bpy.types.Material:
             texture.image = image
             tree.links.new(uv.outputs["UV"], texture.inputs["Vector"])
             tree.links.new(texture.outputs["Color"], socket)
+            # The last is the mask: what Texture Paint takes where it looks for an image by itself.
+            tree.nodes.active = texture
     tree.links.new(strength.outputs[0], sockets["Factor_Float"])
     result = next(socket for socket in mix.outputs if socket.identifier == "Result_Color")
     tree.links.new(result, shader.inputs["Base Color"])

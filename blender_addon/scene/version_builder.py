@@ -19,6 +19,7 @@ from .images import new_packed_image, new_tiled_image
 from .materials import build_material
 from .mesh_export import ExportOptions
 from .thumbnails import new_thumbnail
+from .uv_watch import packed_uvs_of
 from .versions import apply_version_index, check_ours
 
 __all__ = ["VersionBuilder", "VersionFacts", "add_version"]
@@ -31,6 +32,7 @@ class VersionFacts:
     Args:
         prompt: empty where it was baked from materials. name: in the list; empty: as the prompt begins.
         seed: below 2^31; job: the server's name of the job; settings: the panel's choices, as JSON.
+        uvs: that it was made for, packed (`uv_packing`); "": those of now.
         partial: cancelled before its end; seconds: how long it took, 0 where unknown.
         thumbnail: uint8 [H, W, C], sRGB, row 0 at the top: the last preview of the base colour; None: there was none.
     """
@@ -41,6 +43,7 @@ class VersionFacts:
     seed: int = 0
     job: str = ""
     settings: str = "{}"
+    uvs: str = ""
     partial: bool = False
     seconds: float = 0.0
     thumbnail: npt.NDArray[np.uint8] | None = None
@@ -138,6 +141,7 @@ class VersionBuilder:
         version.seconds = facts.seconds
         version.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         version.uv_map = options.uv_map or _active_uv_map(obj)
+        version.uvs = facts.uvs or packed_uvs_of(obj, version.uv_map)
         version.target, version.slot, version.faces = _place_of(obj, options)
         for name, image in images.items():
             entry = version.maps.add()

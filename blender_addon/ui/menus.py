@@ -4,22 +4,18 @@
 from __future__ import annotations
 
 import textwrap
+import time
 
 import bpy
 from bl_ui.utils import PresetPanel
 
 from .. import event_pump, recent_prompts
-from ..choices import MODEL_NAMES
+from ..choices import MODEL_NAMES, model_note
 from ..operators.prompts import PRESET_FOLDER
+from ..recent_results import recent_results
 from ..vocabulary import GROUPS
 
 __all__ = ["CLASSES", "PGC_PT_presets"]
-
-_STATES = {
-    "installed": ("", "CHECKMARK"),
-    "missing": ("needs a download on the server", "IMPORT"),
-    "too_big": ("too big for the server's graphics card", "ERROR"),
-}
 
 
 class PGC_MT_words(bpy.types.Menu):
@@ -63,16 +59,32 @@ class PGC_MT_models(bpy.types.Menu):
     def draw(self, context: bpy.types.Context) -> None:
         server = event_pump.current_state().server
         for key, name in MODEL_NAMES.items():
-            info = server.model(key)
-            note, icon = _STATES[info.state] if info is not None else ("", "BLANK1")
-            text = f"{name} ({info.note or note})" if info is not None and (info.note or note) else name
-            self.layout.operator("pgc.use_model", text=text, icon=icon, translate=False).model = key
+            note, icon = model_note(key, server.model(key))
+            row = self.layout.row()
+            row.active = icon == "CHECKMARK"
+            text = f"{name} ({note})" if note else name
+            row.operator("pgc.use_model", text=text, icon=icon, translate=False).model = key
         missing = [key for key in MODEL_NAMES if (info := server.model(key)) is not None and info.state == "missing"]
         if missing:
             self.layout.separator()
         for key in missing:
             text = f"Copy Download Command of {MODEL_NAMES[key]}"
             self.layout.operator("pgc.copy_model_command", text=text, icon="COPYDOWN").model = key
+
+
+class PGC_MT_results(bpy.types.Menu):
+    """Results that the server still has; undo and a new stroke take nothing away from here"""
+
+    bl_idname = "PGC_MT_results"
+    bl_label = "Recent Results"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        found = recent_results(event_pump.current_state(), time.time())
+        if not found:
+            self.layout.label(text="No results yet")
+        for result in found:
+            operator = self.layout.operator("pgc.fetch_result", text=result.title, translate=False)
+            operator.job, operator.key = result.job, result.key
 
 
 class PGC_PT_presets(PresetPanel, bpy.types.Panel):
@@ -83,5 +95,15 @@ class PGC_PT_presets(PresetPanel, bpy.types.Panel):
     preset_operator = "script.execute_preset"
     preset_add_operator = "pgc.add_preset"
 
+    def draw(self, context: bpy.types.Context) -> None:
+        if bpy.utils.preset_paths(PRESET_FOLDER):
+            PresetPanel.draw(self, context)
+            return
+        # Blender's own would say "* Missing Paths *".
+        self.layout.label(text="No presets yet")
+        row = self.layout.row(align=True)
+        row.prop(context.window_manager, "preset_name", text="")
+        row.operator("pgc.add_preset", text="", icon="ADD").name = context.window_manager.preset_name
 
-CLASSES = (PGC_MT_words, PGC_MT_recent, PGC_MT_models, PGC_PT_presets)
+
+CLASSES = (PGC_MT_words, PGC_MT_recent, PGC_MT_models, PGC_MT_results, PGC_PT_presets)

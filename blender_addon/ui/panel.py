@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from .. import event_pump
-from ..readiness import NO_MESH, NO_PROMPT, NO_REAL_MESH, reason_against
+from ..readiness import NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH, reason_against
 from ..state import AppState, Phase
 from ..translations import tr
 from .menus import PGC_PT_presets
@@ -45,6 +45,8 @@ class _TexturePanel:
             body.use_property_split = True
             draw_settings(body, context, state)
         _draw_versions(layout, context)
+        if state.server.jobs:
+            layout.menu("PGC_MT_results", icon="RECOVER_LAST")
 
 
 class PGC_PT_texture(_TexturePanel, bpy.types.Panel):
@@ -81,7 +83,7 @@ def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
         button.scale_y = 1.8
         button.operator("pgc.generate", icon="SHADERFX")
         reason = reason_against(context, state)
-        if reason in (NO_MESH, NO_PROMPT, NO_REAL_MESH):
+        if reason in (NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH):
             # What is wrong with the server stands at the top, with the button that mends it.
             draw_text(layout, f"{tr(reason)}.", context, icon="INFO")
         if reason == NO_REAL_MESH:
@@ -94,6 +96,9 @@ def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
             draw_progress(layout, view, context)
             continue
         row = layout.row(align=True)
+        if view.cancelling:
+            row.label(text=tr("{name}: Cancelled, Coming as a Version").format(name=view.object_name), translate=False)
+            continue
         row.progress(factor=view.progress, text=view.object_name)
         row.operator("pgc.cancel", text="", icon="X").key = view.key
     _draw_outcome(layout, context, state)
@@ -107,8 +112,10 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     last = state.latest_for(obj.session_uid) if obj is not None else state.newest()
     if last is not None and last.problem is not None:
         draw_problem(layout, last.problem, context, dismiss=last.key)
-    elif last is not None and not last.live and last.note and last.note != "Finished.":
-        draw_text(layout, last.note, context, icon="INFO")
+    elif last is not None and not last.live:
+        for text in (last.note if last.note != "Finished." else "", last.warning):
+            if text:
+                draw_text(layout, text, context, icon="INFO")
     space = context.space_data
     solid = space is not None and space.type == "VIEW_3D" and space.shading.type in {"SOLID", "WIREFRAME"}
     if solid and last is not None and last.problem is None and last.phase in _VISIBLE:

@@ -23,7 +23,7 @@ def draw_problem(
     row = box.row()
     text = row.column()
     text.alert = True
-    draw_text(text, problem.text, context, icon="ERROR")
+    draw_text(text, problem.text, context, icon="ERROR", beside=int(dismiss is not None))
     if dismiss is not None:
         row.operator("pgc.dismiss", text="", icon="X", emboss=False).key = dismiss
     if problem.operator:

@@ -7,6 +7,8 @@ import bpy
 
 from .. import event_pump
 from ..choices import duration
+from ..previews import export_options
+from ..scene.live_preview import preview_hindrance
 from ..state import JobView, Phase, ServerState
 from ..translations import tr
 from .text import draw_text
@@ -24,6 +26,8 @@ def progress_text(view: JobView, server: ServerState) -> str:
     """One line about where a job is."""
     if view.cancelling and view.phase is not Phase.APPLYING:
         return tr("Cancelling")
+    if view.stopping and view.phase is not Phase.APPLYING:
+        return tr("Stopping; What There Is Is Kept")
     if server is not ServerState.READY and view.phase not in (Phase.APPLYING, Phase.HELD):
         return tr("Waiting for the Server")
     match view.phase:
@@ -59,8 +63,16 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     if icon:
         box.template_icon(icon, scale=7.0)
     box.progress(factor=view.progress, text=progress_text(view, state.server.state))
-    if view.note:
-        draw_text(box, view.note, context, icon="INFO")
-    button = box.row()
-    button.scale_y = 1.3
-    button.operator("pgc.cancel", icon="X").key = view.key
+    hindrance = ""
+    obj = context.object
+    if view.phase is Phase.RUNNING and obj is not None and obj.session_uid == view.object_uid:
+        hindrance = preview_hindrance(obj, export_options(view.request))
+    for text, mark in ((view.note, "INFO"), (view.warning, "ERROR"), (hindrance, "HIDE_ON")):
+        if text:
+            draw_text(box, text, context, icon=mark)
+    buttons = box.row(align=True)
+    buttons.scale_y = 1.3
+    keep = buttons.row(align=True)
+    keep.enabled = view.stoppable
+    keep.operator("pgc.stop_and_keep", icon="CHECKMARK").key = view.key
+    buttons.operator("pgc.cancel", icon="X").key = view.key

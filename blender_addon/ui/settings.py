@@ -6,11 +6,14 @@ from __future__ import annotations
 import bpy
 
 from ..choices import MAPS, MODEL_NAMES, cost_text, need_light
+from ..readiness import selected_meshes
 from ..scene.keep_mask import kept_picture
+from ..scene.live_preview import covered_material
+from ..scene.mask_display import is_painting
 from ..state import AppState
 from ..translations import tr
 from ..vocabulary import unknown_words
-from .text import draw_text
+from .text import draw_line
 
 __all__ = ["draw_prompt", "draw_quality", "draw_settings", "draw_target"]
 
@@ -28,9 +31,11 @@ def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: A
     if settings.model == "pocket" and settings.prompt:
         info = state.server.model("pocket")
         strange = unknown_words(settings.prompt, info.vocabulary if info is not None else ())
-        if strange:
-            text = tr("Not known to the built-in model: {words}").format(words=", ".join(strange))
-            draw_text(layout, text, context, icon="INFO")
+        text = tr("Not known to the built-in model: {words}").format(words=", ".join(strange)) if strange else ""
+        # It comes and goes as one types, and must not push what is below it under the mouse.
+        draw_line(layout, text, context, icon="INFO")
+    elif settings.model == "pocket":
+        draw_line(layout, "", context)
 
 
 def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -39,10 +44,11 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     layout.prop(settings, "target")
     if obj is None or obj.type != "MESH":
         return
-    if settings.target == "slot" and obj.active_material is not None:
+    material = covered_material(obj, obj.active_material_index)
+    if settings.target == "slot" and material is not None:
         row = layout.row()
         row.alignment = "RIGHT"
-        row.label(text=obj.active_material.name, icon="MATERIAL", translate=False)
+        row.label(text=material.name, icon="MATERIAL", translate=False)
     if settings.target != "objects" and len(obj.data.uv_layers) > 1:
         layout.prop_search(settings, "uv_map", obj.data, "uv_layers", icon="GROUP_UVS")
     if settings.target != "objects" and (obj.pgc.keep_mask is not None or kept_picture(obj) is not None):
@@ -57,7 +63,7 @@ def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
         row = layout.row()
         row.use_property_split = False
         row.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask")
-        painting = obj.mode == "TEXTURE_PAINT"
+        painting = is_painting(obj)
         layout.operator(
             "pgc.paint_keep_mask",
             text="Done Painting" if painting else "Paint Mask",
@@ -73,7 +79,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     layout.prop(settings, "texture_size")
     if set(state.server.maps) != {"base_color"}:
         _draw_maps(layout, settings, state)
-    textured = context.selected_objects if settings.target == "objects" else [context.object]
+    textured = selected_meshes(context) if settings.target == "objects" else [context.object]
     if settings.target != "slot" and any(obj is not None and len(obj.material_slots) > 1 for obj in textured):
         layout.prop(settings, "separate_slots")
     row = layout.row(align=True)
@@ -129,6 +135,10 @@ def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, st
 
 def _draw_model(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, state: AppState) -> None:
     info = state.server.model(settings.model)
-    row = _labelled(layout, "Model").row()
+    column = _labelled(layout, "Model").column()
+    row = column.row()
     row.alert = info is not None and info.state != "installed"
     row.menu("PGC_MT_models", text=MODEL_NAMES.get(settings.model, settings.model))
+    if info is not None and info.state == "missing":
+        column.label(text="Not installed on the server", icon="IMPORT")
+        column.operator("pgc.copy_model_command", icon="COPYDOWN").model = settings.model

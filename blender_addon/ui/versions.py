@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import bpy
 
+from .. import event_pump
 from ..choices import duration
 from ..scene.storage import on_disk, version_bytes
 from ..scene.versions import is_shown, map_image
+from .text import draw_text
 
 __all__ = ["CLASSES", "draw_versions"]
 
@@ -90,6 +92,7 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
     side.menu(PGC_MT_version.bl_idname, text="", icon="DOWNARROW_HLT")
     if 0 <= group.active_version < count:
         _draw_facts(layout, group.versions[group.active_version])
+        _draw_uv_change(layout, obj, context)
     buttons = layout.row(align=True)
     buttons.operator("pgc.version_compare", icon="ARROW_LEFTRIGHT")
     buttons.operator("pgc.restore", text="Original", icon="LOOP_BACK")
@@ -98,6 +101,17 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
         foot = layout.row()
         foot.label(text=f"{_megabytes(size)} in the .blend", translate=False)
         foot.operator("pgc.versions_purge", text="Purge", icon="TRASH")
+
+
+def _draw_uv_change(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bpy.types.Context) -> None:
+    """Where the selected version is for other UVs than the object has by now: what to do with it."""
+    session = event_pump.existing_session()
+    if session is None or not session.uvs.changed(obj, obj.pgc.versions[obj.pgc.active_version]):
+        return
+    box = layout.box()
+    draw_text(box, "The UVs changed since this was made, so it lands in other places.", context, icon="ERROR")
+    box.operator("pgc.transfer_uvs", icon="UV_DATA")
+    box.operator("pgc.version_regenerate", text="Generate Again", icon="FILE_REFRESH")
 
 
 def _draw_facts(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup) -> None:

@@ -33,6 +33,7 @@ class FakeClient:
     attached: list[str] = field(default_factory=list)
     detached: list[str] = field(default_factory=list)
     closed: bool = False
+    listed: int = 0
 
     def __post_init__(self) -> None:
         from blender_addon.client import EventQueue
@@ -51,6 +52,10 @@ class FakeClient:
 
     def attach(self, job: str) -> None:
         self.attached.append(job)
+
+    def list_jobs(self) -> str:
+        self.listed += 1
+        return "request"
 
     def detach(self, job: str) -> None:
         self.detached.append(job)

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from blender_addon.choices import cost_text, duration, expected_steps, need_light
+from blender_addon.choices import cost_text, duration, expected_steps, model_note, need_light
+from blender_addon.protocol.records import ModelInfo
 from blender_addon.state import AppState
 from blender_addon.vocabulary import GROUPS, unknown_words
 from pgc import map_names
@@ -112,6 +113,24 @@ class TestInBlender:
 
     def test_threads_and_bpy_never_meet(self, run_in_blender):
         assert run_in_blender("sources", script=PROBE) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "info", "note", "icon"),
+    [
+        ("pocket", None, "", "CHECKMARK"),
+        ("sdxl", None, "not known yet", "QUESTION"),
+        ("sdxl", ModelInfo("sdxl", "installed"), "", "CHECKMARK"),
+        ("sdxl", ModelInfo("sdxl", "missing"), "needs a download", "IMPORT"),
+        ("sdxl", ModelInfo("sdxl", "missing", "12 GB"), "12 GB", "IMPORT"),
+        ("sdxl", ModelInfo("sdxl", "too_big"), "too big", "ERROR"),
+    ],
+)
+def test_a_model_that_is_not_there_does_not_look_as_if_it_were(key, info, note, icon):
+    said, shown = model_note(key, info)
+    assert said.startswith(note)
+    assert bool(said) == bool(note)
+    assert shown == icon
 
 
 def test_what_a_texture_costs():

@@ -33,7 +33,7 @@ from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.records import JobInfo, JobResult, JobState, MapFile, ModelInfo
 from blender_addon.reducer import Deliver, Ended, Follow, Remember, SendCancel, ShowPreview
-from blender_addon.state import AppState, JobRequest, JobView, Phase, ServerState
+from blender_addon.state import AppState, JobRequest, JobView, Phase, Problem, ServerState
 from blender_addon.timings import read_timings, written_timings
 
 KEY, JOB, UID = "a" * 32, "job-1", 7
@@ -170,6 +170,58 @@ def test_cancel_while_it_runs_keeps_the_partial_result():
     assert reducer.reduce_event(state, JobCancelled(JOB, KEY, RESULT, {FILE: b"png"})) == (Deliver(KEY),)
     assert view.partial
     assert view.phase is Phase.APPLYING
+
+
+def test_stop_and_keep_leaves_the_preview_on_and_shows_what_comes():
+    state, view, _ = with_job(*RUNNING)
+    assert reducer.stopped_by_artist(state, KEY) == (SendCancel(JOB),)
+    assert reducer.stopped_by_artist(state, KEY) == (), "once"
+    preview = JobPreview(JOB, 1, 3, "base_color", 1001, np.zeros((4, 4, 3), np.uint8))
+    assert len(reducer.reduce_event(state, preview)) == 1
+    assert reducer.reduce_event(state, JobStateChanged(JOB, KEY, JobState.QUEUED, "being kept")) == ()
+    assert reducer.reduce_event(state, JobCancelled(JOB, KEY, RESULT, {FILE: b"png"})) == (Deliver(KEY),)
+    assert (view.partial, view.cancelling) == (True, False)
+
+
+@pytest.mark.parametrize("events", [(CONNECTED,), RUNNING[:3], (*RUNNING, Downloading(JOB, 1, 4))])
+def test_there_is_nothing_to_keep_before_the_first_step_and_after_the_last(events):
+    state, view, _ = with_job(*events)
+    assert not view.stoppable
+    assert reducer.stopped_by_artist(state, KEY) == ()
+
+
+def test_stop_and_keep_can_be_cancelled_still():
+    state, view, _ = with_job(*RUNNING)
+    reducer.stopped_by_artist(state, KEY)
+    assert reducer.cancelled_by_artist(state, KEY) == (Ended(KEY), SendCancel(JOB))
+    assert view.cancelling
+
+
+def test_stop_and_keep_waits_for_a_server_that_comes_back_and_not_for_one_that_forgot_it():
+    state, view, _ = with_job(*RUNNING)
+    reducer.stopped_by_artist(state, KEY)
+    reducer.reduce_event(state, LOST)
+    assert view.live
+    assert reducer.reduce_event(state, RequestFailed("r", error(ErrorCode.JOB_UNKNOWN))) == (Ended(KEY),)
+    assert view.problem.operator == "pgc.generate"
+
+
+def test_a_cancelled_job_does_not_hinder_the_next_one_of_its_object():
+    state, view, _ = with_job(*RUNNING)
+    assert state.live_for(UID) is view
+    reducer.cancelled_by_artist(state, KEY)
+    assert view.live
+    assert state.live_for(UID) is None
+
+
+@pytest.mark.parametrize(
+    ("said_in", "now", "stays"), [("EDIT", "OBJECT", False), ("EDIT", "EDIT", True), ("OBJECT", "EDIT", True)]
+)
+def test_what_was_said_in_a_mode_goes_when_that_is_left(said_in, now, stays):
+    state = AppState()
+    state.show_problem(Problem("Leave Edit Mode."), said_in)
+    state.mode_is(now)
+    assert (state.problem is not None) == stays
 
 
 def test_cancel_with_nothing_made_ends():

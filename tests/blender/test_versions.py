@@ -214,7 +214,7 @@ def test_reuse_and_regenerate(answers):
     found = answers("reuse")
     assert found["prompt"] == ["prompt 1", "blurry", 0]
     assert found["sent"] == ["prompt 1", 101, "draft", 7, 1024, True]
-    assert "cannot be textured now" in found["again"][0]
+    assert "is being made" in found["again"][0]
     assert found["faces"] == [2, 3], "the version's faces, not those that are selected now"
     assert found["selected"] == [5]
     assert found["new seed"] == 77
