@@ -10,8 +10,8 @@ from pgc.errors import TextureError
 
 __all__ = ["KNOWN_FORMATS", "check_claims", "sniff_format"]
 
-KNOWN_FORMATS = "PNG, JPEG, TIFF, WebP, BMP, TGA, OpenEXR or Radiance HDR"
-"""As messages name them."""
+KNOWN_FORMATS = "PNG, JPEG, TIFF, WebP, OpenEXR or Radiance HDR"
+"""As messages name them: those that are advised; more are read."""
 
 MAX_SIDE = 16384
 MAX_PIXELS = 8192 * 8192
@@ -21,7 +21,7 @@ MAX_BYTES = 768 << 20
 _WEBP_BYTES = 12
 """A pixel: its decoder holds the canvas three times."""
 
-_HEAD = 64
+_HEAD = 512
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -33,13 +33,16 @@ _MAGIC = (
     (b"#?RADIANCE", "hdr"),
     (b"#?RGBE", "hdr"),
     (b"BM", "bmp"),
+    (b"GIF8", "gif"),
+    (b"8BPS", "psd"),
+    (b"DDS ", "dds"),
+    (b"\0\0\0\x0cjP  ", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+    *((b"P%d" % kind, "pnm") for kind in range(1, 7)),
+    (b"PF", "pnm"),
+    (b"Pf", "pnm"),
 )
 _OTHERS = (
-    (b"8BPS", "a Photoshop file"),
-    (b"DDS ", "a DDS file"),
-    (b"GIF8", "a GIF"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 file"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 file"),
     (b"\xff\x0a", "a JPEG XL file"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL file"),
     (b"\xabKTX", "a KTX texture"),
@@ -70,6 +73,7 @@ def sniff_format(path: Path) -> str:
         raise TextureError(f"{path} is empty; save the image again.")
     for magic, name in _MAGIC:
         if head.startswith(magic):
+            _check_early(path, name, head)
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         _check_webp(path, head)
@@ -104,6 +108,21 @@ def _looks_like_targa(head: bytes) -> bool:
         return False
     palette, kind, bits = head[1], head[2], head[16]
     return palette in {0, 1} and kind in {1, 2, 3, 9, 10, 11} and bits in {8, 15, 16, 24, 32}
+
+
+def _check_early(path: Path, name: str, head: bytes) -> None:
+    """The size that a header claims, for formats whose decoder takes memory for it when the file is opened."""
+    if name == "gif":
+        # The screen, and the frame before and after (GIF89a, 18).
+        width, height = struct.unpack("<HH", head[6:10].ljust(4, b"\0"))
+        check_claims(path, width, height, 12)
+    elif name == "jpeg2000":
+        # The marker SIZ (ITU T.800, A.5.1); components are 32 bits wide while they are decoded.
+        at = head.find(b"\xff\x4f\xff\x51")
+        if at < 0 or len(head) < at + 16:
+            raise TextureError(f"{path} is damaged (a JPEG 2000 without its first part); export it again.")
+        width, height = struct.unpack(">II", head[at + 8 : at + 16])
+        check_claims(path, width, height, 16)
 
 
 def _check_webp(path: Path, head: bytes) -> None:

@@ -220,7 +220,7 @@ def _ignored(path: Path, spec: oiio.ImageSpec, format_name: str) -> list[str]:
             "Blender: convert it to sRGB where the colours matter."
         )
     encoding = str(spec.getattribute("oiio:ColorSpace") or "srgb")
-    if format_name not in _LINEAR_FORMATS and profile is None and not encoding.startswith(_NEAR_SRGB):
+    if format_name == "png" and profile is None and not encoding.startswith(_NEAR_SRGB):
         notes.append(
             f"{path.name} states another encoding ({encoding}); its values are taken as sRGB, as in glTF and Blender."
         )

@@ -55,7 +55,7 @@ class ImageMutator:
         seed = random.choice(self.seeds)
         data = seed.data
         for _ in range(random.choice((1, 1, 1, 2, 3))):
-            change = random.choice((_MUTATORS[_family(seed)],) * 3 + (_any_bytes,))
+            change = random.choice((_MUTATORS.get(_family(seed), _first_bytes),) * 3 + (_any_bytes,))
             data = change(data, random)
         # A right content under a wrong suffix is common, and the suffix decides for TGA alone.
         suffix = random.choice(("png", "tga", "jpg", "exr")) if random.random() < 0.05 else seed.suffix
@@ -88,6 +88,12 @@ def _any_bytes(data: bytes, random: Random) -> bytes:
             value = random.choice(_SIZES_AND_MORE) & 0xFFFFFFFF
             changed[at : at + 4] = struct.pack(random.choice(("<I", ">I")), value)
     return bytes(changed)
+
+
+def _first_bytes(data: bytes, random: Random) -> bytes:
+    """A number in the first bytes, where formats have their sizes."""
+    form = random.choice(("<B", "<H", ">H", "<I", ">I"))
+    return _put(data, random.randrange(100), form, random.choice((*_SIZES_AND_MORE, *range(20))))
 
 
 def _put(data: bytes, at: int, form: str, value: int) -> bytes:

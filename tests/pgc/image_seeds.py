@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +53,21 @@ def whole_images() -> list[Seed]:
         ("tif", Image.fromarray(rgb), {"compression": "jpeg"}),
         ("tif", gray.convert("1"), {"compression": "group4"}),
         ("tif", gray, {"compression": "packbits"}),
+        ("gif", Image.fromarray(rgb).quantize(32), {}),
+        ("gif", Image.fromarray(rgb).quantize(8), {"save_all": True, "append_images": [gray.quantize(4)]}),
+        ("ppm", Image.fromarray(rgb), {}),
+        ("jp2", Image.fromarray(rgb), {}),
+        ("dds", Image.fromarray(rgba), {}),
     ]
     seeds = [Seed("png", png_bytes(16, 16, rgb_rows(16))), Seed("png", png_bytes(1, 1, b"\0abc", interlaced=1))]
     for suffix, picture, options in pictures:
         buffer = io.BytesIO()
-        picture.save(buffer, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper()), **options)
+        names = {"jpg": "JPEG", "tif": "TIFF", "jp2": "JPEG2000"}
+        picture.save(buffer, names.get(suffix, suffix.upper()), **options)
         seeds.append(Seed(suffix, buffer.getvalue()))
+    # Photoshop's file format: a header, three empty sections, and planes without compression.
+    photoshop = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 12, 10, 8, 3) + struct.pack(">IIIH", 0, 0, 0, 0)
+    seeds.append(Seed("psd", photoshop + rgb.transpose(2, 0, 1).tobytes()))
     deep = random.integers(0, 65536, (12, 10, 4)).astype(np.uint16)
     wide = random.random((12, 10, 4)).astype(np.float32)
     with tempfile.TemporaryDirectory() as name:

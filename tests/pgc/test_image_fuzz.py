@@ -19,7 +19,7 @@ def test_damaged_images_give_pixels_or_one_sentence():
     assert outcome.deaths == 0
     assert outcome.answers["read"] > 70
     assert outcome.answers["refused"] > 70
-    assert {name.split()[0] for name in outcome.by_suffix} == {"png", "jpg", "tif", "exr", "hdr", "webp", "bmp", "tga"}
+    assert {name.split()[0] for name in outcome.by_suffix} >= {"png", "jpg", "tif", "exr", "hdr", "webp", "bmp", "tga"}
 
 
 def test_the_same_number_is_the_same_case():

@@ -12,6 +12,7 @@ from pgc.errors import TextureError
 from pgc.image_formats import MAX_SIDE, sniff_format
 from pgc.image_reader import STRAIGHT_ALPHA, image_size, read_source_image, unit_values
 from tests.pgc.image_files import chunk, png_bytes, rgb_rows, write_with_oiio
+from tests.pgc.image_seeds import whole_images
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -26,6 +27,15 @@ def test_eight_bits_come_as_they_are(tmp_path, suffix):
     image = read_source_image(tmp_path / f"a.{suffix}")
     assert np.array_equal(image.color, RGB)
     assert (image.alpha, image.linear, image.depth, image.notes) == (None, False, "8 bits", ())
+
+
+@pytest.mark.parametrize("suffix", ["gif", "ppm", "jp2", "dds", "psd"])
+def test_older_and_rarer_formats_are_read_too(tmp_path, suffix):
+    seed = next(seed for seed in whole_images() if seed.suffix == suffix)
+    (tmp_path / f"a.{suffix}").write_bytes(seed.data)
+    with Image.open(tmp_path / f"a.{suffix}") as picture:
+        expected = np.array(picture.convert("RGB"))
+    assert np.array_equal(read_source_image(tmp_path / f"a.{suffix}").color, expected)
 
 
 @pytest.mark.parametrize(("suffix", "options"), [("png", {}), ("tga", {}), ("webp", {"lossless": True, "exact": True})])
@@ -218,9 +228,12 @@ def test_the_content_decides_not_the_suffix(tmp_path):
     [
         (b"", "is empty"),
         (b"hello", "no image that is known"),
-        (b"8BPS\0\1", "Photoshop"),
-        (b"DDS |", "DDS"),
-        (b"GIF89a", "GIF"),
+        (b"8BPS\0\1", "cannot be read as an image"),
+        (b"GIF89a\x50\xc3\x50\xc3", "50000x50000"),
+        (b"GIF89a", "0x0"),
+        (b"\xff\x4f\xff\x51\0\x29\0\0\0\0\xc3\x50\0\0\xc3\x50", "50000x50000"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000 without"),
+        (b"\xabKTX 20", "KTX"),
         (b"\0\0\0\x20ftypavif", "AVIF"),
         (b"<svg xmlns=", "SVG"),
         (b"RIFF\x10\0\0\0WEBPVP8X", "without its first part"),
@@ -276,19 +289,19 @@ LIES = {
 @pytest.mark.parametrize("data", LIES.values(), ids=LIES)
 def test_headers_that_promise_too_much_cost_a_sentence(tmp_path, data):
     (tmp_path / "a.img").write_bytes(data)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(TextureError, match=r"a\.img"):
         read_source_image(tmp_path / "a.img")
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_chunks_that_would_unpack_to_much_are_passed_over(tmp_path, kind):
     bomb = zlib.compress(bytes(50_000_000))
     (tmp_path / "a.png").write_bytes(png_bytes(4, 4, rgb_rows(4), extra=chunk(kind, b"k\0\0" + bomb)))
-    start = time.perf_counter()
+    start = time.process_time()
     assert read_source_image(tmp_path / "a.png").color[0, 0].tolist() == [10, 20, 30]
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_the_size_has_a_limit(tmp_path):
