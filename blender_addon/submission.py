@@ -40,6 +40,8 @@ class Order:
     view: JobView
     spec: TextureJobSpec
     arrays: Mapping[str, npt.NDArray[Any]]
+    notes: tuple[str, ...] = ()
+    """What the artist is told before it is sent."""
 
 
 def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
@@ -94,7 +96,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
     if kept is None and obj.pgc.keep_mask is not None and settings.target != "objects":
         view.warning = f"The mask of {obj.name} is black all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
-    return Order(view, spec, arrays)
+    return Order(view, spec, arrays, () if kept is None else kept.notes)
 
 
 def _check_place(obj: bpy.types.Object, target: str) -> None:

@@ -43,6 +43,8 @@ class PGC_OT_generate(bpy.types.Operator):
         # After what makes it another mesh: instances made real, a mesh of its own.
         if self._bad_uvs(context):
             return {"CANCELLED"}
+        for note in (note for order in orders for note in order.notes):
+            self.report({"WARNING"}, note)
         if not all([session.submit(order.view, order.spec, order.arrays) for order in orders]):
             self.report({"ERROR"}, session.state.server.problem.text)
             return {"CANCELLED"}

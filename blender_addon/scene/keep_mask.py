@@ -32,6 +32,8 @@ class KeptTexture:
 
     picture: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+    """What the server does not get of the picture, a sentence each."""
 
 
 def new_mask(obj: bpy.types.Object, side: int) -> bpy.types.Image:
@@ -96,8 +98,9 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
         )
     rows, columns = (np.arange(width) * side // width for side in white.shape)
     return KeptTexture(
-        picture=np.ascontiguousarray(np.round(values * 255.0).astype(np.uint8)),
+        picture=np.ascontiguousarray(np.round(values.clip(0.0, 1.0) * 255.0).astype(np.uint8)),
         mask=np.where(white[rows][:, columns], np.uint8(255), np.uint8(0)),
+        notes=_losses(picture, values),
     )
 
 
@@ -114,12 +117,36 @@ def _shown_version(obj: bpy.types.Object) -> bpy.types.PropertyGroup | None:
     return next((version for version in obj.pgc.versions if top and version.key == top), None)
 
 
+def _losses(image: bpy.types.Image, values: npt.NDArray[np.float32]) -> tuple[str, ...]:
+    """What 8 bits and three channels cannot hold of an image."""
+    found = []
+    if image.is_float:
+        found.append(f"{image.name} has more than 8 bits a channel; what the mask keeps is rounded to 8.")
+    if bool((values < 0.0).any()) or bool((values > 1.0).any()):
+        found.append(f"{image.name} has colors outside of 0 to 1; what the mask keeps is cut to that range.")
+    if image.channels == 4 and bool((_channels(image)[..., 3] < 1.0).any()):
+        found.append(f"{image.name} has alpha, which the new texture does not get.")
+    return tuple(found)
+
+
 def _values(image: bpy.types.Image) -> npt.NDArray[np.float32]:
-    """float32 [H, W, 3] as they are stored, row 0 at the top."""
+    """float32 [H, W, 3], sRGB-encoded where the image is a colour, row 0 at the top.
+
+    Blender keeps images of more than 8 bits, PNG of 16 bits too, in linear light, others as their file has them.
+    """
+    shaped = _channels(image)
+    values = shaped[..., :3] if image.channels >= 3 else np.repeat(shaped[..., :1], 3, axis=-1)
+    if not image.is_float or image.colorspace_settings.is_data:
+        return values
+    power = 1.055 * np.maximum(values, 0.0031308) ** np.float32(1.0 / 2.4) - 0.055
+    return np.where(values <= 0.0031308, values * np.float32(12.92), power).astype(np.float32)
+
+
+def _channels(image: bpy.types.Image) -> npt.NDArray[np.float32]:
+    """float32 [H, W, channels] as Blender has them, row 0 at the top."""
     width, height = image.size
     if not width or not height or not image.channels:
         raise SceneError(f"The pictures of {image.name} are gone; choose another image.")
     values = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(values)
-    shaped = values.reshape(height, width, image.channels)[::-1]
-    return shaped[..., :3] if image.channels >= 3 else np.repeat(shaped[..., :1], 3, axis=-1)
+    return values.reshape(height, width, image.channels)[::-1]

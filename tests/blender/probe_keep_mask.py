@@ -82,20 +82,52 @@ def own_material() -> Any:
     """Without a version, what the artist's own material shows is kept."""
     enable()
     rig = Rig()
-    material = bpy.data.materials.new("Mine")
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
-    texture = material.node_tree.nodes.new("ShaderNodeTexImage")
+    _, texture = _own_material(rig)
     texture.image = bpy.data.images.new("Own", 16, 16)
     texture.image.generated_color = (0.2, 0.4, 0.6, 1.0)
-    material.node_tree.links.new(texture.outputs["Color"], shader.inputs["Base Color"])
-    rig.obj.data.materials.append(material)
     _mask(rig.obj)
     rig.click()
     _, spec, arrays = rig.fake.submitted[-1]
     picture = arrays[spec.initial_texture[0].array.sha256]
     return [list(picture.shape), np.unique(picture.reshape(-1, 3), axis=0).tolist()]
+
+
+@ends_cleanly
+def deep_pictures() -> Any:
+    """Pictures of more than 8 bits, which Blender keeps in linear light: the colours that a job gets, and what is
+    said of what it does not get."""
+    from blender_addon.scene.keep_mask import kept_texture
+
+    enable()
+    rig = Rig()
+    _, texture = _own_material(rig)
+    _mask(rig.obj)
+    found = {}
+    for name, options, color in (
+        ("bytes", {}, (0.5, 0.2, 0.0, 1.0)),
+        ("float", {"float_buffer": True}, (0.2158605, 0.0331048, 0.0, 1.0)),
+        ("data", {"float_buffer": True, "is_data": True}, (0.5, 0.2, 0.0, 1.0)),
+        ("bright", {"float_buffer": True}, (4.0, 0.0, 0.0, 1.0)),
+        ("alpha", {"alpha": True}, (0.5, 0.2, 0.0, 0.5)),
+    ):
+        image = bpy.data.images.new(name, 16, 16, **options)
+        image.pixels.foreach_set(np.tile(np.float32(color), 256))
+        texture.image = image
+        kept = kept_texture(rig.obj, "", np.zeros((1, 2), np.float32))
+        found[name] = [kept.picture[0, 0].tolist(), [note.split(";")[0].split(", which")[0] for note in kept.notes]]
+    return found
+
+
+def _own_material(rig: Rig) -> tuple[Any, Any]:
+    """A material of the artist's on the object: its shader and the texture of its base colour."""
+    material = bpy.data.materials.new("Mine")
+    if bpy.app.version < (5, 0, 0):
+        material.use_nodes = True
+    shader = next(node for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
+    texture = material.node_tree.nodes.new("ShaderNodeTexImage")
+    material.node_tree.links.new(texture.outputs["Color"], shader.inputs["Base Color"])
+    rig.obj.data.materials.append(material)
+    return shader, texture
 
 
 @ends_cleanly

@@ -25,6 +25,17 @@ def test_the_artists_own_texture_can_be_kept(run_in_blender):
     assert run_in_blender("own_material", script=PROBE) == [[16, 16, 3], [[51, 102, 153]]]
 
 
+def test_pictures_of_more_bits_are_kept_in_their_colours(run_in_blender):
+    deep = "{} has more than 8 bits a channel".format
+    assert run_in_blender("deep_pictures", script=PROBE) == {
+        "bytes": [[128, 51, 0], []],
+        "float": [[128, 51, 0], [deep("float")]],
+        "data": [[128, 51, 0], [deep("data")]],
+        "bright": [[255, 0, 0], [deep("bright"), "bright has colors outside of 0 to 1"]],
+        "alpha": [[128, 51, 0], ["alpha has alpha"]],
+    }
+
+
 def test_what_cannot_be_kept_is_said(run_in_blender):
     found = run_in_blender("refusals", script=PROBE)
     assert "shows no texture" in found["nothing"][0]
