@@ -34,12 +34,19 @@ class _Flat:
 
 
 def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
-    """One mesh of all parts, Y-up; every part has the pool of vertices that its copies use.
+    """One mesh of all parts, Y-up; every part has the pool of vertices that its copies use. Empties `placed`.
 
     The textured UV set is the one that the materials of most triangles read. Triangles with corners that are not
     finite are left out and counted. Raises `MeshError` where no triangle is left.
     """
-    parts = [flat for part in placed if len((flat := _flat(part, document.notes)).faces)]
+    parts: list[_Flat] = []
+    waiting = placed[::-1]
+    placed.clear()
+    while waiting:
+        # One after another, so that arrays of millions are not held twice.
+        flat = _flat(waiting.pop(), document.notes)
+        if len(flat.faces):
+            parts.append(flat)
     if not parts:
         told = " ".join(document.notes.sentences())
         raise MeshError(
@@ -61,7 +68,7 @@ def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
     materials = [part.material if part.material >= 0 else len(names) for part in parts]
     return Mesh(
         name=name,
-        positions=np.concatenate([part.positions for part in parts]),
+        positions=_joined([part.positions for part in parts]),
         polygon_sizes=np.full(len(corners) // 3, 3, dtype=np.int32),
         corner_positions=corners,
         uvs=uvs,
@@ -93,9 +100,9 @@ def _flat(placed: PlacedPart, notes: NoteCounts) -> _Flat:
         positions=positions,
         faces=faces,
         normals=None if placed.normals is None else placed.normals.reshape(-1, 3),
-        uvs={number: np.tile(uvs, (copies, 1)) for number, uvs in part.uvs.items()},
+        uvs={number: _repeated(uvs, copies) for number, uvs in part.uvs.items()},
         uv_set=part.uv_set,
-        colors=None if part.colors is None else np.tile(part.colors, (copies, 1)),
+        colors=None if part.colors is None else _repeated(part.colors, copies),
         material=part.material,
     )
 
@@ -133,9 +140,20 @@ def _pool(
         np.full((len(part.positions), width), np.nan, np.float32) if pool is None else pool
         for pool, part in zip(pools, parts, strict=True)
     ]
-    values = np.concatenate(filled)
+    values = _joined(filled)
     given: Bool[np.ndarray, " V"] = np.asarray(np.isfinite(values).all(axis=1))
+    if given.all():
+        return values, corners.copy()
     return np.where(given[:, None], values, np.float32(0.0)), np.where(given[corners], corners, np.int32(-1))
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    """Arrays one after another; a single one as it is, since it may be big."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _repeated(values: np.ndarray, copies: int) -> np.ndarray:
+    return values if copies == 1 else np.tile(values, (copies, 1))
 
 
 def _other_sets(parts: list[_Flat], corners: Int32[np.ndarray, " L"], uv_set: int) -> tuple[UvSet, ...]:

@@ -98,17 +98,32 @@ def _moved(part: Part, matrices: Float64[np.ndarray, "K 4 4"]) -> PlacedPart:
     """A part by each of some matrices; identity leaves bits alone."""
     copies = len(matrices)
     faces = np.repeat(part.faces[None], copies, axis=0)
-    normals = None if part.normals is None else np.repeat(part.normals[None], copies, axis=0)
     if np.array_equal(matrices, np.broadcast_to(np.eye(4), matrices.shape)):
-        positions = np.repeat(part.positions[None], copies, axis=0)
-        return PlacedPart(part=part, positions=positions, faces=faces, normals=_as_float32(normals))
+        positions = part.positions[None] if copies == 1 else np.repeat(part.positions[None], copies, axis=0)
+        normals = None if part.normals is None else np.repeat(_as_float32(part.normals)[None], copies, axis=0)
+        return PlacedPart(part=part, positions=positions, faces=faces, normals=normals)
     linear = matrices[:, :3, :3]
+    normals = None
     with np.errstate(over="ignore", invalid="ignore"):
-        positions = part.positions @ linear.transpose(0, 2, 1) + matrices[:, None, :3, 3]
+        positions = _transformed(part.positions, linear)
+        positions += matrices[:, None, :3, 3]
         mirrored = np.linalg.det(linear) < 0
-        normals = None if normals is None else _turned(normals, _normal_matrices(linear))
+        if part.normals is not None:
+            normals = _as_float32(_unit(_transformed(part.normals, _normal_matrices(linear))))
     faces[mirrored] = faces[mirrored, :, ::-1]
-    return PlacedPart(part=part, positions=positions, faces=faces, normals=_as_float32(normals))
+    return PlacedPart(part=part, positions=positions, faces=faces, normals=normals)
+
+
+def _transformed(
+    vectors: Float64[np.ndarray, "V 3"], linear: Float64[np.ndarray, "K 3 3"]
+) -> Float64[np.ndarray, "K V 3"]:
+    """Vectors by each of some linear maps."""
+    found = np.empty((len(linear), len(vectors), 3))
+    if len(vectors) < len(linear):
+        return np.matmul(vectors, np.ascontiguousarray(linear.transpose(0, 2, 1)), out=found)
+    for index, each in enumerate(linear):
+        np.matmul(vectors, np.ascontiguousarray(each.T), out=found[index])
+    return found
 
 
 def _skinned(buffers: Buffers, part: Part, skin: Float64[np.ndarray, "J 4 4"]) -> PlacedPart | None:
@@ -127,14 +142,15 @@ def _skinned(buffers: Buffers, part: Part, skin: Float64[np.ndarray, "J 4 4"]) -
             positions[rows] = np.einsum("vij,vj->vi", linear, part.positions[rows]) + matrices[:, :, 3]
             mirrored += int((np.linalg.det(linear) < 0).sum())
             if part.normals is not None and normals is not None:
-                normals[rows] = _turned(part.normals[rows][:, None], _normal_matrices(linear))[:, 0]
+                turned = np.einsum("vij,vj->vi", _normal_matrices(linear), part.normals[rows])
+                normals[rows] = _unit(turned)
     # A skeleton that mirrors, mirrors most of the vertices.
     faces = part.faces[:, ::-1] if 2 * mirrored > len(positions) else part.faces
     return PlacedPart(
         part=part,
         positions=positions[None],
         faces=faces[None],
-        normals=_as_float32(None if normals is None else normals[None]),
+        normals=None if normals is None else _as_float32(normals)[None],
     )
 
 
@@ -145,19 +161,15 @@ def _normal_matrices(linear: Float64[np.ndarray, "K 3 3"]) -> Float64[np.ndarray
     return cofactors * np.where(np.linalg.det(linear) < 0, -1.0, 1.0)[:, None, None]
 
 
-def _turned(
-    normals: Float64[np.ndarray, "K V 3"], matrices: Float64[np.ndarray, "K 3 3"]
-) -> Float64[np.ndarray, "K V 3"]:
-    """Normals of unit length after a linear map; zeros where it leaves none."""
-    turned = normals @ matrices.transpose(0, 2, 1)
-    largest = np.abs(turned).max(axis=2, keepdims=True)
-    turned = turned / np.where(largest > 0, largest, 1.0)
-    length = np.linalg.norm(turned, axis=2, keepdims=True)
-    return turned / np.where(length > 0, length, 1.0)
+def _unit(vectors: Float64[np.ndarray, "*B 3"]) -> Float64[np.ndarray, "*B 3"]:
+    """Vectors brought to unit length, in place; zeros stay."""
+    largest = np.maximum(np.maximum(np.abs(vectors[..., 0]), np.abs(vectors[..., 1])), np.abs(vectors[..., 2]))
+    vectors /= np.where(largest > 0, largest, 1.0)[..., None]
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    vectors /= np.where(length > 0, length, 1.0)[..., None]
+    return vectors
 
 
-def _as_float32(normals: Float64[np.ndarray, "K V 3"] | None) -> Float32[np.ndarray, "K V 3"] | None:
-    if normals is None:
-        return None
+def _as_float32(normals: Float64[np.ndarray, "*B 3"]) -> Float32[np.ndarray, "*B 3"]:
     with np.errstate(over="ignore", invalid="ignore"):
         return normals.astype(np.float32)
