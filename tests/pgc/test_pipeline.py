@@ -149,3 +149,15 @@ def test_unknown_words_are_reported_together_with_the_known(request_):
     run = prepare_run(replace(request_, prompt=Prompt(text="red gryphon")), guidance=guidance)
     assert run.unknown_words == ("gryphon",)
     assert any("gryphon" in warning and "red" in warning for warning in run.warnings)
+
+
+@needs.XATLAS
+def test_a_long_unwrap_says_how_long_it_takes(request_, monkeypatch):
+    def stages():
+        seen = []
+        load_prepared(replace(request_, unwrap=True), lambda stage, part: seen.append(stage))
+        return set(seen[1:])
+
+    assert stages() == {"Unwrapping"}
+    monkeypatch.setattr("pgc.pipeline.expected_seconds", lambda triangles: triangles * 1.1)
+    assert stages() == {"Unwrapping 12 triangles (about 13 s)"}
