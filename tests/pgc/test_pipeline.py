@@ -12,7 +12,7 @@ from pgc.guidance.specs import OracleSpec
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.optimize import Prompt
 from pgc.outputs.images import encode_maps
-from pgc.pipeline import TextureRequest, prepare_run
+from pgc.pipeline import TextureRequest, load_prepared, prepare_run
 from pgc.presets import preset_settings, with_overrides
 from tests.pgc import needs
 
