@@ -18,6 +18,8 @@ _LEAST_USED = 0.002
 """Of the texture: 46 x 46 texels of 1024 x 1024 for the whole mesh."""
 _LEAST_KEPT = 0.25
 """Of the surface: with less in usable UVs there is no layout to add to."""
+_LEAST_KEPT_OF_COLLAPSED = 0.5
+"""The same where all faces have UVs: whoever projected them along one axis made no layout."""
 
 
 class UvVerdict(Enum):
@@ -89,6 +91,7 @@ def _lacking(measure: UvMeasure) -> UvJudgement | None:
         return _judged(UvVerdict.PARTIAL, remedy, "Some faces have no UVs", sentence)
     if measure.area_collapsed > _COLLAPSED:
         sentence = f"the UVs have no area on {_percent(measure.area_collapsed)} of the surface"
+        remedy = UvRemedy.FILL if usable >= _LEAST_KEPT_OF_COLLAPSED else UvRemedy.NEW
         return _judged(UvVerdict.COLLAPSED, remedy, "UVs of some faces collapsed", sentence)
     return None
 
@@ -108,4 +111,6 @@ def _judged(verdict: UvVerdict, remedy: UvRemedy, few_words: str, sentence: str)
 
 
 def _percent(share: float) -> str:
+    if share < 0.001:
+        return "under 0.1%"
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"

@@ -86,6 +86,9 @@ class PatternField:
         """Nothing to resume."""
         return {}
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to resume."""
+
 
 def pattern_run(mesh: PreparedMesh, config: PatternRunConfig) -> dict[str, Any]:
     """Recovers the pattern and measures what came of it in six views that the run did not choose.

@@ -34,7 +34,7 @@ CASES = {
     "all UVs in one point": (Surface().box(uv=lambda n: FULL * 0), "collapsed", "new"),
     "each face a point of a palette": (Surface().box(uv=lambda n: FULL * 0 + (n / 6, 0.5)), "collapsed", "new"),
     "all UVs in a corner of the picture": (Surface().box(uv=lambda n: sixth(n) * 0.02), "collapsed", "new"),
-    "seen from above, the sides a line": (projected(), "collapsed", "fill"),
+    "seen from above, the sides a line": (projected(), "collapsed", "new"),
     "one face of six a point": (Surface().box(uv=lambda n: sixth(n) * (n > 0)), "collapsed", "fill"),
     "UVs of a billion": (Surface().box(uv=lambda n: FULL * 1e9), "tiling", "new"),
 }  # fmt: skip
