@@ -181,7 +181,11 @@ def _pixels(item: wire.MapFile, data: bytes) -> Tensor:
         array = np.frombuffer(data, np.uint8).reshape(shape)
     else:
         try:
-            array = np.asarray(Image.open(io.BytesIO(data)))
+            with Image.open(io.BytesIO(data)) as image:
+                if image.size != (item.width, item.height):
+                    # Before it is decoded: a small file may hold a picture of any size.
+                    raise RemoteError(f"The server sent {name} with shape {image.size[::-1]}, expected {shape}.")
+                array = np.asarray(image)
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise RemoteError(f"The server sent {name} as an image that cannot be read ({error}).") from error
         array = array[..., None] if array.ndim == 2 else array

@@ -101,12 +101,13 @@ def texture(  # noqa: PLR0913 - one parameter an option
     init_texture: Annotated[
         str | None,
         typer.Option(
-            help="PNG of base colour to start from (NAME.<UDIM>.png for tiles), or a run's folder: all its maps.",
+            help="Image of base colour to start from, 8 or 16 bits or EXR (NAME.<UDIM>.png for tiles), or a run's "
+            "folder: all its maps.",
             rich_help_panel=_START,
         ),
     ] = None,
     lock_mask: Annotated[
-        str | None, typer.Option(help="PNG whose bright texels stay as they are.", rich_help_panel=_START)
+        str | None, typer.Option(help="Image whose bright texels stay as they are.", rich_help_panel=_START)
     ] = None,
     oracle_texture: Annotated[
         str | None, typer.Option(help="Known texture for --guidance oracle (measurements).", hidden=True)
