@@ -148,7 +148,7 @@ class MemoryPlanner:
             memory: what was free when the plan was chosen; None: it was taken because memory ran out.
             since: number of the plan before.
         """
-        reason = "The graphics card ran out of memory" if self.device.type != "cpu" else "Memory ran out"
+        reason = f"{'This machine' if self.device.type == 'cpu' else 'The graphics card'} ran out of memory"
         if memory is not None:
             needed = self.estimate_bytes(since)
             reason = (

@@ -134,7 +134,7 @@ def test_memory_that_ran_out_is_said_with_what_it_costs() -> None:
     )
     assert "views of 64 instead of 128 pixels" in which.describe(2, since=1)
     on_cpu = replace(which, device=torch.device("cpu"))
-    assert on_cpu.describe(1).startswith("Memory ran out: ")
+    assert on_cpu.describe(1).startswith("This machine ran out of memory: the job goes on")
 
 
 def test_the_promise_of_the_models_list_is_the_least_plan_of_full_quality() -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -72,21 +72,25 @@ class Simulation:
 
     kind: Kind
     log: DeviceLog = field(default_factory=DeviceLog)
+    depth: int = 0
+    """Above 0 while torch works on tensors of the card."""
 
     @property
     def device(self) -> torch.device:
         return torch.device(self.kind, 0)
 
-    def owns(self, device: object) -> bool:
-        return device is not None and torch.device(device).type in (self.kind, "meta")  # type: ignore[arg-type]
+    def owns(self, device: Any, *, like_ours: bool = False) -> bool:
+        """Whether a device is the card. What torch makes like a tensor on the card it asks "meta" for, as that says."""
+        kind = "cpu" if device is None else torch.device(device).type
+        return kind == self.kind or ((like_ours or self.depth > 0) and kind == "meta")
 
-    def put(self, inner: torch.Tensor) -> SimulatedTensor:
+    def put(self, held: torch.Tensor) -> SimulatedTensor:
         """A CPU tensor's values on the card."""
-        if self.kind == "mps" and inner.dtype in (torch.float64, torch.complex128):
+        if self.kind == "mps" and held.dtype in (torch.float64, torch.complex128):
             raise TypeError(
-                f"Cannot convert a MPS Tensor to {inner.dtype} as the MPS framework doesn't support it, at {where()}"
+                f"Cannot convert a MPS Tensor to {held.dtype} as the MPS framework doesn't support it, at {where()}"
             )
-        return SimulatedTensor(inner)
+        return SimulatedTensor(held)
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """One operator, as the card would run it."""
@@ -98,7 +102,7 @@ class Simulation:
         inner_args, inner_kwargs = tree_unflatten(
             [item.held if isinstance(item, SimulatedTensor) else item for item in flat], spec
         )
-        if inner_kwargs.get("device") is not None:
+        if there and inner_kwargs.get("device") is not None:
             inner_kwargs["device"] = torch.device("cpu")
         known = {id(item.held): item for item in ours}
 
@@ -112,7 +116,7 @@ class Simulation:
     def _lands_there(self, func: Any, args: Any, kwargs: Any, any_ours: bool) -> bool:
         if func is aten.copy_.default:
             return isinstance(args[0], SimulatedTensor)
-        return any_ours if kwargs.get("device") is None else self.owns(kwargs["device"])
+        return any_ours if kwargs.get("device") is None else self.owns(kwargs["device"], like_ours=any_ours)
 
     def _check(self, func: Any, args: Any, kwargs: Any, flat: list[Any], ours: list[SimulatedTensor]) -> None:
         generator = kwargs.get("generator")
@@ -152,7 +156,8 @@ class Simulation:
     def _count_crossing(self, func: Any, args: Any, kwargs: Any) -> None:
         if func is aten._to_copy.default:
             source, target = args[0], kwargs.get("device")
-            there = isinstance(source, SimulatedTensor) if target is None else self.owns(target)
+            ours = isinstance(source, SimulatedTensor)
+            there = ours if target is None else self.owns(target, like_ours=ours)
         else:
             source, there = args[1], isinstance(args[0], SimulatedTensor)
         if isinstance(source, SimulatedTensor) and not there:
@@ -239,8 +244,16 @@ class SimulatedTensor(torch.Tensor):
         active[-1].log.sync("tolist")
         return self.held.tolist()
 
-    # Everything goes through the dispatcher below.
-    __torch_function__: ClassVar[Any] = torch._C._disabled_torch_function_impl
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Remembers that what torch makes meanwhile is for tensors on the card."""
+        simulation = active[-1]
+        simulation.depth += 1
+        try:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **(kwargs or {}))
+        finally:
+            simulation.depth -= 1
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
