@@ -137,7 +137,7 @@ def _text_mutated(rng: random.Random, data: bytes) -> bytes:
 def _word(rng: random.Random, word: bytes) -> bytes:
     if rng.random() < 0.7 or not word:
         return rng.choice(_TOKENS)
-    if word.lstrip(b"-").isdigit() and rng.random() < 0.7:
+    if re.fullmatch(rb"-?[0-9]+", word[:18]) and rng.random() < 0.7:
         return str(int(word[:18]) + rng.choice((-1, 1, -2, 10, 10**9))).encode()
     return word + rng.choice(_TOKENS)
 
