@@ -5,6 +5,7 @@ OUT.npz holds, in Blender's world (Z up): `corners` [L,3] float64, `sizes` [P] i
 number its corners, `uvs_0` [L,2] …, NaN where an object has none. An import that fails stores `error`.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def first_error(text):
     """The line of an operator's report that says what went wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line and not line.startswith(("File", "Traceback", "Location"))]
-    return (errors or lines or [""])[-1][:200]
+    # Paths of this machine say nothing elsewhere.
+    return re.sub(r"/\S*/", "", (errors or lines or [""])[-1])[:200]
 
 
 def main(path, out):
