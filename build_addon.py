@@ -27,6 +27,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from blender_addon.whole_file import replacing, write_whole
+
 ROOT = Path(__file__).resolve().parent
 SOURCE = ROOT / "blender_addon"
 WHEELS = {"pyzmq": "27.3.0", "msgpack": "1.2.4"}
@@ -194,14 +196,12 @@ def build(wheels: list[Path], out: Path, variant: Variant | None = None) -> Path
     out.mkdir(parents=True, exist_ok=True)
     suffix = "" if variant.platform is None else f"-{variant.platform.replace('-', '_')}"
     path = out / f"pgc_texture-{version}{suffix}.zip"
-    temporary = path.with_suffix(".part")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(entries):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = 0o644 << 16
             info.create_system = 3
             archive.writestr(info, entries[name])
-    temporary.replace(path)
     return path
 
 
@@ -232,8 +232,7 @@ def build_server_wheel(out: Path) -> Path:
         if done.returncode or not found:
             raise BuildError(f"pip could not build the server's wheel: {done.stderr.strip()[-2000:]}")
         target = out / found[0].name
-        shutil.copyfile(found[0], target.with_suffix(".part"))
-        target.with_suffix(".part").replace(target)
+        write_whole(target, found[0].read_bytes())
     return target
 
 

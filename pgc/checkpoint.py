@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pgc.errors import CheckpointError
+from pgc.whole_files import OutputError, write_tensors
 
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 
@@ -37,15 +35,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Mapping[s
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     metadata = {"format": FORMAT, "header": text, "sha256": _checksum(contiguous, text)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        os.close(descriptor)
-        try:
-            save_file(contiguous, temporary, metadata=metadata)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
+        write_tensors(path, contiguous, metadata)
+    except OutputError as error:
         raise CheckpointError(
             f"The checkpoint {path} could not be written ({error}); free some disk space or choose another folder."
         ) from error

@@ -3,7 +3,6 @@
 
 import io
 import json
-import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from pgc.errors import MeshError
 from pgc.gltf_vertices import GltfBuffer, add_primitive, textured_set, y_up
 from pgc.mesh_data import Mesh, PreparedMesh, TriangleMesh
 from pgc.rendering.tangents import tangents_of
+from pgc.whole_files import write_bytes
 
 __all__ = ["write_glb"]
 
@@ -37,8 +37,8 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
     where the two sides of a mirrored texture meet. Each tile becomes one primitive with its material, its UVs moved
     into [0, 1]; V runs down, as glTF has it (1 - v, rounded to float32 once). The file's other UV sets stand beside
     the textured one, in their order, and its vertex colours in COLOR_1: viewers multiply the texture by COLOR_0, which
-    is white. The file appears whole or not at all. Raises `MeshError` for a missing or foreign image, or where the
-    file cannot be written.
+    is white. The file appears whole or not at all. Raises `MeshError` for a missing or foreign image, `OutputError`
+    where the file cannot be written.
     """
     tiles = prepared.report.tiles
     pictures = {tile: _pictures(images, tile, single=len(tiles) == 1) for tile in tiles}
@@ -146,9 +146,4 @@ def _write(path: Path, document: dict[str, Any], binary: bytes) -> None:
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     header = struct.pack("<4sIIII", b"glTF", 2, 28 + len(text) + len(binary), len(text), 0x4E4F534A)
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(header + text + struct.pack("<II", len(binary), 0x004E4942) + binary)
-        os.replace(partial, path)
-    except OSError as exc:
-        raise MeshError(f"{path}: cannot be written ({exc.strerror}); check the folder and the free space.") from exc
+    write_bytes(path, header + text + struct.pack("<II", len(binary), 0x004E4942) + binary)

@@ -49,6 +49,8 @@ def texture_mesh(
     Raises:
         PgcError: something is missing, damaged or does not fit.
     """
+    if resume:
+        folder.remove_leftovers()
     given = _Given(
         request=request,
         folder=folder,

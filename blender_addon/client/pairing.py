@@ -6,14 +6,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
 import zmq
 from zmq.utils import z85
 
+from ..whole_file import write_whole
 from .address import ServerAddress
 from .errors import ClientError, ConnectionFileError
 
@@ -96,12 +95,4 @@ def _ask(host: str, port: int, bits: bytes, public: str, seconds: float) -> dict
 
 def _write(path: Path, data: bytes) -> None:
     """All or nothing, and readable by the owner alone from the first moment on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, data, 0o600)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import bpy
 
+from ..whole_file import write_whole
 from .errors import SceneError
 from .ownership import library_versions
 from .versions import is_shown, remove_version, version_images
@@ -121,9 +121,7 @@ def _write_new(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
         number += 1
         path = folder / f"{stem}_{number}{suffix}"
     if not path.exists():
-        partial = path.with_name(path.name + ".part")
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        write_whole(path, data)
     return path
 
 

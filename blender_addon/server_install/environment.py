@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from ..whole_file import write_whole
 from .errors import InstallError
 
 __all__ = ["MARKER", "Installed", "begin", "environment_python", "finish", "folder_size", "read_installed", "remove"]
@@ -100,6 +101,4 @@ def _read(folder: Path) -> dict[str, object] | None:
 
 
 def _write(folder: Path, facts: dict[str, object]) -> None:
-    temporary = folder / f"{MARKER}.part"
-    temporary.write_text(json.dumps(facts), encoding="utf-8")
-    temporary.replace(folder / MARKER)
+    write_whole(folder / MARKER, json.dumps(facts).encode())

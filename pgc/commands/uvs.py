@@ -33,9 +33,9 @@ def uvs(
 
     from blender_addon.uv_measure import density_picture, judge_uvs
     from pgc.mesh import load_mesh, triangulate
-    from pgc.outputs.files import write_bytes
     from pgc.outputs.images import encode_png
     from pgc.uv_policy import measure_mesh
+    from pgc.whole_files import write_bytes
 
     loaded = load_mesh(mesh)
     triangles = triangulate(loaded)

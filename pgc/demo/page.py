@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgc.demo.assets import viewer_script
-from pgc.outputs.files import write_bytes
+from pgc.whole_files import write_bytes
 
 __all__ = ["BLENDER_LIGHTS", "BLENDER_PROMPT", "PageEntry", "page_html", "write_page"]
 

@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from pgc.evaluation.patches import Patch, mesh_from_patches, weld
 from pgc.mesh import Mesh
+from pgc.whole_files import write_text
 
 __all__ = ["CELLS", "obj_text", "part_normals", "teapot_patches"]
 
@@ -195,7 +196,7 @@ def main() -> None:
     """Write the OBJ file that is named on the command line."""
     patches = teapot_patches()
     text = obj_text(mesh_from_patches("teapot", patches), part_normals(patches))
-    Path(sys.argv[1]).write_text(text, encoding="utf-8")
+    write_text(Path(sys.argv[1]), text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pgc.errors import ConfigError
+from pgc.whole_files import write_text
 
 __all__ = ["ResultCache", "configuration_hash", "environment", "file_hash", "folder_hash", "rounded", "write_json"]
 
@@ -69,10 +70,7 @@ def rounded(value: object, digits: int = 6) -> Any:  # noqa: ANN401 - JSON
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` whole or not at all: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 class ResultCache:

@@ -34,6 +34,7 @@ from pgc.rendering.pbr_shading import Light, pbr
 from pgc.rendering.prefilter import prefilter
 from pgc.texture.field import BakedTexture
 from pgc.texture.known_material import KnownMaterial
+from pgc.whole_files import write_picture
 
 __all__ = [
     "FINISH_PROMPTS",
@@ -162,7 +163,7 @@ class FinishSuite:
         coverage = views.gbuffer.coverage[[0, 1, 2, 0, 0, 0]]
         pictures = to_bytes(composite(image, coverage, image.new_full((len(image), 3, 1, 1), _HALF)))
         strip = np.concatenate([np.asarray(Image.fromarray(one).resize((_STRIP, _STRIP))) for one in pictures], axis=1)
-        Image.fromarray(strip).save(self.cache.folder / f"{self.part(case)}.webp", quality=88)
+        write_picture(self.cache.folder / f"{self.part(case)}.webp", Image.fromarray(strip), quality=88)
 
 
 def summarize_finishes(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

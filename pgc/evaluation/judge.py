@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
 from pgc.errors import ConfigError
 from pgc.evaluation.statistics import majority
 from pgc.pocket.materials import COLORS, MATERIALS
+from pgc.whole_files import write_tensors
 
 __all__ = ["INPUT_SIZE", "JUDGE_FILE", "Judge", "JudgeNetwork", "Verdict", "judge_input", "load_judge", "save_judge"]
 
@@ -159,7 +159,7 @@ def save_judge(path: Path, network: JudgeNetwork, notes: dict[str, object]) -> N
     }
     header = {"colors": list(COLORS), "materials": list(MATERIALS), "training": notes}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata={"format": _FORMAT, "judge": json.dumps(header, sort_keys=True)})
+    write_tensors(path, tensors, metadata={"format": _FORMAT, "judge": json.dumps(header, sort_keys=True)})
 
 
 def load_judge(path: Path = JUDGE_FILE) -> Judge:

@@ -17,6 +17,7 @@ from pgc.evaluation.material_judge import judge
 from pgc.evaluation.material_report import paired_differences, picture, summarize, verdicts, write_report
 from pgc.evaluation.material_suite import MaterialWorld, recover, shared_worlds
 from pgc.evaluation.material_toy import ToyConfig, run_toy
+from pgc.whole_files import write_picture
 
 __all__ = ["MaterialRunRequest", "light_settings", "run_materials"]
 
@@ -126,7 +127,7 @@ def _seconds_a_run(config: MaterialSuiteConfig) -> float:
 def _run(world: MaterialWorld, case: MaterialCase, folder: Path) -> dict[str, Any]:
     texture, took = recover(world, case)
     sheet: Image.Image = picture(world, texture)
-    sheet.save(folder / f"{case.name}.png")
+    write_picture(folder / f"{case.name}.png", sheet)
     return {
         "name": case.name,
         "setting": case.setting,

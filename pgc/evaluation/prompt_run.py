@@ -24,6 +24,7 @@ from pgc.evaluation.prompts import PROMPTS_FILE, PromptCase, load_prompts
 from pgc.evaluation.report import confusion_table, settings_block, table, write_page
 from pgc.guidance.pocket import pocket_weights
 from pgc.guidance.specs import PocketSpec, load_guidance
+from pgc.whole_files import write_picture
 
 __all__ = ["TARGETS", "run_prompts", "select_cases"]
 
@@ -155,7 +156,7 @@ def _sheet(folder: Path, rows: Sequence[dict[str, Any]], name: str) -> str:
         f"{row['verdict']['color']} {row['verdict']['material']}"
         for row in rows
     ]
-    contact_sheet(_strips(folder, rows, "texture"), captions).save(folder / name, quality=80)
+    write_picture(folder / name, contact_sheet(_strips(folder, rows, "texture"), captions), quality=80)
     return f'<img src="{html.escape(name)}" alt="six views a row, captions name prompt and answer">'
 
 

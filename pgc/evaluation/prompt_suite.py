@@ -35,6 +35,7 @@ from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.randomness import generator_for
 from pgc.texture.field import BakedTexture
 from pgc.view_prompts import FrontAxis, view_name, view_prompt
+from pgc.whole_files import write_picture
 
 __all__ = ["KINDS", "Kind", "PromptSuite", "PromptSuiteConfig", "summarize"]
 
@@ -146,7 +147,7 @@ class PromptSuite:
         strip = Image.new("RGB", (_STRIP * len(pictures), _STRIP))
         for at, picture in enumerate(pictures):
             strip.paste(picture, (at * _STRIP, 0))
-        strip.save(path, quality=85)
+        write_picture(path, strip, quality=85)
 
 
 def summarize(results: Mapping[Kind, Sequence[dict[str, Any]]], judge: Judge) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from pgc.errors import ConfigError
 from pgc.evaluation.meshes import EVALUATION_MESHES, EvaluationMeshName
 from pgc.pocket.materials import COLORS, MATERIALS, ColorName, MaterialName
+from pgc.whole_files import write_text
 
 __all__ = ["PROMPTS_FILE", "PROMPTS_SEED", "PromptCase", "draw_prompts", "load_prompts", "prompt_text", "save_prompts"]
 
@@ -70,7 +71,7 @@ def draw_prompts(seed: int = PROMPTS_SEED) -> tuple[PromptCase, ...]:
 def save_prompts(path: Path, cases: tuple[PromptCase, ...], seed: int) -> None:
     """Write the list as JSON."""
     text = json.dumps({"seed": seed, "cases": [asdict(case) for case in cases]}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def load_prompts(path: Path = PROMPTS_FILE) -> tuple[PromptCase, ...]:

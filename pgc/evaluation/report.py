@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pgc.whole_files import write_text
+
 __all__ = ["confusion_table", "page", "settings_block", "table", "write_page"]
 
 _STYLE = """
@@ -60,7 +62,7 @@ def page(title: str, sections: Mapping[str, str]) -> str:
 def write_page(path: Path, title: str, sections: Mapping[str, str]) -> None:
     """Write `page` to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(title, sections), encoding="utf-8")
+    write_text(path, page(title, sections))
 
 
 def settings_block(value: Mapping[str, Any]) -> str:

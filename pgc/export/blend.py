@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int32
 
 import pgc
 from pgc.mesh_data import Mesh, Normalization, PreparedMesh
-from pgc.outputs.files import OutputError, replacing
+from pgc.whole_files import OutputError, replacing
 
 __all__ = ["BlenderProgram", "find_blender", "write_blend"]
 

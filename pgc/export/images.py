@@ -7,6 +7,8 @@ In memory base colour is sRGB-encoded. A PNG holds it so; an EXR holds scene-lin
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +22,7 @@ from torch import Tensor
 from pgc.color_space import linear_from_srgb, srgb_from_linear
 from pgc.errors import ConfigError, TextureError
 from pgc.image_reader import STRAIGHT_ALPHA, read_source_image, unit_values
-from pgc.outputs.files import OutputError, replacing
+from pgc.whole_files import OutputError, cannot_write, replacing
 
 __all__ = ["FORMATS", "Content", "Exr", "ImageFormat", "Png", "parse_format", "read_image", "write_image"]
 
@@ -28,6 +30,7 @@ Content = Literal["color", "data"]
 """What pixels mean: "color" is sRGB-encoded in memory, "data" are plain numbers. A fourth channel is data always."""
 
 _CHANNELS = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
+_PNG = b"\x89PNG\r\n\x1a\n"
 _NO_DATE = "1980:01:01 00:00:00"
 
 
@@ -122,7 +125,23 @@ def _write(path: Path, temporary: Path, spec: oiio.ImageSpec, pixels: np.ndarray
     if out is None:
         raise OutputError(f"{path} cannot be written ({oiio.geterror()}); expected .png or .exr.")
     if not (out.open(str(temporary), spec) and out.write_image(pixels) and out.close()):
-        raise OutputError(f"{path} cannot be written ({out.geterror()}); free some space or choose another folder.")
+        raise cannot_write(path, out.geterror())
+    if temporary.suffix.lower() == ".png" and not _is_whole_png(temporary.read_bytes()):
+        # OpenImageIO's writer of PNG does not look whether the disk took its bytes.
+        raise cannot_write(path, "the disk did not take all of it")
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Whether the chunks follow one another to the end, each with its checksum."""
+    place, kind = len(_PNG), b""
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        end = place + 8 + length
+        kind = data[place + 4 : place + 8]
+        if data[end : end + 4] != struct.pack(">I", zlib.crc32(data[place + 4 : end])):
+            return False
+        place = end + 4
+    return data.startswith(_PNG) and place == len(data) and kind == b"IEND"
 
 
 def read_image(path: Path, content: Content) -> Float[Tensor, "c h w"]:

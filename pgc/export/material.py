@@ -18,9 +18,9 @@ from pgc.export.obj import MTL_MAPS, write_obj
 from pgc.export.packing import GLTF, MAPS, SEPARATE, NormalGreen, PackedImage, Packing, pack
 from pgc.gltf import write_glb
 from pgc.mesh_data import PreparedMesh
-from pgc.outputs.files import OutputError
 from pgc.outputs.images import encode_png
 from pgc.texture.field import BakedTexture, to_uint8_values
+from pgc.whole_files import OutputError, remove_leftovers
 
 __all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "export_material", "parse_models", "read_maps", "write_maps"]
 
@@ -69,6 +69,7 @@ def export_material(
     Raises:
         PgcError: something does not fit, or cannot be written.
     """
+    remove_leftovers(folder)
     blender = _blender(config) if "blend" in config.models else None
     name = _file_stem(prepared.mesh.name)
     embedded = _embedded(texture) if {"glb", "blend"} & set(config.models) else {}

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int32
 
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh, PreparedMesh
-from pgc.outputs.files import write_bytes
 from pgc.unique_rows import unique_rows
+from pgc.whole_files import write_bytes
 
 __all__ = ["MTL_MAPS", "write_obj"]
 

@@ -13,7 +13,6 @@ from pgc.export.material import ExportConfig, export_material
 from pgc.export.packing import pack_orm
 from pgc.gltf import write_glb
 from pgc.mesh import PreparedMesh
-from pgc.outputs.files import write_bytes
 from pgc.outputs.images import encode_maps, encode_png, map_file_names
 from pgc.outputs.preview import PreviewConfig, render_preview
 from pgc.outputs.run_report import read_report
@@ -21,6 +20,7 @@ from pgc.outputs.studio import Framing, Look, baked_look
 from pgc.outputs.turntable import TurntableConfig, render_turntable
 from pgc.rendering.rasterizer import Rasterizer
 from pgc.texture.field import BakedTexture, to_uint8_values
+from pgc.whole_files import remove_leftovers, write_bytes
 
 __all__ = ["OutputConfig", "RunFolder"]
 
@@ -84,11 +84,17 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"The folder {self.path} cannot be made ({error}); choose another --out.") from error
+        self.remove_leftovers()
         # A checkpoint of the run that was here would be taken for this one's, and its maps too, where this one makes
         # others.
         for name in self._earlier_files():
             (self.path / name).unlink(missing_ok=True)
         self.checkpoint.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed runs left half-written, here and in the folder of exports."""
+        for folder in (self.path, self.path / "export"):
+            remove_leftovers(folder)
 
     def _earlier_files(self) -> list[str]:
         """What the run that was here says it wrote; nothing where there was none."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pgc
 from pgc.errors import CheckpointError
-from pgc.outputs.files import write_json
+from pgc.whole_files import write_json
 
 __all__ = ["FORMAT", "RunReport", "RunState", "git_revision", "plain", "read_report", "versions", "write_report"]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgc.pocket import weights_folder
+from pgc.whole_files import write_picture
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +58,7 @@ def _sample(arguments: argparse.Namespace) -> None:
         )
     depths = unseen_depths(arguments.count, arguments.seed)
     images = sample(load_pipeline(arguments.weights), [arguments.prompt] * arguments.count, depths, arguments.seed)
-    Image.fromarray(np.concatenate(list(images), axis=1)).save(arguments.out)
+    write_picture(Path(arguments.out), Image.fromarray(np.concatenate(list(images), axis=1)))
 
 
 def _extend(arguments: argparse.Namespace) -> None:

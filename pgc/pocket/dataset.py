@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgc.pocket.render import RenderConfig, Sample, render_sample
+from pgc.whole_files import write_array, write_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,18 +58,16 @@ def write_shard(number: int, folder: Path, config: DataConfig) -> None:
     first = number * config.shard
     indices = range(first, min(first + config.shard, config.count))
     samples = [render_sample(index, config.seed, config.render) for index in indices]
-    np.save(folder / f"{number:04d}.image.npy", np.stack([sample.image for sample in samples]))
-    np.save(folder / f"{number:04d}.depth.npy", np.stack([sample.depth for sample in samples]).astype(np.float16))
-    partial_file = done.with_suffix(".part")
-    partial_file.write_text(json.dumps({"first": first, "samples": [_labels(sample) for sample in samples]}))
-    partial_file.rename(done)
+    write_array(folder / f"{number:04d}.image.npy", np.stack([sample.image for sample in samples]))
+    write_array(folder / f"{number:04d}.depth.npy", np.stack([sample.depth for sample in samples]).astype(np.float16))
+    write_text(done, json.dumps({"first": first, "samples": [_labels(sample) for sample in samples]}))
     _LOG.info("shard %d: %d images", number, len(samples))
 
 
 def generate(folder: Path, config: DataConfig, processes: int = 1) -> None:
     """Render every missing shard of the data set."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     shards = range(-(-config.count // config.shard))
     work = partial(write_shard, folder=folder, config=config)
     if processes <= 1:

@@ -20,6 +20,7 @@ from pgc.pocket.tokenizer import load_tokenizer, write_tokenizer
 from pgc.pocket.train_diffusion import DiffusionConfig, build_networks, build_scheduler
 from pgc.pocket.train_vae import VaeConfig, build_vae
 from pgc.pocket.training import load_average, read_metadata, use_channels_last
+from pgc.whole_files import write_picture, write_text
 
 _LOG = logging.getLogger(__name__)
 SIZE_LIMIT = 36 * 2**20
@@ -71,7 +72,7 @@ def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: 
     lit = config.condition_channels > DiffusionConfig().condition_channels
     words = lit_vocabulary() if lit else vocabulary()
     write_tokenizer(folder / "tokenizer", words)
-    (folder / "vocabulary.json").write_text(json.dumps(words, indent=1) + "\n")
+    write_text(folder / "vocabulary.json", json.dumps(words, indent=1) + "\n")
     loaded = load_pipeline(folder)
     grid = sample_grid(loaded, seed=1)
     _save_grid(np.concatenate([grid, lit_grid(loaded, seed=1)]) if lit else grid, folder / "samples.webp")
@@ -91,4 +92,4 @@ def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: 
 def _save_grid(grid: np.ndarray, path: Path) -> None:
     from PIL import Image
 
-    Image.fromarray(grid).save(path, quality=70, method=6)
+    write_picture(path, Image.fromarray(grid), quality=70, method=6)

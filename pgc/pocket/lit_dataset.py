@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgc.pocket.lit_render import LitRenderConfig, render_lit
+from pgc.whole_files import write_array, write_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,23 +47,21 @@ def write_lit_shard(number: int, folder: Path, config: LitDataConfig) -> None:
     first = number * config.shard
     scenes = range(first, min(first + config.shard, config.scenes))
     samples = [sample for scene in scenes for sample in render_lit(scene, config.seed, config.render)]
-    np.save(folder / f"{number:04d}.image.npy", np.stack([sample.image for sample in samples]))
-    np.save(folder / f"{number:04d}.depth.npy", np.stack([sample.depth for sample in samples]).astype(np.float16))
-    np.save(folder / f"{number:04d}.shading.npy", np.stack([sample.shading for sample in samples]))
+    write_array(folder / f"{number:04d}.image.npy", np.stack([sample.image for sample in samples]))
+    write_array(folder / f"{number:04d}.depth.npy", np.stack([sample.depth for sample in samples]).astype(np.float16))
+    write_array(folder / f"{number:04d}.shading.npy", np.stack([sample.shading for sample in samples]))
     labels = [
         {"caption": sample.caption, "kind": sample.kind, "finish": sample.finish, "lighting": sample.lighting}
         for sample in samples
     ]
-    unfinished = done.with_suffix(".part")
-    unfinished.write_text(json.dumps({"first": first, "samples": labels}))
-    unfinished.rename(done)
+    write_text(done, json.dumps({"first": first, "samples": labels}))
     _LOG.info("lit shard %d: %d images", number, len(samples))
 
 
 def generate_lit(folder: Path, config: LitDataConfig) -> None:
     """Render every missing shard."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     for number in range(-(-config.scenes // config.shard)):
         write_lit_shard(number, folder, config)
 

@@ -11,6 +11,7 @@ from pgc.pocket.lit_captions import lit_vocabulary
 from pgc.pocket.materials import COLORS, MATERIALS
 from pgc.pocket.train_diffusion import DiffusionConfig
 from pgc.pocket.train_vae import VaeConfig
+from pgc.whole_files import write_text
 
 _TEMPLATE = """# The pocket prior
 
@@ -137,4 +138,4 @@ def write_card(path: Path, facts: CardFacts) -> None:
         text += _SECOND.format(
             lit_images=facts.lit_images, steps=int(facts.curve["step"][-1]), channels=diffusion.condition_channels
         )
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)

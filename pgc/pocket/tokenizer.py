@@ -10,6 +10,7 @@ from pathlib import Path
 from transformers import CLIPTokenizer
 
 from pgc.pocket.captions import vocabulary
+from pgc.whole_files import write_text
 
 MAX_LENGTH = 32
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -59,17 +60,15 @@ def write_tokenizer(folder: Path, groups: Mapping[str, Sequence[str]] | None = N
     tokens = [*alphabet, *(symbol + _WORD_END for symbol in alphabet)]
     tokens += [token for first, second in merges if (token := first + second) not in tokens]
     tokens = [*dict.fromkeys(tokens), START, END]
-    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text(
-        "#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n", encoding="utf-8"
-    )
+    write_text(folder / "vocab.json", json.dumps({token: number for number, token in enumerate(tokens)}))
+    write_text(folder / "merges.txt", "#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n")
     config = {
         "tokenizer_class": "CLIPTokenizer", "model_max_length": MAX_LENGTH, "do_lower_case": True,
         "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END, "errors": "replace",
     }  # fmt: skip
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
+    write_text(folder / "tokenizer_config.json", json.dumps(config, indent=1))
     special = {key: config[key] for key in ("bos_token", "eos_token", "unk_token", "pad_token")}
-    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1))
+    write_text(folder / "special_tokens_map.json", json.dumps(special, indent=1))
 
 
 def _byte_symbol(byte: int) -> str:

@@ -23,6 +23,7 @@ from pgc.pocket.dataset import RenderSet
 from pgc.pocket.tokenizer import END, MAX_LENGTH, START, load_tokenizer
 from pgc.pocket.train_vae import to_input
 from pgc.pocket.training import OptimizerConfig, TrainState, use_channels_last
+from pgc.whole_files import write_tensors
 
 _LOG = logging.getLogger(__name__)
 
@@ -147,11 +148,9 @@ def cache_latents(vae: AutoencoderKL, data: RenderSet, tokenizer_folder: Path) -
 
 def save_latents(cached: LatentSet, scaling: float, path: Path, held_out_psnr: float) -> None:
     """Keep the cache in one safetensors file, with what the export needs to know about it."""
-    from safetensors.torch import save_file
-
     tensors = {"latents": cached.latents, "depths": cached.depths, "tokens": cached.tokens, "empty": cached.empty}
     facts = {"scaling": repr(scaling), "held_out_psnr": repr(held_out_psnr), "images": str(len(cached.tokens))}
-    save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata=facts)
+    write_tensors(path, {key: value.contiguous() for key, value in tensors.items()}, metadata=facts)
 
 
 def load_latents(path: Path) -> LatentSet:

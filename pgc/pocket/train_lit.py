@@ -28,6 +28,7 @@ from pgc.pocket.train_diffusion import (
 from pgc.pocket.training import OptimizerConfig, TrainState
 from pgc.pocket.widen import widened_networks
 from pgc.rendering.known_materials import SHADING_CHANNELS
+from pgc.whole_files import write_array
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,9 +91,7 @@ def cache_lit(vae: AutoencoderKL, data: LitSet, scaling: float, tokenizer_folder
     if start < len(data.images):
         fresh = (encode_latents(vae, data.images[start:]).float() * scaling).half().numpy()
         known = fresh if known is None else np.concatenate([known, fresh])
-        unfinished = cache.with_suffix(".part.npy")
-        np.save(unfinished, known)
-        unfinished.rename(cache)
+        write_array(cache, known)
     if known is None:
         raise ValueError("There is no lit picture to encode.")
     return LitLatents(

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from pgc.whole_files import write_tensors
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,8 @@ class TrainState:
             for name, value in self.parameters.items():
                 moments = optimizer.state.get(value, {})
                 tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
         metadata = {"step": str(self.step), "notes": json.dumps(notes)}
-        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=metadata)
-        temporary.rename(path)
+        write_tensors(path, {key: value.contiguous() for key, value in tensors.items()}, metadata=metadata)
 
     def load(self, path: Path) -> dict[str, list[float]]:
         """Restore what ``save`` wrote; returns the notes."""

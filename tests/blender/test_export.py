@@ -12,9 +12,9 @@ from pgc.export.obj import write_obj
 from pgc.export.packing import pack_orm
 from pgc.gltf import write_glb
 from pgc.mesh import load_mesh, prepare_mesh
-from pgc.outputs.files import OutputError
 from pgc.outputs.images import encode_png
 from pgc.texture.field import to_uint8_values
+from pgc.whole_files import OutputError
 from tests.pgc.export.awkward import AWKWARD, material, pixels
 from tests.pgc.test_gltf_sets import colored, with_sets
 

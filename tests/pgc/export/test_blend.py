@@ -7,7 +7,7 @@ import pytest
 
 from pgc.export.blend import BlenderProgram, find_blender, write_blend
 from pgc.mesh import prepare_mesh
-from pgc.outputs.files import OutputError
+from pgc.whole_files import OutputError
 from tests.pgc.export.awkward import AWKWARD
 
 

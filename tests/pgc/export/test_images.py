@@ -8,7 +8,7 @@ from PIL import Image
 from pgc.color_space import linear_from_srgb
 from pgc.errors import ConfigError, TextureError
 from pgc.export.images import FORMATS, Exr, Png, parse_format, read_image, write_image
-from pgc.outputs.files import OutputError
+from pgc.whole_files import OutputError
 
 
 def ramp(channels=3, size=64):

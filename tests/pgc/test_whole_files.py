@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from pgc.outputs.files import OutputError, replacing, write_bytes, write_json
+from pgc.whole_files import OutputError, replacing, write_bytes, write_json
 
 
 def test_a_file_is_written_and_nothing_else_is_left(tmp_path):
@@ -37,7 +37,7 @@ def test_an_error_leaves_the_old_file(tmp_path):
 
 def test_a_folder_that_is_a_file_is_an_output_error(tmp_path):
     (tmp_path / "taken").touch()
-    with pytest.raises(OutputError, match=r"cannot be written.*--out"):
+    with pytest.raises(OutputError, match=r"cannot be written.*choose another folder"):
         write_bytes(tmp_path / "taken" / "a.bin", b"data")
 
 
