@@ -26,8 +26,8 @@ FUNCTIONS = {
 MODES = set("wax+")
 ALLOWED = {
     # Into a temporary folder that goes with the process; whoever reads them there waits for the writer.
-    ("pgc/unwrap.py", "np.save"): "handed to xatlas in a temporary folder",
-    ("pgc/unwrap.py", "errors.open"): "what xatlas says, in a temporary folder",
+    ("pgc/xatlas_process.py", "np.save"): "handed to xatlas in a temporary folder",
+    ("pgc/xatlas_process.py", "errors.open"): "what xatlas says, in a temporary folder",
     ("pgc/xatlas_worker.py", "np.save"): "handed back from xatlas in a temporary folder",
     ("pgc/export/blend.py", "np.savez"): "handed to Blender in a temporary folder",
     ("pgc/export/blend.py", "description.write_text"): "handed to Blender in a temporary folder",

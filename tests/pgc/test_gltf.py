@@ -12,6 +12,7 @@ from PIL import Image
 from pgc.errors import MeshError
 from pgc.gltf import write_glb
 from pgc.mesh import Mesh, load_mesh, prepare_mesh
+from pgc.whole_files import OutputError
 
 
 def png(colour=(200, 30, 30)):
@@ -227,6 +228,8 @@ def test_bad_images_and_folders_are_refused(tmp_path):
     prepared = prepare_mesh(house())
     with pytest.raises(MeshError, match="not a PNG"):
         write_glb(tmp_path / "out.glb", prepared, {"base_color": b"JFIF"})
-    with pytest.raises(MeshError, match="cannot be written"):
-        write_glb(tmp_path / "nowhere" / "out.glb", prepared, {"base_color": png()})
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_glb(tmp_path / "file" / "out.glb", prepared, {"base_color": png()})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
