@@ -9,7 +9,8 @@ import bpy
 
 from .defects import defect, note_defect
 from .preferences import addon_preferences, connection_file
-from .session import Session, is_loopback
+from .server_reach import is_loopback
+from .session import Session
 from .state import AppState, Problem
 from .timings import read_timings, written_timings
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +12,12 @@ import bpy
 import numpy.typing as npt
 
 from . import jobs_in_blend
-from .client import Client, ConnectionFileError, ServerAddress, ServerStarter, TextureJobSpec
+from .client import Client, ServerStarter, TextureJobSpec
 from .defects import defect, note_defect
 from .delivery import Deliveries, rendering
 from .preview_frames import FrameComposer, PreviewFrame
 from .previews import Previews
-from .problems import broken_problem, forgotten_problem, offline_problem, start_problem
+from .problems import broken_problem, forgotten_problem
 from .progress_icon import ProgressIcons
 from .recent_results import fetched_request
 from .reducer import (
@@ -32,19 +31,16 @@ from .reducer import (
     cancelled_by_artist,
     failed_by_defect,
     reduce_event,
-    start_failed,
     stopped_by_artist,
 )
 from .scene.mask_brush import MaskBrush
 from .scene.mask_display import follow_painting
 from .scene.preview_material import remove_unused
 from .scene.uv_watch import UvWatch
+from .server_reach import StarterWatch, may_connect
 from .state import AppState, JobView, Phase, Problem, ServerState
 
-__all__ = ["Session", "is_loopback"]
-
-_START_LIMIT = 30.0
-"""Seconds after the start command has ended until a server that nobody sees counts as failed."""
+__all__ = ["Session"]
 
 
 class Session:
@@ -67,14 +63,13 @@ class Session:
         """Set by the undo handlers: what the .blend says of jobs is to be brought up to date."""
         self._connection = connection
         self._client: Client | None = None
-        self._starter: ServerStarter | None = None
-        self._started_at: float | None = None
+        self._starter = StarterWatch(self.state, connection)
 
     # The connection.
 
     def connect(self) -> Client | None:
         """The client, made at the first need; None where Blender may not go online and the server is elsewhere."""
-        if self._client is None and self._allowed():
+        if self._client is None and may_connect(self.state, self._connection()):
             self._client = Client(self._connection(), prepare=FrameComposer())
             if self.state.server.state is ServerState.REFUSED:
                 # Leave was given meanwhile.
@@ -103,18 +98,11 @@ class Session:
         for end in (self.icons.close, self.deliveries.close, self.previews.take_off, remove_unused):
             with defect(self.state, "Ending the session"):
                 end()
-        if self._starter is not None:
-            self._starter.close()
-            self._starter = None
+        self._starter.close()
 
     def start_server(self, starter: ServerStarter) -> None:
         """Have a server come up; `tick` watches it. Raises OSError where not even that works."""
-        starter.start()
-        if self._starter is not None:
-            self._starter.close()
-        self._starter, self._started_at = starter, None
-        self.state.server.state, self.state.server.problem = ServerState.STARTING, None
-        self.state.changed()
+        self._starter.start(starter)
         if self._client is not None and not self._client.alive:
             self.reconnect()
         self.connect()
@@ -206,7 +194,7 @@ class Session:
         end = time.perf_counter() + budget
         before = self.state.revision
         with defect(self.state, "Watching the server's start"):
-            self._watch_starter()
+            self._starter.look()
         if self.undone:
             self.undone = False
             self.uvs.forget()
@@ -313,51 +301,13 @@ class Session:
         else:
             self._client.attach(effect.job)
 
-    def _watch_starter(self) -> None:
-        """A server that was started must come up, or the panel says why not."""
-        if self._starter is None or self.state.server.state is not ServerState.STARTING:
-            return
-        failure = self._starter.failure()
-        if failure is not None:
-            start_failed(self.state, failure)
-        elif not self._starter.running:
-            self._started_at = self._started_at or time.monotonic()
-            if time.monotonic() - self._started_at > _START_LIMIT:
-                server = self.state.server
-                server.state = ServerState.ABSENT
-                server.problem = start_problem(f"The server was started, but did not write {self._connection()}")
-                self.state.changed()
-
     def _watch_client(self) -> None:
         if self._client is not None and not self._client.alive and self.state.server.state is not ServerState.BROKEN:
             self.state.server.state = ServerState.BROKEN
             self.state.server.problem = broken_problem("its thread has ended")
             self.state.changed()
 
-    def _allowed(self) -> bool:
-        """A server on this machine needs no leave; another machine's does."""
-        try:
-            host = ServerAddress.from_connection_file(self._connection()).host
-        except ConnectionFileError:
-            return True
-        if is_loopback(host) or bpy.app.online_access:
-            return True
-        self.state.server.state = ServerState.REFUSED
-        problem: Problem = offline_problem(host)
-        if self.state.server.problem != problem:
-            self.state.server.problem = problem
-            self.state.changed()
-        return False
-
     def _close_client(self) -> None:
         if self._client is not None:
             self._client.close()
             self._client = None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is of this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

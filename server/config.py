@@ -183,7 +183,7 @@ class Supervision:
     Args:
         cancel_terminate: after a cancel, until the worker's stacks are asked for; stack_dump: from there to SIGTERM;
             cancel_kill: from there to SIGKILL. Together less than 5 s.
-        cancel_longest: a worker of slow steps may end the one that it is in, if that takes no longer than this.
+        cancel_longest: a worker of slow steps may end the one that it is in, where one usually takes no longer.
         keep_limit: how long the result of a cancelled job may take to be made of what there is.
         preempt_floor: a job with less work left than this does not make room for an interactive one.
         interactive_turn: after so much time an interactive job makes room for one of another user.

@@ -8,6 +8,7 @@ from typing import ClassVar
 import bpy
 from bpy.props import IntProperty
 
+from .. import event_pump
 from ..scene.uv_transfer import transfer_version
 from .version_action import INDEX, chosen_version, has_version, run_on_versions
 
@@ -40,6 +41,10 @@ class PGC_OT_transfer_uvs(bpy.types.Operator):
         manager.progress_begin(0.0, 1.0)
         try:
             transfer_version(context, context.object, chosen_version(self, context), manager.progress_update)
+            last = event_pump.current_state().latest_for(context.object.session_uid)
+            if last is not None and not last.live:
+                # What was said of its UVs is mended.
+                last.warning = ""
         finally:
             manager.progress_end()
 

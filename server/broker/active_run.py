@@ -51,8 +51,8 @@ class ActiveRun:
     def patience(self, limits: Supervision) -> float:
         """Seconds in which a cancelled run is to end: a slow step may come to its end, so that its work is kept, and
         the weights in the worker too."""
-        step = 1.5 * self.median_step
-        return max(limits.cancel_terminate, step) if step <= limits.cancel_longest else limits.cancel_terminate
+        step = self.median_step
+        return max(limits.cancel_terminate, 1.5 * step) if step <= limits.cancel_longest else limits.cancel_terminate
 
 
 def making_room(

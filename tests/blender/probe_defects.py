@@ -16,11 +16,14 @@ from probes import digest
 MARK = "made on purpose"
 IN_A_TURN = [
     "session.Session.tick",
-    "session.Session._watch_starter",
+    "server_reach.StarterWatch.look",
     "session.Session._watch_client",
     "session.Session._take_events",
     "session.Session._perform",
     "session.Session._show",
+    "session.Session._list_jobs",
+    "scene.mask_brush.MaskBrush.follow",
+    "scene.uv_watch.UvWatch.look",
     "session.reduce_event",
     "session.follow_painting",
     "session.jobs_in_blend.note",

@@ -176,6 +176,7 @@ def uvs() -> Any:
     rig.tick()
     names = [version.name for version in obj.pgc.versions]
     found["versions"] = [names, obj.pgc.active_version, obj.pgc.versions[1].prompt]
+    found["still said"] = "UVs of Shown changed" in _texts(draw())
     found["then"] = [name for name in _operators(draw()) if name == "pgc.transfer_uvs"]
     image = obj.pgc.versions[1].maps["base_color"].image
     values = np.empty(len(image.pixels), np.float32)

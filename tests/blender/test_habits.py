@@ -55,6 +55,7 @@ def test_uvs_that_changed_meanwhile_are_said_and_the_texture_can_be_moved_to_the
     assert found["said"]
     assert found["offered"] == ["pgc.transfer_uvs", "pgc.version_regenerate"]
     assert found["versions"] == [["red bricks", "red bricks (new UVs)"], 1, "red bricks"]
+    assert not found["still said"]
     assert found["then"] == [], "the new version fits"
     assert found["error"] < 0.05
     assert found["left behind"] == []
