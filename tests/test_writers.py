@@ -49,7 +49,7 @@ ALLOWED = {
     ("pgc/pocket/export.py", "pipeline.to(…).save_pretrained"): "the trained prior, a folder",
     # Not files.
     ("pgc/commands/streams.py", "os.open"): "the null device",
-    ("pgc/runner.py", "self.run.save"): "pgc.checkpoint, which goes through the helper",
+    ("pgc/run_recorder.py", "self.run.save"): "pgc.checkpoint, which goes through the helper",
     ("pgc/pocket/train_diffusion.py", "state.save"): "training.py, which goes through the helper",
     ("pgc/pocket/train_vae.py", "state.save"): "training.py, which goes through the helper",
 }
