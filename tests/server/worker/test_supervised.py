@@ -109,7 +109,7 @@ def test_a_worker_that_hangs_in_c_code_shows_its_stacks_and_is_gone_within_five_
 
 
 SECONDS = float(os.environ.get("PGC_SLOW_STEP", "1.5"))
-"""Of a slow step; 20 in the record's run."""
+"""Of a slow step. `test_core_cancel.py` has steps of 20 s, by a clock that stands still until told."""
 
 
 @pytest.fixture
