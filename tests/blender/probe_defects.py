@@ -263,8 +263,16 @@ def in_operators() -> Any:
             method = getattr(vars(owner)[name], "__func__", vars(owner)[name])
             if not hasattr(method, defects.GUARDED):
                 bare.append(f"{cls.__name__}.{name}")
+    handlers = [
+        function
+        for functions in vars(type(bpy.app.handlers))
+        if isinstance(getattr(bpy.app.handlers, functions), list)
+        for function in getattr(bpy.app.handlers, functions)
+        if function.__module__.startswith(ADDON)
+    ]
+    bare += [f"{one.__module__}.{one.__name__}" for one in handlers if not hasattr(one, defects.GUARDED)]
     rig = Rig()
-    found: dict[str, Any] = {"bare": bare, "said": {}}
+    found: dict[str, Any] = {"bare": bare, "handlers": len(handlers), "said": {}}
     for call, place in {
         "generate": "operators.generate.prepare_order",
         "unwrap": "operators.unwrap.event_pump.show_problem",
@@ -331,6 +339,10 @@ def in_a_click(folder: str) -> Any:
 
     with _raising("uv_checks.UvChecks.look_while_idle") as calls:
         found["looking at UVs"] = [uv_checks._look(), len(calls), len(_said(rig))]
+    uv_checks.checks().found[0] = None
+    # No such thing has updates.
+    uv_checks._changed(bpy.context.scene, None)
+    found["changed"] = "AttributeError" in rig.state.problem.text
     from blender_addon.server_install.progress import Progress
 
     class Broken:

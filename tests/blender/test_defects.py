@@ -125,6 +125,7 @@ class TestInBlender:
     def test_operators_say_one_sentence(self, run_in_blender):
         found = run_in_blender("in_operators", script=PROBE)
         assert found["bare"] == []
+        assert found["handlers"] >= 8
         for name, (said, count) in found["said"].items():
             assert "failed by a defect of the extension" in said, name
             assert "Traceback" not in said, name
@@ -141,6 +142,7 @@ class TestInBlender:
         assert found["list"] == [1, 1]
         assert found["preferences"] == [1, 1]
         assert found["looking at UVs"] == [0.5, 1, 1]
+        assert found["changed"]
         assert found["task"] == [None, False]
         assert found["task said"] == ["failed", True]
         assert found["left"] == [False, False]
