@@ -223,17 +223,12 @@ class Session:
 
     def _step(self) -> None:
         """One thing that costs: a part of a result, or else a preview. Nothing while Blender renders."""
-        active = bpy.context.view_layer.objects.active
-        self.state.mode_is(active.mode if active is not None else "OBJECT")
-        with defect(self.state, "Looking at UVs"):
-            if self.uvs.look(active):
-                self.state.changed()
         try:
-            if rendering():
+            idle = not rendering()
+            with defect(self.state, "Following the active object"):
+                self._follow(bpy.context.view_layer.objects.active, idle)
+            if not idle:
                 return
-            with defect(self.state, "Showing the mask"):
-                self.brush.follow(active)
-                follow_painting(active)
             if self.deliveries.step(self.state, self.previews.end):
                 return
         except Exception as error:  # noqa: BLE001 - whatever it is, no job is to wait for ever
@@ -247,6 +242,15 @@ class Session:
         except Exception as error:  # noqa: BLE001 - a preview that cannot be shown must not cost the result
             note_defect(self.state, "Showing a preview", error)
             self.previews.give_up()
+
+    def _follow(self, active: bpy.types.Object | None, idle: bool) -> None:
+        """What the active object's mode and UVs say; `idle`: the scene may change."""
+        self.state.mode_is(active.mode if active is not None else "OBJECT")
+        if self.uvs.look(active):
+            self.state.changed()
+        if idle:
+            self.brush.follow(active)
+            follow_painting(active)
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -273,12 +277,14 @@ class Session:
                 self._show(effect)
             case Deliver():
                 self.deliveries.add(effect.key)
-                self._list_jobs()
+                with defect(self.state, "Asking for recent results"):
+                    self._list_jobs()
             case Ended():
                 for end in (self.previews.end, self.icons.drop, jobs_in_blend.forget):
                     with defect(self.state, "Ending a job"):
                         end(effect.key)
-                self._list_jobs()
+                with defect(self.state, "Asking for recent results"):
+                    self._list_jobs()
             case SendCancel() | Follow():
                 self._ask_client(effect)
 

@@ -86,6 +86,21 @@ def linked(folder: str) -> Any:
     return found
 
 
+def not_overridable() -> Any:
+    """Properties of objects that an override could not set, or whose items it could not add to."""
+    from blender_addon import job_properties, version_properties
+
+    found = []
+    for cls in (*job_properties.CLASSES, *version_properties.CLASSES):
+        for name, made in cls.__annotations__.items():
+            wanted = {"LIBRARY_OVERRIDABLE"}
+            if made.function is bpy.props.CollectionProperty:
+                wanted.add("USE_INSERTION")
+            if set(made.keywords.get("override", ())) != wanted:
+                found.append(f"{cls.__name__}.{name}")
+    return found
+
+
 def linked_scene(folder: str) -> Any:
     """A scene that is linked as a whole: nothing in it can change, and Blender overrides nothing in it."""
     path = str(Path(folder) / "library.blend")

@@ -19,6 +19,10 @@ def test_a_linked_object_gets_an_override_by_the_offered_click(run_in_blender, t
     assert found["may edit"]
 
 
+def test_every_property_of_an_object_can_be_overridden(run_in_blender):
+    assert run_in_blender("not_overridable", script=PROBE) == []
+
+
 def test_a_linked_scene_is_said(run_in_blender, tmp_path):
     found = run_in_blender("linked_scene", script=PROBE, folder=str(tmp_path))
     assert "is linked from another file; work in a scene of this file." in found["said"][0]
