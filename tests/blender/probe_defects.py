@@ -29,7 +29,6 @@ IN_A_TURN = [
     "session.Session._list_jobs",
     "session.follow_painting",
     "state.AppState.mode_is",
-    "scene.uv_watch.UvWatch.look",
     "scene.mask_brush.MaskBrush.follow",
     "session.jobs_in_blend.note",
     "session.jobs_in_blend.note_all",
