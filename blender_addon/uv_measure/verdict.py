@@ -97,13 +97,16 @@ def _lacking(measure: UvMeasure) -> UvJudgement | None:
 
 
 def _slight(measure: UvMeasure, repeating: float) -> UvJudgement:
-    if repeating > _WORTH_TELLING:
-        sentence = f"UVs overlap on {_percent(repeating)} of the surface"
-        return _judged(UvVerdict.GOOD, UvRemedy.KEEP, "", sentence)
-    if measure.area_stacked > _WORTH_TELLING:
-        sentence = f"parts that are mirrored or stacked share texels on {_percent(measure.area_stacked)} of the surface"
-        return _judged(UvVerdict.STACKED, UvRemedy.KEEP, "", sentence)
-    return _judged(UvVerdict.GOOD, UvRemedy.KEEP, "", "")
+    """What a texture can live with, all of it named."""
+    stacked, overlapping = measure.area_stacked > _WORTH_TELLING, repeating > _WORTH_TELLING
+    parts: list[str] = []
+    if stacked:
+        share = _percent(measure.area_stacked)
+        parts.append(f"parts that are mirrored or stacked share texels on {share} of the surface")
+    if overlapping:
+        parts.append(f"{'other ' if stacked else ''}UVs overlap on {_percent(repeating)} of the surface")
+    verdict = UvVerdict.STACKED if stacked else UvVerdict.GOOD
+    return _judged(verdict, UvRemedy.KEEP, "", " and ".join(parts))
 
 
 def _judged(verdict: UvVerdict, remedy: UvRemedy, few_words: str, sentence: str) -> UvJudgement:

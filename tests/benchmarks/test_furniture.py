@@ -52,12 +52,15 @@ def test_every_model_becomes_a_row_and_a_run_goes_on_where_it_was(archive, tmp_p
 
 def test_the_summary_names_what_is_three_times_worse_than_the_median():
     rows = [
-        {"model": str(number), "verdict": "good", "done": "kept", "error": error, "shared": 0.0}
+        {"model": str(number), "verdict": "good", "done": "kept", "error": error, "shared": 0.0, "stacked": 0.0}
         for number, error in enumerate((0.03, 0.03, 0.04, 0.2))
     ]
-    rows.append({"model": "new", "verdict": "none", "done": "new", "error": 0.03, "shared": 0.001})
+    rows.append({"model": "new", "verdict": "none", "done": "new", "error": 0.03, "shared": 0.001, "stacked": 0.0})
+    rows.append({**rows[3], "model": "cards", "stacked": 0.98})
+    rows.append({**rows[0], "model": "another"})
     summary = summarise([*rows, {"model": "bad", "refused": "why"}])
-    assert (summary["outliers"], summary["refused"], summary["n"]) == (["3"], 1, 6)
+    assert (summary["outliers"], summary["refused"], summary["n"]) == (["3"], 1, 8)
+    assert summary["outliers_stacked_on_purpose"] == ["cards"]
     assert summary["worst_shared"] == 0.001
 
 

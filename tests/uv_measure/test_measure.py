@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from blender_addon.uv_measure import judge_uvs, measure_uvs
+from blender_addon.uv_measure import UvMeasure, judge_uvs, measure_uvs
 from tests.uv_measure.layouts import Surface, crossed, cylinder, full, mirrored_bar, projected, screws, sixth, strip
 
 FULL = full()
@@ -69,6 +69,13 @@ def test_a_slight_overlap_costs_nobody_his_uvs():
     judgement = judge_uvs(measure_uvs(*surface.arrays(), grid=256)[0])
     assert (judgement.verdict.value, judgement.remedy.value) == ("good", "keep")
     assert "overlap on" in judgement.sentence
+
+
+def test_stacked_parts_are_named_beside_a_slight_overlap():
+    measure = UvMeasure(faces=10, faces_without=0, area_stacked=0.97, area_tiled=0.02, used=0.5)
+    judgement = judge_uvs(measure)
+    assert (judgement.verdict.value, judgement.remedy.value) == ("stacked", "keep")
+    assert "97% of the surface and other UVs overlap on 2.0%" in judgement.sentence
 
 
 def test_figures_of_a_known_layout():
