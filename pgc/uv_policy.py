@@ -111,7 +111,8 @@ def _kept(mesh: Mesh, measure: UvMeasure, judgement: UvJudgement, advice: str) -
     warnings: tuple[str, ...] = ()
     if judgement.verdict is UvVerdict.STACKED:
         warnings = (
-            f"{_capital(judgement.sentence)}, as they are made to: they get the same picture; --unwrap gives each its own.",
+            f"{_capital(judgement.sentence)}, as they are made to: they get the same picture "
+            "(--unwrap gives each its own).",
         )
     elif judgement.verdict is UvVerdict.COLLAPSED:
         warnings = (f"{_capital(judgement.sentence)}: what has no texels gets one colour.{advice}",)
