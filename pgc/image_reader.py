@@ -43,6 +43,8 @@ _FLOATS = {"half", "float", "double"}
 _NEAR_SRGB = ("srgb", "g22")
 """A gamma of 1/0.45455 is what many programs write for sRGB."""
 _MAX_CHANNELS = 64
+_MOST_SHOWN = 64
+"""Pixels of a picture for each one that is stored: a few bytes may claim a window of any size."""
 _BAND = 1 << 21
 STRAIGHT_ALPHA = "pgc:straightAlpha"
 """Attribute of EXR files of ours: their colour is not multiplied by alpha, as the format else has it."""
@@ -195,6 +197,10 @@ def _in_window(
     left, top = spec.x - spec.full_x, spec.y - spec.full_y
     if (left, top, width, height) == (0, 0, spec.width, spec.height):
         return pixels
+    if width * height > _MOST_SHOWN * spec.width * spec.height:
+        raise TextureError(
+            f"{path} shows {width}x{height} pixels and stores {spec.width}x{spec.height}; crop it first."
+        )
     whole = np.zeros((height, width, pixels.shape[-1]), dtype=pixels.dtype)
     rows = slice(max(0, top), min(height, top + spec.height))
     columns = slice(max(0, left), min(width, left + spec.width))

@@ -206,6 +206,9 @@ def test_a_cropped_exr_lies_where_it_belongs(tmp_path):
     gone = write_with_oiio(tmp_path / "c.exr", np.ones((2, 2, 3), np.float32), "float", window=(90, 90, 4, 4))
     with pytest.raises(TextureError, match="stores no pixel"):
         read_source_image(gone)
+    vast = write_with_oiio(tmp_path / "d.exr", np.ones((2, 2, 3), np.float32), "float", window=(0, 0, 8192, 8192))
+    with pytest.raises(TextureError, match="shows 8192x8192 pixels and stores 2x2"):
+        read_source_image(vast)
 
 
 def test_of_several_pages_the_first_is_used(tmp_path):
