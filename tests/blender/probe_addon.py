@@ -33,7 +33,7 @@ def register_twice() -> Any:
     return {"there": there, "gone": gone, "timer": timer}
 
 
-def generate(connection: str, limit: float = 80.0) -> Any:
+def generate(connection: str, limit: float = 160.0) -> Any:
     """A quad gets a texture; it and a bystander are compared before and after."""
     _enable()
     bpy.context.preferences.addons["blender_addon"].preferences.connection = connection

@@ -19,7 +19,7 @@ def connection(tmp_path):
         [*command, "--until-eof"], cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as server:
         path = tmp_path / "server" / "connection.json"
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while not path.exists() and time.monotonic() < end:
             time.sleep(0.1)
         yield path

@@ -24,6 +24,8 @@ from blender_addon.protocol.messages import (
     Hello,
     JobEvent,
     JobState,
+    Ping,
+    Pong,
     Snapshot,
     Submit,
     Welcome,
@@ -31,9 +33,12 @@ from blender_addon.protocol.messages import (
 from server.broker.auth import KeyPair
 from server.broker.connection import Connection, read_connection
 from server.broker.main import run_broker
+from server.broker.sessions import SILENCE_LIMIT
 from server.config import QuotaConfig, ServerConfig, ServerPaths, Supervision
 from tests.server.broker.fake_child import FakeChild
 
+PING_AFTER = SILENCE_LIMIT / 4
+_ALIVE = (1 << 31) - 1
 POSITIONS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
 FACES = np.array([[0, 1, 2]], np.int32)
 UVS = np.array([[[0, 0], [1, 0], [0, 1]]], np.float32)
@@ -83,6 +88,7 @@ class Client:
         keys = keys or KeyPair(connection.client_public, connection.client_secret)
         self.sockets = [self._connect(keys, port) for port in (connection.ctl_port, connection.bulk_port)]
         self.session: str | None = None
+        self.spoke = time.monotonic()
         self.unasked: list[Envelope] = []
         self.welcome: Welcome | None = None
 
@@ -109,17 +115,29 @@ class Client:
         return self.welcome
 
     def post(self, message, *buffers: bytes, bulk: bool = False) -> str:
+        self.spoke = time.monotonic()
         envelope = Envelope(message, request_id(), session=self.session, buffers=buffers)
         self.sockets[bulk].send_multipart(encode(envelope))
         return envelope.id
 
     def receive(self, timeout: float | None = None) -> Envelope | None:
+        """What comes next, None after `timeout`. Says now and then that it is there, as real clients do: the broker
+        drops a session that says nothing for `SILENCE_LIMIT`."""
+        end = time.monotonic() + (self.timeout if timeout is None else timeout)
         poller = zmq.Poller()
         for socket in self.sockets:
             poller.register(socket, zmq.POLLIN)
-        for socket, _event in poller.poll(1000 * (self.timeout if timeout is None else timeout)):
-            return decode(socket.recv_multipart())
-        return None
+        while True:
+            if self.session is not None and time.monotonic() - self.spoke > PING_AFTER:
+                self.post(Ping(_ALIVE))
+            left = end - time.monotonic()
+            ready = poller.poll(1000 * max(0.0, min(left, PING_AFTER)))
+            if not ready and left <= PING_AFTER:
+                return None
+            for socket, _event in ready[:1]:
+                envelope = decode(socket.recv_multipart())
+                if envelope.message != Pong(_ALIVE):
+                    return envelope
 
     def ask(self, message, *buffers: bytes, bulk: bool = False):
         wanted = self.post(message, *buffers, bulk=bulk)
