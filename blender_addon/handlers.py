@@ -19,7 +19,8 @@ from .defects import guarded
 from .migrations import migrate
 from .previews import Previews
 from .scene.keep_mask import pack_masks
-from .state import AppState
+from .scene.painted_versions import pack_painted, split_painted
+from .state import AppState, Problem
 
 __all__ = ["register", "unregister"]
 
@@ -63,6 +64,11 @@ def _about_to_save(*_: Any) -> None:  # noqa: ANN401
         _migrate_all()
     with event_pump.guard("Packing masks"):
         pack_masks()
+    with event_pump.guard("Keeping strokes on versions"):
+        hindered = split_painted()
+        pack_painted()
+        if hindered:
+            event_pump.show_problem(Problem(hindered[0], ""))
     session = event_pump.existing_session()
     if session is None:
         return

@@ -35,6 +35,7 @@ from .reducer import (
 )
 from .scene.mask_brush import MaskBrush
 from .scene.mask_display import follow_painting
+from .scene.painted_versions import PaintWatch
 from .scene.preview_material import remove_unused
 from .scene.uv_watch import UvWatch
 from .server_reach import StarterWatch, may_connect
@@ -57,6 +58,7 @@ class Session:
         self.icons = ProgressIcons()
         self.brush = MaskBrush()
         self.uvs = UvWatch()
+        self.strokes = PaintWatch()
         self.saved: set[str] = set()
         """Keys of jobs that the file on disk knows."""
         self.undone = False
@@ -246,7 +248,7 @@ class Session:
     def _follow(self, active: bpy.types.Object | None, idle: bool) -> None:
         """What the active object's mode and UVs say; `idle`: the scene may change."""
         self.state.mode_is(active.mode if active is not None else "OBJECT")
-        if self.uvs.look(active):
+        if self.uvs.look(active) or self.strokes.look(active):
             self.state.changed()
         if idle:
             self.brush.follow(active)

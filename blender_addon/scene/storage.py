@@ -12,7 +12,15 @@ from .errors import SceneError
 from .ownership import library_versions
 from .versions import is_shown, remove_version, version_images
 
-__all__ = ["hidden_versions", "move_to_blend", "move_to_disk", "on_disk", "purge_versions", "version_bytes"]
+__all__ = [
+    "hidden_versions",
+    "image_files",
+    "move_to_blend",
+    "move_to_disk",
+    "on_disk",
+    "purge_versions",
+    "version_bytes",
+]
 
 
 def version_bytes(version: bpy.types.PropertyGroup) -> int:
@@ -79,7 +87,7 @@ def move_to_blend(version: bpy.types.PropertyGroup) -> None:
     """
     images = [entry.image for entry in version.maps if entry.image is not None and not entry.image.packed_files]
     for image in images:
-        for file in _files_of(image):
+        for file in image_files(image):
             if not file.is_file():
                 raise SceneError(f"{file} is missing; put it back there, or generate the version again.")
     for image in images:
@@ -138,7 +146,8 @@ def _point_to(image: bpy.types.Image, path: Path) -> None:
     image.reload()
 
 
-def _files_of(image: bpy.types.Image) -> list[Path]:
+def image_files(image: bpy.types.Image) -> list[Path]:
+    """The files of an image that is not packed, one a tile."""
     path = bpy.path.abspath(image.filepath)
     if image.source != "TILED":
         return [Path(path)]

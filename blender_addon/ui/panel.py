@@ -10,6 +10,7 @@ from ..readiness import NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH, reason_agai
 from ..state import AppState, Phase
 from ..translations import tr
 from .menus import PGC_PT_presets
+from .painted import draw_painted
 from .problem import draw_problem
 from .progress import draw_progress
 from .server_line import draw_server_line
@@ -39,6 +40,7 @@ class _TexturePanel:
         column.use_property_split = True
         draw_target(column, context)
         _draw_action(layout, context, state)
+        draw_painted(layout, context)
         header, body = layout.panel("pgc_settings", default_closed=True)
         header.label(text="Settings")
         if body is not None:

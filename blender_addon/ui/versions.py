@@ -139,7 +139,9 @@ def _picture(version: bpy.types.PropertyGroup) -> bpy.types.Image | None:
 
 def _origin(version: bpy.types.PropertyGroup) -> str:
     parts = [f"Seed {version.seed}" if version.prompt else "Baked"]
-    if version.partial:
+    if version.painted:
+        parts.append("Painted")
+    elif version.partial:
         parts.append("Partial")
     elif version.seconds > 0:
         parts.append(duration(version.seconds))

@@ -23,6 +23,24 @@ def test_while_the_mask_shows_the_canvas_is_the_mask(run_in_blender):
     }
 
 
+def test_a_brush_changes_no_version_that_is_not_for_it(run_in_blender):
+    found = run_in_blender("strokes", script="probe_painted.py")
+    assert found["at first"] == []
+    assert found["ordinary painting"] == ["Strokes change red bricks.", "pgc.paint_on_copy"]
+    assert found["another image"] == []
+    assert found["painted"] == ["red bricks was painted on.", "pgc.paint_on_copy", "pgc.restore_version"]
+    kept = [["red bricks", False, True], ["red bricks (painted)", True, True]]
+    assert found["kept"] == [kept, [1], "same canvas, material and look", [], "in the copy of the object too"]
+    assert found["stroke on the copy"] == []
+    assert found["compared"] == [0]
+    before = [["red bricks (painted)", True, True]]
+    assert found["restored"] == [[*kept, *before], [0], []]
+    assert found["saved"] == [[*kept, *before, *before], [3]]
+    assert found["opened"] == found["saved"]
+    assert found["one stored stroke more"]
+    assert found["file is gone"] == ["is missing", 4, True]
+
+
 def test_clicks_at_the_wrong_time_change_nothing_and_say_why(run_in_blender):
     found = run_in_blender("clicks", script=PROBE)
     assert "being made; stop or cancel it first" in found["running"][0]
