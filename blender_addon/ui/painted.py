@@ -23,10 +23,9 @@ def draw_painted(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         return
     box, name = layout.box(), obj.pgc.versions[index].name
     if painted >= 0:
-        draw_text(box, tr("{name} was painted on.").format(name=name), context, icon="BRUSH_DATA")
-        row = box.row(align=True)
-        row.operator("pgc.paint_on_copy", text="Keep as New Version").index = index
-        row.operator("pgc.restore_version").index = index
+        draw_text(box, tr("“{name}” was painted on.").format(name=name), context, icon="BRUSH_DATA")
+        box.operator("pgc.paint_on_copy", text="Keep as New Version", icon="DUPLICATE").index = index
+        box.operator("pgc.restore_version", icon="LOOP_BACK").index = index
     else:
-        draw_text(box, tr("Strokes change {name}.").format(name=name), context, icon="INFO")
+        draw_text(box, tr("Strokes change “{name}”.").format(name=name), context, icon="INFO")
         box.operator("pgc.paint_on_copy", icon="DUPLICATE").index = index

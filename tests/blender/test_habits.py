@@ -26,9 +26,9 @@ def test_while_the_mask_shows_the_canvas_is_the_mask(run_in_blender):
 def test_a_brush_changes_no_version_that_is_not_for_it(run_in_blender):
     found = run_in_blender("strokes", script="probe_painted.py")
     assert found["at first"] == []
-    assert found["ordinary painting"] == ["Strokes change red bricks.", "pgc.paint_on_copy"]
+    assert found["ordinary painting"] == ["Strokes change “red bricks”.", "pgc.paint_on_copy"]
     assert found["another image"] == []
-    assert found["painted"] == ["red bricks was painted on.", "pgc.paint_on_copy", "pgc.restore_version"]
+    assert found["painted"] == ["“red bricks” was painted on.", "pgc.paint_on_copy", "pgc.restore_version"]
     kept = [["red bricks", False, True], ["red bricks (painted)", True, True]]
     assert found["kept"] == [kept, [1], "same canvas, material and look", [], "in the copy of the object too"]
     assert found["stroke on the copy"] == []
