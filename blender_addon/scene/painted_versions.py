@@ -69,7 +69,11 @@ def keep_painted(obj: bpy.types.Object, index: int) -> int:
     key, old = uuid.uuid4().hex, version.key
     for holder in _holders(old, version.material):
         _split(holder, old, key, stored, material)
-    _pack(list(stored))
+    for image in stored:
+        # Those files are of the version as it was made. What is packed already waits for a save: an undo of this would
+        # bring back the bytes as they were made, and Blender would take the strokes for stored.
+        if not image.packed_files:
+            image.pack()
     return len(obj.pgc.versions) - 1
 
 
@@ -90,8 +94,9 @@ def pack_painted() -> None:
     """What was painted on versions that are for it gets into the file."""
     for obj in bpy.data.objects:
         for version in obj.pgc.versions if obj.type == "MESH" and obj.is_editable else ():
-            if version.painted and _dirty(version):
-                _pack(list(_pictures(version).values()))
+            for image in _pictures(version).values() if version.painted else ():
+                if image.is_dirty and image.is_editable:
+                    image.pack()
 
 
 class PaintWatch:
@@ -159,10 +164,3 @@ def _split(
         # Compare goes back and forth between the strokes and what was there before them.
         obj.pgc.compared = before
     select_shown(obj)
-
-
-def _pack(images: Sequence[bpy.types.Image]) -> None:
-    """Strokes, and what was in files beside the .blend: those belong to the version as it was made."""
-    for image in images:
-        if image.is_dirty or not image.packed_files:
-            image.pack()

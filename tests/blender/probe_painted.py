@@ -82,7 +82,8 @@ def strokes() -> Any:
     assert rig.state.revision > revision, "the panel is not drawn again"
     found["painted"] = _said_of_strokes()
 
-    before = materials(obj)
+    bpy.ops.ed.undo_push(message="stroke")
+    before, twin_name = materials(obj), twin.name
     assert bpy.ops.pgc.paint_on_copy() == {"FINISHED"}
     same = paint.canvas == image == _picture(obj.pgc.versions[1]) and materials(obj) == before
     in_twin = _listed(twin, made) == _listed(obj, made) and _picture(twin.pgc.versions[0]) != image
@@ -93,6 +94,15 @@ def strokes() -> Any:
         _said_of_strokes(),
         "in the copy of the object too" if in_twin else "not in the copy of the object",
     ]
+    bpy.ops.ed.undo_push(message="Keep as New Version")
+    for name, step in (("undone", bpy.ops.ed.undo), ("redone", bpy.ops.ed.redo)):
+        step()
+        rig.tick()
+        obj, twin = bpy.data.objects["Shown"], bpy.data.objects[twin_name]
+        found[name] = [len(obj.pgc.versions), _said_of_strokes(), _stroked(_picture(obj.pgc.versions[-1]))]
+    paint = bpy.context.scene.tool_settings.image_paint
+    image = _picture(obj.pgc.versions[1])
+    paint.canvas = image
     _stroke(image, 64)
     found["stroke on the copy"] = _said_of_strokes()
     bpy.ops.pgc.version_compare()

@@ -31,6 +31,8 @@ def test_a_brush_changes_no_version_that_is_not_for_it(run_in_blender):
     assert found["painted"] == ["“red bricks” was painted on.", "pgc.paint_on_copy", "pgc.restore_version"]
     kept = [["red bricks", False, True], ["red bricks (painted)", True, True]]
     assert found["kept"] == [kept, [1], "same canvas, material and look", [], "in the copy of the object too"]
+    assert found["undone"] == [1, found["painted"], True], "the strokes are there, and are offered again"
+    assert found["redone"] == [2, [], True]
     assert found["stroke on the copy"] == []
     assert found["compared"] == [0]
     before = [["red bricks (painted)", True, True]]
