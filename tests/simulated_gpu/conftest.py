@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._device import _device_constructors
 
 from tests.simulated_gpu import simulated_device
 from tests.simulated_gpu.guard import load_guards, why_not
@@ -18,6 +19,9 @@ GB = 10**9
 
 def _patch_constructors(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None:
     """torch.tensor and its like are written in C++ and fill a card's memory themselves."""
+    # torch notes once, for the whole process, which functions obey "with torch.device(...)". It must note its own: with
+    # those below, a model that transformers builds on "meta" keeps buffers that nobody has filled.
+    _device_constructors()
     plain, plain_new = torch.tensor, torch.Tensor.new_tensor
 
     def tensor(data: Any, *, dtype: Any = None, device: Any = None, **named: Any) -> torch.Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-__all__ = ["DeviceError", "DeviceLog", "SimulatedTensor", "Simulation", "active"]
+__all__ = ["DeviceError", "DeviceLog", "Kind", "SimulatedTensor", "Simulation", "active"]
 
 aten = torch.ops.aten
 Kind = Literal["cuda", "mps"]

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._device import _device_constructors
 
 from tests.simulated_gpu.guard import load_guards, why_not
-from tests.simulated_gpu.simulated_device import DeviceError, SimulatedTensor, Simulation
+from tests.simulated_gpu.simulated_device import DeviceError, Kind, SimulatedTensor, Simulation
 
 CARD = torch.device("cuda", 0)
+plain_tensor = torch.tensor
 
 
 def test_values_go_there_and_back(cuda: Simulation) -> None:
@@ -126,6 +130,17 @@ def test_mps_has_no_float64_and_no_cuda(mps: Simulation) -> None:
     assert not torch.cuda.is_available()
     with pytest.raises(AssertionError, match=r"torch\.cuda\.mem_get_info was called"):
         torch.cuda.mem_get_info()
+
+
+def test_a_device_context_works_though_the_card_was_first(simulate: Callable[[Kind], Simulation]) -> None:
+    _device_constructors.cache_clear()  # as in a process that has used no context yet
+    simulate("cuda")
+    with torch.device("meta"):
+        assert torch.tensor([1.0]).device == torch.device("meta")
+        assert torch.arange(3).is_meta
+    with torch.device("cuda", 0):
+        assert torch.ones(2).device == CARD
+    assert plain_tensor in _device_constructors()
 
 
 def test_the_guard_is_compiled_once(tmp_path) -> None:
