@@ -102,9 +102,13 @@ class MemoryPlanner:
         """In the order of trying; the first is what was asked for."""
         return tuple(_plans(self.spec, self.settings))
 
+    def known(self, number: int) -> int:
+        """The number of the nearest plan that there is: a checkpoint of another version may name one past the last."""
+        return min(max(number, 0), len(self.plans) - 1)
+
     def apply(self, number: int) -> tuple[GuidanceSpec, RunSettings, MemoryPlan]:
         """The prior and the settings of a run with this plan; and the plan, whose `view_by_view` goes to the loop."""
-        plan = self.plans[number]
+        plan = self.plans[self.known(number)]
         spec, settings = self.spec, self.settings
         settings = replace(settings, optimize=replace(settings.optimize, views=plan.views, resolution=plan.resolution))
         if isinstance(spec, OracleSpec):
@@ -119,6 +123,7 @@ class MemoryPlanner:
         Raises:
             ConfigError: not even the last plan fits.
         """
+        least = self.known(least)
         if memory is None:
             return least
         numbers = range(least, len(self.plans))

@@ -53,7 +53,7 @@ def memory_figures() -> tuple[int | None, int | None]:
 
 
 def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> WireError:
-    """For a job that does not fit, not even with a smaller plan.
+    """For a job that does not fit, not even with the last of its plans.
 
     Args:
         used: bytes that the job held at its peak, where that is known; free: bytes that were free when it failed.
@@ -64,7 +64,7 @@ def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> 
     return WireError(
         ErrorCode.RES_OOM,
         Retry.CHANGED,
-        f"There is not enough memory for this job, even with the smaller plans that were tried.{figures}",
+        f"There is not enough memory for this job, even with one small view a step.{figures}",
         hint=suggestion or None,
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job from its specification to its result, with previews, checkpoints, cancel, and one smaller plan."""
+"""One job from its specification to its result, with previews, checkpoints, cancel, and smaller plans."""
 
 from __future__ import annotations
 

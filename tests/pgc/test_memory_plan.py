@@ -127,6 +127,14 @@ def test_a_plan_that_failed_is_not_chosen_again() -> None:
     assert which.choose(None) == 0
 
 
+def test_a_plan_that_there_is_not_is_the_nearest_one() -> None:
+    sdxl = planner(SDXLSpec())
+    assert [sdxl.choose(None, number) for number in (-2, 0, 4, 5, 99)] == [0, 0, 4, 4, 4]
+    assert sdxl.choose(free(80.0), 99) == 4
+    assert sdxl.apply(99) == sdxl.apply(4)
+    assert sdxl.apply(-1) == sdxl.apply(0)
+
+
 def test_memory_that_ran_out_is_said_with_what_it_costs() -> None:
     which = planner(OracleSpec(), views=2)
     assert which.describe(1).startswith(

@@ -28,6 +28,7 @@ from server.broker.internal import (
     unpack,
 )
 from server.recipes import prepare
+from server.worker.checkpoints import load_newest, save
 from server.worker.job import keep_job, run_job
 from server.worker.keeping import AbsentPrior
 from server.worker.tools import Ending, JobTools
@@ -278,13 +279,15 @@ def test_out_of_memory_goes_on_with_a_smaller_plan_from_where_it_was(tools, stor
     assert config["resolved"]["settings"]["optimize"]["views"] == 1
 
 
-def test_out_of_memory_with_every_plan_is_a_clear_error(tools, stored_job, failing_step):
+@pytest.mark.parametrize("views", [1, 2])
+def test_out_of_memory_with_every_plan_is_a_clear_error(tools, stored_job, failing_step, views):
+    stored_job.write(with_settings(stored_job.spec, views=views))
     failing_step(torch.OutOfMemoryError("CUDA out of memory"))
     outcome = run(tools, stored_job)
     assert outcome.ending is Ending.FAILED
     assert outcome.error.code is ErrorCode.RES_OOM
     assert outcome.error.retry is Retry.CHANGED
-    assert "smaller plan" in outcome.error.text
+    assert "even with one small view a step" in outcome.error.text
     assert "Close other programs" in outcome.error.hint
 
 
@@ -297,6 +300,16 @@ def test_a_smaller_plan_is_kept_over_a_resume(tools, stored_job, failing_step, b
     outcome = run(tools, stored_job, attempt=2, resume=True)
     config = json.loads(tools.store.read(outcome.result.config_json_sha256))
     assert config["resolved"]["settings"]["optimize"]["views"] == 1
+
+
+def test_a_checkpoint_whose_plan_is_past_the_last_goes_on(tools, stored_job, broker):
+    is_stopping = lambda: bool(broker.of(WorkerCheckpoint))  # noqa: E731
+    run(replace(tools, is_stopping=is_stopping, checkpoint_steps=1), stored_job)
+    state = load_newest(tools.paths, stored_job.name)
+    assert state.plan == 0
+    save(tools.paths, stored_job.name, replace(state, plan=7))
+    assert keep_job(tools, stored_job.name, 2).result is not None
+    assert run(tools, stored_job, attempt=2, resume=True).ending is Ending.DONE
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,9 @@ def make_rig(tmp_path, monkeypatch):
         rig.close()
 
 
-def _submit(client: Client, steps: int, priority: str = "interactive") -> str:
+def _submit(client: Client, steps: int, priority: str = "interactive", views: int = 1) -> str:
     spec, arrays = oracle_job(steps=steps)
+    spec = replace(spec, settings=replace(spec.settings, views=views))
     client.upload(*(blob_of(array) for array in arrays.values()))
     answer = client.ask(Submit(uuid.uuid4().hex, replace(spec, priority=priority)))
     assert isinstance(answer, Accepted), answer
@@ -191,11 +192,11 @@ def test_a_job_that_kills_three_workers_is_set_aside_with_its_inputs_and_the_nex
 def test_memory_that_runs_out_costs_quality_and_then_the_job_but_never_the_worker(make_rig, faults):
     rig = make_rig()
     client = rig.client(timeout=200.0)
-    events = client.events(_submit(client, OUT_OF_MEMORY_ONCE))
+    events = client.events(_submit(client, OUT_OF_MEMORY_ONCE, views=2))
     assert events[-1].state is JobState.SUCCEEDED
     assert any("ran out of memory: the job goes on with" in (event.text or "") for event in events)
     [worker] = rig.workers()
-    error = client.events(_submit(client, OUT_OF_MEMORY))[-1].error
+    error = client.events(_submit(client, OUT_OF_MEMORY, views=2))[-1].error
     assert (error.code, error.retry) == (ErrorCode.RES_OOM, Retry.CHANGED)
     assert error.hint
     assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED
