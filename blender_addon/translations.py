@@ -93,7 +93,7 @@ GERMAN: dict[str, str] = {
     "Receiving the Maps": "Empfängt die Texturen",
     "Building the Material": "Baut das Material",
     "Looking for the Job on the Server": "Sucht den Auftrag auf dem Server",
-    "Not known to the built-in model: {words}": "Das eingebaute Modell kennt nicht: {words}",
+    "Unknown: {words}": "Unbekannt: {words}",
     "The texture server is not running.": "Der Textur-Server läuft nicht.",
     "The server is stopping and takes no more jobs. Start it again.": (
         "Der Server hört gerade auf und nimmt nichts mehr an. Starte ihn neu."

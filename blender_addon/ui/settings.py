@@ -31,7 +31,7 @@ def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: A
     if settings.model == "pocket" and settings.prompt:
         info = state.server.model("pocket")
         strange = unknown_words(settings.prompt, info.vocabulary if info is not None else ())
-        text = tr("Not known to the built-in model: {words}").format(words=", ".join(strange)) if strange else ""
+        text = tr("Unknown: {words}").format(words=", ".join(strange)) if strange else ""
         # It comes and goes as one types, and must not push what is below it under the mouse.
         draw_line(layout, text, context, icon="INFO")
     elif settings.model == "pocket":

@@ -149,7 +149,9 @@ def selection() -> Any:
     rig.state.jobs.clear()
     known = [kind for kind, _ in draw()]
     settings.prompt = "red gnarly bricks"
-    found["same place"] = known.index("operator") == [kind for kind, _ in draw()].index("operator")
+    log = draw()
+    found["same place"] = known.index("operator") == [kind for kind, _ in log].index("operator")
+    found["unknown"] = next((text for kind, text in log if kind == "label" and "nknown" in text), "")
     return found
 
 

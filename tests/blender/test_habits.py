@@ -66,6 +66,7 @@ def test_a_lamp_hinders_nobody_and_menus_say_what_they_lack(run_in_blender):
     assert not found["running"], "one of them is being made"
     assert found["nothing"] == [False, True]
     assert found["presets"] == "No presets yet"
+    assert found["unknown"] == "Unknown: gnarly", "the words come first: the line is cut at the panel's width"
     assert found["same place"], "the line about unknown words pushed the buttons"
 
 
