@@ -2,9 +2,9 @@
 """A graphics card without one: tensors with real values on the CPU that say they are on `cuda:0` or `mps:0`.
 
 torch's checks are made as torch makes them: operands on two devices, a CPU generator for a draw on the card, an array
-of NumPy's from the card, float64 on MPS. Calls that make the host wait for the card, and copies to the card, are
-counted with the line of this project that made them. What Warp and cuBLAS themselves would refuse is not found; Warp's
-table of cards is patched, so that names of cards are looked up as it looks them up.
+of NumPy's from the card, float64 on MPS and operators that have no kernel there. Calls that make the host wait for the
+card, and copies to the card, are counted with the line of this project that made them. What Warp and cuBLAS themselves
+would refuse is not found; Warp's table of cards is patched, so that names of cards are looked up as it looks them up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any, Literal
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from tests.simulated_gpu.mps_operators import runs_on_mps
 
 __all__ = ["DeviceError", "DeviceLog", "Kind", "SimulatedTensor", "Simulation", "active"]
 
@@ -124,6 +126,10 @@ class Simulation:
         if generator is not None and generator.device.type == "cpu" and on_card:
             raise DeviceError(
                 f"Expected a {self.kind!r} device type for generator but found 'cpu': {func} at {where()}"
+            )
+        if self.kind == "mps" and (ours or on_card) and not runs_on_mps(func.name()):
+            raise NotImplementedError(
+                f"The operator '{func.name()}' is not currently implemented for the MPS device, at {where()}"
             )
         if not ours or func in _CROSSING:
             return

@@ -11,6 +11,7 @@ import torch
 from torch.utils._device import _device_constructors
 
 from tests.simulated_gpu.guard import load_guards, why_not
+from tests.simulated_gpu.mps_operators import runs_on_mps
 from tests.simulated_gpu.simulated_device import DeviceError, Kind, SimulatedTensor, Simulation
 
 CARD = torch.device("cuda", 0)
@@ -130,6 +131,23 @@ def test_mps_has_no_float64_and_no_cuda(mps: Simulation) -> None:
     assert not torch.cuda.is_available()
     with pytest.raises(AssertionError, match=r"torch\.cuda\.mem_get_info was called"):
         torch.cuda.mem_get_info()
+
+
+def test_mps_lacks_operators(mps: Simulation) -> None:
+    there = torch.ones(3).to("mps")
+    with pytest.raises(NotImplementedError, match=r"aten::take' is not currently implemented for the MPS device, at "):
+        torch.take(there, torch.tensor([0], device="mps"))
+    assert float(torch.sort(there * 2.0).values.sum()) == 6.0
+    known = {
+        "aten::add.Tensor": True,
+        "aten::sort": True,  # made of others
+        "aten::silu_": True,  # by its structured delegate
+        "aten::take": False,
+        "aten::linalg_eig": False,
+        "aten::_fused_sgd_": True,
+        "other::operator": True,
+    }
+    assert {name: runs_on_mps(name) for name in known} == known
 
 
 def test_a_device_context_works_though_the_card_was_first(simulate: Callable[[Kind], Simulation]) -> None:
