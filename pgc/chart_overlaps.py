@@ -10,7 +10,8 @@ from pgc.uv_layout import covered_cells
 
 __all__ = ["overlapping_pairs", "polygons_to_move"]
 
-_GRIDS = (1024, 512, 256, 128)
+_GRIDS = (1024, 512, 256, 128, 64, 32)
+_LOOKED_AT = (-1.0, 3.0)
 _MOST_CELLS = 10_000_000
 """In the boxes around all triangles: each is looked at, about ten million a second."""
 
@@ -20,6 +21,8 @@ def overlapping_pairs(
 ) -> tuple[Int[np.ndarray, "N 2"], float]:
     """Pairs of polygons that cover the same texel, the lower number first, and the share of used texels that are
     covered twice, in [0, 1]. Of triangles of one polygon nothing is said: they cannot be parted."""
+    # Whatever lies far away lies on nothing, and its box would fill the memory.
+    corners = np.clip(corners, *_LOOKED_AT)
     grid = _grid(corners)
     face, cell = covered_cells(corners * grid)
     if len(face) == 0:

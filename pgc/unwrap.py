@@ -21,6 +21,8 @@ _LEAST_AREA = 1e-13
 """Of a triangle, over the square of the mesh's extent; below, it covers no texel of any texture."""
 _LEAST_SHARE = 1e-6
 """Of a triangle's area in the square of its longest side; below, it is a line, and where its sides lie is rounding."""
+_MOST_STRETCH = 8.0
+"""Of a chart by xatlas, between two directions; more is a needle whose short side is noise."""
 _ROUNDS = 4
 _TOLERATED = 1e-4
 """Share of used texels that may be covered twice: the rounding of edges."""
@@ -203,9 +205,7 @@ def _unfold(
     """UVs of a polygon's corners: those of the anchor triangle's chart stay, the others follow in the plane."""
     base = flat[local[anchor]]
     uv = corners[anchor]
-    basis = np.stack([base[1] - base[0], base[2] - base[0]])
-    image = np.stack([uv[1] - uv[0], uv[2] - uv[0]])
-    result = uv[0] + (flat - base[0]) @ (np.linalg.pinv(basis) @ image)
+    result = uv[0] + (flat - base[0]) @ _placing(base, uv)
     known = dict(zip(local[anchor].tolist(), indices[anchor].tolist(), strict=True))
     pending = [row for row in range(len(local)) if row != anchor]
     grown = True
@@ -222,6 +222,22 @@ def _unfold(
                 grown = True
     result[local[anchor]] = uv
     return result
+
+
+def _placing(base: Float64[np.ndarray, "3 2"], uv: Float64[np.ndarray, "3 2"]) -> Float64[np.ndarray, "2 2"]:
+    """The linear map (rows are vectors) that takes a triangle to its UVs. A needle would carry all beside it to
+    the far end of the plane: there the turn and scale of its longest edge are taken."""
+    basis = np.stack([base[1] - base[0], base[2] - base[0]])
+    image = np.stack([uv[1] - uv[0], uv[2] - uv[0]])
+    linear = np.linalg.pinv(basis) @ image
+    most, least = np.linalg.svd(linear, compute_uv=False)
+    if most <= _MOST_STRETCH * least:
+        return linear
+    edges = base - np.roll(base, 1, axis=0)
+    side = int(np.argmax((edges**2).sum(axis=1)))
+    edge, target = edges[side], uv[side] - uv[side - 1]
+    cosine, sine = edge @ target, edge[0] * target[1] - edge[1] * target[0]
+    return np.array([[cosine, sine], [-sine, cosine]]) / (edge @ edge)
 
 
 def _pack(layout: _Layout, name: str, meter: Meter) -> _Layout:

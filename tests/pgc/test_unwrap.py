@@ -10,6 +10,7 @@ from pgc import xatlas_process
 from pgc.chart_overlaps import overlapping_pairs, polygons_to_move
 from pgc.errors import MeshError
 from pgc.mesh import Mesh, prepare_mesh, triangulate, unwrap
+from pgc.unwrap import _placing
 from pgc.uv_layout import covered_cells
 from tests.pgc import needs
 
@@ -296,3 +297,25 @@ def test_without_xatlas_the_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setattr(unwrap_module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MeshError, match=r"test: it needs new UVs, and xatlas.* is not installed .*Smart UV Project"):
         prepare_mesh(bumpy_torus(8, 6))
+
+
+def test_a_polygon_is_laid_out_from_a_needle_without_leaving_the_texture() -> None:
+    """Of a needle's short side nothing is left but noise; a map by both sides took its polygon to UVs of −7,000,000."""
+    base = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 1e-7]])
+    uv = np.array([[0.2, 0.2], [0.2, 0.5], [0.19, 0.35]])
+    linear = _placing(base, uv)
+    np.testing.assert_allclose(np.array([1.0, 0.0]) @ linear, [0.0, 0.3], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.svd(linear, compute_uv=False), [0.3, 0.3], rtol=1e-9)
+
+
+def test_a_sound_triangle_places_its_polygon_exactly() -> None:
+    base = np.array([[0.0, 0.0], [2.0, 0.0], [0.3, 1.5]])
+    linear = np.array([[0.1, 0.05], [-0.04, 0.12]])
+    np.testing.assert_allclose(_placing(base, base @ linear + 0.3), linear, atol=1e-12)
+
+
+def test_what_lies_far_away_costs_no_memory() -> None:
+    corners = np.array([[[0.1, 0.1], [0.4, 0.1], [0.1, 0.4]], [[0.1, 0.1], [-7e6, 0.4], [-7e6, 5.0]]])
+    pairs, doubled = overlapping_pairs(corners, np.array([0, 1], np.int32))
+    assert len(pairs) <= 1
+    assert 0.0 <= doubled < 1.0
