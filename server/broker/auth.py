@@ -23,6 +23,7 @@ from zmq.utils import z85
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.platform import make_private_directory, write_private
+from server.storage.ownership import claim_data_folder
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def new_key_pair() -> KeyPair:
 
 def load_key_pair(paths: ServerPaths, name: str) -> KeyPair:
     """The pair in `keys/<name>.json`, made when there is none. Raises ConfigError for a damaged file."""
+    claim_data_folder(paths)
     make_private_directory(paths.keys)
     path = paths.keys / f"{name}.json"
     if not path.is_file():
@@ -94,6 +96,7 @@ def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ART
     if any(client.name == name and client.public != public for client in known.values()):
         raise ConfigError(f"Another key has the name {name!r}; remove that one first, or take another name.")
     client = AllowedClient(name, public, role)
+    claim_data_folder(paths)
     _clients_folder(paths, make=True)
     write_private(_clients_folder(paths) / f"{name}.json", json.dumps(asdict(client)).encode())
     return client

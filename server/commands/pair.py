@@ -15,7 +15,6 @@ from server.commands.options import Data, paths_of
 from server.commands.pairing import PairingServer, ServerFacts
 from server.config import ListenConfig, ServerPaths
 from server.errors import ConfigError
-from server.storage.ownership import claim_data_folder
 
 __all__ = ["pair"]
 
@@ -46,7 +45,6 @@ def pair(
             raise ConfigError(f"There is no machine {name!r}; `pgc-server pair` lists them.")
         typer.echo(f"{name} can no longer connect.")
         return
-    claim_data_folder(paths)
     public = key if key is not None else _by_code(paths, name, host, minutes)
     add_client(paths, name, public, Role(role))
     typer.echo(f"{name} is paired, as {role}.")

@@ -56,9 +56,10 @@ def claim_data_folder(paths: ServerPaths) -> None:
 
 
 def looks_like_ours(paths: ServerPaths) -> bool:
-    """Whether a server of before the marker used this folder: its lock lies there, with its journal or with nothing
-    that it did not make."""
-    if not paths.lock.is_file() or paths.lock.stat().st_size > 0:
+    """Whether a server of before the marker used this folder, or paired a machine there: its lock or its key lies
+    there, with its journal or with nothing that it did not make."""
+    lock, key = paths.lock, paths.keys / "server.json"
+    if not (lock.is_file() and lock.stat().st_size == 0) and not (key.is_file() and b"secret" in key.read_bytes()):
         return False
     if _begins_with(paths.journal, _SQLITE) and paths.keys.is_dir():
         return True

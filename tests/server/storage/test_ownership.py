@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from server.broker.auth import add_client, load_key_pair, new_key_pair
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.storage.ownership import FORMAT, claim_data_folder, looks_like_ours
@@ -97,6 +98,27 @@ def test_a_folder_that_an_older_server_only_began_is_taken_over(tmp_path: Path) 
     paths.keys.mkdir()
     claim_data_folder(paths)
     assert paths.marker.is_file()
+
+
+def test_a_machine_may_be_paired_before_the_first_start(tmp_path: Path) -> None:
+    paths = ServerPaths(tmp_path / "data")
+    add_client(paths, "laptop", new_key_pair().public)
+    assert paths.marker.is_file()
+    claim_data_folder(paths)
+    before = ServerPaths(tmp_path / "before")
+    load_key_pair(before, "server")
+    before.marker.unlink()
+    claim_data_folder(before)
+
+
+def test_no_keys_are_put_into_somebodys_folder(tmp_path: Path) -> None:
+    photos(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(ConfigError, match="holds other things"):
+        add_client(ServerPaths(tmp_path), "laptop", new_key_pair().public)
+    with pytest.raises(ConfigError, match="holds other things"):
+        load_key_pair(ServerPaths(tmp_path), "server")
+    assert snapshot(tmp_path) == before
 
 
 def test_a_newer_servers_folder_is_left(tmp_path: Path) -> None:
