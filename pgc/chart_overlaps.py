@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from pgc.uv_layout import covered_cells
 
-__all__ = ["overlapping_pairs", "polygons_to_move"]
+__all__ = ["folded_polygons", "overlapping_pairs", "polygons_to_move"]
 
 _GRIDS = (1024, 512, 256, 128, 64, 32)
 _LOOKED_AT = (-1.0, 3.0)
@@ -37,6 +37,17 @@ def overlapping_pairs(
     used = int((~same).sum()) + 1
     doubled = len(np.unique(key[1:][same]))
     return np.unique(pairs, axis=0), doubled / used
+
+
+def folded_polygons(corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]) -> Int[np.ndarray, " N"]:
+    """Polygons of which two triangles cover the same texel: they lie folded upon themselves."""
+    corners = np.clip(corners, *_LOOKED_AT)
+    grid = _grid(corners)
+    face, cell = covered_cells(corners * grid)
+    key = cell[:, 1] * (4 * grid) + cell[:, 0]
+    order = np.lexsort((polygon[face], key))
+    key, owner = key[order], polygon[face[order]].astype(np.int64)
+    return np.unique(owner[1:][(key[1:] == key[:-1]) & (owner[1:] == owner[:-1])])
 
 
 def _grid(corners: Float64[np.ndarray, "F 3 2"]) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int
+from jaxtyping import Bool, Float32, Float64, Int, Int32
 
-from pgc.chart_overlaps import overlapping_pairs, polygons_to_move
+from pgc.chart_overlaps import folded_polygons, overlapping_pairs, polygons_to_move
 from pgc.errors import MeshError
 from pgc.mesh_checks import check_triangle_count, triangle_areas
 from pgc.mesh_data import Mesh, TriangleMesh
@@ -160,6 +160,7 @@ def _separate(mesh: Mesh, triangles: TriangleMesh, layout: _Layout, meter: Meter
     owner = triangles.polygon_index
     scale = 0.0
     polygons = _Polygons(mesh, triangles)
+    layout = _unfolded(layout, owner, polygons, _scale(triangles, layout))
     for attempt in range(_ROUNDS + 1):
         if not layout.packed:
             layout = _pack(layout, mesh.name, meter)
@@ -182,6 +183,19 @@ def _separate(mesh: Mesh, triangles: TriangleMesh, layout: _Layout, meter: Meter
                 corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
         layout = replace(layout, corners=corners, packed=False)
     return layout
+
+
+def _unfolded(layout: _Layout, owner: Int32[np.ndarray, " F"], polygons: _Polygons, scale: float) -> _Layout:
+    """The layout with each polygon that lies folded upon itself flat in its own plane, as a chart of its own."""
+    folded = folded_polygons(layout.corners[layout.placed], owner[layout.placed]).tolist()
+    if not folded:
+        return layout
+    corners = layout.corners.copy()
+    for place, polygon in enumerate(folded):
+        flat = polygons.flat(polygon) * scale
+        free = np.array([4.0 + place % 64, 2.0 + place // 64])
+        corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
+    return replace(layout, corners=corners, packed=False)
 
 
 def _cut_polygons(mesh: Mesh, triangles: TriangleMesh, indices: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, " P"]:

@@ -7,7 +7,7 @@ import trimesh
 
 from pgc import unwrap as unwrap_module
 from pgc import xatlas_process
-from pgc.chart_overlaps import overlapping_pairs, polygons_to_move
+from pgc.chart_overlaps import folded_polygons, overlapping_pairs, polygons_to_move
 from pgc.errors import MeshError
 from pgc.mesh import Mesh, prepare_mesh, triangulate, unwrap
 from pgc.unwrap import _placing
@@ -319,3 +319,13 @@ def test_what_lies_far_away_costs_no_memory() -> None:
     pairs, doubled = overlapping_pairs(corners, np.array([0, 1], np.int32))
     assert len(pairs) <= 1
     assert 0.0 <= doubled < 1.0
+
+
+def test_a_polygon_that_lies_folded_upon_itself_is_found() -> None:
+    square = np.array([[0.1, 0.1], [0.6, 0.1], [0.6, 0.6], [0.1, 0.6]])
+    flat, folded = square[[[0, 1, 2], [0, 2, 3]]], square[[[0, 1, 2], [0, 1, 3]]]
+    owner = np.array([0, 0, 1, 1], np.int32)
+    apart = np.concatenate([flat, flat + 1.0])
+    assert folded_polygons(apart, owner).tolist() == []
+    assert folded_polygons(np.concatenate([flat, folded + 1.0]), owner).tolist() == [1]
+    assert folded_polygons(np.concatenate([flat, flat]), owner).tolist() == [], "two polygons are another matter"
