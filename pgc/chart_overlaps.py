@@ -21,33 +21,35 @@ def overlapping_pairs(
 ) -> tuple[Int[np.ndarray, "N 2"], float]:
     """Pairs of polygons that cover the same texel, the lower number first, and the share of used texels that are
     covered twice, in [0, 1]. Of triangles of one polygon nothing is said: they cannot be parted."""
-    # Whatever lies far away lies on nothing, and its box would fill the memory.
-    corners = np.clip(corners, *_LOOKED_AT)
-    grid = _grid(corners)
-    face, cell = covered_cells(corners * grid)
-    if len(face) == 0:
+    texel, owner = _users(corners, polygon)
+    if len(texel) == 0:
         return np.zeros((0, 2), dtype=np.int64), 0.0
-    key = cell[:, 1] * (4 * grid) + cell[:, 0]
-    order = np.argsort(key, kind="stable")
-    key, owner = key[order], polygon[face[order]].astype(np.int64)
-    same = key[1:] == key[:-1]
+    same = texel[1:] == texel[:-1]
     first, second = owner[:-1][same], owner[1:][same]
     differ = first != second
     pairs = np.stack([np.minimum(first, second)[differ], np.maximum(first, second)[differ]], axis=1)
     used = int((~same).sum()) + 1
-    doubled = len(np.unique(key[1:][same]))
+    doubled = len(np.unique(texel[1:][same]))
     return np.unique(pairs, axis=0), doubled / used
 
 
 def folded_polygons(corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]) -> Int[np.ndarray, " N"]:
     """Polygons of which two triangles cover the same texel: they lie folded upon themselves."""
+    texel, owner = _users(corners, polygon)
+    return np.unique(owner[1:][(texel[1:] == texel[:-1]) & (owner[1:] == owner[:-1])])
+
+
+def _users(
+    corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]
+) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """A number for each covered texel, once for each triangle that covers it, and that triangle's polygon; in order."""
+    # Whatever lies far away lies on nothing, and its box would fill the memory.
     corners = np.clip(corners, *_LOOKED_AT)
     grid = _grid(corners)
     face, cell = covered_cells(corners * grid)
-    key = cell[:, 1] * (4 * grid) + cell[:, 0]
-    order = np.lexsort((polygon[face], key))
-    key, owner = key[order], polygon[face[order]].astype(np.int64)
-    return np.unique(owner[1:][(key[1:] == key[:-1]) & (owner[1:] == owner[:-1])])
+    texel, owner = cell[:, 1] * (4 * grid) + cell[:, 0], polygon[face].astype(np.int64)
+    order = np.lexsort((owner, texel))
+    return texel[order], owner[order]
 
 
 def _grid(corners: Float64[np.ndarray, "F 3 2"]) -> int:

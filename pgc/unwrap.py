@@ -176,26 +176,29 @@ def _separate(mesh: Mesh, triangles: TriangleMesh, layout: _Layout, meter: Meter
             corners[moved[owner]] += 2.0
         else:
             scale = scale or _scale(triangles, layout)
-            for place, polygon in enumerate(np.flatnonzero(moved).tolist()):
-                flat = polygons.flat(polygon) * scale
-                # Anywhere free of other charts; packing finds the final place.
-                free = np.array([2.0 + place % 64, 2.0 + place // 64])
-                corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
+            _lay_flat(corners, polygons, np.flatnonzero(moved), scale)
         layout = replace(layout, corners=corners, packed=False)
     return layout
 
 
 def _unfolded(layout: _Layout, owner: Int32[np.ndarray, " F"], polygons: _Polygons, scale: float) -> _Layout:
     """The layout with each polygon that lies folded upon itself flat in its own plane, as a chart of its own."""
-    folded = folded_polygons(layout.corners[layout.placed], owner[layout.placed]).tolist()
-    if not folded:
+    folded = folded_polygons(layout.corners[layout.placed], owner[layout.placed])
+    if len(folded) == 0:
         return layout
     corners = layout.corners.copy()
-    for place, polygon in enumerate(folded):
-        flat = polygons.flat(polygon) * scale
-        free = np.array([4.0 + place % 64, 2.0 + place // 64])
-        corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
+    _lay_flat(corners, polygons, folded, scale)
     return replace(layout, corners=corners, packed=False)
+
+
+def _lay_flat(
+    corners: Float64[np.ndarray, "F 3 2"], polygons: _Polygons, chosen: Int[np.ndarray, " N"], scale: float
+) -> None:
+    """Gives polygons the UVs of their own plane, each anywhere free of other charts: packing finds the final place."""
+    for place, polygon in enumerate(chosen.tolist()):
+        flat = polygons.flat(polygon) * scale
+        free = np.array([2.0 + place % 64, 2.0 + place // 64])
+        corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
 
 
 def _cut_polygons(mesh: Mesh, triangles: TriangleMesh, indices: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, " P"]:
