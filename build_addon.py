@@ -134,9 +134,10 @@ def _fits(wheel: Path, name: str) -> bool:
 
 
 def sources() -> Iterator[Path]:
-    """Files of the add-on, sorted; no caches."""
+    """Files of the add-on, sorted; no caches, and no README.md, whose pictures and links lead out of the folder."""
     for path in sorted(SOURCE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and (path.suffix in _TEXT or path.name == "LICENSE"):
+        wanted = path.suffix in _TEXT or path.name == "LICENSE"
+        if wanted and path.name != "README.md" and path.is_file() and "__pycache__" not in path.parts:
             yield path
 
 

@@ -169,6 +169,12 @@ def test_the_servers_wheel_is_reproducible(tmp_path):
     assert not any(name.startswith("blender_addon/operators") for name in names)
 
 
+def test_the_pages_for_readers_of_the_repository_stay_outside() -> None:
+    names = {path.name for path in build_addon.sources()}
+    assert "README.md" not in names
+    assert "PROTOCOL.md" in names
+
+
 def test_no_module_of_the_extension_imports_it_by_name():
     """As an extension the package is called bl_ext.user_default.pgc_texture."""
     for path in build_addon.sources():

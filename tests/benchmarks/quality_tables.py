@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of what textures are worth: prompts, finishes, recovered materials, shading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import mean
+from typing import Any
+
+from tests.benchmarks.markdown import mean_and_half, share_with_interval, table
+
+__all__ = ["finishes", "material_pairs", "materials_full", "materials_quick", "prompts", "shading"]
+
+SETTINGS = {
+    "known": "light known",
+    "unknown": "light unknown",
+    "paper": "the paper's setting",
+    "known, ids": "known, with ids",
+}
+"""The settings of the material suite, as the result files and as the tables call them."""
+
+SCORES = (
+    ("base colour, dB", "base_color_psnr", 1, "28"),
+    ("roughness, RMSE", "roughness_rmse", 3, "0.08"),
+    ("metallic, RMSE", "metallic_rmse", 3, "0.10; ids 0.05"),
+    ("normal, degrees", "normal_angle", 1, ""),
+    ("relit, dB", "relit_psnr", 1, "38"),
+    ("relit, FLIP", "relit_flip", 3, ""),
+    ("baked light, std", "baked_light_std", 3, "0.04"),
+)
+"""Name, key, digits and target (for known light) of a score."""
+
+PICTURES = {
+    "texture": "textures of the built-in model",
+    "sample": "its own single pictures",
+    "truth": "true materials",
+    "untrained": "untrained textures",
+}
+
+
+def prompts(read: Callable[[str], Any]) -> str:
+    """Returns how often a judge names colour and material as the prompt did."""
+    results = read("prompts")["results"]
+    rows = [
+        [title, share_with_interval(found["color"]["accuracy"]), share_with_interval(found["material"]["accuracy"])]
+        for title, found in ((title, results[kind]) for kind, title in PICTURES.items())
+    ]
+    return table(["judged", "colour as asked", "material as asked"], rows)
+
+
+def finishes(read: Callable[[str], Any]) -> str:
+    """Returns metallic and roughness for four prompts: mean and range over the meshes."""
+    rows = [
+        [
+            prompt,
+            _mean_and_range(found["metallic"]),
+            _mean_and_range(found["roughness"]),
+            f"{found['right']} of {found['runs']}",
+        ]
+        for prompt, found in sorted(read("finishes")["results"].items())
+    ]
+    return table(["prompt", "metallic", "roughness", "both in the right half"], rows)
+
+
+def _mean_and_range(values: list[float]) -> str:
+    return f"{mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def materials_quick(read: Callable[[str], Any]) -> str:
+    """Returns the short material suite beside the toy and the targets."""
+    result = read("materials-quick")
+    toy = result["toy"]
+    rows = []
+    for title, key, digits, target in SCORES:
+        plain = [toy[light].get(key) for light in ("known", "unknown")]
+        beside = " / ".join("–" if value is None else f"{value:.{digits}f}" for value in plain)
+        rows.append([title, *_by_setting(result, key, digits), beside, target])
+    return table(["", *_settings_with_n(result), "toy, known / unknown", "target"], rows)
+
+
+def materials_full(read: Callable[[str], Any]) -> str:
+    """Returns the whole material suite, with the worst seams of the mips 0 to 4."""
+    result = read("materials-full")
+    rows = [[title, *_by_setting(result, key, digits)] for title, key, digits, _target in SCORES]
+    rows.append(["worst seams of mips 0 to 4", *(_seams(result["summary"][setting]) for setting in SETTINGS)])
+    return table(["", *_settings_with_n(result)], rows)
+
+
+def _settings_with_n(result: Any) -> list[str]:
+    return [f"{title} ({result['summary'][key]['base_color_psnr']['n']})" for key, title in SETTINGS.items()]
+
+
+def _by_setting(result: Any, key: str, digits: int) -> list[str]:
+    return [mean_and_half(result["summary"][setting][key], digits) for setting in SETTINGS]
+
+
+def _seams(scores: Any) -> str:
+    found = [one["mean"] if isinstance(one, dict) else one for one in scores["seam_by_mip"]]
+    truth = [one["mean"] if isinstance(one, dict) else one for one in scores["seam_by_mip_truth"]]
+    worst = max(range(len(found)), key=found.__getitem__)
+    return f"{found[worst]:.2f} (mip {worst}; true materials {truth[worst]:.2f})"
+
+
+def material_pairs(read: Callable[[str], Any]) -> str:
+    """Returns what each setting is worth against known light, world by world in pairs."""
+    differences = read("materials-full")["differences"]
+    rows = [
+        [
+            SETTINGS[setting],
+            *(
+                mean_and_half(found[key], digits)
+                for key, digits in (("base_color_psnr", 1), ("relit_psnr", 1), ("metallic_rmse", 3))
+            ),
+        ]
+        for setting, found in differences.items()
+    ]
+    return table(["against light known", "base colour, dB", "relit, dB", "metallic, RMSE"], rows)
+
+
+def shading(read: Callable[[str], Any]) -> str:
+    """Returns how far shading is from Monte Carlo sums and from Blender's Cycles."""
+    ours, cycles = read("split_sum"), read("cycles_shading")
+    lobes = [one["picture"] for one in ours["rmse_percent"]["lobes"].values()]
+    single = [value for values in cycles["rmse_percent"].values() for value in values]
+    rows = [
+        [
+            "Monte Carlo",
+            f"{ours['rmse_percent_of_all_pictures']['lobes']:.1f} %",
+            f"{min(lobes):.1f} to {max(lobes):.1f} % by roughness",
+        ],
+        [
+            "Cycles",
+            f"{cycles['rmse_percent_of_all_pictures']:.1f} %",
+            f"{min(single):.1f} to {max(single):.1f} % by picture",
+        ],
+    ]
+    return table(["split sum against", "RMSE of all pictures", "range"], rows)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the tables of tests/benchmarks/README.md from the files in `results/`.
+
+`python -m tests.benchmarks.tables` writes them, `--check` only says whether they stand as the files have them.
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import product_tables, quality_tables
+
+__all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
+
+PAGE = Path(__file__).with_name("README.md")
+RESULTS = Path(__file__).with_name("results")
+
+TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
+    "prompts": quality_tables.prompts,
+    "finishes": quality_tables.finishes,
+    "materials-quick": quality_tables.materials_quick,
+    "materials-full": quality_tables.materials_full,
+    "material-pairs": quality_tables.material_pairs,
+    "shading": quality_tables.shading,
+    "meshes": product_tables.meshes,
+    "models": product_tables.models,
+    "fuzzing": product_tables.fuzzing,
+    "kills": product_tables.kills,
+    "server": product_tables.server,
+    "blender": product_tables.blender,
+    "steps": product_tables.steps,
+}
+"""What can stand in the page: each makes its table from the results, which it reads by name."""
+
+BLOCK = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n.*?<!-- end of table -->", re.DOTALL)
+
+
+class UnknownTableError(ValueError):
+    """The page asks for a table that there is no function for."""
+
+
+def written(page: str, results: Path = RESULTS) -> str:
+    """Returns the page's text with each of its tables made anew from the result files.
+
+    Raises UnknownTableError for a name that TABLES lacks, and FileNotFoundError for a result that is not there.
+    """
+
+    def read(name: str) -> Any:
+        return json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+
+    def replaced(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in TABLES:
+            raise UnknownTableError(f"there is no table “{name}”; known are {', '.join(TABLES)}")
+        return f"<!-- table: {name} -->\n{TABLES[name](read)}\n<!-- end of table -->"
+
+    return BLOCK.sub(replaced, page)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the page, or compares it; returns 1 where `--check` finds another text."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only compare; exit code 1 if the page is out of date")
+    check = parser.parse_args(arguments).check
+    page = PAGE.read_text(encoding="utf-8")
+    wanted = written(page)
+    if check:
+        if page != wanted:
+            sys.stderr.write("tests/benchmarks/README.md is out of date: run python -m tests.benchmarks.tables\n")
+        return int(page != wanted)
+    PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
