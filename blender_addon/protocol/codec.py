@@ -18,7 +18,7 @@ from .errors import ErrorCode, FieldError, ProtocolError, Retry, WireError, inva
 from .limits import DEFAULT_LIMITS, Limits
 from .messages import MESSAGES, Message, check_id
 from .structure import from_wire, to_wire
-from .version import MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
+from .version import HEADER_VERSION, MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
 
 __all__ = ["Buffer", "Envelope", "decode", "encode", "peek_id", "request_id"]
 
@@ -62,7 +62,7 @@ def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
     """
     sizes = [_size(buffer) for buffer in envelope.buffers]
     header = {
-        "v": [PROTOCOL_MAJOR, PROTOCOL_MINOR],
+        "v": list(HEADER_VERSION),
         "t": envelope.message.TYPE,
         "id": envelope.id,
         "re": envelope.re,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from .fields import check_id, check_not_negative
 from .job_spec import TextureJobSpec
 from .records import JobEvent, JobInfo, JobResult, JobState
-from .structure import OWN_PATHS
+from .structure import LATER, OWN_PATHS
 
 __all__ = [
     "Accepted",
@@ -133,14 +133,15 @@ class Reorder:
 
 @dataclass(frozen=True, slots=True)
 class ListJobs:
-    """Which jobs are there?"""
+    """Which jobs are there? all_users: those of everybody, for an admin (since 1.1)."""
 
     TYPE: ClassVar[str] = "LIST"
+    all_users: bool = field(default=False, metadata={LATER: True})
 
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Answer to LIST: this user's jobs, newest first."""
+    """Answer to LIST: this user's jobs, or those of all users, newest first."""
 
     TYPE: ClassVar[str] = "JOBS"
     jobs: tuple[JobInfo, ...] = ()

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .arrays import DType, check_hash
 from .errors import FieldError, WireError
 from .fields import check_not_negative
+from .structure import LATER
 
 __all__ = [
     "BlobProgress",
@@ -101,7 +102,10 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """A job as it stands. created: seconds since 1970; position: jobs before it in the queue."""
+    """A job as it stands. created: seconds since 1970; position: jobs before it in the queue.
+
+    owner: name of the machine whose job it is, in a list of all users' jobs only (since 1.1).
+    """
 
     job: str
     key: str
@@ -114,6 +118,7 @@ class JobInfo:
     name: str = ""
     error: WireError | None = None
     paused: bool = False
+    owner: str | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         for name in ("position", "step", "steps", "attempt"):

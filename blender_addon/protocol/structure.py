@@ -18,10 +18,13 @@ from typing import Any, Literal, TypeVar, cast
 
 from .errors import ErrorCode, FieldError, invalid, join
 
-__all__ = ["OWN_PATHS", "from_wire", "to_wire"]
+__all__ = ["LATER", "OWN_PATHS", "from_wire", "to_wire"]
 
 OWN_PATHS = "own_paths"
 """In a field's metadata: paths inside it start there, so that they read the same wherever the value is checked."""
+LATER = "later"
+"""In the metadata of a field that came with a later minor version: it is sent only where it is not its default, so that
+messages without it keep the bytes that they had."""
 
 T = TypeVar("T")
 _INT_LIMIT = 1 << 63
@@ -31,7 +34,11 @@ _SHOWN = 60
 def to_wire(value: object) -> Any:  # noqa: ANN401 - what msgpack can pack
     """Plain maps, lists, numbers, texts, bytes and None for a dataclass."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_wire(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: to_wire(item)
+            for field in dataclasses.fields(value)
+            if (item := getattr(value, field.name)) != field.default or not field.metadata.get(LATER)
+        }
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, tuple | list):

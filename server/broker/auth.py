@@ -36,7 +36,7 @@ LOCAL_NAME = "local"
 
 
 class Role(StrEnum):
-    """`admin` may also drain the server and free the GPU."""
+    """`admin` may also drain the server, free the GPU, and see, cancel, pause and resume the jobs of all users."""
 
     ARTIST = "artist"
     ADMIN = "admin"

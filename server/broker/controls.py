@@ -28,7 +28,6 @@ from blender_addon.protocol.messages import (
     StatusReport,
 )
 from server.broker import refusals
-from server.broker.auth import Role
 from server.broker.internal import ROLE_GATE, ROLE_WORKER
 from server.broker.jobs import Job, JobRow
 from server.broker.lifecycle import Lifecycle
@@ -65,7 +64,7 @@ class Controls:
     def cancel(self, request: Request, message: Cancel) -> None:
         """A job that waits ends at once, unless a checkpoint is to become its result; one that runs is told to end.
         It takes no further step, whatever happens."""
-        job = self._own(request, message.job)
+        job = self._in_reach(request, message.job)
         if job is None:
             return
         if job.row.state is JobState.CANCELLED:
@@ -75,6 +74,8 @@ class Controls:
         elif job.row.cancelling:
             self._done(request)
         else:
+            if job.row.user != request.user:
+                self._lifecycle.notice(job, "An admin of the server cancelled this job.")
             self._keep(request, job, replace(job.row, cancelling=True, paused=False))
             if job.row.state is JobState.RUNNING:
                 self._runner.cancel(job)
@@ -90,7 +91,7 @@ class Controls:
         self._runner.assign()
 
     def _set_paused(self, request: Request, name: str, paused: bool) -> None:
-        job = self._own(request, name)
+        job = self._in_reach(request, name)
         if job is None:
             return
         if job.row.is_terminal or job.row.cancelling:
@@ -99,8 +100,10 @@ class Controls:
             self._done(request)
         else:
             running = job.row.state is JobState.RUNNING
-            self._state.queue.set_paused(request.user, job.id, paused)
+            self._state.queue.set_paused(job.row.user, job.id, paused)
             text = "Resumed." if not paused else "It pauses after this step." if running else "Paused."
+            if job.row.user != request.user:
+                text += " An admin of the server asked for it."
             event = job.record(replace(job.row, paused=paused), EventKind.STATE, text)
             if running and paused:
                 self._runner.pause(job)
@@ -148,6 +151,12 @@ class Controls:
             self._state.refuse(request.address, refusals.job_unknown(), request.id)
         return job
 
+    def _in_reach(self, request: Request, name: str) -> Job | None:
+        job = self._state.job_in_reach(request.user, name)
+        if job is None:
+            self._state.refuse(request.address, refusals.job_unknown(), request.id)
+        return job
+
     def _keep(self, request: Request, job: Job, row: JobRow) -> None:
         job.row = row
         self._state.keep(row, None, lambda: self._done(request))
@@ -170,18 +179,43 @@ class Controls:
     def listed(self, user: str) -> tuple[JobInfo, ...]:
         """The user's jobs, newest first. When they are too many: those that are not over, then the newest."""
         jobs = sorted(self._state.jobs_of(user), key=lambda job: (job.row.is_terminal, -job.row.created))
+        chosen = self._fitting(jobs, self._state.info)
+        return tuple(sorted(chosen, key=lambda info: -info.created))
+
+    def _all_listed(self) -> list[JobInfo]:
+        """Everybody's jobs, each with its owner's name: first those that run, then those that wait, then the newest."""
+
+        def place(job: Job) -> tuple[bool, bool, float]:
+            return job.row.is_terminal, job.row.state is not JobState.RUNNING, -job.row.created
+
+        def info(job: Job, positions: dict[str, int]) -> JobInfo:
+            return replace(self._state.info(job, positions), owner=self._state.owner_name(job))
+
+        return self._fitting(sorted(self._state.jobs.values(), key=place), info)
+
+    def _fitting(self, jobs: list[Job], describe: Callable[[Job, dict[str, int]], JobInfo]) -> list[JobInfo]:
+        """As many of the jobs as fit into one answer."""
         positions = self._state.queue.positions(self._state.ports.now())
         chosen: list[JobInfo] = []
         size = 0
         for job in jobs[:MAX_LISTED]:
-            info = self._state.info(job, positions)
-            size += 300 + 4 * len(info.name) + (0 if info.error is None else 600 + 4 * len(info.error.text))
+            info = describe(job, positions)
+            size += (
+                300
+                + len(info.owner or "")
+                + 4 * len(info.name)
+                + (0 if info.error is None else 600 + 4 * len(info.error.text))
+            )
             if size > _MAX_LISTED_BYTES:
                 break
             chosen.append(info)
-        return tuple(sorted(chosen, key=lambda info: -info.created))
+        return chosen
 
-    def list_jobs(self, request: Request, _message: ListJobs) -> None:
+    def list_jobs(self, request: Request, message: ListJobs) -> None:
+        if message.all_users:
+            if self._is_admin(request, f"{message.TYPE} of all users' jobs"):
+                self._state.send(request.address, Jobs(tuple(self._all_listed())), request.id)
+            return
         self._state.send(request.address, Jobs(self.listed(request.user)), request.id)
 
     def condition(self) -> str:
@@ -250,7 +284,7 @@ class Controls:
             self._drain()
 
     def _is_admin(self, request: Request, name: str) -> bool:
-        allowed = self._state.clients[request.user].role is Role.ADMIN
+        allowed = self._state.is_admin(request.user)
         if not allowed:
             self._state.refuse(request.address, refusals.forbidden(name), request.id)
         return allowed

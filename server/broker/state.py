@@ -12,7 +12,7 @@ from blender_addon.protocol.codec import Envelope, request_id
 from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import Error, JobEvent, JobInfo, JobState, Message, ModelInfo
 from server.broker import refusals
-from server.broker.auth import AllowedClient
+from server.broker.auth import AllowedClient, Role
 from server.broker.jobs import Job, JobRow
 from server.broker.journal import Grant
 from server.broker.metrics import Metrics
@@ -80,6 +80,18 @@ class BrokerState:
         """The user's own job; another user's is as unknown as one that never was."""
         found = self.jobs.get(job)
         return found if found is not None and found.row.user == user else None
+
+    def is_admin(self, user: str) -> bool:
+        return user in self.clients and self.clients[user].role is Role.ADMIN
+
+    def job_in_reach(self, user: str, job: str) -> Job | None:
+        """A job that the user may cancel, pause and resume: the user's own, or an admin's any."""
+        return self.jobs.get(job) if self.is_admin(user) else self.own_job(user, job)
+
+    def owner_name(self, job: Job) -> str:
+        """Name of the machine whose job it is; of one that was taken off the list, the beginning of its key."""
+        owner = self.clients.get(job.row.user)
+        return job.row.user[:8] if owner is None else owner.name
 
     def jobs_of(self, user: str) -> list[Job]:
         return [job for job in self.jobs.values() if job.row.user == user]

@@ -20,7 +20,19 @@ import zmq
 from blender_addon.protocol.codec import Envelope, decode, encode, request_id
 from blender_addon.protocol.errors import ProtocolError, WireError
 from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.messages import Bye, Chunk, Error, Get, Hello, Message, Reject, Welcome
+from blender_addon.protocol.messages import (
+    Bye,
+    Chunk,
+    Error,
+    Get,
+    Hello,
+    JobInfo,
+    Jobs,
+    ListJobs,
+    Message,
+    Reject,
+    Welcome,
+)
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from server.broker.connection import Connection, read_connection
 from server.config import ListenConfig, ServerPaths
@@ -115,6 +127,11 @@ class Admin:
                 f"The server answered {answer.TYPE} to {message.TYPE}; restart it: it may be of another version."
             )
         return answer
+
+    def jobs(self) -> tuple[JobInfo, ...]:
+        """The jobs of all users; of this one only where the server that runs is an older one."""
+        knows_all = self.welcome is not None and self.welcome.protocol >= (1, 1)
+        return self.ask(ListJobs(all_users=knows_all), Jobs).jobs
 
     def fetch(self, wanted: Get) -> bytes:
         """All bytes of a blob that begin at `wanted.offset`, `wanted.length` of them, in one piece or several."""

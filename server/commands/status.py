@@ -11,13 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from blender_addon.protocol.messages import (
     Cancel,
     Done,
     JobInfo,
-    Jobs,
-    ListJobs,
     Message,
     Pause,
     Resume,
@@ -75,18 +74,26 @@ def jobs(
     data: Data = None,
     as_json: JsonOutput = False,
     cancel: Annotated[str | None, typer.Option(help="End this job.", metavar="JOB")] = None,
-    pause: Annotated[str | None, typer.Option(help="Keep this waiting job from starting.", metavar="JOB")] = None,
+    pause: Annotated[
+        str | None, typer.Option(help="Hold this job back; one that runs keeps its steps.", metavar="JOB")
+    ] = None,
     resume: Annotated[str | None, typer.Option(help="Let a paused job start again.", metavar="JOB")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="List this machine's jobs only, by its name in `pgc-server pair`.", metavar="NAME"),
+    ] = None,
 ) -> None:
-    """List this user's jobs, or cancel, pause or resume one (the first characters of its id will do)."""
+    """List the jobs of all users, or cancel, pause or resume one (the first characters of its id will do)."""
     with Admin.open(paths_of(data)) as admin:
-        known = admin.ask(ListJobs(), Jobs).jobs
+        known = admin.jobs()
         for prefix, kind in ((cancel, Cancel), (pause, Pause), (resume, Resume)):
             if prefix is not None:
                 message: Message = kind(_one(known, prefix).job)
                 admin.ask(message, Done)
         if cancel or pause or resume:
-            known = admin.ask(ListJobs(), Jobs).jobs
+            known = admin.jobs()
+    if user is not None:
+        known = tuple(job for job in known if job.owner == user)
     if as_json:
         typer.echo(json.dumps([to_wire(job) for job in known], indent=2))
     elif not known:
@@ -98,20 +105,24 @@ def jobs(
 def _one(known: tuple[JobInfo, ...], prefix: str) -> JobInfo:
     found = [job for job in known if job.job.startswith(prefix)]
     if len(found) != 1:
-        raise ServerError(
-            f"{len(found)} of your jobs begin with {prefix!r}, expected one; `pgc-server jobs` lists them."
-        )
+        raise ServerError(f"{len(found)} jobs begin with {prefix!r}, expected one; `pgc-server jobs` lists them.")
     return found[0]
 
 
 def _table(known: tuple[JobInfo, ...]) -> Table:
-    table = Table("job", "name", "state", "step", "made", "error", box=None, pad_edge=False)
+    table = Table("job", "user", "name", "state", "step", "made", "error", box=None, pad_edge=False)
     for job in known:
         state = "paused" if job.paused else str(job.state)
         made = datetime.fromtimestamp(job.created).astimezone().strftime("%Y-%m-%d %H:%M")
         step = f"{job.step} of {job.steps}" if job.steps else ""
-        table.add_row(job.job[:12], job.name, state, step, made, job.error.text if job.error else "")
+        cells = (job.job[:12], job.owner or "", job.name, state, step, made, job.error.text if job.error else "")
+        table.add_row(*(_as_it_is(cell) for cell in cells))
     return table
+
+
+def _as_it_is(text: str) -> Text:
+    """Another person's words for this terminal: no markup, and no control sequences."""
+    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
 
 
 @reports_failures

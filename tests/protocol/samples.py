@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.codec import Envelope
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
@@ -183,3 +185,10 @@ def envelope(message: Message, buffers: tuple[bytes, ...] = ()) -> Envelope:
 
 
 ENVELOPES = {message.TYPE: envelope(message, buffers) for message, buffers in MESSAGES}
+LATER: dict[str, dict[str, Envelope]] = {
+    "1.1": {
+        message.TYPE: envelope(message)
+        for message in (ListJobs(all_users=True), Jobs((replace(INFO, owner="laptop"),)))
+    },
+}
+"""Of later minor versions: messages with what these brought."""

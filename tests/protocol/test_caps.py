@@ -174,7 +174,7 @@ def test_versions_that_are_none(version):
 
 @pytest.mark.parametrize("major", [0, 2, -1, 1 << 62])
 def test_another_major_version(major):
-    refused(frames_of(header(v=[major, 0])), ErrorCode.PROTO_VERSION, "v", "speaks 1.0")
+    refused(frames_of(header(v=[major, 0])), ErrorCode.PROTO_VERSION, "v", "speaks 1.1")
     assert peek_id(frames_of(header(v=[major, 0]))) == samples.ID
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from blender_addon.protocol.codec import decode, encode
 from blender_addon.protocol.messages import MESSAGES
-from blender_addon.protocol.version import MAGIC
-from tests.protocol.samples import ENVELOPES
+from blender_addon.protocol.version import MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
+from tests.protocol.samples import ENVELOPES, LATER
 
-GOLDEN = Path(__file__).parent / "golden" / "1.0"
+VERSIONS = Path(__file__).parent / "golden"
+GOLDEN = VERSIONS / "1.0"
 
 
 def test_there_is_a_sample_and_a_golden_file_of_every_message():
@@ -28,3 +29,19 @@ def test_bytes_of_1_0(name):
         "of its own; 1.0's stay."
     )
     assert decode([MAGIC, header, *sample.buffers]) == sample
+
+
+def test_there_is_a_folder_of_every_later_version():
+    assert {path.name for path in VERSIONS.iterdir()} == {"1.0", *LATER}
+    assert {(path.parent.name, path.stem) for path in VERSIONS.glob("*/*.msgpack") if path.parent != GOLDEN} == {
+        (version, name) for version, messages in LATER.items() for name in messages
+    }
+    assert f"{PROTOCOL_MAJOR}.{PROTOCOL_MINOR}" in LATER
+
+
+@pytest.mark.parametrize(("version", "name"), [(version, name) for version in LATER for name in LATER[version]])
+def test_bytes_of_later_versions(version, name):
+    header = (VERSIONS / version / f"{name}.msgpack").read_bytes()
+    assert encode(LATER[version][name]) == [MAGIC, header]
+    assert decode([MAGIC, header]) == LATER[version][name]
+    assert header != (GOLDEN / f"{name}.msgpack").read_bytes()

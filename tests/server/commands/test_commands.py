@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from blender_addon.protocol.messages import Cancel, JobInfo, JobState, ListJobs, Pause, Resume, Welcome
 from server.__main__ import app
-from server.broker.connection import read_connection
+from server.broker.connection import Connection, read_connection
+from server.commands import status as status_command
 from server.config import ServerPaths
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +57,7 @@ def test_a_server_starts_detached_says_so_and_stops(data):
     assert "There are no jobs" in CliRunner().invoke(app, ["jobs", "--data", data]).output
     unknown = CliRunner().invoke(app, ["jobs", "--data", data, "--cancel", "abc"])
     assert unknown.exit_code == 2
-    assert "0 of your jobs" in unknown.output
+    assert "0 jobs begin with" in unknown.output
     logs = CliRunner().invoke(app, ["logs", "--data", data])
     assert logs.exit_code == 0, logs.output
     assert "info" in logs.output
@@ -134,3 +136,71 @@ def test_a_start_until_the_end_of_input_ends_with_it(tmp_path):
     )
     process.stdin.close()
     assert process.wait(60) == 0
+
+
+@pytest.fixture
+def known_jobs(monkeypatch):
+    """What a server that is not there would list."""
+    known = [
+        JobInfo(
+            "a1" * 16, "1" * 32, JobState.RUNNING, step=3, steps=100_000, name="[/red]\x1b[2J wall", owner="laptop"
+        ),
+        JobInfo("b2" * 16, "2" * 32, JobState.QUEUED, name="mine", owner="local"),
+    ]
+    asked = []
+
+    class Listing:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            pass
+
+        def jobs(self):
+            return tuple(known)
+
+        def ask(self, message, expected):
+            asked.append(message)
+            return expected()
+
+    monkeypatch.setattr(status_command.Admin, "open", lambda _paths: Listing())
+    return asked
+
+
+def test_the_owner_of_the_machine_sees_whose_jobs_there_are(known_jobs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    listed = CliRunner().invoke(app, ["jobs"]).output
+    assert "laptop" in listed
+    assert "local" in listed
+    assert "3 of 100000" in listed
+    assert "laptop" not in CliRunner().invoke(app, ["jobs", "--user", "local"]).output
+    assert "There are no jobs" in CliRunner().invoke(app, ["jobs", "--user", "nobody"]).output
+    assert known_jobs == []
+
+
+def test_a_guests_words_are_shown_as_they_are_and_steer_no_terminal(known_jobs, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    listed = CliRunner().invoke(app, ["jobs"])
+    assert listed.exit_code == 0, listed.output
+    assert "[/red]" in listed.output
+    assert "\x1b" not in listed.output
+
+
+@pytest.mark.parametrize(("option", "kind"), [("--cancel", Cancel), ("--pause", Pause), ("--resume", Resume)])
+def test_a_guests_job_is_ended_paused_and_resumed_by_the_beginning_of_its_id(known_jobs, option, kind):
+    assert CliRunner().invoke(app, ["jobs", option, "a1"]).exit_code == 0
+    assert known_jobs == [kind("a1" * 16)]
+
+
+def test_an_older_server_is_asked_for_what_it_knows():
+    """A server of 1.0 would refuse nothing, and list the admin's own jobs, whatever it is asked for."""
+    admin = status_command.Admin(Connection((1, 0), "127.0.0.1", 1, 2, "x", "x", "x", 1, "0" * 32))
+    asked = []
+    admin.ask = lambda message, expected: asked.append(message) or expected()
+    try:
+        for minor in (0, 1):
+            admin.welcome = Welcome((1, minor), "pgc-server", "3" * 32, 1)
+            admin.jobs()
+    finally:
+        admin.close()
+    assert asked == [ListJobs(), ListJobs(all_users=True)]
