@@ -8,7 +8,6 @@ the same over restarts, so that a user's jobs stay the user's. Another machine's
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 from collections.abc import Mapping
@@ -24,8 +23,6 @@ from server.config import ServerPaths
 from server.errors import ConfigError
 from server.platform import make_private_directory, write_private
 from server.storage.ownership import claim_data_folder
-
-_LOG = logging.getLogger(__name__)
 
 CLIENT_DOMAIN = "pgc-client"
 CHILD_DOMAIN = "pgc-child"
@@ -112,20 +109,51 @@ def remove_client(paths: ServerPaths, name: str) -> bool:
     return found
 
 
-def load_clients(paths: ServerPaths) -> dict[str, AllowedClient]:
-    """Clients of other machines, by public key. A damaged file is left out, with a warning in the log."""
+@dataclass(frozen=True)
+class AllowList:
+    """The clients of other machines.
+
+    Args:
+        clients: by public key; damaged: what is wrong, by the file's name, with entries that cannot be read.
+        is_sure: whether who is missing was taken off. Where an entry is damaged, or the whole folder is gone, nobody
+            can tell.
+    """
+
+    clients: dict[str, AllowedClient]
+    damaged: dict[str, str]
+    is_sure: bool
+
+
+def read_allow_list(paths: ServerPaths) -> AllowList:
+    """The allow-list as it is now; a damaged entry lets nobody in."""
     clients: dict[str, AllowedClient] = {}
+    damaged: dict[str, str] = {}
     folder = _clients_folder(paths)
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+    is_there = folder.is_dir()
+    for path in sorted(folder.glob("*.json")) if is_there else ():
         try:
-            fields = _read_json(path)
-            client = AllowedClient(str(fields["name"]), str(fields["public"]), Role(fields["role"]))
-        except (ConfigError, KeyError, ValueError) as error:
-            _LOG.warning("allow-list: keys/clients/%s is left out: %s", path.name, error)
-            continue
-        if _PUBLIC_KEY.fullmatch(client.public):
+            client = _entry(path)
+        except ConfigError as error:
+            damaged[path.name] = str(error)
+        else:
             clients[client.public] = client
-    return clients
+    return AllowList(clients, damaged, is_there and not damaged)
+
+
+def load_clients(paths: ServerPaths) -> dict[str, AllowedClient]:
+    """Clients of other machines, by public key, without damaged entries."""
+    return read_allow_list(paths).clients
+
+
+def _entry(path: Path) -> AllowedClient:
+    fields = _read_json(path)
+    try:
+        client = AllowedClient(str(fields["name"]), str(fields["public"]), Role(fields["role"]))
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"{path.name} is no entry: {type(error).__name__} {error}.") from error
+    if not _PUBLIC_KEY.fullmatch(client.public):
+        raise ConfigError(f"{path.name} holds no public key.")
+    return client
 
 
 def _clients_folder(paths: ServerPaths, make: bool = False) -> Path:

@@ -14,7 +14,6 @@ from blender_addon.protocol.messages import (
     Drain,
     EventKind,
     FreeGpu,
-    JobInfo,
     Jobs,
     JobState,
     ListJobs,
@@ -31,13 +30,10 @@ from server.broker import refusals
 from server.broker.internal import ROLE_GATE, ROLE_WORKER
 from server.broker.jobs import Job, JobRow
 from server.broker.lifecycle import Lifecycle
+from server.broker.lists import Lists
 from server.broker.runner import Runner
 from server.broker.state import BrokerState, Request
 from server.broker.supervisor import Supervisor
-
-MAX_LISTED = 250
-"""Jobs in one answer: what fits into a header."""
-_MAX_LISTED_BYTES = 120 << 10
 
 
 class Controls:
@@ -50,8 +46,10 @@ class Controls:
         lifecycle: Lifecycle,
         runner: Runner,
         drain: Callable[[], None],
+        lists: Lists,
     ) -> None:
         self._state = state
+        self._lists = lists
         self._supervisor = supervisor
         self._lifecycle = lifecycle
         self._runner = runner
@@ -74,14 +72,20 @@ class Controls:
         elif job.row.cancelling:
             self._done(request)
         else:
-            if job.row.user != request.user:
-                self._lifecycle.notice(job, "An admin of the server cancelled this job.")
-            self._keep(request, job, replace(job.row, cancelling=True, paused=False))
-            if job.row.state is JobState.RUNNING:
-                self._runner.cancel(job)
-            else:
-                self._lifecycle.end_cancelled(job)
-                self._runner.assign()
+            foreign = job.row.user != request.user
+            self.end(job, "An admin of the server cancelled this job." if foreign else None, request)
+
+    def end(self, job: Job, why: str | None, request: Request | None = None) -> None:
+        """Cancels a job that is not over; `why`: said to its user, where it was not the user."""
+        if why is not None:
+            self._lifecycle.notice(job, why)
+        job.row = replace(job.row, cancelling=True, paused=False)
+        self._state.keep(job.row, None, lambda: None if request is None else self._done(request))
+        if job.row.state is JobState.RUNNING:
+            self._runner.cancel(job)
+        else:
+            self._lifecycle.end_cancelled(job)
+            self._runner.assign()
 
     def pause(self, request: Request, message: Pause) -> None:
         self._set_paused(request, message.job, True)
@@ -176,47 +180,11 @@ class Controls:
 
     # Lists and figures
 
-    def listed(self, user: str) -> tuple[JobInfo, ...]:
-        """The user's jobs, newest first. When they are too many: those that are not over, then the newest."""
-        jobs = sorted(self._state.jobs_of(user), key=lambda job: (job.row.is_terminal, -job.row.created))
-        chosen = self._fitting(jobs, self._state.info)
-        return tuple(sorted(chosen, key=lambda info: -info.created))
-
-    def _all_listed(self) -> list[JobInfo]:
-        """Everybody's jobs, each with its owner's name: first those that run, then those that wait, then the newest."""
-
-        def place(job: Job) -> tuple[bool, bool, float]:
-            return job.row.is_terminal, job.row.state is not JobState.RUNNING, -job.row.created
-
-        def info(job: Job, positions: dict[str, int]) -> JobInfo:
-            return replace(self._state.info(job, positions), owner=self._state.owner_name(job))
-
-        return self._fitting(sorted(self._state.jobs.values(), key=place), info)
-
-    def _fitting(self, jobs: list[Job], describe: Callable[[Job, dict[str, int]], JobInfo]) -> list[JobInfo]:
-        """As many of the jobs as fit into one answer."""
-        positions = self._state.queue.positions(self._state.ports.now())
-        chosen: list[JobInfo] = []
-        size = 0
-        for job in jobs[:MAX_LISTED]:
-            info = describe(job, positions)
-            size += (
-                300
-                + len(info.owner or "")
-                + 4 * len(info.name)
-                + (0 if info.error is None else 600 + 4 * len(info.error.text))
-            )
-            if size > _MAX_LISTED_BYTES:
-                break
-            chosen.append(info)
-        return chosen
-
     def list_jobs(self, request: Request, message: ListJobs) -> None:
-        if message.all_users:
-            if self._is_admin(request, f"{message.TYPE} of all users' jobs"):
-                self._state.send(request.address, Jobs(tuple(self._all_listed())), request.id)
-            return
-        self._state.send(request.address, Jobs(self.listed(request.user)), request.id)
+        if not message.all_users:
+            self._state.send(request.address, Jobs(self._lists.of(request.user)), request.id)
+        elif self._is_admin(request, f"{message.TYPE} of all users' jobs"):
+            self._state.send(request.address, Jobs(self._lists.of_all()), request.id)
 
     def condition(self) -> str:
         """One of starting, ready, degraded, draining."""

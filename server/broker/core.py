@@ -45,10 +45,12 @@ from server.broker.auth import AllowedClient
 from server.broker.blobs import BlobStore
 from server.broker.children import Children
 from server.broker.controls import Controls, server_name
+from server.broker.departures import Departures
 from server.broker.downloads import Downloads
 from server.broker.feeds import Feeds
 from server.broker.internal import ROLE_GATE, ROLE_WORKER
 from server.broker.lifecycle import Lifecycle
+from server.broker.lists import Lists
 from server.broker.ports import Address, Buffer, Channel
 from server.broker.runner import Runner
 from server.broker.sessions import Session
@@ -77,7 +79,9 @@ class BrokerCore:
         self.runner = Runner(state, self.supervisor, lifecycle, store)
         self._validation = Validation(state, self.supervisor)
         self.submissions = Submissions(state, self._validation.check, self.runner.assign)
-        self.controls = Controls(state, self.supervisor, lifecycle, self.runner, self.drain)
+        self._lists = Lists(state)
+        self.controls = Controls(state, self.supervisor, lifecycle, self.runner, self.drain, self._lists)
+        self.departures = Departures(state, self.uploads, self.controls.end)
         self._children = Children(state, self.supervisor, self.runner, self._validation, lifecycle)
         self.child_received = self._children.received
         self._last_tick = (state.ports.now(), state.ports.wall())
@@ -141,6 +145,7 @@ class BrokerCore:
             return
         if address.user not in self.state.clients:
             self.state.refuse(address, refusals.refused_user(), envelope.id)
+            self.state.ports.cut(address)
             return
         try:
             self._dispatch(address, envelope)
@@ -189,7 +194,7 @@ class BrokerCore:
             bulk_port=self._bulk_port,
             models=self.state.models,
             devices=self.state.devices,
-            jobs=self.controls.listed(address.user) if address.channel is Channel.CTL else (),
+            jobs=self._lists.of(address.user) if address.channel is Channel.CTL else (),
             draining=self.state.draining,
             maps=get_args(MapName),
         )
@@ -217,10 +222,11 @@ class BrokerCore:
         self.downloads.left(session.sid)
 
     def set_clients(self, clients: dict[str, AllowedClient]) -> None:
-        """A new allow-list. Who is not on it any more is not heard any more."""
+        """A new allow-list. Who is not on it any more is not heard any more; see `server.broker.departures`."""
         self.state.clients = clients
         for session in self.state.sessions:
             if session.user not in clients:
+                self.departures.leave(session)
                 self._drop(session)
 
     # Time
@@ -247,6 +253,7 @@ class BrokerCore:
         self._validation.tick(now)
         self.runner.tick(now)
         self.uploads.tick(now)
+        self.departures.tick(now)
 
 
 def _version_error(message: Hello) -> WireError:

@@ -14,6 +14,7 @@ import os
 import queue
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 0.005
 _CTL_PER_TURN, _CHILDREN_PER_TURN, _BULK_PER_TURN = 64, 64, 4
+_LAST_WORDS_SECONDS = 1.0
+"""Between an answer and the end of a connection that gets no other."""
 _BUDGET_SECONDS = 0.005
 """For one kind of work in a turn; what is left comes in the next turn, after a look at all the others."""
 _MIB = 1 << 20
@@ -78,6 +81,8 @@ class Loop:
         self._core: BrokerCore | None = None
         self._journal: JournalThread | None = None
         self._spawned: list[ChildProcess] = []
+        self._to_cut: dict[Address, float] = {}
+        self._were_cut: deque[Address] = deque(maxlen=256)
         self._child_keys = new_key_pair()
         self._routers = {
             Channel.CTL: Router(self._context, keys, _CTL, lambda rid: self._gone(Channel.CTL, rid)),
@@ -128,6 +133,11 @@ class Loop:
 
     def backlog(self, address: Address) -> int:
         return self._routers[address.channel].backlog(address.rid)
+
+    def cut(self, address: Address) -> None:
+        # Once only: what it sent before may still be read, when its descriptor is another connection's already.
+        if address not in self._were_cut:
+            self._to_cut.setdefault(address, self.now() + _LAST_WORDS_SECONDS)
 
     def journal(self, operation: Callable[[Journal], Any], done: Done, *, essential: bool = False) -> None:
         assert self._journal is not None
@@ -222,16 +232,23 @@ class Loop:
             if began >= next_tick:
                 next_tick = began + _TICK_SECONDS
                 self._guarded(core.tick)
+                self._cut_those_due(began)
                 self._guarded(lambda began=began: each_tick(began))
                 core.state.metrics.set_total("auth_failures", self._zap.refused)
             core.state.metrics.turn(self.now() - began)
+
+    def _cut_those_due(self, now: float) -> None:
+        for address in [address for address, due in self._to_cut.items() if due <= now]:
+            del self._to_cut[address]
+            self._were_cut.append(address)
+            self._routers[address.channel].cut(address.descriptor)
 
     def _turn(self) -> bool:
         """One turn; returns whether there is more to do at once."""
         assert self._core is not None
         self._take_calls()
         more = self._receive(Channel.CTL, _CTL_PER_TURN)
-        for count, (rid, key, frames) in enumerate(self._children.receive(_CHILDREN_PER_TURN), start=1):
+        for count, (rid, key, _descriptor, frames) in enumerate(self._children.receive(_CHILDREN_PER_TURN), start=1):
             self._guarded(lambda rid=rid, key=key, frames=frames: self._of_child(key, rid, frames))
             more = more or count == _CHILDREN_PER_TURN
         more = self._receive(Channel.CTL, _CTL_PER_TURN) or more
@@ -248,8 +265,8 @@ class Loop:
     def _receive(self, channel: Channel, limit: int) -> bool:
         assert self._core is not None
         deadline = self.now() + _BUDGET_SECONDS
-        for count, (rid, user, frames) in enumerate(self._routers[channel].receive(limit), start=1):
-            self._core.received(Address(channel, rid, user), frames)
+        for count, (rid, user, descriptor, frames) in enumerate(self._routers[channel].receive(limit), start=1):
+            self._core.received(Address(channel, rid, user, descriptor), frames)
             if count == limit or self.now() > deadline:
                 return True
         return False

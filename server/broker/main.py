@@ -15,7 +15,16 @@ import uuid
 from dataclasses import dataclass
 
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
-from server.broker.auth import LOCAL_NAME, AllowedClient, KeyPair, Role, load_clients, load_key_pair
+from server.broker.auth import (
+    LOCAL_NAME,
+    AllowedClient,
+    AllowList,
+    KeyPair,
+    Role,
+    load_clients,
+    load_key_pair,
+    read_allow_list,
+)
 from server.broker.blobs import BlobStore
 from server.broker.connection import Connection, keep_connection, remove_connection, write_connection
 from server.broker.core import BrokerCore
@@ -193,6 +202,7 @@ class _Watch:
         self._connection = connection
         self._life = life
         self._next_look = 0.0
+        self._said: object = None
 
     def tick(self, now: float) -> None:
         if self._life.stop.is_set():
@@ -201,26 +211,34 @@ class _Watch:
             self._next_look = now + _LOOK_SECONDS
             self._loop.disk(self._look, self._looked)
 
-    def _look(self) -> tuple[bool, dict[str, AllowedClient]]:
+    def _look(self) -> AllowList | None:
         """In a disk thread: whether the folder is ours still (then with its connection file), and the allow-list."""
         if not self._life.lock.is_in_place():
-            return False, {}
+            return None
         keep_connection(self._paths.connection, self._connection)
-        return True, load_clients(self._paths)
+        return read_allow_list(self._paths)
 
-    def _looked(self, found: tuple[bool, dict[str, AllowedClient]] | None, error: Exception | None) -> None:
-        if found is None:
-            _LOG.error("the data folder cannot be looked at: %s", error)
+    def _looked(self, found: AllowList | None, error: Exception | None) -> None:
+        if error is not None:
+            self._say_once("the data folder cannot be looked at: %s", str(error))
             return
-        in_place, clients = found
-        if not in_place:
+        if found is None:
             # What is written from now on would be found by nobody, and another server may be at work in a new folder.
             if not self._core.state.draining:
                 _LOG.error("the data folder was deleted or replaced while the server ran; the server ends")
             self._core.drain()
             return
+        wrong = "; ".join(found.damaged.values())
+        self._say_once("allow-list: entries in keys/clients are left out: %s", wrong)
         local = AllowedClient(LOCAL_NAME, self._local.public, Role.ADMIN)
-        everybody = {**clients, local.public: local}
+        everybody = {**found.clients, local.public: local}
+        self._core.departures.is_sure = found.is_sure
         if everybody != self._core.state.clients:
             self._core.set_clients(everybody)
             self._loop.allow_clients(tuple(everybody))
+
+    def _say_once(self, text: str, what: str) -> None:
+        """Into the log where it is news: this is looked at every two seconds."""
+        if what and self._said != (text, what):
+            _LOG.warning(text, what)
+        self._said = (text, what) if what else None

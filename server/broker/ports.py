@@ -35,12 +35,14 @@ class Channel(Enum):
 class Address:
     """One connection: the routing id that our ROUTER gave it, and the key that it proved to own.
 
-    Routing ids do not come again, so that a connection is found by them alone.
+    Routing ids do not come again, so that a connection is found by them alone. `descriptor`: of its TCP socket, which
+    is ZeroMQ's, and may be another connection's once this one has ended.
     """
 
     channel: Channel
     rid: bytes
     user: str = field(default="", compare=False)
+    descriptor: int = field(default=-1, compare=False)
 
 
 class Ports(Protocol):
@@ -60,6 +62,10 @@ class Ports(Protocol):
 
     def backlog(self, address: Address) -> int:
         """Bytes that wait for this connection because its other end reads slowly."""
+        ...
+
+    def cut(self, address: Address) -> None:
+        """End this connection, soon: what was sent before still goes out."""
         ...
 
     def journal(self, operation: Callable[[Journal], Any], done: Done, *, essential: bool = False) -> None:

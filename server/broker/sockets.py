@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import logging
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ import zmq
 from blender_addon.protocol.codec import Buffer
 from server.broker.auth import KeyPair
 from server.errors import ListenError
+
+_LOG = logging.getLogger(__name__)
 
 HANDSHAKE_MS = 10_000
 _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
@@ -77,15 +81,16 @@ class Router:
         bound = cast(bytes, self.socket.getsockopt(zmq.LAST_ENDPOINT))
         return int(bound.rstrip(b"\0").rsplit(b":", 1)[1])
 
-    def receive(self, limit: int) -> Iterator[tuple[bytes, str, list[Buffer]]]:
-        """Up to `limit` messages that are there: routing id, the sender's public key, frames."""
+    def receive(self, limit: int) -> Iterator[tuple[bytes, str, int, list[Buffer]]]:
+        """Up to `limit` messages that are there: routing id, the sender's public key, its connection's descriptor,
+        frames."""
         for _ in range(limit):
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            user = frames[-1].get("User-Id")
-            yield frames[0].bytes, str(user), [frame.buffer for frame in frames[1:]]
+            user, descriptor = frames[-1].get("User-Id"), frames[-1].get(zmq.SRCFD)
+            yield frames[0].bytes, str(user), descriptor, [frame.buffer for frame in frames[1:]]
 
     def send(self, rid: bytes, frames: Sequence[Buffer]) -> None:
         """Send now, or let it wait behind what waits already."""
@@ -132,6 +137,23 @@ class Router:
     def backlog(self, rid: bytes) -> int:
         line = self._lines.get(rid)
         return 0 if line is None else line.size
+
+    def cut(self, descriptor: int) -> None:
+        """Close a connection of this socket. libzmq has no call for that, but takes the end of its stream as such.
+
+        Should the descriptor be another connection's by now, that one comes back by itself.
+        """
+        if descriptor < 0:
+            return
+        connection: socket.socket | None = None
+        try:
+            connection = socket.socket(fileno=descriptor)
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError as error:  # It has ended already, and the descriptor is nobody's, or a file's.
+            _LOG.debug("a connection was closed before it was cut: %s", error)
+        finally:
+            if connection is not None:
+                connection.detach()
 
     def waits(self) -> bool:
         """Whether anything waits to be sent."""

@@ -171,6 +171,8 @@ class Submissions:
     def _judged(self, key: tuple[str, str], pending: _Pending, error: WireError | None) -> None:
         if error is None and self._state.draining:
             error = refusals.draining()
+        if error is None and pending.user not in self._state.clients:
+            error = refusals.refused_user()
         error = error or self._blobs_objection(pending.user, pending.spec)  # They may have gone meanwhile.
         if error is not None:
             self._reject(key, pending, error)

@@ -48,6 +48,8 @@ class _Active:
     queued: int = 0
     busy: bool = False
     resumed: bool = False
+    unwanted: bool = False
+    """Its user may not use the server any more: what came is thrown away."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,18 @@ class Uploads:
 
     def __len__(self) -> int:
         return len(self._active)
+
+    def users(self) -> set[str]:
+        """Who has an upload under way."""
+        return {active.user for active in self._active.values()}
+
+    def forget(self, user: str) -> None:
+        """Throw away what this user has begun to upload."""
+        for key in [key for key in self._active if key[0] == user]:
+            active = self._active.pop(key)
+            active.unwanted = True
+            if not active.busy:
+                self._state.ports.disk(active.upload.discard, _ignore, bulk=True)
 
     def window(self) -> int:
         """Bytes that one client may have on the way."""
@@ -116,7 +130,7 @@ class Uploads:
 
     def _lost(self, user: str, sha256: str) -> None:
         """The store decides what is there: a grant of what is gone is none."""
-        _LOG.warning("a blob of %s is gone from the store and is asked for again", self._state.clients[user].name)
+        _LOG.warning("a blob of %s is gone from the store and is asked for again", user[:8])
         self._state.grants.get(user, {}).pop(sha256, None)
         self._state.ports.journal(lambda journal: journal.take_back(user, sha256), _ignore)
 
@@ -193,7 +207,9 @@ class Uploads:
         active.busy = False
         active.resumed = True
         active.queued -= sum(len(piece.data) for piece in pieces)
-        if written is None:
+        if active.unwanted and not (written is not None and written.complete):
+            self._state.ports.disk(active.upload.discard, _ignore, bulk=True)
+        elif written is None:
             self._failed(active, pieces, error or OSError())
         elif written.complete:
             self._complete(active, pieces, written)

@@ -78,6 +78,7 @@ class FakePorts:
         self.to_children: list[tuple[bytes, object]] = []
         self.processes: dict[tuple[str, int], Process] = {}
         self.todo: deque = deque()
+        self.cuts: list[Address] = []
         self.backlogs: dict[Address, int] = {}
         self.allowed: tuple[str, ...] = ()
         self.broken_disk: Exception | None = None
@@ -96,6 +97,9 @@ class FakePorts:
 
     def backlog(self, address: Address) -> int:
         return self.backlogs.get(address, 0)
+
+    def cut(self, address: Address) -> None:
+        self.cuts.append(address)
 
     def journal(self, operation, done, *, essential=False) -> None:
         def work():

@@ -4,8 +4,8 @@
 import pytest
 
 from blender_addon.protocol.messages import Attach, Cancel, Done, JobState, ListJobs, Pause, Reorder, ResultAck, Resume
-from server.broker import controls
 from server.broker import internal as inside
+from server.broker import lists
 from tests.server.broker.core_rig import BOB, BOSS, CoreRig, code_of
 
 
@@ -20,7 +20,7 @@ def test_an_admin_sees_the_jobs_of_all_users_those_that_run_first(core: CoreRig,
         (own, "boss", "mine"),
     }
     assert [info.owner for info in boss.ask(ListJobs()).jobs] == [None], "asked for his own, he gets his own"
-    monkeypatch.setattr(controls, "MAX_LISTED", 1)
+    monkeypatch.setattr(lists, "MAX_LISTED", 1)
     assert [info.job for info in boss.ask(ListJobs(all_users=True)).jobs] == [running]
 
 

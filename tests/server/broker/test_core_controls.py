@@ -15,8 +15,8 @@ from blender_addon.protocol.messages import (
     Resume,
     Status,
 )
-from server.broker import controls
 from server.broker import internal as inside
+from server.broker import lists
 from tests.server.broker.core_rig import BOB, BOSS, CoreRig, code_of
 
 
@@ -72,7 +72,7 @@ def test_a_batch_job_lets_interactive_ones_pass(core: CoreRig) -> None:
 
 
 def test_a_list_that_would_be_too_long_shows_what_is_not_over_and_the_newest(core: CoreRig, monkeypatch) -> None:
-    monkeypatch.setattr(controls, "MAX_LISTED", 3)
+    monkeypatch.setattr(lists, "MAX_LISTED", 3)
     alice = core.user().upload()
     jobs = []
     for _ in range(5):

@@ -30,6 +30,7 @@ from blender_addon.protocol.messages import (
     Submit,
     Welcome,
 )
+from server.broker.lists import Lists
 from server.broker.ports import Address, Channel
 from server.broker.sessions import SILENCE_LIMIT
 from server.config import QuotaConfig
@@ -123,7 +124,7 @@ def test_bytes_that_are_no_message_get_a_typed_error(core: CoreRig) -> None:
 
 def test_an_error_in_our_own_code_has_a_number_and_tells_nothing(core: CoreRig, monkeypatch) -> None:
     alice = core.user()
-    monkeypatch.setattr(core.core.controls, "listed", lambda _user: 1 / 0)
+    monkeypatch.setattr(Lists, "of", lambda _self, _user: 1 / 0)
     answer = alice.ask(ListJobs())
     assert code_of(answer) == "INTERNAL"
     assert answer.error.err_id

@@ -15,16 +15,16 @@ import pytest
 import zmq
 from zmq.utils import z85
 
-from blender_addon.protocol.messages import Drain, Get, Hello, ListJobs, Ping, Pong, Welcome
+from blender_addon.protocol.messages import Drain, Get, Hello, Ping, Pong, Reject, Welcome
 from server.broker.auth import (
     CLIENT_DOMAIN,
     KeyPair,
     Role,
     ZapHandler,
     add_client,
-    load_clients,
     load_key_pair,
     new_key_pair,
+    read_allow_list,
     remove_client,
 )
 from server.broker.connection import read_connection, remove_connection
@@ -106,10 +106,48 @@ def test_a_paired_client_comes_in_and_goes_when_its_key_is_taken_back(rig: Rig, 
     client = rig.client(keys)
     assert error_of(client.ask(Drain())) == "AUTH.FORBIDDEN"
     assert remove_client(rig.paths, "studio-2")
-    while not hasattr(answer := client.ask(ListJobs()), "error"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert error_of(answer) == "AUTH.REFUSED"
+    monitor = client.sockets[0].get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    told = client.receive(5)
+    assert isinstance(told.message, Reject), "it is told without asking"
+    assert told.message.error.code.value == "AUTH.REFUSED"
+    assert monitor.poll(5000), "and its connection is closed"
+    client.sockets[0].disable_monitor()
+    monitor.close()
+    assert _is_deaf(client, 0.5), "it does not come in again"
+    assert rig.client().ask(Ping(5)) == Pong(5), "others are not touched"
+
+
+def test_a_damaged_entry_of_the_allow_list_is_logged_once_for_each_change(rig: Rig, monkeypatch, caplog) -> None:
+    """It was logged every two seconds."""
+    monkeypatch.setattr("server.broker.main._LOOK_SECONDS", 0.02)
+    rig.start()
+    add_client(rig.paths, "whole", new_key_pair().public)
+    folder = rig.paths.keys / "clients"
+
+    def said(count: int) -> list[str]:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            found = [record.getMessage() for record in caplog.records if "allow-list" in record.getMessage()]
+            if len(found) >= count:
+                break
+            time.sleep(0.02)
+        time.sleep(0.3)  # Fifteen more looks.
+        return [record.getMessage() for record in caplog.records if "allow-list" in record.getMessage()]
+
+    (folder / "a.json").write_text("{")
+    assert len(said(1)) == 1
+    (folder / "b.json").write_text('{"name": "b", "public": "short", "role": "artist"}')
+    assert len(said(2)) == 2
+    (folder / "a.json").unlink()
+    assert len(said(3)) == 3
+    (folder / "b.json").unlink()
+    time.sleep(0.2)
+    (folder / "b.json").write_text("[]")
+    lines = said(4)
+    assert len(lines) == 4
+    assert [name for line in lines for name in ("a.json", "b.json") if name in line] == [
+        "a.json", "a.json", "b.json", "b.json", "b.json",
+    ]  # fmt: skip
 
 
 def test_raw_bytes_before_the_handshake_cost_no_memory(rig: Rig) -> None:
@@ -223,8 +261,19 @@ def test_the_allow_list_takes_whole_entries_only(tmp_path: Path) -> None:
     add_client(paths, "a", pair.public, Role.ARTIST)
     for name, text in (("bad", "{"), ("list", "[]"), ("role", '{"name": "x", "public": "y", "role": "king"}')):
         (paths.keys / "clients" / f"{name}.json").write_text(text)
-    clients = load_clients(paths)
-    assert [(client.name, client.role) for client in clients.values()] == [("a", Role.ARTIST)]
+    (paths.keys / "clients" / "key.json").write_text('{"name": "x", "public": "y", "role": "artist"}')
+    found = read_allow_list(paths)
+    assert [(client.name, client.role) for client in found.clients.values()] == [("a", Role.ARTIST)]
+    assert set(found.damaged) == {"bad.json", "list.json", "role.json", "key.json"}
+    assert not found.is_sure, "one of them may be anybody"
+
+
+def test_an_allow_list_without_its_folder_tells_of_nobody_that_he_was_removed(tmp_path: Path) -> None:
+    paths = ServerPaths(tmp_path)
+    assert not read_allow_list(paths).is_sure
+    add_client(paths, "a", new_key_pair().public)
+    remove_client(paths, "a")
+    assert read_allow_list(paths).is_sure
 
 
 def test_zap_answers_only_whole_questions_of_known_keys_in_their_domain() -> None:
