@@ -8,8 +8,9 @@ pieces, and no copy of a whole array is made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from .arrays import ArrayRef
 from .errors import ProtocolError, invalid, join
 from .job_spec import MeshSpec, TileImage
 
-__all__ = ["LARGEST", "Rows", "check_image", "check_mesh"]
+__all__ = ["LARGEST", "Passed", "Rows", "check_image", "check_mesh"]
 
 Array = npt.NDArray[Any]
 
@@ -48,12 +49,40 @@ _AREA_TOLERANCE = 1e-12
 _REPAIR = "Repair the mesh (Blender: Mesh > Clean Up) and send it again."
 
 
-def check_mesh(spec: MeshSpec, arrays: Mapping[str, Rows], path: str = "meshes[0]") -> None:
+class Passed:
+    """Checks that arrays have passed, by their hashes and what was looked for: such a check is not made again.
+
+    Args:
+        most: so many are remembered, the last used ones.
+    """
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._keys: dict[Hashable, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def once(self, key: Hashable, check: Callable[[], None]) -> None:
+        """Make a check that was not passed yet. One that fails raises, and is made again the next time."""
+        if key in self._keys:
+            del self._keys[key]
+        else:
+            check()
+        self._keys[key] = None
+        while len(self._keys) > self._most:
+            del self._keys[next(iter(self._keys))]
+
+
+def check_mesh(
+    spec: MeshSpec, arrays: Mapping[str, Rows], path: str = "meshes[0]", passed: Passed | None = None
+) -> None:
     """Check the arrays of a mesh.
 
     Args:
         arrays: by the names of `spec.arrays()`; mapped files will do.
         path: of the mesh in the job; it goes before the fields in errors.
+        passed: what was checked before, of arrays whose bytes surely have the hashes that `spec` names.
 
     Raises:
         ProtocolError: INPUT.INVALID. An array is not there or is not what `spec` states; an index points nowhere; a
@@ -68,17 +97,20 @@ def check_mesh(spec: MeshSpec, arrays: Mapping[str, Rows], path: str = "meshes[0
         raise invalid(join(path, "positions"), "The mesh has no vertices.")
     if spec.faces.shape[0] == 0:
         raise invalid(join(path, "faces"), "The mesh has no triangles.")
-    given = spec.arrays()
+    given, once = spec.arrays(), (Passed() if passed is None else passed).once
+    faces, vertices = given["faces"], int(spec.positions.shape[0])
     for name, largest in LARGEST.items():
         if name in given:
-            _check_numbers(arrays[name], largest, join(path, name))
-    _check_faces(arrays["faces"], int(spec.positions.shape[0]), join(path, "faces"))
+            numbers = partial(_check_numbers, arrays[name], largest, join(path, name))
+            once(("numbers", given[name], largest), numbers)
+    once(("faces", faces, vertices), partial(_check_faces, arrays["faces"], vertices, join(path, "faces")))
     for name, highest in _HIGHEST_INDEX.items():
         if name in given:
-            _check_indices(arrays[name], highest, join(path, name))
+            once(("indices", given[name], highest), partial(_check_indices, arrays[name], highest, join(path, name)))
     if "textured" in given:
-        _check_textured(arrays["textured"], join(path, "textured"))
-    _check_areas(arrays["positions"], arrays["faces"], join(path, "faces"))
+        once(("flags", given["textured"]), partial(_check_textured, arrays["textured"], join(path, "textured")))
+    areas = partial(_check_areas, arrays["positions"], arrays["faces"], join(path, "faces"))
+    once(("areas", given["positions"], faces), areas)
 
 
 def check_image(image: TileImage, array: Rows, path: str) -> None:

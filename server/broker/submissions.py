@@ -50,10 +50,10 @@ class _Pending:
 
 
 class Submissions:
-    """`validate(job, verdict)` lets the gate look at a job's folder."""
+    """`validate(job, user, verdict)` lets the gate look at a job's folder."""
 
     def __init__(
-        self, state: BrokerState, validate: Callable[[str, Verdict], None], accepted: Callable[[], None]
+        self, state: BrokerState, validate: Callable[[str, str, Verdict], None], accepted: Callable[[], None]
     ) -> None:
         self._state = state
         self._validate = validate
@@ -154,7 +154,7 @@ class Submissions:
                 self._state.fault("submit", error)
                 self._reject(key, pending, refusals.disk_full())
                 return
-            self._validate(pending.job, lambda verdict: self._judged(key, pending, verdict))
+            self._validate(pending.job, pending.user, lambda verdict: self._judged(key, pending, verdict))
 
         self._state.ports.disk(write, done)
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs before the gate, one at a time, so that it is clear which one a gate died of."""
+"""Jobs before the gate, one at a time, so that it is clear which one a gate died of.
+
+Users take turns: however many jobs one of them sends, another's waits for one check at most before its own.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ _TRIES = 2
 class _Check:
     job: str
     verdict: Callable[[WireError | None], None]
+    user: str
+    turn: int
+    """Lower ones go first: a user's first job gets the turn that is on, each further one the next."""
     tries: int = 0
     started: float | None = None
     timed_out: bool = False
@@ -32,11 +38,15 @@ class Validation:
         self._state = state
         self._supervisor = supervisor
         self._line: deque[_Check] = deque()
+        self._turn = 0
         supervisor.listen(ROLE_GATE, self)
 
-    def check(self, job: str, verdict: Callable[[WireError | None], None]) -> None:
-        """Have a job looked at; `verdict` gets None, or what is wrong with it."""
-        self._line.append(_Check(job, verdict))
+    def check(self, job: str, user: str, verdict: Callable[[WireError | None], None]) -> None:
+        """Have a user's job looked at; `verdict` gets None, or what is wrong with it."""
+        own = [check.turn + 1 for check in self._line if check.user == user]
+        check = _Check(job, verdict, user, max([self._turn, *own]))
+        at = next((at for at, other in enumerate(self._line) if other.turn > check.turn), len(self._line))
+        self._line.insert(at, check)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -53,6 +63,7 @@ class Validation:
             first = self._line[0]
             first.started = self._state.ports.now()
             first.tries += 1
+            self._turn = first.turn
             self._supervisor.send(gate, Validate(first.job))
 
     def _refuse_all(self, error: WireError) -> None:

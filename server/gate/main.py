@@ -13,6 +13,7 @@ from typing import IO
 import psutil
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.mesh_checks import Passed
 from server.broker.blobs import BlobStore
 from server.broker.internal import ChildSettings, GateVerdict, Ready, Stop, Validate
 from server.config import ServerPaths
@@ -51,7 +52,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes], caps: Caps | None = None) -
     limited = limit_memory(psutil.Process().memory_info().vms + caps.memory)
     if not limited:
         _LOG.info("this system cannot cap the gate's memory; sizes are checked before anything is read")
-    store = BlobStore(paths.blobs)
+    store, passed = BlobStore(paths.blobs), Passed()
     link = Link(settings, stdin, watchdog=True)
     link.watch(lambda message: os._exit(0) if isinstance(message, BrokerGone) else None)
     link.start(Ready(settings.role, settings.index, os.getpid(), _versions(), ()))
@@ -61,14 +62,14 @@ def serve(settings: ChildSettings, stdin: IO[bytes], caps: Caps | None = None) -
             if isinstance(message, Stop | BrokerGone):
                 return 0
             if isinstance(message, Validate):
-                error = judge(paths, store, message.job, caps)
+                error = judge(paths, store, message.job, caps, passed)
                 link.step_counter += 1
                 link.send(GateVerdict(message.job, error is None, error))
     finally:
         link.close()
 
 
-def judge(paths: ServerPaths, store: BlobStore, job: str, caps: Caps) -> WireError | None:
+def judge(paths: ServerPaths, store: BlobStore, job: str, caps: Caps, passed: Passed | None = None) -> WireError | None:
     """What is wrong with a submission; None where nothing is. Nothing is raised, whatever the submission holds."""
 
     def exceeded() -> None:
@@ -76,7 +77,7 @@ def judge(paths: ServerPaths, store: BlobStore, job: str, caps: Caps) -> WireErr
 
     limit_cpu(caps.cpu, exceeded)
     try:
-        validate(paths, store, job)
+        validate(paths, store, job, passed)
     except ProtocolError as error:
         return error.error
     except _TakesTooLongError:

@@ -7,7 +7,7 @@ Arrays are mapped or read in pieces: no whole array comes into memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
@@ -17,7 +17,7 @@ from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError, invalid
 from blender_addon.protocol.job_spec import CameraRigSpec, MeshSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.mesh_checks import Rows, check_mesh
+from blender_addon.protocol.mesh_checks import Passed, Rows, check_mesh
 from blender_addon.protocol.structure import from_wire
 from server.broker.blobs import BlobStore
 from server.config import ServerPaths
@@ -33,17 +33,19 @@ _MAX_SPEC_BYTES = 1 << 20
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
 
-def validate(paths: ServerPaths, store: BlobStore, job: str) -> TextureJobSpec:
+def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | None = None) -> TextureJobSpec:
     """Check a job's specification and all arrays that it names; returns the specification.
+
+    Args:
+        passed: checks of meshes that were passed before, in other jobs too.
 
     Raises:
         ProtocolError: something is missing, out of range or inconsistent; the error names the field.
     """
     spec = _read_spec(paths, job)
-    arrays = Arrays(paths, store)
-    checked: set[Mesh] = set()
+    arrays, passed = Arrays(paths, store), Passed() if passed is None else passed
     for index, mesh in enumerate(spec.meshes):
-        _check_arrays(mesh, arrays, f"meshes[{index}]", checked)
+        _check_arrays(mesh, arrays, f"meshes[{index}]", passed)
     _check_images(spec.initial_texture, arrays, "initial_texture", channels=3)
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
@@ -79,6 +81,8 @@ class Arrays:
 
     paths: ServerPaths
     store: BlobStore
+    _found: dict[ArrayRef, Rows] = field(default_factory=dict[ArrayRef, Rows], init=False)
+    """A job may name one array hundreds of times."""
 
     def behind(self, ref: ArrayRef, path: str) -> Rows:
         """The array behind a reference, to be looked at in pieces.
@@ -86,6 +90,11 @@ class Arrays:
         Raises:
             ProtocolError: the blob is not there, is damaged, or has another size than the reference states.
         """
+        if ref not in self._found:
+            self._found[ref] = self._open(ref, path)
+        return self._found[ref]
+
+    def _open(self, ref: ArrayRef, path: str) -> Rows:
         try:
             size = self.store.size(ref.sha256)
             dtype = np.dtype(ref.dtype.numpy)
@@ -105,20 +114,11 @@ class Arrays:
         return np.memmap(file, dtype=dtype, mode="r", shape=tuple(ref.shape))
 
 
-Mesh = frozenset[tuple[str, ArrayRef]]
-"""What makes two meshes equal: the same bytes in the same roles."""
-
-
-def _check_arrays(mesh: MeshSpec, arrays: Arrays, path: str, checked: set[Mesh]) -> None:
+def _check_arrays(mesh: MeshSpec, arrays: Arrays, path: str, passed: Passed) -> None:
     if mesh.corner_uvs is None:
         raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
-    refs = mesh.arrays()
-    found = {name: arrays.behind(ref, f"{path}.{name}") for name, ref in refs.items()}
-    # A job that names one mesh many times is looked at once.
-    key = frozenset(refs.items())
-    if key not in checked:
-        check_mesh(mesh, found, path)
-        checked.add(key)
+    found = {name: arrays.behind(ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
+    check_mesh(mesh, found, path, passed)
 
 
 def _check_images(images: Sequence[TileImage] | None, arrays: Arrays, path: str, channels: int | None) -> None:

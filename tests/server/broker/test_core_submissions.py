@@ -5,6 +5,7 @@ import sqlite3
 import uuid
 from dataclasses import replace
 
+import msgpack
 import pytest
 
 from blender_addon.protocol.arrays import ArrayRef, DType
@@ -13,7 +14,7 @@ from blender_addon.protocol.job_spec import GuidanceSpec
 from blender_addon.protocol.messages import Accepted, Error, Submit
 from server.broker.internal import GateVerdict, Validate
 from server.config import QuotaConfig, Supervision
-from tests.server.broker.core_rig import ALICE, BOB, CoreRig, code_of
+from tests.server.broker.core_rig import ALICE, BOB, BOSS, CoreRig, code_of
 from tests.server.broker.rig import spec
 
 KEY = "1" * 32
@@ -159,6 +160,47 @@ def test_submits_that_wait_for_the_gate_are_limited(core: CoreRig, monkeypatch) 
     core.settle()
     (answer,) = alice.received(Error)
     assert (answer.error.code, answer.error.retry) == (ErrorCode.BUSY, Retry.LATER)
+
+
+def _checked(core: CoreRig, names: dict[str, str]) -> list[str]:
+    """Who is looked at by the gate, in turn, until nobody waits."""
+    order = []
+    while waiting := core.told(Validate, "gate"):
+        core.ports.to_children.clear()
+        (check,) = waiting
+        order.append(names[msgpack.unpackb(core.paths.spec(check.job).read_bytes())["name"]])
+        core.child("gate", GateVerdict(check.job, True))
+        core.settle()
+    return order
+
+
+def test_users_take_turns_before_the_gate(core: CoreRig) -> None:
+    """One user's twenty jobs delay another's by the check that runs, and no more."""
+    core.auto_gate = False
+    users = {name: core.user(key).upload() for name, key in (("a", ALICE), ("b", BOB), ("c", BOSS))}
+    for name in "aaaaabbc":
+        users[name].post(Submit(uuid.uuid4().hex, spec(name)))
+        core.settle()
+    assert _checked(core, {name: name for name in users}) == list("abcabaaa")
+    # Who had many turns before has no fewer now.
+    for name in "aab":
+        users[name].post(Submit(uuid.uuid4().hex, spec(name)))
+        core.settle()
+    assert _checked(core, {name: name for name in users}) == list("aba")
+
+
+def test_a_job_that_the_gate_died_of_stays_the_first(core: CoreRig) -> None:
+    core.auto_gate = False
+    alice, bob = core.user(ALICE).upload(), core.user(BOB).upload()
+    alice.post(Submit(KEY, spec("a")))
+    core.settle()
+    core.end("gate")
+    bob.post(Submit(KEY, spec("b")))
+    core.settle()
+    core.ports.to_children.clear()
+    core.tick(2.0)
+    core.ready("gate")
+    assert _checked(core, {"a": "a", "b": "b"}) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

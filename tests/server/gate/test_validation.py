@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import server.gate.main as gate
+from blender_addon.protocol import mesh_checks
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.job_spec import CameraRigSpec, CameraSpec, TileImage
+from blender_addon.protocol.mesh_checks import Passed
 from blender_addon.protocol.structure import to_wire
 from server.gate import validation
 from server.gate.main import Caps, judge
@@ -27,13 +29,13 @@ def way_of_reading(request, monkeypatch):
         monkeypatch.setattr(validation, "_MAPPED", 0)
 
 
-def verdict(job, caps=None):
-    return judge(job.paths, job.store, job.name, caps or Caps())
+def verdict(job, caps=None, passed=None):
+    return judge(job.paths, job.store, job.name, caps or Caps(), passed)
 
 
-def with_mesh(job, **changes):
+def with_mesh(job, passed=None, **changes):
     job.write(replace(job.spec, meshes=(replace(job.spec.meshes[0], **changes),)))
-    return verdict(job)
+    return verdict(job, passed=passed)
 
 
 def test_a_good_job_passes(stored_job):
@@ -97,13 +99,76 @@ def test_a_damaged_blob_is_set_aside_and_asked_for_again(stored_job):
     assert verdict(stored_job) is None
 
 
-def test_a_mesh_that_is_named_many_times_is_looked_at_once(stored_job, monkeypatch):
-    looked = []
-    monkeypatch.setattr("server.gate.validation.check_mesh", lambda mesh, arrays, path: looked.append(path))
+@pytest.fixture
+def looks(monkeypatch):
+    """Which checks of arrays were made, by name."""
+    made = []
+    for name in ("_check_numbers", "_check_faces", "_check_indices", "_check_textured", "_check_areas"):
+        check = getattr(mesh_checks, name)
+
+        def counted(*arguments, name=name, check=check):
+            made.append(name)
+            check(*arguments)
+
+        monkeypatch.setattr(mesh_checks, name, counted)
+    return made
+
+
+def test_a_mesh_that_is_named_many_times_is_looked_at_once(stored_job, looks):
+    assert verdict(stored_job) is None
+    once = sorted(looks)
+    looks.clear()
     mesh = stored_job.spec.meshes[0]
     stored_job.write(replace(stored_job.spec, meshes=(mesh,) * 20))
     assert verdict(stored_job) is None
-    assert looked == ["meshes[0]"]
+    assert sorted(looks) == once
+
+
+def test_what_was_checked_for_one_job_is_not_checked_for_the_next(stored_job, looks):
+    passed = Passed()
+    assert verdict(stored_job, passed=passed) is None
+    assert looks
+    looks.clear()
+    stored_job.write(replace(stored_job.spec, name="another", meshes=(stored_job.spec.meshes[0],) * 3))
+    assert verdict(stored_job, passed=passed) is None
+    assert looks == []
+
+
+def test_the_same_bytes_in_another_role_are_checked_for_that_role(stored_job, arrays):
+    """Fine as normals, they are too large for UVs; fine as faces of many vertices, they point past those of few."""
+    passed = Passed()
+    mesh = stored_job.spec.meshes[0]
+    assert verdict(stored_job, passed=passed) is None
+    fewer = stored_job.put(arrays.read(mesh.positions)[:3].copy())
+    stored_job.write(replace(stored_job.spec, meshes=(mesh, replace(mesh, positions=fewer))))
+    assert verdict(stored_job, passed=passed).field.startswith("meshes[1].faces[")
+
+
+def test_what_failed_is_checked_again(stored_job, arrays, looks):
+    passed = Passed()
+    faces = arrays.read(stored_job.spec.meshes[0].faces).copy()
+    faces[7, 1] = 90412
+    bad = stored_job.put(faces)
+    for _ in range(2):
+        looks.clear()
+        assert with_mesh(stored_job, passed=passed, faces=bad).field.startswith("meshes[0].faces[7]")
+        assert "_check_faces" in looks
+
+
+def test_bytes_that_changed_on_the_disk_are_not_believed_for_what_was_checked(stored_job):
+    passed = Passed()
+    assert verdict(stored_job, passed=passed) is None
+    store, sha256 = stored_job.store, stored_job.spec.meshes[0].faces.sha256
+    store.path(sha256).write_bytes(_flip(store.read(sha256)))
+    assert verdict(stored_job, passed=passed).code is ErrorCode.INPUT_MISSING_BLOB
+
+
+def test_only_so_many_checks_are_remembered():
+    passed, made = Passed(2), []
+    for key in (1, 2, 1, 3, 1, 2):
+        passed.once(key, lambda key=key: made.append(key))
+    assert made == [1, 2, 3, 2]
+    assert len(passed) == 2
 
 
 def test_a_blob_of_another_size_is_refused(stored_job):
