@@ -172,6 +172,7 @@ class Retention:
     results_bytes: int = 20 * GIB
     checkpoint_seconds: float = DAY
     orphan_seconds: float = HOUR
+    unfinished_upload_seconds: float = 6 * HOUR
     unused_blob_seconds: float = DAY
     quarantine_seconds: float = 30 * DAY
 

@@ -18,22 +18,14 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from server.errors import BlobError
-from server.platform import fsync_directory, make_private_directory, replace, write_out
+from server.platform import fsync_directory, make_private_directory, replace
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
-_WRITE_AHEAD = 4 << 20
-"""Bytes of an upload after which the disk is set to work, or all of it would wait for the end."""
-_REMEMBERED = 16 << 20
-"""So much of the end of an upload stays in the system's memory; what is on the disk before that makes room for what
-comes. Fresh memory can cost more than the disk: where a host takes back what its virtual machine does not use, each
-page that is touched for the first time was measured at 10 µs, five times what writing it out took.
-"""
 _VERIFIED_KEPT = 4096
 _TEMPORARY = "tmp"
 _PARTIAL = "partial"
@@ -80,7 +72,7 @@ class BlobStore:
         if not (self.holds(sha256, memoryview(data).nbytes) and self.verify(sha256) and self._touch(sha256)):
             with self._temporary() as (file, path):
                 file.write(data)
-                _flush(file)
+                flush(file)
                 self._publish(path, sha256)
         return sha256
 
@@ -91,7 +83,7 @@ class BlobStore:
             while piece := reader.read(_PIECE):
                 digest.update(piece)
                 file.write(piece)
-            _flush(file)
+            flush(file)
             sha256 = digest.hexdigest()
             self._publish(path, sha256)
         return sha256
@@ -128,7 +120,7 @@ class BlobStore:
             seen = _state_of(os.fstat(file.fileno()))
             if self._verified.get(sha256) == seen:
                 return True
-            right = _hash_of(file).hexdigest() == sha256
+            right = hash_of(file).hexdigest() == sha256
         if right:
             while len(self._verified) >= _VERIFIED_KEPT:
                 self._verified.pop(next(iter(self._verified)))
@@ -174,13 +166,17 @@ class BlobStore:
         """Turn a finished, checked and flushed upload into a blob."""
         self._publish(partial, sha256)
 
-    def sweep(self, older_than: float, age: Callable[[float], float]) -> int:
-        """Delete half-written files that nobody touched for `older_than` seconds; returns how many."""
+    def partials(self) -> Iterator[Path]:
+        """Files of uploads that are not complete, each named `HASH.OWNER`."""
+        return (path for path in (self._root / _PARTIAL).iterdir() if is_sha256(path.name.partition(".")[0]))
+
+    def sweep(self, older_than: float, partials_older_than: float, age: Callable[[float], float]) -> int:
+        """Delete half-written files that nobody touched for so many seconds; returns how many."""
         removed = 0
-        for name in (_TEMPORARY, _PARTIAL):
+        for name, limit in ((_TEMPORARY, older_than), (_PARTIAL, partials_older_than)):
             for path in (self._root / name).iterdir():
                 with contextlib.suppress(FileNotFoundError):  # Its writer was faster.
-                    if age(path.stat().st_mtime) > older_than:
+                    if age(path.stat().st_mtime) > limit:
                         path.unlink()
                         removed += 1
         return removed
@@ -224,96 +220,21 @@ class BlobStore:
         fsync_directory(target.parent)
 
 
-@dataclass
-class Upload:
-    """One user's upload of one blob: bytes arrive in order, and can go on after a crash.
-
-    Not thread-safe: the broker hands an upload's pieces to its disk threads one after the other.
-    """
-
-    store: BlobStore
-    sha256: str
-    size: int
-    owner: str
-    received: int = 0
-    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)  # pyright: ignore[reportPrivateUsage]
-    _file: BinaryIO | None = None
-    _begun: int = 0
-    """Up to here the system was asked to write it out."""
-
-    def resume(self) -> int:
-        """Take up what is on the disk from before; returns the bytes that are there."""
-        path = self.store.partial_path(self.sha256, self.owner)
-        if path.is_file():
-            with path.open("rb") as file:
-                self._digest = _hash_of(file)
-                self.received = self._begun = file.tell()
-        if self.received > self.size:
-            self.discard()
-        return self.received
-
-    def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Append a piece; returns all bytes received so far.
-
-        Raises:
-            BlobError: more bytes than were announced.
-        """
-        if self.received + len(data) > self.size:
-            raise BlobError(f"{self.received + len(data)} bytes for a blob that was announced with {self.size}.")
-        if self._file is None:
-            self._file = self.store.partial_path(self.sha256, self.owner).open("ab")
-        self._file.write(data)
-        self._digest.update(data)
-        self.received += len(data)
-        if self.received - self._begun >= _WRITE_AHEAD:
-            start = max(0, self.received - _REMEMBERED)
-            write_out(self._file, start, self.received - start)
-            self._begun = self.received
-        return self.received
-
-    def finish(self) -> None:
-        """Check the hash and put the blob in its place.
-
-        Raises:
-            BlobError: the bytes have another hash. They are discarded.
-        """
-        if self._file is None:
-            self._file = self.store.partial_path(self.sha256, self.owner).open("ab")
-        got = self._digest.hexdigest()
-        if self.received != self.size or got != self.sha256:
-            self.discard()
-            raise BlobError(f"The bytes of blob {self.sha256[:12]}… have the hash {got[:12]}…; send it again.")
-        _flush(self._file)
-        self.close()
-        self.store.publish_partial(self.store.partial_path(self.sha256, self.owner), self.sha256)
-
-    def discard(self) -> None:
-        """Forget all bytes."""
-        self.close()
-        self.store.partial_path(self.sha256, self.owner).unlink(missing_ok=True)
-        self.received = self._begun = 0
-        self._digest = hashlib.sha256()
-
-    def close(self) -> None:
-        """Close the file; what was written stays for `resume`."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
 def _state_of(status: os.stat_result) -> tuple[int, int, int]:
     """What changes when a file is written or replaced."""
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _hash_of(file: BinaryIO) -> hashlib._Hash:  # pyright: ignore[reportPrivateUsage]
+def hash_of(file: BinaryIO) -> hashlib._Hash:  # pyright: ignore[reportPrivateUsage]
+    """The digest of a file from where it stands to its end."""
     digest = hashlib.sha256()
     while piece := file.read(_PIECE):
         digest.update(piece)
     return digest
 
 
-def _flush(file: BinaryIO) -> None:
+def flush(file: BinaryIO) -> None:
+    """Write it to the disk itself."""
     file.flush()
     os.fsync(file.fileno())
 

@@ -161,7 +161,7 @@ class Known:
 def sweep(store: BlobStore, paths: ServerPaths, known: Known, age: AgeClock, keep: Retention) -> Swept:
     """At the start: half-written files of a crash go; whole jobs and blobs that the journal does not know go to
     quarantine, since the fault may be the journal's. What is younger than `keep.orphan_seconds` is left."""
-    removed = store.sweep(keep.orphan_seconds, age.age)
+    removed = store.sweep(keep.orphan_seconds, keep.unfinished_upload_seconds, age.age)
     quarantine = Quarantine(paths)
     for sha256 in list(store.names()):
         if sha256 not in known.blobs and store.age(sha256, age.age) > keep.orphan_seconds:

@@ -6,20 +6,17 @@ A blob that only others have sent counts as missing, so that nobody learns from 
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from blender_addon.protocol.errors import ErrorCode, WireError
 from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import BlobNeed, BlobOk, BlobProgress, BlobPut, BlobQuery
 from server.broker import refusals
-from server.broker.blobs import BlobStore, Upload, is_sha256
+from server.broker.blobs import BlobStore, is_sha256
 from server.broker.journal import Grant
-from server.broker.ports import Buffer
+from server.broker.partials import Partials
 from server.broker.state import BrokerState, Request
+from server.broker.upload import ActiveUpload, Piece, Upload, Written, owner_tag, writing
 from server.errors import BlobError
 
 _LOG = logging.getLogger(__name__)
@@ -28,41 +25,8 @@ WINDOW_BUDGET = 64 << 20
 """Bytes that all clients together may have on the way to us."""
 QUEUED_LIMIT = MAX_WINDOW + (2 << 20)
 IDLE_SECONDS = 60.0
-
-
-@dataclass
-class _Piece:
-    request: Request
-    offset: int
-    data: Buffer
-
-
-@dataclass
-class _Active:
-    """An upload and the pieces that wait for the disk. Only `upload` is touched by a disk thread, one at a time."""
-
-    upload: Upload
-    user: str
-    last_used: float
-    pieces: deque[_Piece] = field(default_factory=lambda: deque[_Piece]())
-    queued: int = 0
-    busy: bool = False
-    resumed: bool = False
-    unwanted: bool = False
-    """Its user may not use the server any more: what came is thrown away."""
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What the disk thread made of some pieces: bytes received after each."""
-
-    received: tuple[int, ...]
-    complete: bool
-
-
-def owner_tag(user: str) -> str:
-    """A user's key as part of a file name."""
-    return hashlib.sha256(user.encode()).hexdigest()[:16]
+STILL_SECONDS = 1.0
+"""An upload that waited so long for its client's next piece makes place for another one of the same user."""
 
 
 class Uploads:
@@ -71,7 +35,8 @@ class Uploads:
     def __init__(self, state: BrokerState, store: BlobStore) -> None:
         self._state = state
         self._store = store
-        self._active: dict[tuple[str, str], _Active] = {}
+        self._active: dict[tuple[str, str], ActiveUpload] = {}
+        self._partials = Partials(state, store)
 
     def __len__(self) -> int:
         return len(self._active)
@@ -87,10 +52,14 @@ class Uploads:
             active.unwanted = True
             if not active.busy:
                 self._state.ports.disk(active.upload.discard, _ignore, bulk=True)
+        self._partials.forget(owner_tag(user))
 
     def window(self) -> int:
         """Bytes that one client may have on the way."""
-        return max(MIN_WINDOW, min(MAX_WINDOW, WINDOW_BUDGET // max(1, len(self._active))))
+        return max(MIN_WINDOW, min(MAX_WINDOW, WINDOW_BUDGET // max(1, self._under_way())))
+
+    def _under_way(self) -> int:
+        return sum(not active.resting for active in self._active.values())
 
     def query(self, request: Request, message: BlobQuery) -> None:
         """Which of these blobs the user still has to send, and how much of each is here."""
@@ -159,23 +128,20 @@ class Uploads:
             return
         if active is None:
             upload = Upload(self._store, message.sha256, message.size, owner_tag(request.user))
-            active = _Active(upload, request.user, self._state.ports.now())
+            active = ActiveUpload(upload, request.user, self._state.ports.now())
+            self._partials.go_on(upload.owner, upload.sha256)
             self._active[request.user, message.sha256] = active
         data = request.envelope.buffers[0] if request.envelope.buffers else b""
+        active.resting = False
         active.last_used = self._state.ports.now()
-        active.pieces.append(_Piece(request, message.offset, data))
+        active.pieces.append(Piece(request, message.offset, data))
         active.queued += len(data)
         self._state.metrics.count("bytes_received", len(data))
         self._start(active)
 
-    def _objection(self, request: Request, message: BlobPut, active: _Active | None) -> WireError | None:
-        quotas = self._state.config.quotas
-        if not is_sha256(message.sha256):
-            return refusals.invalid("sha256", "Expected a SHA-256 of 64 lower-case hexadecimal digits.")
-        if not 0 <= message.size <= DEFAULT_LIMITS.blob:
-            return refusals.invalid("size", f"Got {message.size}; expected 0 to {DEFAULT_LIMITS.blob} bytes.")
-        if len(request.envelope.buffers) > 1:
-            return refusals.invalid("bufs", f"Got {len(request.envelope.buffers)} buffers; expected one.")
+    def _objection(self, request: Request, message: BlobPut, active: ActiveUpload | None) -> WireError | None:
+        if (malformed := _malformed(request, message)) is not None:
+            return malformed
         if self._state.is_blocked():
             return refusals.disk_full()
         if active is not None:
@@ -183,26 +149,67 @@ class Uploads:
                 return refusals.invalid("size", f"Got {message.size}; before it was {active.upload.size}.")
             if active.queued > QUEUED_LIMIT:
                 return refusals.busy("More bytes are on the way than the window allows; wait for BLOB_OK.")
-            return None
-        own = [other for other in self._active.values() if other.user == request.user]
-        if len(own) >= quotas.uploads_per_user:
-            return refusals.busy(f"{len(own)} uploads are under way; end one of them first.")
-        used = sum(self._state.grants.get(request.user, {}).values()) + sum(other.upload.size for other in own)
-        if used + message.size > quotas.bytes_per_user:
-            text = f"You store {used} bytes here and may store {quotas.bytes_per_user}; this blob has {message.size}."
-            return refusals.invalid("size", text, ErrorCode.QUOTA_BYTES)
+        elif self._partials.is_going(owner_tag(request.user), message.sha256):
+            return refusals.busy("What was here of this blob is just being removed.")
+        elif (error := self._over_quota(request.user, message)) is not None:
+            return error
+        if (active is None or active.resting) and not self._make_place(request.user):
+            most = self._state.config.quotas.uploads_per_user
+            return refusals.busy(f"{most} uploads are under way; end one of them first.")
         return None
 
-    def _start(self, active: _Active) -> None:
+    def _over_quota(self, user: str, message: BlobPut) -> WireError | None:
+        """Whether there is no room for another blob. What broke off earlier is given up for it, oldest first."""
+        allowed, owner = self._state.config.quotas.bytes_per_user, owner_tag(user)
+        used = sum(self._state.grants.get(user, {}).values())
+        used += sum(active.upload.size for active in self._active.values() if active.user == user)
+        if used + message.size > allowed:
+            text = f"You store {used} bytes here and may store {allowed}; this blob has {message.size}."
+            return refusals.invalid("size", text, ErrorCode.QUOTA_BYTES)
+        broken_off = self._partials.stored(owner, without=message.sha256)
+        self._partials.make_room(owner, used + broken_off + message.size - allowed, without=message.sha256)
+        return None
+
+    def _make_place(self, user: str) -> bool:
+        """Whether the user may have one more upload under way, for which the one that has been still longest rests."""
+        own = [active for active in self._active.values() if active.user == user and not active.resting]
+        if len(own) < self._state.config.quotas.uploads_per_user:
+            return True
+        latest = self._state.ports.now() - STILL_SECONDS
+        still = [active for active in own if active.is_still and active.last_used <= latest]
+        if not still:
+            return False
+        self._close(min(still, key=lambda active: active.last_used), at_end=False)
+        return True
+
+    def _close(self, active: ActiveUpload, at_end: bool) -> None:
+        """Close an upload's file; what came stays on the disk. `at_end`: the upload itself is forgotten, too."""
+        active.busy = active.resting = True
+
+        def done(_result: object, error: Exception | None) -> None:
+            active.busy = False
+            if active.unwanted:
+                self._state.ports.disk(active.upload.discard, _ignore, bulk=True)
+            elif error is not None:  # Its last bytes may not be on the disk; the next one looks.
+                self._failed(active, [], error)
+            elif active.pieces:  # Its client went on meanwhile.
+                self._start(active)
+            elif at_end:
+                del self._active[active.key]
+                self._partials.rest(active.upload.owner, active.upload.sha256, active.upload.received)
+
+        self._state.ports.disk(active.upload.close, done, bulk=True)
+
+    def _start(self, active: ActiveUpload) -> None:
         if active.busy or not active.pieces:
             return
         pieces = list(active.pieces)
         active.pieces.clear()
         active.busy = True
-        self._state.ports.disk(_writing(active, pieces), lambda w, e: self._written(active, pieces, w, e), bulk=True)
+        self._state.ports.disk(writing(active, pieces), lambda w, e: self._written(active, pieces, w, e), bulk=True)
 
     def _written(
-        self, active: _Active, pieces: list[_Piece], written: _Written | None, error: Exception | None
+        self, active: ActiveUpload, pieces: list[Piece], written: Written | None, error: Exception | None
     ) -> None:
         active.busy = False
         active.resumed = True
@@ -212,18 +219,19 @@ class Uploads:
         elif written is None:
             self._failed(active, pieces, error or OSError())
         elif written.complete:
+            active.busy = True  # Until the journal has it: what comes now has nothing left to write.
             self._complete(active, pieces, written)
         else:
             for piece, received in zip(pieces, written.received, strict=True):
                 self._answer(piece.request, active.upload.sha256, received, False)
             self._start(active)
 
-    def _complete(self, active: _Active, pieces: list[_Piece], written: _Written) -> None:
+    def _complete(self, active: ActiveUpload, pieces: list[Piece], written: Written) -> None:
         upload = active.upload
         grant = Grant(active.user, upload.sha256, upload.size, self._state.ports.wall())
 
         def done(_result: object, error: Exception | None) -> None:
-            self._active.pop((active.user, upload.sha256), None)
+            self._active.pop(active.key, None)
             waiting = [*pieces, *active.pieces]
             if error is not None:
                 self._refuse(waiting, self._state.fault("blobs", error))
@@ -235,10 +243,12 @@ class Uploads:
 
         self._state.ports.journal(lambda journal: journal.grant(grant), done)
 
-    def _failed(self, active: _Active, pieces: list[_Piece], error: Exception) -> None:
-        self._active.pop((active.user, active.upload.sha256), None)
+    def _failed(self, active: ActiveUpload, pieces: list[Piece], error: Exception) -> None:
+        self._active.pop(active.key, None)
         self._state.ports.disk(active.upload.close, _ignore)
         waiting = [*pieces, *active.pieces]
+        if active.upload.received:
+            self._partials.rest(active.upload.owner, active.upload.sha256, active.upload.received)
         if isinstance(error, BlobError):
             self._refuse(waiting, refusals.invalid("sha256", str(error), ErrorCode.INPUT_HASH))
         elif isinstance(error, OSError):
@@ -247,7 +257,7 @@ class Uploads:
         else:
             self._refuse(waiting, self._state.fault("blobs", error))
 
-    def _refuse(self, pieces: list[_Piece], error: WireError) -> None:
+    def _refuse(self, pieces: list[Piece], error: WireError) -> None:
         for piece in pieces:
             self._state.refuse(piece.request.address, error, piece.request.id)
 
@@ -255,11 +265,11 @@ class Uploads:
         self._state.send(request.address, BlobOk(sha256, received, complete, self.window()), request.id)
 
     def tick(self, now: float) -> None:
-        """Close uploads that nobody goes on with; what came of them stays on the disk."""
-        for key, active in list(self._active.items()):
-            if not active.busy and not active.pieces and now - active.last_used > IDLE_SECONDS:
-                del self._active[key]
-                self._state.ports.disk(active.upload.close, _ignore)
+        """Close uploads that nobody goes on with; what came of them stays on the disk, for a time."""
+        for active in list(self._active.values()):
+            if active.is_still and now - active.last_used > IDLE_SECONDS:
+                self._close(active, at_end=True)
+        self._partials.tick(now)
 
     def close(self) -> None:
         """Close all files."""
@@ -267,24 +277,14 @@ class Uploads:
             active.upload.close()
 
 
-def _writing(active: _Active, pieces: list[_Piece]) -> Callable[[], _Written]:
-    """Work for a disk thread: append the pieces that continue the file; a piece that does not is passed over."""
-    upload, resume = active.upload, not active.resumed
-
-    def work() -> _Written:
-        if resume:
-            upload.resume()
-        received: list[int] = []
-        for piece in pieces:
-            if piece.offset == upload.received:
-                upload.write(piece.data)
-            received.append(upload.received)
-        if upload.received == upload.size:
-            upload.finish()
-            return _Written(tuple(received), True)
-        return _Written(tuple(received), False)
-
-    return work
+def _malformed(request: Request, message: BlobPut) -> WireError | None:
+    if not is_sha256(message.sha256):
+        return refusals.invalid("sha256", "Expected a SHA-256 of 64 lower-case hexadecimal digits.")
+    if not 0 <= message.size <= DEFAULT_LIMITS.blob:
+        return refusals.invalid("size", f"Got {message.size}; expected 0 to {DEFAULT_LIMITS.blob} bytes.")
+    if len(request.envelope.buffers) > 1:
+        return refusals.invalid("bufs", f"Got {len(request.envelope.buffers)} buffers; expected one.")
+    return None
 
 
 def _ignore(_result: object, _error: Exception | None) -> None:

@@ -9,8 +9,8 @@ from typing import BinaryIO
 import pytest
 
 from server import platform
-from server.broker import blobs
-from server.broker.blobs import BlobStore, Upload, is_sha256
+from server.broker.blobs import BlobStore, is_sha256
+from server.broker.upload import Upload
 from server.errors import BlobError
 
 
@@ -88,7 +88,7 @@ def test_a_long_upload_is_written_out_on_the_way_and_keeps_only_its_end_in_memor
         asked.append((offset, offset + length))
         platform.write_out(file, offset, length)
 
-    monkeypatch.setattr(blobs, "write_out", write_out)
+    monkeypatch.setattr("server.broker.upload.write_out", write_out)
     data = os.urandom(3 << 20) * 10
     upload = Upload(store, _sha(data), len(data), "aa")
     for start in range(0, len(data), 1 << 20):
@@ -180,7 +180,7 @@ def test_a_blob_that_did_not_change_is_hashed_once(store: BlobStore, monkeypatch
     sha256 = store.put(b"oak")
     assert store.verify(sha256)
     store.put(b"oak")
-    monkeypatch.setattr("server.broker.blobs._hash_of", lambda file: pytest.fail("it was read again"))
+    monkeypatch.setattr("server.broker.blobs.hash_of", lambda file: pytest.fail("it was read again"))
     assert store.verify(sha256)
 
 
@@ -190,6 +190,6 @@ def test_the_sweep_takes_old_leftovers_only(store: BlobStore) -> None:
     upload.close()
     kept = store.put(b"oak")
     written = store.partial_path(_sha(b"ab"), "aa").stat().st_mtime
-    assert store.sweep(3600, lambda since: written + 3599 - since) == 0
-    assert store.sweep(3600, lambda since: written + 3601 - since) == 1
+    assert store.sweep(3600, 3600, lambda since: written + 3599 - since) == 0
+    assert store.sweep(3600, 3600, lambda since: written + 3601 - since) == 1
     assert store.has(kept)
