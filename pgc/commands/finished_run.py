@@ -35,7 +35,7 @@ def load_run(folder: Path) -> tuple[PreparedMesh, BakedTexture]:
 
 
 def _judged_uvs(content: dict[str, Any]) -> bool:
-    """Whether the run chose its UVs by what they can carry; runs before version 0.15 took the mesh's as they were."""
+    """Whether the run chose its UVs by what they can carry; runs of older versions took the mesh's as they were."""
     mesh = content.get("mesh")
     report = mesh.get("report") if isinstance(mesh, dict) else None
     return isinstance(report, dict) and "uvs" in report
