@@ -125,7 +125,8 @@ def _kept(mesh: Mesh, measure: UvMeasure, judgement: UvJudgement, advice: str) -
 def _renewed(mesh: Mesh, measure: UvMeasure, judgement: UvJudgement, progress: Progress | None) -> ChosenUvs:
     """A new UV map over the whole mesh; the one it had stays beside it."""
     had = mesh.uvs is not None and measure.faces_without < measure.faces
-    result = unwrap(_as_second_set(mesh) if had else replace(mesh, uvs=None, corner_uvs=None), progress)
+    bare = replace(mesh, uvs=None, corner_uvs=None, uv_name=NEW_UV_NAME)
+    result = unwrap(_as_second_set(mesh) if had else bare, progress)
     report = UvReport(verdict=judgement.verdict.value, done="new", given=measure, measure=measure_mesh(result)[0])
     if not had:
         text = "The mesh has no UVs: it was unwrapped, and the result carries the new UVs."

@@ -90,6 +90,7 @@ def write_blend(
             "arrays": str(Path(folder) / "arrays.npz"),
             "slots": len(prepared.mesh.material_names),
             "uv_layers": _uv_layers(prepared.mesh),
+            "textured": _textured_name(prepared.mesh),
             "maps": _maps(Path(folder), images),
         }
         description.write_text(json.dumps(job), encoding="utf-8")
@@ -134,13 +135,21 @@ def _arrays(prepared: PreparedMesh) -> dict[str, Any]:
 
 
 def _uv_layers(mesh: Mesh) -> list[dict[str, Any]]:
-    """All UV sets in the file's order: the textured one has no array of its own here."""
+    """All UV sets in the file's order."""
     others = [
         (other.index, 0, {"name": other.name, "array": f"other_uvs_{number}"})
         for number, other in enumerate(mesh.other_uv_sets)
     ]
-    ordered = sorted([*others, (mesh.uv_index, 1, {"name": "", "array": "corner_uvs"})], key=lambda item: item[:2])
+    ordered = sorted(
+        [*others, (mesh.uv_index, 1, {"name": _textured_name(mesh), "array": "corner_uvs"})],
+        key=lambda item: item[:2],
+    )
     return [layer for _, _, layer in ordered]
+
+
+def _textured_name(mesh: Mesh) -> str:
+    """What the file calls the textured set; the name that Blender gives to what has none."""
+    return mesh.uv_name or "UVMap"
 
 
 def _by_corner(

@@ -57,9 +57,18 @@ def _facts(obj: bpy.types.Object, folder: str) -> dict[str, Any]:
     layers = [layer.name for layer in mesh.uv_layers]
     return {
         "layers": layers,
+        "textured": _textured(mesh, slots),
         "slots": [material.name for material in slots],
         "maps": [_maps(material, folder) for material in slots],
     }
+
+
+def _textured(mesh: bpy.types.Mesh, materials: list[bpy.types.Material]) -> str:
+    """The UV map that is active, rendered, and named by the materials; "" where these are several."""
+    nodes = [node for material in materials for node in material.node_tree.nodes]
+    names = {node.uv_map for node in nodes if node.bl_idname in ("ShaderNodeUVMap", "ShaderNodeNormalMap")}
+    names |= {layer.name for layer in mesh.uv_layers if layer.active_render} | {mesh.uv_layers.active.name}
+    return "" if len(names) > 1 else names.pop()
 
 
 def _read(items: Any, name: str, width: int, kind: type = np.float32) -> np.ndarray:

@@ -97,6 +97,7 @@ def test_a_blend_keeps_other_uv_sets_and_colours(tmp_path, program, run_in_blend
     write_blend(tmp_path / "out.blend", prepare_mesh(mesh), encoded((1001,)), program)
     found = run_in_blender("read_blend", script=PROBE, path=str(tmp_path / "out.blend"), folder=str(tmp_path))
     assert found["layers"] == ["TEXCOORD_0", "UVMap", "TEXCOORD_4"]
+    assert found["textured"] == "UVMap"
     with np.load(tmp_path / "mesh.npz") as arrays:
         np.testing.assert_array_equal(arrays["uvs"], mesh.uvs[mesh.corner_uvs])
         for number, other in zip((0, 2), mesh.other_uv_sets, strict=True):
@@ -104,6 +105,24 @@ def test_a_blend_keeps_other_uv_sets_and_colours(tmp_path, program, run_in_blend
             np.testing.assert_array_equal(arrays[f"uvs_{number}"][given], other.uvs[other.corner_uvs[given]])
         given = mesh.corner_colors >= 0
         np.testing.assert_allclose(arrays["colors_0"][given], mesh.colors[mesh.corner_colors[given]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "layers"),
+    [
+        ("PGC", "Artist", ["Artist", "PGC"]),
+        ("PGC", "PGC", ["PGC.file", "PGC"]),
+        ("TEXCOORD_1", "TEXCOORD_0", ["TEXCOORD_0", "TEXCOORD_1"]),
+        ("", "UVMap", ["UVMap.file", "UVMap"]),
+        ("n" * 80, "Artist", ["Artist", "n" * 63]),
+    ],
+)
+def test_a_blend_calls_the_textured_map_as_the_mesh_does(tmp_path, program, run_in_blender, own, other, layers):
+    mesh = with_sets(1, (0,))
+    mesh = replace(mesh, uv_name=own, other_uv_sets=(replace(mesh.other_uv_sets[0], name=other),))
+    write_blend(tmp_path / "out.blend", prepare_mesh(mesh), encoded((1001,)), program)
+    found = run_in_blender("read_blend", script=PROBE, path=str(tmp_path / "out.blend"), folder=str(tmp_path))
+    assert (found["layers"], found["textured"]) == (layers, layers[1])
 
 
 def test_a_round_trip_of_the_glb_keeps_the_maps(tmp_path, run_in_blender):

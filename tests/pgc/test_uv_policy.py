@@ -76,6 +76,12 @@ def test_uvs_that_cannot_are_left_in_the_file_beside_new_ones(surface):
 
 
 @needs.XATLAS
+@needs.XATLAS
+def test_the_map_of_a_mesh_without_any_has_the_name_of_new_ones():
+    got = chosen(mesh_of(Surface().box(), uvs=None, corner_uvs=None, uv_name=""))
+    assert (got.report.done, got.mesh.uv_name, got.mesh.other_uv_sets) == ("new", "PGC", ())
+
+
 def test_a_third_set_gets_the_next_number():
     mesh = mesh_of(crossed())
     two = chosen(mesh).mesh
