@@ -65,12 +65,13 @@ def prepare_mesh(
         mesh = chosen.mesh
         triangles = triangulate(mesh)
     charts = chart_ids(triangles)
-    layout = arrange_uvs(triangles.corner_uvs, charts)
+    measure = chosen.report.measure
+    layout = arrange_uvs(triangles.corner_uvs, charts, parked=measure is not None and measure.parked)
     local = _normalization(mesh, triangles, half_extent)
     report = MeshReport(
         warnings=mesh.notes + chosen.warnings + _warnings(layout, degenerate, chosen.report),
         tiles=tuple(int(tile) for tile in np.unique(layout.face_tiles)),
-        overlap_fraction=0.0 if chosen.report.measure is None else chosen.report.measure.shared,
+        overlap_fraction=0.0 if measure is None else measure.shared,
         out_of_range_fraction=layout.out_of_range_fraction,
         needs_repeat=layout.needs_repeat,
         unwrapped=chosen.report.done == "new",

@@ -36,6 +36,8 @@ def fill_uvs(
     charts: Int[np.ndarray, " F"],
     density: float,
     progress: Callable[[float], None] | None = None,
+    *,
+    parked: bool = False,
 ) -> FilledUvs | None:
     """New UVs for some polygons; all others keep theirs, bit for bit.
 
@@ -47,10 +49,12 @@ def fill_uvs(
         polygons: which to unwrap; not all.
         charts: chart of each triangle of `triangulate(mesh)`, of which the others' tiles follow.
         density: of the others, UV units a unit of length.
+        parked: `UvMeasure.parked`; there are no tiles then.
     """
     triangles = triangulate(mesh)
     kept = ~polygons[triangles.polygon_index]
-    layout = arrange_uvs(triangles.corner_uvs[kept], np.unique(charts[kept], return_inverse=True)[1].astype(np.int32))
+    own_charts = np.unique(charts[kept], return_inverse=True)[1].astype(np.int32)
+    layout = arrange_uvs(triangles.corner_uvs[kept], own_charts, parked=parked)
     corners = np.repeat(polygons, mesh.polygon_sizes)
     part = _part(mesh, polygons, corners)
     own = unwrap(part, progress)

@@ -26,17 +26,21 @@ class UvLayout:
     needs_repeat: bool
 
 
-def arrange_uvs(corner_uvs: Float32[np.ndarray, "F 3 2"], charts: Int32[np.ndarray, " F"]) -> UvLayout:
+def arrange_uvs(
+    corner_uvs: Float32[np.ndarray, "F 3 2"], charts: Int32[np.ndarray, " F"], *, parked: bool = False
+) -> UvLayout:
     """Finds the tiles of a layout and moves charts that are out of range.
 
     Where every chart sits inside one unit square with 0 <= u < 10 and 0 <= v, squares are UDIM tiles
     1001 + u + 10 v and UVs stay. Otherwise each chart moves by whole units: into tile 1001 where it fits, and so
-    that its middle lies there where it does not (it then needs repeat addressing).
+    that its middle lies there where it does not (it then needs repeat addressing). `parked` (`UvMeasure.parked`) says
+    that what lies in other squares has no tiles of its own.
     """
     low, high = _chart_bounds(corner_uvs, charts)
     square = np.floor((low + high) / 2.0)
     fits = (low >= square - _EDGE_TOLERANCE).all(axis=1) & (high <= square + 1.0 + _EDGE_TOLERANCE).all(axis=1)
-    if fits.all() and (square >= 0).all() and (square[:, 0] < _TILES_IN_ROW).all() and (square[:, 1] < 900).all():
+    named = (square >= 0).all() and (square[:, 0] < _TILES_IN_ROW).all() and (square[:, 1] < 900).all()
+    if fits.all() and named and not parked:
         tiles = (_FIRST_TILE + square[:, 0] + _TILES_IN_ROW * square[:, 1]).astype(np.int32)
         return UvLayout(corner_uvs=corner_uvs, face_tiles=tiles[charts], out_of_range_fraction=0.0, needs_repeat=False)
     moved = (square != 0).any(axis=1)[charts]

@@ -153,7 +153,7 @@ def _filled(
     polygons = _polygons_to_fill(mesh, triangles, faces, only_missing)
     collapsed = not only_missing and bool(faces.collapsed.any())
     start = _as_second_set(mesh) if collapsed else mesh
-    filled = fill_uvs(start, polygons, chart_ids(triangles), measure.density_median, progress)
+    filled = fill_uvs(start, polygons, chart_ids(triangles), measure.density_median, progress, parked=measure.parked)
     if filled is None:
         return None
     place = "in the layout's free room" if filled.new_tile is None else f"in a further UDIM tile, {filled.new_tile}"

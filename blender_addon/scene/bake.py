@@ -16,9 +16,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ..uv_measure import measure_uvs
 from .bake_materials import BakeMaterial
 from .errors import SceneError
 from .images import COLOR_SPACES
+from .uv_reading import read_uv_arrays
 
 __all__ = ["BAKED_MAPS", "BakeOptions", "BakedSet", "bake_materials"]
 
@@ -200,7 +202,14 @@ def _tiles(mesh: bpy.types.Mesh, uv_map: str) -> list[int]:
     columns, rows = np.floor(sums / totals[:, None]).astype(np.int64).T
     fits = (columns >= 0) & (columns < _TILES_IN_ROW) & (rows >= 0)
     tiles = np.where(fits, 1001 + columns + _TILES_IN_ROW * rows, 1001)
-    return sorted({int(tile) for tile in tiles if tile <= _LAST_TILE}) or [1001]
+    found = sorted({int(tile) for tile in tiles if tile <= _LAST_TILE}) or [1001]
+    return found if len(found) == 1 or not _is_parked(mesh, uv_map) else [1001]
+
+
+def _is_parked(mesh: bpy.types.Mesh, uv_map: str) -> bool:
+    """Whether what lies in other squares takes its texels from the first: Blender's bake passes over it."""
+    arrays = read_uv_arrays(mesh, uv_map)
+    return measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without, grid=256)[0].parked
 
 
 def _bake(

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .charts import cut_neighbours, welded, wound_charts
+from .charts import welded
+from .layout import Layout, origins
 from .raster import SAMPLE, candidate_counts, corner_bounds, covered_cells
-from .sharing import Samples, Sharing, find_sharing
+from .sharing import Samples, Sharing, all_parked, find_sharing
 
 __all__ = ["UvFaces", "UvMeasure", "measure_uvs"]
 
@@ -21,8 +22,6 @@ Ints = npt.NDArray[np.signedinteger[Any]]
 
 _MAX_CANDIDATES = 4_000_000
 _LEAST_GRID = 4
-_EDGE_TOLERANCE = 1e-4
-_TILES_IN_ROW = 10
 _MAX_EXTENT = 2.0
 """A triangle that spans more of the texture than this repeats it upon itself; it needs no counting."""
 _COLLAPSED = 0.02
@@ -60,6 +59,9 @@ class UvMeasure:
     charts: int = 0
     tiles: int = 1
     """UDIM tiles in use."""
+    parked: bool = False
+    """All that lies in other unit squares are copies of what lies in the first, put there to be out of the way: they
+    take their texels from the first, and the layout is no UDIM one."""
     grid: int = 0
     """Samples along the side of a tile, for the shares' precision."""
 
@@ -103,11 +105,10 @@ def measure_uvs(
     signed = _signed_areas(uvs)
     density, median, least, collapsed = _densities(area, np.abs(signed), without)
     total = max(float(area.sum()), 1e-300)
-    layout = _Layout.of(faces, corner_uvs, signed < 0.0, len(positions), ~(without | collapsed))
+    layout = Layout.of(faces, corner_uvs, signed < 0.0, len(positions), ~(without | collapsed))
     low, high = corner_bounds(uvs)
     wide = layout.usable & (np.maximum(high[:, 0] - low[:, 0], high[:, 1] - low[:, 1]) > _MAX_EXTENT)
-    sampled = _sample(places, faces, uvs, layout, np.flatnonzero(layout.usable & ~wide), grid)
-    sharing = find_sharing(sampled.samples, layout.cuts, layout.chart_count)
+    layout, sampled, sharing = _settled(places, faces, uvs, layout, np.flatnonzero(layout.usable & ~wide), grid)
     tiled, crossed, stacked = (
         np.bincount(sampled.face[chosen], minlength=count) / np.maximum(sampled.hits(count), 1)
         for chosen in (sharing.tiled, sharing.crossed, sharing.stacked)
@@ -124,6 +125,7 @@ def measure_uvs(
         **_uses(sampled, sharing, float(np.abs(signed[wide]).sum()), layout.tile_count),
         charts=layout.chart_count,
         tiles=layout.tile_count,
+        parked=layout.parked,
         grid=sampled.grid,
     )
     return measure, UvFaces(
@@ -160,55 +162,19 @@ def _quantile(values: Floats, weights: Floats, share: float) -> float:
     return float(values[order[min(int(np.searchsorted(sums, share * sums[-1])), len(order) - 1)]])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """Charts, and the tile that each lies in. Where the layout is no UDIM one, all lie in tile 0 and repeat it."""
-
-    usable: Bools
-    chart: Ints
-    chart_count: int
-    cuts: tuple[Ints, Ints]
-    tile: Ints
-    tile_count: int
-    folds: bool
-
-    @staticmethod
-    def of(faces: Ints, corner_uvs: Floats, flipped: Bools, vertex_count: int, usable: Bools) -> _Layout:
-        chosen = np.flatnonzero(usable)
-        chart, tile = np.zeros(len(faces), dtype=np.int64), np.zeros(len(faces), dtype=np.int64)
-        if len(chosen) == 0:
-            none = np.zeros(0, dtype=np.int64)
-            return _Layout(
-                usable=usable, chart=chart, chart_count=0, cuts=(none, none), tile=tile, tile_count=1, folds=False
-            )
-        own, uvs, turned = faces[chosen], corner_uvs[chosen], flipped[chosen]
-        charts = wound_charts(own, uvs, turned, vertex_count)
-        chart[chosen] = charts
-        square = _squares(uvs, charts)
-        if square is not None:
-            tile[chosen] = (square[:, 0] + _TILES_IN_ROW * square[:, 1])[charts]
-        return _Layout(
-            usable=usable,
-            chart=chart,
-            chart_count=int(charts.max()) + 1,
-            cuts=cut_neighbours(own, uvs, turned, charts, vertex_count),
-            tile=tile,
-            tile_count=len(np.unique(tile[chosen])),
-            folds=square is None,
-        )
-
-
-def _squares(uvs: Floats, charts: Ints) -> Ints | None:
-    """The unit square [C, 2] that each chart lies in; None where the layout is no UDIM one."""
-    order = np.argsort(charts, kind="stable")
-    starts = np.flatnonzero(np.diff(charts[order], prepend=-1))
-    lowest, highest = corner_bounds(uvs)
-    low = np.minimum.reduceat(lowest[order], starts, axis=0).astype(np.float64)
-    high = np.maximum.reduceat(highest[order], starts, axis=0).astype(np.float64)
-    square = np.floor((low + high) / 2.0)
-    fits = (low >= square - _EDGE_TOLERANCE) & (high <= square + 1.0 + _EDGE_TOLERANCE)
-    named = (square >= 0).all() and (square[:, 0] < _TILES_IN_ROW).all() and (square[:, 1] < 900).all()
-    return square.astype(np.int64) if fits.all() and named else None
+def _settled(
+    places: Floats, faces: Ints, uvs: Floats, layout: Layout, chosen: Ints, grid: int
+) -> tuple[Layout, _Sampled, Sharing]:
+    """The layout, or, where its other tiles are none, the one that it is; what was sampled of it, and how it shares."""
+    if layout.tile_count > 1:
+        folded = layout.folded()
+        sampled = _sample(places, faces, uvs, folded, chosen, grid)
+        sharing = find_sharing(sampled.samples, folded.cuts, folded.chart_count)
+        flipped = _signed_areas(uvs[sampled.face]) < 0.0
+        if all_parked(sampled.samples, sharing, layout.tile[sampled.face], flipped):
+            return folded, sampled, sharing
+    sampled = _sample(places, faces, uvs, layout, chosen, grid)
+    return layout, sampled, find_sharing(sampled.samples, layout.cuts, layout.chart_count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,14 +187,14 @@ class _Sampled:
         return np.bincount(self.face, minlength=count)
 
 
-def _sample(places: Floats, faces: Ints, uvs: Floats, layout: _Layout, chosen: Ints, grid: int) -> _Sampled:
+def _sample(places: Floats, faces: Ints, uvs: Floats, layout: Layout, chosen: Ints, grid: int) -> _Sampled:
     """The places of the chosen faces that fall on texels' sample points."""
     triangles = uvs[chosen]
     while grid > _LEAST_GRID and candidate_counts(triangles * grid)[1].sum() > _MAX_CANDIDATES:
         grid //= 2
     row, cell = covered_cells(triangles * grid)
     face = chosen[row]
-    inner = np.mod(cell, grid) if layout.folds else cell - _origin(layout.tile[face]) * grid
+    inner = np.mod(cell, grid) if layout.folds else cell - origins(layout.tile[face]) * grid
     inner = np.clip(inner, 0, grid - 1)
     texel = (layout.tile[face] * grid + inner[:, 1]) * grid + inner[:, 0]
     weights = _barycentrics(triangles[row], (cell + SAMPLE) / grid)
@@ -245,10 +211,6 @@ def _sample(places: Floats, faces: Ints, uvs: Floats, layout: _Layout, chosen: I
 def _square_number(cell: Ints, grid: int) -> Ints:
     square = np.floor_divide(cell, grid)
     return square[:, 0] + (square[:, 1] << 32)
-
-
-def _origin(tile: Ints) -> Ints:
-    return np.stack([tile % _TILES_IN_ROW, tile // _TILES_IN_ROW], axis=1)
 
 
 def _barycentrics(corners: Floats, points: Floats) -> Floats:

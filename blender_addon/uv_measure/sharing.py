@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .charts import connected
 
-__all__ = ["Samples", "Sharing", "find_sharing"]
+__all__ = ["Samples", "Sharing", "all_parked", "find_sharing"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating[Any]]
@@ -86,6 +86,33 @@ def find_sharing(samples: Samples, cut_pairs: tuple[Ints, Ints], chart_count: in
     back = np.empty(len(order), dtype=np.int64)
     back[order] = group
     return Sharing(stacked=stacked[back], tiled=tiled[back], crossed=crossed[back], uses=uses)
+
+
+def all_parked(samples: Samples, sharing: Sharing, tile: Ints, flipped: Bools) -> bool:
+    """Whether every chart outside the first unit square is a copy of one inside it, and some are mirrored.
+
+    Artists put such copies a unit further, so that bakers pass over them. A UDIM layout has pictures of its own in its
+    other tiles; copies that are not mirrored may be one, with a picture for each.
+
+    Args:
+        samples, sharing: of the layout with all squares laid on one.
+        tile: square [N] that the sample's chart lies in, 0 for the first; flipped: [N], wound the other way in UVs.
+    """
+    outside = tile != 0
+    if not outside.any() or outside.all():
+        return False
+    _, texel = np.unique(samples.texel, return_inverse=True)
+    texel = texel.reshape(-1)
+    count = int(texel.max()) + 1
+    upright, turned = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    upright[texel[~outside & ~flipped]] = True
+    turned[texel[~outside & flipped]] = True
+    copied = outside & sharing.stacked & (upright | turned)[texel]
+    mirrored = copied & np.where(flipped, upright[texel], turned[texel])
+    charts = np.unique(samples.chart[outside])
+    whole = np.bincount(samples.chart[outside])[charts]
+    copies = np.bincount(samples.chart[copied], minlength=int(charts.max()) + 1)[charts]
+    return bool((copies >= _SAME_PART * whole).all() and mirrored.any())
 
 
 def _congruent(a: Floats, b: Floats, first: Ints, second: Ints, chart: Ints) -> Bools:

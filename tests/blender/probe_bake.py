@@ -280,6 +280,24 @@ def udim() -> Any:
         disable()
 
 
+def parked() -> Any:
+    """The tiles of a bake where the right half is the left one's mirror image, its UVs a unit to the right."""
+    try:
+        enable()
+        obj = _strip()
+        bpy.context.view_layer.objects.active = obj
+        from blender_addon.scene.bake import BakeOptions, bake_materials
+
+        places = np.array([(x + dx, dy) for x in range(4) for dx, dy in ((0, 0), (1, 0), (1, 1), (0, 1))], np.float32)
+        right = np.repeat(np.arange(4) >= 2, 4)
+        u = np.where(right, 1 + (4 - places[:, 0]) / 2, places[:, 0] / 2)
+        layer = obj.data.uv_layers["Artist"]
+        layer.uv.foreach_set("vector", np.stack([u, places[:, 1]], axis=1).astype(np.float32).reshape(-1))
+        return [list(tiles) for tiles in bake_materials(bpy.context, obj, BakeOptions(size=SIZE)).maps.values()]
+    finally:
+        disable()
+
+
 def refusals() -> Any:
     """What cannot be baked, and that nothing is left behind."""
     try:

@@ -76,6 +76,12 @@ def test_udim(run_in_blender):
     assert near(found["1002"][1], (128, 128, 128))
 
 
+def test_mirrored_copies_in_another_square_are_no_tile(run_in_blender):
+    found = run_in_blender("parked", script=PROBE)
+    assert found
+    assert all(tiles == [1001] for tiles in found)
+
+
 def test_what_cannot_be_baked(run_in_blender):
     found = run_in_blender("refusals", script=PROBE)
     assert [("no UV map" in text, "Nowhere" in text, "Edit Mode" in text) for text in found["said"]] == [

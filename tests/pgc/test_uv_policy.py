@@ -6,7 +6,7 @@ from pgc.errors import MeshError
 from pgc.mesh import Mesh, prepare_mesh, triangulate
 from pgc.uv_policy import choose_uvs, measure_mesh
 from tests.pgc import needs
-from tests.uv_measure.layouts import Surface, crossed, full, mirrored_bar, screws, sixth, strip
+from tests.uv_measure.layouts import Surface, crossed, full, mirrored_bar, parked, screws, sixth, strip
 
 FULL = full()
 
@@ -75,13 +75,45 @@ def test_uvs_that_cannot_are_left_in_the_file_beside_new_ones(surface):
     assert kept.warnings
 
 
+@pytest.mark.parametrize(
+    ("surface", "tiles", "done"),
+    [
+        (parked(), (1001,), "kept"),
+        (parked((0, 1)), (1001,), "kept"),
+        (parked(mirrored=False), (1001, 1002), "kept"),
+        (parked(extra=True), (1001, 1002), "kept"),
+    ],
+    ids=["to the right", "above", "copies that are not mirrored", "a chart of its own"],
+)
+def test_mirrored_copies_in_another_square_take_their_texels_from_the_first(surface, tiles, done):
+    mesh = mesh_of(surface)
+    prepared = prepare_mesh(mesh, uvs="auto")
+    assert (prepared.report.tiles, prepared.report.uvs.done) == (tiles, done)
+    assert prepared.mesh is mesh
+    if tiles == (1001,):
+        assert prepared.triangles.corner_uvs.max() <= 1.0
+        assert prepared.report.needs_repeat is False
+        assert "mirrored or stacked share texels on 100% of the surface" in prepared.report.warnings[0]
+
+
 @needs.XATLAS
+def test_faces_without_uvs_get_room_beside_parked_copies():
+    surface = parked().quad(FULL @ np.eye(2, 3) + 9.0, FULL * 0, without=True)
+    mesh = mesh_of(surface)
+    prepared = prepare_mesh(mesh, uvs="auto")
+    assert (prepared.report.tiles, prepared.report.uvs.done) == ((1001,), "filled")
+    measure = prepared.report.uvs.measure
+    assert measure.parked
+    assert measure.area_tiled + measure.area_crossed < 0.005
+
+
 @needs.XATLAS
 def test_the_map_of_a_mesh_without_any_has_the_name_of_new_ones():
     got = chosen(mesh_of(Surface().box(), uvs=None, corner_uvs=None, uv_name=""))
     assert (got.report.done, got.mesh.uv_name, got.mesh.other_uv_sets) == ("new", "PGC", ())
 
 
+@needs.XATLAS
 def test_a_third_set_gets_the_next_number():
     mesh = mesh_of(crossed())
     two = chosen(mesh).mesh

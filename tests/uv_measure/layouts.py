@@ -61,6 +61,27 @@ def mirrored_bar():
     return surface
 
 
+def parked(offset=(1, 0), *, mirrored=True, extra=False):
+    """Two halves that do not touch, of two charts each; the right one's lie in another square, on the same places.
+
+    `extra`: one more chart there, which the first square does not have.
+    """
+    surface = Surface()
+    shapes = [((-4, -2, -2, -4), (0, 0, 1, 1)), ((-4, -2, -2.5, -4), (2, 2, 3.5, 3))]
+    for number, (xs, ys) in enumerate(shapes):
+        uvs = np.stack([np.asarray(xs) + 4.2, np.asarray(ys)], axis=1) / 4 + (0.02, 0.02)
+        left = np.stack([xs, ys, (0, 0.2, 0.4, 0)], axis=1)
+        surface.quad(left, uvs)
+        moved = uvs + np.asarray(offset)
+        if mirrored:
+            surface.quad((left * (-1, 1, 1))[::-1], moved[::-1])
+        else:
+            surface.quad(left + np.array((9, 0, 0)), moved)
+        if extra and number:
+            surface.quad(left + np.array((0, 9, 0)), _FULL * 0.2 + 0.75 + np.asarray(offset))
+    return surface
+
+
 def screws(count=5):
     """Equal boxes, each well unwrapped, all on the same texels."""
     surface = Surface()

@@ -3,7 +3,18 @@ import numpy as np
 import pytest
 
 from blender_addon.uv_measure import UvMeasure, judge_uvs, measure_uvs
-from tests.uv_measure.layouts import Surface, crossed, cylinder, full, mirrored_bar, projected, screws, sixth, strip
+from tests.uv_measure.layouts import (
+    Surface,
+    crossed,
+    cylinder,
+    full,
+    mirrored_bar,
+    parked,
+    projected,
+    screws,
+    sixth,
+    strip,
+)
 
 FULL = full()
 
@@ -47,6 +58,51 @@ def test_the_verdict_on_layouts_as_people_make_them(surface, verdict, remedy):
     assert (judgement.verdict.value, judgement.remedy.value) == (verdict, remedy), measure
     assert len(judgement.few_words.split()) <= 6
     assert bool(judgement.few_words) == (verdict not in ("good", "stacked"))
+
+
+def both_halves_parked():
+    """A model and its mirror image that hang together along the middle, the right half's UVs a unit further."""
+    surface = mirrored_bar()
+    surface.uvs[1] = surface.uvs[1] + (1, 0)
+    return surface
+
+
+def three_copies():
+    """Two mirrored copies in squares of their own, and one that is not."""
+    surface = parked()
+    for index, offset in ((1, (3, 0)), (3, (3, 0))):
+        surface.quad(surface.quads[index] + (0, 20, 0), surface.uvs[index] + offset)
+    return surface.quad(surface.quads[0] + (0, 30, 0), surface.uvs[0] + (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("surface", "is_parked", "verdict"),
+    [
+        (parked(), True, "stacked"),
+        (parked((0, 1)), True, "stacked"),
+        (parked((2, 3)), True, "stacked"),
+        (both_halves_parked(), True, "stacked"),
+        (three_copies(), True, "stacked"),
+        (parked((1.0, 0.1)), False, "good"),
+        (parked(mirrored=False), False, "good"),
+        (parked(extra=True), False, "good"),
+        (strip(2, uv=lambda c: FULL * 0.9 + np.array((c, 0))), False, "good"),
+        (Surface().box().box((3, 0, 0), (1, 2, 1), uv=lambda n: sixth(n) + np.array((1, 0))), False, "good"),
+        (parked((0, 0)), False, "stacked"),
+        (parked((-1, 0)), False, "stacked"),
+    ],
+    ids=["one to the right", "one above", "far", "halves that touch", "three copies", "not on the same place",
+         "copies that are not mirrored", "a chart of its own", "equal panels side by side", "another shape",
+         "in one square", "to the left"],
+)  # fmt: skip
+def test_mirrored_copies_that_are_parked_in_another_square_are_no_udim_tiles(surface, is_parked, verdict):
+    measure, faces = measure_uvs(*surface.arrays(), grid=256)
+    judgement = judge_uvs(measure)
+    assert (measure.parked, judgement.verdict.value, judgement.remedy.value) == (is_parked, verdict, "keep")
+    assert measure.tiles == 1 or not is_parked
+    if is_parked:
+        assert measure.area_stacked == pytest.approx(1.0, abs=0.02)
+        assert faces.stacked.all()
 
 
 @pytest.mark.parametrize(
