@@ -160,6 +160,7 @@ class QuotaConfig:
     sessions_per_user: int = 16
     sessions: int = 256
     uploads_per_user: int = 8
+    uploads: int = 512
     subscriptions_per_session: int = 64
     disk_floor: int = 5 * GIB
 

@@ -208,19 +208,25 @@ def limit_memory(limit: int) -> bool:
     return True
 
 
-def allow_open_files(least: int, wanted: int) -> int | None:
-    """Raise this process's limit of open files towards `wanted`; returns it where it stays below `least`, else None.
-
-    A server with too few ends inside of libzmq, which aborts the process. Windows has no such limit.
-    """
+def allow_open_files(wanted: int) -> int | None:
+    """Raise this process's limit of open files towards `wanted`, where the system lets it; returns what holds then."""
     if _resource is None:
         return None
     soft, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
     unlimited = _resource.RLIM_INFINITY
     if soft != unlimited and soft < wanted:
-        soft = wanted if hard == unlimited else min(wanted, hard)
-        _resource.setrlimit(_resource.RLIMIT_NOFILE, (soft, hard))
-    return None if soft == unlimited or soft >= least else soft
+        # macOS takes no more than a number of its own, whatever the hard limit says.
+        with contextlib.suppress(ValueError, OSError):
+            _resource.setrlimit(_resource.RLIMIT_NOFILE, (wanted if hard == unlimited else min(wanted, hard), hard))
+    return open_files_limit()
+
+
+def open_files_limit() -> int | None:
+    """How many files and connections this process may have open at once; None: as many as it likes."""
+    if _resource is None:
+        return None
+    soft, _hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+    return None if soft == _resource.RLIM_INFINITY else soft
 
 
 def limit_cpu(seconds: float, on_exceeded: Callable[[], None]) -> bool:

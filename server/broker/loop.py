@@ -14,7 +14,6 @@ import os
 import queue
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ from blender_addon.protocol.messages import Error
 from server.broker import refusals
 from server.broker.auth import CHILD_DOMAIN, CLIENT_DOMAIN, KeyPair, ZapHandler, new_key_pair
 from server.broker.core import BrokerCore
+from server.broker.descriptors import Room, patient
+from server.broker.door import Door
 from server.broker.internal import MAX_MESSAGE_BYTES, ChildSettings, ToChild, pack
 from server.broker.journal import Journal
 from server.broker.journal_thread import JournalThread
@@ -42,8 +43,6 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 0.005
 _CTL_PER_TURN, _CHILDREN_PER_TURN, _BULK_PER_TURN = 64, 64, 4
-_LAST_WORDS_SECONDS = 1.0
-"""Between an answer and the end of a connection that gets no other."""
 _BUDGET_SECONDS = 0.005
 """For one kind of work in a turn; what is left comes in the next turn, after a look at all the others."""
 _MIB = 1 << 20
@@ -67,7 +66,7 @@ class Loop:
         ListenError: the address is not there, or the port is taken.
     """
 
-    def __init__(self, listen: ListenConfig, keys: KeyPair, executor: Executor) -> None:
+    def __init__(self, listen: ListenConfig, keys: KeyPair, executor: Executor, room: Room) -> None:
         self._executor = executor
         self._context = zmq.Context()
         self._zap = ZapHandler(self._context)
@@ -81,13 +80,12 @@ class Loop:
         self._core: BrokerCore | None = None
         self._journal: JournalThread | None = None
         self._spawned: list[ChildProcess] = []
-        self._to_cut: dict[Address, float] = {}
-        self._were_cut: deque[Address] = deque(maxlen=256)
         self._child_keys = new_key_pair()
         self._routers = {
             Channel.CTL: Router(self._context, keys, _CTL, lambda rid: self._gone(Channel.CTL, rid)),
             Channel.BULK: Router(self._context, keys, _BULK, lambda rid: self._gone(Channel.BULK, rid)),
         }
+        self._door = Door({channel: router.socket for channel, router in self._routers.items()}, room)
         self._children = Router(self._context, self._child_keys, _CHILD, lambda _rid: None)
         try:
             self.endpoints = Endpoints(
@@ -135,9 +133,7 @@ class Loop:
         return self._routers[address.channel].backlog(address.rid)
 
     def cut(self, address: Address) -> None:
-        # Once only: what it sent before may still be read, when its descriptor is another connection's already.
-        if address not in self._were_cut:
-            self._to_cut.setdefault(address, self.now() + _LAST_WORDS_SECONDS)
+        self._door.cut(address)
 
     def journal(self, operation: Callable[[Journal], Any], done: Done, *, essential: bool = False) -> None:
         assert self._journal is not None
@@ -147,6 +143,7 @@ class Loop:
         self._in_pool(self._bulk_pool if bulk else self._pool, work, done)
 
     def spawn(self, settings: ChildSettings, done: Callable[[ChildProcess | None, Exception | None], None]) -> None:
+        @patient
         def work() -> ChildProcess:
             process = self._executor.spawn(settings.role, settings.index)
             self._spawned = [*(child for child in self._spawned if child.poll() is None), process]
@@ -190,7 +187,7 @@ class Loop:
                 failure = error if isinstance(error, Exception) else ServerError(repr(error))
                 self.call(lambda: done(None, failure))
 
-        pool.submit(work).add_done_callback(finished)
+        pool.submit(patient(work)).add_done_callback(finished)
 
     def _take_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):  # Woken by a socket.
@@ -232,16 +229,11 @@ class Loop:
             if began >= next_tick:
                 next_tick = began + _TICK_SECONDS
                 self._guarded(core.tick)
-                self._cut_those_due(began)
+                self._door.tick(began)
                 self._guarded(lambda began=began: each_tick(began))
                 core.state.metrics.set_total("auth_failures", self._zap.refused)
+                core.state.metrics.set_total("turned_away", self._door.turned_away)
             core.state.metrics.turn(self.now() - began)
-
-    def _cut_those_due(self, now: float) -> None:
-        for address in [address for address, due in self._to_cut.items() if due <= now]:
-            del self._to_cut[address]
-            self._were_cut.append(address)
-            self._routers[address.channel].cut(address.descriptor)
 
     def _turn(self) -> bool:
         """One turn; returns whether there is more to do at once."""
@@ -256,6 +248,9 @@ class Loop:
         for router in (*self._routers.values(), self._children):
             router.flush()
         self._guarded(self._core.turn)
+        if self._door.is_crowded():
+            sessions = self._core.state.sessions
+            self._door.make_room([address for channel in Channel for address in sessions.of_channel(channel)])
         return more or not self._calls.empty()
 
     def _of_child(self, key: str, rid: bytes, frames: Sequence[Buffer]) -> None:
@@ -266,7 +261,9 @@ class Loop:
         assert self._core is not None
         deadline = self.now() + _BUDGET_SECONDS
         for count, (rid, user, descriptor, frames) in enumerate(self._routers[channel].receive(limit), start=1):
-            self._core.received(Address(channel, rid, user, descriptor), frames)
+            address = Address(channel, rid, user, descriptor)
+            self._door.heard(address)
+            self._core.received(address, frames)
             if count == limit or self.now() > deadline:
                 return True
         return False
@@ -288,6 +285,7 @@ class Loop:
             self._journal.close()
         while not self._calls.empty():  # Last answers go out while the sockets are open.
             self._take_calls()
+        self._door.close()
         for router in (*self._routers.values(), self._children):
             router.close()
         self._zap.close()

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from server.broker.auth import (
@@ -28,6 +28,7 @@ from server.broker.auth import (
 from server.broker.blobs import BlobStore
 from server.broker.connection import Connection, keep_connection, remove_connection, write_connection
 from server.broker.core import BrokerCore
+from server.broker.descriptors import LEAST_FILES, room_for
 from server.broker.housekeeping import Housekeeping, Known, Swept, sweep
 from server.broker.journal import Journal
 from server.broker.logs import LogFile
@@ -45,6 +46,7 @@ from server.platform import (
     keep_new_files_private,
     make_private_directory,
     on_stop_request,
+    open_files_limit,
 )
 from server.storage.age import AgeClock
 from server.storage.journal_care import open_journal
@@ -56,7 +58,7 @@ _LOOK_SECONDS = 2.0
 _SWITCH_SECONDS = 0.001
 """Longest that another thread keeps Python's lock from the loop."""
 
-_LEAST_FILES, _WANTED_FILES = 128, 4096
+_WANTED_FILES = 4096
 """Open at once: sockets, files of jobs, pipes of child processes."""
 
 _KEPT_BYTES = 64 << 20
@@ -91,10 +93,10 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
 
 
 def _allow_open_files() -> None:
-    limit = allow_open_files(_LEAST_FILES, _WANTED_FILES)
-    if limit is not None:
+    limit = allow_open_files(_WANTED_FILES)
+    if limit is not None and limit < LEAST_FILES:
         raise ConfigError(
-            f"Only {limit} files may be open at once here, and the server needs {_LEAST_FILES}; raise the limit "
+            f"Only {limit} files may be open at once here, and the server needs {LEAST_FILES}; raise the limit "
             "(ulimit -n), and start again."
         )
 
@@ -114,7 +116,9 @@ def _serve(config: ServerConfig, executor: Executor, life: _Life) -> None:
     clients = _clients(config, local)
     for folder in (paths.jobs, paths.models):
         make_private_directory(folder)
-    loop = Loop(config.listen, server_keys, executor)
+    room = room_for(open_files_limit())
+    config = replace(config, quotas=room.within(config.quotas))
+    loop = Loop(config.listen, server_keys, executor, room)
     try:
         journal = open_journal(paths, Quarantine(paths))
         state = BrokerState(config, loop, life.epoch, clients)

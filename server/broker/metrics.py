@@ -32,6 +32,7 @@ COUNTERS: Mapping[str, str] = {
     "checkpoints": "Checkpoints of workers",
     "clock_jumps": "Sleeps of the machine that were noticed",
     "auth_failures": "Connections refused for their key",
+    "turned_away": "Connections ended because there were too many without a key or a session",
 }
 GAUGES: Mapping[str, str] = {
     "queue_depth": "Jobs that wait",

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import errno
-import logging
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +14,6 @@ import zmq
 from blender_addon.protocol.codec import Buffer
 from server.broker.auth import KeyPair
 from server.errors import ListenError
-
-_LOG = logging.getLogger(__name__)
 
 HANDSHAKE_MS = 10_000
 _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
@@ -137,23 +133,6 @@ class Router:
     def backlog(self, rid: bytes) -> int:
         line = self._lines.get(rid)
         return 0 if line is None else line.size
-
-    def cut(self, descriptor: int) -> None:
-        """Close a connection of this socket. libzmq has no call for that, but takes the end of its stream as such.
-
-        Should the descriptor be another connection's by now, that one comes back by itself.
-        """
-        if descriptor < 0:
-            return
-        connection: socket.socket | None = None
-        try:
-            connection = socket.socket(fileno=descriptor)
-            connection.shutdown(socket.SHUT_RDWR)
-        except OSError as error:  # It has ended already, and the descriptor is nobody's, or a file's.
-            _LOG.debug("a connection was closed before it was cut: %s", error)
-        finally:
-            if connection is not None:
-                connection.detach()
 
     def waits(self) -> bool:
         """Whether anything waits to be sent."""

@@ -13,6 +13,7 @@ from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import Error, JobEvent, JobInfo, JobState, Message, ModelInfo
 from server.broker import refusals
 from server.broker.auth import AllowedClient, Role
+from server.broker.disk_words import disk_error
 from server.broker.jobs import Job, JobRow
 from server.broker.journal import Grant
 from server.broker.metrics import Metrics
@@ -73,6 +74,11 @@ class BrokerState:
         err_id = uuid.uuid4().hex[:12]
         _LOG.error("%s: %s", where, error, exc_info=error, extra={"err_id": err_id})
         return refusals.internal(err_id)
+
+    def disk_fault(self, where: str, error: Exception) -> WireError:
+        """An error that came of reading or writing: into the log whole, to the client by what it is."""
+        fault = self.fault(where, error)
+        return disk_error(error) or fault
 
     # Jobs
 

@@ -151,8 +151,7 @@ class Submissions:
 
         def done(_result: object, error: Exception | None) -> None:
             if error is not None:
-                self._state.fault("submit", error)
-                self._reject(key, pending, refusals.disk_full())
+                self._reject(key, pending, self._state.disk_fault("submit", error))
                 return
             self._validate(pending.job, pending.user, lambda verdict: self._judged(key, pending, verdict))
 
@@ -200,8 +199,7 @@ class Submissions:
 
         def done(_result: object, failure: Exception | None) -> None:
             if failure is not None:
-                state.fault("submit", failure)
-                self._reject(key, pending, refusals.disk_full())
+                self._reject(key, pending, state.disk_fault("submit", failure))
                 return
             self._kept(key, pending, job)
 

@@ -154,8 +154,7 @@ class Uploads:
         elif (error := self._over_quota(request.user, message)) is not None:
             return error
         if (active is None or active.resting) and not self._make_place(request.user):
-            most = self._state.config.quotas.uploads_per_user
-            return refusals.busy(f"{most} uploads are under way; end one of them first.")
+            return refusals.busy("Too many uploads are under way; end one of them first.")
         return None
 
     def _over_quota(self, user: str, message: BlobPut) -> WireError | None:
@@ -171,10 +170,14 @@ class Uploads:
         return None
 
     def _make_place(self, user: str) -> bool:
-        """Whether the user may have one more upload under way, for which the one that has been still longest rests."""
+        """Whether the user may have one more upload under way, for which the one that has been still longest rests: of
+        the user's own, or of all where the server has as many files open as it may."""
         own = [active for active in self._active.values() if active.user == user and not active.resting]
-        if len(own) < self._state.config.quotas.uploads_per_user:
-            return True
+        quotas = self._state.config.quotas
+        if len(own) < quotas.uploads_per_user:
+            if self._under_way() < quotas.uploads:
+                return True
+            own = [active for active in self._active.values() if not active.resting]
         latest = self._state.ports.now() - STILL_SECONDS
         still = [active for active in own if active.is_still and active.last_used <= latest]
         if not still:
@@ -234,7 +237,7 @@ class Uploads:
             self._active.pop(active.key, None)
             waiting = [*pieces, *active.pieces]
             if error is not None:
-                self._refuse(waiting, self._state.fault("blobs", error))
+                self._refuse(waiting, self._state.disk_fault("blobs", error))
                 return
             self._state.add_grant(grant)
             counts = [*written.received, *(upload.size for _piece in active.pieces)]
@@ -251,11 +254,8 @@ class Uploads:
             self._partials.rest(active.upload.owner, active.upload.sha256, active.upload.received)
         if isinstance(error, BlobError):
             self._refuse(waiting, refusals.invalid("sha256", str(error), ErrorCode.INPUT_HASH))
-        elif isinstance(error, OSError):
-            self._state.fault("blobs", error)
-            self._refuse(waiting, refusals.disk_full())
         else:
-            self._refuse(waiting, self._state.fault("blobs", error))
+            self._refuse(waiting, self._state.disk_fault("blobs", error))
 
     def _refuse(self, pieces: list[Piece], error: WireError) -> None:
         for piece in pieces:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an error of the disk is called to a client: what it is, not what it might be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from server.broker import refusals
+from server.broker.descriptors import ran_out_of_files
+
+__all__ = ["disk_error"]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_CANTOPEN: errno.ENOENT,
+}
+
+
+def disk_error(error: BaseException) -> WireError | None:
+    """The sentence for an error that came of reading or writing; None where it is an error of another kind."""
+    if ran_out_of_files(error):
+        return refusals.busy("The server has as many files and connections open as it may; send this again soon.")
+    number = _number(error)
+    if number is None and not isinstance(error, sqlite3.OperationalError):
+        return None
+    if number in _FULL:
+        return refusals.disk_full()
+    if number in _FORBIDDEN:
+        text = f"The server may not write to its data folder ({os.strerror(number)})."
+        hint = "See to the rights of the server's data folder, and to how its disk is mounted."
+    elif number == errno.ENOENT:
+        text = "The server's data folder, or a part of it, is gone."
+        hint = "Start the server again; what was there must be uploaded and sent again."
+    else:
+        what = str(error) if number is None else os.strerror(number)
+        text = f"The server's disk gave an error ({what})."
+        hint = "See to the disk of the server's data folder."
+    return WireError(ErrorCode.RES_DISK, Retry.LATER, text, hint=hint)
+
+
+def _number(error: BaseException) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        # The lowest eight bits are the kind; the others say more of it.
+        return _SQLITE.get(code & 0xFF) if isinstance(code, int) else None
+    return None
