@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 import bpy
 
 from .defects import defect, note_defect
-from .preferences import addon_preferences, connection_file
 from .server_reach import is_loopback
 from .session import Session
 from .state import AppState, Problem
+from .stored_preferences import addon_preferences, connection_file
 from .timings import read_timings, written_timings
 
 __all__ = [

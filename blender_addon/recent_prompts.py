@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from .preferences import addon_preferences
+from .stored_preferences import addon_preferences
 
 __all__ = ["recent", "remember"]
 

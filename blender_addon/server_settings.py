@@ -11,6 +11,7 @@ from bpy.props import StringProperty
 
 from .client import default_connection_file
 from .server_install.planning import Request, has_nvidia_driver
+from .stored_preferences import addon_preferences
 
 __all__ = ["CLASSES", "install_folder", "install_log", "install_request", "settings"]
 
@@ -37,8 +38,8 @@ CLASSES = (PGC_PG_install,)
 
 def settings() -> PGC_PG_install | None:
     """The preferences; None while the extension is not enabled by Blender."""
-    addon = bpy.context.preferences.addons.get(__package__)
-    return addon.preferences.install if addon is not None else None
+    preferences = addon_preferences()
+    return preferences.install if preferences is not None else None
 
 
 def install_folder() -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
-from .. import event_pump, preferences
+from .. import event_pump
 from ..client import PairingError, default_connection_file, pair
+from ..stored_preferences import addon_preferences, connection_file
 
 __all__ = ["CLASSES"]
 
@@ -24,13 +25,13 @@ class PGC_OT_choose_connection_file(bpy.types.Operator):
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.filepath = str(preferences.connection_file())
+        self.filepath = str(connection_file())
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         # Its update connects anew.
-        preferences.addon_preferences().connection = self.filepath
+        addon_preferences().connection = self.filepath
         return {"FINISHED"}
 
 
@@ -56,7 +57,7 @@ class PGC_OT_pair(bpy.types.Operator):
         except (PairingError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        preferences.addon_preferences().connection = str(path)
+        addon_preferences().connection = str(path)
         return {"FINISHED"}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import bpy
 
-from ..preferences import connection_file
 from ..server_install.server_commands import LogLine, read_log
+from ..stored_preferences import connection_file
 
 __all__ = ["PGC_OT_open_server_log"]
 

@@ -7,8 +7,8 @@ import bpy
 
 from .. import event_pump
 from ..client import ServerStarter
-from ..preferences import server_data, server_python
 from ..problems import not_installed_problem
+from ..server_program import server_data, server_python
 from ..state import ServerState
 
 __all__ = ["PGC_OT_start_server"]

@@ -4,8 +4,8 @@
 import bpy
 
 from .. import server_tasks
-from ..preferences import server_data, server_python
 from ..server_install.server_commands import ServerCommand
+from ..server_program import server_data, server_python
 from .server_task import OneServerTask
 
 __all__ = ["PGC_OT_stop_server"]

@@ -74,7 +74,7 @@ def install_and_remove(folder: str, wheels: str, connection: str) -> Any:
     preferences.connection = connection
     preferences.install.folder, preferences.install.wheels = folder, wheels
     from blender_addon import server_tasks
-    from blender_addon.preferences import server_python
+    from blender_addon.server_program import server_python
 
     answer: dict[str, Any] = {"absent": _drawn(), "python_before": server_python()}
     assert not bpy.ops.pgc.remove_server.poll()
