@@ -16,15 +16,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "BlenderProcess", "ProbeError", "find_blender"]
+__all__ = ["ROOT", "BlenderProcess", "ProbeError", "find_blender", "probe_script"]
 
 ROOT = Path(__file__).resolve().parents[2]
+_HERE = Path(__file__).parent
 _RUNNER = Path(__file__).with_name("probe_runner.py")
 _FLAGS = ("--background", "--disable-crash-handler", "--python-exit-code", "3", "--python")
 
 
 class ProbeError(AssertionError):
     """A probe did not end well; the text holds the end of what Blender printed."""
+
+
+def probe_script(name: str) -> Path:
+    """Return the probe script of this name, in whichever folder below this one it lies.
+
+    Raises:
+        ProbeError: there is none, or there are several.
+    """
+    found = sorted(_HERE.rglob(name))
+    if len(found) != 1:
+        raise ProbeError(f"Got {len(found)} files named {name} below {_HERE.name}; expected one.")
+    return found[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.blender.blender_process import BlenderProcess, find_blender
+from tests.blender.blender_process import BlenderProcess, find_blender, probe_script
 
 LIMIT = 200
 """Seconds of one probe; a busy machine takes ten times as long as a quiet one."""
@@ -37,6 +37,6 @@ def run_in_blender(tmp_path: Path, blender: BlenderProcess) -> Callable[..., Any
     """Call a function of a script in tests/blender; its JSON answer comes back. Settings live for the test."""
 
     def run(probe: str, *, script: str = "probes.py", limit: float = LIMIT, **arguments: object) -> Any:
-        return blender.call(HERE / script, probe, arguments, work=tmp_path / "blender", limit=limit)
+        return blender.call(probe_script(script), probe, arguments, work=tmp_path / "blender", limit=limit)
 
     return run

@@ -24,13 +24,13 @@ from pgc.commands.private_server import PrivateServer
 from pgc.demo.assets import demo_mesh_path
 from pgc.demo.page import BLENDER_LIGHTS, BLENDER_PROMPT
 from pgc.rendering.environment import Environment, colored_key, sky, studio
-from tests.blender.blender_process import ROOT, BlenderProcess, ProbeError, find_blender
+from tests.blender.blender_process import ROOT, BlenderProcess, ProbeError, find_blender, probe_script
 
 __all__ = ["environments", "main", "run"]
 
 LIMIT = 1800.0
 SERVER_LIMIT = 60.0
-_SCRIPT = Path(__file__).with_name("probe_demo.py")
+_SCRIPT = probe_script("probe_demo.py")
 
 
 def build(folder: Path, wheels: Path | None) -> Path:

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.blender.blender_process import BlenderProcess, find_blender
+from tests.blender.blender_process import BlenderProcess, find_blender, probe_script
 from tests.blender.demo import LIMIT, environments
 
 __all__ = ["main", "render_sheet"]
 
-_SCRIPT = Path(__file__).with_name("probe_finishes.py")
+_SCRIPT = probe_script("probe_finishes.py")
 
 
 def render_sheet(blender: BlenderProcess, models: Sequence[Path], size: int) -> Image.Image:

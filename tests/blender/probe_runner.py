@@ -13,9 +13,10 @@ from pathlib import Path
 def main(arguments: list[str]) -> None:
     """Call it; an exception becomes the exit code, the answer is written only where there was none."""
     script, probe, given, answer = arguments
-    folder = Path(script).parent
+    here = Path(__file__).resolve().parent
     # Other probe scripts, and the repository for those that test the add-on's modules by name.
-    sys.path[:0] = [str(folder), str(folder.parents[1])]
+    folders = [Path(script).parent, *sorted({probe.parent for probe in here.rglob("probe*.py")}), here.parents[1]]
+    sys.path[:0] = [str(folder) for folder in folders]
     spec = importlib.util.spec_from_file_location(Path(script).stem, script)
     assert spec is not None
     assert spec.loader is not None

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.blender import all_versions
-from tests.blender.blender_process import BlenderProcess, ProbeError, find_blender
+from tests.blender.blender_process import BlenderProcess, ProbeError, find_blender, probe_script
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 PROBE = """
@@ -132,3 +132,9 @@ def test_a_failure_of_one_version_is_a_failure_of_all(monkeypatch, capsys):
     assert "bpy 2: FAILED" in capsys.readouterr().out
     monkeypatch.setattr(all_versions, "find", lambda _environment: [])
     assert all_versions.main([]) == 2
+
+
+def test_a_probe_script_is_found_by_its_name_alone():
+    assert probe_script("probe_session.py").is_file()
+    with pytest.raises(ProbeError, match=r"Got 0 files named probe_nothing\.py"):
+        probe_script("probe_nothing.py")

@@ -6,6 +6,8 @@ The table of all cases, with what came out before, is tests/cases/blender_scenes
 
 import pytest
 
+from tests.blender.blender_process import probe_script
+
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 PROBE, FAR = "probe_scenes.py", "probe_far.py"
 CUBE = {"triangles": 12, "low": [-1.0, -1.0, -1.0], "high": [1.0, 1.0, 1.0]}
@@ -60,9 +62,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory, blender):
-    from tests.blender.conftest import HERE
-
-    return blender.call(HERE / PROBE, "exports", {}, work=tmp_path_factory.mktemp("blender"), limit=200)
+    return blender.call(probe_script(PROBE), "exports", {}, work=tmp_path_factory.mktemp("blender"), limit=200)
 
 
 def test_every_case_has_its_expectation(exports):

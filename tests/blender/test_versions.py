@@ -2,10 +2,11 @@
 """Versions of an object: exact pixels after undo, reload, append, copies and moves; only what was asked for changes."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.blender.blender_process import probe_script
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 PROBE = "probe_versions.py"
@@ -53,7 +54,7 @@ def answers(blender, tmp_path_factory):
     work = tmp_path_factory.mktemp("versions")
     (work / "files").mkdir()
     arguments = {"names": _PROBES, "folder": str(work / "files")}
-    found = blender.call(Path(__file__).with_name(PROBE), "several", arguments, work=work, limit=110)
+    found = blender.call(probe_script(PROBE), "several", arguments, work=work, limit=110)
 
     def answer(name: str) -> Any:
         assert "failed" not in found[name], found[name]["failed"]
@@ -224,7 +225,7 @@ def test_color_spaces_by_role_where_the_names_are_others(blender, tmp_path):
     config = tmp_path / "config.ocio"
     config.write_text(_OTHER_NAMES, encoding="utf-8")
     other = replace(blender, environment={"OCIO": str(config)})
-    found = other.call(Path(__file__).with_name(PROBE), "color_config", {}, work=tmp_path / "blender", limit=100)
+    found = other.call(probe_script(PROBE), "color_config", {}, work=tmp_path / "blender", limit=100)
     assert found == {
         "base_color": ["Film Texture", False],
         "orm": ["Film Data", True],
