@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,7 +43,7 @@ def note_defect(state: AppState, doing: str, error: Exception) -> Problem:
 
 
 @contextmanager
-def defect(state: AppState, doing: str) -> Iterator[None]:
+def defect(state: AppState, doing: str) -> Generator[None, None, None]:
     """What is done inside may fail, and what comes after it is done all the same."""
     try:
         yield
@@ -79,7 +79,7 @@ def guarded_class(cls: type, tell: Callable[[Exception, Any, str], Any]) -> type
         if owner is None:
             continue
         given = vars(owner)[name]
-        function = given.__func__ if isinstance(given, classmethod) else given
+        function: Callable[..., Any] = getattr(given, "__func__", given)
         if hasattr(function, GUARDED):
             continue
         method = shape(_caught(function, tell, name))

@@ -33,7 +33,7 @@ def recent_results(state: AppState, now: float) -> list[RecentResult]:
         now: seconds since 1970.
     """
     ended = [info for info in state.server.jobs if info.state in _HAVE_RESULTS and not _lacks_result(state, info.key)]
-    found = []
+    found: list[RecentResult] = []
     for info in sorted(ended, key=lambda info: -info.created)[:_MOST]:
         view = state.jobs.get(info.key)
         prompt = view.request.prompt if view is not None else ""
@@ -52,7 +52,7 @@ def completed_request(request: JobRequest, config: bytes) -> JobRequest:
     except ValueError:
         return request
     prompt = _part(_part(told, "resolved"), "prompt")
-    seed = told.get("seed") if isinstance(told, dict) else None
+    seed: object = cast("dict[str, Any]", told).get("seed") if isinstance(told, dict) else None
     return replace(
         request,
         prompt=str(prompt.get("text") or ""),

@@ -33,7 +33,7 @@ def _chose_steps(request: JobRequest) -> bool:
         settings = json.loads(request.settings)
     except ValueError:
         return True
-    return not isinstance(settings, dict) or bool(settings.get("steps"))
+    return not isinstance(settings, dict) or bool(cast("dict[str, Any]", settings).get("steps"))
 
 
 def written_timings(state: AppState) -> str:
