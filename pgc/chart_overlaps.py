@@ -87,14 +87,16 @@ def _walk(corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"
     points, vertex = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
     owner = np.repeat(polygon.astype(np.int64), 3)
     touches = coo_array((np.ones(len(owner), dtype=np.int8), (owner, vertex.reshape(-1))), shape=(count, len(points)))
-    neighbours = (touches @ touches.T).tocsr()
+    neighbours = (touches @ touches.T).tocoo()
     charts, chart = connected_components(neighbours, directed=False)
-    rank = np.zeros(count, dtype=np.int64)
-    sizes = np.bincount(chart, minlength=charts)
     _, first = np.unique(chart, return_index=True)
-    done = 0
-    for number in np.argsort(-sizes, kind="stable").tolist():
-        order = breadth_first_order(neighbours, int(first[number]), directed=False, return_predecessors=False)
-        rank[order] = done + np.arange(len(order))
-        done += len(order)
+    # One walk from a node that touches each chart goes through all of them side by side.
+    rows = np.concatenate([neighbours.row, np.full(charts, count)])
+    columns = np.concatenate([neighbours.col, first])
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
+    order = breadth_first_order(graph, count, directed=False, return_predecessors=False)[1:]
+    place = np.empty(charts, dtype=np.int64)
+    place[np.argsort(-np.bincount(chart, minlength=charts), kind="stable")] = np.arange(charts)
+    rank = np.empty(count, dtype=np.int64)
+    rank[order[np.argsort(place[chart[order]], kind="stable")]] = np.arange(count)
     return rank

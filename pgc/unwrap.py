@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float32, Float64, Int, Int32
 
 from pgc.chart_overlaps import folded_polygons, overlapping_pairs, polygons_to_move
 from pgc.errors import MeshError
+from pgc.flat_polygons import Polygons, doubled_areas, fill_gaps, links, torn_polygons
 from pgc.mesh_checks import check_triangle_count, triangle_areas
 from pgc.mesh_data import Mesh, TriangleMesh
-from pgc.triangulation import newell_normals, project_polygon, triangulate
+from pgc.triangulation import triangulate
 from pgc.xatlas_process import Meter, run_xatlas
 
 __all__ = ["unwrap"]
@@ -23,6 +24,8 @@ _LEAST_SHARE = 1e-6
 """Of a triangle's area in the square of its longest side; below, it is a line, and where its sides lie is rounding."""
 _MOST_STRETCH = 8.0
 """Of a chart by xatlas, between two directions; more is a needle whose short side is noise."""
+_LEAST_TEXELS = 1e-6
+"""Twice a triangle's area in texels of 1024 a side; xatlas drops what has less than about a tenth of it."""
 _ROUNDS = 4
 _TOLERATED = 1e-4
 """Share of used texels that may be covered twice: the rounding of edges."""
@@ -103,55 +106,31 @@ def _solid(triangles: TriangleMesh) -> Bool[np.ndarray, " F"]:
     return (areas > _LEAST_AREA * _extent(triangles) ** 2) & (areas > _LEAST_SHARE * longest)
 
 
-class _Polygons:
-    """The polygons of a mesh, with their triangles, each flattened on its own where asked for."""
-
-    def __init__(self, mesh: Mesh, triangles: TriangleMesh) -> None:
-        self._mesh, self._triangles = mesh, triangles
-        self._first = np.searchsorted(triangles.polygon_index, np.arange(len(mesh.polygon_sizes) + 1))
-        self._starts = np.cumsum(mesh.polygon_sizes, dtype=np.int64) - mesh.polygon_sizes
-
-    def rows(self, polygon: int) -> slice:
-        """Its triangles."""
-        return slice(int(self._first[polygon]), int(self._first[polygon + 1]))
-
-    def local(self, polygon: int) -> Int[np.ndarray, "T 3"]:
-        """The corners of its triangles, counted from its first corner."""
-        return self._triangles.corner_index[self.rows(polygon)] - int(self._starts[polygon])
-
-    def points(self, polygon: int) -> Float64[np.ndarray, "N 3"]:
-        """The positions of its corners."""
-        start = int(self._starts[polygon])
-        corners = self._mesh.corner_positions[start : start + int(self._mesh.polygon_sizes[polygon])]
-        return self._mesh.positions[corners].astype(np.float64)
-
-    def flat(self, polygon: int) -> Float64[np.ndarray, "N 2"]:
-        """Its corners in its own plane, in units of the mesh."""
-        points = self.points(polygon)
-        return project_polygon(points, newell_normals(points[None])[0])
-
-
 def _scale(triangles: TriangleMesh, layout: _Layout) -> float:
     """UV length over length on the surface."""
     areas = triangle_areas(triangles.positions, triangles.faces)[layout.placed].sum()
-    a, b = (layout.corners[layout.placed, side] - layout.corners[layout.placed, 0] for side in (1, 2))
-    return float(np.sqrt(0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / areas))
+    return float(np.sqrt(0.5 * np.abs(doubled_areas(layout.corners[layout.placed])).sum() / areas))
 
 
 def _with_whole_polygons(mesh: Mesh, triangles: TriangleMesh, layout: _Layout) -> _Layout:
     """The layout with every polygon in one chart; not packed where one was cut."""
     cut = _cut_polygons(mesh, triangles, layout.indices)
+    cut |= torn_polygons(triangles, layout.placed, len(cut))
     if not cut.any():
         return layout
     areas = np.where(layout.placed, triangle_areas(triangles.positions, triangles.faces), -1.0)
     scale = _scale(triangles, layout)
-    polygons = _Polygons(mesh, triangles)
+    polygons = Polygons(mesh, triangles)
     corners = layout.corners.copy()
+    bent: list[int] = []
     for polygon in np.flatnonzero(cut).tolist():
-        rows, local = polygons.rows(polygon), polygons.local(polygon)
+        rows, local, flat = polygons.rows(polygon), polygons.local(polygon), polygons.flat(polygon)
+        if not polygons.is_flat(polygon, flat):
+            bent.append(polygon)
+            continue
         anchor = int(np.argmax(areas[rows]))
-        flat = polygons.flat(polygon) * scale
-        corners[rows] = _unfold(flat, local, layout.indices[rows], layout.corners[rows], anchor)[local]
+        corners[rows] = _unfold(flat * scale, local, layout.indices[rows], layout.corners[rows], anchor)[local]
+    _lay_flat(corners, polygons, np.array(bent, dtype=np.int64), scale)
     return replace(layout, corners=corners, packed=False)
 
 
@@ -159,11 +138,11 @@ def _separate(mesh: Mesh, triangles: TriangleMesh, layout: _Layout, meter: Meter
     """The layout packed, and with nothing on top of anything else: what is becomes charts of its own."""
     owner = triangles.polygon_index
     scale = 0.0
-    polygons = _Polygons(mesh, triangles)
+    polygons = Polygons(mesh, triangles)
     layout = _unfolded(layout, owner, polygons, _scale(triangles, layout))
     for attempt in range(_ROUNDS + 1):
         if not layout.packed:
-            layout = _pack(layout, mesh.name, meter)
+            layout = _pack(layout, triangles, mesh.name, meter)
         meter.tell()
         pairs, doubled = overlapping_pairs(layout.corners[layout.placed], owner[layout.placed])
         if doubled <= _TOLERATED or len(pairs) == 0 or attempt == _ROUNDS:
@@ -181,7 +160,7 @@ def _separate(mesh: Mesh, triangles: TriangleMesh, layout: _Layout, meter: Meter
     return layout
 
 
-def _unfolded(layout: _Layout, owner: Int32[np.ndarray, " F"], polygons: _Polygons, scale: float) -> _Layout:
+def _unfolded(layout: _Layout, owner: Int32[np.ndarray, " F"], polygons: Polygons, scale: float) -> _Layout:
     """The layout with each polygon that lies folded upon itself flat in its own plane, as a chart of its own."""
     folded = folded_polygons(layout.corners[layout.placed], owner[layout.placed])
     if len(folded) == 0:
@@ -192,12 +171,13 @@ def _unfolded(layout: _Layout, owner: Int32[np.ndarray, " F"], polygons: _Polygo
 
 
 def _lay_flat(
-    corners: Float64[np.ndarray, "F 3 2"], polygons: _Polygons, chosen: Int[np.ndarray, " N"], scale: float
+    corners: Float64[np.ndarray, "F 3 2"], polygons: Polygons, chosen: Int[np.ndarray, " N"], scale: float
 ) -> None:
-    """Gives polygons the UVs of their own plane, each anywhere free of other charts: packing finds the final place."""
+    """Gives polygons UVs of their own, each anywhere free of other charts: packing finds the final place."""
+    first = np.ceil(max(float(corners.max(initial=0.0)), 1.0)) + 1.0
     for place, polygon in enumerate(chosen.tolist()):
-        flat = polygons.flat(polygon) * scale
-        free = np.array([2.0 + place % 64, 2.0 + place // 64])
+        flat = polygons.spread(polygon) * scale
+        free = first + np.array([place % 64, place // 64])
         corners[polygons.rows(polygon)] = (flat - flat.min(axis=0) + free)[polygons.local(polygon)]
 
 
@@ -257,22 +237,28 @@ def _placing(base: Float64[np.ndarray, "3 2"], uv: Float64[np.ndarray, "3 2"]) -
     return np.array([[cosine, sine], [-sine, cosine]]) / (edge @ edge)
 
 
-def _pack(layout: _Layout, name: str, meter: Meter) -> _Layout:
-    """Charts (faces that share UVs) packed into [0, 1]^2 without overlap."""
-    placed = layout.corners[layout.placed]
-    pool, inverse = np.unique(placed.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True)
-    indices, uvs = run_xatlas("pack", pool * np.float32(1024.0), inverse.reshape(-1, 3), name, meter)
+def _pack(layout: _Layout, triangles: TriangleMesh, name: str, meter: Meter) -> _Layout:
+    """Charts (faces that share UVs) packed into [0, 1]^2 without overlap.
+
+    xatlas drops triangles without area here too, and leaves their corners where they were: they lose their place
+    before. What they held together moves together all the same, by links that are no triangles of the mesh.
+    """
+    texels = layout.corners.astype(np.float32) * np.float32(1024.0)
+    placed = layout.placed & (np.abs(doubled_areas(texels.astype(np.float64))) > _LEAST_TEXELS)
+    joining = texels.reshape(-1, 2)[links(triangles, placed, texels.astype(np.float64), _LEAST_TEXELS)]
+    points = np.concatenate([texels[placed].reshape(-1, 2), joining])
+    pool, inverse = np.unique(points, axis=0, return_inverse=True)
+    indices, uvs = run_xatlas("pack", pool, inverse.reshape(-1, 3), name, meter)
     corners = layout.corners.copy()
-    corners[layout.placed] = uvs[indices]
-    return replace(layout, corners=corners, packed=True)
+    corners[placed] = uvs[indices[: int(placed.sum())]]
+    return replace(layout, corners=corners, placed=placed, packed=True)
 
 
 def _by_corner(mesh: Mesh, triangles: TriangleMesh, layout: _Layout) -> Float32[np.ndarray, "L 2"]:
     """One UV for each polygon corner.
 
-    A corner that only triangles without place have lies where the plane of its polygon's largest triangle has it, on
-    the edge of that. A polygon without any place lies on one point, the UV of one of its vertices elsewhere: it covers
-    nothing.
+    Corners that only triangles without place have lie on a line between others (`fill_gaps`). A polygon without any
+    place lies on one point, the UV of one of its vertices elsewhere: it covers nothing.
     """
     placed = layout.placed
     corner = triangles.corner_index[placed].reshape(-1)
@@ -284,29 +270,14 @@ def _by_corner(mesh: Mesh, triangles: TriangleMesh, layout: _Layout) -> Float32[
         return result.astype(np.float32)
     of_vertex = np.full((len(mesh.positions), 2), np.nan)
     of_vertex[mesh.corner_positions[corner]] = values
-    areas = np.where(placed, triangle_areas(triangles.positions, triangles.faces), -1.0)
     owner = np.repeat(np.arange(len(mesh.polygon_sizes)), mesh.polygon_sizes)
-    starts = np.cumsum(mesh.polygon_sizes, dtype=np.int64) - mesh.polygon_sizes
-    polygons = _Polygons(mesh, triangles)
+    polygons = Polygons(mesh, triangles)
     for polygon in np.unique(owner[missing]).tolist():
-        own = slice(int(starts[polygon]), int(starts[polygon] + mesh.polygon_sizes[polygon]))
-        rows = polygons.rows(polygon)
-        gaps = np.flatnonzero(missing[own])
-        if rows.start < rows.stop and areas[rows].max() > 0:
-            anchor = rows.start + int(np.argmax(areas[rows]))
-            points = polygons.points(polygon)
-            base = polygons.local(polygon)[anchor - rows.start]
-            result[own.start + gaps] = _in_plane(points[gaps], points[base], layout.corners[anchor])
+        own = polygons.corners(polygon)
+        if not missing[own].all():
+            result[own] = fill_gaps(result[own], polygons.points(polygon), polygons.local(polygon))
         else:
             known = of_vertex[mesh.corner_positions[own]]
             known = known[~np.isnan(known[:, 0])]
             result[own] = known[0] if len(known) else 0.5
-    return np.clip(result, 0.0, 1.0).astype(np.float32)
-
-
-def _in_plane(
-    points: Float64[np.ndarray, "K 3"], base: Float64[np.ndarray, "3 3"], uv: Float64[np.ndarray, "3 2"]
-) -> Float64[np.ndarray, "K 2"]:
-    """UVs of points by the map that takes a triangle in space to its UVs; none farther than the triangle reaches."""
-    solved = np.linalg.pinv(base[1:] - base[0]) @ (uv[1:] - uv[0])
-    return np.clip(uv[0] + (points - base[0]) @ solved, uv.min(axis=0), uv.max(axis=0))
+    return result.astype(np.float32)
