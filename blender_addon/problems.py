@@ -47,7 +47,7 @@ _PLAIN: dict[ErrorCode, tuple[str, tuple[str, str]]] = {
         "The texture does not fit into the server's memory. Use a smaller texture.",
         ("pgc.smaller_texture", "Use a Smaller Texture"),
     ),
-    ErrorCode.RES_DISK: ("The server's disk is full. Free some space there, then try again.", _AGAIN),
+    ErrorCode.RES_DISK: ("The server cannot store anything now.", _AGAIN),
     ErrorCode.JOB_UNKNOWN: ("The server no longer knows this job. Generate the texture again.", _AGAIN),
     ErrorCode.JOB_POISONED: (
         "This job crashed the server's worker several times and was set aside. Its log says more.",
@@ -75,6 +75,8 @@ def of_error(error: WireError, model: str = "pocket") -> Problem:
         return Problem(" ".join(filter(None, (error.text, error.hint))), *_AGAIN)
     text, (operator, label) = known
     detail = error.text if error.code in _WITH_DETAIL else ""
+    if error.code is ErrorCode.RES_DISK:  # Full, below its floor, read-only or broken: only the server knows.
+        detail = " ".join(filter(None, (error.text, error.hint)))
     mark = f"(Error {error.err_id})" if error.err_id else ""
     return Problem(" ".join(filter(None, (text, detail, mark))), operator, label)
 

@@ -98,9 +98,7 @@ GERMAN: dict[str, str] = {
     "The server is stopping and takes no more jobs. Start it again.": (
         "Der Server hört gerade auf und nimmt nichts mehr an. Starte ihn neu."
     ),
-    "The server's disk is full. Free some space there, then try again.": (
-        "Die Festplatte des Servers ist voll. Schaffe dort Platz und versuche es noch einmal."
-    ),
+    "The server cannot store anything now.": "Der Server kann gerade nichts speichern.",
     "The server has too much to do. Try again in a minute.": (
         "Der Server hat zu viel zu tun. Versuche es in einer Minute noch einmal."
     ),

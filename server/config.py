@@ -23,6 +23,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 HOUR = 3600.0
 DAY = 24 * HOUR
+_DISK_FLOOR, _DISK_SHARE = 5 * GIB, 20
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,14 @@ class ListenConfig:
 
 @dataclass(frozen=True)
 class QuotaConfig:
-    """How much one user, and all together, may take."""
+    """How much one user, and all together, may take.
+
+    Args:
+        disk_floor: with less room than this on the disk nothing new is taken on; None: 5 GiB, and no more than a
+            twentieth of the disk. Running jobs may need more for their checkpoints.
+    Raises:
+        ConfigError: the floor is below 0.
+    """
 
     jobs_per_user: int = 200
     jobs: int = 2000
@@ -162,7 +170,15 @@ class QuotaConfig:
     uploads_per_user: int = 8
     uploads: int = 512
     subscriptions_per_session: int = 64
-    disk_floor: int = 5 * GIB
+    disk_floor: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.disk_floor is not None and self.disk_floor < 0:
+            raise ConfigError(f"The disk floor is {self.disk_floor / GIB:g} GiB; expected 0 or more.")
+
+    def floor_of(self, disk: int) -> int:
+        """The floor on a disk of so many bytes."""
+        return min(_DISK_FLOOR, disk // _DISK_SHARE) if self.disk_floor is None else self.disk_floor
 
 
 @dataclass(frozen=True)

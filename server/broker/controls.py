@@ -213,11 +213,12 @@ class Controls:
             devices=state.devices,
             models=state.models,
             memory=int(state.metrics.gauge("resident_bytes")),
-            disk_free=state.disk_free,
+            disk_free=state.disk.free,
             facts={
                 "loop_lag_s": state.metrics.loop_lag(),
                 "step_s": self._runner.step_seconds(),
                 "disk_low": float(state.is_blocked()),
+                "disk_needed": float(state.disk.needed),
             },
         )
         state.send(request.address, report, request.id)
@@ -234,7 +235,7 @@ class Controls:
         metrics.set("sessions", len(self._state.sessions))
         metrics.set("step_seconds", self._runner.step_seconds())
         metrics.set("resident_bytes", self._process.memory_info().rss)
-        metrics.set("disk_free_bytes", self._state.disk_free)
+        metrics.set("disk_free_bytes", self._state.disk.free)
         metrics.set("degraded", float(self.condition() == "degraded"))
 
     # For admins

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an error of the disk is called to a client: what it is, not what it might be."""
+"""What the disk's state and its errors are called to a client: what they are, not what they might be."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sqlite3
+from dataclasses import dataclass
 
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from server.broker import refusals
 from server.broker.descriptors import ran_out_of_files
 
-__all__ = ["disk_error"]
+__all__ = ["DiskRoom", "disk_error", "low_disk"]
 
+_MIB, _GIB = 1 << 20, 1 << 30
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _SQLITE = {
@@ -21,6 +23,43 @@ _SQLITE = {
     sqlite3.SQLITE_IOERR: errno.EIO,
     sqlite3.SQLITE_CANTOPEN: errno.ENOENT,
 }
+
+
+@dataclass(frozen=True)
+class DiskRoom:
+    """Bytes: that are free; floor: below which nothing new is taken on; for_checkpoints: of the jobs that run."""
+
+    free: int = 0
+    floor: int = 0
+    for_checkpoints: int = 0
+
+    @property
+    def needed(self) -> int:
+        return max(self.floor, self.for_checkpoints)
+
+    @property
+    def is_low(self) -> bool:
+        return self.free < self.needed
+
+    def sentence(self) -> str:
+        """What there is, and what there should be."""
+        why = "the checkpoints of running jobs may take that" if self.for_checkpoints > self.floor else "its disk floor"
+        return (
+            f"The server's disk has {_gib(self.free)} free, and the server takes on nothing new below "
+            f"{_gib(self.needed)} ({why})."
+        )
+
+
+def low_disk(room: DiskRoom) -> WireError:
+    """For who wants something of a server whose disk is too full for more."""
+    hint = "Make room on the disk of the server's data folder"
+    if room.for_checkpoints <= room.floor:
+        hint += ", or start the server with a lower floor: pgc-server start --disk-floor GIB"
+    return WireError(ErrorCode.RES_DISK, Retry.LATER, room.sentence(), hint=f"{hint}.")
+
+
+def _gib(size: int) -> str:
+    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / _MIB:.0f} MiB"
 
 
 def disk_error(error: BaseException) -> WireError | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from blender_addon.protocol.messages import JobState
 from server.broker.blobs import BlobStore
+from server.broker.disk_words import DiskRoom
 from server.broker.jobs import Job
 from server.broker.journal import Grant
 from server.broker.state import BrokerState
@@ -60,23 +61,22 @@ class Housekeeping:
 
     def _measure_disk(self) -> None:
         self._measuring = True
-        paths, floor = self._state.config.paths, self._state.config.quotas.disk_floor
+        paths, quotas = self._state.config.paths, self._state.config.quotas
         running = [job.id for job in self._state.jobs.values() if job.row.state is JobState.RUNNING]
 
-        def measure() -> tuple[int, int]:
+        def measure() -> DiskRoom:
             largest = max((_size(paths.checkpoint(job)) for job in running), default=0)
-            return shutil.disk_usage(paths.root).free, max(floor, _CHECKPOINTS_FLOOR * largest)
+            usage = shutil.disk_usage(paths.root)
+            return DiskRoom(usage.free, quotas.floor_of(usage.total), _CHECKPOINTS_FLOOR * largest)
 
-        def done(measured: tuple[int, int] | None, error: Exception | None) -> None:
+        def done(measured: DiskRoom | None, error: Exception | None) -> None:
             self._measuring = False
             if measured is None:
                 _LOG.error("disk: cannot be measured: %s", error)
                 return
-            free, needed = measured
-            if (free < needed) != self._state.disk_low:
-                _LOG.warning("disk: %d MiB free, %d MiB needed", free >> 20, needed >> 20)
-            self._state.disk_free = free
-            self._state.disk_low = free < needed
+            if measured.is_low != self._state.disk.is_low:
+                _LOG.warning("%s", measured.sentence() if measured.is_low else "The disk has enough room again.")
+            self._state.disk = measured
 
         self._state.ports.disk(measure, done)
 

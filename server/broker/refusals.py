@@ -64,7 +64,7 @@ def disk_full() -> WireError:
     return WireError(
         ErrorCode.RES_DISK,
         Retry.LATER,
-        "The server's disk is almost full.",
+        "The server's disk is full.",
         hint="Make room on the disk of the server's data directory.",
     )
 

@@ -13,7 +13,7 @@ from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import Error, JobEvent, JobInfo, JobState, Message, ModelInfo
 from server.broker import refusals
 from server.broker.auth import AllowedClient, Role
-from server.broker.disk_words import disk_error
+from server.broker.disk_words import DiskRoom, disk_error, low_disk
 from server.broker.jobs import Job, JobRow
 from server.broker.journal import Grant
 from server.broker.metrics import Metrics
@@ -39,10 +39,9 @@ class BrokerState:
     by_key: dict[tuple[str, str], str] = field(default_factory=lambda: dict[tuple[str, str], str]())
     grants: dict[str, dict[str, int]] = field(default_factory=lambda: dict[str, dict[str, int]]())
     draining: bool = False
-    disk_low: bool = False
+    disk: DiskRoom = field(default_factory=DiskRoom)
     journal_stuck: bool = False
     next_rank: int = 1
-    disk_free: int = 0
     devices_of_workers: dict[int, tuple[str, ...]] = field(default_factory=lambda: dict[int, tuple[str, ...]]())
     models: tuple[ModelInfo, ...] = ()
 
@@ -148,7 +147,13 @@ class BrokerState:
 
     def is_blocked(self) -> bool:
         """Whether the disk takes nothing more."""
-        return self.disk_low or self.journal_stuck
+        return self.disk.is_low or self.journal_stuck
+
+    def blocked(self) -> WireError | None:
+        """Why the disk takes nothing more; None where it does."""
+        if self.journal_stuck:
+            return refusals.disk_full()
+        return low_disk(self.disk) if self.disk.is_low else None
 
 
 @dataclass(frozen=True)

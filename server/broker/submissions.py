@@ -107,8 +107,8 @@ class Submissions:
         quotas = self._state.config.quotas
         if self._state.draining:
             return refusals.draining()
-        if self._state.is_blocked():
-            return refusals.disk_full()
+        if (blocked := self._state.blocked()) is not None:
+            return blocked
         known = [model.key for model in self._state.models]  # Empty until the first worker has told.
         if known and spec.guidance.model not in (*known, _ORACLE):
             text = f"There is no model {spec.guidance.model!r}; this server has {', '.join(known)}."

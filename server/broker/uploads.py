@@ -142,8 +142,8 @@ class Uploads:
     def _objection(self, request: Request, message: BlobPut, active: ActiveUpload | None) -> WireError | None:
         if (malformed := _malformed(request, message)) is not None:
             return malformed
-        if self._state.is_blocked():
-            return refusals.disk_full()
+        if (blocked := self._state.blocked()) is not None:
+            return blocked
         if active is not None:
             if active.upload.size != message.size:
                 return refusals.invalid("size", f"Got {message.size}; before it was {active.upload.size}.")

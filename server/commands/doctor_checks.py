@@ -116,11 +116,13 @@ def check_journal(paths: ServerPaths) -> Finding:
 def check_disk(paths: ServerPaths) -> Finding:
     """Space, and how long it takes until bytes are safe."""
     folder = _existing(paths.root)
-    free = shutil.disk_usage(folder).free
-    floor = QuotaConfig().disk_floor
+    usage = shutil.disk_usage(folder)
+    free, floor = usage.free, QuotaConfig().floor_of(usage.total)
     if free < floor:
         return failure(
-            "disk", f"{free / _GIB:.1f} GiB are free; the server wants {floor / _GIB:.0f}.", "Free some space."
+            "disk",
+            f"{free / _GIB:.1f} GiB are free; below {floor / _GIB:.1f} the server takes on nothing new.",
+            "Free some space, or start it with a lower floor: pgc-server start --disk-floor GIB",
         )
     seconds = _fsync_seconds(folder)
     text = f"{free / _GIB:.0f} GiB free; a write is safe after {seconds * 1000:.1f} ms"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from server.commands.admin import Admin, NotRunningError
 from server.commands.failures import reports_failures
 from server.commands.options import Data, paths_of
 from server.commands.spawning import spawn_server
-from server.config import Device, ListenConfig, ServerConfig, ServerPaths
+from server.config import GIB, Device, ListenConfig, QuotaConfig, ServerConfig, ServerPaths
 from server.errors import AlreadyRunningError, ConfigError, SpawnError
 from server.platform import make_private_directory
 from server.storage.ownership import claim_data_folder
@@ -39,6 +40,13 @@ def start(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--start-paused", help="Accept jobs, but run none before it is resumed.")
     ] = False,
     checkpoint_seconds: Annotated[float, typer.Option(help="Least time between checkpoints of a job.")] = 20.0,
+    disk_floor: Annotated[
+        float | None,
+        typer.Option(
+            help="Take on nothing new with less room than this on the disk, in GiB; by default 5, and no more than a "
+            "twentieth of the disk."
+        ),
+    ] = None,
     until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
     """Start the server. It keeps running, and its jobs with it, whatever happens to Blender."""
@@ -49,6 +57,7 @@ def start(  # noqa: PLR0913 - one parameter an option
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
         start_paused=start_paused,
+        quotas=QuotaConfig(disk_floor=None if disk_floor is None else _bytes(disk_floor)),
     )
     if detach and until_eof:
         raise ConfigError("--detach and --until-eof exclude each other; give one of them.")
@@ -56,6 +65,12 @@ def start(  # noqa: PLR0913 - one parameter an option
         _detach(config)
         return
     raise typer.Exit(_run(config, until_eof))
+
+
+def _bytes(gib: float) -> int:
+    if not 0 <= gib < math.inf:
+        raise ConfigError(f"--disk-floor is {gib:g}; expected GiB, 0 or more.")
+    return round(gib * GIB)
 
 
 def _device(name: str) -> Device:
@@ -112,6 +127,8 @@ def _arguments(config: ServerConfig) -> list[str]:
     arguments = ["start", "--data", str(config.paths.root), "--device", config.device]
     arguments += ["--workers", str(config.workers), "--listen", listen.host, "--port", str(listen.ctl_port)]
     arguments += ["--checkpoint-seconds", str(config.checkpoint_seconds)]
+    floor = config.quotas.disk_floor
+    arguments += [] if floor is None else ["--disk-floor", repr(floor / GIB)]
     return [*arguments, *(["--start-paused"] if config.start_paused else [])]
 
 

@@ -56,8 +56,16 @@ def _status_lines(report: StatusReport) -> list[str]:
         f"workers   {report.workers} on {', '.join(report.devices) or 'no device yet'}",
         f"clients   {report.sessions}",
         f"models    {', '.join(installed) or 'none yet'}",
-        f"memory    {report.memory / _GIB:.2f} GiB; disk {report.disk_free / _GIB:.0f} GiB free",
+        f"memory    {report.memory / _GIB:.2f} GiB; {_disk(report)}",
     ]
+
+
+def _disk(report: StatusReport) -> str:
+    needed = report.facts.get("disk_needed", 0.0)
+    free = f"disk {report.disk_free / _GIB:.1f} GiB free"
+    if report.disk_free >= needed:
+        return free
+    return f"{free}, and nothing new is taken on below {needed / _GIB:.1f} GiB (pgc-server start --disk-floor)"
 
 
 def _duration(seconds: float) -> str:

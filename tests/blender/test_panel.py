@@ -47,7 +47,7 @@ class TestInBlender:
         assert "pgc.generate" in operators, "another object need not wait"
         assert "pgc.generate" in found["finished"][1]
         texts, operators = found["failed"]
-        assert "disk is full" in texts
+        assert "cannot store anything now" in texts
         assert operators.count("pgc.generate") == 2, "the button, and Try Again"
         assert found["combinations"] == 7 * 10 * 2
 

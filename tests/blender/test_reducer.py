@@ -276,7 +276,7 @@ def test_a_cancel_of_a_job_that_nobody_knows_ends():
 
 def test_another_failed_request_is_shown():
     state, *_ = with_job(*RUNNING, RequestFailed("r", error(ErrorCode.RES_DISK)))
-    assert "disk is full" in state.problem.text
+    assert state.problem.text == "The server cannot store anything now. What came was this."
 
 
 def test_a_job_of_the_blend_without_a_name_is_found_by_its_key_or_given_up():

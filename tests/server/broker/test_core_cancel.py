@@ -5,6 +5,7 @@ import pytest
 
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.messages import Cancel, Done, EventKind, JobResult, JobState, Pause
+from server.broker.disk_words import DiskRoom
 from server.broker.internal import (
     Beat,
     CancelRun,
@@ -218,7 +219,7 @@ def test_what_is_kept_goes_before_another_users_job(core: CoreRig, alice: User) 
 def test_on_a_full_disk_a_cancelled_job_ends_at_once(core: CoreRig, alice: User) -> None:
     job = alice.submit()
     _checkpoint(core, job)
-    core.state.disk_low = True
+    core.state.disk = DiskRoom(0, 1)
     _cancel(alice, job)
     core.child("worker", WorkerCancelled(job, 1))
     core.settle()

@@ -17,6 +17,7 @@ from blender_addon.protocol.messages import (
 )
 from server.broker import internal as inside
 from server.broker import lists
+from server.broker.disk_words import DiskRoom
 from tests.server.broker.core_rig import BOB, BOSS, CoreRig, code_of
 
 
@@ -124,7 +125,7 @@ def test_status_while_starting_draining_and_in_need(core: CoreRig) -> None:
     core.end("gate")
     assert core.core.controls.condition() == "starting"
     core.ready("gate")
-    core.state.disk_low = True
+    core.state.disk = DiskRoom(0, 1)
     assert core.core.controls.condition() == "degraded"
     core.core.drain()
     assert core.core.controls.condition() == "draining"

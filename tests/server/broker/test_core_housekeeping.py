@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.messages import (
     BlobNeed,
+    BlobPut,
     BlobQuery,
     Cancel,
     Error,
@@ -18,11 +20,13 @@ from blender_addon.protocol.messages import (
     JobState,
     MapFile,
     ResultAck,
+    Status,
     Submit,
 )
 from server.broker import internal as inside
+from server.broker.disk_words import DiskRoom
 from server.broker.housekeeping import Known, Swept, sweep
-from server.config import DAY, HOUR, QuotaConfig, Retention
+from server.config import DAY, GIB, HOUR, QuotaConfig, Retention
 from server.storage.quarantine import REASONS
 from tests.server.broker.core_rig import CoreRig, code_of
 from tests.server.broker.rig import BLOBS, spec
@@ -147,13 +151,66 @@ def test_a_disk_that_runs_full_stops_new_runs_and_lets_running_ones_end(make_cor
     first, second = alice.submit(), alice.submit()
     core.housekeeping.tick(core.ports.clock)
     core.settle()
-    assert core.state.disk_low
+    assert core.state.disk.is_low
     core.finish(first)
     core.tick(1.0)
     assert [run.job for run in core.told(inside.Run)] == [first]
-    core.state.disk_low = False
+    core.state.disk = DiskRoom(1, 1)
     core.tick(1.0)
     assert core.told(inside.Run)[-1].job == second
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "floor", "is_low"),
+    [
+        (1000 * GIB, 4.9, None, True),
+        (1000 * GIB, 5.1, None, False),
+        (16 * GIB, 0.9, None, False),
+        (16 * GIB, 0.7, None, True),
+        (1000 * GIB, 0.6, 0.5, False),
+        (1000 * GIB, 40, 50, True),
+        (1 * GIB, 0.06, None, False),
+        (1000 * GIB, 0, 0, False),
+    ],
+)
+def test_the_floor_of_the_disk_is_said_and_small_disks_work(
+    make_core, monkeypatch, caplog, total: int, free: float, floor: float | None, is_low: bool
+) -> None:
+    """It was 5 GiB, whatever the disk, and neither an option nor a message named it."""
+    quotas = QuotaConfig(disk_floor=None if floor is None else round(floor * GIB))
+    core = make_core(quotas=quotas)
+    usage = SimpleNamespace(total=total, free=round(free * GIB))
+    monkeypatch.setattr("server.broker.housekeeping.shutil.disk_usage", lambda _path: usage)
+    alice = core.user().upload()
+    core.pass_time(6)
+    answers = [alice.ask(BlobPut("0" * 64, 9, 0), b"x", bulk=True), alice.ask(Submit("1" * 32, spec()))]
+    assert [isinstance(answer, Error) for answer in answers] == [is_low, is_low]
+    for answer in answers if is_low else ():
+        assert code_of(answer) == "RES.DISK"
+        assert f"{usage.free / GIB:.1f} GiB free" in answer.error.text or "MiB free" in answer.error.text
+        assert "its disk floor" in answer.error.text
+        assert "--disk-floor" in answer.error.hint
+    facts = alice.ask(Status()).facts
+    assert facts["disk_needed"] == quotas.floor_of(total)
+    said = [record.getMessage() for record in caplog.records if "takes on nothing new" in record.getMessage()]
+    assert len(said) == is_low
+
+
+def test_a_floor_that_checkpoints_need_names_no_option(core: CoreRig, monkeypatch) -> None:
+    """A lower floor would not help."""
+    core.ready("worker")
+    alice = core.user().upload()
+    job = alice.submit()
+    core.paths.checkpoint(job).write_bytes(bytes(3 << 20))
+    usage = SimpleNamespace(total=GIB, free=8 << 20)
+    monkeypatch.setattr("server.broker.housekeeping.shutil.disk_usage", lambda _path: usage)
+    core.pass_time(6)
+    error = alice.ask(Submit("1" * 32, spec())).error
+    assert error.text == (
+        "The server's disk has 8 MiB free, and the server takes on nothing new below 9 MiB (the checkpoints of running "
+        "jobs may take that)."
+    )
+    assert "--disk-floor" not in error.hint
 
 
 def test_a_clock_that_jumps_by_days_deletes_nothing(core: CoreRig) -> None:

@@ -4,6 +4,7 @@
 import pytest
 
 from blender_addon.protocol.messages import Cancel, Done, EventKind, JobState, Pause, Resume, Status
+from server.broker.disk_words import DiskRoom
 from server.broker.internal import Beat, Run, WorkerCheckpoint, WorkerProgress, WorkerYielded, YieldRun
 from server.broker.queue import AGEING
 from server.config import QuotaConfig, ServerConfig, Supervision
@@ -124,7 +125,7 @@ def test_nothing_makes_room_for_a_batch_job_or_for_what_is_paused(core: CoreRig,
     alice.submit(priority="batch")
     core.tick(1.0)
     assert core.told(YieldRun) == []
-    core.state.disk_low = True  # Nothing starts while the disk is full, so nothing needs room.
+    core.state.disk = DiskRoom(0, 1)  # Nothing starts while the disk is full, so nothing needs room.
     alice.ask(Pause(running))
     assert core.told(YieldRun) == [YieldRun(running)]
 

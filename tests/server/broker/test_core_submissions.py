@@ -12,6 +12,7 @@ from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.job_spec import GuidanceSpec
 from blender_addon.protocol.messages import Accepted, Error, Submit
+from server.broker.disk_words import DiskRoom
 from server.broker.internal import GateVerdict, Validate
 from server.config import QuotaConfig, Supervision
 from tests.server.broker.core_rig import ALICE, BOB, BOSS, CoreRig, code_of
@@ -204,13 +205,18 @@ def test_a_job_that_the_gate_died_of_stays_the_first(core: CoreRig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "code"), [("draining", "DRAINING"), ("disk_low", "RES.DISK"), ("journal_stuck", "RES.DISK")]
+    ("name", "bad", "good", "code"),
+    [
+        ("draining", True, False, "DRAINING"),
+        ("disk", DiskRoom(0, 1), DiskRoom(1, 1), "RES.DISK"),
+        ("journal_stuck", True, False, "RES.DISK"),
+    ],
 )
-def test_nothing_new_is_taken_on_while_it_cannot_be_kept(core: CoreRig, flag: str, code: str) -> None:
+def test_nothing_new_is_taken_on_while_it_cannot_be_kept(core: CoreRig, name: str, bad, good, code: str) -> None:
     alice = core.user().upload()
-    setattr(core.state, flag, True)
+    setattr(core.state, name, bad)
     assert code_of(alice.ask(Submit(KEY, spec()))) == code
-    setattr(core.state, flag, False)
+    setattr(core.state, name, good)
     assert isinstance(alice.ask(Submit(KEY, spec())), Accepted)
 
 

@@ -16,6 +16,7 @@ from blender_addon.protocol.messages import (
     Get,
 )
 from server.broker import downloads, uploads
+from server.broker.disk_words import DiskRoom
 from server.config import QuotaConfig
 from tests.server.broker.core_rig import BOB, CoreRig, User, code_of
 
@@ -136,9 +137,9 @@ def test_a_full_disk_is_told_to_who_uploads(core: CoreRig) -> None:
     core.ports.broken_disk = OSError(28, "No space left on device")
     assert code_of(_put(alice, 0, 1000)) == "RES.DISK"
     core.ports.broken_disk = None
-    core.state.disk_low = True
+    core.state.disk = DiskRoom(0, 1)
     assert code_of(_put(alice, 0, 1000)) == "RES.DISK"
-    core.state.disk_low = False
+    core.state.disk = DiskRoom(1, 1)
     assert _put(alice, 0, 10_000).complete
 
 

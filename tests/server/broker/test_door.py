@@ -323,8 +323,8 @@ def _sqlite(code: int) -> sqlite3.OperationalError:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (OSError(errno.ENOSPC, "x"), ErrorCode.RES_DISK, "almost full"),
-        (OSError(errno.EDQUOT, "x"), ErrorCode.RES_DISK, "almost full"),
+        (OSError(errno.ENOSPC, "x"), ErrorCode.RES_DISK, "The server's disk is full."),
+        (OSError(errno.EDQUOT, "x"), ErrorCode.RES_DISK, "The server's disk is full."),
         (OSError(errno.EMFILE, "x"), ErrorCode.BUSY, "as many files and connections open"),
         (OSError(errno.ENFILE, "x"), ErrorCode.BUSY, "as many files and connections open"),
         (_from(errno.EMFILE), ErrorCode.BUSY, "as many files and connections open"),
@@ -332,7 +332,7 @@ def _sqlite(code: int) -> sqlite3.OperationalError:
         (PermissionError(errno.EACCES, "x"), ErrorCode.RES_DISK, "may not write to its data folder (Permission"),
         (FileNotFoundError(errno.ENOENT, "x"), ErrorCode.RES_DISK, "data folder, or a part of it, is gone"),
         (OSError(errno.EIO, "x"), ErrorCode.RES_DISK, "disk gave an error (Input/output error)"),
-        (_sqlite(sqlite3.SQLITE_FULL), ErrorCode.RES_DISK, "almost full"),
+        (_sqlite(sqlite3.SQLITE_FULL), ErrorCode.RES_DISK, "The server's disk is full."),
         (_sqlite(sqlite3.SQLITE_READONLY_DBMOVED), ErrorCode.RES_DISK, "may not write"),
         (_sqlite(sqlite3.SQLITE_IOERR_WRITE), ErrorCode.RES_DISK, "disk gave an error (Input/output error)"),
         (sqlite3.OperationalError("disk I/O error"), ErrorCode.RES_DISK, "disk gave an error (disk I/O error)"),

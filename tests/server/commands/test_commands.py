@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from blender_addon.protocol.messages import Cancel, JobInfo, JobState, ListJobs, Pause, Resume, Welcome
+from blender_addon.protocol.messages import Cancel, JobInfo, JobState, ListJobs, Pause, Resume, StatusReport, Welcome
 from server.__main__ import app
 from server.broker.connection import Connection, read_connection
 from server.commands import status as status_command
@@ -99,6 +99,9 @@ def test_a_connection_file_of_a_dead_server_is_no_server(tmp_path):
         (["--workers", "0"], "expected 1 to 64"),
         (["--port", "70000"], "65535"),
         (["--detach", "--until-eof"], "exclude each other"),
+        (["--disk-floor", "-1"], "--disk-floor is -1; expected GiB, 0 or more."),
+        (["--disk-floor", "nan"], "--disk-floor is nan; expected GiB, 0 or more."),
+        (["--disk-floor", "inf"], "--disk-floor is inf; expected GiB, 0 or more."),
     ],
 )
 def test_start_refuses_what_cannot_be(tmp_path, arguments, said):
@@ -204,3 +207,24 @@ def test_an_older_server_is_asked_for_what_it_knows():
     finally:
         admin.close()
     assert asked == [ListJobs(), ListJobs(all_users=True)]
+
+
+def test_a_detached_server_gets_the_same_floor():
+    from server.commands.start import _arguments
+    from server.config import GIB, QuotaConfig, ServerConfig
+
+    assert "--disk-floor" not in _arguments(ServerConfig())
+    arguments = _arguments(ServerConfig(quotas=QuotaConfig(disk_floor=round(0.3 * GIB))))
+    given = float(arguments[arguments.index("--disk-floor") + 1])
+    assert round(given * GIB) == round(0.3 * GIB)
+
+
+@pytest.mark.parametrize(("free", "needed", "said"), [(3, 5, "below 5.0 GiB"), (6, 5, None)])
+def test_status_says_that_the_disk_is_below_its_floor(free, needed, said):
+    report = StatusReport(
+        "pgc-server", "degraded", 1, 0, 0, 0, 0, disk_free=free << 30, facts={"disk_needed": needed * 2.0**30}
+    )
+    line = next(line for line in status_command._status_lines(report) if "disk" in line)
+    assert f"disk {free}.0 GiB free" in line
+    assert (said is None) == ("--disk-floor" not in line)
+    assert said is None or said in line
