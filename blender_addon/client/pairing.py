@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +42,7 @@ def pair(code: str, connection: Path, seconds: float = 10.0) -> ServerAddress:
         OSError: the file cannot be written.
     """
     host, port, bits = _parse(code)
+    _check_place(connection)  # Before the code is used up.
     public, secret = (key.decode("ascii") for key in zmq.curve_keypair())
     content = _ask(host, port, bits, public, seconds)
     if "error" in content:
@@ -91,6 +95,15 @@ def _ask(host: str, port: int, bits: bytes, public: str, seconds: float) -> dict
     if not isinstance(content, dict):
         raise PairingError("The other machine answers something else than pgc-server does.")
     return cast("dict[str, Any]", content)
+
+
+def _check_place(path: Path) -> None:
+    """Raises OSError where the connection file could not be written."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def _write(path: Path, data: bytes) -> None:

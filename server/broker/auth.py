@@ -85,8 +85,7 @@ def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ART
     Raises:
         ConfigError: the name or the key has the wrong form, or the name is taken by another key.
     """
-    if not _NAME.fullmatch(name) or name == LOCAL_NAME:
-        raise ConfigError(f"Client name {name!r}; expected 1 to 64 of a-z 0-9 . _ - (and not {LOCAL_NAME!r}).")
+    check_name(name)
     if not _PUBLIC_KEY.fullmatch(public):
         raise ConfigError("The client's public key is not 40 characters of Z85; copy it again.")
     known = load_clients(paths)
@@ -97,6 +96,22 @@ def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ART
     _clients_folder(paths, make=True)
     write_private(_clients_folder(paths) / f"{name}.json", json.dumps(asdict(client)).encode())
     return client
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError where no machine can have this name."""
+    if not _NAME.fullmatch(name) or name == LOCAL_NAME:
+        raise ConfigError(f"Client name {name!r}; expected 1 to 64 of a-z 0-9 . _ - (and not {LOCAL_NAME!r}).")
+
+
+def check_new_name(paths: ServerPaths, name: str) -> None:
+    """Raises ConfigError where a machine that is not on the list yet cannot get this name."""
+    check_name(name)
+    if (_clients_folder(paths) / f"{name}.json").exists():
+        raise ConfigError(
+            f"A machine has the name {name!r} already; take it off the list first (pgc-server pair {name} --remove), "
+            "or take another name."
+        )
 
 
 def remove_client(paths: ServerPaths, name: str) -> bool:

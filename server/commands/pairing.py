@@ -18,7 +18,7 @@ import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import zmq
 from zmq.utils import z85
@@ -26,7 +26,7 @@ from zmq.utils import z85
 from server.config import ListenConfig
 from server.errors import ConfigError, ServerError
 
-__all__ = ["Invitation", "PairingError", "PairingServer", "ServerFacts", "redeem"]
+__all__ = ["Invitation", "KeyKeeper", "PairingError", "PairingServer", "ServerFacts", "redeem"]
 
 _BITS = 128
 _SALT = b"pgc-server pairing 1"
@@ -86,6 +86,18 @@ class ServerFacts:
     server_public: str
 
 
+class KeyKeeper(Protocol):
+    """Puts the other machine's key on the list, before it is told that it is paired."""
+
+    def keep(self, public: str) -> None:
+        """Raises ServerError or OSError where it cannot be."""
+        ...
+
+    def give_back(self) -> None:
+        """Take it off again: nobody knows of it."""
+        ...
+
+
 class PairingServer:
     """The pairing port: open until one key came, or time is up."""
 
@@ -96,6 +108,7 @@ class PairingServer:
         bits = secrets.token_bytes(_BITS // 8)
         public, secret = Invitation(host, 0, bits).keys()
         self._socket.linger = 1000
+        self._socket.router_mandatory = 1
         self._socket.maxmsgsize = _MAX_REQUEST
         self._socket.ipv6 = ":" in host
         self._socket.curve_server = True
@@ -115,11 +128,11 @@ class PairingServer:
         self._socket.close()
         self._context.term()
 
-    def wait(self, name: str, seconds: float) -> str:
-        """The other machine's public key.
+    def wait(self, name: str, seconds: float, keeper: KeyKeeper) -> str:
+        """The other machine's public key, which is on the list then, and the other machine knows it.
 
         Raises:
-            PairingError: nobody came in time.
+            PairingError: nobody came in time, or the key could not be kept, of which the other machine was told.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
@@ -130,12 +143,26 @@ class PairingServer:
             if public is None:
                 self._answer(frames[0], {"error": "The request holds no CURVE public key."})
                 continue
-            self._answer(frames[0], {**asdict(self._facts), "name": name})
-            return public
+            try:
+                keeper.keep(public)
+            except (ServerError, OSError) as error:
+                why = error.strerror if isinstance(error, OSError) else str(error)
+                self._answer(frames[0], {"error": "The server could not keep this machine's key; it says why there."})
+                raise PairingError(f"{name} is not paired, and was told so: {why}") from error
+            if self._answer(frames[0], {**asdict(self._facts), "name": name}):
+                return public
+            keeper.give_back()  # It went away before it was told, and so does not count itself as paired.
         raise PairingError(f"Nobody used the code within {seconds / 60:.0f} minutes; it is worth nothing now.")
 
-    def _answer(self, identity: bytes, content: dict[str, Any]) -> None:
-        self._socket.send_multipart([identity, json.dumps(content).encode()], zmq.DONTWAIT)
+    def _answer(self, identity: bytes, content: dict[str, Any]) -> bool:
+        """Whether the other machine is still there to be told."""
+        try:
+            self._socket.send_multipart([identity, json.dumps(content).encode()], zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            return False
+        return True
 
 
 def _public_key(data: bytes) -> str | None:

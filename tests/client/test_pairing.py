@@ -14,6 +14,16 @@ from server.commands.pairing import PairingServer, ServerFacts
 KEY = zmq.curve_keypair()[0].decode()
 
 
+class Kept:
+    """Any key will do."""
+
+    def keep(self, public):
+        pass
+
+    def give_back(self):
+        pass
+
+
 @pytest.fixture
 def pairing():
     """A pairing port, and the keys that came to it."""
@@ -22,7 +32,7 @@ def pairing():
     def open_port(ctl_port=4000):
         server = PairingServer("127.0.0.1", ServerFacts((1, 0), "127.0.0.1", ctl_port, 4001, KEY))
         came = []
-        thread = threading.Thread(target=lambda: came.append(server.wait("laptop", 20.0)))
+        thread = threading.Thread(target=lambda: came.append(server.wait("laptop", 20.0, Kept())))
         thread.start()
         opened.append((server, thread))
         return server.invitation.code(), came, thread
@@ -65,4 +75,17 @@ def test_a_wrong_code_gets_no_answer(pairing, tmp_path):
     with pytest.raises(PairingError, match="does not answer"):
         pair(wrong, tmp_path / "server.json", seconds=0.3)
     # The right one still works.
+    pair(code, tmp_path / "server.json")
+
+
+@pytest.mark.parametrize("place", ["a folder", "under a file"])
+def test_a_place_that_cannot_be_written_to_does_not_use_up_the_code(pairing, tmp_path, place):
+    """The server would count this machine as paired, and it would not have the keys."""
+    code, came, _thread = pairing()
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    path = tmp_path / "a folder" if place == "a folder" else tmp_path / "file" / "server.json"
+    with pytest.raises(OSError, match=r"directory|exists"):
+        pair(code, path)
+    assert came == []
     pair(code, tmp_path / "server.json")
