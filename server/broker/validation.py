@@ -6,17 +6,21 @@ Users take turns: however many jobs one of them sends, another's waits for one c
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from server.broker import refusals
 from server.broker.internal import ROLE_GATE, GateVerdict, Validate
 from server.broker.state import BrokerState
 from server.broker.supervisor import Child, Supervisor
 
 _TRIES = 2
+_SILENT_SECONDS = 10.0
+_CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"})
+_AGAIN = "Send the job again; where only this one does it, send less, or simpler, geometry."
 
 
 @dataclass
@@ -29,6 +33,9 @@ class _Check:
     tries: int = 0
     started: float | None = None
     timed_out: bool = False
+    """It took too long though the gate was alive, which is the job's own doing."""
+    silent: bool = False
+    """The gate gave no sign of life while it should have looked at it."""
 
 
 class Validation:
@@ -86,14 +93,16 @@ class Validation:
         self._go_on()
 
     def child_lost(self, child: Child, code: int | None) -> None:
-        """The gate died. Twice in the same job: the job is to blame."""
+        """The gate died. In the same job twice: it is refused, with what happened."""
         if self._line and self._line[0].started is not None:
             first = self._line[0]
             first.started = None
             if first.timed_out or first.tries >= _TRIES:
                 self._line.popleft()
                 child.useful = True
-                first.verdict(_unchecked(first, self._state.config.supervision.gate_limit))
+                first.verdict(
+                    gate_failed(first.timed_out, first.silent, code, self._state.config.supervision.gate_limit)
+                )
         self._go_on()
 
     def tick(self, now: float) -> None:
@@ -105,12 +114,37 @@ class Validation:
         first = self._line[0] if self._line else None
         if first is None:
             return
-        if first.started is not None and now - first.started > limit and not first.timed_out and gate is not None:
-            first.timed_out = True
+        overdue = first.started is not None and now - first.started > limit
+        if overdue and not first.timed_out and gate is not None and gate.reason is None:
+            # It beats in a thread of its own, also while it is busy. A stopped process does not.
+            first.silent = now - gate.last_beat > _SILENT_SECONDS
+            first.timed_out = not first.silent
             self._supervisor.kill(gate, f"a job took more than {limit:g} s to check")
         self._go_on()
 
 
-def _unchecked(check: _Check, limit: float) -> WireError:
-    why = f"within {limit:g} s" if check.timed_out else "within the memory allowed for it"
-    return refusals.invalid(None, f"The job's data could not be checked {why}. Send less, or simpler, geometry.")
+def gate_failed(timed_out: bool, silent: bool, code: int | None, limit: float) -> WireError:
+    """What became of a gate that gave no verdict. `code`: of its end; below 0 the signal that ended it."""
+    if timed_out:
+        text = f"The job's data could not be checked within {limit:g} s. Send less, or simpler, geometry."
+        return refusals.invalid(None, text)
+    if silent:
+        text = f"The process that checks jobs gave no sign of life for {limit:g} s, twice: it was stopped, or hangs."
+        return WireError(ErrorCode.WORKER_STALLED, Retry.LATER, text, hint=_AGAIN)
+    name = _signal(code)
+    if name in _CRASHES:
+        text = f"The job's data made the process that checks it crash ({name}), twice."
+        hint = "Please report it; other geometry may pass."
+        return WireError(ErrorCode.INPUT_INVALID, Retry.CHANGED, text, hint=hint)
+    how = f"was ended by a signal ({name})" if name else f"ended with exit code {code}"
+    text = f"The process that checks jobs {how} while it looked at this one, twice."
+    return WireError(ErrorCode.WORKER_LOST, Retry.LATER, text, hint=_AGAIN)
+
+
+def _signal(code: int | None) -> str:
+    if code is None or code >= 0:
+        return ""
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

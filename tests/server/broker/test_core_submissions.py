@@ -105,10 +105,11 @@ def test_a_gate_that_dies_of_a_job_gets_a_second_one_and_then_the_job_is_to_blam
     alice.post(Submit("2" * 32, spec("good")))
     core.settle()
     for _ in range(2):
-        core.end("gate")
+        core.end("gate", code=-11)
         core.ready("gate")
     (answer,) = alice.received(Error)
     assert answer.error.code is ErrorCode.INPUT_INVALID
+    assert "crash (SIGSEGV), twice" in answer.error.text
     core.judge_all()
     core.settle()
     assert len(alice.received(Accepted)) == 1
@@ -126,6 +127,62 @@ def test_a_job_that_takes_the_gate_too_long_is_refused_at_once(make_core) -> Non
     (answer,) = alice.received(Error)
     assert answer.error.code is ErrorCode.INPUT_INVALID
     assert "30 s" in answer.error.text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(-9, "SIGKILL"), (-15, "SIGTERM"), (3, "exit code 3"), (0, "exit code 0"), (-99, "signal 99")]
+)
+def test_a_gate_that_is_ended_from_outside_blames_no_geometry(core: CoreRig, code: int, said: str) -> None:
+    """By a person, the system that ran out of memory, or a fault of its own."""
+    core.auto_gate = False
+    alice = core.user().upload()
+    alice.post(Submit(KEY, spec()))
+    core.settle()
+    core.end("gate", code=code)
+    core.ready("gate")
+    assert alice.received(Error) == [], "once may be chance"
+    core.end("gate", code=code)
+    (answer,) = alice.received(Error)
+    assert (answer.error.code, answer.error.retry) == (ErrorCode.WORKER_LOST, Retry.LATER)
+    assert said in answer.error.text
+    assert "geometry" not in answer.error.text
+
+
+def _stand_still(core: CoreRig, seconds: int) -> None:
+    """Time passes, and the gate does not beat."""
+    for _ in range(seconds):
+        core.ports.clock, core.ports.wall_clock = core.ports.clock + 1, core.ports.wall_clock + 1
+        core.core.tick()
+        core.settle()
+
+
+def test_a_gate_that_is_stopped_is_replaced_and_the_job_goes_through(core: CoreRig) -> None:
+    core.auto_gate = False
+    alice = core.user().upload()
+    alice.post(Submit(KEY, spec()))
+    core.settle()
+    _stand_still(core, 32)
+    assert core.ports.processes["gate", 0].calls == [], "a new one"
+    core.ready("gate")
+    core.judge_all()
+    core.settle()
+    assert alice.received(Error) == []
+    assert len(alice.received(Accepted)) == 1
+
+
+def test_two_gates_that_are_stopped_blame_no_geometry(core: CoreRig) -> None:
+    """What was seen: "Send less, or simpler, geometry" after a gate was sent SIGSTOP."""
+    core.auto_gate = False
+    alice = core.user().upload()
+    alice.post(Submit(KEY, spec()))
+    core.settle()
+    for _ in range(2):
+        _stand_still(core, 32)
+        core.ready("gate")
+    alice_was = [message.error for message in alice.received(Error)]
+    assert [(error.code, error.retry) for error in alice_was] == [(ErrorCode.WORKER_STALLED, Retry.LATER)]
+    assert "gave no sign of life for 30 s, twice" in alice_was[0].text
+    assert "geometry" not in alice_was[0].text
 
 
 def test_without_a_gate_that_lives_the_server_is_busy_and_degraded(core: CoreRig) -> None:
