@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from .arrays import ArrayRef
 from .camera_spec import CameraRigSpec, CameraSamplerSpec, CameraSpec
@@ -14,6 +14,7 @@ from .limits import DEFAULT_LIMITS
 from .mesh_spec import MeshSpec, TileImage
 
 __all__ = [
+    "NEW_UVS",
     "CameraRigSpec",
     "CameraSamplerSpec",
     "CameraSpec",
@@ -33,7 +34,9 @@ __all__ = [
     "TileImage",
 ]
 
-MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion"]
+MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", "corner_uvs"]
+NEW_UVS: Final = "corner_uvs"
+"""Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
@@ -206,6 +209,25 @@ class TextureJobSpec(Strict):
             if len(set(tiles)) != len(tiles):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
+        if NEW_UVS in self.maps:
+            self._check_unwrap()
+
+    @property
+    def unwraps(self) -> bool:
+        """Whether new UVs are wanted, and no texture."""
+        return NEW_UVS in self.maps
+
+    def _check_unwrap(self) -> None:
+        if len(self.maps) > 1:
+            raise FieldError("maps", f"Got {NEW_UVS} beside other maps; new UVs are a job of their own.")
+        if len(self.meshes) > 1:
+            raise FieldError("meshes", f"Got {len(self.meshes)} meshes; new UVs are made for one mesh a job.")
+        for name in ("lock_mask", "initial_texture"):
+            if getattr(self, name):
+                raise FieldError(name, "New UVs need no image; leave it out.")
+        for index, mesh in enumerate(self.meshes):
+            for name in {"corner_uvs", "textured"} & mesh.arrays().keys():
+                raise FieldError(f"meshes[{index}].{name}", "All faces get new UVs; send only those, without UVs.")
 
     def refs(self) -> dict[str, ArrayRef]:
         """Every array that the job needs, by its path in the spec."""

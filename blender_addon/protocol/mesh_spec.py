@@ -21,8 +21,7 @@ class MeshSpec(Strict):
 
     Args:
         positions: F32 [V, 3]; faces: I32 [F, 3], indices into positions.
-        corner_uvs: F32 [F, 3, 2], V up; None: INPUT.INVALID in 1.0, for new UVs could not
-            come back; unwrap first.
+        corner_uvs: F32 [F, 3, 2], V up; None only where the job is for new UVs.
         corner_normals: F32 [F, 3, 3], unit length; None: smooth.
         corner_tangents: F32 [F, 3, 4], the sign of the bitangent last; None: MikkTSpace.
         polygon_index: I32 [F], the polygon that a triangle is part of; material_index: I32 [F].

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from blender_addon.protocol.codec import Envelope, decode, peek_id
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
-from blender_addon.protocol.job_spec import MapName
 from blender_addon.protocol.messages import (
     Attach,
     BlobPut,
@@ -59,6 +58,7 @@ from server.broker.submissions import Submissions
 from server.broker.supervisor import Supervisor
 from server.broker.uploads import Uploads
 from server.broker.validation import Validation
+from server.unwrapper import offered_maps
 
 _LOG = logging.getLogger(__name__)
 _JUMP_SECONDS = 5.0
@@ -71,6 +71,7 @@ class BrokerCore:
     def __init__(self, state: BrokerState, store: BlobStore, bulk_port: int = 0) -> None:
         self.state = state
         self._bulk_port = bulk_port
+        self._maps = offered_maps()
         self.feeds = Feeds(state)
         self.supervisor = Supervisor(state)
         self.uploads = Uploads(state, store)
@@ -196,7 +197,7 @@ class BrokerCore:
             devices=self.state.devices,
             jobs=self._lists.of(address.user) if address.channel is Channel.CTL else (),
             draining=self.state.draining,
-            maps=get_args(MapName),
+            maps=self._maps,
         )
         self.state.send(address, welcome, envelope.id)
 

@@ -24,6 +24,7 @@ from server.config import ServerPaths
 from server.errors import BlobError
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
+from server.unwrapper import has_unwrapper, no_unwrapper
 
 __all__ = ["Arrays", "validate"]
 
@@ -43,8 +44,13 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
         ProtocolError: something is missing, out of range or inconsistent; the error names the field.
     """
     spec = _read_spec(paths, job)
+    if spec.unwraps and not has_unwrapper():
+        raise no_unwrapper()
     arrays, passed = Arrays(paths, store), Passed() if passed is None else passed
     for index, mesh in enumerate(spec.meshes):
+        if mesh.corner_uvs is None and not spec.unwraps:
+            text = "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project)."
+            raise invalid(f"meshes[{index}].corner_uvs", text)
         _check_arrays(mesh, arrays, f"meshes[{index}]", passed)
     _check_images(spec.initial_texture, arrays, "initial_texture", channels=3)
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
@@ -115,8 +121,6 @@ class Arrays:
 
 
 def _check_arrays(mesh: MeshSpec, arrays: Arrays, path: str, passed: Passed) -> None:
-    if mesh.corner_uvs is None:
-        raise invalid(f"{path}.corner_uvs", "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project).")
     found = {name: arrays.behind(ref, f"{path}.{name}") for name, ref in mesh.arrays().items()}
     check_mesh(mesh, found, path, passed)
 

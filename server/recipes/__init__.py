@@ -3,5 +3,6 @@
 
 from server.recipes.prepare import JobRun, prepare
 from server.recipes.settings import MODEL_KEYS, memory_planner, prior_spec, run_settings
+from server.recipes.unwrapping import new_corner_uvs
 
-__all__ = ["MODEL_KEYS", "JobRun", "memory_planner", "prepare", "prior_spec", "run_settings"]
+__all__ = ["MODEL_KEYS", "JobRun", "memory_planner", "new_corner_uvs", "prepare", "prior_spec", "run_settings"]

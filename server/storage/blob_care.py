@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 from server.errors import BlobError
 from server.storage.quarantine import Quarantine
 
-__all__ = ["damaged", "require_whole", "set_aside"]
+__all__ = ["damaged", "read_whole", "require_whole", "set_aside"]
 
 
 def require_whole(paths: ServerPaths, store: BlobStore, sha256: str) -> None:
@@ -21,6 +23,19 @@ def require_whole(paths: ServerPaths, store: BlobStore, sha256: str) -> None:
     if not store.verify(sha256):
         set_aside(paths, store, sha256)
         raise damaged(sha256)
+
+
+def read_whole(paths: ServerPaths, store: BlobStore, sha256: str) -> bytes:
+    """A blob's bytes, compared with its name as they were read.
+
+    Raises:
+        BlobError: as `require_whole`.
+    """
+    data = store.read(sha256)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        set_aside(paths, store, sha256)
+        raise damaged(sha256)
+    return data
 
 
 def set_aside(paths: ServerPaths, store: BlobStore, sha256: str) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from pgc.memory_plan import MemoryPlanner, cap_memory, device_memory
 from pgc.optimize import StepResult
 from server.broker.internal import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
 from server.recipes import JobRun, memory_planner, prepare
-from server.storage.blob_care import damaged, set_aside
+from server.storage.blob_care import read_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import (
     is_disk_full,
@@ -39,6 +38,7 @@ from server.worker.keeping import AbsentPrior
 from server.worker.previews import Throttle, preview_tiles
 from server.worker.results import Timings, write_result
 from server.worker.tools import Ending, JobOutcome, JobTools, Pace
+from server.worker.unwrap_job import unwrap_job
 
 __all__ = ["keep_job", "run_job"]
 
@@ -110,6 +110,8 @@ class _Job:
 
     def run(self, resume: bool) -> JobResult:
         spec = self._spec()
+        if spec.unwraps:
+            return unwrap_job(spec, self._read, self.tools.store, self._tell_share)
         state = load_newest(self.tools.paths, self.job) if resume else None
         self.saved_step = 0 if state is None else state.step
         planner = self.planner = memory_planner(spec, self.tools.device)
@@ -124,6 +126,10 @@ class _Job:
             self.forget()
             self._notice(planner.describe(plan + 1, since=plan))
             plan += 1
+
+    def _tell_share(self, done: int, of: int) -> None:
+        self._check(None)
+        self._progress(done, of, None)
 
     def _plan_ahead(self, planner: MemoryPlanner, least: int) -> int:
         """The first plan that fits into what is free: not every driver says so when memory runs out."""
@@ -189,10 +195,7 @@ class _Job:
         return run
 
     def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
-        data = self.tools.store.read(ref.sha256)
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
-            set_aside(self.tools.paths, self.tools.store, ref.sha256)
-            raise damaged(ref.sha256)
+        data = read_whole(self.tools.paths, self.tools.store, ref.sha256)
         # bytearray: the loop may write into what it got.
         return np.frombuffer(bytearray(data), dtype=ref.dtype.numpy).reshape(ref.shape)
 

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from blender_addon.protocol.arrays import DType
+from blender_addon.protocol.job_spec import NEW_UVS
 from blender_addon.protocol.messages import JobResult, MapFile
 from pgc.outputs.images import encode_maps
 from pgc.outputs.run_report import plain, versions
@@ -16,7 +20,7 @@ from pgc.texture.field import BakedTexture
 from server.broker.blobs import BlobStore
 from server.recipes import JobRun
 
-__all__ = ["CONFIG_FORMAT", "Timings", "write_result"]
+__all__ = ["CONFIG_FORMAT", "Timings", "write_corner_uvs", "write_result"]
 
 CONFIG_FORMAT = "pgc-job-1"
 
@@ -71,6 +75,38 @@ def write_result(
         config_json_sha256=store.put(data),
         seconds=round(timings.stages.get("total", 0.0), 3),
         warnings=warnings,
+    )
+
+
+def write_corner_uvs(store: BlobStore, corner_uvs: npt.NDArray[np.float32], timings: Timings) -> JobResult:
+    """Put the result of a job for new UVs [F, 3, 2] into the store.
+
+    Raises:
+        OSError: a blob cannot be written.
+    """
+    data = np.ascontiguousarray(corner_uvs, dtype="<f4").tobytes()
+    file = MapFile(
+        map=NEW_UVS,
+        tile=1001,
+        width=corner_uvs.shape[1],
+        height=corner_uvs.shape[0],
+        channels=corner_uvs.shape[2],
+        dtype=DType.F32,
+        color_space="linear",
+        codec="raw",
+        sha256=store.put(data),
+        bytes=len(data),
+    )
+    config = {
+        "format": CONFIG_FORMAT,
+        "triangles": len(corner_uvs),
+        "versions": versions(),
+        "seconds": timings.rounded(),
+    }
+    return JobResult(
+        maps=(file,),
+        config_json_sha256=store.put((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()),
+        seconds=round(timings.stages.get("total", 0.0), 3),
     )
 
 

@@ -120,6 +120,12 @@ def spec(**changes: object) -> TextureJobSpec:
     return TextureJobSpec(**{**fields, **changes})
 
 
+def unwrap_spec() -> TextureJobSpec:
+    """A job for new UVs."""
+    bare = mesh(corner_uvs=None, corner_normals=None, corner_tangents=None, material_index=None, textured=None)
+    return TextureJobSpec(meshes=(bare,), prompt=PromptSpec(text="UVs"), maps=("corner_uvs",), name="Suzanne")
+
+
 ERROR = WireError(
     ErrorCode.INPUT_INVALID,
     Retry.CHANGED,
@@ -188,7 +194,11 @@ ENVELOPES = {message.TYPE: envelope(message, buffers) for message, buffers in ME
 LATER: dict[str, dict[str, Envelope]] = {
     "1.1": {
         message.TYPE: envelope(message)
-        for message in (ListJobs(all_users=True), Jobs((replace(INFO, owner="laptop"),)))
+        for message in (
+            ListJobs(all_users=True),
+            Jobs((replace(INFO, owner="laptop"),)),
+            Submit(KEY, unwrap_spec()),
+        )
     },
 }
 """Of later minor versions: messages with what these brought."""

@@ -63,6 +63,26 @@ def test_unknown_fields_in_jobs_are_refused(path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "field", "text"),
+    [
+        ({"maps": ("corner_uvs", "base_color")}, "maps", "a job of their own"),
+        ({"maps": ("roughness", "corner_uvs")}, "maps", "a job of their own"),
+        ({"meshes": samples.unwrap_spec().meshes * 2}, "meshes", "Got 2 meshes"),
+        ({"meshes": (samples.mesh(textured=None),)}, "meshes[0].corner_uvs", "without UVs"),
+        ({"meshes": (samples.mesh(corner_uvs=None),)}, "meshes[0].textured", "All faces"),
+        ({"initial_texture": samples.spec().initial_texture}, "initial_texture", "need no image"),
+        ({"lock_mask": samples.spec().lock_mask}, "lock_mask", "need no image"),
+    ],
+)
+def test_a_job_for_new_uvs_asks_for_nothing_else(changes, field, text):
+    assert samples.unwrap_spec().unwraps
+    assert not samples.spec().unwraps
+    with pytest.raises(FieldError, match=text) as caught:
+        replace(samples.unwrap_spec(), **changes)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
     ("path", "value", "field", "text"),
     [
         (("key",), "x", "key", "32 lower-case"),
