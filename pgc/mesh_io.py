@@ -20,7 +20,8 @@ _LARGEST_FILE = 2 * 1024**3
 
 
 def load_mesh(path: str | Path) -> Mesh:
-    """Reads a mesh file; the mesh's name is the file's stem. Raises `MeshError` with one sentence for any bad file.
+    """Reads a mesh file; the mesh's name is the file's stem. Raises `MeshError` with one sentence for any bad file:
+    each reader says itself what is wrong with one, and anything else that it raises is a fault of ours.
 
     Positions, polygons and UVs come back as the file has them. glTF nodes are put in place by their transforms
     (identity leaves bits alone); STL, which repeats each position for each triangle, gets them joined, as Blender's
@@ -36,16 +37,9 @@ def load_mesh(path: str | Path) -> Mesh:
     data = _read_bytes(path)
     try:
         mesh = _parse(path, suffix, data)
-    except MeshError:
-        raise
     except MemoryError as exc:
         raise MeshError(
             f"{path.name}: it asks for more memory than there is; the file is damaged, or too big."
-        ) from exc
-    except Exception as exc:
-        raise MeshError(
-            f"{path.name}: this is not a readable {suffix[1:].upper()} mesh; the file is damaged or cut off, or "
-            "something else with this extension: export it again."
         ) from exc
     check_triangle_count(path.name, mesh.polygon_sizes)
     return mesh

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands end when something is wrong: one sentence and exit code 2; 130 after Ctrl-C."""
+"""How commands end when something is wrong: one sentence and exit code 2 (1: a fault of ours); 130 after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import errno
 import functools
 import logging
 import os
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import typer
 
 from pgc.errors import PgcError
 
-__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "FailureReporter", "reports_failures", "sentence_of"]
+__all__ = ["EXIT_ERROR", "EXIT_INTERNAL", "EXIT_INTERRUPTED", "FailureReporter", "reports_failures", "sentence_of"]
 
 EXIT_ERROR = 2
+EXIT_INTERNAL = 1
 EXIT_INTERRUPTED = 130
 
 _LOG = logging.getLogger(__name__)
@@ -65,7 +68,7 @@ def _has_working_folder() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FailureReporter:
-    """A decorator of commands: expected errors come out as sentences, unexpected ones keep their traceback.
+    """A decorator of commands: expected errors come out as sentences, and unexpected ones as one that says so.
 
     Expected is also what the operating system refuses, such as a full disk: no program can rule that out.
 
@@ -97,8 +100,23 @@ class FailureReporter:
                     raise  # Whoever read our output has gone: `run_program` ends in silence.
                 _LOG.info("refused by the system", exc_info=True)
                 raise self._end(sentence_of(error), EXIT_ERROR) from error
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except Exception as error:
+                _LOG.info("an internal error", exc_info=True)
+                raise self._end(self._internal(error), EXIT_INTERNAL) from error
 
         return wrapped
+
+    def _internal(self, error: Exception) -> str:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        # One line, however much the error has to say.
+        what = " ".join(f"{type(error).__name__}{place}: {error}".split())[:300]
+        return (
+            f"an internal error, which is a fault of this program and not of your files ({what}); please report it, "
+            "with this line and the command."
+        )
 
     def _end(self, text: str, code: int) -> typer.Exit:
         typer.echo(f"{self.program}: {text}", err=True)

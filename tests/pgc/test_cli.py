@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import pgc
 from pgc.cli import app
-from pgc.commands.failures import reports_failures
+from pgc.commands.failures import EXIT_INTERNAL, reports_failures
 from pgc.commands.models import model_lines
 from pgc.errors import MeshError
 from pgc.guidance.models import KNOWN_MODELS
@@ -50,8 +50,21 @@ def test_ctrl_c_is_exit_code_130():
     assert failing(KeyboardInterrupt()).exit_code == 130
 
 
-def test_unexpected_errors_keep_their_traceback():
-    assert isinstance(failing(ZeroDivisionError()).exception, ZeroDivisionError)
+def test_unexpected_errors_are_told_as_our_own_and_leave_the_way_to_their_traceback(caplog):
+    with caplog.at_level("INFO"):
+        result = failing(ZeroDivisionError("division\nby zero"))
+    assert result.exit_code == EXIT_INTERNAL
+    assert len(result.stderr.splitlines()) == 1
+    assert "a fault of this program and not of your files" in result.stderr
+    assert "ZeroDivisionError at test_cli.py:" in result.stderr
+    assert "division by zero" in result.stderr
+    assert any(record.exc_info for record in caplog.records), "--verbose shows the traceback"
+
+
+def test_the_ways_of_typer_to_end_a_command_are_no_faults():
+    assert failing(typer.Exit(3)).exit_code == 3
+    assert failing(typer.BadParameter("too round")).exit_code == 2
+    assert failing(typer.Abort()).exit_code == 1
 
 
 def test_models_are_listed_with_the_way_to_get_them():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from pgc import mesh_io
 from pgc.errors import MeshError
 from pgc.mesh import MAX_TRIANGLES, load_mesh
 from pgc.mesh_checks import check_triangle_count
@@ -246,3 +247,34 @@ def test_stl_positions_are_joined_and_keep_their_bits(tmp_path):
         np.testing.assert_allclose(got, box.triangles, atol=1e-6)
     binary = load_text(tmp_path, box.export(file_type="stl"), "m.stl")
     np.testing.assert_array_equal(np.unique(binary.positions), np.unique(box.vertices.astype(np.float32)))
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), ValueError("x"), IndexError("x"), TypeError("x"), AssertionError()])
+@pytest.mark.parametrize("suffix", [".obj", ".ply", ".stl", ".glb"])
+def test_a_fault_of_a_reader_is_not_told_as_a_bad_file(tmp_path, monkeypatch, suffix, fault):
+    def faulty(path, data):
+        raise fault
+
+    for name in ("read_obj", "read_ply", "read_stl", "read_gltf"):
+        monkeypatch.setattr(mesh_io, name, faulty)
+    (tmp_path / f"mesh{suffix}").write_bytes(b"anything")
+    with pytest.raises(type(fault)):
+        load_mesh(tmp_path / f"mesh{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply", ".stl", ".glb", ".gltf"])
+def test_what_is_no_mesh_is_refused_by_its_reader(tmp_path, suffix):
+    generator = np.random.default_rng(1)
+    for data in (
+        b"\x00" * 200,
+        generator.bytes(500),
+        b"{}",
+        b"ply\n",
+        b"solid",
+        b"v 1\nf 1 2 3\n",
+        b"glTF" + b"\xff" * 40,
+    ):
+        (tmp_path / f"mesh{suffix}").write_bytes(data)
+        with pytest.raises(MeshError) as raised:
+            load_mesh(tmp_path / f"mesh{suffix}")
+        assert len(str(raised.value).splitlines()) == 1

@@ -105,12 +105,11 @@ def test_commands_end_by_a_sentence_and_a_code(error, code, text, capsys):
     assert text in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), BrokenPipeError(errno.EPIPE, "Broken pipe")])
-def test_bugs_and_readers_that_went_are_not_hidden(error):
+def test_a_reader_that_went_is_not_hidden():
     def command():
-        raise error
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    with pytest.raises(type(error)):
+    with pytest.raises(BrokenPipeError):
         FailureReporter("x", PgcError)(command)()
 
 
