@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int32
+import torch
+from jaxtyping import Float, Float64, Int32
 
+from pgc.color_space import srgb_from_linear
 from pgc.errors import MeshError
 from pgc.mesh_data import Mesh, PreparedMesh
 from pgc.unique_rows import unique_rows
@@ -49,6 +51,7 @@ def write_obj(path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[i
     ones, since readers take OBJ for Y-up. Numbers are the shortest that read back as the same numbers. Materials keep
     their names, save that spaces become underscores; where there are several tiles, the tile stands behind (the UVs
     then repeat each tile's image). An OBJ holds one UV set, the textured one; a comment names the others.
+    Vertex colours stand behind the positions, sRGB and without alpha.
 
     Args:
         path: ends in .obj.
@@ -124,12 +127,31 @@ def _library(materials: Iterable[_Material], images: Mapping[str, Mapping[int, s
 
 def _pools(mesh: Mesh) -> list[str]:
     """Lines of positions, UVs and normals."""
-    lines = _rows("v", _turned(mesh.positions, mesh))
+    lines = _rows("v", _with_colors(_turned(mesh.positions, mesh), mesh))
     if mesh.uvs is not None:
         lines += _rows("vt", mesh.uvs)
     if mesh.normals is not None:
         lines += _rows("vn", _turned(mesh.normals, mesh))
     return lines
+
+
+def _with_colors(positions: Float64[np.ndarray, "N 3"], mesh: Mesh) -> Float64[np.ndarray, "N C"]:
+    """Positions with the vertices' sRGB colours behind them, as many programs read them; white where one has none.
+
+    Wavefront's format has no such thing, and no colours of corners: of a vertex that has several, their mean is taken.
+    """
+    if mesh.colors is None or mesh.corner_colors is None:
+        return positions
+    given = mesh.corner_colors >= 0
+    vertex = mesh.corner_positions[given]
+    counts = np.bincount(vertex, minlength=len(positions))
+    linear = np.ones((len(positions), 3))
+    for channel in range(3):
+        sums = np.bincount(vertex, mesh.colors[mesh.corner_colors[given], channel], minlength=len(positions))
+        linear[counts > 0, channel] = sums[counts > 0] / counts[counts > 0]
+    encoded = srgb_from_linear(torch.from_numpy(linear.clip(0.0, 1.0))).numpy()
+    # Six digits: what a colour of 16 bits needs, and less than the rounding of its way there and back.
+    return np.concatenate([positions, encoded.round(6)], axis=1)
 
 
 def _turned(vectors: Float[np.ndarray, "N 3"], mesh: Mesh) -> Float[np.ndarray, "N 3"]:

@@ -131,3 +131,56 @@ def test_a_comment_says_which_uv_set_it_is_where_there_are_others(tmp_path):
     first = (tmp_path / "out.obj").read_text().splitlines()[0]
     assert first == "# vt is the textured UV set, PGC; OBJ holds no more than one, so this file lacks: Artist's_own"
     assert load_mesh(tmp_path / "out.obj").triangle_count == mesh.triangle_count
+
+
+PLY = """ply
+format ascii 1.0
+element vertex 4
+property float x
+property float y
+property float z
+property uchar red
+property uchar green
+property uchar blue
+element face 2
+property list uchar int vertex_indices
+end_header
+0 0 0 255 0 0
+1 0 0 0 128 0
+1 1 0.5 3 4 5
+0 1 0 250 251 252
+3 0 1 2
+3 0 2 3
+"""
+
+
+def test_vertex_colours_stand_behind_the_positions(tmp_path):
+    (tmp_path / "given.ply").write_text(PLY)
+    mesh = load_mesh(tmp_path / "given.ply")
+    write_obj(tmp_path / "out.obj", prepare_mesh(mesh), {})
+    lines = [line.split() for line in (tmp_path / "out.obj").read_text().splitlines() if line.startswith("v ")]
+    given = [[float(word) / 255.0 for word in line.split()[3:]] for line in PLY.splitlines() if line.count(" ") == 5]
+    np.testing.assert_allclose([[float(word) for word in line[4:]] for line in lines], given, atol=2e-6)
+    back = load_mesh(tmp_path / "out.obj")
+    assert back.colors is not None
+    assert mesh.colors is not None
+    np.testing.assert_allclose(back.colors[back.corner_colors], mesh.colors[mesh.corner_colors], atol=1e-5)
+
+
+def test_of_colours_by_corner_the_mean_stands_and_white_where_there_is_none(tmp_path):
+    mesh = AWKWARD["plain"]
+    corners = np.full(len(mesh.corner_positions), -1, np.int32)
+    first, second = np.flatnonzero(mesh.corner_positions == mesh.corner_positions[0])[:2]
+    corners[first], corners[second] = 0, 1
+    colors = np.array([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.5]], np.float32)
+    write_obj(tmp_path / "out.obj", prepare_mesh(replace(mesh, colors=colors, corner_colors=corners)), {})
+    rows = [line.split()[4:] for line in (tmp_path / "out.obj").read_text().splitlines() if line.startswith("v ")]
+    encoded = 1.055 * 0.5 ** (1 / 2.4) - 0.055
+    vertex = int(mesh.corner_positions[0])
+    np.testing.assert_allclose([float(word) for word in rows[vertex]], [encoded, 0.0, encoded], atol=1e-6)
+    assert all(row == ["1.0", "1.0", "1.0"] for number, row in enumerate(rows) if number != vertex)
+
+
+def test_a_mesh_without_colours_has_none_in_its_file(tmp_path):
+    write_obj(tmp_path / "out.obj", prepare_mesh(AWKWARD["plain"]), {})
+    assert all(len(line.split()) == 4 for line in (tmp_path / "out.obj").read_text().splitlines() if line[:2] == "v ")
