@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from pgc.cameras import Camera
 from pgc.devices import with_index
+from pgc.errors import ConfigError
 from pgc.mesh_data import TriangleMesh
 from pgc.rendering import warp_kernels
 from pgc.rendering.gbuffer import GBuffer
@@ -26,7 +27,7 @@ from pgc.rendering.rays import pixel_rays
 from pgc.rendering.tangents import tangents_of
 from pgc.rendering.warp_kernels import Geometry, Target, Views, find_blocked, find_first, trace
 
-__all__ = ["WarpRasterizer"]
+__all__ = ["WarpRasterizer", "check_kernel_folder"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class WarpRasterizer:
 
         Raises:
             MeshError: there are no triangles, or they index vertices that do not exist.
+            ConfigError: Warp cannot work with the folder of its compiled code.
         """
         check_triangles(triangles)
         self.config = config or RasterizerConfig()
@@ -219,12 +221,24 @@ def _say_rays_on_cpu(device: str) -> None:
         )
 
 
+def check_kernel_folder(folder: str) -> None:
+    """Raises `ConfigError` for a folder whose name Warp's compiler, which knows UTF-8 alone, cannot be told."""
+    try:
+        folder.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"The rasteriser keeps compiled code in {folder!a}, whose letters this locale cannot write; "
+            "set LC_ALL=C.UTF-8, or WARP_CACHE_PATH to a folder with a plain name."
+        ) from error
+
+
 @functools.cache
 def _start_warp() -> None:
     """Initialises Warp once a process, without its banner and its note on machines without a GPU."""
     wp.config.log_level = wp.LOG_WARNING
     with captured_stderr() as read:
         wp.init()
+    check_kernel_folder(str(wp.config.kernel_cache_dir))
     for line in read():
         if "NVIDIA CUDA driver" in line and not torch.cuda.is_available():
             _LOG.debug(line)

@@ -12,11 +12,17 @@ import warp
 from pgc.camera_matrices import look_at_matrix, perspective_matrix
 from pgc.cameras import Camera
 from pgc.devices import with_index
-from pgc.errors import CameraError, MeshError
+from pgc.errors import CameraError, ConfigError, MeshError
 from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.rasterizer import GRAZING_COSINE, RasterizerConfig
 from pgc.rendering.reference_rasterizer import ReferenceRasterizer
-from pgc.rendering.warp_rasterizer import WarpRasterizer, _say_rays_on_cpu, _start_warp, _trace_device
+from pgc.rendering.warp_rasterizer import (
+    WarpRasterizer,
+    _say_rays_on_cpu,
+    _start_warp,
+    _trace_device,
+    check_kernel_folder,
+)
 
 FRONT = Camera.orthographic((0.0, -2.0, 0.0), height=2.0)
 CLOSE = Camera.look_at((0.4, -1.9, 0.7), focal=0.9)
@@ -308,3 +314,9 @@ def test_a_card_that_torch_sees_and_warp_does_not_is_said_once(warp_cards, monke
     (record,) = caplog.records
     assert "Rays are traced on the CPU" in record.getMessage()
     assert says in record.getMessage()
+
+
+def test_a_folder_of_compiled_code_with_letters_that_the_locale_lacks_is_a_sentence():
+    with pytest.raises(ConfigError, match=r"'/home/J\\udcc3\\udcb6rg/.cache', whose letters.*LC_ALL=C.UTF-8"):
+        check_kernel_folder("/home/J\udcc3\udcb6rg/.cache")
+    check_kernel_folder("/home/Jörg 彩/.cache")
