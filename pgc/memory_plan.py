@@ -163,12 +163,18 @@ class MemoryPlanner:
         return f"{reason}: the job goes on with {_difference(self.plans[since], self.plans[number])}."
 
     def suggestion(self) -> str:
-        """What to do where nothing fits."""
-        smaller = {SDXLSpec: ", take a smaller model (sd15)", StableDiffusionSpec: ", take the pocket prior"}
-        return (
-            "Close other programs that use the graphics card (a render in Blender among them)"
-            f"{smaller.get(type(self.spec), '')}, or ask for a smaller texture."
-        )
+        """What to do where nothing fits: what takes the most comes first."""
+        side, texels = self.settings.texture.texture_size, _texels_gb(self.settings)
+        own = f"of {side} x {side} pixels" + (f", which alone takes about {texels:.1f} GB" if texels >= 1 else "")
+        close = "Close other programs"
+        if self.device.type != "cpu":
+            close += " that use the graphics card (a render in Blender among them)"
+        model = {SDXLSpec: ", take a smaller model (sd15)", StableDiffusionSpec: ", take the pocket prior"}
+        other = f"{close}{model.get(type(self.spec), '')}"
+        least = self.estimate_bytes(len(self.plans) - 1) - _CONTEXT
+        if texels * _GB > least / 2:
+            return f"Ask for a smaller texture than the one {own}. Else: {other[0].lower()}{other[1:]}."
+        return f"{other}, or ask for a smaller texture than the one {own}."
 
 
 def _plans(spec: GuidanceSpec, settings: RunSettings) -> Iterator[MemoryPlan]:
@@ -214,9 +220,13 @@ def _prior_gb(plan: MemoryPlan, spec: PocketSpec | StableDiffusionSpec | SDXLSpe
 
 def _renderer_gb(plan: MemoryPlan, settings: RunSettings) -> float:
     """Texels with their optimiser, and views with their shading: 1.0 (3.9 lit) for the largest preset's 4 views."""
-    texels = (settings.texture.texture_size / 2048) ** 2
     pixels = plan.views * (plan.resolution / 1024) ** 2
-    return 0.4 * texels + 0.15 * pixels if settings.material is None else 1.1 * texels + 0.7 * pixels
+    return _texels_gb(settings) + (0.15 if settings.material is None else 0.7) * pixels
+
+
+def _texels_gb(settings: RunSettings) -> float:
+    texels = (settings.texture.texture_size / 2048) ** 2
+    return (0.4 if settings.material is None else 1.1) * texels
 
 
 def _difference(before: MemoryPlan, after: MemoryPlan) -> str:

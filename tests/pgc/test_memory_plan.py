@@ -176,3 +176,41 @@ def test_apples_memory_is_what_it_recommends_without_what_others_hold(monkeypatc
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 3 * GB)
     monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 1 * GB)
     assert device_memory(torch.device("mps", 0)) == DeviceMemory(available=14 * GB, total=16 * GB)
+
+
+def sized(side: int, device: torch.device, *, lit: bool = False, spec: GuidanceSpec | None = None) -> MemoryPlanner:
+    spec = OracleSpec() if spec is None else spec
+    settings = with_overrides(preset_settings("standard", spec), texture_size=side)
+    if lit:
+        settings = with_maps(settings, spec, ("base_color", "roughness", "metallic", "normal"))
+    return MemoryPlanner(spec=spec, settings=settings, device=device)
+
+
+@pytest.mark.parametrize(
+    ("side", "lit", "said"),
+    [(8192, False, "about 6.4 GB"), (8192, True, "about 17.6 GB"), (4096, False, "about 1.6 GB")],
+)
+def test_a_texture_that_takes_most_of_the_memory_is_named_first(side: int, lit: bool, said: str) -> None:
+    """It was never named: what was said is that views of 64 pixels go on instead of 64."""
+    text = sized(side, torch.device("cpu"), lit=lit).suggestion()
+    assert text.startswith(
+        f"Ask for a smaller texture than the one of {side} x {side} pixels, which alone takes {said}."
+    )
+
+
+def test_nobody_is_sent_to_a_graphics_card_that_is_not_used() -> None:
+    for spec in (OracleSpec(), PocketSpec(), StableDiffusionSpec()):
+        on_cpu = sized(1024, torch.device("cpu"), spec=spec).suggestion()
+        assert "graphics card" not in on_cpu
+        assert "lose other programs" in on_cpu
+        assert "1024 x 1024" in on_cpu
+    assert "graphics card" in sized(1024, CARD).suggestion()
+
+
+def test_no_plan_has_as_many_pixels_as_the_one_before() -> None:
+    """Views of 64 pixels in place of 64."""
+    for resolution in (64, 65, 100, 512):
+        settings = with_overrides(preset_settings("standard", OracleSpec()), views=1, resolution=resolution)
+        plans = MemoryPlanner(spec=OracleSpec(), settings=settings, device=CARD).plans
+        assert len(set(plans)) == len(plans)
+        assert [plan.resolution for plan in plans] == sorted({plan.resolution for plan in plans}, reverse=True)
