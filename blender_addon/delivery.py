@@ -17,6 +17,7 @@ from .scene.lookup import find_object
 from .scene.uv_watch import uv_values
 from .scene.version_builder import VersionBuilder, VersionFacts
 from .state import AppState, JobView, Phase, Problem
+from .unwrapping import put_new_uvs, unwrap_hindrance
 from .uv_packing import packed_digest, uv_digest
 
 __all__ = ["Deliveries", "hindrance", "rendering"]
@@ -29,6 +30,8 @@ def rendering() -> bool:
 
 def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
     """Why a result cannot be put on its object now, as a sentence; "" where it can."""
+    if view.unwrap is not None:
+        return "" if obj is None else unwrap_hindrance(view, obj)
     if obj is None:
         return f"{view.object_name} is gone. Undo its removal, or apply the texture to another object."
     if not obj.is_editable:
@@ -94,6 +97,9 @@ class Deliveries:
         """One thing for the foremost result; False where it has to wait, and another one is foremost now."""
         obj = find_object(view.object_uid, view.object_name)
         note = hindrance(view, obj)
+        if not note and view.unwrap is not None:
+            self._put_uvs(state, view, obj)
+            return True
         if not note:
             view.object_name = obj.name
             return self._advance(state, view, obj, uncover)
@@ -104,6 +110,17 @@ class Deliveries:
         self._drop_half_made()
         self._waiting.rotate(-1)
         return False
+
+    def _put_uvs(self, state: AppState, view: JobView, obj: bpy.types.Object | None) -> None:
+        try:
+            if obj is None:
+                raise SceneError(f"{view.object_name} is gone, so that its new UVs have no place.")
+            view.note = put_new_uvs(view, obj)
+        except SceneError as error:
+            self._end(state, view, Phase.FAILED, Problem(error.text, error.fix or ""))
+            return
+        state.went_well()
+        self._end(state, view, Phase.FINISHED)
 
     def _drop_half_made(self) -> None:
         """Pictures that no version has would stay in the file until it is saved and opened again."""
@@ -148,8 +165,9 @@ class Deliveries:
             self._drop_half_made()
         with defect(state, "Forgetting a job that is over"):
             forget(view.key)
-        with defect(state, "Making an undo step"):
-            _push_undo()
+        if view.unwrap is None or phase is Phase.FINISHED:
+            with defect(state, "Making an undo step"):
+                _push_undo("Generate Texture" if view.unwrap is None else "New UV Map")
 
 
 def _uvs_changed(obj: bpy.types.Object) -> bool:
@@ -176,15 +194,15 @@ def _facts(view: JobView) -> VersionFacts:
     )
 
 
-def _push_undo() -> None:
+def _push_undo(message: str) -> None:
     """One step for the whole result: undo takes it away, redo brings it back."""
     windows = bpy.context.window_manager.windows
     if bpy.context.window is None and windows:
         # In a timer there is no window of its own.
         with bpy.context.temp_override(window=windows[0]):
-            bpy.ops.ed.undo_push(message="Generate Texture")
+            bpy.ops.ed.undo_push(message=message)
     else:
-        bpy.ops.ed.undo_push(message="Generate Texture")
+        bpy.ops.ed.undo_push(message=message)
 
 
 def _ended(view: JobView) -> tuple[Phase, str]:

@@ -18,7 +18,10 @@ _REQUEST = tuple(item.name for item in fields(JobRequest))
 
 
 def note(view: JobView) -> None:
-    """Write a job into its object, or bring what is written up to date."""
+    """Write a job into its object, or bring what is written up to date. New UVs are not noted: in a file that is
+    opened again they are asked for anew."""
+    if view.unwrap is not None:
+        return
     obj = find_object(view.object_uid, view.object_name)
     if obj is None or not obj.is_editable:
         return

@@ -19,6 +19,8 @@ __all__ = [
     "of_error",
     "offline_problem",
     "start_problem",
+    "unwrap_problem",
+    "xatlas_problem",
 ]
 
 _LOG = ("pgc.open_server_log", "Open Server Log")
@@ -59,6 +61,8 @@ _PLAIN: dict[ErrorCode, tuple[str, tuple[str, str]]] = {
     ErrorCode.INTERNAL: ("Something unexpected happened on the server. Its log says more.", _LOG),
 }
 _WITH_DETAIL = (ErrorCode.INTERNAL, ErrorCode.JOB_POISONED, ErrorCode.RES_OOM, ErrorCode.AUTH_REFUSED)
+_SMART = ("pgc.unwrap", "Smart UV Project")
+_OF_TEXTURES = ("pgc.generate", "pgc.base_color_only", "pgc.smaller_texture", "pgc.use_model")
 _MODEL = (ErrorCode.MODEL_MISSING, ErrorCode.MODEL_HASH, ErrorCode.MODEL_REFUSED)
 
 
@@ -79,6 +83,23 @@ def of_error(error: WireError, model: str = "pocket") -> Problem:
         detail = " ".join(filter(None, (error.text, error.hint)))
     mark = f"(Error {error.err_id})" if error.err_id else ""
     return Problem(" ".join(filter(None, (text, detail, mark))), operator, label)
+
+
+def unwrap_problem(error: WireError) -> Problem:
+    """What to show where the server's new UVs failed: Blender can make some itself."""
+    if (error.field or "").startswith("maps"):
+        return xatlas_problem()
+    problem = of_error(error)
+    return Problem(problem.text, *_SMART) if problem.operator in _OF_TEXTURES else problem
+
+
+def xatlas_problem() -> Problem:
+    """The server makes no UVs."""
+    text = (
+        "The server cannot make UVs: it lacks xatlas, or is of an older version. Use Smart UV Project, or on the "
+        "server: pip install xatlas."
+    )
+    return Problem(text, *_SMART)
 
 
 def absent_problem() -> Problem:

@@ -46,7 +46,10 @@ def reason_against(context: bpy.types.Context, state: AppState) -> str:
 
 def reason_against_object(obj: bpy.types.Object, state: AppState) -> str:
     """The same for one object, whatever the panel's choices are."""
-    if state.live_for(obj.session_uid) is not None:
+    live = state.live_for(obj.session_uid)
+    if live is not None and live.unwrap is not None:
+        return f"New UVs of {obj.name} are being made; cancel that first"
+    if live is not None:
         return f"The texture of {obj.name} is being made; stop or cancel it first"
     if state.server.state in _CLOSED:
         return "The server cannot be used; the panel says why"

@@ -10,8 +10,10 @@ from typing import Any, cast
 from .client import JobState
 from .state import AppState, JobRequest
 
-__all__ = ["RecentResult", "completed_request", "fetched_request", "recent_results"]
+__all__ = ["NEW_UV_MAP", "RecentResult", "completed_request", "fetched_request", "recent_results"]
 
+NEW_UV_MAP = "{name} (new UV map)"
+"""What jobs for new UVs are called on the server. They fit a mesh as it was, and are not fetched again."""
 _MOST = 15
 _HAVE_RESULTS = (JobState.SUCCEEDED, JobState.CANCELLED)
 _MOST_SEED = (1 << 31) - 1
@@ -33,6 +35,7 @@ def recent_results(state: AppState, now: float) -> list[RecentResult]:
         now: seconds since 1970.
     """
     ended = [info for info in state.server.jobs if info.state in _HAVE_RESULTS and not _lacks_result(state, info.key)]
+    ended = [info for info in ended if not info.name.endswith(NEW_UV_MAP.format(name=""))]
     found: list[RecentResult] = []
     for info in sorted(ended, key=lambda info: -info.created)[:_MOST]:
         view = state.jobs.get(info.key)

@@ -114,6 +114,10 @@ def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:
         return ()
     state.changed()
     view.cancelling = True
+    if view.unwrap is not None:
+        # There is nothing of it to be kept.
+        view.phase, view.note, view.files = Phase.CANCELLED, "Cancelled.", {}
+        return (Ended(key), *(() if view.job is None else (SendCancel(view.job),)))
     # A result that waits here has nothing left to cancel on the server.
     send = () if view.job is None or view.phase is Phase.HELD else (SendCancel(view.job),)
     if not send or state.server.state is not ServerState.READY:
@@ -216,7 +220,7 @@ def _too_late(view: JobView, event: Event) -> Sequence[Effect]:
         case JobAccepted() if view.phase is Phase.CANCELLED:
             view.job = event.job
             return (SendCancel(event.job),)
-        case JobCancelled() | JobFinished() if event.maps and view.phase is Phase.CANCELLED:
+        case JobCancelled() | JobFinished() if event.maps and view.phase is Phase.CANCELLED and view.unwrap is None:
             view.files, view.config, view.partial = event.maps, event.config, isinstance(event, JobCancelled)
             view.phase = Phase.APPLYING
             return (Deliver(view.key),)
@@ -263,7 +267,10 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
     view.seconds = time.monotonic() - view.started
     match event:
         case JobFailed():
-            view.phase, view.problem = Phase.FAILED, problems.of_error(event.error, view.request.model)
+            unwraps, view.phase = view.unwrap is not None, Phase.FAILED
+            view.problem = (
+                problems.unwrap_problem(event.error) if unwraps else problems.of_error(event.error, view.request.model)
+            )
             return (Ended(view.key),)
         case JobCancelled() if not event.maps:
             view.phase, view.note = Phase.CANCELLED, "Cancelled. There was nothing to keep yet."
@@ -274,7 +281,7 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
             return (Ended(view.key),)
         case JobFinished():
             view.note = " ".join(event.result.warnings)
-            if view.steps:
+            if view.steps and view.unwrap is None:
                 learn_timings(state, view.request, view.steps, event.result)
         case _:
             pass

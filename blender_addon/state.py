@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .client import MapFile
 from .protocol.records import JobInfo, ModelInfo
 
-__all__ = ["AppState", "JobRequest", "JobView", "Phase", "Problem", "ServerState", "ServerView"]
+__all__ = ["AppState", "JobRequest", "JobView", "Phase", "Problem", "ServerState", "ServerView", "UnwrapTask"]
 
 
 class ServerState(enum.Enum):
@@ -101,6 +101,20 @@ class JobRequest:
     uvs: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnwrapTask:
+    """New UVs that the server makes.
+
+    Args:
+        digest: of the mesh as it was sent (`scene.new_uvs.mesh_digest`).
+        before: the UV map that was active; fill: only faces without UVs in it get new ones.
+    """
+
+    digest: str
+    before: str
+    fill: bool
+
+
 @dataclass
 class JobView:
     """A job as the panel shows it.
@@ -142,6 +156,8 @@ class JobView:
     partial: bool = False
     nothing_kept: bool = False
     """It was cancelled, and the server has no result of it."""
+    unwrap: UnwrapTask | None = None
+    """It makes no texture, but a UV map."""
 
     @property
     def live(self) -> bool:
@@ -151,7 +167,7 @@ class JobView:
     @property
     def stoppable(self) -> bool:
         """Whether there is something that Stop and Keep could keep."""
-        made = self.phase is Phase.RUNNING and self.step > 0
+        made = self.phase is Phase.RUNNING and self.step > 0 and self.unwrap is None
         return made and self.job is not None and not (self.stopping or self.cancelling)
 
     @property

@@ -44,6 +44,10 @@ GERMAN: dict[str, str] = {
     "Strokes change “{name}”.": "Striche ändern „{name}“.",
     "“{name}” was painted on.": "„{name}“ wurde bemalt.",
     "New UV Map": "Neue UV-Map",
+    "New UV Map by xatlas": "Neue UV-Map mit xatlas",
+    "By xatlas": "Mit xatlas",
+    "Making UVs": "Macht UVs",
+    "Receiving the UVs": "Empfängt die UVs",
     "Texture Anyway": "Trotzdem texturieren",
     "Texel Density": "Texeldichte",
     "The mesh has no UVs": "Das Mesh hat keine UVs",
@@ -104,6 +108,11 @@ GERMAN: dict[str, str] = {
     ),
     "The server's worker ended in the middle of the job. Try again.": (
         "Der Arbeitsprozess des Servers endete mitten im Auftrag. Versuche es noch einmal."
+    ),
+    "The server cannot make UVs: it lacks xatlas, or is of an older version. Use Smart UV Project, or on the "
+    "server: pip install xatlas.": (
+        "Der Server kann keine UVs machen: ihm fehlt xatlas, oder er ist älter. Nimm „Smart UV Project“, oder auf dem "
+        "Server: pip install xatlas."
     ),
     "Cancelled.": "Abgebrochen.",
     "Cancelled. What was made so far is kept as a version.": (

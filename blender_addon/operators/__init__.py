@@ -24,6 +24,7 @@ from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
 from .restore import PGC_OT_restore
 from .start_server import PGC_OT_start_server
+from .unwrap_on_server import PGC_OT_unwrap_on_server
 
 __all__ = ["CLASSES"]
 
@@ -34,6 +35,7 @@ CLASSES = (
     PGC_OT_generate,
     PGC_OT_restore,
     PGC_OT_start_server,
+    PGC_OT_unwrap_on_server,
     *bake.CLASSES,
     *connection.CLASSES,
     *fetch_result.CLASSES,

@@ -10,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import event_pump
-from ..scene.errors import SceneError
+from ..scene.new_uvs import Filling, add_uv_map
 from ..scene.ownership import check_unwrappable
 from ..scene.uv_reading import UvArrays, read_uv_arrays, read_uvs, write_uvs
 from ..uv_checks import checks, textured_map
-from ..uv_measure import UvFaces, UvRemedy, density_picture, measure_uvs
-from ..uv_measure.charts import connected, uv_bits
-from ..uv_measure.free_room import SCALES, place_charts, taken_cells
+from ..uv_measure import UvRemedy, density_picture, measure_uvs
 from .version_action import run_on_versions
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "poll_unwrap"]
 
 _MARGIN = 0.02
 _PICTURE = "PGC Texel Density"
@@ -27,8 +25,8 @@ _PICTURE_SIZE = 1024
 
 
 class PGC_OT_unwrap(bpy.types.Operator):
-    """Add a new UV map to the active object. UV maps that it has are kept. Where only some faces have no UVs, the
-    others keep theirs in the new map"""
+    """Add a new UV map to the active object, by Blender's Smart UV Project. UV maps that it has are kept. Where only
+    some faces have no UVs, the others keep theirs in the new map"""
 
     bl_idname = "pgc.unwrap"
     bl_label = "New UV Map"
@@ -36,11 +34,7 @@ class PGC_OT_unwrap(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        obj = context.object
-        if obj is None or obj.type != "MESH" or obj.mode != "OBJECT":
-            cls.poll_message_set("Select a mesh object, in Object Mode")
-            return False
-        return True
+        return poll_unwrap(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._unwrap(context))
@@ -50,12 +44,9 @@ class PGC_OT_unwrap(bpy.types.Operator):
         mesh, before = context.object.data, textured_map(context.object)
         check = checks().look(context.object)
         partial = check is not None and check.judgement.remedy is UvRemedy.FILL
-        layer = mesh.uv_layers.new(name="PGC")
-        if layer is None:
-            raise SceneError(f"{mesh.name} has as many UV maps as a mesh can have; remove one first.")
-        name = layer.name
-        mesh.uv_layers.active = layer
-        if partial and _fill(mesh, before, name):
+        arrays = read_uv_arrays(mesh, before) if partial else None
+        name = add_uv_map(mesh)
+        if arrays is not None and _fill(mesh, arrays, name):
             self.report({"INFO"}, "Faces without UVs got some; all others keep theirs.")
         else:
             _project(mesh, np.ones(len(mesh.polygons), np.bool_))
@@ -63,6 +54,15 @@ class PGC_OT_unwrap(bpy.types.Operator):
             context.scene.pgc.uv_map = name
         checks().forget(context.object)
         event_pump.show_problem(None)
+
+
+def poll_unwrap(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """Poll: whether the active object is a mesh that can be unwrapped now."""
+    obj = context.object
+    if obj is None or obj.type != "MESH" or obj.mode != "OBJECT":
+        cls.poll_message_set("Select a mesh object, in Object Mode")
+        return False
+    return True
 
 
 def _project(mesh: bpy.types.Mesh, chosen: npt.NDArray[np.bool_]) -> None:
@@ -83,47 +83,14 @@ def _project(mesh: bpy.types.Mesh, chosen: npt.NDArray[np.bool_]) -> None:
     mesh.polygons.foreach_set("hide", hidden)
 
 
-def _fill(mesh: bpy.types.Mesh, before: str, name: str) -> bool:
+def _fill(mesh: bpy.types.Mesh, arrays: UvArrays, name: str) -> bool:
     """UVs for the faces that have none, in the free room of the others' layout; False where there is no room."""
-    arrays = read_uv_arrays(mesh, before)
-    measure, faces = measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without)
-    chosen = _to_fill(arrays, faces, len(mesh.polygons))
-    _project(mesh, chosen)
-    sizes = np.empty(len(mesh.polygons), np.int32)
-    mesh.polygons.foreach_get("loop_total", sizes)
-    loops = np.repeat(chosen, sizes)
-    uvs, kept = read_uvs(mesh, name), ~chosen[arrays.polygons]
-    own, _ = measure_uvs(arrays.positions, arrays.faces[~kept], uvs[arrays.loops[~kept]], grid=64)
-    if own.density_median <= 0.0:
-        return False
-    charts = _charts(uvs[loops], np.repeat(np.arange(len(chosen)), sizes)[loops])
-    taken = taken_cells(arrays.corner_uvs[kept])
-    scale = measure.density_median / own.density_median
-    for factor in SCALES:
-        placed = place_charts(uvs[loops].astype(np.float64) * (scale * factor), charts, taken)
-        if placed is not None:
-            result = arrays.uvs.copy()
-            result[loops] = placed
-            write_uvs(mesh, name, result)
-            return True
-    return False
-
-
-def _to_fill(arrays: UvArrays, faces: UvFaces, count: int) -> npt.NDArray[np.bool_]:
-    """Polygons [P] without UVs, and those whose every triangle collapsed."""
-    missing = np.bincount(arrays.polygons, faces.without, minlength=count) > 0
-    collapsed = np.bincount(arrays.polygons, faces.collapsed, minlength=count) > 0
-    solid = np.bincount(arrays.polygons, (faces.density > 0.0) & ~faces.collapsed, minlength=count) > 0
-    return missing | (collapsed & ~solid)
-
-
-def _charts(uvs: npt.NDArray[np.float32], polygon: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Chart of each corner: polygons that share a UV hang together."""
-    _, point = np.unique(uv_bits(uvs), return_inverse=True)
-    _, row = np.unique(polygon, return_inverse=True)
-    count = int(row.max()) + 1
-    label = connected(count + int(point.max()) + 1, row, count + point.reshape(-1))
-    return np.unique(label[row], return_inverse=True)[1].reshape(-1)
+    filling = Filling(mesh, arrays)
+    _project(mesh, filling.chosen)
+    placed = filling.placed(read_uvs(mesh, name))
+    if placed is not None:
+        write_uvs(mesh, name, placed)
+    return placed is not None
 
 
 class PGC_OT_texture_anyway(bpy.types.Operator):

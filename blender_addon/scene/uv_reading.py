@@ -37,7 +37,8 @@ class UvArrays:
 
 
 def read_uv_arrays(mesh: bpy.types.Mesh, layer: str) -> UvArrays:
-    """As the mesh is outside Edit Mode; UVs that are no numbers count as the origin."""
+    """As the mesh is outside Edit Mode; UVs that are no numbers, and all where there is no such map, count as the
+    origin."""
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
     faces = _get(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
@@ -54,7 +55,9 @@ def read_uv_arrays(mesh: bpy.types.Mesh, layer: str) -> UvArrays:
 
 
 def read_uvs(mesh: bpy.types.Mesh, layer: str) -> npt.NDArray[np.float32]:
-    """[L, 2]."""
+    """[L, 2]; zeros where there is no such map."""
+    if layer not in mesh.uv_layers:
+        return np.zeros((len(mesh.loops), 2), np.float32)
     values = _get(mesh.uv_layers[layer].uv, "vector", len(mesh.loops) * 2, np.float32).reshape(-1, 2)
     return np.where(np.isfinite(values), values, np.float32(0.0))
 

@@ -120,7 +120,8 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
                 draw_text(layout, text, context, icon="INFO")
     space = context.space_data
     solid = space is not None and space.type == "VIEW_3D" and space.shading.type in {"SOLID", "WIREFRAME"}
-    if solid and last is not None and last.problem is None and last.phase in _VISIBLE:
+    textured = last is not None and last.problem is None and last.phase in _VISIBLE and last.unwrap is None
+    if solid and textured:
         box = layout.box()
         draw_text(box, "Solid shading does not show textures.", context, icon="SHADING_SOLID")
         box.operator("pgc.show_material_preview", icon="SHADING_TEXTURE")

@@ -21,6 +21,12 @@ _TEXTS = {
     Phase.APPLYING: "Building the Material",
 }
 
+_UV_TEXTS = {
+    Phase.RUNNING: "Making UVs",
+    Phase.RECEIVING: "Receiving the UVs",
+    Phase.APPLYING: "Receiving the UVs",
+}
+
 
 def progress_text(view: JobView, server: ServerState) -> str:
     """One line about where a job is."""
@@ -37,15 +43,19 @@ def progress_text(view: JobView, server: ServerState) -> str:
             if view.position == 0:
                 return tr("Waiting for Its Turn")
             return tr("Waiting Behind {count} More").format(count=view.position)
-        case Phase.RUNNING if view.steps:
-            if view.eta_s is None:
-                return tr("Step {step} of {steps}").format(step=view.step, steps=view.steps)
-            text = tr("Step {step} of {steps}, {left} left")
-            return text.format(step=view.step, steps=view.steps, left=duration(view.eta_s))
-        case Phase.RUNNING:
-            return tr("Preparing")
+        case Phase.RUNNING if view.unwrap is None:
+            return _running_text(view)
         case _:
-            return tr(_TEXTS.get(view.phase, ""))
+            return tr((_TEXTS if view.unwrap is None else _UV_TEXTS).get(view.phase, ""))
+
+
+def _running_text(view: JobView) -> str:
+    if not view.steps:
+        return tr("Preparing")
+    if view.eta_s is None:
+        return tr("Step {step} of {steps}").format(step=view.step, steps=view.steps)
+    text = tr("Step {step} of {steps}, {left} left")
+    return text.format(step=view.step, steps=view.steps, left=duration(view.eta_s))
 
 
 def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.Context) -> None:
@@ -56,7 +66,8 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     if view.phase is Phase.HELD:
         draw_text(box, view.note, context, icon="INFO")
         row = box.row(align=True)
-        row.operator("pgc.apply_to_active").key = view.key
+        if view.unwrap is None:
+            row.operator("pgc.apply_to_active").key = view.key
         row.operator("pgc.cancel", text="Discard", icon="X").key = view.key
         return
     icon = session.icons.icon_id(view.key) if session is not None else 0
@@ -65,14 +76,16 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     box.progress(factor=view.progress, text=progress_text(view, state.server.state))
     hindrance = ""
     obj = context.object
-    if view.phase is Phase.RUNNING and obj is not None and obj.session_uid == view.object_uid:
+    own = obj is not None and obj.session_uid == view.object_uid
+    if view.phase is Phase.RUNNING and own and view.unwrap is None:
         hindrance = preview_hindrance(obj, export_options(view.request))
     for text, mark in ((view.note, "INFO"), (view.warning, "ERROR"), (hindrance, "HIDE_ON")):
         if text:
             draw_text(box, text, context, icon=mark)
     buttons = box.row(align=True)
     buttons.scale_y = 1.3
-    keep = buttons.row(align=True)
-    keep.enabled = view.stoppable
-    keep.operator("pgc.stop_and_keep", icon="CHECKMARK").key = view.key
+    if view.unwrap is None:
+        keep = buttons.row(align=True)
+        keep.enabled = view.stoppable
+        keep.operator("pgc.stop_and_keep", icon="CHECKMARK").key = view.key
     buttons.operator("pgc.cancel", icon="X").key = view.key

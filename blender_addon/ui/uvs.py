@@ -21,7 +21,9 @@ def draw_uv_check(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         if len(obj.data.polygons) and not any(modifier.type == "NODES" for modifier in obj.modifiers):
             box = layout.box()
             draw_text(box, "The mesh has no UVs", context, icon="ERROR")
-            box.operator("pgc.unwrap", icon="UV")
+            row = box.row(align=True)
+            row.operator("pgc.unwrap", icon="UV")
+            row.operator("pgc.unwrap_on_server", text="By xatlas")
         return
     check = checks().objection(obj)
     if check is None:
@@ -30,5 +32,6 @@ def draw_uv_check(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     draw_text(box, check.judgement.few_words, context, icon="ERROR")
     row = box.row(align=True)
     row.operator("pgc.unwrap", icon="UV")
-    row.operator("pgc.texture_anyway")
+    row.operator("pgc.unwrap_on_server", text="By xatlas")
+    box.operator("pgc.texture_anyway")
     box.operator("pgc.show_texel_density", icon="TEXTURE")

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.blender
 
 def test_the_panel_says_what_is_wrong_and_a_new_map_mends_it(run_in_blender):
     found = run_in_blender("offers", script=PROBE)
-    buttons = ["pgc.unwrap", "pgc.texture_anyway", "pgc.show_texel_density"]
-    assert found["None"]["drawn"] == ["The mesh has no UVs", "pgc.unwrap"]
+    buttons = ["pgc.unwrap", "pgc.unwrap_on_server", "pgc.texture_anyway", "pgc.show_texel_density"]
+    assert found["None"]["drawn"] == ["The mesh has no UVs", "pgc.unwrap", "pgc.unwrap_on_server"]
     assert found["tiling"]["drawn"] == ["UVs repeat over the surface", *buttons]
     assert found["partial"]["drawn"] == ["Some faces have no UVs", *buttons]
     assert found["point"]["drawn"] == ["The mesh has no UVs", *buttons]
