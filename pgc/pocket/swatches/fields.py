@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.special import ndtr
 from torch import Tensor
 
@@ -115,7 +115,7 @@ def cells(points: Floats, seed: int, jitter: float = 0.8) -> Cells:
     keys = np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, points.shape[1])
     offsets = np.stack([hash_lattice(keys, seed, channel) for channel in range(points.shape[1])], -1)
     sites = (keys + 0.5 + jitter * (offsets - 0.5)).astype(np.float32)
-    distance, row = cKDTree(sites).query(points, k=2)
+    distance, row = (np.asarray(part) for part in KDTree(sites).query(points, k=2))
     nearest, second = sites[row[:, 0]], sites[row[:, 1]]
     between = second - nearest
     middle = (second + nearest) * np.float32(0.5)
