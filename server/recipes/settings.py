@@ -9,14 +9,14 @@ from typing import Literal
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, invalid
-from blender_addon.protocol.job_spec import GuidanceSpec, LightingSpec, RegulationSpec, TextureJobSpec
+from blender_addon.protocol.job_spec import NEW_UVS, GuidanceSpec, LightingSpec, RegulationSpec, TextureJobSpec
 from pgc.distillation.build import DistillationConfig
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig, RegulationConfig
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
-from pgc.map_names import need_light
+from pgc.map_names import MapName, need_light
 from pgc.material_settings import MaterialConfig
 from pgc.memory_plan import MemoryPlanner
 from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides, with_separate_slots
@@ -27,9 +27,14 @@ MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
 
 
+def _texture_maps(spec: TextureJobSpec) -> tuple[MapName, ...]:
+    """Return the maps of a texture as the library names them; a job for new UVs has none."""
+    return tuple(name for name in spec.maps if name != NEW_UVS)
+
+
 def check_supported(spec: TextureJobSpec) -> None:
     """Raises ProtocolError where a job asks for what the protocol has room for, but this version cannot do yet."""
-    lit = need_light(spec.maps)
+    lit = need_light(_texture_maps(spec))
     if lit and spec.lighting.kind == "unlit":
         raise invalid(
             "lighting.kind", "Only light shows roughness, metallic and normal; leave 'unlit' or these maps out."
@@ -56,7 +61,7 @@ def prior_spec(spec: TextureJobSpec) -> PriorSpec:
         raise invalid(
             "guidance.model", f"There is no model {key!r}; known are {', '.join(MODEL_KEYS)}.", ErrorCode.MODEL_MISSING
         )
-    prior = lit_prior(parse_guidance(key)) if need_light(spec.maps) else parse_guidance(key)
+    prior = lit_prior(parse_guidance(key)) if need_light(_texture_maps(spec)) else parse_guidance(key)
     conditions = spec.conditions
     if isinstance(prior, OracleSpec):
         return prior
@@ -86,7 +91,7 @@ def run_settings(spec: TextureJobSpec) -> RunSettings:
     distillation = _distillation(spec.distillation.kind, spec.guidance, settings.optimize.distillation)
     regulation = _regulation(spec.regulation, settings.optimize.regulation)
     optimize = replace(settings.optimize, distillation=distillation, regulation=regulation)
-    settings = with_maps(replace(settings, optimize=optimize), prior, spec.maps)
+    settings = with_maps(replace(settings, optimize=optimize), prior, _texture_maps(spec))
     if settings.material is not None:
         settings = replace(settings, material=_lit(spec.lighting, settings.material))
     if given.separate_slots:
