@@ -172,7 +172,7 @@ class MemoryPlanner:
         model = {SDXLSpec: ", take a smaller model (sd15)", StableDiffusionSpec: ", take the pocket prior"}
         other = f"{close}{model.get(type(self.spec), '')}"
         least = self.estimate_bytes(len(self.plans) - 1) - _CONTEXT
-        if texels * _GB > least / 2:
+        if texels >= 1 and texels * _GB > least / 2:
             return f"Ask for a smaller texture than the one {own}. Else: {other[0].lower()}{other[1:]}."
         return f"{other}, or ask for a smaller texture than the one {own}."
 
