@@ -46,6 +46,10 @@ class ServerPaths:
     def lock(self) -> Path:
         return self.root / "server.lock"
 
+    def worker_lock(self, index: int) -> Path:
+        """Held by the worker of this number while it lives: two would load two models onto one card."""
+        return self.root / f"worker-{index}.lock"
+
     @property
     def connection(self) -> Path:
         """What a local client needs to connect (0600)."""

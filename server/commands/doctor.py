@@ -26,6 +26,7 @@ _TITLES = {
     "port": "Network",
     "transfer": "Transfer speed",
     "journal": "List of jobs",
+    "quarantine": "Set aside",
     "disk": "Disk",
     "clock": "Clock",
     "models": "Models",

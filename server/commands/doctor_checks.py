@@ -22,6 +22,7 @@ from server.commands.doctor_findings import Finding, failure, ok, warning
 from server.commands.doctor_network import check_echo, check_port
 from server.config import QuotaConfig, ServerPaths
 from server.platform import is_private
+from server.storage.quarantine import quarantined
 from server.storage.room import data_folder_problem
 
 __all__ = ["CHECKS", "run_checks"]
@@ -113,6 +114,15 @@ def check_journal(paths: ServerPaths) -> Finding:
     )
 
 
+def check_quarantine(paths: ServerPaths) -> Finding:
+    """Whether anything damaged or unknown was set aside."""
+    found = quarantined(paths)
+    if not found.files:
+        return ok("quarantine", "nothing was set aside")
+    hint = "Look whether you miss any of it; it goes after 30 days. Damaged files again and again: a disk in trouble."
+    return warning("quarantine", f"{found.sentence(paths)}.", hint)
+
+
 def check_disk(paths: ServerPaths) -> Finding:
     """Space, and how long it takes until bytes are safe."""
     folder = _existing(paths.root)
@@ -190,6 +200,7 @@ CHECKS: tuple[Callable[[ServerPaths], Finding], ...] = (
     check_port,
     check_echo,
     check_journal,
+    check_quarantine,
     check_disk,
     check_clock,
     check_models,

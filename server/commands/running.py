@@ -8,8 +8,6 @@ from a backup, or be shared with a container in which the same number is another
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -18,6 +16,7 @@ from server.broker.connection import read_connection
 from server.config import ServerPaths
 from server.errors import AlreadyRunningError, ConfigError
 from server.platform import InstanceLock
+from server.storage.holders import holders
 
 __all__ = ["Running", "find_running"]
 
@@ -41,31 +40,12 @@ def find_running(paths: ServerPaths) -> Running | None:
         with InstanceLock(paths.lock):
             return None
     except AlreadyRunningError:
-        return Running(next(_holders(paths), None))
+        return Running(next(holders(paths.lock, _named(paths)), None))
 
 
-def _holders(paths: ServerPaths) -> Iterator[psutil.Process]:
-    """Processes that have the lock's file open, first the one that the connection file names."""
-    for process in _candidates(paths):
-        with contextlib.suppress(psutil.Error, OSError):  # It has ended, or is another user's.
-            if any(_is_same_file(file.path, paths) for file in process.open_files()):
-                yield process
-
-
-def _candidates(paths: ServerPaths) -> Iterator[psutil.Process]:
-    with contextlib.suppress(ConfigError, OSError, psutil.Error):
+def _named(paths: ServerPaths) -> int | None:
+    """The process that the connection file names."""
+    with contextlib.suppress(ConfigError, OSError):
         connection = read_connection(paths.connection)
-        if connection is not None and connection.pid > 0:
-            yield psutil.Process(connection.pid)
-    own = os.getpid()
-    for process in psutil.process_iter():
-        # Only Python runs a server; asking each process of a desktop for its files would take long.
-        with contextlib.suppress(psutil.Error):
-            if process.pid != own and "python" in process.name().lower():
-                yield process
-
-
-def _is_same_file(path: str, paths: ServerPaths) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samefile(path, paths.lock)
-    return False
+        return None if connection is None else connection.pid
+    return None

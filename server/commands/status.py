@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from server.commands.admin import Admin
 from server.commands.failures import reports_failures
 from server.commands.options import Data, JsonOutput, paths_of
 from server.errors import ServerError
+from server.storage.quarantine import quarantined
 
 __all__ = ["jobs", "logs", "status"]
 
@@ -37,13 +39,17 @@ _GIB = 1 << 30
 @reports_failures
 def status(data: Data = None, as_json: JsonOutput = False) -> None:
     """Say how the server is. Exit code 0 where it is ready."""
-    with Admin.open(paths_of(data)) as admin:
+    paths = paths_of(data)
+    with Admin.open(paths) as admin:
         report = admin.ask(Status(), StatusReport)
+    aside = quarantined(paths)
     if as_json:
-        typer.echo(json.dumps(to_wire(report), indent=2))
+        typer.echo(json.dumps({**to_wire(report), "quarantine": asdict(aside)}, indent=2))
     else:
         for line in _status_lines(report):
             typer.echo(line)
+        if aside.files:
+            typer.echo(f"aside     {aside.sentence(paths)}")
     if report.state not in ("ready", "starting"):
         raise typer.Exit(1)
 

@@ -18,6 +18,7 @@ __all__ = ["REASONS", "Quarantine", "empty_old", "quarantined"]
 _LOG = logging.getLogger(__name__)
 REASONS = "reasons.txt"
 _STAMP = "%Y%m%dT%H%M%SZ"
+_MIB = 1 << 20
 
 
 class Quarantine:
@@ -59,6 +60,12 @@ class Quarantined:
     folders: int
     files: int
     bytes: int
+
+    def sentence(self, paths: ServerPaths) -> str:
+        """For a person: how much, and where."""
+        times = "once" if self.folders == 1 else f"{self.folders} times"
+        files = "1 file" if self.files == 1 else f"{self.files} files"
+        return f"{files} set aside ({self.bytes / _MIB:.1f} MiB, {times}); {REASONS} in {paths.quarantine} tells why"
 
 
 def quarantined(paths: ServerPaths) -> Quarantined:

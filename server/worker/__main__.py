@@ -25,10 +25,12 @@ def main() -> int:
     start_log(ServerPaths(Path(settings.data_dir)), settings.role, settings.index)
     # Torch and diffusers take seconds to import: only now.
     from pgc.errors import PgcError
+    from server.worker.alone import alone
     from server.worker.main import serve
 
     try:
-        return serve(settings, sys.stdin.buffer)
+        with alone(ServerPaths(Path(settings.data_dir)).worker_lock(settings.index), sys.stdin.buffer):
+            return serve(settings, sys.stdin.buffer)
     except PgcError as error:
         # A device that is not there.
         sys.stderr.write(f"pgc-server: {error}\n")

@@ -16,6 +16,7 @@ from server.__main__ import app
 from server.broker.connection import Connection, read_connection
 from server.commands import status as status_command
 from server.config import ServerPaths
+from server.storage.quarantine import Quarantine
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -228,3 +229,29 @@ def test_status_says_that_the_disk_is_below_its_floor(free, needed, said):
     assert f"disk {free}.0 GiB free" in line
     assert (said is None) == ("--disk-floor" not in line)
     assert said is None or said in line
+
+
+def test_status_shows_what_was_set_aside(tmp_path, monkeypatch):
+    report = StatusReport("pgc-server", "ready", 1, 0, 0, 0, 0)
+
+    class Answering:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            pass
+
+        def ask(self, _message, _expected):
+            return report
+
+    monkeypatch.setattr(status_command.Admin, "open", lambda _paths: Answering())
+    arguments = ["status", "--data", str(tmp_path)]
+    assert "aside" not in CliRunner().invoke(app, arguments).output
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+        Quarantine(ServerPaths(tmp_path)).take(tmp_path / name, "unknown")
+    shown = CliRunner().invoke(app, arguments).output
+    assert "aside     2 files set aside (2.0 MiB, 2 times); reasons.txt in" in shown.replace("\n", " ")
+    as_json = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
+    assert as_json["quarantine"] == {"folders": 2, "files": 2, "bytes": 2 << 20}
+    assert as_json["state"] == "ready"

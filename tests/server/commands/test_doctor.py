@@ -20,6 +20,7 @@ from server.commands.doctor import exit_code
 from server.commands.doctor_findings import Finding, Grade, failure, ok, warning
 from server.commands.doctor_job import check_job
 from server.config import ServerPaths
+from server.storage.quarantine import Quarantine
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -188,7 +189,7 @@ def test_what_is_broken_says_what_to_do_and_the_exit_code_is_2(tmp_path):
     assert len(failed) == 2
     assert all("→" in lines[index + 1] for index in failed)
     assert "chmod" in lines[failed[0] + 1]
-    assert lines[-1].startswith("2 checks of 11 failed")
+    assert lines[-1].startswith("2 checks of 12 failed")
 
 
 def test_a_card_that_torch_cannot_use_is_a_warning_with_what_to_install(monkeypatch, tmp_path):
@@ -198,3 +199,20 @@ def test_a_card_that_torch_cannot_use_is_a_warning_with_what_to_install(monkeypa
     assert finding.grade is Grade.WARNING
     assert finding.text == "This machine has an NVIDIA card, but its driver is too old."
     assert finding.hint == "Update the driver"
+
+
+def test_what_was_set_aside_is_shown_with_its_place(paths):
+    assert checks.check_quarantine(paths) == ok("quarantine", "nothing was set aside")
+    (paths.root / "lost").write_bytes(bytes(3 << 20))
+    Quarantine(paths).take(paths.root / "lost", "nobody knows it")
+    found = checks.check_quarantine(paths)
+    assert found.grade is Grade.WARNING
+    assert found.text.startswith("1 file set aside (3.0 MiB, once); reasons.txt in ")
+    assert str(paths.quarantine) in found.text
+    assert "30 days" in found.hint
+    assert checks.check_quarantine in checks.CHECKS
+
+
+def test_notes_alone_are_nothing_that_was_set_aside(paths):
+    Quarantine(paths).note("the journal was restored")
+    assert checks.check_quarantine(paths).grade is Grade.OK
