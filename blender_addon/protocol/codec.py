@@ -8,15 +8,15 @@ Frames: MAGIC, header, then up to eight buffers. The header is a msgpack map:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 
 from .errors import ErrorCode, FieldError, ProtocolError, Retry, WireError, invalid
-from .limits import DEFAULT_LIMITS, Limits
-from .messages import MESSAGES, Message, check_id
+from .limits import DEFAULT_LIMITS, MAX_VALUES, SMALL_HEADER, Limits
+from .messages import LARGE_HEADERS, MESSAGES, Message, check_id
 from .structure import from_wire, to_wire
 from .version import HEADER_VERSION, MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
 
@@ -24,7 +24,9 @@ __all__ = ["Buffer", "Envelope", "decode", "encode", "peek_id", "request_id"]
 
 Buffer = bytes | bytearray | memoryview
 _packb: Callable[..., bytes] = msgpack.packb  # pyright: ignore
+_NESTED = (dict, list)
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
+_Unpacker: Callable[..., Any] = msgpack.Unpacker  # pyright: ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,23 @@ def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
     return [MAGIC, packed, *envelope.buffers]
 
 
-def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> Envelope:
+def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS, *, of_client: bool = False) -> Envelope:
     """The message in `frames`, which may be anything.
 
+    Args:
+        of_client: it is a client's: most of theirs are small, and larger headers are refused before they are unpacked.
+
     Raises:
-        ProtocolError: and nothing else, whatever the bytes are.
+        ProtocolError: and nothing else, whatever the bytes are; `re` of it is the message's id where that can be read.
     """
+    try:
+        return _decode(frames, limits, of_client)
+    except ProtocolError as error:
+        error.re = error.re or peek_id(frames, limits)
+        raise
+
+
+def _decode(frames: Sequence[Buffer], limits: Limits, of_client: bool) -> Envelope:
     if not 2 <= len(frames) <= limits.frames:
         raise _bad(f"Got {len(frames)} frames; expected 2 to {limits.frames}.")
     if bytes(frames[0][: len(MAGIC) + 1]) != MAGIC:
@@ -93,13 +106,29 @@ def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> Envelop
     buffers = tuple(frames[2:])
     sizes = [_size(buffer) for buffer in buffers]
     _check_sizes(_size(frames[1]), sizes, limits)
+    if of_client and _size(frames[1]) > SMALL_HEADER:
+        _check_type(frames[1])
     header = _header(frames[1], limits)
+    try:
+        return _message(header, buffers, sizes)
+    except ProtocolError as error:
+        error.re = _readable_id(header)
+        raise
+
+
+def _readable_id(header: Mapping[str, Any]) -> str | None:
+    try:
+        return _id(header, "id")
+    except ProtocolError:
+        return None
+
+
+def _message(header: Mapping[str, Any], buffers: tuple[Buffer, ...], sizes: list[int]) -> Envelope:
     _check_version(header)
     name = header.get("t")
     message_type = MESSAGES.get(name) if isinstance(name, str) else None
     if message_type is None:
-        text = f"Got a message of type {str(name)[:40]!r}, which this version does not know."
-        raise ProtocolError(WireError(ErrorCode.PROTO_UNKNOWN_TYPE, Retry.NEVER, text, field="t"))
+        raise _unknown(str(name))
     stated = header.get("bufs", [])
     if stated != sizes or not all(type(size) is int for size in cast("list[object]", stated)):
         raise _bad("The sizes of the buffers are not those that the header states.", "bufs")
@@ -108,12 +137,47 @@ def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> Envelop
     return Envelope(message, ids[0] or "", ids[1], ids[2], ids[3], buffers)
 
 
+def _unknown(name: str) -> ProtocolError:
+    text = f"Got a message of type {name[:40]!r}, which this version does not know."
+    return ProtocolError(WireError(ErrorCode.PROTO_UNKNOWN_TYPE, Retry.NEVER, text, field="t"))
+
+
+def _check_type(frame: Buffer) -> None:
+    """Refuse a large header of a type that has none, without unpacking it."""
+    name = _peek(frame)[1]
+    message_type = MESSAGES.get(name) if name is not None else None
+    most = LARGE_HEADERS.get(message_type, SMALL_HEADER) if message_type is not None else SMALL_HEADER
+    if _size(frame) > most:
+        text = f"The header of {(name or 'the message')[:40]} has {_size(frame)} bytes; at most {most} are allowed."
+        raise ProtocolError(WireError(ErrorCode.PROTO_TOO_LARGE, Retry.CHANGED, text))
+
+
 def peek_id(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """The id in a header that could not be decoded, so that an ERROR can name it; None where there is none."""
-    try:
-        return _id(_header(frames[1], limits), "id") if 2 <= len(frames) <= limits.frames else None
-    except ProtocolError:
+    """The id in a header that was not decoded, so that an ERROR can name it; None where there is none. What is beside
+    it is passed over without being unpacked."""
+    if not 2 <= len(frames) <= limits.frames or _size(frames[1]) > limits.header:
         return None
+    return _readable_id({"id": _peek(frames[1])[0]})
+
+
+def _peek(frame: Buffer) -> tuple[str | None, str | None]:
+    """Id and type in a header, as far as they are texts and can be reached."""
+    found: dict[str, str] = {}
+    # What is unpacked here should be texts.
+    unpacker = _Unpacker(raw=False, max_array_len=16, max_map_len=16, max_ext_len=0, max_buffer_size=_size(frame))
+    try:
+        unpacker.feed(bytes(frame))
+        for _ in range(min(unpacker.read_map_header(), DEFAULT_LIMITS.map_len)):
+            key = unpacker.unpack()
+            if key in ("id", "t"):
+                value = unpacker.unpack()
+                if isinstance(value, str):
+                    found[key] = value
+            else:
+                unpacker.skip()
+    except (ValueError, TypeError, RecursionError, OverflowError, MemoryError, msgpack.UnpackException):
+        return found.get("id"), found.get("t")
+    return found.get("id"), found.get("t")
 
 
 def _bad(text: str, field: str | None = None) -> ProtocolError:
@@ -143,6 +207,7 @@ def _refuse_extension(code: int, data: bytes) -> None:
 def _header(frame: Buffer, limits: Limits) -> Mapping[str, Any]:
     if _size(frame) > limits.header:
         raise ProtocolError(WireError(ErrorCode.PROTO_TOO_LARGE, Retry.CHANGED, "The header is too large."))
+    count = _Count(MAX_VALUES)
     try:
         header = _unpackb(
             bytes(frame),
@@ -150,6 +215,8 @@ def _header(frame: Buffer, limits: Limits) -> Mapping[str, Any]:
             strict_map_key=True,
             ext_hook=_refuse_extension,
             timestamp=0,
+            list_hook=count.of_list,
+            object_hook=count.of_map,
             max_array_len=limits.array_len,
             max_map_len=limits.map_len,
             max_ext_len=0,
@@ -167,16 +234,33 @@ def _shallow(value: object, depth: int) -> bool:
     """Whether `value` has at most `depth` levels of maps and lists; not recursive."""
     level: list[object] = [value]
     for _ in range(depth):
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(cast("dict[object, object]", item).values())
-            elif isinstance(item, list):
-                below.extend(cast("list[object]", item))
-        level = [item for item in below if isinstance(item, dict | list)]
+        level = [inner for item in level for inner in _entries(item) if type(inner) in _NESTED]
         if not level:
             return True
     return False
+
+
+def _entries(item: object) -> Iterable[object]:
+    return cast("dict[object, object]", item).values() if isinstance(item, dict) else cast("list[object]", item)
+
+
+class _Count:
+    """Counts the values of a header while it is unpacked, which ends when there are too many."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def of_list(self, values: list[object]) -> list[object]:
+        self._left -= len(values)
+        if self._left < 0:
+            raise ValueError("too many values")
+        return values
+
+    def of_map(self, values: dict[str, object]) -> dict[str, object]:
+        self._left -= len(values)
+        if self._left < 0:
+            raise ValueError("too many values")
+        return values
 
 
 def _check_version(header: Mapping[str, Any]) -> None:

@@ -74,11 +74,12 @@ class WireError:
 
 
 class ProtocolError(Exception):
-    """Something does not follow the protocol. `error` may be sent to the other side as it is."""
+    """Something does not follow the protocol. `error` may be sent to the other side as it is, as an answer to `re`."""
 
     def __init__(self, error: WireError) -> None:
         super().__init__(f"{error.field}: {error.text}" if error.field else error.text)
         self.error = error
+        self.re: str | None = None
 
     def inside(self, path: str) -> ProtocolError:
         """The same error, seen from one level further out: `path` goes before its field."""

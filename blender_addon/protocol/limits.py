@@ -5,10 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_LIMITS", "Limits"]
+__all__ = ["DEFAULT_LIMITS", "MAX_VALUES", "SMALL_HEADER", "Limits"]
 
 KIB = 1 << 10
 MIB = 1 << 20
+
+SMALL_HEADER = 8 * KIB
+"""Bytes of the header of a client's message; for a few types more (`messages.LARGE_HEADERS`)."""
+MAX_VALUES = 32_768
+"""In all lists and maps of a header together: a job of 64 meshes and 256 cameras has 15,000."""
 
 
 @dataclass(frozen=True, slots=True)

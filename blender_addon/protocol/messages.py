@@ -21,6 +21,7 @@ from .job_messages import (
     Snapshot,
     Submit,
 )
+from .limits import DEFAULT_LIMITS
 from .records import (
     BlobProgress,
     EventKind,
@@ -51,6 +52,7 @@ from .session_messages import (
 from .transfer_messages import BlobNeed, BlobOk, BlobPut, BlobQuery, Chunk, Credit, Get, Preview
 
 __all__ = [
+    "LARGE_HEADERS",
     "MESSAGES",
     "Accepted",
     "Attach",
@@ -113,3 +115,6 @@ _ALL: tuple[type[Message], ...] = (
 )  # fmt: skip
 MESSAGES: dict[str, type[Message]] = {message.TYPE: message for message in _ALL}
 """The class of each message by its name on the wire."""
+
+LARGE_HEADERS: dict[type[Message], int] = {Submit: DEFAULT_LIMITS.header, BlobQuery: 96 << 10}
+"""Bytes of the header of a client's message, where it may have more than `limits.SMALL_HEADER`."""

@@ -14,6 +14,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
 from .errors import ErrorCode, FieldError, invalid, join
@@ -69,29 +70,51 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Field:
+    """What is known of a field before any value of it comes."""
+
+    name: str
+    read: Callable[[object, str], object]
+    has_own_paths: bool
+    is_required: bool
+
+
+@functools.cache
+def _fields(cls: type[Any]) -> dict[str, _Field]:
+    hints = _hints(cls)
+    return {
+        field.name: _Field(
+            field.name,
+            _reader(hints[field.name]),
+            bool(field.metadata.get(OWN_PATHS)),
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+        )
+        for field in dataclasses.fields(cls)
+        if field.init
+    }
+
+
 def _dataclass(cls: type[Any], data: object, path: str) -> object:
     if not isinstance(data, Mapping):
         raise invalid(path, f"Got {_shown(data)}; expected a map.")
     given = cast("Mapping[object, object]", data)
-    hints = _hints(cls)
-    fields = [field for field in dataclasses.fields(cls) if field.init]
+    fields = _fields(cls)
     if getattr(cls, "STRICT", False):
-        names = {field.name for field in fields}
         for key in given:
-            if key not in names:
-                known = ", ".join(sorted(names))
+            if key not in fields:
+                known = ", ".join(sorted(fields))
                 raise invalid(
                     join(path, str(key)[:_SHOWN]),
                     f"This version does not know the field; it knows: {known}.",
                     ErrorCode.INPUT_UNKNOWN_FIELD,
                 )
     values: dict[str, object] = {}
-    for field in fields:
-        inner = path if field.metadata.get(OWN_PATHS) else join(path, field.name)
-        if field.name in given:
-            values[field.name] = _value(hints[field.name], given[field.name], inner)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise invalid(inner, "The field is missing.")
+    for name, field in fields.items():
+        if name in given:
+            values[name] = field.read(given[name], path if field.has_own_paths else join(path, name))
+        elif field.is_required:
+            raise invalid(path if field.has_own_paths else join(path, name), "The field is missing.")
     try:
         return cls(**values)
     except FieldError as error:
@@ -99,20 +122,26 @@ def _dataclass(cls: type[Any], data: object, path: str) -> object:
 
 
 def _value(hint: Any, data: object, path: str) -> object:  # noqa: ANN401 - a type annotation
+    return _reader(hint)(data, path)
+
+
+@functools.cache
+def _reader(hint: Any) -> Callable[[object, str], object]:  # noqa: ANN401 - a type annotation
+    """What reads values of an annotation: found once, since a job has thousands of values."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return _union(typing.get_args(hint), data, path)
+        return partial(_union, typing.get_args(hint))
     if origin is Literal:
-        return _literal(typing.get_args(hint), data, path)
+        return partial(_literal, typing.get_args(hint))
     if origin is tuple:
-        return _tuple(typing.get_args(hint), data, path)
+        return partial(_tuple, typing.get_args(hint))
     if origin in (dict, Mapping):
-        return _dict(typing.get_args(hint)[1], data, path)
+        return partial(_dict, typing.get_args(hint)[1])
     if dataclasses.is_dataclass(hint):
-        return _dataclass(cast("type[Any]", hint), data, path)
+        return partial(_dataclass, cast("type[Any]", hint))
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return _enum(hint, data, path)
-    return _SCALARS[hint](data, path)
+        return partial(_enum, hint)
+    return _SCALARS[hint]
 
 
 def _union(options: tuple[Any, ...], data: object, path: str) -> object:

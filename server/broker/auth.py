@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -196,6 +197,7 @@ class ZapHandler:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._allowed: dict[str, frozenset[str]] = {CLIENT_DOMAIN: frozenset(), CHILD_DOMAIN: frozenset()}
+        self._banned: dict[str, float] = {}
         self.refused = 0
         self._socket = context.socket(zmq.REP)
         self._socket.linger = 0
@@ -208,6 +210,13 @@ class ZapHandler:
     def allow(self, domain: str, keys: Mapping[str, object] | frozenset[str]) -> None:
         """Replace the keys that may connect in this domain. Connections that stand are not cut."""
         self._allowed[domain] = frozenset(keys)
+
+    def ban(self, key: str, seconds: float) -> None:
+        """Let a key not come in for so long, on no list and in no domain."""
+        self._banned[key] = time.monotonic() + seconds
+
+    def _is_banned(self, key: str) -> bool:
+        return time.monotonic() < self._banned.get(key, 0.0)
 
     def close(self) -> None:
         """End the thread and close its socket."""
@@ -230,6 +239,9 @@ class ZapHandler:
             domain = frames[2].decode("ascii", "replace")
             key = _z85(frames[6])
             if key is not None and key in self._allowed.get(domain, frozenset()):
+                if self._is_banned(key):
+                    # A temporary refusal: ZeroMQ tries again by itself, after its 10 s for a handshake.
+                    return [b"1.0", request, b"300", b"later", b"", b""]
                 return [b"1.0", request, b"200", b"OK", key.encode("ascii"), b""]
         self.refused += 1
         return [b"1.0", request, b"400", b"refused", b"", b""]

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from blender_addon.protocol.codec import Envelope, decode, peek_id
+from blender_addon.protocol.codec import Envelope, decode
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
 from blender_addon.protocol.messages import (
     Attach,
@@ -139,10 +139,10 @@ class BrokerCore:
         """Frames of a client, without the routing id. Whatever they are, there is an answer."""
         self.state.metrics.count("messages_received")
         try:
-            envelope = decode(frames)
+            envelope = decode(frames, of_client=True)
         except ProtocolError as error:
             self.state.metrics.count("messages_refused")
-            self.state.refuse(address, error.error, peek_id(frames))
+            self.state.refuse(address, error.error, error.re)
             return
         if address.user not in self.state.clients:
             self.state.refuse(address, refusals.refused_user(), envelope.id)

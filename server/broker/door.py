@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Mapping
+from queue import SimpleQueue
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -22,7 +23,7 @@ from zmq.utils.monitor import parse_monitor_message
 from server.broker.descriptors import Room
 from server.broker.ports import Address, Channel
 
-__all__ = ["LAST_WORDS_SECONDS", "Door"]
+__all__ = ["LAST_WORDS_SECONDS", "Change", "Door"]
 
 _LOG = logging.getLogger(__name__)
 LAST_WORDS_SECONDS = 1.0
@@ -33,18 +34,24 @@ _SAY_SECONDS = 60.0
 
 Key = tuple[Channel, int]
 """A channel and a descriptor: the next connection may get the same descriptor on the other channel."""
+Change = tuple[Key, bool]
+"""A connection begins (true) or has ended."""
 
 
 class Door:
     """Args: sockets: those that clients connect to; they are bound after this, and closed after `close`.
+    changes: is told of each connection that comes or goes.
 
     A thread of its own reads the monitors: a storm of connections does not touch the broker's loop. The other
     calls are the loop's.
     """
 
-    def __init__(self, sockets: Mapping[Channel, zmq.Socket[bytes]], room: Room) -> None:
+    def __init__(
+        self, sockets: Mapping[Channel, zmq.Socket[bytes]], room: Room, changes: SimpleQueue[Change] | None = None
+    ) -> None:
         self._sockets = sockets
         self._room = room
+        self._changes = changes
         self._lock = threading.Lock()
         self._strangers: dict[Key, None] = {}
         self._known: dict[Key, None] = {}
@@ -80,7 +87,7 @@ class Door:
         for address in [address for address, due in self._to_cut.items() if due <= now]:
             del self._to_cut[address]
             self._were_cut.append(address)
-            self._end((address.channel, address.descriptor))
+            self.end((address.channel, address.descriptor))
 
     def is_crowded(self) -> bool:
         """Whether `make_room` has something to do. There is always room left for strangers."""
@@ -120,6 +127,8 @@ class Door:
             self._say(f"a connection could not be accepted: {os.strerror(value)}")
             return
         key = (channel, value)
+        if self._changes is not None:
+            self._changes.put((key, event == zmq.EVENT_ACCEPTED))
         with self._lock:
             self._strangers.pop(key, None)
             self._known.pop(key, None)
@@ -135,7 +144,7 @@ class Door:
             self._known.pop(key, None)
         self.turned_away += 1
         self._say("too many connections without a key, or of no session: the oldest are ended")
-        self._end(key)
+        self.end(key)
 
     def _say(self, text: str) -> None:
         now = time.monotonic()
@@ -143,8 +152,8 @@ class Door:
             self._next_word = now + _SAY_SECONDS
             _LOG.warning("%s", text)
 
-    def _end(self, key: Key) -> None:
-        """libzmq has no call that closes a connection, but takes the end of its stream as such.
+    def end(self, key: Key) -> None:
+        """End a connection at once. libzmq has no call for that, but takes the end of its stream as such.
 
         Should the descriptor be another connection's by now, that one comes back by itself.
         """

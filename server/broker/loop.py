@@ -16,25 +16,27 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import zmq
 
 from blender_addon.protocol.codec import Envelope, encode
 from blender_addon.protocol.errors import ProtocolError
-from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import Error
 from server.broker import refusals
 from server.broker.auth import CHILD_DOMAIN, CLIENT_DOMAIN, KeyPair, ZapHandler, new_key_pair
+from server.broker.channels import BULK, BULK_GUARD, CHILD, CTL, CTL_GUARD
 from server.broker.core import BrokerCore
 from server.broker.descriptors import Room, patient
-from server.broker.door import Door
-from server.broker.internal import MAX_MESSAGE_BYTES, ChildSettings, ToChild, pack
+from server.broker.door import Change, Door
+from server.broker.intake import Intake, Way
+from server.broker.internal import ChildSettings, ToChild, pack
 from server.broker.journal import Journal
 from server.broker.journal_thread import JournalThread
-from server.broker.ports import Address, Buffer, Channel, Done
-from server.broker.sockets import Router, RouterSettings
+from server.broker.ports import Address, Channel, Done
+from server.broker.sockets import Received, Router
+from server.broker.tcp_counts import can_count
 from server.config import ListenConfig
 from server.errors import ListenError, ServerError
 from server.executors.base import ChildProcess, Executor
@@ -46,9 +48,6 @@ _CTL_PER_TURN, _CHILDREN_PER_TURN, _BULK_PER_TURN = 64, 64, 4
 _BUDGET_SECONDS = 0.005
 """For one kind of work in a turn; what is left comes in the next turn, after a look at all the others."""
 _MIB = 1 << 20
-_CTL = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.ctl_frame, queue=64, max_backlog=2 * _MIB)
-_BULK = RouterSettings(CLIENT_DOMAIN, DEFAULT_LIMITS.bulk_frame, queue=8, max_backlog=8 * _MIB)
-_CHILD = RouterSettings(CHILD_DOMAIN, MAX_MESSAGE_BYTES, queue=64, max_backlog=_MIB)
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,22 @@ class Loop:
         self._journal: JournalThread | None = None
         self._spawned: list[ChildProcess] = []
         self._child_keys = new_key_pair()
+        counts = can_count()
+        if not counts:
+            _LOG.info("this system does not count bytes of connections: messages without end are not noticed")
+        ctl, bulk = replace(CTL, is_counted=counts), replace(BULK, is_counted=counts)
         self._routers = {
-            Channel.CTL: Router(self._context, keys, _CTL, lambda rid: self._gone(Channel.CTL, rid)),
-            Channel.BULK: Router(self._context, keys, _BULK, lambda rid: self._gone(Channel.BULK, rid)),
+            Channel.CTL: Router(self._context, keys, ctl, lambda rid: self._gone(Channel.CTL, rid)),
+            Channel.BULK: Router(self._context, keys, bulk, lambda rid: self._gone(Channel.BULK, rid)),
         }
-        self._door = Door({channel: router.socket for channel, router in self._routers.items()}, room)
-        self._children = Router(self._context, self._child_keys, _CHILD, lambda _rid: None)
+        changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
+        self._door = Door({channel: router.socket for channel, router in self._routers.items()}, room, changes)
+        ways = {
+            Channel.CTL: Way(self._routers[Channel.CTL], CTL_GUARD),
+            Channel.BULK: Way(self._routers[Channel.BULK], BULK_GUARD),
+        }
+        self._intake = Intake(ways, self._door, changes, self._zap.ban, self.now)
+        self._children = Router(self._context, self._child_keys, CHILD, lambda _rid: None)
         try:
             self.endpoints = Endpoints(
                 self._routers[Channel.CTL].bind(listen.endpoint(listen.ctl_port)),
@@ -100,6 +109,7 @@ class Loop:
     def use(self, core: BrokerCore, journal: Journal) -> None:
         """The logic that this loop drives, and its journal, which gets a thread."""
         self._core = core
+        self._intake.use(core)
         self._journal = JournalThread(journal, self.call, self._journal_stuck)
 
     def _journal_stuck(self, stuck: bool) -> None:
@@ -220,7 +230,7 @@ class Loop:
         next_tick = self.now()
         more = False
         while not core.is_drained():
-            wait = 0.0 if more else max(0.0, next_tick - self.now())
+            wait = 0.0 if more else min(max(0.0, next_tick - self.now()), self._intake.wait)
             if any(router.waits() for router in self._routers.values()):
                 wait = min(wait, _RETRY_SECONDS)
             poller.poll(int(wait * 1000))
@@ -239,12 +249,15 @@ class Loop:
         """One turn; returns whether there is more to do at once."""
         assert self._core is not None
         self._take_calls()
-        more = self._receive(Channel.CTL, _CTL_PER_TURN)
-        for count, (rid, key, _descriptor, frames) in enumerate(self._children.receive(_CHILDREN_PER_TURN), start=1):
-            self._guarded(lambda rid=rid, key=key, frames=frames: self._of_child(key, rid, frames))
+        self._intake.begin()
+        more = self._intake.receive(Channel.CTL, _CTL_PER_TURN)
+        children = self._children.receive(_CHILDREN_PER_TURN, self.now() + _BUDGET_SECONDS)
+        for count, message in enumerate(children, start=1):
+            self._guarded(lambda message=message: self._of_child(message))
             more = more or count == _CHILDREN_PER_TURN
-        more = self._receive(Channel.CTL, _CTL_PER_TURN) or more
-        more = self._receive(Channel.BULK, _BULK_PER_TURN) or more
+        more = self._intake.receive(Channel.CTL, _CTL_PER_TURN) or more
+        more = self._intake.receive(Channel.BULK, _BULK_PER_TURN) or more
+        more = self._intake.end() or more
         for router in (*self._routers.values(), self._children):
             router.flush()
         self._guarded(self._core.turn)
@@ -253,20 +266,9 @@ class Loop:
             self._door.make_room([address for channel in Channel for address in sessions.of_channel(channel)])
         return more or not self._calls.empty()
 
-    def _of_child(self, key: str, rid: bytes, frames: Sequence[Buffer]) -> None:
+    def _of_child(self, message: Received) -> None:
         assert self._core is not None
-        self._core.child_received(key, rid, frames)
-
-    def _receive(self, channel: Channel, limit: int) -> bool:
-        assert self._core is not None
-        deadline = self.now() + _BUDGET_SECONDS
-        for count, (rid, user, descriptor, frames) in enumerate(self._routers[channel].receive(limit), start=1):
-            address = Address(channel, rid, user, descriptor)
-            self._door.heard(address)
-            self._core.received(address, frames)
-            if count == limit or self.now() > deadline:
-                return True
-        return False
+        self._core.child_received(message.user, message.rid, message.frames)
 
     def _gone(self, channel: Channel, rid: bytes) -> None:
         if self._core is not None:

@@ -33,6 +33,8 @@ COUNTERS: Mapping[str, str] = {
     "clock_jumps": "Sleeps of the machine that were noticed",
     "auth_failures": "Connections refused for their key",
     "turned_away": "Connections ended because there were too many without a key or a session",
+    "connections_cut": "Connections cut for messages without end",
+    "clients_cut_off": "Clients cut off for floods",
 }
 GAUGES: Mapping[str, str] = {
     "queue_depth": "Jobs that wait",

@@ -73,6 +73,16 @@ def busy(text: str) -> WireError:
     return WireError(ErrorCode.BUSY, Retry.LATER, text)
 
 
+def flood(seconds: float) -> WireError:
+    """For messages that are longer, or more, than any client of ours sends."""
+    return WireError(
+        ErrorCode.PROTO_TOO_LARGE,
+        Retry.CHANGED,
+        f"The messages are longer, or more, than this protocol allows; this key is cut off for {seconds:g} s.",
+        hint="Send no more than PROTOCOL.md's section 12 says, and wait after BUSY.",
+    )
+
+
 def invalid(field: str | None, text: str, code: ErrorCode = ErrorCode.INPUT_INVALID) -> WireError:
     return WireError(code, Retry.CHANGED, text, field=field)
 

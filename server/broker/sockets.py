@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,22 +14,45 @@ import zmq
 
 from blender_addon.protocol.codec import Buffer
 from server.broker.auth import KeyPair
+from server.broker.flood_guard import wire_size
 from server.errors import ListenError
 
 HANDSHAKE_MS = 10_000
 _HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
 _FRAME_OVERHEAD = 1024
 LINGER_MS = 1000
+MAX_FRAMES = 32
+"""Of a message. What has more than the protocol allows gets an answer up to here."""
 
 
 @dataclass(frozen=True)
 class RouterSettings:
-    """Args: domain: of the ZAP handler; max_frame: bytes; max_backlog: bytes that may wait for one connection."""
+    """Args: domain: of the ZAP handler; max_frame, max_message: bytes; queue: messages that wait for a connection, and
+    of one; max_backlog: bytes that may wait for one connection; is_counted: a guard bounds what waits of one, and
+    ZeroMQ does not. A connection that ends while ZeroMQ keeps its messages back can end the whole process: an
+    assertion in its `out_event` (libzmq 4.3.5, issue 4841 there)."""
 
     domain: str
     max_frame: int
+    max_message: int
     queue: int
     max_backlog: int
+    is_counted: bool = False
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message: routing id, the sender's public key, its connection's descriptor, frames.
+
+    Args: wire_size: its bytes on the connection; is_too_long: it had too many frames or bytes, which were dropped.
+    """
+
+    rid: bytes
+    user: str
+    descriptor: int
+    frames: list[Buffer]
+    wire_size: int
+    is_too_long: bool = False
 
 
 @dataclass
@@ -50,6 +74,9 @@ class Router:
         self._settings = settings
         self._gone = gone
         self._lines: dict[bytes, _Line] = {}
+        self._in_message = False
+        self.is_empty = True
+        """Whether nothing whole was there when it was asked last."""
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = LINGER_MS
         self.socket.router_mandatory = 1
@@ -57,7 +84,8 @@ class Router:
         self.socket.curve_secretkey = keys.secret.encode("ascii")
         self.socket.zap_domain = settings.domain.encode("ascii")
         self.socket.maxmsgsize = settings.max_frame + _FRAME_OVERHEAD
-        self.socket.sndhwm = self.socket.rcvhwm = settings.queue
+        self.socket.sndhwm = settings.queue
+        self.socket.rcvhwm = 0 if settings.is_counted else settings.queue
         self.socket.handshake_ivl = HANDSHAKE_MS
         self.socket.heartbeat_ivl = _HEARTBEAT_MS
         self.socket.heartbeat_timeout = _HEARTBEAT_TIMEOUT_MS
@@ -77,16 +105,50 @@ class Router:
         bound = cast(bytes, self.socket.getsockopt(zmq.LAST_ENDPOINT))
         return int(bound.rstrip(b"\0").rsplit(b":", 1)[1])
 
-    def receive(self, limit: int) -> Iterator[tuple[bytes, str, int, list[Buffer]]]:
-        """Up to `limit` messages that are there: routing id, the sender's public key, its connection's descriptor,
-        frames."""
+    def receive(self, limit: int, deadline: float) -> Iterator[Received]:
+        """Up to `limit` messages that are there, one at least unless `deadline` passes over the rest of a long one."""
         for _ in range(limit):
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                if not self._drop_rest(deadline):
+                    return
+                message = self._next()
             except zmq.Again:
+                self.is_empty = True
                 return
-            user, descriptor = frames[-1].get("User-Id"), frames[-1].get(zmq.SRCFD)
-            yield frames[0].bytes, str(user), descriptor, [frame.buffer for frame in frames[1:]]
+            self.is_empty = False
+            yield message
+
+    def _next(self) -> Received:
+        """Frame by frame, since a message may have any number of them.
+
+        Raises:
+            zmq.Again: nothing is there.
+        """
+        rid = last = self.socket.recv(zmq.NOBLOCK, copy=False)
+        frames: list[zmq.Frame] = []
+        size = 0
+        while last.more and len(frames) < MAX_FRAMES and size <= self._settings.max_message:
+            last = self.socket.recv(zmq.NOBLOCK, copy=False)
+            frames.append(last)
+            size += len(last)
+        self._in_message = last.more
+        too_long = last.more or size > self._settings.max_message
+        return Received(
+            rid.bytes,
+            str(last.get("User-Id")),
+            last.get(zmq.SRCFD),
+            [] if too_long else [frame.buffer for frame in frames],
+            wire_size([len(frame) for frame in frames]),
+            too_long,
+        )
+
+    def _drop_rest(self, deadline: float) -> bool:
+        """Read past the rest of a message that was too long; returns whether that is done."""
+        while self._in_message:
+            self._in_message = self.socket.recv(zmq.NOBLOCK, copy=False).more
+            if time.monotonic() > deadline:
+                break
+        return not self._in_message
 
     def send(self, rid: bytes, frames: Sequence[Buffer]) -> None:
         """Send now, or let it wait behind what waits already."""

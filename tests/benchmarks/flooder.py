@@ -83,15 +83,15 @@ class Flooder:
             time.sleep(0.02)
 
     def forty_connections(self) -> None:
-        """Half a message of 9 MiB on each of forty connections."""
-        sockets = [self._socket(bulk=True) for _ in range(40)]
+        """A message of 9 MiB on each of forty connections at once, again and again."""
         frame = bytes(_MIB - 64)
-        for socket in sockets:
-            socket.send(_MAGIC, zmq.SNDMORE)
-        for _ in range(8):
+        while self._goes_on():
+            sockets = [self._socket(bulk=True) for _ in range(40)]
             for socket in sockets:
-                socket.send(frame, zmq.SNDMORE, copy=False)
-        self._wait()
+                socket.send_multipart([_MAGIC, *[frame] * 9], copy=False)
+            time.sleep(1.0)
+            for socket in sockets:
+                socket.close()
 
     def full_messages(self) -> None:
         """Whole messages of 9 MiB, one after the other, on four connections."""
@@ -150,10 +150,6 @@ class Flooder:
                     socket.send_multipart(frames, zmq.NOBLOCK)
                 except zmq.Again:
                     time.sleep(0.001)
-
-    def _wait(self) -> None:
-        while self._goes_on():
-            time.sleep(0.05)
 
     def close(self) -> None:
         """Drop what has not left yet."""

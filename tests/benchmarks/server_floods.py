@@ -51,7 +51,7 @@ class Victim:
             for bulk in (False, True):
                 number += 1
                 begun = time.monotonic()
-                assert self._raw.ask(Ping(number), Pong, bulk=bulk).n == number
+                assert self._raw.ask(Ping(number), Pong, bulk=bulk, timeout=15.0).n == number
                 self.seconds[bulk].append(time.monotonic() - begun)
             self.resident = max(self.resident, self._server.resident)
             time.sleep(_INTERVAL)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgpack
 import pytest
 
+from blender_addon.protocol import codec
 from blender_addon.protocol.codec import Envelope, decode, encode, peek_id
 from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from blender_addon.protocol.limits import DEFAULT_LIMITS
@@ -40,6 +41,39 @@ def test_large_header_is_not_even_parsed():
     assert peek_id([MAGIC, b"\x80" * (DEFAULT_LIMITS.header + 1)]) is None
     small = replace(DEFAULT_LIMITS, header=16)
     refused(GOOD, LARGE, limits=small)
+
+
+def _wide(name, lists=44):
+    return header(name, body={"n": 1, "x": [[None] * 4000 for _ in range(lists)]})
+
+
+@pytest.mark.parametrize("name", ["PING", "GET", "HELLO", "NOPE", ["SUBMIT"]])
+def test_a_large_header_of_a_small_message_is_refused_before_it_is_unpacked(name, monkeypatch):
+    """320 PINGs of 180 KiB with unknown fields delayed another client's by seconds."""
+    frames = frames_of(_wide(name))
+    monkeypatch.setattr(codec, "_header", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(ProtocolError) as caught:
+        decode(frames, of_client=True)
+    assert caught.value.error.code is ErrorCode.PROTO_TOO_LARGE
+    assert caught.value.re == samples.ID
+
+
+def test_a_server_may_send_large_headers_of_any_type():
+    assert decode(frames_of(header(body={"n": 1, "x": ["x" * 100_000]}))).message == Ping(1)
+
+
+def test_too_many_values_are_refused_while_they_are_unpacked():
+    refused(frames_of(_wide("SUBMIT", lists=9)), BAD, text="limits")
+    assert decode(frames_of(_wide("PING", lists=8))).message == Ping(1)
+
+
+def test_a_bad_message_is_unpacked_once(monkeypatch):
+    unpacked = []
+    monkeypatch.setattr(codec, "_unpackb", lambda *a, real=codec._unpackb, **k: unpacked.append(1) or real(*a, **k))
+    with pytest.raises(ProtocolError) as caught:
+        decode(frames_of(header("SUBMIT")), of_client=True)
+    assert caught.value.re == samples.ID
+    assert unpacked == [1]
 
 
 def test_large_buffers():

@@ -171,7 +171,7 @@ class Sockets:
         self.sockets = {channel: self.context.socket(zmq.ROUTER) for channel in Channel}
         self.ended: list[tuple[Channel, int]] = []
         self.door = Door(self.sockets, room)
-        self.door._end = self.ended.append
+        self.door.end = self.ended.append
 
     def happens(self, event: int, *descriptors: int, channel: Channel = Channel.CTL) -> None:
         for descriptor in descriptors:
@@ -254,7 +254,7 @@ def test_ending_what_is_no_connection_any_more_harms_nothing(tmp_path: Path) -> 
     door = Door(sockets, room_for(256))
     with (tmp_path / "a file").open("wb") as file:
         for descriptor in (file.fileno(), 99_999, -1):
-            door._end((Channel.CTL, descriptor))
+            door.end((Channel.CTL, descriptor))
         file.write(b"as before")
     assert (tmp_path / "a file").read_bytes() == b"as before"
     door.close()

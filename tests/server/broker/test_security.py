@@ -295,6 +295,10 @@ def test_zap_answers_only_whole_questions_of_known_keys_in_their_domain() -> Non
     for frames in bad:
         assert zap.answer(frames)[2] == b"400"
     assert zap.refused == len(bad)
+    zap.ban(pair.public, 60.0)
+    assert zap.answer(good)[2] == b"300"
+    zap.ban(pair.public, 0.0)
+    assert zap.answer(good)[2] == b"200"
     zap.close()
     context.term()
 
