@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from . import event_pump, handlers, preferences, properties, server_tasks, translations, uv_checks
+from . import event_pump, handlers, preferences, properties, server_tasks, translations, uv_timer
 from .defects import guarded_class, note_defect
 from .operators import CLASSES as OPERATORS
 from .ui import CLASSES as PANELS
@@ -42,12 +42,12 @@ def register() -> None:
     handlers.register()
     translations.register()
     event_pump.start()
-    uv_checks.start()
+    uv_timer.start()
 
 
 def unregister() -> None:
     """In the opposite order; nothing stays: no timer, no thread, no handler, no property."""
-    uv_checks.stop()
+    uv_timer.stop()
     event_pump.stop()
     server_tasks.stop()
     handlers.unregister()

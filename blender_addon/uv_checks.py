@@ -1,31 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with the UVs of which object: looked at when its mesh changes, never while drawing.
-
-A handler notes which objects changed; a timer looks at the active one, if it is small, a moment later. Big ones are
-looked at when a texture is asked for.
-"""
+"""What is wrong with the UVs of which object: found when it is asked for or the timer looks (`uv_timer`), never while
+drawing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import bpy
 import numpy as np
 import numpy.typing as npt
-from bpy.app.handlers import persistent
 
-from .defects import guarded
 from .scene.uv_reading import UvArrays, read_uv_arrays
 from .uv_measure import UvJudgement, UvRemedy, judge_uvs, measure_uvs
 
-__all__ = ["UvCheck", "UvChecks", "checks", "start", "stop", "textured_map"]
+__all__ = ["UvCheck", "UvChecks", "checks", "textured_map"]
 
 _WHILE_IDLE = 50_000
 """Triangles that are measured without being asked: about a tenth of a second."""
 _GRID = 256
-_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,60 +132,3 @@ _checks = UvChecks()
 def checks() -> UvChecks:
     """Those of this Blender."""
     return _checks
-
-
-def _told(doing: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A handler or timer that never raises, and survives the loading of files."""
-
-    def tell(error: Exception) -> None:
-        from . import event_pump
-
-        event_pump.report_defect(doing, error)
-
-    return lambda function: persistent(guarded(function, tell, _EVERY))
-
-
-@_told("Noting changed UVs")
-def _changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    if not _checks.found:
-        return
-    for update in depsgraph.updates:
-        if update.is_updated_geometry and isinstance(update.id, bpy.types.Object):
-            _checks.forget(update.id.original)
-
-
-@_told("Forgetting the UVs of the last file")
-def _loaded(*_: Any) -> None:  # noqa: ANN401 - bpy's arguments differ between versions
-    _checks.found.clear()
-    _checks.accepted.clear()
-
-
-@_told("Looking at UVs")
-def _look() -> float:
-    from . import event_pump
-
-    view_layer = getattr(bpy.context, "view_layer", None)
-    if view_layer is not None and _checks.look_while_idle(view_layer.objects.active):
-        event_pump.redraw()
-    return _EVERY
-
-
-def start() -> None:
-    """Begin to look; survives the loading of files. Without a window, only what is asked for is looked at."""
-    bpy.app.handlers.depsgraph_update_post.append(_changed)
-    bpy.app.handlers.load_post.append(_loaded)
-    if not bpy.app.background:
-        bpy.app.timers.register(_look, persistent=True, first_interval=_EVERY)
-
-
-def stop() -> None:
-    """End it, and forget everything."""
-    for handlers, function in (
-        (bpy.app.handlers.depsgraph_update_post, _changed),
-        (bpy.app.handlers.load_post, _loaded),
-    ):
-        if function in handlers:
-            handlers.remove(function)
-    if bpy.app.timers.is_registered(_look):
-        bpy.app.timers.unregister(_look)
-    _loaded()

@@ -337,13 +337,13 @@ def in_a_click(folder: str) -> Any:
         bpy.context.preferences.addons[ADDON].preferences.connection = str(Path(folder) / "other.json")
     found["preferences"] = [len(calls), len(_said(rig))]
     rig.state.problem = None
-    from blender_addon import server_tasks, uv_checks
+    from blender_addon import server_tasks, uv_checks, uv_timer
 
     with _raising("uv_checks.UvChecks.look_while_idle") as calls:
-        found["looking at UVs"] = [uv_checks._look(), len(calls), len(_said(rig))]
+        found["looking at UVs"] = [uv_timer._look(), len(calls), len(_said(rig))]
     uv_checks.checks().found[0] = None
     # No such thing has updates.
-    uv_checks._changed(bpy.context.scene, None)
+    uv_timer._changed(bpy.context.scene, None)
     found["changed"] = "AttributeError" in rig.state.problem.text
     from blender_addon.server_install.progress import Progress
 
