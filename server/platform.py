@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-from server.errors import AlreadyRunningError
+from server.errors import AlreadyRunningError, ConfigError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _OWN_MAPPING = 8 << 20
@@ -125,7 +125,12 @@ def write_private(path: Path, data: bytes) -> None:
     """Replace a file by one that only its owner can read (0600), durably: all of it or nothing.
 
     Windows: rights come from the directory.
+
+    Raises:
+        ConfigError: a folder has its name. OSError: it cannot be written.
     """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; expected a file. Move it away, and start again.")
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()

@@ -81,7 +81,7 @@ class ServerAddress:
         """The address in the bytes of a connection file. Raises ConnectionFileError where it is none."""
         try:
             content = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConnectionFileError(f"{source} is damaged ({error}); start the server again.") from error
         if not isinstance(content, dict):
             raise ConnectionFileError(f"{source} holds a {type(content).__name__}, expected a map; start it again.")
@@ -113,17 +113,21 @@ def default_connection_file() -> Path:
     return base / "pgc-server" / "connection.json"
 
 
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, int | float) else type(value).__name__
+
+
 def _text(fields: dict[str, Any], name: str, source: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
-        raise ConnectionFileError(f"{source}: {name} is {value!r}, expected text; start the server again.")
+        raise ConnectionFileError(f"{source}: {name} is {_shown(value)}, expected text; start the server again.")
     return value
 
 
 def _port(fields: dict[str, Any], name: str, source: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-        raise ConnectionFileError(f"{source}: {name} is {value!r}, expected 1 to 65535; start the server again.")
+        raise ConnectionFileError(f"{source}: {name} is {_shown(value)}, expected 1 to 65535; start the server again.")
     return value
 
 

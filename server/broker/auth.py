@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
 
 import zmq
 from zmq.utils import z85
 
 from server.config import ServerPaths
 from server.errors import ConfigError
+from server.json_files import read_json_map
 from server.platform import make_private_directory, write_private
 from server.storage.ownership import claim_data_folder
 
@@ -73,11 +73,21 @@ def load_key_pair(paths: ServerPaths, name: str) -> KeyPair:
     path = paths.keys / f"{name}.json"
     if not path.is_file():
         write_private(path, json.dumps(asdict(new_key_pair())).encode())
-    fields = _read_json(path)
+    fields = read_json_map(path)
     public, secret = str(fields.get("public")), str(fields.get("secret"))
-    if not (_PUBLIC_KEY.fullmatch(public) and _PUBLIC_KEY.fullmatch(secret)):
+    if not _is_pair(public, secret):
         raise ConfigError(f"keys/{path.name} holds no CURVE key pair; remove it, and a new one is made.")
     return KeyPair(public, secret)
+
+
+def _is_pair(public: str, secret: str) -> bool:
+    """Whether both are keys, and belong together: with one changed letter nobody could connect."""
+    if not (_PUBLIC_KEY.fullmatch(public) and _PUBLIC_KEY.fullmatch(secret)):
+        return False
+    try:
+        return zmq.curve_public(secret.encode("ascii")) == public.encode("ascii")
+    except zmq.ZMQError:
+        return False
 
 
 def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ARTIST) -> AllowedClient:
@@ -162,10 +172,10 @@ def load_clients(paths: ServerPaths) -> dict[str, AllowedClient]:
 
 
 def _entry(path: Path) -> AllowedClient:
-    fields = _read_json(path)
     try:
+        fields = read_json_map(path)
         client = AllowedClient(str(fields["name"]), str(fields["public"]), Role(fields["role"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, FileNotFoundError) as error:
         raise ConfigError(f"{path.name} is no entry: {type(error).__name__} {error}.") from error
     if not _PUBLIC_KEY.fullmatch(client.public):
         raise ConfigError(f"{path.name} holds no public key.")
@@ -177,16 +187,6 @@ def _clients_folder(paths: ServerPaths, make: bool = False) -> Path:
     if make:
         make_private_directory(folder)
     return folder
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path.name} cannot be read: {type(error).__name__}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{path.name} holds no map.")
-    return cast("dict[str, Any]", fields)
 
 
 class ZapHandler:

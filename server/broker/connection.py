@@ -7,9 +7,9 @@ import json
 import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, cast
 
 from server.errors import ConfigError
+from server.json_files import read_json_map
 from server.platform import is_private, write_private
 
 _LOG = logging.getLogger(__name__)
@@ -50,19 +50,21 @@ def read_connection(path: Path) -> Connection | None:
         ConfigError: others can read the file, or it holds something else.
     """
     try:
-        data = path.read_bytes()
+        values = read_json_map(path)
+        private = is_private(path)
     except FileNotFoundError:
         return None
-    if not is_private(path):
+    except ConfigError as error:
+        raise ConfigError(f"{path.name} is no connection file ({error}); start the server again.") from error
+    if not private:
         raise ConfigError(f"{path.name} can be read by others; stop the server, remove the file and start again.")
     try:
-        values = cast("dict[str, Any]", json.loads(data))
         major, minor = values.pop("protocol")
         for field in fields(Connection):
             if field.name != "protocol" and field.type != type(values[field.name]).__name__:
                 raise TypeError(field.name)
         return Connection(protocol=(int(major), int(minor)), **values)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(
             f"{path.name} is no connection file ({type(error).__name__}); start the server again."
         ) from error

@@ -170,7 +170,7 @@ def _clients(config: ServerConfig, local: KeyPair) -> dict[str, AllowedClient]:
 def _save_age(age: AgeClock) -> None:
     try:
         age.save()
-    except OSError as error:  # On a full disk: the next start then counts ages a little shorter.
+    except (OSError, ConfigError) as error:  # On a full disk: the next start then counts ages a little shorter.
         _LOG.warning("the clock's file cannot be written: %s", error)
 
 

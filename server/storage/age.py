@@ -8,16 +8,19 @@ is on the safe side: a machine that slept, or a server that did not run, ages th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.errors import ConfigError
+from server.json_files import read_json_map
 from server.platform import write_private
 
-__all__ = ["AgeClock", "Jump"]
+__all__ = ["AgeClock", "Jump", "clock_file"]
 
 _LOG = logging.getLogger(__name__)
 _NOTICED = 600.0
@@ -98,8 +101,7 @@ class AgeClock:
     def save(self) -> None:
         """Remembers the jumps for the next run. Raises OSError where that cannot be written."""
         self._saved = self._monotonic()
-        content = {"last": self._last[0], "jumps": [[jump.at, jump.to] for jump in self._jumps]}
-        write_private(self._path, json.dumps(content).encode())
+        write_private(self._path, clock_file(self._last[0], self._jumps))
 
     def _add(self, jump: Jump) -> None:
         self._jumps = (*self._jumps, jump)
@@ -109,13 +111,26 @@ class AgeClock:
             self._jumps = (Jump(_NEVER, kept[0].to), *kept[1:])
 
 
+def clock_file(last: float, jumps: Sequence[Jump] = ()) -> bytes:
+    """The bytes of a clock's file: when the clock was last looked at, and its jumps. They have a checksum, since one
+    changed digit could make everything old, and what is old is deleted."""
+    pairs = [[jump.at, jump.to] for jump in jumps]
+    return json.dumps({"last": last, "jumps": pairs, "sha256": _checksum(last, pairs)}).encode()
+
+
+def _checksum(last: object, pairs: object) -> str:
+    return hashlib.sha256(json.dumps([last, pairs]).encode()).hexdigest()
+
+
 def _read(path: Path) -> tuple[float, tuple[Jump, ...]] | None:
     try:
-        content = json.loads(path.read_bytes())
-        jumps = tuple(Jump(float(at), float(to)) for at, to in content["jumps"])
-        return float(content["last"]), jumps
+        content = read_json_map(path)
+        last, pairs = content["last"], content["jumps"]
+        if content.get("sha256") != _checksum(last, pairs):
+            raise ValueError("the checksum is another")
+        return float(last), tuple(Jump(float(at), float(to)) for at, to in pairs)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        _LOG.warning("%s cannot be read (%s): ages count from now", path.name, type(error).__name__)
+    except (ConfigError, ValueError, TypeError, KeyError) as error:
+        _LOG.warning("%s cannot be read (%s): ages count from now", path.name, error)
         return None

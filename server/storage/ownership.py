@@ -17,6 +17,7 @@ from pathlib import Path
 
 from server.config import ServerPaths
 from server.errors import ConfigError
+from server.json_files import read_json_map
 from server.platform import make_private_directory, write_private
 from server.storage.room import check_room, data_folder_problem
 
@@ -69,9 +70,8 @@ def looks_like_ours(paths: ServerPaths) -> bool:
 
 def _check_marker(paths: ServerPaths) -> None:
     try:
-        content = json.loads(paths.marker.read_bytes())
-        number = int(content["format"])
-    except (ValueError, TypeError, KeyError):
+        number = int(read_json_map(paths.marker)["format"])
+    except (ConfigError, ValueError, TypeError, KeyError, OverflowError):
         # Only its numbers are lost: nobody else has a file of this name.
         _LOG.warning("the marker %s was damaged and is written anew", paths.marker.name)
         _write_marker(paths)

@@ -12,11 +12,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
-from server.errors import ServerError
+from server.errors import ConfigError, ServerError
+from server.json_files import read_json_map
 from server.platform import make_private_directory, write_private
 
 __all__ = ["ModelError", "ModelFile", "ModelStore", "Source", "check_key"]
@@ -149,11 +150,10 @@ class ModelStore:
 
     def _recorded(self, key: str) -> Iterator[ModelFile]:
         try:
-            content = cast("Mapping[str, Any]", json.loads(self._record(key).read_bytes()))
-            entries = [ModelFile(**entry) for entry in content["files"]]
+            entries = [_model_file(entry) for entry in read_json_map(self._record(key))["files"]]
         except FileNotFoundError as error:
             raise ModelError(f"{key} was not pulled into the server; run: pgc-server models pull {key}") from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ConfigError, ValueError, TypeError, KeyError) as error:
             raise ModelError(f"The record of {key} is damaged; run: pgc-server models pull {key}") from error
         yield from entries
 
@@ -190,6 +190,17 @@ class ModelStore:
                 shutil.rmtree(folder)
                 found = True
         return found
+
+
+def _model_file(entry: Mapping[str, Any]) -> ModelFile:
+    """An entry of a record. Raises TypeError or ValueError where it is none."""
+    file = ModelFile(**entry)
+    for field in fields(ModelFile):
+        if type(getattr(file, field.name)).__name__ != field.type:
+            raise TypeError(field.name)
+    if "\0" in file.path:
+        raise ValueError("path")
+    return file
 
 
 def _files(folder: Path) -> list[Path]:

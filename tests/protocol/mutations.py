@@ -81,6 +81,15 @@ class Mutator:
         rng = self._random
         start = rng.random()
         frames = list(self._job) if start < 0.25 else list(rng.choice(self._good if start < 0.6 else self._corpus))
+        return self.damage(frames)
+
+    def reseed(self, seed: int) -> None:
+        """From here on the cases of another seed."""
+        self._random = random.Random(seed)
+
+    def damage(self, frames: list[bytes]) -> list[bytes]:
+        """These frames, damaged."""
+        rng, frames = self._random, list(frames)
         kind = rng.random()
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 6))):
             if kind < 0.6 and len(frames) > 1:

@@ -3,7 +3,6 @@
 
 import hashlib
 import io
-import json
 import uuid
 from collections import deque
 from pathlib import Path
@@ -32,7 +31,7 @@ from server.broker.ports import Address, Channel
 from server.broker.recovery import recover
 from server.broker.state import BrokerState
 from server.config import QuotaConfig, ServerConfig, ServerPaths
-from server.storage.age import AgeClock
+from server.storage.age import AgeClock, clock_file
 from tests.server.broker.rig import BLOBS, spec
 
 ALICE, BOB, BOSS = "a" * 40, "b" * 40, "c" * 40
@@ -224,7 +223,7 @@ class CoreRig:
         recover(self.journal, self.state)
         self.core = BrokerCore(self.state, self.store, bulk_port=1)
         if not self.paths.clock.exists():
-            self.paths.clock.write_text(json.dumps({"last": self.ports.wall(), "jumps": []}))
+            self.paths.clock.write_bytes(clock_file(self.ports.wall()))
         self.age = AgeClock(self.paths.clock, self.ports.wall, self.ports.now)
         self.housekeeping = Housekeeping(self.state, self.store, self.age)
         self.core.start()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ages under clocks that are set forward, set back, or stood still."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.config import DAY, HOUR
-from server.storage.age import AgeClock
+from server.storage.age import AgeClock, clock_file
 
 START = 1_790_000_000.0
 
@@ -33,7 +32,7 @@ def opened(path: Path, clocks: Clocks) -> AgeClock:
 
 
 def fresh(path: Path, clocks: Clocks) -> AgeClock:
-    path.write_text(json.dumps({"last": clocks.wall, "jumps": []}))
+    path.write_bytes(clock_file(clocks.wall))
     return opened(path, clocks)
 
 
