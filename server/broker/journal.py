@@ -7,23 +7,17 @@ One thread uses a `Journal`; `server.broker.journal_thread` is that thread. Keep
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
-import msgpack  # pyright: ignore[reportMissingTypeStubs]
-
-from blender_addon.protocol.errors import ProtocolError, WireError
-from blender_addon.protocol.messages import JobEvent, JobResult, JobState
+from blender_addon.protocol.messages import JobEvent
 from server.broker.jobs import JobRow
-from server.broker.records import dump, load
+from server.broker.journal_rows import COLUMNS, DamagedRow, Grant, event_of, grant_of, row_of, values_of
+from server.broker.records import dump
 from server.errors import DamagedJournalError, JournalError
 
-_LOG = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -48,46 +42,13 @@ CREATE TABLE uses (
 ) WITHOUT ROWID;
 CREATE INDEX uses_of_blob ON uses (sha256);
 """
-_COLUMNS = (
-    "job, user, key, digest, name, interactive, created, rank, state, paused, cancelling, attempt, crashes, "
-    "restarts, checkpoint_step, steps, seq, finished, acked, error, result"
-)
-_NAMES = _COLUMNS.split(", ")
+_COLUMNS = ", ".join(COLUMNS)
 _IDENTITY = frozenset({"job", "user", "key", "digest", "created"})
-_INSERT = f"INSERT INTO jobs ({_COLUMNS}) VALUES ({', '.join(f':{name}' for name in _NAMES)})"
-_UPDATE = f"UPDATE jobs SET {', '.join(f'{n} = :{n}' for n in _NAMES if n not in _IDENTITY)} WHERE job = :job"
-
-
-@dataclass(frozen=True)
-class Grant:
-    """A user may read, and use in jobs, a blob of this many bytes; `used`: when it was last uploaded or named."""
-
-    user: str
-    sha256: str
-    size: int
-    used: float
+_INSERT = f"INSERT INTO jobs ({_COLUMNS}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"
+_UPDATE = f"UPDATE jobs SET {', '.join(f'{n} = :{n}' for n in COLUMNS if n not in _IDENTITY)} WHERE job = :job"
 
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
-_TYPES: dict[str, type] = {
-    **dict.fromkeys(_NAMES, int),
-    **dict.fromkeys(("job", "user", "key", "digest", "name", "state"), str),
-    **dict.fromkeys(("created", "finished", "acked"), float),
-    **dict.fromkeys(("error", "result"), bytes),
-}
-_OPTIONAL = frozenset({"finished", "acked", "error", "result"})
-# What reading a record of arbitrary bytes can raise; ProtocolError and msgpack's own errors among them.
-_NO_RECORD = (ValueError, TypeError, KeyError, ProtocolError, msgpack.exceptions.UnpackException)
-
-
-@dataclass(frozen=True)
-class DamagedRow:
-    """A row of the journal that is no job: its values by column, and what is wrong."""
-
-    values: dict[str, Any]
-    reason: str
 
 
 class Journal:
@@ -108,6 +69,8 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(_unusable(path, error)) from error
         try:
+            # Bytes that are no text cost the row in which they stand, not the reading of all.
+            self._db.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -131,6 +94,8 @@ class Journal:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             raise JournalError(f"The journal has version {version}, this server writes {SCHEMA_VERSION}; update it.")
+        elif (missing := _missing_columns(self._db)) is not None:
+            raise DamagedJournalError(f"The journal has no {missing}.")
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -162,7 +127,7 @@ class Journal:
 
     def add(self, row: JobRow, event: JobEvent, inputs: Sequence[Grant]) -> None:
         """A new job with its first event and the blobs that it reads."""
-        self._db.execute(_INSERT, _values(row))
+        self._db.execute(_INSERT, values_of(row))
         self._add_event(event, row.is_terminal)
         self._add_uses(row, inputs)
 
@@ -173,7 +138,7 @@ class Journal:
             JournalError: the job is not in the journal.
             sqlite3.IntegrityError: a second terminal event.
         """
-        if self._db.execute(_UPDATE, _values(row)).rowcount != 1:
+        if self._db.execute(_UPDATE, values_of(row)).rowcount != 1:
             raise JournalError(f"Job {row.job} is not in the journal.")
         if event is not None:
             self._add_event(event, row.is_terminal)
@@ -205,19 +170,22 @@ class Journal:
 
     def events_after(self, job: str, seq: int) -> tuple[JobEvent, ...]:
         """Journaled events of a job with a number above `seq`, in order."""
-        rows = self._db.execute("SELECT event FROM events WHERE job = ? AND seq > ? ORDER BY seq", (job, seq))
-        events = (_event(job, data) for (data,) in rows)
+        rows = self._db.execute("SELECT seq, event FROM events WHERE job = ? AND seq > ? ORDER BY seq", (job, seq))
+        events = (event_of(job, number, data) for number, data in rows)
         return tuple(event for event in events if event is not None)
 
     def jobs(self) -> list[JobRow | DamagedRow]:
         """All jobs, oldest first. A row that is none costs that job alone."""
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY created, job").fetchall()
-        return [_row_or_damage(values) for values in rows]
+        return [row_of(values) for values in rows]
 
     def replace_damaged(self, damaged: DamagedRow, row: JobRow | None, event: JobEvent | None) -> None:
         """In place of a damaged row its job's end, or nothing where it cannot even be said whose job it was."""
         if row is None:
-            self._db.execute("DELETE FROM jobs WHERE job IS ?", (damaged.values["job"],))
+            # As bytes, since what stands there need not be text.
+            name = damaged.values["job"]
+            raw = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
+            self._db.execute("DELETE FROM jobs WHERE job IS ? OR CAST(job AS BLOB) IS ?", (raw, raw))
             return
         self._db.execute("DELETE FROM events WHERE job = ? AND ends", (row.job,))
         self._db.execute("UPDATE jobs SET created = ? WHERE job = ?", (row.created, row.job))
@@ -226,12 +194,12 @@ class Journal:
     def last_seq(self, job: str) -> int:
         """Number of the newest journaled event of a job; 0 without any."""
         (seq,) = self._db.execute("SELECT max(seq) FROM events WHERE job = ?", (job,)).fetchone()
-        return seq if isinstance(seq, int) else 0
+        return seq if isinstance(seq, int) and 0 <= seq < 1 << 53 else 0
 
     def grants(self) -> list[Grant]:
         """All grants; a damaged one counts as not given."""
         rows = self._db.execute("SELECT user, sha256, size, used FROM grants").fetchall()
-        return [Grant(*values) for values in rows if _has_types(values, (str, str, int, float))]
+        return [grant for values in rows if (grant := grant_of(values)) is not None]
 
     def forget_jobs(self, jobs: Iterable[str]) -> None:
         """Remove ended jobs with their events."""
@@ -245,14 +213,14 @@ class Journal:
             "SELECT 1 FROM uses JOIN jobs USING (job) WHERE uses.sha256 = g.sha256 AND jobs.user = g.user)",
             (before,),
         ).fetchall()
-        grants = [grant for values in rows if is_old((grant := Grant(*values)).used)]
+        grants = [grant for values in rows if (grant := grant_of(values)) is not None and is_old(grant.used)]
         self._db.executemany("DELETE FROM grants WHERE user = ? AND sha256 = ?", [(g.user, g.sha256) for g in grants])
         return grants
 
     def blobs(self) -> set[str]:
         """Hashes that some user may read or some job uses."""
         rows = self._db.execute("SELECT sha256 FROM grants UNION SELECT sha256 FROM uses")
-        return {sha256 for (sha256,) in rows}
+        return {sha256 for (sha256,) in rows if isinstance(sha256, str)}
 
     def check(self) -> list[str]:
         """SQLite's own integrity check; empty when all is well."""
@@ -274,48 +242,18 @@ class Journal:
             self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?)", (row.job, grant.sha256))
 
 
+def _missing_columns(db: sqlite3.Connection) -> str | None:
+    """The first column of ours that a journal lacks, with its table."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(_SCHEMA)
+        tables = [name for (name,) in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+            for row in fresh.execute(f"PRAGMA table_info({table})"):
+                if row[1] not in there:
+                    return f"{table}.{row[1]}"
+    return None
+
+
 def _unusable(path: Path, error: sqlite3.Error) -> str:
     return f"The journal {path} cannot be used ({error}); see to the disk and to its rights, then start again."
-
-
-def _values(row: JobRow) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in _NAMES}
-    values["state"] = row.state.value
-    values["error"] = None if row.error is None else dump(row.error)
-    values["result"] = None if row.result is None else dump(row.result)
-    return values
-
-
-def _event(job: str, data: Any) -> JobEvent | None:  # noqa: ANN401 - whatever stands in the table
-    try:
-        return load(JobEvent, data)
-    except _NO_RECORD as error:
-        _LOG.error("journal: an event cannot be read (%s)", error, extra={"job": job})
-        return None
-
-
-def _row_or_damage(values: Sequence[Any]) -> JobRow | DamagedRow:
-    try:
-        return _row(values)
-    except _NO_RECORD as error:
-        return DamagedRow(dict(zip(_NAMES, values, strict=True)), f"{type(error).__name__}: {error}")
-
-
-def _has_types(values: Sequence[Any], types: Sequence[type]) -> bool:
-    # A whole number is a number too, as SQLite keeps 3.0.
-    return all(isinstance(v, (int, float) if t is float else t) for v, t in zip(values, types, strict=True))
-
-
-def _row(values: Sequence[Any]) -> JobRow:
-    fields = dict(zip(_NAMES, values, strict=True))
-    for name, value in fields.items():
-        if name in _OPTIONAL and value is None:
-            continue
-        if not _has_types([value], [_TYPES[name]]):
-            raise TypeError(f"{name} is of type {type(value).__name__}")  # Its value may be an artist's words.
-    for name in ("interactive", "paused", "cancelling"):
-        fields[name] = bool(fields[name])
-    fields["state"] = JobState(fields["state"])
-    fields["error"] = None if fields["error"] is None else load(WireError, fields["error"])
-    fields["result"] = None if fields["result"] is None else load(JobResult, fields["result"])
-    return JobRow(**fields)

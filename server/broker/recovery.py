@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, TypeGuard, cast
 
-from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from blender_addon.protocol.errors import ErrorCode, FieldError, Retry, WireError
+from blender_addon.protocol.fields import check_id, check_text
 from blender_addon.protocol.messages import EventKind, JobState
 from server.broker.jobs import Job, JobRow
-from server.broker.journal import DamagedRow, Journal
+from server.broker.journal import Journal
+from server.broker.journal_rows import DamagedRow, is_owner
 from server.broker.lifecycle import poisoned
 from server.broker.state import BrokerState
 from server.config import Supervision
@@ -46,7 +50,7 @@ def _set_aside(journal: Journal, damaged: DamagedRow, wall: float) -> Job | None
     values = damaged.values
     names = ("job", "user", "key", "digest")
     _LOG.error("journal: a job's row is damaged: %s", damaged.reason, extra={"job": str(values["job"])[:64]})
-    if not all(isinstance(values[name], str) for name in names):
+    if not all(isinstance(values[name], str) for name in names) or not _says_whose(values):
         journal.replace_damaged(damaged, None, None)
         return None
     text = "The server's record of this job was damaged, so the job cannot go on."
@@ -55,9 +59,9 @@ def _set_aside(journal: Journal, damaged: DamagedRow, wall: float) -> Job | None
     job = Job(
         JobRow(
             **{field: values[field] for field in names},
-            name=name if isinstance(name, str) else "",
+            name=name if _is_text(name) else "",
             interactive=False,
-            created=created if isinstance(created, float) else wall,
+            created=created if isinstance(created, float) and 0.0 < created <= wall else wall,
             rank=0,
             seq=journal.last_seq(values["job"]),
         )
@@ -65,6 +69,23 @@ def _set_aside(journal: Journal, damaged: DamagedRow, wall: float) -> Job | None
     event = job.record(replace(job.row, state=JobState.FAILED, error=error, finished=wall), EventKind.STATE)
     journal.replace_damaged(damaged, job.row, event)
     return job
+
+
+def _says_whose(values: Mapping[str, Any]) -> bool:
+    try:
+        check_id("job", values["job"])
+        check_id("key", values["key"])
+    except FieldError:
+        return False
+    return is_owner(values["user"])
+
+
+def _is_text(name: object) -> TypeGuard[str]:
+    try:
+        check_text("name", cast(str, name))
+    except (FieldError, AttributeError):
+        return False
+    return True
 
 
 def _after_restart(row: JobRow, limits: Supervision, wall: float) -> JobRow | None:

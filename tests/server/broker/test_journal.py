@@ -44,7 +44,7 @@ def test_a_row_comes_back_as_it_was(journal: Journal) -> None:
     error = WireError(ErrorCode.RES_OOM, Retry.CHANGED, "Too big.", hint="Smaller.")
     job = _add(journal, _row())
     end = replace(
-        job.row, state=JobState.FAILED, error=error, result=JobResult((), "0" * 64, 1.0), finished=5.0, paused=True
+        job.row, state=JobState.FAILED, error=error, result=JobResult((), "0" * 64, 1.0), finished=1005.0, paused=True
     )
     event = job.record(end, EventKind.STATE)
     with journal.transaction():

@@ -3,12 +3,14 @@
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from blender_addon.protocol.messages import ListJobs
 from server.broker.journal import Journal
-from server.config import ServerPaths
+from server.config import DAY, HOUR, ServerPaths
 from server.errors import JournalError
 from server.storage.journal_care import copy_journal, open_journal
 from server.storage.quarantine import REASONS, Quarantine, quarantined
@@ -160,16 +162,20 @@ def test_a_newer_servers_journal_is_left_alone(tmp_path: Path) -> None:
 
 SPOILT = {
     "state": "rnning", "rank": "first", "created": "yesterday", "result": b"\xc1\xc1", "error": b"",
-    "seq": 1.5, "finished": b"x", "interactive": "yes", "name": b"\xff",
+    "seq": 1.5, "finished": b"x", "interactive": "yes", "name": b"\xff", "attempt": -1, "steps": -(2**63),
+    "created ": float("inf"), "rank ": 2**63 - 1, "paused": 5, "name ": "ä" * 9000,
 }  # fmt: skip
+"""By column (with a blank: a second case of that column)."""
 
 
 @pytest.mark.parametrize("column", SPOILT)
 def test_one_bad_row_costs_that_job_and_not_the_start(core: CoreRig, column: str) -> None:
     user = core.user().upload()
     spoilt, sound = user.submit("spoilt", key="1" * 32), user.submit("sound")
-    core.journal._db.execute(f"UPDATE jobs SET {column} = ? WHERE job = ?", (SPOILT[column], spoilt))
+    core.journal._db.execute(f"UPDATE jobs SET {column.strip()} = ? WHERE job = ?", (SPOILT[column], spoilt))
     core.restart()
+    # Before, one number below 0 kept its owner from connecting: WELCOME lists the jobs.
+    assert {info.job for info in core.user().ask(ListJobs()).jobs} == {spoilt, sound}
     assert core.state.jobs.keys() == {spoilt, sound}
     row = core.state.jobs[spoilt].row
     assert row.state.value == "failed"
@@ -195,3 +201,83 @@ def test_damaged_events_and_grants_are_passed_over(core: CoreRig) -> None:
     core.restart()
     assert all(event.seq > 1 for event in core.journal.events_after(job, 0))
     assert sum(len(blobs) for blobs in core.state.grants.values()) == len(BLOBS) - 1
+
+
+def test_text_that_is_no_text_costs_its_row_and_not_the_start(core: CoreRig) -> None:
+    user = core.user().upload()
+    spoilt, nameless, sound = user.submit("spoilt", key="1" * 32), user.submit("nameless"), user.submit("sound")
+    update = "UPDATE jobs SET {} = CAST(X'FF80' AS TEXT) WHERE job = ?"
+    core.journal._db.execute(update.format("name"), (spoilt,))
+    core.journal._db.execute("DELETE FROM events WHERE job = ?", (nameless,))
+    core.journal._db.execute("DELETE FROM uses WHERE job = ?", (nameless,))
+    core.journal._db.execute(update.format("job"), (nameless,))
+    core.restart()
+    assert core.state.jobs.keys() == {spoilt, sound}
+    assert core.state.jobs[spoilt].row.name == ""
+    core.restart()
+    assert core.state.jobs.keys() == {spoilt, sound}
+
+
+@pytest.mark.parametrize("name", ["../../../etc", "/", "", "a" * 31, "A" * 32])
+def test_a_jobs_name_that_is_none_of_ours_reaches_no_folder(core: CoreRig, name: str) -> None:
+    core.user().upload().submit("chair")
+    core.journal._db.execute("DELETE FROM events")
+    core.journal._db.execute("DELETE FROM uses")
+    core.journal._db.execute("UPDATE jobs SET job = ?", (name,))
+    core.restart()
+    assert core.state.jobs == {}
+
+
+@pytest.mark.parametrize("name", ["x", "../../x", "A" * 64, "f" * 63])
+def test_a_grant_of_no_hash_is_none_and_hinders_no_cleaning(core: CoreRig, name: str) -> None:
+    user = core.user().upload()
+    user.submit("chair")
+    core.journal._db.execute("UPDATE grants SET sha256 = ? WHERE sha256 = (SELECT min(sha256) FROM grants)", (name,))
+    core.restart()
+    faults: list[str] = []
+    core.state.fault = lambda where, error: faults.append(f"{where}: {error}")
+    assert sum(len(blobs) for blobs in core.state.grants.values()) == len(BLOBS) - 1
+    for _ in range(12):
+        core.pass_time(DAY / 4)
+    assert faults == []
+
+
+def test_an_event_of_another_job_is_not_shown(core: CoreRig) -> None:
+    user = core.user().upload()
+    first, second = user.submit("first"), user.submit("second")
+    events = core.journal.events_after(second, 0)
+    assert events
+    core.journal._db.execute("UPDATE events SET event = (SELECT event FROM events WHERE job = ?) WHERE job = ? "
+                             "AND seq = 1", (first, second))  # fmt: skip
+    assert all(event.job == second for event in core.journal.events_after(second, 0))
+    assert len(core.journal.events_after(second, 0)) == len(events) - 1
+
+
+CHANGES = ["DROP TABLE uses", "DROP TABLE grants", "ALTER TABLE jobs RENAME COLUMN rank TO place"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_journal_without_a_table_or_column_of_ours_is_a_damaged_one(core: CoreRig, change: str) -> None:
+    job = core.user().upload().submit("chair")
+    assert copy_journal(core.paths) is not None
+    core.crash()
+    with closing(sqlite3.connect(core.paths.journal)) as db:
+        db.executescript(f"PRAGMA foreign_keys = OFF; {change}")
+    assert jobs_in(core.paths) == {job}
+    assert quarantined(core.paths).files >= 1
+    core.boot()
+
+
+def test_a_time_of_its_end_from_before_it_was_made_makes_no_job_old(core: CoreRig) -> None:
+    user = core.user().upload()
+    core.ready("worker")
+    job = user.submit("chair")
+    core.finish(job)
+    core.journal._db.execute("UPDATE jobs SET finished = 0.5, acked = 1.5 WHERE job = ?", (job,))
+    core.restart()
+    core.pass_time(HOUR)
+    assert core.state.jobs.keys() == {job}
+    assert core.paths.spec(job).is_file()
+    for _ in range(40):
+        core.pass_time(DAY / 4)
+    assert core.state.jobs == {}
