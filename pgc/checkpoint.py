@@ -69,7 +69,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"The checkpoint {path} is damaged (its bytes are not those that were written); delete it and start the "
             "run again."
         )
-    return tensors, json.loads(text)
+    try:
+        return tensors, json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"The header of the checkpoint {path} cannot be read ({error}); delete it and start the run again."
+        ) from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], header: str) -> str:

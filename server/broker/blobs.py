@@ -13,9 +13,11 @@ The store knows nothing of users: who may read a blob is the broker's business.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
+import stat
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from server.platform import fsync_directory, make_private_directory, replace
 _NAME = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
 _VERIFIED_KEPT = 4096
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 _TEMPORARY = "tmp"
 _PARTIAL = "partial"
 
@@ -61,10 +64,11 @@ class BlobStore:
 
     def size(self, sha256: str) -> int:
         """Bytes of the blob. Raises BlobError without it."""
-        try:
-            return self.path(sha256).stat().st_size
-        except FileNotFoundError as error:
-            raise _missing(sha256) from error
+        with _there(sha256):
+            status = self.path(sha256).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _missing(sha256)
+        return status.st_size
 
     def put(self, data: bytes | bytearray | memoryview) -> str:
         """Store bytes and return their hash. Storing what is there already costs no writing."""
@@ -90,19 +94,14 @@ class BlobStore:
 
     def read(self, sha256: str) -> bytes:
         """The whole blob. Raises BlobError without it."""
-        try:
+        with _there(sha256):
             return self.path(sha256).read_bytes()
-        except FileNotFoundError as error:
-            raise _missing(sha256) from error
 
     def read_range(self, sha256: str, offset: int, length: int) -> bytes:
         """Bytes [offset, offset + length), fewer at the end. Raises BlobError without the blob."""
-        try:
-            with self.path(sha256).open("rb") as file:
-                file.seek(offset)
-                return file.read(length)
-        except FileNotFoundError as error:
-            raise _missing(sha256) from error
+        with _there(sha256), self.path(sha256).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
 
     def holds(self, sha256: str, size: int) -> bool:
         """Whether a blob of this size is there, as far as a look at the folder tells."""
@@ -137,10 +136,8 @@ class BlobStore:
         Raises:
             BlobError: it is not there.
         """
-        try:
+        with _there(sha256):
             return age(self.path(sha256).stat().st_mtime)
-        except FileNotFoundError as error:
-            raise _missing(sha256) from error
 
     def remove_old(self, sha256: str, older_than: float, age: Callable[[float], float]) -> bool:
         """Delete the blob unless somebody stored it (again) in the last `older_than` seconds; whether it went."""
@@ -154,8 +151,8 @@ class BlobStore:
     def names(self) -> Iterator[str]:
         """Hashes of all blobs in the store."""
         for folder in self._root.iterdir():
-            if len(folder.name) == 2:
-                yield from (file.name for file in folder.iterdir() if is_sha256(file.name))
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from (file.name for file in folder.iterdir() if is_sha256(file.name) and file.is_file())
 
     def partial_path(self, sha256: str, owner: str) -> Path:
         """Where one user's upload of a blob grows; `owner` is a short hexadecimal tag of the user."""
@@ -168,7 +165,13 @@ class BlobStore:
 
     def partials(self) -> Iterator[Path]:
         """Files of uploads that are not complete, each named `HASH.OWNER`."""
-        return (path for path in (self._root / _PARTIAL).iterdir() if is_sha256(path.name.partition(".")[0]))
+        paths = (self._root / _PARTIAL).iterdir()
+        return (path for path in paths if is_sha256(path.name.partition(".")[0]) and path.is_file())
+
+    def make_way(self, path: Path) -> None:
+        """Puts a folder, or a link in circles, that has a file's name out of its way, under another name."""
+        if os.path.lexists(path) and not path.is_file():
+            path.rename(path.with_name(f"{uuid.uuid4().hex}.no-file"))
 
     def sweep(self, older_than: float, partials_older_than: float, age: Callable[[float], float]) -> int:
         """Delete half-written files that nobody touched for so many seconds; returns how many."""
@@ -176,16 +179,15 @@ class BlobStore:
         for name, limit in ((_TEMPORARY, older_than), (_PARTIAL, partials_older_than)):
             for path in (self._root / name).iterdir():
                 with contextlib.suppress(FileNotFoundError):  # Its writer was faster.
-                    if age(path.stat().st_mtime) > limit:
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode) and age(status.st_mtime) > limit:
                         path.unlink()
                         removed += 1
         return removed
 
     def _open(self, sha256: str) -> BinaryIO:
-        try:
+        with _there(sha256):
             return self.path(sha256).open("rb")
-        except FileNotFoundError as error:
-            raise _missing(sha256) from error
 
     @contextlib.contextmanager
     def _temporary(self) -> Generator[tuple[BinaryIO, Path]]:
@@ -212,12 +214,24 @@ class BlobStore:
         if not target.parent.is_dir():
             make_private_directory(target.parent)
             fsync_directory(self._root)
-        # The one that is there may be damaged, and these bytes are known to be right.
-        if target.is_file() and self.verify(sha256) and self._touch(sha256):
+        # The one that is there may be damaged, and these bytes are known to be right. A link may lead to these bytes.
+        if target.is_file() and not target.is_symlink() and self.verify(sha256) and self._touch(sha256):
             source.unlink()
             return
+        self.make_way(target)
         replace(source, target)
         fsync_directory(target.parent)
+
+
+@contextlib.contextmanager
+def _there(sha256: str) -> Generator[None]:
+    """Turns what is said of a file that is none into the error of a blob that is not there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        raise _missing(sha256) from error
 
 
 def _state_of(status: os.stat_result) -> tuple[int, int, int]:

@@ -50,6 +50,8 @@ class Upload:
             with path.open("rb") as file:
                 self._digest = hash_of(file)
                 self.received = self._begun = file.tell()
+        else:
+            self.store.make_way(path)
         if self.received > self.size:
             self.discard()
         return self.received
@@ -87,7 +89,10 @@ class Upload:
             raise BlobError(f"The bytes of blob {self.sha256[:12]}… have the hash {got[:12]}…; send it again.")
         flush(self._file)
         self.close()
-        self.store.publish_partial(self.store.partial_path(self.sha256, self.owner), self.sha256)
+        try:
+            self.store.publish_partial(self.store.partial_path(self.sha256, self.owner), self.sha256)
+        except FileNotFoundError as error:
+            raise BlobError(f"The bytes of blob {self.sha256[:12]}… are gone from the disk; send it again.") from error
 
     def discard(self) -> None:
         """Forget all bytes."""

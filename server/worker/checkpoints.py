@@ -90,7 +90,7 @@ def load_newest(paths: ServerPaths, job: str) -> Saved | None:
             tensors, header = load_checkpoint(path)
             saved = Saved(tensors=tensors, header=header, plan=int(header["plan"]))
             is_of_job = header["spec"] == expected and saved.step >= 0
-        except (CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
+        except (CheckpointError, OSError, KeyError, TypeError, ValueError, OverflowError) as error:
             _LOG.warning("checkpoint left out: %s", error, extra={"job": job})
             continue
         if is_of_job:
