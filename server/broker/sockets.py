@@ -18,7 +18,9 @@ from server.broker.flood_guard import wire_size
 from server.errors import ListenError
 
 HANDSHAKE_MS = 10_000
-_HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 2_000, 6_000
+_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 10, 5, 3
+"""Seconds of silence before the system asks whether the other machine is still there, seconds between two questions,
+and how many go unanswered before the connection counts as gone."""
 _FRAME_OVERHEAD = 1024
 LINGER_MS = 1000
 MAX_FRAMES = 32
@@ -87,9 +89,12 @@ class Router:
         self.socket.sndhwm = settings.queue
         self.socket.rcvhwm = 0 if settings.is_counted else settings.queue
         self.socket.handshake_ivl = HANDSHAKE_MS
-        self.socket.heartbeat_ivl = _HEARTBEAT_MS
-        self.socket.heartbeat_timeout = _HEARTBEAT_TIMEOUT_MS
-        self.socket.heartbeat_ttl = _HEARTBEAT_TIMEOUT_MS
+        # Not libzmq's own heartbeats: where a connection breaks while its queue is full, 4.3.5 ends the whole process
+        # at the next beat ("Assertion failed: !_io_error"). A flood and a hang-up were enough for that.
+        self.socket.tcp_keepalive = 1
+        self.socket.tcp_keepalive_idle = _KEEPALIVE_IDLE
+        self.socket.tcp_keepalive_intvl = _KEEPALIVE_INTERVAL
+        self.socket.tcp_keepalive_cnt = _KEEPALIVE_COUNT
 
     def bind(self, endpoint: str) -> int:
         """Bind and return the port. An IPv6 endpoint switches IPv6 on.
