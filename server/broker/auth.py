@@ -8,6 +8,7 @@ the same over restarts, so that a user's jobs stay the user's. Another machine's
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -24,6 +25,7 @@ from server.errors import ConfigError
 from server.json_files import read_json_map
 from server.platform import make_private_directory, write_private
 from server.storage.ownership import claim_data_folder
+from server.storage.quarantine import Quarantine
 
 CLIENT_DOMAIN = "pgc-client"
 CHILD_DOMAIN = "pgc-child"
@@ -67,17 +69,40 @@ def new_key_pair() -> KeyPair:
 
 
 def load_key_pair(paths: ServerPaths, name: str) -> KeyPair:
-    """The pair in `keys/<name>.json`, made when there is none. Raises ConfigError for a damaged file."""
+    """The pair in `keys/<name>.json`, made when there is none. A copy lies beside it, since with another key its user
+    is another user, without jobs: where the file is lost or damaged, the copy takes its place.
+
+    Raises:
+        ConfigError: both are damaged.
+    """
     claim_data_folder(paths)
     make_private_directory(paths.keys)
-    path = paths.keys / f"{name}.json"
-    if not path.is_file():
-        write_private(path, json.dumps(asdict(new_key_pair())).encode())
-    fields = read_json_map(path)
+    path, copy = (paths.keys / f"{name}{suffix}.json" for suffix in ("", ".copy"))
+    found, kept = _read_pair(path), _read_pair(copy)
+    if found is None and kept is None and (os.path.lexists(path) or os.path.lexists(copy)):
+        raise ConfigError(
+            f"keys/{path.name} and keys/{copy.name} hold no CURVE key pair; remove both, and a new one is made."
+        )
+    pair = found or kept or new_key_pair()
+    for file, content in ((path, found), (copy, kept)):
+        if content != pair:
+            _replace_key_file(paths, file, pair)
+    return pair
+
+
+def _read_pair(path: Path) -> KeyPair | None:
+    try:
+        fields = read_json_map(path)
+    except (FileNotFoundError, ConfigError):
+        return None
     public, secret = str(fields.get("public")), str(fields.get("secret"))
-    if not _is_pair(public, secret):
-        raise ConfigError(f"keys/{path.name} holds no CURVE key pair; remove it, and a new one is made.")
-    return KeyPair(public, secret)
+    return KeyPair(public, secret) if _is_pair(public, secret) else None
+
+
+def _replace_key_file(paths: ServerPaths, path: Path, pair: KeyPair) -> None:
+    if os.path.lexists(path):
+        Quarantine(paths).take(path, "it held another key pair than the file beside it, or none")
+    write_private(path, json.dumps(asdict(pair)).encode())
 
 
 def _is_pair(public: str, secret: str) -> bool:

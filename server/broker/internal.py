@@ -11,7 +11,7 @@ message; `WorkerPreview` is followed by one frame of payload.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, TypeAlias, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
@@ -196,7 +196,8 @@ class Validate:
 class Run:
     """Run the job; `resume`: a checkpoint may be there. `attempt` comes back in each answer.
 
-    With `keep_only` no step is taken: the newest checkpoint of a cancelled job becomes its result.
+    With `keep_only` no step is taken: the newest checkpoint of a cancelled job becomes its result. digest: SHA-256 that
+    the specification had when the job was accepted; empty: not to be compared.
     """
 
     TYPE: ClassVar[str] = "run"
@@ -204,6 +205,7 @@ class Run:
     attempt: int
     resume: bool
     keep_only: bool = False
+    digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Runner:
                 run.sent = True
                 run.last_advance = self._state.ports.now()
                 resume = attempt > 1 or job.row.checkpoint_step > 0
-                self._supervisor.send(child, Run(job.id, attempt, resume=resume, keep_only=run.keeping))
+                self._supervisor.send(child, Run(job.id, attempt, resume, run.keeping, job.row.digest))
                 if run.terminate_at is not None and not run.keeping:
                     self._supervisor.send(child, CancelRun(job.id))
                 elif run.yielding:

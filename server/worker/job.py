@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +16,6 @@ from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import JobResult, PreviewCodec
-from blender_addon.protocol.structure import from_wire
 from pgc.devices import release_cached_memory
 from pgc.errors import CheckpointError
 from pgc.memory_errors import is_broken_context, is_out_of_memory
@@ -34,6 +32,7 @@ from server.worker.failures import (
     sticky_error,
     wire_error,
 )
+from server.worker.job_files import read_spec
 from server.worker.keeping import AbsentPrior
 from server.worker.previews import Throttle, preview_tiles
 from server.worker.results import Timings, write_result
@@ -43,7 +42,6 @@ from server.worker.unwrap_job import unwrap_job
 __all__ = ["keep_job", "run_job"]
 
 _LOG = logging.getLogger(__name__)
-_unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
 
 class _EndedEarly(Exception):
@@ -58,16 +56,16 @@ class _OutOfMemoryError(Exception):
     """Raised outside of the `except` block that saw the real one: a traceback keeps its frames' tensors alive."""
 
 
-def run_job(tools: JobTools, job: str, attempt: int, resume: bool) -> JobOutcome:
+def run_job(tools: JobTools, job: str, attempt: int, resume: bool, digest: str = "") -> JobOutcome:
     """Run a job to its end, whatever that is; nothing is raised for anything that a job can do."""
-    active = _Job(tools, job, attempt)
+    active = _Job(tools, job, attempt, digest)
     return _outcome(active, lambda: JobOutcome(Ending.DONE, result=active.run(resume)))
 
 
-def keep_job(tools: JobTools, job: str, attempt: int) -> JobOutcome:
+def keep_job(tools: JobTools, job: str, attempt: int, digest: str = "") -> JobOutcome:
     """End a cancelled job with its newest checkpoint as its result; without one it has none."""
     deaf = replace(tools, is_cancelled=_wants_nothing, must_yield=_wants_nothing, guidance_for=AbsentPrior.of)
-    active = _Job(deaf, job, attempt)
+    active = _Job(deaf, job, attempt, digest)
     return _outcome(active, lambda: JobOutcome(Ending.CANCELLED, result=active.keep()))
 
 
@@ -100,6 +98,7 @@ class _Job:
     tools: JobTools
     job: str
     attempt: int
+    digest: str = ""
     notices: list[str] = field(default_factory=lambda: list[str]())
     timings: Timings = field(default_factory=Timings)
     active: JobRun | None = None
@@ -109,7 +108,7 @@ class _Job:
     begun: float = field(default_factory=time.perf_counter)
 
     def run(self, resume: bool) -> JobResult:
-        spec = self._spec()
+        spec = read_spec(self.tools.paths, self.job, self.digest)
         if spec.unwraps:
             return unwrap_job(spec, self._read, self.tools.store, self._tell_share)
         state = load_newest(self.tools.paths, self.job) if resume else None
@@ -142,7 +141,7 @@ class _Job:
 
     def keep(self) -> JobResult | None:
         """The result of the newest checkpoint; None without one."""
-        spec = self._spec()
+        spec = read_spec(self.tools.paths, self.job, self.digest)
         state = load_newest(self.tools.paths, self.job)
         return None if state is None else self._bake(self._prepare(spec, state.plan, state))
 
@@ -157,10 +156,6 @@ class _Job:
         except Exception:  # noqa: BLE001 - the job is over in any case; its checkpoint is another chance
             _LOG.exception("a cancelled job's result cannot be made", extra={"job": self.job})
             return None
-
-    def _spec(self) -> TextureJobSpec:
-        data = self.tools.paths.spec(self.job).read_bytes()
-        return from_wire(TextureJobSpec, _unpackb(data, raw=False, strict_map_key=True))
 
     def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | None:
         """The run after its last step; None where memory ran out. The exception and its frames are gone by then."""

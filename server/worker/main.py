@@ -165,9 +165,9 @@ def _loop(link: Link, control: Control, tools: JobTools, priors: Priors) -> int:
             _warm_up(control)
         elif isinstance(message, Run):
             if message.keep_only:
-                outcome = keep_job(tools, message.job, message.attempt)
+                outcome = keep_job(tools, message.job, message.attempt, message.digest)
             else:
-                outcome = run_job(tools, message.job, message.attempt, message.resume)
+                outcome = run_job(tools, message.job, message.attempt, message.resume, message.digest)
             _report(link, message, outcome)
             # After the report: looking for what is not used any more takes longer than a cancel may.
             release_cached_memory()

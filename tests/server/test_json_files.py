@@ -51,9 +51,9 @@ def test_a_folder_in_the_place_of_a_file_is_a_sentence(tmp_path):
 def test_keys_that_do_not_belong_together_are_refused(tmp_path):
     paths = ServerPaths(tmp_path / "data")
     pair = load_key_pair(paths, "server")
-    path = paths.keys / "server.json"
-    path.write_text(json.dumps({"public": new_key_pair().public, "secret": pair.secret}))
-    with pytest.raises(ConfigError, match=r"no CURVE key pair; remove it"):
+    for name in ("server.json", "server.copy.json"):
+        (paths.keys / name).write_text(json.dumps({"public": new_key_pair().public, "secret": pair.secret}))
+    with pytest.raises(ConfigError, match=r"no CURVE key pair; remove both"):
         load_key_pair(paths, "server")
 
 

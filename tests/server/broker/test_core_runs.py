@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs in workers: from Run to the one terminal state, whatever the worker does."""
 
+import hashlib
+
 import pytest
 
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
@@ -49,6 +51,7 @@ def test_a_job_runs_and_its_end_is_journaled_before_it_is_told(core: CoreRig, al
     job = alice.submit()
     _follow(alice, job)
     assert core.run(job) == Run(job, 1, False)
+    assert core.run(job).digest == hashlib.sha256(core.paths.spec(job).read_bytes()).hexdigest()
     _progress(core, job, 4)
     result = core.finish(job)
     assert _states(core, job) == ["queued", "running", "succeeded"]

@@ -2,6 +2,7 @@
 """Who gets in, and what raw bytes cost. Real sockets."""
 
 import hashlib
+import json
 import socket
 import stat
 import sys
@@ -236,11 +237,21 @@ def test_a_key_pair_stays_and_does_not_show_its_secret(tmp_path: Path) -> None:
     pair = load_key_pair(paths, "local")
     assert load_key_pair(paths, "local") == pair
     assert pair.secret not in repr(pair)
-    (paths.keys / "local.json").write_text('{"public": "short"}')
+    for damage in (
+        '{"public": "short"}',
+        "[",
+        "",
+        json.dumps({"public": new_key_pair().public, "secret": pair.secret}),
+    ):
+        for name in ("local.json", "local.copy.json"):
+            (paths.keys / name).write_text(damage)
+            assert load_key_pair(paths, "local") == pair
+            (paths.keys / name).unlink()
+            assert load_key_pair(paths, "local") == pair
+    assert {path.name for path in paths.quarantine.rglob("local*")} == {"local.json", "local.copy.json"}
+    for name in ("local.json", "local.copy.json"):
+        (paths.keys / name).write_text("[")
     with pytest.raises(ConfigError, match="new one"):
-        load_key_pair(paths, "local")
-    (paths.keys / "local.json").write_text("[")
-    with pytest.raises(ConfigError):
         load_key_pair(paths, "local")
 
 

@@ -5,14 +5,13 @@ in a sentence, and nothing beside it goes."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-
-import zmq
 
 from blender_addon.client.address import ServerAddress
 from blender_addon.client.errors import ClientError
@@ -44,6 +43,7 @@ class SmallFiles:
         claim_data_folder(paths)
         local = load_key_pair(paths, "local")
         server = load_key_pair(paths, "server")
+        self._pairs = {"local": local, "server": server}
         add_client(paths, "colleague", new_key_pair().public)
         self._connection = Connection((1, 0), "127.0.0.1", 4001, 4002, server.public, local.public, local.secret, 1,
                                       _EPOCH)  # fmt: skip
@@ -61,19 +61,24 @@ class SmallFiles:
             (paths.connection, self._read_connection),
             (paths.keys / "server.json", lambda rng: self._read_keys("server")),
             (paths.keys / "local.json", lambda rng: self._read_keys("local")),
+            (paths.keys / "local.copy.json", lambda rng: self._read_keys("local")),
+            (paths.keys / "server.copy.json", lambda rng: self._read_keys("server")),
             (paths.keys / "clients" / "colleague.json", self._read_clients),
             (paths.marker, self._read_marker),
             (paths.clock, self._read_clock),
             (paths.root / "models" / "sd15.json", self._read_models),
         )
         self._whole = {path: path.read_bytes() for path, _reader in self._readers}
-        self._mode = paths.connection.stat().st_mode & 0o777
 
     def case(self, number: int) -> Sequence[str]:
         """See `Target`."""
         rng = Random(f"small {self._seed} {number}")
         path, reader = rng.choice(self._readers)
         self._mend()
+        if path.parent == self._paths.keys and rng.random() < 0.2:
+            # Its copy, too; or, of a copy, what it is a copy of.
+            self._damage(rng, path.with_name(path.name.replace(".copy", "") if ".copy" in path.name else
+                                             f"{path.stem}.copy.json"))  # fmt: skip
         self._damage(rng, path)
         before = {name: digest for name, digest in contents(self._paths.root).items() if name in _KEPT}
         try:
@@ -91,6 +96,7 @@ class SmallFiles:
         """See `Target`."""
 
     def _mend(self) -> None:
+        shutil.rmtree(self._paths.quarantine, ignore_errors=True)
         for path, data in self._whole.items():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -139,9 +145,10 @@ class SmallFiles:
         return f"kept ({outcomes[0]}, {outcomes[1]})"
 
     def _read_keys(self, name: str) -> str:
-        pair = load_key_pair(self._paths, name)
-        if zmq.curve_public(pair.secret.encode()) != pair.public.encode():
-            raise WrongError("two keys that are no pair")
+        files = [self._paths.keys / f"{name}{suffix}.json" for suffix in ("", ".copy")]
+        gone = not any(os.path.lexists(file) for file in files)
+        if load_key_pair(self._paths, name) != self._pairs[name] and not gone:
+            raise WrongError("another user than before")
         return "read"
 
     def _read_clients(self, rng: Random) -> str:
