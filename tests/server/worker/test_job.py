@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
@@ -407,3 +408,24 @@ def test_a_stop_goes_before_making_room_and_a_cancel_before_both(tools, stored_j
     both = replace(tools, must_yield=lambda job: True, is_stopping=lambda: True)
     assert run(both, stored_job).ending is Ending.STOPPED
     assert run(replace(both, is_cancelled=lambda job: True), stored_job).ending is Ending.CANCELLED
+
+
+@pytest.mark.parametrize("damage", ["gone", "a bit", "another seed"])
+def test_a_specification_that_is_not_what_was_accepted_ends_the_job_in_a_sentence(tools, stored_job, damage):
+    """Before, a changed seed passed for what was asked for, and a lost file for an error in the server."""
+    path = stored_job.paths.spec(stored_job.name)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert run_job(tools, stored_job.name, 1, False, digest).error is None
+    if damage == "gone":
+        path.unlink()
+    elif damage == "a bit":
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    else:
+        stored_job.write(with_settings(stored_job.spec, seed=8))
+    for outcome in (run_job(tools, stored_job.name, 2, False, digest), keep_job(tools, stored_job.name, 3, digest)):
+        assert outcome.error is not None
+        assert "the server's disk has lost or damaged it" in outcome.error.text
+        assert (outcome.error.retry, outcome.error.hint) == (Retry.CHANGED, "Send the job again.")
+        assert outcome.error.err_id is None
