@@ -22,7 +22,7 @@ from server.broker.records import dump, load
 __all__ = ["COLUMNS", "DamagedRow", "Grant", "event_of", "grant_of", "is_owner", "row_of", "values_of"]
 
 _LOG = logging.getLogger(__name__)
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "job", "user", "key", "digest", "name", "interactive", "created", "rank", "state", "paused", "cancelling",
     "attempt", "crashes", "restarts", "checkpoint_step", "steps", "seq", "finished", "acked", "error", "result",
 )  # fmt: skip

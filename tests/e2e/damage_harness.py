@@ -144,7 +144,7 @@ class DamageHarness:
         return self._client
 
     def _submit(self, found: Round) -> None:
-        key = uuid.uuid4().hex
+        key, answer = uuid.uuid4().hex, None
         for _ in range(3):
             answer = self.client().ask(Submit(key, self._spec))
             if isinstance(answer, Accepted):
