@@ -70,7 +70,7 @@ class Journal:
             raise JournalError(_unusable(path, error)) from error
         try:
             # Bytes that are no text cost the row in which they stand, not the reading of all.
-            self._db.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+            self._db.text_factory = _as_text
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -253,6 +253,10 @@ def _missing_columns(db: sqlite3.Connection) -> str | None:
                 if row[1] not in there:
                     return f"{table}.{row[1]}"
     return None
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> str:
