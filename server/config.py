@@ -215,7 +215,7 @@ class Supervision:
     restarts_without_checkpoint: int = 10
     respawns: int = 5
     respawn_window: float = 600.0
-    start_limit: float = 180.0
+    start_limit: float = 240.0
     beat_limit: float = 60.0
     load_limit: float = 1800.0
     stall_floor: float = 60.0
