@@ -217,7 +217,7 @@ class Session:
         for channel in Channel:
             self.port.opened(channel, welcome.session, epoch)
         self.previews.opened()
-        self.submissions.opened()
+        self.submissions.opened(welcome.limits)
         self.jobs.opened()
 
     def _lost(self, now: float, reason: str, *, at_once: bool = False, absent: bool = False) -> None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..protocol.errors import ErrorCode, Retry
+from ..protocol.job_size import refusal
 from ..protocol.job_spec import TextureJobSpec
+from ..protocol.limits import DEFAULT_LIMITS, Limits
 from ..protocol.messages import Accepted, BlobNeed, BlobOk, BlobPut, BlobQuery, Error, Submit
 from .answers import is_busy, unexpected
 from .events import JobAccepted, JobFailed, Uploading
@@ -85,9 +87,8 @@ class Submissions:
         self._window = self._config.first_window
         """What the server grants; `_line` may say less."""
         self._line = Window()
-        self._under_way = 0
-        self._round = 0
-        self._open = False
+        self._under_way = self._round = 0
+        self._open, self._limits = False, DEFAULT_LIMITS
 
     def add(self, submission: Submission) -> None:
         """Start a submission; a key that is under way already is left as it is."""
@@ -98,15 +99,14 @@ class Submissions:
 
     def closed(self) -> None:
         """The connection is gone: what was under way may have arrived or not."""
-        self._open = False
-        self._under_way = 0
+        self._open, self._under_way = False, 0
         self._window = self._config.first_window
         self._line.paused()
         self._round += 1
 
-    def opened(self) -> None:
-        """The bulk channel stands again: ask anew what is missing, for a server that crashed may have lost a part."""
-        self._open = True
+    def opened(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        """The bulk channel stands again: ask anew what is missing; a server that crashed may have lost a part."""
+        self._open, self._limits = True, limits
         for submission in list(self._waiting.values()):
             if not submission.submitting:
                 self._begin(submission)
@@ -127,11 +127,13 @@ class Submissions:
 
     def _begin(self, submission: Submission) -> None:
         submission.submitting, submission.retry_at = False, None
+        if (too_large := refusal(submission.spec, self._limits)) is not None:
+            self._refused(submission, Error(too_large))
+            return
         submission.need.clear()
         submission.flying.clear()
         submission.done = submission.total
-        hashes = sorted(submission.blobs)
-        step = self._config.hashes_per_query
+        hashes, step = sorted(submission.blobs), self._config.hashes_per_query
         groups = [tuple(hashes[at : at + step]) for at in range(0, len(hashes), step)]
         submission.asked = len(groups)
         for group in groups:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .structure import LATER
 
 __all__ = ["DEFAULT_LIMITS", "MAX_VALUES", "SMALL_HEADER", "Limits"]
 
@@ -31,6 +33,7 @@ class Limits:
         image_min, image_max: sides of images, in pixels.
         blob: of one content-addressed array.
         get: bytes that one GET may ask for.
+        job_texels, job_bytes, job_memory: of one job in all (since 1.1), as `job_size` counts them; 0: not told.
     """
 
     header: int = 192 * KIB
@@ -49,6 +52,9 @@ class Limits:
     image_max: int = 8192
     blob: int = 4 << 30
     get: int = 768 * KIB
+    job_texels: int = field(default=0, metadata={LATER: True})
+    job_bytes: int = field(default=0, metadata={LATER: True})
+    job_memory: int = field(default=0, metadata={LATER: True})
 
 
 DEFAULT_LIMITS = Limits()

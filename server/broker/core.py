@@ -193,6 +193,7 @@ class BrokerCore:
             server=server_name(),
             session=session.sid,
             bulk_port=self._bulk_port,
+            limits=self.state.limits,
             models=self.state.models,
             devices=self.state.devices,
             jobs=self._lists.of(address.user) if address.channel is Channel.CTL else (),

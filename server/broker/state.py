@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from blender_addon.protocol.codec import Envelope, request_id
 from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.limits import Limits
 from blender_addon.protocol.messages import Error, JobEvent, JobInfo, JobState, Message, ModelInfo
 from server.broker import refusals
 from server.broker.auth import AllowedClient, Role
@@ -21,6 +22,7 @@ from server.broker.ports import Address, Buffer, Ports
 from server.broker.queue import FairQueue, QueuedJob
 from server.broker.sessions import Session, Sessions
 from server.config import ServerConfig
+from server.job_limits import limits_for, machine_memory
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class BrokerState:
     disk: DiskRoom = field(default_factory=DiskRoom)
     journal_stuck: bool = False
     next_rank: int = 1
+    memory: int = field(default_factory=machine_memory)
+    """Of the machine, in bytes."""
     devices_of_workers: dict[int, tuple[str, ...]] = field(default_factory=lambda: dict[int, tuple[str, ...]]())
     models: tuple[ModelInfo, ...] = ()
 
@@ -138,6 +142,11 @@ class BrokerState:
 
     def add_grant(self, grant: Grant) -> None:
         self.grants.setdefault(grant.user, {})[grant.sha256] = grant.size
+
+    @property
+    def limits(self) -> Limits:
+        """How large a job may be here. Where no worker has told its device yet, the processor's: less."""
+        return limits_for(self.memory, any(not device.startswith("cpu") for device in self.devices))
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from blender_addon.protocol.errors import ErrorCode, WireError
+from blender_addon.protocol.job_size import refusal
 from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import Accepted, EventKind, JobState, Submit
 from server.broker import refusals
@@ -124,7 +125,7 @@ class Submissions:
             return refusals.invalid(None, text, ErrorCode.QUOTA_JOBS)
         if len(open_users) >= quotas.jobs:
             return refusals.busy(f"{len(open_users)} jobs wait on this server, which is its limit.")
-        return self._blobs_objection(user, spec)
+        return refusal(spec, self._state.limits) or self._blobs_objection(user, spec)
 
     def _blobs_objection(self, user: str, spec: TextureJobSpec) -> WireError | None:
         sizes = self._state.grants.get(user, {})

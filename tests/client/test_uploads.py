@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Submissions, with the test as the server."""
 
+from dataclasses import replace
+
 import pytest
 
 from blender_addon.client.events import JobAccepted, JobFailed, Uploading
@@ -8,6 +10,7 @@ from blender_addon.client.link import Loss, SessionConfig
 from blender_addon.client.requests import Channel
 from blender_addon.client.uploads import Submission, UploadConfig
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import (
     Attach,
     BlobNeed,
@@ -85,6 +88,17 @@ def test_a_job_without_arrays_is_submitted_at_once(rig):
     assert (event.key, event.duplicate) == (key, False)
     # And followed.
     assert rig.taken(Attach).message.after_seq == 0
+
+
+def test_what_is_too_large_for_the_server_is_refused_before_it_is_uploaded(rig):
+    rig.session.submissions.opened(replace(DEFAULT_LIMITS, job_texels=16))
+    rig.sent.clear()
+    key = submit(rig, b"a" * 300)
+    (failed,) = [event for event in rig.all_events() if isinstance(event, JobFailed)]
+    assert (failed.key, failed.error.code) == (key, ErrorCode.PROTO_TOO_LARGE)
+    assert "16 at most" in failed.error.text
+    assert not rig.all_of(BlobQuery)
+    assert not rig.all_of(Submit)
 
 
 def test_arrays_go_first_in_chunks_and_arrive_whole(rig):

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How large a job is, and whether a server has the memory for it: known from its specification alone, so that both
+sides can tell before anything is uploaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import ErrorCode, Retry, WireError
+from .job_spec import TextureJobSpec
+from .limits import Limits
+
+__all__ = ["BYTES_PER_LIT_TEXEL", "BYTES_PER_TEXEL", "BYTES_PER_TRIANGLE", "JobSize", "refusal", "size_of"]
+
+BYTES_PER_TRIANGLE = 1500
+"""Of main memory, at the peak, while a worker makes a mesh ready."""
+BYTES_PER_TEXEL, BYTES_PER_LIT_TEXEL = 96, 264
+"""With gradients and the optimiser's two moments; lit: all maps (`pgc.memory_plan` counts the same on a card)."""
+_DEFAULT_SIDE = 2048
+"""The largest that a preset takes where the job does not say."""
+_LIT = frozenset({"roughness", "metallic", "normal"})
+
+
+@dataclass(frozen=True, slots=True)
+class JobSize:
+    """Totals of a job. bytes: of its arrays, each counted once; memory: what a worker needs for it, about."""
+
+    triangles: int
+    texels: int
+    bytes: int
+    memory: int
+
+
+def size_of(spec: TextureJobSpec) -> JobSize:
+    """The totals of a job."""
+    triangles = sum(mesh.faces.shape[0] for mesh in spec.meshes)
+    images = (spec.initial_texture, spec.lock_mask, spec.guidance.oracle_texture or ())
+    tiles = {image.tile for of in images for image in of}
+    side = spec.settings.texture_size or max((max(image.array.shape[:2]) for of in images for image in of), default=0)
+    texels = max(1, len(tiles)) * (side or _DEFAULT_SIDE) ** 2
+    blobs = {ref.sha256: ref.nbytes for ref in spec.refs().values()}
+    each = BYTES_PER_LIT_TEXEL if _LIT.intersection(spec.maps) else BYTES_PER_TEXEL
+    memory = triangles * BYTES_PER_TRIANGLE + texels * each
+    return JobSize(triangles, texels, sum(blobs.values()), memory)
+
+
+def refusal(spec: TextureJobSpec, limits: Limits) -> WireError | None:
+    """What a server with these limits says of a job that is too large for it; None where it is not."""
+    size = size_of(spec)
+    if size.triangles > limits.triangles:
+        return _too_large("meshes", "triangles", size.triangles, limits.triangles, "Decimate the mesh, or send parts.")
+    vertices = max(mesh.positions.shape[0] for mesh in spec.meshes)
+    if vertices > limits.vertices:
+        return _too_large("meshes", "vertices in a mesh", vertices, limits.vertices, "Merge vertices by distance.")
+    if limits.job_texels and size.texels > limits.job_texels:
+        hint = "Take a smaller texture, or fewer UDIM tiles."
+        return _too_large("settings.texture_size", "texels", size.texels, limits.job_texels, hint)
+    if limits.job_bytes and size.bytes > limits.job_bytes:
+        return _too_large("meshes", "bytes of arrays", size.bytes, limits.job_bytes, "Send fewer, or simpler, meshes.")
+    if limits.job_memory and size.memory > limits.job_memory:
+        hint = (
+            f"It has {size.triangles:,} triangles and {size.texels:,} texels: decimate the mesh, or take less texture."
+        )
+        return _too_large("settings.texture_size", "bytes of memory", size.memory, limits.job_memory, hint)
+    return None
+
+
+def _too_large(field: str, what: str, got: int, most: int, hint: str) -> WireError:
+    text = f"The job has {got:,} {what}; this server's machine takes {most:,} at most."
+    if what == "bytes of memory":
+        text = (
+            f"The job needs about {got / 1e9:.1f} GB of memory; this server's machine has {most / 1e9:.1f} GB for one."
+        )
+    return WireError(ErrorCode.PROTO_TOO_LARGE, Retry.CHANGED, text, field=field, hint=hint)
