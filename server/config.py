@@ -209,6 +209,8 @@ class Supervision:
         keep_limit: how long the result of a cancelled job may take to be made of what there is.
         preempt_floor: a job with less work left than this does not make room for an interactive one.
         interactive_turn: after so much time an interactive job makes room for one of another user.
+        start_limit: until a worker is ready, which imports torch and may wait for the worker of a dead server.
+        gate_start_limit: until the gate is ready, which imports little; submissions wait for it meanwhile.
     """
 
     attempts: int = 3
@@ -216,6 +218,7 @@ class Supervision:
     respawns: int = 5
     respawn_window: float = 600.0
     start_limit: float = 240.0
+    gate_start_limit: float = 60.0
     beat_limit: float = 60.0
     load_limit: float = 1800.0
     stall_floor: float = 60.0

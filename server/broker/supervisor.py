@@ -17,6 +17,7 @@ from typing import Protocol
 from server.broker.auth import KeyPair, new_key_pair
 from server.broker.internal import ROLE_GATE, ChildSettings, Ready, Stop, ToChild
 from server.broker.state import BrokerState
+from server.config import Supervision
 from server.executors.base import ChildProcess
 
 _LOG = logging.getLogger(__name__)
@@ -223,8 +224,8 @@ class Supervisor:
             self.terminate(child, "it did not end by itself")
         elif child.reason is not None:
             return
-        elif child.ready is None and now - child.started > limits.start_limit:
-            self.kill(child, f"it was not ready within {limits.start_limit:g} s")
+        elif child.ready is None and now - child.started > _start_limit(child, limits):
+            self.kill(child, f"it was not ready within {_start_limit(child, limits):g} s")
         elif child.ready is not None and now - child.last_beat > limits.beat_limit:
             self.end_hung(child, f"no sign of life for {limits.beat_limit:g} s")
 
@@ -249,3 +250,8 @@ class Supervisor:
         """The end: nothing stays behind."""
         for child in self.children():
             self.kill(child, "the server ends")
+
+
+def _start_limit(child: Child, limits: Supervision) -> float:
+    """Returns the seconds that a child may take until it is ready."""
+    return limits.gate_start_limit if child.role == ROLE_GATE else limits.start_limit

@@ -138,6 +138,16 @@ def test_a_worker_that_is_never_ready_is_killed(make_core) -> None:
     assert core.worker().calls == ["kill"]
 
 
+def test_a_gate_that_is_never_ready_is_killed_within_a_minute(core: CoreRig, alice: User) -> None:
+    core.end("gate")
+    gate = core.ports.processes["gate", 0]
+    core.tick(core.config.supervision.gate_start_limit - 2.0)
+    assert gate.calls == []
+    core.tick(4.0)
+    assert gate.calls == ["kill"]
+    assert core.config.supervision.gate_start_limit < core.config.supervision.start_limit
+
+
 def test_a_drain_saves_the_running_job_for_the_next_server(core: CoreRig, alice: User) -> None:
     job, waiting = alice.submit(), alice.submit()
     core.core.drain()
