@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images as people make them, to arrays: any depth, gray, palettes, CMYK, alpha, linear light, wrong suffixes.
 
-OpenImageIO decodes. What a texture cannot hold, or is taken in one of several ways, is said in a sentence: colour
-profiles, gamma and orientation are ignored as glTF 2.0 (3.8.3) demands of textures, and as Blender does.
+OpenImageIO decodes. What a texture cannot hold, or is taken in one of several ways, is said in a sentence: gamma and
+orientation are ignored as glTF 2.0 (3.8.3) demands of textures, and as Blender does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import OpenImageIO as oiio
 
+from pgc.color_profiles import ColorProfile, profile_of
 from pgc.errors import TextureError
 from pgc.image_formats import check_claims, sniff_format
 
@@ -60,6 +61,7 @@ class SourceImage:
         alpha: [H, W] of the same type, not multiplied into `color`; None where the file has none.
         linear: whether `color` is scene-linear, as EXR, HDR and files of floats have it; else it is sRGB-encoded.
         depth: of the file.
+        profile: what space its colours are in, where that is not sRGB (`pgc.color_profiles`); they are as stored.
         notes: one sentence for each thing that was ignored or taken in one of several ways.
     """
 
@@ -68,6 +70,7 @@ class SourceImage:
     linear: bool
     depth: Depth
     notes: tuple[str, ...]
+    profile: ColorProfile | None = None
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -107,7 +110,12 @@ def read_source_image(path: Path) -> SourceImage:
     if alpha is not None and format_name in _PREMULTIPLIED and not straight:
         _divide_by_alpha(path, color, alpha, notes)
     return SourceImage(
-        color=color, alpha=alpha, linear=floating or format_name in _LINEAR_FORMATS, depth=depth, notes=tuple(notes)
+        color=color,
+        alpha=alpha,
+        linear=floating or format_name in _LINEAR_FORMATS,
+        depth=depth,
+        notes=tuple(notes),
+        profile=profile_of(spec),
     )
 
 
@@ -214,19 +222,11 @@ def _in_window(
 def _ignored(path: Path, spec: oiio.ImageSpec, format_name: str) -> list[str]:
     """What the file says of its colours and orientation that a texture does not follow."""
     notes = []
-    profile = spec.getattribute("ICCProfile:profile_description") or (
-        "without a name" if spec.getattribute("ICCProfile") is not None else None
-    )
     space = str(spec.getattribute("jpeg:ColorSpace") or spec.getattribute("tiff:ColorSpace") or "")
     if "CMYK" in space:
         notes.append(f"{path.name} is CMYK; it was turned to RGB without a profile, so that colours may differ.")
-    elif profile is not None and "srgb" not in str(profile).lower().replace(" ", ""):
-        notes.append(
-            f"{path.name} has the colour profile {str(profile)[:60]!r}; its values are taken as sRGB, as in glTF and "
-            "Blender: convert it to sRGB where the colours matter."
-        )
     encoding = str(spec.getattribute("oiio:ColorSpace") or "srgb")
-    if format_name == "png" and profile is None and not encoding.startswith(_NEAR_SRGB):
+    if format_name == "png" and spec.getattribute("ICCProfile") is None and not encoding.startswith(_NEAR_SRGB):
         notes.append(
             f"{path.name} states another encoding ({encoding}); its values are taken as sRGB, as in glTF and Blender."
         )

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float32
 from PIL import Image
 from torch import Tensor
 
+from pgc.color_profiles import in_srgb
 from pgc.color_space import srgb_from_linear
 from pgc.errors import TextureError
 from pgc.image_reader import Depth, SourceImage, image_size, read_source_image, unit_values
@@ -139,8 +140,8 @@ def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) ->
     for name, paths in files.items():
         maps[name] = []
         for path in paths:
-            image = read_source_image(path)
             is_color = name == "base_color"
+            image = _profiled(path, read_source_image(path), is_color=is_color)
             maps[name].append(_sampled(path, image, _MAPS[name], size, is_color=is_color, notes=notes))
             if is_color:
                 alpha.append(_alpha(image, size))
@@ -165,7 +166,7 @@ def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
     masks: list[Bool[Tensor, "s s"]] = []
     notes: list[str] = []
     for file in tile_paths(path, tiles).values():
-        image = read_source_image(file)
+        image = _profiled(file, read_source_image(file), is_color=True)
         gray = _gray(image, encode=image.linear)
         if image.alpha is not None:
             # Transparent pixels of a painted mask are unpainted ones, whatever colour lies beneath.
@@ -179,6 +180,17 @@ def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
         masks.append(torch.from_numpy(np.ascontiguousarray(bright)))
         notes += image.notes
     return SourceMasks(masks=masks, notes=tuple(dict.fromkeys(notes)))
+
+
+def _profiled(path: Path, image: SourceImage, *, is_color: bool) -> SourceImage:
+    """The image with its colours in sRGB; of maps that are no colours the profile is told, and nothing changes."""
+    if image.profile is None or image.linear:
+        return image
+    if not is_color:
+        told = f"has the colour profile {image.profile.name!r}, which is ignored: its values are no colours."
+        return replace(image, notes=(*image.notes, f"{path.name} {told}"))
+    color, told = in_srgb(image.color, image.profile)
+    return replace(image, color=color, notes=(*image.notes, f"{path.name} {told}"))
 
 
 def _sampled(
