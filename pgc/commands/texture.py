@@ -230,7 +230,8 @@ def _run(given: TextureArguments, destination: _Destination, server: _Server) ->
             # Bad options first: a folder is claimed for a run that can begin only.
             given.to_request()
             folder.claim(overwrite=destination.overwrite)
-        run_on_server(console, folder, given, outputs, connection=server.connection, report=report)
+        with folder.giving_back():
+            run_on_server(console, folder, given, outputs, connection=server.connection, report=report)
     else:
         _run_here(console, folder, given, destination, report)
 
@@ -249,7 +250,7 @@ def _run_here(
     request = arguments.to_request()
     if not resume:
         folder.claim(overwrite=destination.overwrite)
-    with InterruptFlag() as interrupt, RunDisplay(console) as display:
+    with folder.giving_back(), InterruptFlag() as interrupt, RunDisplay(console) as display:
 
         def on_ready(run: TextureRun) -> None:
             for warning in run.warnings:

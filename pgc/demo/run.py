@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -85,8 +86,16 @@ def run_demo(out: Path, config: DemoConfig, texturize: Texturize) -> list[DemoOu
     folders = [RunFolder(out / prompt.name) for prompt in config.prompts]
     for folder in folders:
         folder.claim(overwrite=True)
-        # An older picture would pass for this run's.
-        folder.preview.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder.giving_back())
+        return _run_prompts(out, config, texturize, (entries, folders))
+
+
+def _run_prompts(
+    out: Path, config: DemoConfig, texturize: Texturize, places: tuple[list[PageEntry], list[RunFolder]]
+) -> list[DemoOutcome]:
+    entries, folders = places
     write_page(out, entries)
     outcomes: list[DemoOutcome] = []
     for index, prompt in enumerate(config.prompts):

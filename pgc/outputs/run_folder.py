@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pgc.export.material import ExportConfig, export_material
 from pgc.export.packing import pack_orm
 from pgc.gltf import write_glb
 from pgc.mesh import PreparedMesh
+from pgc.outputs.earlier_run import EarlierRun
 from pgc.outputs.images import encode_maps, encode_png, map_file_names
 from pgc.outputs.preview import PreviewConfig, render_preview
 from pgc.outputs.run_report import read_report
@@ -70,7 +72,7 @@ class RunFolder:
         return self.path / "preview.png"
 
     def claim(self, *, overwrite: bool) -> None:
-        """Make the folder for a new run.
+        """Make the folder for a new run. What an earlier one wrote is set aside until this one has a result.
 
         Raises:
             ConfigError: something is in it already and may not be overwritten, or it is a file.
@@ -85,24 +87,54 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"The folder {self.path} cannot be made ({error}); choose another --out.") from error
         self.remove_leftovers()
+        earlier = EarlierRun(self.path)
+        if earlier.is_there:
+            # A run was killed before it had a result: what it was to replace is the run that is here.
+            self._forget_unfinished()
+            earlier.give_back()
         # A checkpoint of the run that was here would be taken for this one's, and its maps too, where this one makes
         # others.
-        for name in self._earlier_files():
+        earlier.set_aside(dict.fromkeys((*self._files_of_report(), *self._own_names())))
+
+    @contextmanager
+    def giving_back(self) -> Iterator[None]:
+        """Where the block raises and the new run left nothing to go on from, what it was to replace comes back."""
+        try:
+            yield
+        except BaseException:
+            earlier = EarlierRun(self.path)
+            if earlier.is_there and not self._can_go_on():
+                self._forget_unfinished()
+                earlier.give_back()
+            raise
+
+    def _can_go_on(self) -> bool:
+        """Whether --resume has something to start from: a checkpoint, or a job on a server."""
+        try:
+            return self.checkpoint.is_file() or bool(read_report(self.report).get("server"))
+        except CheckpointError:
+            return False
+
+    def _forget_unfinished(self) -> None:
+        for name in self._own_names():
             (self.path / name).unlink(missing_ok=True)
-        self.checkpoint.unlink(missing_ok=True)
+
+    def _own_names(self) -> list[str]:
+        """What a run writes before its result."""
+        return [path.name for path in (self.report, self.checkpoint, self.preview)]
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left half-written, here and in the folder of exports."""
         for folder in (self.path, self.path / "export"):
             remove_leftovers(folder)
 
-    def _earlier_files(self) -> list[str]:
+    def _files_of_report(self) -> list[str]:
         """What the run that was here says it wrote; nothing where there was none."""
         try:
             files = read_report(self.report).get("files")
         except CheckpointError:
             return []
-        return [name for name in files if Path(name).name == name] if isinstance(files, dict) else []
+        return [str(name) for name in files] if isinstance(files, dict) else []
 
     def write_preview(self, rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> None:
         """preview.png."""
@@ -129,6 +161,8 @@ class RunFolder:
             written.append(turntable)
         if config.export is not None:
             written += export_material(self.path / "export", mesh, texture, config.export)
+        # Now there is a result to take the place of the earlier one's.
+        EarlierRun(self.path).drop()
         names = {file.relative_to(self.path).as_posix(): file for file in written}
         return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in names.items()}
 

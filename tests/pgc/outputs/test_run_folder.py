@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pgc.errors import ConfigError
 from pgc.mesh import load_mesh, prepare_mesh
+from pgc.outputs import earlier_run as earlier_run_module
 from pgc.outputs.preview import PreviewConfig
 from pgc.outputs.run_folder import OutputConfig, RunFolder
 from pgc.outputs.run_report import FORMAT
@@ -41,25 +43,100 @@ def test_an_unfinished_run_is_pointed_out(tmp_path):
         RunFolder(tmp_path).claim(overwrite=False)
 
 
-def test_overwriting_forgets_the_old_checkpoint_and_nothing_foreign(tmp_path):
+def test_overwriting_sets_the_old_checkpoint_aside_and_nothing_foreign(tmp_path):
     (tmp_path / "holiday.jpg").touch()
     RunFolder(tmp_path).checkpoint.touch()
     RunFolder(tmp_path).claim(overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+    assert names_in(tmp_path) == {"holiday.jpg", "earlier-run/checkpoint.safetensors"}
 
 
-def test_overwriting_forgets_the_maps_that_another_run_wrote_and_no_others(tmp_path):
-    report = {"format": FORMAT, "files": {"roughness.png": "", "../outside.png": ""}}
+def names_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+OLD = ("run.json", "roughness.png", "export/roughness.exr", "preview.png")
+
+
+def earlier_run(out):
+    """A run's folder with a file that is not the run's."""
+    (out / "export").mkdir(parents=True)
+    files = {"roughness.png": "", "export/roughness.exr": "", "../outside.png": "", "/etc/hostname": ""}
+    for name in OLD[1:]:
+        (out / name).write_text(f"old {name}")
+    (out / "run.json").write_text(json.dumps({"format": FORMAT, "files": files}))
+    (out / "mine.png").touch()
+    (out.parent / "outside.png").touch()
+    return {name: (out / name).read_bytes() for name in OLD}
+
+
+def test_overwriting_sets_aside_what_another_run_wrote_and_nothing_else(tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "run.json").write_text(json.dumps(report))
-    for path in (out / "roughness.png", out / "mine.png", tmp_path / "outside.png"):
-        path.touch()
+    earlier_run(out)
     RunFolder(out).claim(overwrite=True)
-    assert {path.name for path in out.iterdir()} == {"run.json", "mine.png"}
+    assert names_in(out) == {"mine.png", *(f"earlier-run/{name}" for name in OLD)}
     assert (tmp_path / "outside.png").exists()
-    (out / "run.json").write_text("no report")
-    RunFolder(out).claim(overwrite=True)
+    assert Path("/etc/hostname").exists() or not Path("/etc").exists()
+
+
+def test_a_folder_whose_report_is_none_is_claimed(tmp_path):
+    (tmp_path / "run.json").write_text("no report")
+    RunFolder(tmp_path).claim(overwrite=True)
+    assert names_in(tmp_path) == {"earlier-run/run.json"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault"), KeyboardInterrupt(), ConfigError("no model")])
+def test_a_run_that_fails_gives_back_the_one_that_it_was_to_replace(tmp_path, error):
+    old = earlier_run(tmp_path / "out")
+    folder = RunFolder(tmp_path / "out")
+    folder.claim(overwrite=True)
+    folder.report.write_text(json.dumps({"format": FORMAT, "files": {}}))
+    folder.preview.write_text("new")
+    with pytest.raises(type(error)), folder.giving_back():
+        raise error
+    assert names_in(folder.path) == {"mine.png", *OLD}
+    assert {name: (folder.path / name).read_bytes() for name in OLD} == old
+
+
+def test_a_run_that_was_killed_is_no_result_for_the_next_one_either(tmp_path):
+    old = earlier_run(tmp_path / "out")
+    folder = RunFolder(tmp_path / "out")
+    for _ in range(3):
+        folder.claim(overwrite=True)
+        folder.report.write_text(json.dumps({"format": FORMAT, "files": {}}))
+        folder.checkpoint.write_text("new")
+    folder.checkpoint.unlink()
+    with pytest.raises(ConfigError), folder.giving_back():
+        raise ConfigError("no model")
+    assert {name: (folder.path / name).read_bytes() for name in OLD} == old
+    assert names_in(folder.path) == {"mine.png", *OLD}
+
+
+@pytest.mark.parametrize("left", ["checkpoint.safetensors", "run.json"])
+def test_a_run_that_can_go_on_stays_and_so_does_the_earlier_one_beside_it(tmp_path, left):
+    earlier_run(tmp_path / "out")
+    folder = RunFolder(tmp_path / "out")
+    folder.claim(overwrite=True)
+    (folder.path / left).write_text(json.dumps({"format": FORMAT, "files": {}, "server": {"key": "x"}}))
+    with pytest.raises(ConfigError), folder.giving_back():
+        raise ConfigError("the server went away")
+    assert names_in(folder.path) == {"mine.png", left, *(f"earlier-run/{name}" for name in OLD)}
+
+
+def test_what_cannot_be_set_aside_stays_where_it_is(tmp_path, monkeypatch):
+    old = earlier_run(tmp_path / "out")
+    folder, real, moved = RunFolder(tmp_path / "out"), earlier_run_module._move, []
+
+    def refuse(source, target):
+        if len(moved) == 2:
+            moved.append(source)
+            raise PermissionError(13, "Permission denied", str(source))
+        moved.append(source)
+        real(source, target)
+
+    monkeypatch.setattr(earlier_run_module, "_move", refuse)
+    with pytest.raises(PermissionError):
+        folder.claim(overwrite=True)
+    assert {name: (folder.path / name).read_bytes() for name in OLD} == old
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):
@@ -86,6 +163,14 @@ def cube(cube_obj):
 def write(folder, mesh, texture, config=SMALL):
     rasterizer = WarpRasterizer(mesh.triangles, device=torch.device("cpu"))
     return RunFolder(folder).write_texture(mesh, texture, rasterizer, Framing.of(mesh.triangles), config)
+
+
+def test_the_earlier_run_goes_when_there_is_a_result(tmp_path, cube):
+    earlier_run(tmp_path / "out")
+    RunFolder(tmp_path / "out").claim(overwrite=True)
+    files = write(tmp_path / "out", cube, BakedTexture(maps={"base_color": [torch.zeros(3, 16, 16)]}))
+    assert not (tmp_path / "out" / "earlier-run").exists()
+    assert names_in(tmp_path / "out") == {"mine.png", *files}
 
 
 def test_everything_is_written_and_hashed(tmp_path, cube):
