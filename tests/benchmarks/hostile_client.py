@@ -52,15 +52,19 @@ class HostileClient:
         self._address = address
         self._niceness = niceness
         self.attacks: dict[str, int] = {}
+        self.times: list[tuple[str, float, float]] = []
+        """Each attack with its begin and end, in seconds of the monotonic clock."""
         self.exit_code: int | None = None
 
     def __enter__(self) -> HostileClient:
         command = [sys.executable, "-m", "tests.benchmarks.hostile_client"]
         if self._niceness:
             command = ["nice", "-n", str(self._niceness), *command]
+        # In a session of its own: Linux shares the processor between sessions first, and by niceness inside of each.
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            start_new_session=True,
+        )  # fmt: skip
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(self._address)) + "\n")
         return self
@@ -71,7 +75,9 @@ class HostileClient:
         told, _ = self._process.communicate()
         self.exit_code = self._process.returncode
         if told.strip():
-            self.attacks = json.loads(told.strip().splitlines()[-1])
+            found = json.loads(told.strip().splitlines()[-1])
+            self.attacks = found["attacks"]
+            self.times = [(name, begun, ended) for name, begun, ended in found["times"]]
 
 
 class Attacks:
@@ -248,19 +254,22 @@ def main() -> int:
     """Attack until standard input ends, then tell how often."""
     fields: dict[str, Any] = json.loads(sys.stdin.readline())
     attacks, done = Attacks(ServerAddress(**fields)), Counter[str]()
+    times: list[tuple[str, float, float]] = []
     over = False
     while not over:
         for attack in attacks.all():
+            begun = time.monotonic()
             try:
                 attack()
                 done[attack.__name__] += 1
             except (TimeoutError, RuntimeError, zmq.ZMQError):
                 # The server lets go of it, or refuses: that is what it should do.
                 done[f"{attack.__name__}, refused"] += 1
+            times.append((attack.__name__, begun, time.monotonic()))
             if over := bool(select.select([sys.stdin], [], [], PAUSE)[0]):
                 break
     attacks.close()
-    sys.stdout.write(json.dumps(dict(sorted(done.items()))) + "\n")
+    sys.stdout.write(json.dumps({"attacks": dict(sorted(done.items())), "times": times}) + "\n")
     return 0
 
 

@@ -97,6 +97,7 @@ def measure(minutes: float, niceness: int) -> dict[str, Any]:
         "broker_resident_before_mib": round(before / _MIB, 1),
         "load_averages_by_minute": loads,
         "attacks": hostile.attacks,
+        "control_ms_by_attack": _by_attack(probe.samples, hostile.times),
         "hostile_exit_code": hostile.exit_code,
         "good_clients_jobs": ended,
         "data_folder_mib": round(stored / _MIB, 1),
@@ -129,6 +130,14 @@ def _table(samples: Samples, looks: list[tuple[float, int]], begun: float, end: 
         "broker_resident_at_the_end_mib": round(looks[-1][1] / _MIB, 1),
         "by_minute": by_minute,
     }
+
+
+def _by_attack(samples: Samples, times: list[tuple[str, float, float]]) -> dict[str, Any]:
+    """Round trips that ended during each kind of attack, or within a second after it."""
+    found: dict[str, list[float]] = {}
+    for name, begun, ended in times:
+        found.setdefault(name, []).extend(samples.seconds(begun, ended + 1.0))
+    return {name: _trips(seconds) for name, seconds in sorted(found.items())}
 
 
 def _trips(seconds: list[float]) -> dict[str, Any]:
