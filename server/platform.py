@@ -122,13 +122,8 @@ def keep_new_files_private() -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace a file by one that only its owner can read (0600), durably: all of it or nothing.
-
-    Windows: rights come from the directory.
-
-    Raises:
-        ConfigError: a folder has its name. OSError: it cannot be written.
-    """
+    """Replace a file by one that only its owner can read (0600; Windows: by the directory), durably: all of it or
+    nothing. Raises ConfigError where a folder has its name."""
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; expected a file. Move it away, and start again.")
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
