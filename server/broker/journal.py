@@ -10,11 +10,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from blender_addon.protocol.messages import JobEvent
 from server.broker.jobs import JobRow
-from server.broker.journal_rows import COLUMNS, DamagedRow, Grant, event_of, grant_of, row_of, values_of
+from server.broker.journal_rows import COLUMNS, LARGEST, DamagedRow, Grant, event_of, grant_of, row_of, values_of
 from server.broker.records import dump
 from server.errors import DamagedJournalError, JournalError
 
@@ -193,8 +194,15 @@ class Journal:
 
     def last_seq(self, job: str) -> int:
         """Number of the newest journaled event of a job; 0 without any."""
-        (seq,) = self._db.execute("SELECT max(seq) FROM events WHERE job = ?", (job,)).fetchone()
-        return seq if isinstance(seq, int) and 0 <= seq < 1 << 53 else 0
+        numbers = "SELECT max(seq) FROM events WHERE job = ? AND typeof(seq) = 'integer' AND seq BETWEEN 0 AND ?"
+        (seq,) = self._db.execute(numbers, (job, LARGEST)).fetchone()
+        return seq or 0
+
+    def in_line(self, row: JobRow) -> JobRow:
+        """The row with a number that no event of the job has yet passed; of a job that goes on, no event is its end."""
+        if not row.is_terminal:
+            self._db.execute("UPDATE events SET ends = 0 WHERE job = ? AND ends", (row.job,))
+        return replace(row, seq=max(row.seq, self.last_seq(row.job)))
 
     def grants(self) -> list[Grant]:
         """All grants; a damaged one counts as not given."""

@@ -19,7 +19,7 @@ from server.broker.blobs import is_sha256
 from server.broker.jobs import JobRow
 from server.broker.records import dump, load
 
-__all__ = ["COLUMNS", "DamagedRow", "Grant", "event_of", "grant_of", "is_owner", "row_of", "values_of"]
+__all__ = ["COLUMNS", "LARGEST", "DamagedRow", "Grant", "event_of", "grant_of", "is_owner", "row_of", "values_of"]
 
 _LOG = logging.getLogger(__name__)
 COLUMNS: tuple[str, ...] = (
@@ -34,7 +34,7 @@ _TYPES: dict[str, type] = {
 }
 _OPTIONAL = frozenset({"finished", "acked", "error", "result"})
 _FLAGS = ("interactive", "paused", "cancelling")
-_LARGEST = 1 << 53
+LARGEST = 1 << 53
 """Of every whole number: what is counted up from it still fits into 64 bits, and into a float."""
 _LONGEST_USER = 64
 # What reading a record of arbitrary bytes can raise; ProtocolError and msgpack's own errors among them.
@@ -93,7 +93,7 @@ def grant_of(values: Sequence[Any]) -> Grant | None:
     if not _has_types(values, (str, str, int, float)):
         return None
     user, sha256, size, used = values
-    fine = is_owner(user) and is_sha256(sha256) and 0 <= size < _LARGEST and math.isfinite(used)
+    fine = is_owner(user) and is_sha256(sha256) and 0 <= size < LARGEST and math.isfinite(used)
     return Grant(user, sha256, size, used) if fine else None
 
 
@@ -130,7 +130,7 @@ def _check_value(name: str, value: Any) -> None:  # noqa: ANN401 - whatever stan
     """Raises ValueError or TypeError. No text of theirs names the value, which may be an artist's words."""
     if not _has_types([value], [_TYPES[name]]):
         raise TypeError(f"{name} is of type {type(value).__name__}")
-    if isinstance(value, int | float) and not 0 <= value < _LARGEST:
+    if isinstance(value, int | float) and not 0 <= value < LARGEST:
         raise ValueError(f"{name} is out of range")
     if name in _FLAGS and value > 1:
         raise ValueError(f"{name} is neither yes nor no")

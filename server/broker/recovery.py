@@ -26,7 +26,7 @@ def recover(journal: Journal, state: BrokerState) -> None:
     wall = state.ports.wall()
     with journal.transaction():
         for found in journal.jobs():
-            job = _set_aside(journal, found, wall) if isinstance(found, DamagedRow) else Job(found)
+            job = _set_aside(journal, found, wall) if isinstance(found, DamagedRow) else Job(journal.in_line(found))
             if job is None:
                 continue
             row = job.row

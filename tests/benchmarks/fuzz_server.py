@@ -43,12 +43,12 @@ MOST_KEPT = 100
 
 Name = Literal["conversations", "specs", "journals", "checkpoints", "blobs", "small_files"]
 CASES: dict[Name, int] = {
-    "conversations": 4500,
-    "specs": 100_000,
-    "journals": 8_000,
-    "checkpoints": 22_000,
-    "blobs": 2_000,
-    "small_files": 40_000,
+    "conversations": 7000,
+    "specs": 40_000,
+    "journals": 3_000,
+    "checkpoints": 5_000,
+    "blobs": 400,
+    "small_files": 20_000,
 }
 """Half a million together: a conversation is 60 messages, a story of blobs 30 steps."""
 

@@ -24,7 +24,7 @@ __all__ = ["Checkpoints"]
 
 _JOB = "b" * 32
 _STEPS = (10, 20)
-_SPARSE = 6 << 30
+_SPARSE = 96 << 20
 
 
 class Checkpoints:

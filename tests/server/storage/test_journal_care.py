@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.protocol.messages import ListJobs
+from blender_addon.protocol.messages import Cancel, ListJobs
 from server.broker.journal import Journal
 from server.config import DAY, HOUR, ServerPaths
 from server.errors import JournalError
@@ -281,3 +281,20 @@ def test_a_time_of_its_end_from_before_it_was_made_makes_no_job_old(core: CoreRi
     for _ in range(40):
         core.pass_time(DAY / 4)
     assert core.state.jobs == {}
+
+
+@pytest.mark.parametrize("change", ["seq = 'x'", "seq = -1", "seq = CAST(X'FF' AS TEXT)", "ends = 1"])
+def test_events_whose_numbers_are_damaged_keep_no_server_from_starting(core: CoreRig, change: str) -> None:
+    user = core.user().upload()
+    core.ready("worker")
+    running, waiting = user.submit("running"), user.submit("waiting")
+    core.journal._db.execute(f"UPDATE events SET {change} WHERE job = ? AND seq = 1", (running,))
+    core.journal._db.execute("UPDATE jobs SET seq = 0 WHERE job IN (?, ?)", (running, waiting))
+    core.journal._db.execute("UPDATE jobs SET rank = 'x' WHERE job = ?", (waiting,))
+    core.restart()
+    assert core.state.jobs.keys() == {running, waiting}
+    core.user().ask(Cancel(running))
+    core.ready("worker")
+    core.tick(2.0)
+    core.restart()
+    assert core.state.jobs[running].row.is_terminal
