@@ -34,7 +34,7 @@ def read_json_map(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}.") from error
     except (ValueError, RecursionError) as error:
         # Lists in lists without end are no ValueError.
-        raise ConfigError(f"{path.name} is damaged: {type(error).__name__}.") from error
+        raise ConfigError(f"{path.name} cannot be read: {type(error).__name__}.") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path.name} holds no map.")
     return cast("dict[str, Any]", content)

@@ -7,6 +7,7 @@ the same over restarts, so that a user's jobs stay the user's. Another machine's
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -130,8 +131,14 @@ def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ART
     client = AllowedClient(name, public, role)
     claim_data_folder(paths)
     _clients_folder(paths, make=True)
-    write_private(_clients_folder(paths) / f"{name}.json", json.dumps(asdict(client)).encode())
+    content = {**asdict(client), "sha256": _checksum(client)}
+    write_private(_clients_folder(paths) / f"{name}.json", json.dumps(content).encode())
     return client
+
+
+def _checksum(client: AllowedClient) -> str:
+    """With one changed letter in its key a machine would look as if it had been removed, and its jobs would end."""
+    return hashlib.sha256(json.dumps([client.name, client.public, client.role.value]).encode()).hexdigest()
 
 
 def check_name(name: str) -> None:
@@ -204,6 +211,8 @@ def _entry(path: Path) -> AllowedClient:
         raise ConfigError(f"{path.name} is no entry: {type(error).__name__} {error}.") from error
     if not _PUBLIC_KEY.fullmatch(client.public):
         raise ConfigError(f"{path.name} holds no public key.")
+    if fields.get("sha256", _checksum(client)) != _checksum(client):  # An older one has none.
+        raise ConfigError(f"{path.name} is not what was written.")
     return client
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from server.broker.auth import load_clients, load_key_pair, new_key_pair
+from server.broker.auth import add_client, load_clients, load_key_pair, new_key_pair, read_allow_list
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.json_files import read_json_map
@@ -93,3 +93,22 @@ def test_one_changed_digit_in_the_clocks_file_makes_nothing_old(tmp_path, digit)
     assert clock.age(now - 6000.0) <= 6000.0
     path.write_text(whole)
     assert AgeClock(path, lambda: now, lambda: 0.0).age(now - 6000.0) == pytest.approx(5000.0)
+
+
+@pytest.mark.parametrize("name", ["public", "name", "role"])
+def test_a_changed_letter_in_an_entry_is_damage_and_no_removal(tmp_path, name):
+    """Who looks as if he had been taken off the list loses his jobs."""
+    paths = ServerPaths(tmp_path / "data")
+    key = new_key_pair().public
+    add_client(paths, "laptop", key)
+    assert read_allow_list(paths).is_sure
+    path = paths.keys / "clients" / "laptop.json"
+    entry = json.loads(path.read_bytes())
+    other = {"public": ("x" if key[5] != "x" else "y").join((key[:5], key[6:])), "name": "laptob", "role": "admin"}
+    path.write_text(json.dumps({**entry, name: other[name]}))
+    found = read_allow_list(paths)
+    assert (found.clients, found.is_sure) == ({}, False)
+    assert "not what was written" in found.damaged["laptop.json"]
+    del entry["sha256"]
+    path.write_text(json.dumps(entry))
+    assert read_allow_list(paths).clients.keys() == {key}, "an entry of before there were checksums"
