@@ -218,7 +218,10 @@ class CoreRig:
         self.store = BlobStore(self.paths.blobs)
         self.journal = Journal(self.paths.journal)
         self.journal._db.execute("PRAGMA synchronous = OFF")  # No test here cuts the power.
+        before = getattr(self, "ports", None)
         self.ports = FakePorts(self.journal)
+        if before is not None:  # The wall clock goes on over a restart.
+            self.ports.wall_clock = before.wall_clock
         self.state = BrokerState(self.config, self.ports, uuid.uuid4().hex, dict(CLIENTS))
         recover(self.journal, self.state)
         self.core = BrokerCore(self.state, self.store, bulk_port=1)
