@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client that hangs up while its messages wait at a socket of ours that is full."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import zmq
+
+ROOT = Path(__file__).resolve().parents[3]
+_SOCKET = """
+import sys, zmq
+from server.broker.auth import CLIENT_DOMAIN, ZapHandler, new_key_pair
+from server.broker.sockets import Router, RouterSettings
+context = zmq.Context()
+zap, keys, client = ZapHandler(context), new_key_pair(), new_key_pair()
+zap.allow(CLIENT_DOMAIN, frozenset([client.public]))
+router = Router(context, keys, RouterSettings(CLIENT_DOMAIN, 1 << 18, 1 << 20, queue=8, max_backlog=1 << 20), lambda rid: None)
+print(router.bind("tcp://127.0.0.1:*"), keys.public, client.public, client.secret, flush=True)
+sys.stdin.readline()
+found = len(list(router.receive(1000, float("inf"))))
+router.close(); zap.close(); context.term()
+print(found, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_socket_whose_client_hangs_up_does_not_end_the_process():
+    """libzmq 4.3.5 with its own heartbeats ends the process here: "Assertion failed: !_io_error", exit code -6."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SOCKET], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    port, *keys = process.stdout.readline().split()
+    context = zmq.Context()
+    flood = context.socket(zmq.DEALER)
+    flood.sndhwm, flood.linger = 5000, 0
+    flood.curve_serverkey, flood.curve_publickey, flood.curve_secretkey = (key.encode() for key in keys)
+    flood.connect(f"tcp://127.0.0.1:{port}")
+    for _ in range(1000):
+        flood.send(bytes(100_000))
+    time.sleep(1.0)
+    flood.close(linger=0)
+    time.sleep(4.5)
+    told, _ = process.communicate("\n")
+    context.term()
+    assert process.returncode == 0
+    assert int(told) >= 8, "its queue was full"
