@@ -46,7 +46,7 @@ PLATFORMS: Mapping[str, tuple[str, ...]] = {
 """Blender's names of platforms, with pip's tags of what runs there."""
 _TEXT = {".py", ".toml", ".md", ".json"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_INSTALLER = ("server_install/runner.py", "operators/install_server.py", "operators/remove_server.py")
+_INSTALLER = ("server_install/runner.py", "operators/server/install_server.py", "operators/server/remove_server.py")
 _SWITCH = "INSTALL_SERVER = True"
 _LOG = logging.getLogger("build_addon")
 

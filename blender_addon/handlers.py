@@ -14,13 +14,13 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import event_pump, jobs_in_blend
-from .defects import guarded
-from .migrations import migrate
-from .previews import Previews
-from .scene.keep_mask import pack_masks
-from .scene.painted_versions import pack_painted, split_painted
-from .state import AppState, Problem
+from .model.defects import guarded
+from .model.migrations import migrate
+from .model.state import AppState, Problem
+from .scene.painting.keep_mask import pack_masks
+from .scene.painting.painted_versions import pack_painted, split_painted
+from .session import event_pump, jobs_in_blend
+from .session.previews import Previews
 
 __all__ = ["register", "unregister"]
 

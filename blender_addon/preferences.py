@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.props import CollectionProperty, PointerProperty, StringProperty
 
-from . import event_pump, server_settings
+from .local_server import settings as server_settings
+from .session import event_pump
 from .ui.server_preferences import draw_server
 
 __all__ = ["CLASSES"]

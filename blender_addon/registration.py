@@ -5,9 +5,12 @@ from typing import Any
 
 import bpy
 
-from . import event_pump, handlers, preferences, properties, server_tasks, translations, uv_timer
-from .defects import guarded_class, note_defect
+from . import handlers, preferences, translations
+from .local_server import tasks as server_tasks
+from .model.defects import guarded_class, note_defect
 from .operators import CLASSES as OPERATORS
+from .properties import groups as properties
+from .session import event_pump, uv_timer
 from .ui import CLASSES as PANELS
 from .ui.text import draw_text
 

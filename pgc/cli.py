@@ -14,10 +14,10 @@ from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
 from pgc.commands.models import app as models
 from pgc.commands.pair import pair
-from pgc.commands.program import run_program
 from pgc.commands.texture import texture
 from pgc.commands.transfer import transfer
 from pgc.commands.uvs import uvs
+from pgc.terminal.program import run_program
 
 __all__ = ["app", "main"]
 

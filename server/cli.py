@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import typer
 
-from pgc.commands.program import run_program
-from server.commands.doctor import doctor
+from pgc.terminal.program import run_program
+from server.commands.doctor.command import doctor
 from server.commands.models import app as models
 from server.commands.pair import pair
 from server.commands.start import start

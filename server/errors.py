@@ -31,7 +31,7 @@ class BlobError(ServerError):
 
 
 class InternalMessageError(ServerError):
-    """Bytes between the server's own processes that are no message of `server.broker.internal`."""
+    """Bytes between the server's own processes that are no message of `server.children.messages`."""
 
 
 class SpawnError(ServerError):

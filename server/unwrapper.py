@@ -7,7 +7,7 @@ import importlib.util
 from typing import get_args
 
 from blender_addon.protocol.errors import ProtocolError, Retry, WireError, invalid
-from blender_addon.protocol.job_spec import NEW_UVS, MapName
+from blender_addon.protocol.specs.job import NEW_UVS, MapName
 
 __all__ = ["has_unwrapper", "no_unwrapper", "offered_maps"]
 

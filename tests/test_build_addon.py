@@ -60,7 +60,7 @@ def test_the_zip_holds_the_package_its_wheels_and_a_manifest_that_names_them(whe
     assert path.name.endswith("-linux_x64.zip")
     entries = entries_of(path)
     manifest = tomllib.loads(entries["blender_manifest.toml"].decode())
-    expected = {"LICENSE", "LICENSE-Apache-2.0.txt", "__init__.py", "protocol/codec.py", "scene/materials.py"}
+    expected = {"LICENSE", "LICENSE-Apache-2.0.txt", "__init__.py", "protocol/codec.py", "scene/pictures/materials.py"}
     assert expected <= set(entries)
     assert manifest["platforms"] == ["linux-x64"]
     assert {name.removeprefix("./") for name in manifest["wheels"]} == {n for n in entries if n.startswith("wheels/")}

@@ -26,32 +26,32 @@ FUNCTIONS = {
 MODES = set("wax+")
 ALLOWED = {
     # Into a temporary folder that goes with the process; whoever reads them there waits for the writer.
-    ("pgc/xatlas_process.py", "np.save"): "handed to xatlas in a temporary folder",
-    ("pgc/xatlas_process.py", "errors.open"): "what xatlas says, in a temporary folder",
-    ("pgc/xatlas_worker.py", "np.save"): "handed back from xatlas in a temporary folder",
+    ("pgc/mesh/uvs/xatlas_process.py", "np.save"): "handed to xatlas in a temporary folder",
+    ("pgc/mesh/uvs/xatlas_process.py", "errors.open"): "what xatlas says, in a temporary folder",
+    ("pgc/mesh/uvs/xatlas_worker.py", "np.save"): "handed back from xatlas in a temporary folder",
     ("pgc/export/blend.py", "np.savez"): "handed to Blender in a temporary folder",
     ("pgc/export/blend.py", "description.write_text"): "handed to Blender in a temporary folder",
     ("pgc/export/blend.py", "file.write_bytes"): "handed to Blender in a temporary folder",
-    ("pgc/commands/private_server.py", "self._log.open"): "a log, in a temporary folder",
+    ("pgc/remote/private_server.py", "self._log.open"): "a log, in a temporary folder",
     ("blender_addon/server_install/runner.py", "self._log.open"): "a log, written line by line",
-    ("blender_addon/scene/images.py", "write_bytes"): "packed from a temporary folder",
-    ("blender_addon/scene/bake.py", "image.save"): "read back from a temporary folder",
+    ("blender_addon/scene/pictures/images.py", "write_bytes"): "packed from a temporary folder",
+    ("blender_addon/scene/pictures/bake.py", "image.save"): "read back from a temporary folder",
     ("build_addon.py", "shutil.copytree"): "a clean copy to build from, in a temporary folder",
     ("build_addon.py", "shutil.copyfile"): "a clean copy to build from, in a temporary folder",
     # Into what `replacing` gave, in a function of its own.
-    ("pgc/export/images.py", "oiio.ImageOutput.create"): "to the temporary path of write_image",
+    ("pgc/images/writing.py", "oiio.ImageOutput.create"): "to the temporary path of write_image",
     # Into memory.
-    ("pgc/outputs/images.py", "Image.fromarray(…).save"): "PNG bytes",
-    ("pgc/outputs/preview.py", "sheet.save"): "PNG bytes",
-    ("pgc/outputs/turntable.py", "frames[…].save"): "WebP bytes",
-    ("pgc/evaluation/material_report.py", "Image.open(…).convert(…).save"): "JPEG bytes in a page",
+    ("pgc/images/maps.py", "Image.fromarray(…).save"): "PNG bytes",
+    ("pgc/pictures/contact_sheet.py", "sheet.save"): "PNG bytes",
+    ("pgc/pictures/turntable.py", "frames[…].save"): "WebP bytes",
+    ("pgc/evaluation/materials/report.py", "Image.open(…).convert(…).save"): "JPEG bytes in a page",
     # A folder of many files, read by nobody before the training's last line.
-    ("pgc/pocket/export.py", "pipeline.to(…).save_pretrained"): "the trained prior, a folder",
+    ("pgc/pocket/training/export.py", "pipeline.to(…).save_pretrained"): "the trained prior, a folder",
     # Not files.
-    ("pgc/commands/streams.py", "os.open"): "the null device",
-    ("pgc/run_recorder.py", "self.run.save"): "pgc.checkpoint, which goes through the helper",
-    ("pgc/pocket/train_diffusion.py", "state.save"): "training.py, which goes through the helper",
-    ("pgc/pocket/train_vae.py", "state.save"): "training.py, which goes through the helper",
+    ("pgc/terminal/streams.py", "os.open"): "the null device",
+    ("pgc/runs/recorder.py", "self.run.save"): "pgc.runs.checkpoint, which goes through the helper",
+    ("pgc/pocket/training/train_diffusion.py", "state.save"): "state.py, which goes through the helper",
+    ("pgc/pocket/training/train_vae.py", "state.save"): "state.py, which goes through the helper",
 }
 SERVER = "server/"
 """The broker's files are appended to and renamed by rules of their own: see server/FAILURES.md and its tests."""

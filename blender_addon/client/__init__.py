@@ -7,7 +7,8 @@ come along, so that whoever uses the client need not know the protocol's modules
 
 from ..protocol.arrays import ArrayRef, DType, array_ref
 from ..protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
-from ..protocol.job_spec import (
+from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
+from ..protocol.specs.job import (
     CameraRigSpec,
     CameraSamplerSpec,
     CameraSpec,
@@ -24,8 +25,9 @@ from ..protocol.job_spec import (
     TextureJobSpec,
     TileImage,
 )
-from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
-from .address import ServerAddress, default_connection_file
+from .access.address import ServerAddress, default_connection_file
+from .access.pairing import PairingError, pair
+from .access.starter import ServerStarter, Starter, start_server
 from .client import Client
 from .errors import ClientClosedError, ClientError, ConnectionFileError
 from .event_queue import EventQueue
@@ -55,8 +57,6 @@ from .events import (
     Uploading,
 )
 from .link import SessionConfig
-from .pairing import PairingError, pair
-from .starter import ServerStarter, Starter, start_server
 
 __all__ = [
     "Acknowledged",

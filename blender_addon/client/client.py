@@ -19,7 +19,6 @@ from typing import Any
 import numpy.typing as npt
 
 from ..protocol.arrays import handed_over
-from ..protocol.job_spec import TextureJobSpec
 from ..protocol.messages import (
     Cancel,
     Done,
@@ -39,10 +38,11 @@ from ..protocol.messages import (
     Submit,
 )
 from ..protocol.messages import Metrics as MetricsRequest
-from .address import ServerAddress
+from ..protocol.specs.job import TextureJobSpec
+from .access.address import ServerAddress
+from .access.starter import Starter
 from .answers import unexpected
 from .client_thread import ClientThread, Command
-from .downloads import Download
 from .errors import ClientClosedError
 from .event_queue import EventQueue
 from .events import (
@@ -57,8 +57,8 @@ from .events import Event as ClientEvent
 from .link import SessionConfig
 from .requests import Answer, Channel
 from .session import Session
-from .starter import Starter
-from .uploads import Submission
+from .transfer.downloads import Download
+from .transfer.uploads import Submission
 
 __all__ = ["Client"]
 

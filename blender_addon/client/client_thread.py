@@ -20,7 +20,8 @@ import zmq
 from ..protocol.codec import Buffer, decode, encode
 from ..protocol.errors import ProtocolError
 from ..protocol.limits import DEFAULT_LIMITS
-from .address import ServerAddress
+from .access.address import ServerAddress
+from .access.starter import Starter
 from .errors import ConnectionFileError, NoConnectionFileError
 from .event_queue import EventQueue
 from .events import ClientFailed, Event, ServerStartFailed
@@ -28,7 +29,6 @@ from .link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
 from .requests import Channel, Send
 from .session import Session
 from .sockets import Sockets
-from .starter import Starter
 from .timing import ClockWatch, Now
 
 __all__ = ["ClientThread", "Command"]

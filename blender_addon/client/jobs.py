@@ -21,7 +21,6 @@ from ..protocol.messages import (
     Snapshot,
 )
 from .answers import unexpected
-from .downloads import Download, Downloads
 from .events import (
     Downloading,
     JobCancelled,
@@ -32,6 +31,7 @@ from .events import (
     JobStateChanged,
 )
 from .requests import Answer, Channel, Port
+from .transfer.downloads import Download, Downloads
 
 __all__ = ["Jobs"]
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from .requests import Send
 from .timing import BackoffConfig, HeartbeatConfig
-from .uploads import UploadConfig
+from .transfer.uploads import UploadConfig
 
 __all__ = ["Action", "Close", "Link", "Loss", "Open", "SessionConfig", "StartServer"]
 

@@ -24,15 +24,15 @@ from ..protocol.messages import (
     Welcome,
 )
 from ..protocol.messages import Event as EventMessage
-from .downloads import Downloads
 from .events import Connected, Disconnected, Event, Refused, ServerStarting
 from .greeting import Greeting
 from .jobs import Jobs
 from .link import Action, Close, Link, Loss, Open, SessionConfig, StartServer
-from .previews import Previews
 from .requests import Channel, Port, Send
 from .timing import Backoff, Heartbeat, Now
-from .uploads import Submissions
+from .transfer.downloads import Downloads
+from .transfer.previews import Previews
+from .transfer.uploads import Submissions
 
 __all__ = ["Session"]
 

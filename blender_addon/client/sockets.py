@@ -10,7 +10,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from ..protocol.codec import Buffer
-from .address import ServerAddress
+from .access.address import ServerAddress
 from .link import Loss
 from .requests import Channel
 

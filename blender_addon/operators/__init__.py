@@ -1,30 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Operators, one file each."""
 
-from . import (
-    bake,
-    connection,
-    fetch_result,
-    keep_mask,
-    painted,
-    prompts,
-    results,
-    rig,
-    scene_fixes,
-    server_operators,
-    settings_fixes,
-    unwrap,
-    uv_change,
-    version_actions,
-    version_reuse,
-    version_storage,
-)
+from . import bake, keep_mask, prompts, rig, scene_fixes, settings_fixes, unwrap
 from .cancel import PGC_OT_cancel, PGC_OT_stop_and_keep
 from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
-from .restore import PGC_OT_restore
-from .start_server import PGC_OT_start_server
+from .server import connection, server_operators
+from .server.start_server import PGC_OT_start_server
 from .unwrap_on_server import PGC_OT_unwrap_on_server
+from .versions import actions as version_actions
+from .versions import fetch_result, painted, results, uv_change
+from .versions import reuse as version_reuse
+from .versions import storage as version_storage
+from .versions.restore import PGC_OT_restore
 
 __all__ = ["CLASSES"]
 

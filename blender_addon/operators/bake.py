@@ -10,10 +10,10 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from ..scene.bake import BAKED_MAPS, BakeOptions, bake_materials
-from ..scene.mesh_export import ExportOptions
-from ..scene.version_builder import VersionBuilder, VersionFacts
-from .version_action import run_on_versions
+from ..scene.meshes.export import ExportOptions
+from ..scene.pictures.bake import BAKED_MAPS, BakeOptions, bake_materials
+from ..scene.versions.builder import VersionBuilder, VersionFacts
+from .versions.action import run_on_versions
 
 __all__ = ["CLASSES"]
 

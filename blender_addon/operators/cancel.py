@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.props import StringProperty
 
-from .. import event_pump
-from ..state import JobView, Phase
+from ..model.state import JobView, Phase
+from ..session import event_pump
 
 __all__ = ["PGC_OT_cancel", "PGC_OT_stop_and_keep"]
 

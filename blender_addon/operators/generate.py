@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import bpy
 
-from .. import event_pump, recent_prompts
-from ..readiness import reason_against, textured
+from ..model.state import Problem, ServerState
 from ..scene.errors import SceneError
-from ..state import Problem, ServerState
-from ..submission import prepare_order
-from ..uv_checks import checks
+from ..session import event_pump, recent_prompts
+from ..session.readiness import reason_against, textured
+from ..session.submission import prepare_order
+from ..session.uv_checks import checks
 
 __all__ = ["PGC_OT_generate"]
 

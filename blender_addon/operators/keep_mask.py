@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import bpy
 
-from .. import event_pump
-from ..scene.keep_mask import kept_picture, new_mask
-from ..scene.mask_display import follow_painting, is_painting, show_mask
+from ..scene.painting.keep_mask import kept_picture, new_mask
+from ..scene.painting.mask_display import follow_painting, is_painting, show_mask
+from ..session import event_pump
 
 __all__ = ["CLASSES"]
 

@@ -9,7 +9,7 @@ import bpy
 from bl_operators.presets import AddPresetBase
 from bpy.props import IntProperty, StringProperty
 
-from .. import recent_prompts
+from ..session import recent_prompts
 
 __all__ = ["CLASSES", "PRESET_FOLDER", "PGC_MT_presets"]
 

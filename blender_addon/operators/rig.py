@@ -8,8 +8,8 @@ from typing import ClassVar
 import bpy
 from bpy.props import IntProperty
 
-from .. import event_pump
 from ..scene.rig_objects import add_rig, remove_rig
+from ..session import event_pump
 
 __all__ = ["CLASSES"]
 

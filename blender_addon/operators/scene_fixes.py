@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import bpy
 
-from .. import event_pump
 from ..scene.errors import SceneError
-from ..scene.real_mesh import can_become_real, is_collection_instance, make_real_mesh
-from .version_action import run_on_versions
+from ..scene.meshes.real_mesh import can_become_real, is_collection_instance, make_real_mesh
+from ..session import event_pump
+from .versions.action import run_on_versions
 
 __all__ = ["CLASSES"]
 

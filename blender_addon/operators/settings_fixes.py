@@ -8,8 +8,8 @@ from typing import ClassVar
 import bpy
 from bpy.props import StringProperty
 
-from .. import event_pump
-from ..choices import SIZES
+from ..model.choices import SIZES
+from ..session import event_pump
 
 __all__ = ["CLASSES"]
 

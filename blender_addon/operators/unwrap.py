@@ -9,13 +9,13 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from .. import event_pump
-from ..scene.new_uvs import Filling, add_uv_map
+from ..scene.meshes.new_uvs import Filling, add_uv_map
+from ..scene.meshes.uv_reading import UvArrays, read_uv_arrays, read_uvs, write_uvs
 from ..scene.ownership import check_unwrappable
-from ..scene.uv_reading import UvArrays, read_uv_arrays, read_uvs, write_uvs
-from ..uv_checks import checks, textured_map
+from ..session import event_pump
+from ..session.uv_checks import checks, textured_map
 from ..uv_measure import UvRemedy, density_picture, measure_uvs
-from .version_action import run_on_versions
+from .versions.action import run_on_versions
 
 __all__ = ["CLASSES", "poll_unwrap"]
 
@@ -105,7 +105,7 @@ class PGC_OT_texture_anyway(bpy.types.Operator):
         return bpy.ops.pgc.generate.poll()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        from ..readiness import textured
+        from ..session.readiness import textured
 
         for obj in textured(context):
             checks().accept(obj)

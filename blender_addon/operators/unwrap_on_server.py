@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import bpy
 
-from .. import event_pump
-from ..problems import xatlas_problem
-from ..protocol.job_spec import NEW_UVS
-from ..readiness import reason_against_object
+from ..model.problems import xatlas_problem
+from ..model.state import Problem, ServerState
+from ..protocol.specs.job import NEW_UVS
 from ..scene.errors import SceneError
-from ..state import Problem, ServerState
-from ..unwrapping import prepare_unwrap
+from ..session import event_pump
+from ..session.readiness import reason_against_object
+from ..session.unwrapping import prepare_unwrap
 from .unwrap import poll_unwrap
 
 __all__ = ["PGC_OT_unwrap_on_server"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .fields import check_id, check_not_negative
-from .job_spec import TextureJobSpec
 from .records import JobEvent, JobInfo, JobResult, JobState
+from .specs.job import TextureJobSpec
 from .structure import LATER, OWN_PATHS
 
 __all__ = [

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import ErrorCode, Retry, WireError
-from .job_spec import TextureJobSpec
 from .limits import Limits
+from .specs.job import TextureJobSpec
 
 __all__ = ["BYTES_PER_LIT_TEXEL", "BYTES_PER_TEXEL", "BYTES_PER_TRIANGLE", "JobSize", "refusal", "size_of"]
 
 BYTES_PER_TRIANGLE = 1500
 """Of main memory, at the peak, while a worker makes a mesh ready."""
 BYTES_PER_TEXEL, BYTES_PER_LIT_TEXEL = 96, 264
-"""With gradients and the optimiser's two moments; lit: all maps (`pgc.memory_plan` counts the same on a card)."""
+"""With gradients and the optimiser's two moments; lit: all maps (`pgc.runs.memory.plan` counts the same on a card)."""
 _DEFAULT_SIDE = 2048
 """The largest that a preset takes where the job does not say."""
 _LIT = frozenset({"roughness", "metallic", "normal"})

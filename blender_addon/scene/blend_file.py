@@ -14,8 +14,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .images import new_packed_image, new_tiled_image
-from .materials import build_material
+from .pictures.images import new_packed_image, new_tiled_image
+from .pictures.materials import build_material
 
 __all__ = ["write_blend"]
 

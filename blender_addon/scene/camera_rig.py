@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol.job_spec import CameraRigSpec, CameraSamplerSpec, CameraSpec
+from ..protocol.specs.job import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .errors import SceneError
 
 __all__ = ["camera_spec", "rig_for", "scene_cameras", "view_spec"]

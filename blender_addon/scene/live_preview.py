@@ -7,11 +7,11 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from ..model.preview_frames import PreviewFrame
 from ..overrides import clear_items
-from ..preview_frames import PreviewFrame
 from .errors import SceneError
-from .face_sets import pack_indices, unpack_faces, unpack_indices
-from .mesh_export import ExportOptions
+from .meshes.export import ExportOptions
+from .meshes.face_sets import pack_indices, unpack_faces, unpack_indices
 from .ownership import has_own_mesh
 from .preview_material import preview_material, release, show_frame
 

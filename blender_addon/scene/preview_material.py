@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import bpy
 
-from ..preview_frames import AtlasPlace, PreviewFrame
+from ..model.preview_frames import AtlasPlace, PreviewFrame
 
 __all__ = ["MASK_MATERIAL", "MATERIAL_NAME", "preview_material", "release", "remove_unused", "show_frame"]
 

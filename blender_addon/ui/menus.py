@@ -9,11 +9,11 @@ import time
 import bpy
 from bl_ui.utils import PresetPanel
 
-from .. import event_pump, recent_prompts
-from ..choices import MODEL_NAMES, model_note
+from ..model.choices import MODEL_NAMES, model_note
+from ..model.recent_results import recent_results
+from ..model.vocabulary import GROUPS
 from ..operators.prompts import PRESET_FOLDER
-from ..recent_results import recent_results
-from ..vocabulary import GROUPS
+from ..session import event_pump, recent_prompts
 
 __all__ = ["CLASSES", "PGC_PT_presets"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene.painted_versions import canvas_version, painted_version
+from ..scene.painting.painted_versions import canvas_version, painted_version
 from ..translations import tr
 from .text import draw_text
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from .. import event_pump
-from ..readiness import NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH, reason_against
-from ..state import AppState, Phase
+from ..model.state import AppState, Phase
+from ..session import event_pump
+from ..session.readiness import NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH, reason_against
 from ..translations import tr
 from .menus import PGC_PT_presets
 from .painted import draw_painted

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..state import Problem
+from ..model.state import Problem
 from .text import draw_text
 
 __all__ = ["draw_problem"]

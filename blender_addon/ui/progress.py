@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from .. import event_pump
-from ..choices import duration
-from ..previews import export_options
+from ..model.choices import duration
+from ..model.state import JobView, Phase, ServerState
 from ..scene.live_preview import preview_hindrance
-from ..state import JobView, Phase, ServerState
+from ..session import event_pump
+from ..session.previews import export_options
 from ..translations import tr
 from .text import draw_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..state import AppState, ServerState
+from ..model.state import AppState, ServerState
 from .problem import draw_problem
 
 __all__ = ["draw_server_line"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from .. import server_tasks
 from ..build_options import INSTALL_SERVER
+from ..local_server import tasks as server_tasks
+from ..local_server.settings import settings
 from ..server_install.progress import Progress
-from ..server_settings import settings
 from ..translations import tr
 from .text import draw_text
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import bpy
 
-from ..choices import MAPS, MODEL_NAMES, cost_text, need_light
-from ..readiness import selected_meshes
-from ..scene.keep_mask import kept_picture
+from ..model.choices import MAPS, MODEL_NAMES, cost_text, need_light
+from ..model.state import AppState
+from ..model.vocabulary import unknown_words
 from ..scene.live_preview import covered_material
-from ..scene.mask_display import is_painting
-from ..state import AppState
+from ..scene.painting.keep_mask import kept_picture
+from ..scene.painting.mask_display import is_painting
+from ..session.readiness import selected_meshes
 from ..translations import tr
-from ..vocabulary import unknown_words
 from .text import draw_line
 
 __all__ = ["draw_prompt", "draw_quality", "draw_settings", "draw_target"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import blf
 import bpy
 
-from ..text_wrapping import shortened, wrapped
+from ..model.text_wrapping import shortened, wrapped
 from ..translations import tr
 
 __all__ = ["draw_line", "draw_text"]

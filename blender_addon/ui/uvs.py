@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..uv_checks import checks
+from ..session.uv_checks import checks
 from .text import draw_text
 
 __all__ = ["draw_uv_check"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from .. import event_pump
-from ..choices import duration
-from ..scene.storage import on_disk, version_bytes
-from ..scene.versions import is_shown, map_image
+from ..model.choices import duration
+from ..scene.versions.showing import is_shown, map_image
+from ..scene.versions.storage import on_disk, version_bytes
+from ..session import event_pump
 from .text import draw_text
 
 __all__ = ["CLASSES", "draw_versions"]

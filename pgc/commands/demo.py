@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
-from pgc.commands.interrupts import InterruptFlag
-from pgc.commands.progress import RunDisplay, progress_console
 from pgc.errors import ConfigError
-from pgc.map_names import MapName, parse_maps
+from pgc.maps import MapName, parse_maps
+from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
+from pgc.terminal.interrupts import InterruptFlag
+from pgc.terminal.progress import RunDisplay, progress_console
 
 if TYPE_CHECKING:
-    from pgc.commands.remote import RemoteHooks
     from pgc.demo.config import DemoPrompt
     from pgc.demo.run import Texturize
-    from pgc.runner import RunHooks
+    from pgc.remote.texturizer import RemoteHooks
+    from pgc.runs.runner import RunHooks
 
 __all__ = ["demo"]
 
@@ -77,10 +77,10 @@ class _Displays(ExitStack):
 
 
 def _here(device: str, maps: tuple[MapName, ...], displays: _Displays) -> Texturize:
-    from pgc.commands.arguments import checked_device
     from pgc.demo.config import DemoConfig
     from pgc.demo.run import InProcess
-    from pgc.runner import RunHooks
+    from pgc.runs.arguments import checked_device
+    from pgc.runs.runner import RunHooks
 
     def hooks_for(prompt: DemoPrompt) -> RunHooks:
         display = displays.of(prompt)
@@ -99,17 +99,17 @@ def _over_the_wire(
     out: Path, device: str, maps: tuple[MapName, ...], displays: _Displays, stack: ExitStack
 ) -> Texturize:
     """The server and the client first: they come up while this process imports what it needs."""
-    from pgc.commands.private_server import PrivateServer
     from pgc.commands.texture_remote import connected_events, leave_cores_to_server, remote_hooks, source_root
+    from pgc.remote.private_server import PrivateServer
 
     server = stack.enter_context(PrivateServer(device, source=source_root()))
     server.start()
     events = stack.enter_context(connected_events(displays.console, server.connection, server))
-    from pgc.commands.arguments import checked_device
     from pgc.commands.demo_remote import OverTheWire
-    from pgc.commands.remote import RemoteTexturizer
     from pgc.demo.config import DemoConfig
-    from pgc.rendering.rasterizer import RasterizerConfig
+    from pgc.remote.texturizer import RemoteTexturizer
+    from pgc.rendering.raster.rasterizer import RasterizerConfig
+    from pgc.runs.arguments import checked_device
 
     checked_device(device)
     leave_cores_to_server()

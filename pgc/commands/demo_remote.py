@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blender_addon import client as wire
-from pgc.commands.arguments import TextureArguments
-from pgc.commands.remote import RemoteHooks, RemoteRun, RemoteTexturizer
 from pgc.demo.assets import demo_mesh_path
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.run import DemoOutcome
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec
-from pgc.outputs.run_folder import RunFolder
+from pgc.remote.texturizer import RemoteHooks, RemoteRun, RemoteTexturizer
+from pgc.runs.arguments import TextureArguments
+from pgc.runs.folder import RunFolder
 
 __all__ = ["OverTheWire", "demo_arguments"]
 

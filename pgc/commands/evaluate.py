@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pgc.commands.failures import reports_failures
+from pgc.terminal.failures import reports_failures
 
 __all__ = ["evaluate"]
 

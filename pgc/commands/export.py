@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
-from pgc.commands.failures import reports_failures
 from pgc.commands.finished_run import load_run
+from pgc.terminal.failures import reports_failures
 
 __all__ = ["export"]
 

@@ -48,9 +48,9 @@ def export_config(
     Raises:
         ConfigError: a name is unknown.
     """
-    from pgc.export.images import parse_format
     from pgc.export.material import ExportConfig, parse_models
     from pgc.export.packing import parse_packing
+    from pgc.images.writing import parse_format
 
     return ExportConfig(
         image_format=parse_format(image_format or "png"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgc.commands.arguments import TextureArguments, arguments_from_report
+from pgc.runs.arguments import TextureArguments, arguments_from_report
 
 if TYPE_CHECKING:
     from pgc.mesh import PreparedMesh
@@ -23,8 +23,8 @@ def load_run(folder: Path) -> tuple[PreparedMesh, BakedTexture]:
         PgcError: the folder holds no run, the mesh has gone, or an image is missing or damaged.
     """
     from pgc.export.material import read_maps
-    from pgc.outputs.run_report import read_report
-    from pgc.pipeline import load_prepared
+    from pgc.runs.report import read_report
+    from pgc.runs.request import load_prepared
 
     content = read_report(folder / "run.json")
     request = arguments_from_report(content, TextureArguments()).to_request()

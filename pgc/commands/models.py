@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pgc.commands.failures import reports_failures
 from pgc.errors import ConfigError
+from pgc.terminal.failures import reports_failures
 
 if TYPE_CHECKING:
     from pgc.guidance.models import KnownModel

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pgc.commands.failures import reports_failures
 from pgc.errors import ConfigError
+from pgc.terminal.failures import reports_failures
 
 __all__ = ["pair"]
 

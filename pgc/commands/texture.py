@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pgc.commands.arguments import TextureArguments, arguments_from_report
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
-from pgc.commands.failures import EXIT_INTERRUPTED, reports_failures
-from pgc.commands.interrupts import InterruptFlag
-from pgc.commands.progress import RunDisplay, progress_console
 from pgc.errors import ConfigError
+from pgc.runs.arguments import TextureArguments, arguments_from_report
+from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
+from pgc.terminal.interrupts import InterruptFlag
+from pgc.terminal.progress import RunDisplay, progress_console
 
 if TYPE_CHECKING:
-    from pgc.outputs.run_folder import OutputConfig, RunFolder
-    from pgc.pipeline import TextureRun
-    from pgc.runner import RunOutcome
+    from pgc.runs.folder import OutputConfig, RunFolder
+    from pgc.runs.request import TextureRun
+    from pgc.runs.runner import RunOutcome
 
 __all__ = ["texture"]
 
@@ -197,9 +197,9 @@ class _Destination:
     """Image format, engine, normals, models, as they stand on the command line."""
 
     def outputs(self) -> OutputConfig:
-        from pgc.outputs.preview import PreviewConfig
-        from pgc.outputs.run_folder import OutputConfig
-        from pgc.outputs.turntable import TurntableConfig
+        from pgc.pictures.contact_sheet import PreviewConfig
+        from pgc.pictures.turntable import TurntableConfig
+        from pgc.runs.folder import OutputConfig
 
         return OutputConfig(
             preview=PreviewConfig(view_size=self.preview_size),
@@ -212,14 +212,14 @@ def _run(given: TextureArguments, destination: _Destination, server: _Server) ->
     console = progress_console()
     console.print("Starting …", highlight=False)
     # Torch and diffusers take seconds to import: only now.
-    from pgc.outputs.run_folder import RunFolder
-    from pgc.outputs.run_report import read_report
+    from pgc.runs.folder import RunFolder
+    from pgc.runs.report import read_report
 
     folder, resume, outputs = RunFolder(destination.out), destination.resume, destination.outputs()
     report = read_report(folder.report) if resume else None
     if server.wanted or (report is not None and report.get("server")):
-        from pgc.commands.remote_spec import check_remote_arguments
         from pgc.commands.texture_remote import run_on_server
+        from pgc.remote.job import check_remote_arguments
 
         check_remote_arguments(given)
         if outputs.export is not None:
@@ -243,7 +243,7 @@ def _run_here(
     destination: _Destination,
     report: dict[str, Any] | None,
 ) -> None:
-    from pgc.runner import RunHooks, texture_mesh
+    from pgc.runs.runner import RunHooks, texture_mesh
 
     resume, outputs = destination.resume, destination.outputs()
     arguments = given if report is None else arguments_from_report(report, given)

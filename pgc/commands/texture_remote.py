@@ -13,17 +13,17 @@ import typer
 from rich.console import Console
 
 import pgc
-from pgc.commands.arguments import TextureArguments, arguments_from_report
-from pgc.commands.failures import EXIT_INTERRUPTED
-from pgc.commands.interrupts import InterruptFlag
-from pgc.commands.progress import RunDisplay
 from pgc.errors import ConfigError
+from pgc.runs.arguments import TextureArguments, arguments_from_report
+from pgc.terminal.failures import EXIT_INTERRUPTED
+from pgc.terminal.interrupts import InterruptFlag
+from pgc.terminal.progress import RunDisplay
 
 if TYPE_CHECKING:
     from blender_addon import client as wire
-    from pgc.commands.remote import RemoteHooks, RemoteOutcome
-    from pgc.commands.remote_events import JobEvents
-    from pgc.outputs.run_folder import OutputConfig, RunFolder
+    from pgc.remote.events import JobEvents
+    from pgc.remote.texturizer import RemoteHooks, RemoteOutcome
+    from pgc.runs.folder import OutputConfig, RunFolder
 
 __all__ = ["connected_events", "leave_cores_to_server", "remote_hooks", "run_on_server", "source_root"]
 
@@ -41,7 +41,7 @@ def source_root() -> Path:
 def connected_events(console: Console, connection: Path, starter: wire.Starter | None) -> Iterator[JobEvents]:
     """The events of a client of the server that a connection file names; `starter` starts it where it does not run."""
     from blender_addon import client as wire
-    from pgc.commands.remote_events import JobEvents
+    from pgc.remote.events import JobEvents
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -77,7 +77,7 @@ def leave_cores_to_server() -> None:
 
 def remote_hooks(display: RunDisplay, interrupt: InterruptFlag) -> RemoteHooks:
     """Stages, steps and the first picture on the terminal; Ctrl-C ends the job once the server has it."""
-    from pgc.commands.remote import RemoteHooks
+    from pgc.remote.texturizer import RemoteHooks
 
     shown: list[Path] = []
 
@@ -113,7 +113,7 @@ def run_on_server(
     arguments = given if report is None else arguments_from_report(report, given)
     key = None if report is None else _key_of(report)
     with _own_or_named(console, connection) as events:
-        from pgc.commands.remote import RemoteTexturizer
+        from pgc.remote.texturizer import RemoteTexturizer
 
         if connection is None:
             leave_cores_to_server()

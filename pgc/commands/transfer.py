@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
-from pgc.commands.failures import reports_failures
 from pgc.commands.finished_run import load_run
 from pgc.errors import ConfigError
+from pgc.terminal.failures import reports_failures
 
 __all__ = ["transfer"]
 
@@ -37,10 +37,10 @@ def transfer(  # noqa: PLR0913 - one parameter an option
     Normals are turned into the target's tangent frame, and hold what the two shapes differ by.
     """
     config = export_config(image_format, engine, normals, models)
+    from pgc.baking.transfer import TransferConfig, TransferSource, in_space_of, transfer_maps
     from pgc.export.material import export_material
     from pgc.mesh import load_mesh, prepare_mesh
-    from pgc.rendering.warp_rasterizer import WarpRasterizer
-    from pgc.transfer import TransferConfig, TransferSource, in_space_of, transfer_maps
+    from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
     settings = TransferConfig(size=texture_size, reach=reach, shape_normals=True)
     prepared, texture = load_run(run)

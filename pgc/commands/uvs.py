@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgc.commands.failures import reports_failures
+from pgc.terminal.failures import reports_failures
 
 if TYPE_CHECKING:
     from blender_addon.uv_measure import UvJudgement, UvMeasure
@@ -32,9 +32,9 @@ def uvs(
     import torch
 
     from blender_addon.uv_measure import density_picture, judge_uvs
+    from pgc.images.maps import encode_png
     from pgc.mesh import load_mesh, triangulate
-    from pgc.outputs.images import encode_png
-    from pgc.uv_policy import measure_mesh
+    from pgc.mesh.uvs.policy import measure_mesh
     from pgc.whole_files import write_bytes
 
     loaded = load_mesh(mesh)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, PocketSpec
-from pgc.map_names import MapName
-from pgc.outputs.run_folder import OutputConfig
-from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps
+from pgc.maps import MapName
+from pgc.runs.folder import OutputConfig
+from pgc.runs.presets import RunSettings, lit_prior, preset_settings, with_maps
 
 __all__ = ["DemoConfig", "DemoPrompt"]
 

@@ -13,11 +13,11 @@ from pgc.demo.assets import demo_mesh_path
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.page import PageEntry, write_page
 from pgc.devices import DeviceName
-from pgc.optimize import Prompt
-from pgc.outputs.run_folder import RunFolder
-from pgc.outputs.run_report import RunReport
-from pgc.pipeline import TextureRequest
-from pgc.runner import RunHooks, SharedParts, texture_mesh
+from pgc.optimization.config import Prompt
+from pgc.runs.folder import RunFolder
+from pgc.runs.report import RunReport
+from pgc.runs.request import TextureRequest
+from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 
 __all__ = ["DemoOutcome", "InProcess", "Texturize", "demo_request", "run_demo"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from pgc.evaluation.patches import Patch, mesh_from_patches, weld
 from pgc.mesh import Mesh
+from pgc.mesh.patches import Patch, mesh_from_patches, weld
 from pgc.whole_files import write_text
 
 __all__ = ["CELLS", "obj_text", "part_normals", "teapot_patches"]

@@ -29,7 +29,7 @@ def prompts_command(
 ) -> None:
     """Texture unseen meshes by drawn prompts, at the demo's settings, and let the judge name what it sees."""
     from pgc.evaluation.prior_runs import PriorRunRequest
-    from pgc.evaluation.prompt_run import run_prompts
+    from pgc.evaluation.prompts.run import run_prompts
 
     run_prompts(PriorRunRequest(work=work, out=out, limit=limit or (8 if quick else None), weights=weights), typer.echo)
 
@@ -42,8 +42,8 @@ def oracle_command(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many runs.")] = None,
 ) -> None:
     """Recover known materials from a perfect prior: PSNR, seams, uncovered and locked texels, exact resume."""
-    from pgc.evaluation.oracle_run import run_oracle
-    from pgc.evaluation.oracle_suite import OracleSuiteConfig
+    from pgc.evaluation.oracle.run import run_oracle
+    from pgc.evaluation.oracle.suite import OracleSuiteConfig
 
     config = OracleSuiteConfig.quick() if quick else OracleSuiteConfig()
     passed = run_oracle(config, work, out, limit, typer.echo)
@@ -73,9 +73,9 @@ def materials_command(  # noqa: PLR0913 - one parameter an option
     """Recover known materials under known light, unknown light and the paper's one sky, and relight them."""
     from dataclasses import replace
 
-    from pgc.evaluation.material_config import MaterialSuiteConfig
-    from pgc.evaluation.material_run import MaterialRunRequest, light_settings, run_materials
-    from pgc.evaluation.material_toy import ToyConfig
+    from pgc.evaluation.materials.config import MaterialSuiteConfig
+    from pgc.evaluation.materials.run import MaterialRunRequest, light_settings, run_materials
+    from pgc.evaluation.materials.toy import ToyConfig
 
     config = MaterialSuiteConfig.quick() if quick else MaterialSuiteConfig()
     request = MaterialRunRequest(
@@ -103,7 +103,7 @@ def finishes_command(
     ] = None,
 ) -> None:
     """Texture four meshes by words of metal and gloss, and see whether roughness and metallic follow them."""
-    from pgc.evaluation.finish_run import run_finishes
+    from pgc.evaluation.finishes.run import run_finishes
     from pgc.evaluation.prior_runs import PriorRunRequest
 
     run_finishes(
@@ -118,6 +118,6 @@ def train_judge_command(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps.")] = None,
 ) -> None:
     """Train the judge of `pgc eval prompts` on ground-truth renders (about half an hour on one core)."""
-    from pgc.evaluation.judge_training import JudgeTrainingConfig, train_and_save
+    from pgc.evaluation.judge.training import JudgeTrainingConfig, train_and_save
 
     train_and_save(JudgeTrainingConfig() if steps is None else JudgeTrainingConfig(steps=steps), work, out, typer.echo)

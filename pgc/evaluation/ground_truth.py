@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pgc.errors import TextureError
 from pgc.mesh import TriangleMesh
-from pgc.pocket.materials import ColorName, MaterialName, MaterialParams, sample_material, shade_points
+from pgc.pocket.data.materials import ColorName, MaterialName, MaterialParams, sample_material, shade_points
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 from pgc.texture.texel_surface import texel_surface

@@ -15,8 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from pgc.evaluation.patches import Patch, mesh_from_patches
 from pgc.mesh import Mesh, load_mesh
+from pgc.mesh.patches import Patch, mesh_from_patches
 
 __all__ = ["EVALUATION_MESHES", "EvaluationMeshName", "evaluation_mesh", "judge_meshes"]
 

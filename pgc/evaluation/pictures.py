@@ -17,10 +17,10 @@ from pgc.evaluation.ground_truth import field_of_texture
 from pgc.evaluation.views import fixed_views
 from pgc.mesh import TriangleMesh
 from pgc.rendering.compositing import composite
-from pgc.rendering.gbuffer import GBuffer, surface_points
-from pgc.rendering.rasterizer import RasterizerConfig
+from pgc.rendering.raster.gbuffer import GBuffer, surface_points
+from pgc.rendering.raster.rasterizer import RasterizerConfig
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.rendering.shading import unlit
-from pgc.rendering.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
 
 __all__ = ["MeshViews", "contact_sheet", "to_bytes"]

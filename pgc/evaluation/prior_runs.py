@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pgc.guidance.base import Guidance
 from pgc.mesh import PreparedMesh
-from pgc.optimize import Prompt
-from pgc.pipeline import start_optimization
-from pgc.presets import RunSettings
+from pgc.optimization.config import Prompt
+from pgc.runs.presets import RunSettings
+from pgc.runs.request import start_optimization
 from pgc.texture.field import BakedTexture
 
 __all__ = ["PriorRunRequest", "Texturize", "Texturizer"]

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 import pgc
-from pgc.mesh_data import Mesh, Normalization, PreparedMesh
+from pgc.mesh.data import Mesh, Normalization, PreparedMesh
 from pgc.whole_files import OutputError, replacing
 
 __all__ = ["BlenderProgram", "find_blender", "write_blend"]

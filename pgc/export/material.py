@@ -13,12 +13,12 @@ from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
 from pgc.export.blend import BlenderProgram, find_blender, write_blend
-from pgc.export.images import Exr, ImageFormat, Png, read_image, write_image
+from pgc.export.glb import write_glb
 from pgc.export.obj import MTL_MAPS, write_obj
 from pgc.export.packing import GLTF, MAPS, SEPARATE, NormalGreen, PackedImage, Packing, pack
-from pgc.gltf import write_glb
-from pgc.mesh_data import PreparedMesh
-from pgc.outputs.images import encode_png
+from pgc.images.maps import encode_png
+from pgc.images.writing import Exr, ImageFormat, Png, read_image, write_image
+from pgc.mesh.data import PreparedMesh
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import OutputError, remove_leftovers
 

@@ -19,7 +19,7 @@ from jaxtyping import Float, Float64, Int32
 
 from pgc.color_space import srgb_from_linear
 from pgc.errors import MeshError
-from pgc.mesh_data import Mesh, PreparedMesh
+from pgc.mesh.data import Mesh, PreparedMesh
 from pgc.unique_rows import unique_rows
 from pgc.whole_files import write_bytes
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
-from pgc.export.images import Content
+from pgc.images.writing import Content
 from pgc.texture.field import BakedTexture
 
 __all__ = [

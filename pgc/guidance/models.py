@@ -2,7 +2,7 @@
 """The priors that are known by name: what they are, what they weigh, their terms, and whether they are here.
 
 Sizes are of the files that are downloaded for half precision on a GPU, as their pages listed them. Memory figures
-marked as estimates were computed from weights and activations, not measured; `pgc.memory_plan` has the parts.
+marked as estimates were computed from weights and activations, not measured; `pgc.runs.memory.plan` has the parts.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class KnownModel:
     """Gigabytes (10⁹ bytes)."""
     license: str
     memory_gb: float
-    """GPU memory for one view after the other (`pgc.memory_plan`), in GB; main memory for the pocket prior."""
+    """GPU memory for one view after the other (`pgc.runs.memory.plan`), in GB; main memory for the pocket prior."""
     memory_source: Literal["measured", "estimate"]
     note: str = ""
 

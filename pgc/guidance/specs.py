@@ -13,7 +13,7 @@ import torch
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
-from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig, weights_dtypes
+from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, weights_dtypes
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 
 __all__ = [
@@ -121,8 +121,8 @@ def load_guidance(spec: GuidanceSpec, device: torch.device, *, cache_dir: Path |
 
 
 def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
-    from pgc.guidance.loading import load_components, load_controlnet
-    from pgc.guidance.pocket import PocketGuidance, pocket_weights
+    from pgc.guidance.diffusion.loading import load_components, load_controlnet
+    from pgc.guidance.diffusion.pocket import PocketGuidance, pocket_weights
     from pgc.guidance.vocabulary import Vocabulary
 
     dtype, vae_dtype = weights_dtypes(spec.run, device)
@@ -140,8 +140,8 @@ def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
 
 
 def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
-    from pgc.guidance.loading import load_components, load_controlnet
-    from pgc.guidance.stable_diffusion import StableDiffusionGuidance
+    from pgc.guidance.diffusion.loading import load_components, load_controlnet
+    from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 
     dtype, vae_dtype = weights_dtypes(spec.run, device)
     return StableDiffusionGuidance(
@@ -164,8 +164,8 @@ def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cach
 
 
 def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
-    from pgc.guidance.loading import load_components, load_controlnet, load_vae
-    from pgc.guidance.sdxl import SDXLGuidance
+    from pgc.guidance.diffusion.loading import load_components, load_controlnet, load_vae
+    from pgc.guidance.diffusion.sdxl import SDXLGuidance
 
     dtype, vae_dtype = weights_dtypes(spec.run, device)
     other_vae = spec.half_precision_vae if vae_dtype == torch.float16 else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pgc.errors import GuidanceError
-from pgc.pocket.captions import unknown_words
+from pgc.pocket.data.captions import unknown_words
 
 __all__ = ["Vocabulary"]
 

@@ -49,7 +49,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from pgc.pocket.captions import unknown_words, vocabulary
+    from pgc.pocket.data.captions import unknown_words, vocabulary
     from pgc.pocket.sample import load_pipeline, sample, unseen_depths
 
     if unknown := unknown_words(arguments.prompt, vocabulary()):
@@ -62,7 +62,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 
 def _extend(arguments: argparse.Namespace) -> None:
-    from pgc.pocket.extend import ExtendConfig, export_second, extend
+    from pgc.pocket.training.extend import ExtendConfig, export_second, extend
 
     config = ExtendConfig(threads=arguments.threads)
     if arguments.steps:
@@ -79,11 +79,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     match arguments.command:
         case "data":
-            from pgc.pocket.dataset import DataConfig, generate
+            from pgc.pocket.data.dataset import DataConfig, generate
 
             generate(arguments.out, DataConfig(arguments.count, arguments.seed), arguments.processes)
         case "train":
-            from pgc.pocket.train import TrainConfig, train
+            from pgc.pocket.training.train import TrainConfig, train
 
             config = TrainConfig(threads=arguments.threads, processes=arguments.processes)
             if arguments.steps:
@@ -92,7 +92,7 @@ def main() -> None:
         case "extend":
             _extend(arguments)
         case "export":
-            from pgc.pocket.train import TrainConfig, export_from
+            from pgc.pocket.training.train import TrainConfig, export_from
 
             export_from(arguments.out, arguments.to, TrainConfig())
         case _:

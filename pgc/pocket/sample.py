@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pgc.pocket.conditioning import depth_condition, lit_condition
-from pgc.pocket.lit_render import LitRenderConfig, render_lit
-from pgc.pocket.materials import COLORS, MATERIALS
-from pgc.pocket.render import RenderConfig, render_sample
+from pgc.pocket.data.lit_render import LitRenderConfig, render_lit
+from pgc.pocket.data.materials import COLORS, MATERIALS
+from pgc.pocket.data.render import RenderConfig, render_sample
 
 # Far from the training set's seed: shapes and views that training never saw.
 _UNSEEN_SEED = 90_001

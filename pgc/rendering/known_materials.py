@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.errors import TextureError
-from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.pbr_shading import Light, SurfaceSamples, ViewedLight, split_sum, surface_samples
+from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 
 __all__ = ["KNOWN_MATERIALS", "SHADING_CHANNELS", "KnownSurface", "known_shading", "known_shading_of"]

@@ -18,9 +18,9 @@ from pgc.clamping import clamp_inward
 from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
 from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, base_share, compensation, table_coordinates
-from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.lobes import lobes_at
 from pgc.rendering.prefilter import PrefilteredEnvironment
+from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 
 __all__ = ["Light", "SurfaceSamples", "ViewedLight", "pbr", "pbr_linear", "pbr_shade", "split_sum", "surface_samples"]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.errors import TextureError
-from pgc.rendering.gbuffer import GBuffer
+from pgc.rendering.raster.gbuffer import GBuffer
 
 __all__ = ["Shade", "unlit"]
 

@@ -19,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.coverage import combine_seen
 from pgc.texture.field import BakedTexture

@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pgc.errors import ConfigError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.randomness import generator_for
 from pgc.texture.material_field import MaterialField
 from pgc.texture.region_prior import RegionOrder, region_penalty

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pgc.errors import ConfigError
-from pgc.texture.seams import SeamConfig
+from pgc.texture.finishing.seams import SeamConfig
 
 __all__ = ["MapSettings", "TexelPyramidConfig"]
 

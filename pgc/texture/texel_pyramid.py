@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from pgc.clamping import clamp_inward
 from pgc.errors import ConfigError, TextureError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.composition import block_weights, compose, mip_chain, weight_pyramid
 from pgc.texture.coverage import combine_seen, mark_seen
 from pgc.texture.field import BakedTexture
-from pgc.texture.fill import unseen_fraction
-from pgc.texture.finishing import Finisher
+from pgc.texture.finishing.fill import unseen_fraction
+from pgc.texture.finishing.order import Finisher
 from pgc.texture.locks import check_locks, restore_locked
 from pgc.texture.mip_fetch import FetchPlan, plan_fetch, sample_planned
 from pgc.texture.texel_config import MapSettings, TexelPyramidConfig

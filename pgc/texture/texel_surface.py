@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32
 
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 
 __all__ = ["TexelSurface", "texel_surface", "tile_origin", "uv_to_texels"]
 

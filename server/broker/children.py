@@ -7,7 +7,13 @@ import logging
 from collections.abc import Sequence
 
 from blender_addon.protocol.messages import ModelInfo, PreviewCodec
-from server.broker.internal import (
+from server.broker.ports import Buffer
+from server.broker.scheduling.lifecycle import Lifecycle
+from server.broker.scheduling.runner import ActiveRun, Runner
+from server.broker.state import BrokerState
+from server.broker.supervision.supervisor import Child, Supervisor
+from server.broker.supervision.validation import Validation
+from server.children.messages import (
     ROLE_GATE,
     ROLE_WORKER,
     Beat,
@@ -25,12 +31,6 @@ from server.broker.internal import (
     WorkerYielded,
     unpack,
 )
-from server.broker.lifecycle import Lifecycle
-from server.broker.ports import Buffer
-from server.broker.runner import ActiveRun, Runner
-from server.broker.state import BrokerState
-from server.broker.supervisor import Child, Supervisor
-from server.broker.validation import Validation
 from server.errors import InternalMessageError
 
 _LOG = logging.getLogger(__name__)

@@ -40,24 +40,24 @@ from blender_addon.protocol.messages import (
 )
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from server.broker import refusals
-from server.broker.auth import AllowedClient
-from server.broker.blobs import BlobStore
 from server.broker.children import Children
-from server.broker.controls import Controls, server_name
-from server.broker.departures import Departures
-from server.broker.downloads import Downloads
-from server.broker.feeds import Feeds
-from server.broker.internal import ROLE_GATE, ROLE_WORKER
-from server.broker.lifecycle import Lifecycle
-from server.broker.lists import Lists
 from server.broker.ports import Address, Buffer, Channel
-from server.broker.runner import Runner
-from server.broker.sessions import Session
+from server.broker.scheduling.controls import Controls, server_name
+from server.broker.scheduling.lifecycle import Lifecycle
+from server.broker.scheduling.lists import Lists
+from server.broker.scheduling.runner import Runner
+from server.broker.scheduling.submissions import Submissions
+from server.broker.sessions.auth import AllowedClient
+from server.broker.sessions.sessions import Session
 from server.broker.state import BrokerState, Request
-from server.broker.submissions import Submissions
-from server.broker.supervisor import Supervisor
-from server.broker.uploads import Uploads
-from server.broker.validation import Validation
+from server.broker.supervision.departures import Departures
+from server.broker.supervision.supervisor import Supervisor
+from server.broker.supervision.validation import Validation
+from server.broker.transfers.downloads import Downloads
+from server.broker.transfers.feeds import Feeds
+from server.broker.transfers.uploads import Uploads
+from server.children.messages import ROLE_GATE, ROLE_WORKER
+from server.storage.blobs import BlobStore
 from server.unwrapper import offered_maps
 
 _LOG = logging.getLogger(__name__)
@@ -224,7 +224,8 @@ class BrokerCore:
         self.downloads.left(session.sid)
 
     def set_clients(self, clients: dict[str, AllowedClient]) -> None:
-        """A new allow-list. Who is not on it any more is not heard any more; see `server.broker.departures`."""
+        """A new allow-list. Who is not on it any more is not heard any more; see
+        `server.broker.supervision.departures`."""
         self.state.clients = clients
         for session in self.state.sessions:
             if session.user not in clients:

@@ -16,11 +16,11 @@ from blender_addon.protocol.codec import peek_id
 from blender_addon.protocol.errors import WireError
 from server.broker import refusals
 from server.broker.core import BrokerCore
-from server.broker.door import Change, Door
-from server.broker.flood_guard import FloodGuard, GuardSettings
-from server.broker.lanes import Lanes
 from server.broker.ports import Address, Buffer, Channel
-from server.broker.sockets import Router
+from server.broker.sessions.door import Change, Door
+from server.broker.sessions.flood_guard import FloodGuard, GuardSettings
+from server.broker.sessions.lanes import Lanes
+from server.broker.sessions.sockets import Router
 
 __all__ = ["BAN_SECONDS", "Intake", "Way"]
 

@@ -25,21 +25,21 @@ from blender_addon.protocol.codec import Envelope, encode
 from blender_addon.protocol.errors import ProtocolError
 from blender_addon.protocol.messages import Error
 from server.broker import refusals
-from server.broker.auth import CHILD_DOMAIN, CLIENT_DOMAIN, KeyPair, ZapHandler, new_key_pair
-from server.broker.channels import BULK, BULK_GUARD, CHILD, CTL, CTL_GUARD
 from server.broker.core import BrokerCore
 from server.broker.descriptors import Room, patient
-from server.broker.door import Change, Door
 from server.broker.intake import Intake, Way
-from server.broker.internal import ChildSettings, ToChild, pack
-from server.broker.journal import Journal
-from server.broker.journal_thread import JournalThread
 from server.broker.ports import Address, Channel, Done
-from server.broker.sockets import Received, Router
-from server.broker.tcp_counts import can_count
+from server.broker.sessions.auth import CHILD_DOMAIN, CLIENT_DOMAIN, KeyPair, ZapHandler, new_key_pair
+from server.broker.sessions.channels import BULK, BULK_GUARD, CHILD, CTL, CTL_GUARD
+from server.broker.sessions.door import Change, Door
+from server.broker.sessions.sockets import Received, Router
+from server.broker.sessions.tcp_counts import can_count
+from server.children.executor import ChildProcess, Executor
+from server.children.messages import ChildSettings, ToChild, pack
 from server.config import ListenConfig
 from server.errors import ListenError, ServerError
-from server.executors.base import ChildProcess, Executor
+from server.storage.journal import Journal
+from server.storage.journal_thread import JournalThread
 
 _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1

@@ -15,7 +15,12 @@ import uuid
 from dataclasses import dataclass, replace
 
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
-from server.broker.auth import (
+from server.broker.core import BrokerCore
+from server.broker.descriptors import LEAST_FILES, room_for
+from server.broker.logs import LogFile
+from server.broker.loop import Loop
+from server.broker.scheduling.recovery import recover
+from server.broker.sessions.auth import (
     LOCAL_NAME,
     AllowedClient,
     AllowList,
@@ -25,20 +30,12 @@ from server.broker.auth import (
     load_key_pair,
     read_allow_list,
 )
-from server.broker.blobs import BlobStore
-from server.broker.connection import Connection, keep_connection, remove_connection, write_connection
-from server.broker.core import BrokerCore
-from server.broker.descriptors import LEAST_FILES, room_for
-from server.broker.housekeeping import Housekeeping, Known, Swept, sweep
-from server.broker.journal import Journal
-from server.broker.logs import LogFile
-from server.broker.loop import Loop
-from server.broker.recovery import recover
 from server.broker.state import BrokerState
+from server.broker.supervision.housekeeping import Housekeeping, Known, Swept, sweep
+from server.children.executor import Executor
+from server.children.local_executor import LocalExecutor
 from server.config import ServerConfig
 from server.errors import ConfigError
-from server.executors.base import Executor
-from server.executors.local import LocalExecutor
 from server.platform import (
     InstanceLock,
     allow_open_files,
@@ -49,6 +46,9 @@ from server.platform import (
     open_files_limit,
 )
 from server.storage.age import AgeClock
+from server.storage.blobs import BlobStore
+from server.storage.connection import Connection, keep_connection, remove_connection, write_connection
+from server.storage.journal import Journal
 from server.storage.journal_care import open_journal
 from server.storage.ownership import claim_data_folder
 from server.storage.quarantine import Quarantine

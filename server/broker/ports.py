@@ -13,9 +13,9 @@ from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
 from blender_addon.protocol.codec import Buffer, Envelope
-from server.broker.internal import ChildSettings, ToChild
-from server.broker.journal import Journal
-from server.executors.base import ChildProcess
+from server.children.executor import ChildProcess
+from server.children.messages import ChildSettings, ToChild
+from server.storage.journal import Journal
 
 Done: TypeAlias = Callable[[Any, Exception | None], None]
 """Gets the result, or None and what went wrong."""

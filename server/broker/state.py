@@ -13,16 +13,16 @@ from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.limits import Limits
 from blender_addon.protocol.messages import Error, JobEvent, JobInfo, JobState, Message, ModelInfo
 from server.broker import refusals
-from server.broker.auth import AllowedClient, Role
 from server.broker.disk_words import DiskRoom, disk_error, low_disk
-from server.broker.jobs import Job, JobRow
-from server.broker.journal import Grant
 from server.broker.metrics import Metrics
 from server.broker.ports import Address, Buffer, Ports
 from server.broker.queue import FairQueue, QueuedJob
-from server.broker.sessions import Session, Sessions
+from server.broker.sessions.auth import AllowedClient, Role
+from server.broker.sessions.sessions import Session, Sessions
 from server.config import ServerConfig
 from server.job_limits import limits_for, machine_memory
+from server.storage.jobs import Job, JobRow
+from server.storage.journal import Grant
 
 _LOG = logging.getLogger(__name__)
 

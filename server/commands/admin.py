@@ -34,9 +34,9 @@ from blender_addon.protocol.messages import (
     Welcome,
 )
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
-from server.broker.connection import Connection, read_connection
 from server.config import ListenConfig, ServerPaths
 from server.errors import ServerError
+from server.storage.connection import Connection, read_connection
 
 __all__ = ["Admin", "NotRunningError", "RefusedError"]
 

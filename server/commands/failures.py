@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pgc.commands.failures import FailureReporter
+from pgc.terminal.failures import FailureReporter
 from server.errors import ServerError
 
 __all__ = ["reports_failures"]

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
-from server.broker.auth import Role, add_client, check_new_name, load_key_pair, read_allow_list, remove_client
-from server.broker.connection import Connection, read_connection
+from server.broker.sessions.auth import Role, add_client, check_new_name, load_key_pair, read_allow_list, remove_client
 from server.commands.failures import reports_failures
 from server.commands.options import Data, paths_of
 from server.commands.pairing import PairingServer, ServerFacts
 from server.commands.running import find_running
 from server.config import ListenConfig, ServerPaths
 from server.errors import ConfigError
+from server.storage.connection import Connection, read_connection
 
 __all__ = ["pair"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import psutil
 
-from server.broker.connection import read_connection
 from server.config import ServerPaths
 from server.errors import AlreadyRunningError, ConfigError
 from server.platform import InstanceLock
+from server.storage.connection import read_connection
 from server.storage.holders import holders
 
 __all__ = ["Running", "find_running"]

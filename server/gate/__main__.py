@@ -16,10 +16,10 @@ def main() -> int:
     # Before NumPy is imported: each of its threads would take address space, which is capped.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    from server.children.link import read_settings
+    from server.children.log import start_log
     from server.config import ServerPaths
     from server.errors import ServerError
-    from server.executors.child import read_settings
-    from server.executors.child_log import start_log
     from server.gate.main import serve
 
     try:

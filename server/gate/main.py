@@ -13,14 +13,14 @@ from typing import IO
 import psutil
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
-from blender_addon.protocol.mesh_checks import Passed
-from server.broker.blobs import BlobStore
-from server.broker.internal import ChildSettings, GateVerdict, Ready, Stop, Validate
+from blender_addon.protocol.specs.mesh_checks import Passed
+from server.children.link import BrokerGone, Link
+from server.children.log import new_error_id
+from server.children.messages import ChildSettings, GateVerdict, Ready, Stop, Validate
 from server.config import ServerPaths
-from server.executors.child import BrokerGone, Link
-from server.executors.child_log import new_error_id
 from server.gate.validation import validate
 from server.platform import limit_cpu, limit_memory
+from server.storage.blobs import BlobStore
 
 __all__ = ["Caps", "judge", "serve"]
 

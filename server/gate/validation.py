@@ -15,15 +15,15 @@ import numpy as np
 
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError, invalid
-from blender_addon.protocol.job_spec import CameraRigSpec, MeshSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.mesh_checks import Passed, Rows, check_mesh
+from blender_addon.protocol.specs.job import CameraRigSpec, MeshSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.mesh_checks import Passed, Rows, check_mesh
 from blender_addon.protocol.structure import from_wire
-from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 from server.errors import BlobError
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
+from server.storage.blobs import BlobStore
 from server.unwrapper import has_unwrapper, no_unwrapper
 
 __all__ = ["Arrays", "validate"]

@@ -19,30 +19,31 @@ import numpy as np
 import torch
 
 from blender_addon.protocol.errors import invalid
-from blender_addon.protocol.job_spec import (
+from blender_addon.protocol.records import MAX_MAP_FILES
+from blender_addon.protocol.specs.job import (
     CameraRigSpec,
     CameraSpec,
     MeshSpec,
     TextureJobSpec,
 )
-from blender_addon.protocol.records import MAX_MAP_FILES
-from pgc.camera_sampling import CameraSampler, PaperCameraSampler
 from pgc.cameras import Camera
+from pgc.cameras.sampling import CameraSampler, PaperCameraSampler
+from pgc.cameras.view_names import FrontAxis
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
-from pgc.memory_plan import MemoryPlan
 from pgc.mesh import Normalization, PreparedMesh
-from pgc.optimize import Optimization, Prompt
-from pgc.pipeline import start_optimization
-from pgc.presets import RunSettings
-from pgc.prompt_warnings import prompt_warnings, reading_warnings
-from pgc.run_scene import bake_maps
+from pgc.optimization.config import Prompt
+from pgc.optimization.loop import Optimization
+from pgc.runs.memory.plan import MemoryPlan
+from pgc.runs.presets import RunSettings
+from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
+from pgc.runs.request import start_optimization
+from pgc.runs.scene_building import bake_maps
 from pgc.texture.field import BakedTexture
-from pgc.view_prompts import FrontAxis
+from server.recipes.cameras import FixedViews, normalized_camera
+from server.recipes.meshes import MeshArrays, assemble, keep_untextured
 from server.recipes.settings import check_supported, memory_planner
 from server.recipes.sources import ReadArray, source_textures
-from server.worker.cameras import FixedViews, normalized_camera
-from server.worker.meshes import MeshArrays, assemble, keep_untextured
 
 __all__ = ["JobRun", "prepare"]
 
@@ -87,7 +88,7 @@ def prepare(
         spec: what the artist wants.
         read: the array behind a reference, of the reference's type and shape.
         guidance_for: loads a prior, or has it already.
-        plan: number of the memory plan (`pgc.memory_plan`); 0: as asked for.
+        plan: number of the memory plan (`pgc.runs.memory.plan`); 0: as asked for.
         progress: is told about slow stages, name and fraction.
 
     Raises:

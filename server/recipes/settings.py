@@ -9,17 +9,17 @@ from typing import Literal
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, invalid
-from blender_addon.protocol.job_spec import NEW_UVS, GuidanceSpec, LightingSpec, RegulationSpec, TextureJobSpec
+from blender_addon.protocol.specs.job import NEW_UVS, GuidanceSpec, LightingSpec, RegulationSpec, TextureJobSpec
 from pgc.distillation.build import DistillationConfig
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
-from pgc.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig, RegulationConfig
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
-from pgc.map_names import MapName, need_light
-from pgc.material_settings import MaterialConfig
-from pgc.memory_plan import MemoryPlanner
-from pgc.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides, with_separate_slots
+from pgc.maps import MapName, need_light
+from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig, RegulationConfig
+from pgc.runs.lit_settings import MaterialConfig
+from pgc.runs.memory.plan import MemoryPlanner
+from pgc.runs.presets import RunSettings, lit_prior, preset_settings, with_maps, with_overrides, with_separate_slots
 
 __all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "prior_spec", "run_settings"]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import invalid
-from blender_addon.protocol.job_spec import TextureJobSpec, TileImage
-from pgc.pipeline import SourceTextures
+from blender_addon.protocol.specs.job import TextureJobSpec, TileImage
+from pgc.runs.request import SourceTextures
 from pgc.texture.field import BakedTexture
 
 __all__ = ["ReadArray", "source_textures"]

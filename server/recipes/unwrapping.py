@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from blender_addon.protocol.job_spec import TextureJobSpec
+from blender_addon.protocol.specs.job import TextureJobSpec
 from pgc.mesh import Mesh, unwrap
+from server.recipes.polygons import polygons_of
 from server.recipes.sources import ReadArray
 from server.unwrapper import has_unwrapper, no_unwrapper
-from server.worker.polygons import polygons_of
 
 __all__ = ["new_corner_uvs"]
 

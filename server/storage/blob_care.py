@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import hashlib
 
-from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 from server.errors import BlobError
+from server.storage.blobs import BlobStore
 from server.storage.quarantine import Quarantine
 
 __all__ = ["damaged", "read_whole", "require_whole", "set_aside"]

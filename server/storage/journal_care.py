@@ -2,7 +2,8 @@
 """The journal is looked at before it is believed, and copies of it are kept.
 
 An empty or damaged journal beside folders full of jobs is not a new server: it is a loss, and the newest whole copy
-takes its place. What came after that copy is then unknown, and goes to quarantine (`server.broker.housekeeping`).
+takes its place. What came after that copy is then unknown, and goes to quarantine
+(`server.broker.supervision.housekeeping`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from server.broker.journal import Journal
 from server.config import ServerPaths
 from server.errors import DamagedJournalError, JournalError
 from server.platform import fsync_directory, make_private_directory, replace
+from server.storage.journal import Journal
 from server.storage.quarantine import Quarantine
 
 __all__ = ["copy_journal", "open_journal"]

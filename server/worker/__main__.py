@@ -7,10 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
+from server.children.link import read_settings
+from server.children.log import start_log
 from server.config import ServerPaths
 from server.errors import ServerError
-from server.executors.child import read_settings
-from server.executors.child_log import start_log
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from pgc.checkpoint import load_checkpoint, save_checkpoint
 from pgc.errors import CheckpointError
+from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from server.config import ServerPaths
 from server.platform import fsync_directory, replace
 
@@ -34,7 +34,7 @@ class Saved:
 
     Args:
         tensors, header: of `Optimization.state_dict`.
-        plan: memory plan of the run (`pgc.memory_plan`).
+        plan: memory plan of the run (`pgc.runs.memory.plan`).
     """
 
     tensors: Mapping[str, Tensor]

@@ -11,9 +11,9 @@ import torch
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
 from pgc.errors import CheckpointError, GuidanceError, PgcError
-from pgc.memory_errors import error_chain
+from pgc.runs.memory.errors import error_chain
+from server.children.log import new_error_id
 from server.errors import BlobError
-from server.executors.child_log import new_error_id
 
 __all__ = ["is_disk_full", "memory_figures", "out_of_memory_error", "sticky_error", "wire_error", "without_paths"]
 

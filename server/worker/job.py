@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import WireError
-from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import JobResult, PreviewCodec
+from blender_addon.protocol.specs.job import TextureJobSpec
 from pgc.devices import release_cached_memory
 from pgc.errors import CheckpointError
-from pgc.memory_errors import is_broken_context, is_out_of_memory
-from pgc.memory_plan import MemoryPlanner, cap_memory, device_memory
-from pgc.optimize import StepResult
-from server.broker.internal import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
+from pgc.optimization.step_result import StepResult
+from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
+from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
+from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
 from server.recipes import JobRun, memory_planner, prepare
 from server.storage.blob_care import read_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save

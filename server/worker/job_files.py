@@ -10,7 +10,7 @@ from typing import Any
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
-from blender_addon.protocol.job_spec import TextureJobSpec
+from blender_addon.protocol.specs.job import TextureJobSpec
 from blender_addon.protocol.structure import from_wire
 from server.config import ServerPaths
 

@@ -17,8 +17,8 @@ import torch
 
 from blender_addon.protocol.errors import WireError
 from pgc.devices import DeviceName, release_cached_memory, resolve_device
-from server.broker.blobs import BlobStore
-from server.broker.internal import (
+from server.children.link import BrokerGone, Incoming, Link
+from server.children.messages import (
     CancelRun,
     ChildSettings,
     FreeGpu,
@@ -32,7 +32,7 @@ from server.broker.internal import (
     YieldRun,
 )
 from server.config import ServerPaths
-from server.executors.child import BrokerGone, Incoming, Link
+from server.storage.blobs import BlobStore
 from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job
 from server.worker.model_store import ModelStore
 from server.worker.priors import Priors, installed_models
@@ -147,7 +147,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
 def _warm_up(control: Control) -> None:
     """Import what the first job would wait for, in a moment when there is none. No weights are loaded."""
     control.warming_up = True
-    importlib.import_module("pgc.guidance.loading")
+    importlib.import_module("pgc.guidance.diffusion.loading")
     # An optimiser's first construction imports torch's compiler.
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     gc.freeze()

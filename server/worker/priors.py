@@ -15,7 +15,7 @@ from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import KNOWN_MODELS, KnownModel, is_model_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, load_guidance, parse_guidance
-from pgc.prior_device import check_prior_fits
+from pgc.runs.prior_device import check_prior_fits
 from server.worker.model_store import ModelStore
 
 __all__ = ["Priors", "installed_models"]

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon.protocol.arrays import DType
-from blender_addon.protocol.job_spec import NEW_UVS
 from blender_addon.protocol.messages import JobResult, MapFile
-from pgc.outputs.images import encode_maps
-from pgc.outputs.run_report import plain, versions
+from blender_addon.protocol.specs.job import NEW_UVS
+from pgc.images.maps import encode_maps
+from pgc.runs.report import plain, versions
 from pgc.texture.field import BakedTexture
-from server.broker.blobs import BlobStore
 from server.recipes import JobRun
+from server.storage.blobs import BlobStore
 
 __all__ = ["CONFIG_FORMAT", "Timings", "write_corner_uvs", "write_result"]
 

@@ -15,9 +15,9 @@ from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import JobResult
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
-from pgc.optimize import StepResult
-from server.broker.blobs import BlobStore
+from pgc.optimization.step_result import StepResult
 from server.config import ServerPaths
+from server.storage.blobs import BlobStore
 
 __all__ = ["Ending", "JobOutcome", "JobTools", "Pace"]
 

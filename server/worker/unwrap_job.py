@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import JobResult
-from server.broker.blobs import BlobStore
+from blender_addon.protocol.specs.job import TextureJobSpec
 from server.recipes import new_corner_uvs
 from server.recipes.sources import ReadArray
+from server.storage.blobs import BlobStore
 from server.worker.results import Timings, write_corner_uvs
 
 __all__ = ["unwrap_job"]

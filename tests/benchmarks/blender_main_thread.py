@@ -3,8 +3,8 @@
 
     PGC_BPY_PYTHON=… [chrt -r 10] python tests/benchmarks/blender_main_thread.py
 
-Blender runs in a process of its own (tests/blender/probe_main_thread.py). Ticks are measured on a replayed stream of
-events while no worker runs; the click goes to a real server. The result is written to
+Blender runs in a process of its own (tests/blender/probes/session/probe_main_thread.py). Ticks are measured on a
+replayed stream of events while no worker runs; the click goes to a real server. The result is written to
 results/blender-main-thread.json, with the machine; the exit code is 1 where a promise is broken.
 """
 
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.benchmarks.conditions import Conditions
 from tests.blender.blender_process import ROOT, BlenderProcess, find_blender
 
-PROBE = ROOT / "tests" / "blender" / "probe_main_thread.py"
+PROBE = ROOT / "tests" / "blender" / "probes" / "session" / "probe_main_thread.py"
 RESULT = Path(__file__).with_name("results") / "blender-main-thread.json"
 PROMISES = {
     "tick_p99_ms": 16.0,

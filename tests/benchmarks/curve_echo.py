@@ -25,7 +25,7 @@ import numpy.typing as npt
 import zmq
 
 from blender_addon.client import ServerAddress
-from server.broker.auth import new_key_pair
+from server.broker.sessions.auth import new_key_pair
 from tests.benchmarks.raw_client import dealer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "blender"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "blender" / "probes" / "program"))
 from probe_world_light import light_with
 
 

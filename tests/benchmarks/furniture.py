@@ -24,7 +24,7 @@ from typing import Any
 import pgc
 from pgc.errors import PgcError
 from pgc.evaluation.cache import ResultCache, environment, file_hash, rounded, write_json
-from pgc.evaluation.statistics import median
+from pgc.evaluation.measures.statistics import median
 from pgc.mesh import UvPolicy, load_mesh, prepare_mesh
 from tests.benchmarks.pattern_run import PatternRunConfig, pattern_run
 
@@ -36,7 +36,7 @@ _OUTLIER = 3.0
 _STACKED = 0.05
 """Of the surface: parts that the artist made to share texels get one picture, and a pattern in space has no such; the
 run says so."""
-_CODE = ("unwrap.py", "xatlas_worker.py", "uv_policy.py", "uv_fill.py", "uv_layout.py", "triangulation.py")
+_CODE = ("unwrap.py", "xatlas_worker.py", "policy.py", "fill.py", "layout.py")
 _QUICK = 6
 
 
@@ -120,7 +120,8 @@ def _code_hash() -> str:
     """Of what decides UVs: other code there gives other rows."""
     package = Path(pgc.__file__).parent
     measure = package.parent / "blender_addon" / "uv_measure"
-    files = [package / name for name in _CODE] + sorted(measure.glob("*.py"))
+    uvs = package / "mesh" / "uvs"
+    files = [*(uvs / name for name in _CODE), package / "mesh" / "triangulation.py", *sorted(measure.glob("*.py"))]
     return hashlib.sha256("".join(file_hash(file) for file in files).encode()).hexdigest()[:16]
 
 

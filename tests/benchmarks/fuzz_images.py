@@ -30,7 +30,7 @@ import OpenImageIO
 import PIL
 import psutil
 
-from tests.pgc.image_mutations import ImageMutator
+from tests.pgc.fuzzing.image_mutations import ImageMutator
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 1 << 30
@@ -57,7 +57,7 @@ class Outcome:
 
 def work(pipe: Connection, seed: int, first: int, last: int, memory: int) -> None:
     """In the child: reads cases and tells what came of each."""
-    from tests.pgc.image_judge import judge_image
+    from tests.pgc.fuzzing.image_judge import judge_image
 
     # libpng writes its complaints to the standard error stream.
     sys.stderr.flush()

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import msgpack
 import psutil
 
-from tests.protocol.mutations import Judge, Mutator
+from tests.blender_addon.protocol.mutations import Judge, Mutator
 
 ROOT = Path(__file__).resolve().parents[2]
 CALIBRATION = 2_000

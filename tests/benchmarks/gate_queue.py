@@ -18,8 +18,8 @@ import numpy as np
 import zmq
 
 from blender_addon.protocol.arrays import array_ref, blob_of
-from blender_addon.protocol.job_spec import MeshSpec, PromptSpec, TextureJobSpec
 from blender_addon.protocol.messages import Accepted, BlobOk, BlobPut, Error, Submit
+from blender_addon.protocol.specs.job import MeshSpec, PromptSpec, TextureJobSpec
 from tests.benchmarks.raw_client import RawClient
 from tests.benchmarks.standin_broker import StandinServer
 from tests.e2e.server_rig import oracle_job

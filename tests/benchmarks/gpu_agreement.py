@@ -9,13 +9,20 @@ import torch
 from stored_scene import StoredRasterizer, StoredScene
 from torch import Tensor
 
-from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.distillation.sds import SDSConfig, SDSLoss
-from pgc.gradient_regulation import PixelNorm, PixelwiseClippingConfig, build_regulation, clip_gradient_pixelwise
 from pgc.guidance.base import Conditions
 from pgc.guidance.oracle import ConvolutionEncoderConfig, OracleConfig, OracleGuidance, OracleNoise
-from pgc.optimize import Optimization, OptimizeConfig, Prompt, Scene
-from pgc.rendering.gbuffer import surface_points
+from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.optimization.gradient_regulation import (
+    PixelNorm,
+    PixelwiseClippingConfig,
+    build_regulation,
+    clip_gradient_pixelwise,
+)
+from pgc.optimization.loop import Optimization
+from pgc.optimization.scene import Scene
+from pgc.rendering.raster.gbuffer import surface_points
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
@@ -165,8 +172,8 @@ def warp_rasterizer(scene: StoredScene, device: torch.device) -> dict[str, Any]:
     import time
 
     from pgc.evaluation.views import fixed_views
-    from pgc.rendering.rasterizer import RasterizerConfig
-    from pgc.rendering.warp_rasterizer import WarpRasterizer
+    from pgc.rendering.raster.rasterizer import RasterizerConfig
+    from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
     rasterizer = WarpRasterizer(scene.triangles, device=device, config=RasterizerConfig(cache_bytes=0))
     size, views = scene.gbuffer.face_index.shape[-1], len(scene.gbuffer)

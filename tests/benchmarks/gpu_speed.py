@@ -12,9 +12,11 @@ from gpu_whole_run import estimate_gb
 from random_models import SizeName, random_guidance
 from stored_scene import StoredRasterizer, StoredScene
 
-from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
-from pgc.guidance.latent_diffusion import LatentDiffusionConfig
-from pgc.optimize import Optimization, OptimizeConfig, Prompt, Scene
+from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.guidance.diffusion.latent_diffusion import LatentDiffusionConfig
+from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.optimization.loop import Optimization
+from pgc.optimization.scene import Scene
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 __all__ = ["step"]

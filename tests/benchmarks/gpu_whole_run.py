@@ -2,7 +2,7 @@
 """Whole runs in this process on a graphics card, by the ways that the command line takes; for `gpu_check.py`.
 
 The same runs go over the simulated card of tests/simulated_gpu; what only a real one shows is here: Warp's own table
-and kernels, real errors for want of memory, and how near the estimates of `pgc.memory_plan` are.
+and kernels, real errors for want of memory, and how near the estimates of `pgc.runs.memory.plan` are.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from PIL import Image
 
 from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.map_names import MapName
-from pgc.memory_errors import is_broken_context, is_out_of_memory
-from pgc.memory_plan import MemoryPlanner, device_memory
-from pgc.optimize import Prompt
-from pgc.outputs.preview import PreviewConfig
-from pgc.outputs.run_folder import OutputConfig, RunFolder
-from pgc.pipeline import TextureRequest, prepare_run
-from pgc.presets import preset_settings, with_maps, with_overrides, with_separate_slots
-from pgc.runner import RunHooks, texture_mesh
+from pgc.maps import MapName
+from pgc.optimization.config import Prompt
+from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
+from pgc.runs.memory.plan import MemoryPlanner, device_memory
+from pgc.runs.presets import preset_settings, with_maps, with_overrides, with_separate_slots
+from pgc.runs.request import TextureRequest, prepare_run
+from pgc.runs.runner import RunHooks, texture_mesh
 from server.worker.previews import preview_tiles
 
 __all__ = ["device_and_errors", "estimate_gb", "lit_run", "pocket_run", "unlit_run"]
@@ -151,7 +151,7 @@ def pocket_run(device: torch.device) -> dict[str, Any]:
 
 
 def estimate_gb(size: str, views: int, *, view_by_view: bool, device: torch.device) -> float | None:
-    """What `pgc.memory_plan` expects of a model of this size in float16, to be held against the measured peak."""
+    """What `pgc.runs.memory.plan` expects of a model of this size in float16, to be held against the measured peak."""
     specs = {"sd15": StableDiffusionSpec(), "sdxl": SDXLSpec()}
     if size not in specs:
         return None

@@ -28,7 +28,7 @@ def hang(kind: str) -> None:
 
 def plant() -> None:
     """Put the defect into the optimisation."""
-    from pgc.optimize import Optimization
+    from pgc.optimization.loop import Optimization
 
     advance = Optimization.advance
     kinds = {steps: kind for kind, steps in HANG_STEPS.items()}

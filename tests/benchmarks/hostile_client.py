@@ -35,8 +35,8 @@ from blender_addon.protocol.arrays import ArrayRef, DType, blob_of
 from blender_addon.protocol.codec import Envelope, encode, request_id
 from blender_addon.protocol.messages import Attach, BlobOk, BlobPut, Get, Hello, Jobs, ListJobs, Ping, Submit
 from tests.benchmarks.raw_client import RawClient, dealer
+from tests.blender_addon.protocol.mutations import Mutator
 from tests.e2e.server_rig import oracle_job
-from tests.protocol.mutations import Mutator
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20

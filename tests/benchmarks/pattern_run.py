@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.cameras import Camera
+from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.evaluation.views import fixed_views
 from pgc.guidance.oracle import IdentityEncoderConfig, OracleConfig, OracleGuidance
 from pgc.mesh import PreparedMesh
-from pgc.optimize import Optimization, OptimizeConfig, Prompt, Scene
-from pgc.rendering.gbuffer import surface_points
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.optimization.loop import Optimization
+from pgc.optimization.scene import Scene
+from pgc.rendering.raster.gbuffer import surface_points
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig

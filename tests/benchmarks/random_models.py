@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
-from pgc.guidance.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, depth_image
-from pgc.guidance.loading import AutoencoderKL, Components, ControlNetModel, UNet2DConditionModel
+from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, depth_image
+from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel, UNet2DConditionModel
 from pgc.guidance.oracle import scaled_linear_alphas_cumprod
 
 __all__ = ["MODEL_SIZES", "ModelSize", "RandomGuidance", "SizeName", "parameter_counts", "random_guidance"]

@@ -28,18 +28,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from pgc.camera_rigs import CameraRig
+from pgc.cameras.rigs import CameraRig
 from pgc.evaluation.cache import environment, write_json
-from pgc.mesh_data import TriangleMesh
-from pgc.rendering.rasterizer import RasterizerConfig
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.mesh.data import TriangleMesh
+from pgc.rendering.raster.rasterizer import RasterizerConfig
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
 BUDGET_SECONDS = 0.5
 _OUT = Path(__file__).parent / "results" / "rasterizer.json"
 _FIRST_PICTURE = """
 import time
 import torch
-from pgc.camera_rigs import CameraRig
+from pgc.cameras.rigs import CameraRig
 loaded = time.perf_counter()
 import rasterizer_benchmark as benchmark
 rasterizer = benchmark.WarpRasterizer(benchmark.bumpy_torus(50, 20), device="cpu")

@@ -21,10 +21,10 @@ from types import TracebackType
 import psutil
 
 from blender_addon import client as wire
-from server.broker.auth import KeyPair, add_client, new_key_pair
 from server.broker.main import run_broker
+from server.broker.sessions.auth import KeyPair, add_client, new_key_pair
+from server.children.local_executor import LocalChild, LocalExecutor
 from server.config import ServerConfig, ServerPaths
-from server.executors.local import LocalChild, LocalExecutor
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDIN = "tests.benchmarks.standin_worker"

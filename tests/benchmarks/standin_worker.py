@@ -16,11 +16,11 @@ from typing import Any
 import msgpack
 
 from blender_addon.protocol.arrays import DType
-from blender_addon.protocol.job_spec import TextureJobSpec
 from blender_addon.protocol.messages import JobResult, MapFile, PreviewCodec
+from blender_addon.protocol.specs.job import TextureJobSpec
 from blender_addon.protocol.structure import from_wire
-from server.broker.blobs import BlobStore
-from server.broker.internal import (
+from server.children.link import BrokerGone, Link, read_settings
+from server.children.messages import (
     ROLE_WORKER,
     CancelRun,
     Ready,
@@ -32,7 +32,7 @@ from server.broker.internal import (
     WorkerProgress,
 )
 from server.config import ServerPaths
-from server.executors.child import BrokerGone, Link, read_settings
+from server.storage.blobs import BlobStore
 
 MAPS = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3}
 """Map to channels: the set of a 4096² result."""

@@ -28,18 +28,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from random_models import random_guidance
 
-from pgc.camera_sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.evaluation.cache import environment, write_json
 from pgc.evaluation.meshes import evaluation_mesh
 from pgc.guidance.base import Guidance
-from pgc.guidance.cost import count_flops
+from pgc.guidance.diffusion.cost import count_flops
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import PocketSpec, load_guidance
 from pgc.mesh import prepare_mesh
-from pgc.optimize import Optimization, OptimizeConfig, Prompt, Scene
-from pgc.presets import preset_settings
-from pgc.rendering.rasterizer import RasterizerConfig
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.optimization.loop import Optimization
+from pgc.optimization.scene import Scene
+from pgc.rendering.raster.rasterizer import RasterizerConfig
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
+from pgc.runs.presets import preset_settings
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 CPU = torch.device("cpu")

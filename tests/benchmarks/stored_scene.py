@@ -18,8 +18,8 @@ from torch.nn.functional import interpolate
 
 from pgc.cameras import Camera
 from pgc.errors import ConfigError
-from pgc.mesh_data import TriangleMesh
-from pgc.rendering.gbuffer import GBuffer
+from pgc.mesh.data import TriangleMesh
+from pgc.rendering.raster.gbuffer import GBuffer
 
 __all__ = ["StoredRasterizer", "StoredScene", "load_scene", "save_scene", "trace_scene"]
 
@@ -39,8 +39,8 @@ def trace_scene(views: int = 3, size: int = 128) -> StoredScene:
     from pgc.evaluation.meshes import evaluation_mesh
     from pgc.evaluation.views import fixed_views
     from pgc.mesh import prepare_mesh
-    from pgc.rendering.rasterizer import RasterizerConfig
-    from pgc.rendering.warp_rasterizer import WarpRasterizer
+    from pgc.rendering.raster.rasterizer import RasterizerConfig
+    from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
     triangles = prepare_mesh(evaluation_mesh("trefoil")).triangles
     rasterizer = WarpRasterizer(triangles, device=torch.device("cpu"), config=RasterizerConfig())
@@ -97,7 +97,7 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 
 class StoredRasterizer:
-    """`pgc.rendering.rasterizer.Rasterizer` over stored views: which one a camera gets depends on its bytes.
+    """`pgc.rendering.raster.rasterizer.Rasterizer` over stored views: which one a camera gets depends on its bytes.
 
     Larger resolutions are multiples of the stored one: each pixel becomes a block, whose UVs follow the stored
     footprint (exact to first order), so that fetches are spread as those of a real render are.

@@ -6,8 +6,8 @@ import torch
 
 from tests.benchmarks.furniture import FurnitureConfig, model_names, run_all, run_model, summarise
 from tests.benchmarks.pattern_run import PatternRunConfig, pattern_colors
+from tests.blender_addon.uv_measure.layouts import Surface, full
 from tests.pgc import needs
-from tests.uv_measure.layouts import Surface, full
 
 TINY = FurnitureConfig(
     run=PatternRunConfig(steps=8, views=2, resolution=32, texture_size=64, learning_rate=0.15), before=True

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.mesh_conformance import Polygons, compare, unmatched
-from tests.pgc.gltf_reading.builder import Builder
-from tests.pgc.test_gltf import png
+from tests.pgc.export.test_glb import png
+from tests.pgc.mesh.formats.gltf.builder import Builder
 
 
 def polygons(move=0.0, uv=0.0, turn=0):

@@ -28,7 +28,7 @@ import numpy as np
 
 from pgc.errors import MeshError
 from pgc.mesh import load_mesh, triangulate, unwrap
-from pgc.uv_layout import covered_cells
+from pgc.mesh.uvs.layout import covered_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = 2048

@@ -86,7 +86,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def test(found: Found, options: Sequence[str]) -> Result:
     """Run the tests on one version, in a process of its own."""
-    tests = ["tests/blender"] if found.blender.is_module else ["tests/blender/test_installed.py"]
+    tests = ["tests/blender"] if found.blender.is_module else ["tests/blender/program/test_installed.py"]
     environment = {key: value for key, value in os.environ.items() if key not in {"BLENDER_BIN", "PGC_BPY_PYTHON"}}
     environment["PGC_BPY_PYTHON" if found.blender.is_module else "BLENDER_BIN"] = found.blender.program
     command = [sys.executable, "-m", "pytest", "-q", *tests, *options]

@@ -23,7 +23,7 @@ SEE_LIMIT = 60.0
 _OPEN_LIMIT = 120.0
 RIGHT_END = 0.805
 """Share of the sidebar's width at which the small buttons at the right end of its rows are."""
-_SCRIPT = Path(__file__).with_name("probe_window.py")
+_SCRIPT = Path(__file__).parent / "probes" / "program" / "probe_window.py"
 _REST = 4
 """Reports of Blender after which the window shows what came of a click; each is at least a tenth of a second."""
 

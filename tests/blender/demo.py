@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 import build_addon
-from pgc.commands.private_server import PrivateServer
 from pgc.demo.assets import demo_mesh_path
 from pgc.demo.page import BLENDER_LIGHTS, BLENDER_PROMPT
+from pgc.remote.private_server import PrivateServer
 from pgc.rendering.environment import Environment, colored_key, sky, studio
 from tests.blender.blender_process import ROOT, BlenderProcess, ProbeError, find_blender, probe_script
 

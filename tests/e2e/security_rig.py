@@ -16,9 +16,9 @@ import pytest
 from blender_addon.protocol.arrays import blob_of
 from blender_addon.protocol.messages import Accepted, JobState, Submit
 from pgc.commands.texture_remote import source_root
-from server.broker.auth import KeyPair, add_client, new_key_pair
-from server.broker.connection import read_connection
+from server.broker.sessions.auth import KeyPair, add_client, new_key_pair
 from server.config import ServerPaths
+from server.storage.connection import read_connection
 from tests.e2e.server_rig import oracle_job
 from tests.server.broker.rig import Client
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pgc.outputs.run_report import read_report
+from pgc.runs.report import read_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

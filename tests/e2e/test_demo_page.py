@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from pgc.demo.page import PageEntry, write_page
-from pgc.gltf import write_glb
+from pgc.export.glb import write_glb
+from pgc.images.maps import encode_png
 from pgc.mesh import load_mesh, prepare_mesh
-from pgc.outputs.images import encode_png
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FLAGS = [

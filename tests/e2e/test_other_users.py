@@ -76,7 +76,7 @@ def _server_secret(server: Started) -> str:
 
 
 def test_a_client_without_the_connection_file_has_no_key_to_come_in_with(server):
-    from server.broker.auth import new_key_pair
+    from server.broker.sessions.auth import new_key_pair
 
     stranger: Client = server.client(new_key_pair(), hello=False)
     stranger.post(_hello())

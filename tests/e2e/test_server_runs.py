@@ -16,9 +16,9 @@ from blender_addon.protocol.codec import Envelope, decode, encode, request_id
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.messages import Hello, Reject
 from pgc.cli import app
-from pgc.commands.failures import EXIT_INTERRUPTED
 from pgc.commands.texture_remote import source_root
-from pgc.outputs.run_report import read_report
+from pgc.runs.report import read_report
+from pgc.terminal.failures import EXIT_INTERRUPTED
 from tests.e2e.server_rig import Watcher, base_color, oracle_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -128,7 +128,7 @@ def test_a_cancelled_job_ends_soon_with_what_there_is_and_the_next_one_runs(clie
 
 
 def test_a_job_outlives_its_client_and_is_found_again_by_its_name(server, client, tmp_path):
-    command = [sys.executable, "-m", "tests.e2e.fault_client", str(server.connection), request_id()]
+    command = [sys.executable, "-m", "tests.e2e.faults.fault_client", str(server.connection), request_id()]
     process = subprocess.Popen(command, cwd=source_root(), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     job = None

@@ -59,7 +59,7 @@ from blender_addon.protocol.messages import (
     Resume,
     Submit,
 )
-from server.broker.auth import new_key_pair
+from server.broker.sessions.auth import new_key_pair
 from tests.e2e.server_rig import oracle_job
 from tests.server.broker.rig import Client, error_of
 

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 import pgc
 from pgc.cli import app
-from pgc.commands.failures import EXIT_INTERNAL, reports_failures
 from pgc.commands.models import model_lines
 from pgc.errors import MeshError
 from pgc.guidance.models import KNOWN_MODELS
+from pgc.terminal.failures import EXIT_INTERNAL, reports_failures
 
 
 def test_help_names_the_commands():

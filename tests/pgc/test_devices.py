@@ -19,7 +19,7 @@ from pgc.devices import (
 )
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.prior_device import check_prior_fits
+from pgc.runs.prior_device import check_prior_fits
 
 CPU = torch.device("cpu")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import zmq
 
-from server.broker.internal import Beat, ChildSettings, Ready, pack, unpack
+from server.children.local_executor import LocalExecutor
+from server.children.messages import Beat, ChildSettings, Ready, pack, unpack
 from server.config import ServerPaths
-from server.executors.local import LocalExecutor
 
 
 class FakeBroker:

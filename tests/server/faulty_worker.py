@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from pgc.optimize import Optimization
+from pgc.optimization.loop import Optimization
 from server.worker.__main__ import main
 
 HANG, KILLED, STICKY_ONCE, OUT_OF_MEMORY_ONCE, OUT_OF_MEMORY = 5, 6, 7, 8, 9

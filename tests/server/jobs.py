@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from blender_addon.protocol.arrays import ArrayRef, array_ref, blob_of
-from blender_addon.protocol.job_spec import (
+from blender_addon.protocol.specs.job import (
     GuidanceSpec,
     MeshSpec,
     PromptSpec,
@@ -21,10 +21,10 @@ from blender_addon.protocol.job_spec import (
     TileImage,
 )
 from blender_addon.protocol.structure import to_wire
+from pgc.images.sources import read_texture
 from pgc.mesh import load_mesh, prepare_mesh, triangulate
-from pgc.source_images import read_texture
-from server.broker.blobs import BlobStore
 from server.config import ServerPaths
+from server.storage.blobs import BlobStore
 
 
 @dataclass

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from server.broker.auth import add_client, load_clients, load_key_pair, new_key_pair, read_allow_list
+from server.broker.sessions.auth import add_client, load_clients, load_key_pair, new_key_pair, read_allow_list
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.json_files import read_json_map

@@ -76,7 +76,7 @@ def _patch_warp(monkeypatch: pytest.MonkeyPatch) -> None:
     """One card in Warp's table, its CPU in disguise; arrays share the simulated tensors' memory."""
     import warp
 
-    from pgc.rendering.warp_rasterizer import _start_warp
+    from pgc.rendering.raster.warp_rasterizer import _start_warp
 
     _start_warp()
     runtime = warp._src.context.runtime

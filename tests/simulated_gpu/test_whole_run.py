@@ -16,17 +16,17 @@ import torch
 from PIL import Image
 
 from pgc.devices import DeviceName
-from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
-from pgc.map_names import MapName
-from pgc.optimize import Prompt
-from pgc.outputs.preview import PreviewConfig
-from pgc.outputs.run_folder import OutputConfig, RunFolder
-from pgc.outputs.run_report import read_report
-from pgc.outputs.turntable import TurntableConfig
-from pgc.pipeline import TextureRequest, TextureRun, prepare_run
-from pgc.presets import preset_settings, with_maps, with_overrides, with_separate_slots
-from pgc.runner import RunHooks, texture_mesh
+from pgc.maps import MapName
+from pgc.optimization.config import Prompt
+from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.pictures.turntable import TurntableConfig
+from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.presets import preset_settings, with_maps, with_overrides, with_separate_slots
+from pgc.runs.report import read_report
+from pgc.runs.request import TextureRequest, TextureRun, prepare_run
+from pgc.runs.runner import RunHooks, texture_mesh
 from server.worker.previews import preview_tiles
 from tests.pgc.guidance.conftest import write_model
 from tests.simulated_gpu.simulated_device import Simulation

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pgc.pocket.captions import View
-from pgc.pocket.lit_render import training_environments
-from pgc.pocket.render import RenderConfig, TrainingCamera, light_factors, plain_background, visible_shape
+from pgc.pocket.data.captions import View
+from pgc.pocket.data.lit_render import training_environments
+from pgc.pocket.data.render import RenderConfig, TrainingCamera, light_factors, plain_background, visible_shape
+from pgc.pocket.data.shapes import ShapeName, normals
 from pgc.pocket.scenes.relief import Floats, relief_normals
 from pgc.pocket.scenes.shading import lit_colors, surface_samples_of
-from pgc.pocket.shapes import ShapeName, normals
 from pgc.pocket.swatches.draw import Drawn, Split, draw, drawn_values
 from pgc.pocket.swatches.recipe import Values
 from pgc.pocket.swatches.words import caption

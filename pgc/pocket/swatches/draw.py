@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pgc.pocket.palette import COLORS, Rgb, jittered, scaled, second_tone
+from pgc.pocket.data.palette import COLORS, Rgb, jittered, scaled, second_tone
 from pgc.pocket.swatches.catalog import RECIPES
 from pgc.pocket.swatches.compose import LAYOUTS, Layout, composed, coverage
 from pgc.pocket.swatches.fields import Floats

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from scipy.special import ndtr
 from torch import Tensor
 
-from pgc.pocket.noise import hash_lattice
+from pgc.pocket.data.noise import hash_lattice
 
 __all__ = ["Cells", "Floats", "cells", "fractal", "hashed", "noise", "ramp", "ridges", "share", "warped"]
 

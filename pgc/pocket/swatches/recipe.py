@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pgc.pocket.palette import Rgb
+from pgc.pocket.data.palette import Rgb
 from pgc.pocket.swatches.fields import Floats
 
 __all__ = [

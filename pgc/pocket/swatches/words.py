@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from pgc.pocket.captions import (
+from pgc.pocket.data.captions import (
     ENDINGS,
     OPENINGS,
     SOFT_WORDS,
@@ -14,8 +14,8 @@ from pgc.pocket.captions import (
     shape_word,
     view_words,
 )
-from pgc.pocket.captions import vocabulary as first_vocabulary
-from pgc.pocket.shapes import ShapeName
+from pgc.pocket.data.captions import vocabulary as first_vocabulary
+from pgc.pocket.data.shapes import ShapeName
 from pgc.pocket.swatches.catalog import RECIPES
 from pgc.pocket.swatches.draw import COLOR_WORDS, SCALES, Drawn, Substance
 from pgc.pocket.swatches.finish import FINISH_WORDS

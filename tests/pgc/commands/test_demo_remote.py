@@ -7,17 +7,17 @@ from typer.testing import CliRunner
 from blender_addon.client import Client
 from pgc.cli import app
 from pgc.commands.demo_remote import OverTheWire, demo_arguments
-from pgc.commands.remote import RemoteHooks, RemoteTexturizer
-from pgc.commands.remote_events import JobEvents, RemoteError
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.run import Texturize, run_demo
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec, StableDiffusionSpec
-from pgc.outputs.images import encode_png
-from pgc.outputs.preview import PreviewConfig
-from pgc.outputs.run_folder import OutputConfig
-from pgc.presets import preset_settings, with_overrides
-from tests.client.fake_server import serving
+from pgc.images.maps import encode_png
+from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.remote.events import JobEvents, RemoteError
+from pgc.remote.texturizer import RemoteHooks, RemoteTexturizer
+from pgc.runs.folder import OutputConfig
+from pgc.runs.presets import preset_settings, with_overrides
+from tests.blender_addon.client.fake_server import serving
 
 
 @pytest.fixture

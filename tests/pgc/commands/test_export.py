@@ -9,9 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.export.images import read_image
+from pgc.images.writing import read_image
 from pgc.mesh import load_mesh
-from pgc.outputs.run_report import read_report
+from pgc.runs.report import read_report
 
 TINY = ["--steps", "2", "--views", "1", "--resolution", "16", "--texture-size", "32", "--device", "cpu"]
 

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.commands.arguments import TextureArguments, arguments_from_report
-from pgc.commands.interrupts import InterruptFlag
 from pgc.errors import ConfigError
-from pgc.outputs.run_report import read_report
+from pgc.runs.arguments import TextureArguments, arguments_from_report
+from pgc.runs.report import read_report
+from pgc.terminal.interrupts import InterruptFlag
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.commands.arguments import TextureArguments
 from pgc.commands.finished_run import load_run
-from pgc.commands.remote_spec import remote_job
 from pgc.errors import ConfigError
 from pgc.mesh import triangulate
-from pgc.outputs.run_report import RunReport, plain, write_report
-from pgc.pipeline import SourceTextures, load_prepared
+from pgc.remote.job import remote_job
+from pgc.runs.arguments import TextureArguments
+from pgc.runs.report import RunReport, plain, write_report
+from pgc.runs.request import SourceTextures, load_prepared
+from tests.blender_addon.uv_measure.layouts import Surface, full
 from tests.pgc import needs
-from tests.uv_measure.layouts import Surface, full
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pgc.demo.run import InProcess, demo_request, run_demo
 from pgc.errors import ConfigError
 from pgc.guidance.oracle import OracleConfig
 from pgc.guidance.specs import OracleSpec
-from pgc.outputs.preview import PreviewConfig
-from pgc.outputs.run_folder import OutputConfig
-from pgc.outputs.turntable import TurntableConfig
-from pgc.pocket.captions import vocabulary
-from pgc.presets import preset_settings, with_overrides
-from pgc.runner import RunHooks
+from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.pictures.turntable import TurntableConfig
+from pgc.pocket.data.captions import vocabulary
+from pgc.runs.folder import OutputConfig
+from pgc.runs.presets import preset_settings, with_overrides
+from pgc.runs.runner import RunHooks
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
 

@@ -4,8 +4,8 @@ import pytest
 
 from pgc.demo.assets import demo_mesh_path, load_demo_mesh, viewer_script
 from pgc.demo.teapot import bernstein, obj_text, part_normals, teapot_patches, tessellate
-from pgc.evaluation.patches import mesh_from_patches
 from pgc.mesh import prepare_mesh
+from pgc.mesh.patches import mesh_from_patches
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def test_help_names_the_commands() -> None:
 
 
 def test_a_failed_check_of_the_oracle_suite_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import pgc.evaluation.oracle_run as module
+    import pgc.evaluation.oracle.run as module
 
     asked: list[object] = []
 
@@ -42,7 +42,7 @@ def test_a_failed_check_of_the_oracle_suite_is_an_exit_code(monkeypatch: pytest.
 
 
 def test_quick_is_a_slice_of_the_prompts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import pgc.evaluation.prompt_run as module
+    import pgc.evaluation.prompts.run as module
 
     asked: list[PriorRunRequest] = []
     monkeypatch.setattr(module, "run_prompts", lambda request, report: asked.append(request))
@@ -56,7 +56,7 @@ def test_quick_is_a_slice_of_the_prompts(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_options_of_materials_are_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import pgc.evaluation.material_run as module
+    import pgc.evaluation.materials.run as module
 
     asked: list[module.MaterialRunRequest] = []
 
@@ -74,7 +74,7 @@ def test_options_of_materials_are_handed_on(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_quick_is_a_slice_of_the_finishes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import pgc.evaluation.finish_run as module
+    import pgc.evaluation.finishes.run as module
 
     asked: list[PriorRunRequest] = []
     monkeypatch.setattr(module, "run_finishes", lambda request, report: asked.append(request))

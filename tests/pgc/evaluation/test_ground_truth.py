@@ -13,7 +13,7 @@ from pgc.errors import TextureError
 from pgc.evaluation.ground_truth import bake_material, chart_mask, field_of_texture, material_of
 from pgc.evaluation.meshes import evaluation_mesh
 from pgc.mesh import TriangleMesh, prepare_mesh
-from pgc.pocket.materials import shade_points
+from pgc.pocket.data.materials import shade_points
 from pgc.texture.texel_surface import texel_surface
 
 SIZE = 64

@@ -8,8 +8,8 @@ import pytest
 
 from pgc.errors import MeshError
 from pgc.evaluation.meshes import EVALUATION_MESHES, EvaluationMeshName, evaluation_mesh, judge_meshes
-from pgc.evaluation.patches import Patch, mesh_from_patches, pack_charts, weld
 from pgc.mesh import Mesh, prepare_mesh
+from pgc.mesh.patches import Patch, mesh_from_patches, pack_charts, weld
 
 OWN: tuple[EvaluationMeshName, ...] = ("trefoil", "star", "blossom")
 

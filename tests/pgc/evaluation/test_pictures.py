@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from pgc.cameras.view_names import view_name
 from pgc.errors import ConfigError
 from pgc.evaluation.meshes import evaluation_mesh
 from pgc.evaluation.pictures import MeshViews, contact_sheet, to_bytes
 from pgc.evaluation.views import FIXED_VIEWS, fixed_views
 from pgc.mesh import prepare_mesh
 from pgc.texture.field import BakedTexture
-from pgc.view_prompts import view_name
 
 
 def test_fixed_views_see_the_whole_mesh_from_all_around() -> None:

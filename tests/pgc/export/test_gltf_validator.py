@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pgc.gltf import write_glb
+from pgc.export.glb import write_glb
+from pgc.images.maps import encode_png
 from pgc.mesh import prepare_mesh
-from pgc.outputs.images import encode_png
 from pgc.texture.field import to_uint8_values
 from tests.pgc.export.awkward import AWKWARD, material
-from tests.pgc.test_gltf_sets import colored, with_sets
+from tests.pgc.export.test_glb_sets import colored, with_sets
 
 SCRIPT = Path(__file__).with_name("validate_gltf.cjs")
 
@@ -74,7 +74,7 @@ def test_sets_colours_and_far_places_are_valid(tmp_path, validate):
 
 def test_the_validator_sees_what_is_wrong(tmp_path, validate, monkeypatch):
     """Otherwise the tests above would show nothing."""
-    monkeypatch.setattr("pgc.gltf._frames", lambda triangles: np.zeros((len(triangles.faces), 3, 4), np.float32))
+    monkeypatch.setattr("pgc.export.glb._frames", lambda triangles: np.zeros((len(triangles.faces), 3, 4), np.float32))
     write_glb(tmp_path / "out.glb", prepare_mesh(AWKWARD["plain"]), glb_images((1001,), "base_color", "normal"))
     (report,) = validate(tmp_path / "out.glb")
     assert report["errors"] > 0

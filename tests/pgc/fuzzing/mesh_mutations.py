@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from pgc.charts import chart_ids
 from pgc.errors import MeshError
-from pgc.gltf_reading import read_gltf
-from pgc.mesh_checks import check_triangle_count
-from pgc.obj_reader import read_obj
-from pgc.ply_reader import read_ply
-from pgc.stl_reader import read_stl
-from pgc.triangulation import triangulate
-from pgc.uv_layout import arrange_uvs
+from pgc.mesh.checks import check_triangle_count
+from pgc.mesh.formats.gltf import read_gltf
+from pgc.mesh.formats.obj import read_obj
+from pgc.mesh.formats.ply import read_ply
+from pgc.mesh.formats.stl import read_stl
+from pgc.mesh.triangulation import triangulate
+from pgc.mesh.uvs.charts import chart_ids
+from pgc.mesh.uvs.layout import arrange_uvs
 from tests.pgc.fuzzing.mesh_seeds import SUFFIXES, seeds
 
 READERS = {".obj": read_obj, ".ply": read_ply, ".stl": read_stl, ".glb": read_gltf, ".gltf": read_gltf}

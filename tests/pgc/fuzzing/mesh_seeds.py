@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from tests.pgc.gltf_reading.builder import SQUARE, SQUARE_FACES, SQUARE_UVS, Builder
+from tests.pgc.mesh.formats.gltf.builder import SQUARE, SQUARE_FACES, SQUARE_UVS, Builder
 
 __all__ = ["SUFFIXES", "readable", "seeds"]
 

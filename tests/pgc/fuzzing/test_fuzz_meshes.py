@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pgc.errors import MeshError
-from pgc.triangulation import triangulate
+from pgc.mesh.triangulation import triangulate
 from tests.pgc.fuzzing import mesh_mutations
 from tests.pgc.fuzzing.mesh_mutations import READERS, Judge, case
 from tests.pgc.fuzzing.mesh_seeds import SUFFIXES, readable, seeds

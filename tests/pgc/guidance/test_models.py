@@ -13,8 +13,8 @@ from pgc.errors import GuidanceError
 from pgc.guidance.models import KNOWN_MODELS, KnownModel, download_commands, is_model_installed, require_installed
 from pgc.guidance.sources import model_parts, packaged_pocket
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
-from pgc.optimize import Prompt
-from pgc.pipeline import TextureRequest, prepare_run
+from pgc.optimization.config import Prompt
+from pgc.runs.request import TextureRequest, prepare_run
 
 BY_KEY = {model.key: model for model in KNOWN_MODELS}
 
@@ -97,7 +97,7 @@ def test_the_built_in_prior_and_the_oracle_need_nothing(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_said_before_the_mesh_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgc.pipeline.load_prepared", lambda *given: pytest.fail("the mesh was read first"))
+    monkeypatch.setattr("pgc.runs.request.load_prepared", lambda *given: pytest.fail("the mesh was read first"))
     spec = StableDiffusionSpec(source="nobody/no-model")
     request = TextureRequest(mesh=tmp_path / "mesh.obj", prompt=Prompt(text="oak"), guidance=spec, device="cpu")
     with pytest.raises(GuidanceError, match="pgc models pull nobody/no-model"):

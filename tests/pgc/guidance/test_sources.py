@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from pgc.errors import GuidanceError
 from pgc.guidance import sources
-from pgc.guidance.loading import load_components, load_controlnet
+from pgc.guidance.diffusion.loading import load_components, load_controlnet
 from pgc.guidance.sources import ModelParts, fetch, is_installed, locate, model_kind, single_file_kind, weights_variant
 from pgc.guidance.specs import load_guidance, parse_guidance
 

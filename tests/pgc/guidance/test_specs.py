@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from pgc.errors import GuidanceError
-from pgc.guidance.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.sdxl import SDXLGuidance
+from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.oracle import OracleGuidance
-from pgc.guidance.sdxl import SDXLGuidance
 from pgc.guidance.specs import (
     GuidanceSpec,
     OracleSpec,
@@ -25,7 +26,6 @@ from pgc.guidance.specs import (
     load_guidance,
     parse_guidance,
 )
-from pgc.guidance.stable_diffusion import StableDiffusionGuidance
 
 CPU = torch.device("cpu")
 

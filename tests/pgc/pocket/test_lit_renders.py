@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pgc.pocket.captions import vocabulary
-from pgc.pocket.finishes import METALS, LitMaterial, draw_material, material_points
-from pgc.pocket.lit_captions import lit_vocabulary, write_lit_caption
-from pgc.pocket.lit_dataset import LitDataConfig, generate_lit, load_lit, load_lit_captions
-from pgc.pocket.lit_render import LitRenderConfig, render_lit
-from pgc.pocket.render import RenderConfig
+from pgc.pocket.data.captions import vocabulary
+from pgc.pocket.data.finishes import METALS, LitMaterial, draw_material, material_points
+from pgc.pocket.data.lit_captions import lit_vocabulary, write_lit_caption
+from pgc.pocket.data.lit_dataset import LitDataConfig, generate_lit, load_lit, load_lit_captions
+from pgc.pocket.data.lit_render import LitRenderConfig, render_lit
+from pgc.pocket.data.render import RenderConfig
 
 SMALL = LitRenderConfig(render=RenderConfig(size=32, focal=(0.95, 1.6)), drawn=1)
 

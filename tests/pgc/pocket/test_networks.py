@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from pgc.pocket import takes_shading, weights_folder
-from pgc.pocket.captions import unknown_words, vocabulary
 from pgc.pocket.conditioning import depth_condition, lit_condition
-from pgc.pocket.lit_captions import lit_vocabulary
-from pgc.pocket.tokenizer import MAX_LENGTH, load_tokenizer, write_tokenizer
-from pgc.pocket.training import OptimizerConfig, TrainState, load_average, orthogonalise
+from pgc.pocket.data.captions import unknown_words, vocabulary
+from pgc.pocket.data.lit_captions import lit_vocabulary
+from pgc.pocket.training.state import OptimizerConfig, TrainState, load_average, orthogonalise
+from pgc.pocket.training.tokenizer import MAX_LENGTH, load_tokenizer, write_tokenizer
 
 SHIPPED = (weights_folder() / "unet" / "config.json").exists()
 needs_weights = pytest.mark.skipif(not SHIPPED, reason="the prior is not exported yet")
@@ -117,8 +117,8 @@ def test_shipped_prior_denoises() -> None:
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from transformers import CLIPTextModel
 
-    from pgc.pocket.render import RenderConfig, render_sample
-    from pgc.pocket.train_vae import to_input
+    from pgc.pocket.data.render import RenderConfig, render_sample
+    from pgc.pocket.training.train_vae import to_input
 
     folder = weights_folder()
     vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pgc.pocket.captions import vocabulary
-from pgc.pocket.dataset import DataConfig, generate, load
-from pgc.pocket.materials import MATERIALS, MaterialName, sample_material, shade_points
-from pgc.pocket.palette import COLORS
-from pgc.pocket.render import RenderConfig, render_sample, view_name
-from pgc.pocket.shapes import Primitive, Shape, distance, normals
+from pgc.pocket.data.captions import vocabulary
+from pgc.pocket.data.dataset import DataConfig, generate, load
+from pgc.pocket.data.materials import MATERIALS, MaterialName, sample_material, shade_points
+from pgc.pocket.data.palette import COLORS
+from pgc.pocket.data.render import RenderConfig, render_sample, view_name
+from pgc.pocket.data.shapes import Primitive, Shape, distance, normals
 
 SMALL = RenderConfig(size=32)
 

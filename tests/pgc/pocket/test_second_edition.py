@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pgc.pocket.captions import vocabulary
 from pgc.pocket.conditioning import lit_condition
-from pgc.pocket.lit_captions import lit_vocabulary
-from pgc.pocket.tokenizer import MAX_LENGTH, load_tokenizer, write_tokenizer
-from pgc.pocket.train_diffusion import DiffusionConfig, LatentSet, Networks, build_networks
-from pgc.pocket.train_lit import LitLatents, LitTrainConfig, draw_batch, first_weights, retokenized, tokens_of
-from pgc.pocket.training import TrainState
-from pgc.pocket.widen import widened, widened_networks
+from pgc.pocket.data.captions import vocabulary
+from pgc.pocket.data.lit_captions import lit_vocabulary
+from pgc.pocket.training.state import TrainState
+from pgc.pocket.training.tokenizer import MAX_LENGTH, load_tokenizer, write_tokenizer
+from pgc.pocket.training.train_diffusion import DiffusionConfig, LatentSet, Networks, build_networks
+from pgc.pocket.training.train_lit import LitLatents, LitTrainConfig, draw_batch, first_weights, retokenized, tokens_of
+from pgc.pocket.training.widen import widened, widened_networks
 
 NARROW = DiffusionConfig(channels=(16, 32, 32), heads=(2, 2, 2), text_width=32, text_layers=1, latent_size=4)
 WIDE = replace(NARROW, depth_channels=(16, 24, 40, 100), condition_channels=12)

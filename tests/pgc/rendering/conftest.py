@@ -6,8 +6,8 @@ import pytest
 import torch
 import trimesh
 
-from pgc.mesh_data import TriangleMesh
-from pgc.rendering.gbuffer import GBuffer
+from pgc.mesh.data import TriangleMesh
+from pgc.rendering.raster.gbuffer import GBuffer
 
 
 def build(positions: np.ndarray, faces: np.ndarray, corner_uvs: np.ndarray, normals: np.ndarray) -> TriangleMesh:

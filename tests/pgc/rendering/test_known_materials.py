@@ -4,10 +4,10 @@ import torch
 
 from pgc.errors import TextureError
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
+from pgc.optimization.told_light import told_light
 from pgc.rendering.environment import colored_key
 from pgc.rendering.known_materials import KNOWN_MATERIALS, SHADING_CHANNELS, known_shading_of
 from pgc.rendering.pbr_shading import Light, ViewedLight, pbr
-from pgc.told_light import told_light
 from tests.pgc.rendering.test_pbr_shading import EYE, ball, make_light, material
 
 

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 import trimesh
 
 from pgc.errors import ConfigError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.rendering.occlusion import RayCaster, ambient_occlusion
-from pgc.rendering.reference_rasterizer import ReferenceRasterizer
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.rendering.raster.reference_rasterizer import ReferenceRasterizer
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
 
 def walls(*corners: list[list[float]]) -> TriangleMesh:

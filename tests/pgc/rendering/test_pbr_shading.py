@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
 from pgc.rendering.environment import colored_key, prefilter, studio
-from pgc.rendering.gbuffer import GBuffer
 from pgc.rendering.latlong import Environment
 from pgc.rendering.monte_carlo import integrate, radiance_of
 from pgc.rendering.pbr_shading import Light, ViewedLight, pbr, pbr_linear, pbr_shade, surface_samples
+from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 
 EYE = torch.tensor([[0.0, -60.0, 0.0]])

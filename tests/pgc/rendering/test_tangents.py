@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pgc.cameras import Camera
-from pgc.mesh_data import TriangleMesh
-from pgc.rendering.tangents import corner_tangents, tangents_of
-from pgc.rendering.warp_rasterizer import WarpRasterizer
+from pgc.mesh.data import TriangleMesh
+from pgc.mesh.tangents import corner_tangents, tangents_of
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
 
 def slowly(mesh: TriangleMesh) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 
 

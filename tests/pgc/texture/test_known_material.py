@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.composition import mip_chain
 from pgc.texture.field import BakedTexture, TextureField

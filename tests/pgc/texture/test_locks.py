@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pgc.errors import TextureError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture
 from pgc.texture.locks import check_locks

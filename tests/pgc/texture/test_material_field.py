@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture, TextureField
 from pgc.texture.material_field import (

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pgc.errors import ConfigError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.texture.material_field import MaterialField, MaterialFieldConfig
 from pgc.texture.priors import (
     MaterialPriorConfig,

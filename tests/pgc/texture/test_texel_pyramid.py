@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pgc.errors import ConfigError, TextureError
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture import texel_pyramid
 from pgc.texture.composition import mip_chain

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pgc.mesh_data import TriangleMesh
+from pgc.mesh.data import TriangleMesh
 from pgc.texture import texel_surface as module
 from pgc.texture.texel_surface import texel_surface, tile_origin, uv_to_texels
 

@@ -21,17 +21,17 @@ from blender_addon.protocol.messages import (
     Submit,
     Welcome,
 )
-from server.broker.auth import AllowedClient, Role
-from server.broker.blobs import BlobStore
 from server.broker.core import BrokerCore
-from server.broker.housekeeping import Housekeeping
-from server.broker.internal import Beat, GateVerdict, Ready, Run, Validate, WorkerDone, pack
-from server.broker.journal import Journal
 from server.broker.ports import Address, Channel
-from server.broker.recovery import recover
+from server.broker.scheduling.recovery import recover
+from server.broker.sessions.auth import AllowedClient, Role
 from server.broker.state import BrokerState
+from server.broker.supervision.housekeeping import Housekeeping
+from server.children.messages import Beat, GateVerdict, Ready, Run, Validate, WorkerDone, pack
 from server.config import QuotaConfig, ServerConfig, ServerPaths
 from server.storage.age import AgeClock, clock_file
+from server.storage.blobs import BlobStore
+from server.storage.journal import Journal
 from tests.server.broker.rig import BLOBS, spec
 
 ALICE, BOB, BOSS = "a" * 40, "b" * 40, "c" * 40

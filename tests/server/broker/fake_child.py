@@ -18,8 +18,7 @@ import zmq
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.messages import JobResult, MapFile
-from server.broker.blobs import BlobStore
-from server.broker.internal import (
+from server.children.messages import (
     Beat,
     CancelRun,
     ChildSettings,
@@ -39,6 +38,7 @@ from server.broker.internal import (
     pack,
     unpack,
 )
+from server.storage.blobs import BlobStore
 
 
 class FakeChild:

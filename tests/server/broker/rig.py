@@ -12,7 +12,6 @@ import zmq
 
 from blender_addon.protocol.arrays import array_ref, blob_of
 from blender_addon.protocol.codec import Envelope, decode, encode, request_id
-from blender_addon.protocol.job_spec import MeshSpec, PromptSpec, TextureJobSpec
 from blender_addon.protocol.messages import (
     Accepted,
     Attach,
@@ -30,11 +29,12 @@ from blender_addon.protocol.messages import (
     Submit,
     Welcome,
 )
-from server.broker.auth import KeyPair
-from server.broker.connection import Connection, read_connection
+from blender_addon.protocol.specs.job import MeshSpec, PromptSpec, TextureJobSpec
 from server.broker.main import run_broker
-from server.broker.sessions import SILENCE_LIMIT
+from server.broker.sessions.auth import KeyPair
+from server.broker.sessions.sessions import SILENCE_LIMIT
 from server.config import QuotaConfig, ServerConfig, ServerPaths, Supervision
+from server.storage.connection import Connection, read_connection
 from tests.server.broker.fake_child import FakeChild
 
 PING_AFTER = SILENCE_LIMIT / 4

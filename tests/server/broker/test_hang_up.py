@@ -12,8 +12,8 @@ import zmq
 ROOT = Path(__file__).resolve().parents[3]
 _SOCKET = """
 import sys, zmq
-from server.broker.auth import CLIENT_DOMAIN, ZapHandler, new_key_pair
-from server.broker.sockets import Router, RouterSettings
+from server.broker.sessions.auth import CLIENT_DOMAIN, ZapHandler, new_key_pair
+from server.broker.sessions.sockets import Router, RouterSettings
 context = zmq.Context()
 zap, keys, client = ZapHandler(context), new_key_pair(), new_key_pair()
 zap.allow(CLIENT_DOMAIN, frozenset([client.public]))

@@ -11,9 +11,9 @@ import pytest
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.messages import JobResult, MapFile
-from server.broker import internal
 from server.broker.logs import LogFile
 from server.broker.metrics import Metrics
+from server.children import messages as internal
 from server.config import ListenConfig, ServerConfig, ServerPaths
 from server.errors import ConfigError, InternalMessageError
 

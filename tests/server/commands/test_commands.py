@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from blender_addon.protocol.messages import Cancel, JobInfo, JobState, ListJobs, Pause, Resume, StatusReport, Welcome
 from server.__main__ import app
-from server.broker.connection import Connection, read_connection
 from server.commands import status as status_command
 from server.config import ServerPaths
+from server.storage.connection import Connection, read_connection
 from server.storage.quarantine import Quarantine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,7 +80,7 @@ def test_without_a_server_commands_say_what_to_do(tmp_path):
 
 
 def test_a_connection_file_of_a_dead_server_is_no_server(tmp_path):
-    from server.broker.connection import Connection, write_connection
+    from server.storage.connection import Connection, write_connection
 
     paths = ServerPaths(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", ""])

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import server.commands.doctor as doctor_module
-import server.commands.doctor_checks as checks
+import server.commands.doctor.checks as checks
+import server.commands.doctor.command as doctor_module
 from server.__main__ import app
-from server.commands.doctor import exit_code
-from server.commands.doctor_findings import Finding, Grade, failure, ok, warning
-from server.commands.doctor_job import check_job
+from server.commands.doctor.command import exit_code
+from server.commands.doctor.findings import Finding, Grade, failure, ok, warning
+from server.commands.doctor.job import check_job
 from server.config import ServerPaths
 from server.storage.quarantine import Quarantine
 

@@ -14,12 +14,12 @@ import zmq
 from typer.testing import CliRunner
 
 from server.__main__ import app
-from server.broker.auth import Role, add_client, load_clients, new_key_pair
-from server.broker.connection import Connection
+from server.broker.sessions.auth import Role, add_client, load_clients, new_key_pair
 from server.commands import pair as pair_command
 from server.commands.pairing import Invitation, PairingError, PairingServer, ServerFacts, redeem
 from server.config import ServerPaths
 from server.errors import ConfigError
+from server.storage.connection import Connection
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from server.__main__ import app
-from server.broker.connection import Connection, read_connection, write_connection
 from server.commands.running import find_running
 from server.config import ServerPaths
 from server.platform import InstanceLock
+from server.storage.connection import Connection, read_connection, write_connection
 
 ROOT = Path(__file__).resolve().parents[3]
 

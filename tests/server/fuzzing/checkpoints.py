@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import save as as_safetensors
 
-from pgc.checkpoint import FORMAT, _checksum
+from pgc.runs.checkpoint import FORMAT, _checksum
 from server.config import ServerPaths
 from server.worker.checkpoints import Saved, load_newest, save
 from tests.server.fuzzing.damage import STRANGE_TEXTS, damaged_bytes, damaged_json

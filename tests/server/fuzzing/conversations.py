@@ -18,10 +18,10 @@ from typing import Any
 from blender_addon.protocol.codec import Envelope, decode, encode, peek_id, request_id
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
 from blender_addon.protocol.messages import BlobPut, Bye, Credit, Error, Hello, Message, Submit
-from server.broker.internal import Run, WorkerCancelled, WorkerCheckpoint, WorkerFailed, WorkerNotice, WorkerProgress
 from server.broker.ports import Address
-from tests.protocol import samples
-from tests.protocol.mutations import Mutator
+from server.children.messages import Run, WorkerCancelled, WorkerCheckpoint, WorkerFailed, WorkerNotice, WorkerProgress
+from tests.blender_addon.protocol import samples
+from tests.blender_addon.protocol.mutations import Mutator
 from tests.server.broker.core_rig import ALICE, BOB, BOSS, CoreRig, User
 from tests.server.broker.rig import BLOBS, spec
 from tests.server.fuzzing.judge import WrongError

@@ -28,16 +28,16 @@ from blender_addon.protocol.messages import (
     Snapshot,
     Submit,
 )
-from server.broker.blobs import BlobStore
 from server.broker.core import BrokerCore
-from server.broker.housekeeping import Housekeeping, Known, sweep
-from server.broker.internal import Run, WorkerCheckpoint, WorkerFailed
 from server.broker.ports import Address
-from server.broker.recovery import recover
+from server.broker.scheduling.recovery import recover
 from server.broker.state import BrokerState
+from server.broker.supervision.housekeeping import Housekeeping, Known, sweep
+from server.children.messages import Run, WorkerCheckpoint, WorkerFailed
 from server.config import QuotaConfig, Retention, ServerConfig, ServerPaths
 from server.errors import ServerError
 from server.storage.age import AgeClock
+from server.storage.blobs import BlobStore
 from server.storage.journal_care import copy_journal, open_journal
 from server.storage.quarantine import Quarantine
 from tests.server.broker.core_rig import ALICE, BOB, CLIENTS, CoreRig, FakePorts

@@ -13,14 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from blender_addon.client.address import ServerAddress
+from blender_addon.client.access.address import ServerAddress
 from blender_addon.client.errors import ClientError
-from server.broker.auth import add_client, load_clients, load_key_pair, new_key_pair, remove_client
-from server.broker.connection import Connection, keep_connection, read_connection, remove_connection, write_connection
+from server.broker.sessions.auth import add_client, load_clients, load_key_pair, new_key_pair, remove_client
 from server.commands.running import find_running
 from server.config import ServerPaths
 from server.errors import ServerError
 from server.storage.age import AgeClock, Jump, clock_file
+from server.storage.connection import Connection, keep_connection, read_connection, remove_connection, write_connection
 from server.storage.ownership import claim_data_folder
 from server.worker.model_store import ModelStore, Source
 from tests.server.fuzzing.damage import STRANGE_TEXTS, damaged_bytes, damaged_json

@@ -18,15 +18,15 @@ import torch
 
 from blender_addon.protocol.arrays import ArrayRef, DType, array_ref, blob_of
 from blender_addon.protocol.errors import ErrorCode, WireError
-from blender_addon.protocol.job_spec import CameraRigSpec, CameraSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.structure import from_wire, to_wire
-from server.broker.blobs import BlobStore
 from server.config import ServerPaths
 from server.gate.main import Caps, judge
 from server.recipes.settings import check_supported, memory_planner
+from server.storage.blobs import BlobStore
 from server.worker.failures import wire_error
+from tests.blender_addon.protocol import samples
 from tests.e2e.server_rig import cube, oracle_job
-from tests.protocol import samples
 from tests.server.fuzzing.damage import changed, damaged_bytes
 from tests.server.fuzzing.judge import LONGEST_SENTENCE, WrongError
 

@@ -136,8 +136,8 @@ def test_what_is_no_sentence(text):
 
 
 def test_a_broker_that_is_at_fault_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr("server.broker.controls.Controls.list_jobs", lambda self, request, message: [][1])
-    monkeypatch.setattr("server.broker.controls.Controls.status", lambda self, request, message: None)
+    monkeypatch.setattr("server.broker.scheduling.controls.Controls.list_jobs", lambda self, request, message: [][1])
+    monkeypatch.setattr("server.broker.scheduling.controls.Controls.status", lambda self, request, message: None)
     judge = judged(Conversations(tmp_path, seed=1), 10)
     told = " ".join(failure["what"] for failure in judge.failures)
     assert "IndexError" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.broker.internal import Beat, GateVerdict, Stop, Validate
+from server.children.messages import Beat, GateVerdict, Stop, Validate
 from tests.server.children import FakeBroker
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import server.gate.main as gate
-from blender_addon.protocol import mesh_checks
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode
-from blender_addon.protocol.job_spec import CameraRigSpec, CameraSpec, TileImage
-from blender_addon.protocol.mesh_checks import Passed
+from blender_addon.protocol.specs import mesh_checks
+from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, TileImage
+from blender_addon.protocol.specs.mesh_checks import Passed
 from blender_addon.protocol.structure import to_wire
 from server.gate import validation
 from server.gate.main import Caps, judge

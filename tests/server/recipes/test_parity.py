@@ -12,14 +12,14 @@ import torch
 import trimesh
 from PIL import Image
 
-from blender_addon.protocol.job_spec import PromptSpec, SettingsSpec, TextureJobSpec
-from pgc.commands.arguments import TextureArguments
+from blender_addon.protocol.specs.job import PromptSpec, SettingsSpec, TextureJobSpec
 from pgc.guidance.specs import load_guidance
+from pgc.images.maps import encode_maps
 from pgc.mesh import load_mesh, prepare_mesh
-from pgc.outputs.images import encode_maps
-from pgc.pipeline import prepare_run
+from pgc.runs.arguments import TextureArguments
+from pgc.runs.request import prepare_run
 from server.recipes import prepare
-from server.worker.meshes import MeshArrays, assemble
+from server.recipes.meshes import MeshArrays, assemble
 from tests.server.jobs import mesh_spec, tile_images
 
 
@@ -113,7 +113,7 @@ def test_a_pocket_job_equals_the_run_in_one_process(arrays, cpu, cube_obj):
 
 def test_locked_texels_and_the_initial_texture_arrive(oracle_job, arrays, cpu, cube_obj, red_texture, tmp_path):
 
-    from blender_addon.protocol.job_spec import TileImage
+    from blender_addon.protocol.specs.job import TileImage
 
     start = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
     mask = np.zeros((32, 32), np.uint8)

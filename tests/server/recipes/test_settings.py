@@ -11,7 +11,9 @@ import pytest
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.codec import Envelope, decode, encode
 from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
-from blender_addon.protocol.job_spec import (
+from blender_addon.protocol.messages import EventKind, JobEvent, JobInfo, JobResult, JobState, MapFile, Snapshot
+from blender_addon.protocol.records import MAX_MAP_FILES
+from blender_addon.protocol.specs.job import (
     CameraRigSpec,
     CameraSamplerSpec,
     CameraSpec,
@@ -24,16 +26,14 @@ from blender_addon.protocol.job_spec import (
     RegulationSpec,
     SettingsSpec,
 )
-from blender_addon.protocol.messages import EventKind, JobEvent, JobInfo, JobResult, JobState, MapFile, Snapshot
-from blender_addon.protocol.records import MAX_MAP_FILES
-from pgc.camera_sampling import PaperCameraSampler
+from pgc.cameras.sampling import PaperCameraSampler
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
-from pgc.gradient_regulation import BackpropagationConfig
 from pgc.guidance.specs import load_guidance
-from pgc.presets import preset_settings, with_maps
+from pgc.optimization.gradient_regulation import BackpropagationConfig
+from pgc.runs.presets import preset_settings, with_maps
 from server.recipes import prepare, prior_spec, run_settings
-from server.worker.cameras import FixedViews
+from server.recipes.cameras import FixedViews
 
 
 @pytest.fixture

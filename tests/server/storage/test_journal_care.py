@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from blender_addon.protocol.messages import Cancel, ListJobs
-from server.broker.journal import Journal
 from server.config import DAY, HOUR, ServerPaths
 from server.errors import JournalError
+from server.storage.journal import Journal
 from server.storage.journal_care import copy_journal, open_journal
 from server.storage.quarantine import REASONS, Quarantine, quarantined
 from tests.server.broker.core_rig import CoreRig

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.broker.auth import add_client, load_key_pair, new_key_pair
+from server.broker.sessions.auth import add_client, load_key_pair, new_key_pair
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.storage.ownership import FORMAT, claim_data_folder, looks_like_ours

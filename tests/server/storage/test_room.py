@@ -9,14 +9,14 @@ from collections import namedtuple
 import pytest
 import zmq
 
-from server.broker.auth import new_key_pair
-from server.broker.connection import read_connection
 from server.broker.descriptors import room_for
-from server.broker.journal import Journal
 from server.broker.loop import Loop
+from server.broker.sessions.auth import new_key_pair
+from server.children.executor import Executor
 from server.config import ListenConfig, ServerPaths
 from server.errors import ConfigError, JournalError, ListenError
-from server.executors.base import Executor
+from server.storage.connection import read_connection
+from server.storage.journal import Journal
 from server.storage.ownership import claim_data_folder
 from server.storage.room import data_folder_problem
 

@@ -13,13 +13,13 @@ import torch
 
 import server.worker.job as job_module
 from blender_addon.protocol.errors import ErrorCode, Retry
-from blender_addon.protocol.job_spec import LightingSpec, PreviewSpec
+from blender_addon.protocol.specs.job import LightingSpec, PreviewSpec
 from pgc.errors import CheckpointError, GuidanceError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import load_guidance
-from pgc.optimize import Optimization
-from pgc.outputs.images import encode_maps
-from server.broker.internal import (
+from pgc.images.maps import encode_maps
+from pgc.optimization.loop import Optimization
+from server.children.messages import (
     WorkerCheckpoint,
     WorkerKeeping,
     WorkerNotice,

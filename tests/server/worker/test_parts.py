@@ -17,21 +17,21 @@ from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
-from pgc.memory_errors import is_broken_context, is_out_of_memory
 from pgc.mesh import Normalization, load_mesh, prepare_mesh
-from pgc.pipeline import SourceTextures
-from pgc.rendering.tangents import corner_tangents
+from pgc.mesh.tangents import corner_tangents
+from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
+from pgc.runs.request import SourceTextures
 from pgc.texture.field import to_uint8_values
 from pgc.texture.material_field import MaterialField, MaterialFieldConfig, normal_from_slopes
 from pgc.texture.texel_pyramid import TexelPyramidConfig
-from server.broker.internal import Run, Stop
+from server.children.log import JsonLines
+from server.children.messages import Run, Stop
 from server.errors import BlobError
-from server.executors.child_log import JsonLines
+from server.recipes.cameras import FixedViews, normalized_camera
+from server.recipes.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
 from server.worker import main as worker_main
-from server.worker.cameras import FixedViews, normalized_camera
 from server.worker.checkpoints import Cadence
 from server.worker.failures import is_disk_full, wire_error, without_paths
-from server.worker.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
 from server.worker.model_store import ModelStore
 from server.worker.previews import Throttle, preview_tiles
 from server.worker.priors import Priors, installed_models

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.broker.internal import (
+from server.children.local_executor import LocalExecutor
+from server.children.messages import (
     Beat,
     CancelRun,
     FreeGpu,
@@ -20,7 +21,6 @@ from server.broker.internal import (
     YieldRun,
 )
 from server.errors import SpawnError
-from server.executors.local import LocalExecutor
 from tests.server.children import FakeBroker
 from tests.server.jobs import with_settings
 

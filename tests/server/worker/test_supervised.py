@@ -15,10 +15,10 @@ import pytest
 from blender_addon.protocol.arrays import blob_of
 from blender_addon.protocol.errors import ErrorCode, Retry
 from blender_addon.protocol.messages import Accepted, Cancel, Done, JobState, Pause, Resume, Submit
-from server.broker.blobs import BlobStore
+from server.children import local_executor as local
+from server.children.local_executor import LocalExecutor
 from server.config import QuotaConfig, ServerConfig, Supervision
-from server.executors import local
-from server.executors.local import LocalExecutor
+from server.storage.blobs import BlobStore
 from tests.e2e.server_rig import oracle_job
 from tests.server.broker.rig import Client, Rig
 from tests.server.faulty_worker import HANG, HANGING, KILLED, OUT_OF_MEMORY, OUT_OF_MEMORY_ONCE, SLOW, STICKY_ONCE

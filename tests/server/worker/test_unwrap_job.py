@@ -12,10 +12,10 @@ import pytest
 import server.unwrapper
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode
-from blender_addon.protocol.job_spec import MeshSpec, PromptSpec, TextureJobSpec
+from blender_addon.protocol.specs.job import MeshSpec, PromptSpec, TextureJobSpec
 from blender_addon.uv_measure import measure_uvs
 from pgc.mesh import load_mesh, triangulate
-from server.broker.internal import WorkerPreview, WorkerProgress
+from server.children.messages import WorkerPreview, WorkerProgress
 from server.gate.main import Caps, judge
 from server.worker.job import keep_job, run_job
 from server.worker.tools import Ending, JobTools

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pgc.pocket.render import RenderConfig
+from pgc.pocket.data.render import RenderConfig
 from pgc.pocket.scenes.picture import SEEDS, SceneConfig, ScenePicture, render_scene
 from pgc.pocket.scenes.shards import SceneSetConfig, load_scenes, make_scenes
 from pgc.pocket.scenes.sheet import contact_sheet

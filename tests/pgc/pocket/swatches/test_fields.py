@@ -37,7 +37,7 @@ def test_noise_is_continuous_and_not_flat() -> None:
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_cells_agree_with_all_sites_tried(dimensions: int) -> None:
     """The slow reference tries every site of the neighbourhood; the border is halfway to the second nearest."""
-    from pgc.pocket.noise import hash_lattice
+    from pgc.pocket.data.noise import hash_lattice
 
     at = points(200, 3.0, dimensions)
     found = cells(at, 7)

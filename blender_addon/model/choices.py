@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an artist chooses from: presets, sizes, maps, targets, cameras; and what they cost. Without Blender."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..protocol.records import ModelInfo
+from .state import AppState
+
+__all__ = [
+    "CAMERAS",
+    "MAPS",
+    "MODEL_NAMES",
+    "PRESETS",
+    "SIZES",
+    "TARGETS",
+    "cost_text",
+    "duration",
+    "expected_steps",
+    "model_note",
+    "need_light",
+]
+
+PRESETS = (
+    ("draft", "Draft", "Half the steps of Standard: for trying prompts"),
+    ("standard", "Standard", "The usual number of steps"),
+    ("fine", "Final", "Twice the steps of Standard: for the one that you keep"),
+)
+_SCALE = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
+_POCKET_STEPS = 170
+SIZES = tuple((str(size), f"{size} px", f"{size} x {size} pixels") for size in (256, 512, 1024, 2048, 4096))
+MAPS = (
+    ("base_color", "Base Color", "The color of the surface, without light and shadow", "COLOR", 1),
+    ("roughness", "Roughness", "How blurred its reflections are", "MATSPHERE", 2),
+    ("metallic", "Metallic", "Where it is metal", "NODE_MATERIAL", 4),
+    ("normal", "Normal", "Fine relief, as a tangent-space normal map", "NORMALS_FACE", 8),
+    ("occlusion", "Occlusion", "Where little light gets, from the shape; exported to glTF", "SHADING_RENDERED", 16),
+)
+_LIT_MAPS = frozenset({"roughness", "metallic", "normal"})
+TARGETS = (
+    ("object", "Whole Object", "All faces of the active object", "OBJECT_DATA", 0),
+    ("selected_faces", "Selected Faces", "The faces that are selected in Edit Mode; the others stay", "FACESEL", 1),
+    ("slot", "Material Slot", "The faces of the active material slot; the others stay", "MATERIAL", 2),
+    ("objects", "Selected Objects", "All selected meshes in one style, each with a texture of its own", "GROUP", 3),
+)
+CAMERAS = (
+    ("sphere", "All Around", "Views from everywhere, underside included", "SPHERE", 0),
+    ("scene", "Scene Cameras", "The cameras of the scene; what none of them sees is filled in", "CAMERA_DATA", 1),
+    ("view", "Current View", "As the 3D view looks now; what it does not see is filled in", "VIEW3D", 2),
+    ("rig", "Camera Rig", "Cameras of a collection, which you can move", "OUTLINER_COLLECTION", 3),
+)
+MODEL_NAMES = {
+    "pocket": "Built-In",
+    "sd15": "Stable Diffusion 1.5",
+    "sd21": "Stable Diffusion 2.1",
+    "sdxl": "Stable Diffusion XL",
+}
+"""Of the models that an artist may choose; `oracle` is for tests."""
+_MODEL_STATES = {
+    "installed": ("", "CHECKMARK"),
+    "missing": ("needs a download on the server", "IMPORT"),
+    "too_big": ("too big for the server's graphics card", "ERROR"),
+}
+
+
+def expected_steps(state: AppState, model: str, preset: str) -> int | None:
+    """How many steps a preset takes: as the last job was told, or scaled from another preset's; None: unknown."""
+    if (model, preset) in state.steps:
+        return state.steps[model, preset]
+    for (known, other), steps in state.steps.items():
+        if known == model:
+            return round(steps * _SCALE[preset] / _SCALE[other])
+    return round(_POCKET_STEPS * _SCALE[preset]) if model == "pocket" else None
+
+
+def need_light(maps: Iterable[str]) -> bool:
+    """Whether only light shows some of these maps: a server finds them anew, and its steps take longer."""
+    return not _LIT_MAPS.isdisjoint(maps)
+
+
+def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False) -> str:
+    """What a texture costs, as far as known: its steps, and from the last job's time how long they take.
+
+    Args:
+        steps: that were chosen instead of the preset's; 0: none were.
+        lit: whether its maps need light.
+    """
+    count = steps or expected_steps(state, model, preset)
+    if count is None:
+        return f"{_SCALE[preset]:g} x the model's own number of steps"
+    per_step = state.seconds_per_step.get((model, size, lit))
+    if per_step is None:
+        # A step's time hardly depends on the texture's size, so that another size is better than nothing.
+        times = state.seconds_per_step.items()
+        per_step = next((time for (known, _, light), time in times if (known, light) == (model, lit)), None)
+    return f"{count} steps" if per_step is None else f"{count} steps, about {duration(per_step * count)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as an artist says them."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def model_note(key: str, info: ModelInfo | None) -> tuple[str, str]:
+    """What is said of a model in the list, and its icon; only of those that are ready is nothing said.
+
+    Args:
+        info: what the server says of it; None: nothing yet.
+    """
+    if info is None:
+        # The built-in one comes with every server.
+        return ("", "CHECKMARK") if key == "pocket" else ("not known yet whether the server has it", "QUESTION")
+    note, icon = _MODEL_STATES[info.state]
+    return info.note or note, icon

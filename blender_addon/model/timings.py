@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What earlier jobs took: learned, and as text for the preferences, so that the next Blender can tell too.
+
+Without Blender.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from ..client import JobResult
+from .choices import need_light
+from .state import AppState, JobRequest
+
+__all__ = ["learn_timings", "read_timings", "written_timings"]
+
+_MOST = 64
+_LONGEST = 1e6
+
+
+def learn_timings(state: AppState, request: JobRequest, steps: int, result: JobResult) -> None:
+    """What a job took tells what the next one will. Steps that the artist chose say nothing about the preset's."""
+    lit = need_light(file.map for file in result.maps)
+    state.seconds_per_step[request.model, request.texture_size, lit] = result.seconds / steps
+    if not _chose_steps(request):
+        state.steps[request.model, request.preset] = steps
+
+
+def _chose_steps(request: JobRequest) -> bool:
+    """Whether the steps were the artist's own; perhaps so where settings are damaged, which came from a .blend."""
+    try:
+        settings = json.loads(request.settings)
+    except ValueError:
+        return True
+    return not isinstance(settings, dict) or bool(cast("dict[str, Any]", settings).get("steps"))
+
+
+def written_timings(state: AppState) -> str:
+    """Steps of each preset and seconds of a step, as JSON; the newest entries of each."""
+    seconds = [[*key, round(value, 4)] for key, value in state.seconds_per_step.items()]
+    steps = [[model, preset, value] for (model, preset), value in state.steps.items()]
+    return json.dumps({"seconds_per_step": seconds[-_MOST:], "steps": steps[-_MOST:]})
+
+
+def read_timings(state: AppState, text: str) -> None:
+    """Take what was written in; entries that are not of the right kind are left out, since anybody may edit them."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return
+    fields = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    for entry in _entries(fields.get("seconds_per_step")):
+        match entry:
+            case [str(model), int(size), bool(lit), int() | float() as seconds] if 0 < seconds < _LONGEST:
+                state.seconds_per_step[model, size, lit] = float(seconds)
+            case _:
+                continue
+    for entry in _entries(fields.get("steps")):
+        match entry:
+            case [str(model), str(preset), int(steps)] if steps > 0:
+                state.steps[model, preset] = steps
+            case _:
+                continue
+
+
+def _entries(value: object) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []

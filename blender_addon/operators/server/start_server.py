@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start Server."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...client import ServerStarter
+from ...local_server.program import server_data, server_python
+from ...model.problems import not_installed_problem
+from ...model.state import ServerState
+from ...session import event_pump
+
+__all__ = ["PGC_OT_start_server"]
+
+
+class PGC_OT_start_server(bpy.types.Operator):
+    """Start the texture server on this computer. It must have been installed here"""
+
+    bl_idname = "pgc.start_server"
+    bl_label = "Start Server"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if event_pump.current_state().server.state is ServerState.STARTING:
+            cls.poll_message_set("The server is coming up")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session = event_pump.session()
+        python = server_python()
+        if python is None:
+            session.state.server.problem = not_installed_problem()
+            session.state.server.state = ServerState.ABSENT
+            session.state.changed()
+            event_pump.redraw()
+            return {"CANCELLED"}
+        try:
+            session.start_server(ServerStarter(python, server_data()))
+        except OSError as error:
+            text = f"The server could not be started ({error.strerror or error}); choose its Python in the preferences."
+            self.report({"ERROR"}, text)
+            session.state.server.problem = not_installed_problem()
+            session.state.changed()
+            return {"CANCELLED"}
+        event_pump.redraw()
+        return {"FINISHED"}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetch a result from the server once more."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import StringProperty
+
+from ...scene.versions.showing import apply_version_index
+from ...session import event_pump
+from .action import run_on_versions
+
+__all__ = ["CLASSES"]
+
+
+class PGC_OT_fetch_result(bpy.types.Operator):
+    """Fetch this result from the server again and put it on the active object. It fits where the UVs are the same"""
+
+    bl_idname = "pgc.fetch_result"
+    bl_label = "Fetch Result"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    job: StringProperty(name="Job", description="The server's name for it", options={"SKIP_SAVE"})
+    key: StringProperty(name="Key", description="The client's name for it", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        obj = context.object
+        if obj is None or obj.type != "MESH" or not obj.is_editable:
+            cls.poll_message_set("Select a mesh object that belongs to this file")
+            return False
+        if not event_pump.current_state().server.ready:
+            cls.poll_message_set("The server is not there")
+            return False
+        if event_pump.current_state().live_for(obj.session_uid) is not None:
+            cls.poll_message_set("This object's texture is being made")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        obj = context.object
+        jobs = [version.job for version in obj.pgc.versions]
+        if self.job in jobs:
+            return run_on_versions(self, lambda: apply_version_index(obj, jobs.index(self.job)))
+        event_pump.session().fetch(self.key, self.job, obj)
+        event_pump.redraw()
+        return {"FINISHED"}
+
+
+CLASSES = (PGC_OT_fetch_result,)

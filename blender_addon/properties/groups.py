@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept in the file (Scene.pgc, Object.pgc) and what only in the session (WindowManager.pgc)."""
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from ..model import choices
+from ..model.migrations import SCHEMA
+from ..overrides import OVERRIDABLE
+from . import jobs as job_properties
+from . import versions as version_properties
+from . import window as window_state
+
+__all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
+
+
+class PGC_PG_scene(bpy.types.PropertyGroup):
+    """What the next texture is to be."""
+
+    schema: IntProperty()
+    prompt: StringProperty(
+        name="Prompt", description="What the texture is to be, such as: weathered red bricks", maxlen=2000
+    )
+    negative: StringProperty(name="Negative Prompt", description="What the texture is not to be", maxlen=2000)
+    model: StringProperty(name="Model", description="The diffusion model that guides the texture", default="pocket")
+    preset: EnumProperty(
+        name="Quality", description="How many steps the texture takes", items=choices.PRESETS, default="standard"
+    )
+    steps: IntProperty(
+        name="Steps", description="Number of steps; 0 leaves it to the quality", min=0, max=100_000, default=0
+    )
+    seed: IntProperty(name="Seed", description="The same seed gives the same texture again", min=0, default=0)
+    lock_seed: BoolProperty(name="Lock Seed", description="Keep the seed. Unlocked, each texture takes the next one")
+    texture_size: EnumProperty(
+        name="Texture Size", description="Side of the texture in pixels", items=choices.SIZES, default="512"
+    )
+    maps: EnumProperty(
+        name="Maps",
+        description="The maps to make",
+        items=choices.MAPS,
+        options={"ENUM_FLAG"},
+        default={"base_color"},
+    )
+    separate_slots: BoolProperty(
+        name="Separate Slots",
+        description="The object's material slots are different materials: nothing is blended across their borders",
+    )
+    target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
+    uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")
+    cameras: EnumProperty(
+        name="Cameras", description="From where the object is looked at", items=choices.CAMERAS, default="sphere"
+    )
+    rig: PointerProperty(
+        type=bpy.types.Collection,
+        name="Rig",
+        description="Collection of the cameras to look from; move, add and delete them as you like",
+    )
+
+
+class PGC_PG_window(bpy.types.PropertyGroup):
+    """What goes on now, to be read by scripts; never saved. `window` gives the values."""
+
+    schema: IntProperty(default=SCHEMA)
+    state: StringProperty(
+        get=window_state.job_state, description="idle, uploading, queued, running, applying, held, done or failed"
+    )
+    message: StringProperty(get=window_state.message, description="What went wrong or well with the newest job")
+    fix: StringProperty(get=window_state.fix, description="bl_idname of the operator that mends what went wrong")
+    server: StringProperty(get=window_state.server, description="Name of the server, where one is connected")
+    job: StringProperty(get=window_state.job, description="The server's name of the newest job")
+    step: IntProperty(get=window_state.step)
+    steps: IntProperty(get=window_state.steps)
+    eta: FloatProperty(get=window_state.eta, description="Seconds left; -1: unknown")
+
+
+CLASSES = (*job_properties.CLASSES, *version_properties.CLASSES, PGC_PG_scene, PGC_PG_window)
+
+
+def attach() -> None:
+    """Put the groups where they belong."""
+    bpy.types.Scene.pgc = PointerProperty(type=PGC_PG_scene)
+    bpy.types.Object.pgc = PointerProperty(type=version_properties.PGC_PG_object, override=OVERRIDABLE)
+    bpy.types.WindowManager.pgc = PointerProperty(type=PGC_PG_window)
+
+
+def detach() -> None:
+    """Take them away."""
+    del bpy.types.Scene.pgc, bpy.types.Object.pgc, bpy.types.WindowManager.pgc

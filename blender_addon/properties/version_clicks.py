@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A click on a version in the list shows it.
+
+Without bpy among its globals: what a property calls back must not hold on to it, or pip's bpy 4.2 dies at its exit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["on_click"]
+
+
+def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
+    """The list's index has changed: show that version, unless it is on top already."""
+    if not 0 <= group.active_version < len(group.versions):
+        return
+    if group.versions[group.active_version].key == group.layers.rpartition(" ")[2]:
+        return
+    from ..model.state import Problem
+    from ..scene.errors import SceneError
+    from ..scene.versions.showing import apply_version_index, select_shown
+    from ..session.event_pump import report_defect, show_problem
+
+    try:
+        apply_version_index(group.id_data, group.active_version)
+    except SceneError as error:
+        select_shown(group.id_data)
+        show_problem(Problem(error.text, error.fix or ""))
+    except Exception as error:  # noqa: BLE001 - Blender prints what a property's callback raises where nobody looks
+        report_defect("Showing a version", error)

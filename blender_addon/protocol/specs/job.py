@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an artist asks for. Unknown fields are refused, so that no wish is ever dropped in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from ..arrays import ArrayRef
+from ..errors import FieldError
+from ..fields import Strict, check_text, check_within
+from ..limits import DEFAULT_LIMITS
+from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
+from .mesh import MeshSpec, TileImage
+
+__all__ = [
+    "NEW_UVS",
+    "CameraRigSpec",
+    "CameraSamplerSpec",
+    "CameraSpec",
+    "ConditionsSpec",
+    "DistillationSpec",
+    "GuidanceSpec",
+    "LightingSpec",
+    "MapName",
+    "MemoryPlanSpec",
+    "MeshSpec",
+    "PreviewSpec",
+    "Priority",
+    "PromptSpec",
+    "RegulationSpec",
+    "SettingsSpec",
+    "TextureJobSpec",
+    "TileImage",
+]
+
+MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", "corner_uvs"]
+NEW_UVS: Final = "corner_uvs"
+"""Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
+Priority = Literal["interactive", "batch"]
+EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
+FrontAxisName = Literal["x", "-x", "y", "-y"]
+_VIEWS = ("front", "side", "back", "overhead", "underside")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSpec(Strict):
+    """Texts of at most 4 KiB each; `per_view`: front, side, back, overhead, underside."""
+
+    text: str
+    negative: str = ""
+    view_dependent: bool = True
+    front_axis: FrontAxisName = "-y"
+    per_view: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise FieldError("text", "The prompt is empty; say what the texture is to be.")
+        check_text("text", self.text)
+        check_text("negative", self.negative)
+        for view, text in self.per_view.items():
+            if view not in _VIEWS:
+                raise FieldError("per_view", f"Got the view {view[:40]!r}; expected one of {', '.join(_VIEWS)}.")
+            check_text(f"per_view.{view}", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsSpec(Strict):
+    """None leaves a value to the preset.
+
+    `separate_slots`: the material slots of the meshes are different materials, of which nothing is blended.
+    """
+
+    preset: Literal["draft", "standard", "fine"] = "standard"
+    seed: int = 0
+    steps: int | None = None
+    views: int | None = None
+    resolution: int | None = None
+    texture_size: int | None = None
+    separate_slots: bool = False
+
+    def __post_init__(self) -> None:
+        check_within("seed", self.seed, 0, (1 << 63) - 1)
+        check_within("steps", self.steps, 1, 1_000_000)
+        check_within("views", self.views, 1, DEFAULT_LIMITS.views)
+        check_within("resolution", self.resolution, 16, 4096)
+        size = self.texture_size
+        if size is not None and not (16 <= size <= DEFAULT_LIMITS.image_max and size & (size - 1) == 0):
+            raise FieldError("texture_size", f"Got {size}; expected a power of two from 16 to 8192.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuidanceSpec(Strict):
+    """The prior, by a key of WELCOME's models. `oracle` knows `oracle_texture`: for tests and evaluations."""
+
+    model: str = "pocket"
+    guidance_scale: float | None = None
+    revision: str | None = None
+    oracle_texture: tuple[TileImage, ...] | None = None
+
+    def __post_init__(self) -> None:
+        allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
+        if not 1 <= len(self.model) <= 64 or not allowed.issuperset(self.model):
+            raise FieldError("model", "Expected a key of 1 to 64 lower-case letters, digits, dots, dashes or _.")
+        check_within("guidance_scale", self.guidance_scale, 0.0, 1000.0)
+        check_text("revision", self.revision or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationSpec(Strict):
+    """`preset`: what the preset of the prior says."""
+
+    kind: Literal["preset", "sds", "hifa"] = "preset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegulationSpec(Strict):
+    """Gradient regulation; `pgc` is PGC-N with a threshold and a norm (None: the preset's)."""
+
+    kind: Literal["preset", "pgc", "none"] = "preset"
+    threshold: float | None = None
+    norm: Literal["l2", "linf"] | None = None
+
+    def __post_init__(self) -> None:
+        check_within("threshold", self.threshold, 1e-9, 1e9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionsSpec(Strict):
+    """What the prior sees besides the prompt."""
+
+    depth: bool = True
+    depth_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        check_within("depth_scale", self.depth_scale, 0.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LightingSpec(Strict):
+    """How the mesh is lit while it is textured.
+
+    `preset`: as the maps need it: not at all for base_color and occlusion, by environments that change from step to
+    step for the others. The further fields go with `environments`; None and () leave them to the preset.
+    """
+
+    kind: Literal["preset", "unlit", "environments"] = "preset"
+    rotate: bool | None = None
+    exposure: float | None = None
+    environments: tuple[EnvironmentName, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_within("exposure", self.exposure, 0.0, 4.0)
+        if len(set(self.environments)) != len(self.environments):
+            raise FieldError("environments", "Expected each environment once.")
+        given = {"rotate": self.rotate, "exposure": self.exposure, "environments": self.environments or None}
+        name = next((name for name, value in given.items() if value is not None), None)
+        if name is not None and self.kind != "environments":
+            raise FieldError(name, f"Got it with the kind {self.kind!r}; it goes with 'environments'.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlanSpec(Strict):
+    """How memory is saved."""
+
+    kind: Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewSpec(Strict):
+    """How often pictures come during the run, in seconds, and how big their sides are, in pixels."""
+
+    every_s: float = 0.5
+    size: int = 256
+
+    def __post_init__(self) -> None:
+        check_within("every_s", self.every_s, 0.05, 3600.0)
+        check_within("size", self.size, 16, 1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextureJobSpec(Strict):
+    """A job: what SUBMIT carries."""
+
+    meshes: tuple[MeshSpec, ...]
+    prompt: PromptSpec
+    cameras: CameraSamplerSpec | CameraRigSpec = field(default_factory=CameraSamplerSpec)
+    settings: SettingsSpec = field(default_factory=SettingsSpec)
+    guidance: GuidanceSpec = field(default_factory=GuidanceSpec)
+    distillation: DistillationSpec = field(default_factory=DistillationSpec)
+    regulation: RegulationSpec = field(default_factory=RegulationSpec)
+    conditions: ConditionsSpec = field(default_factory=ConditionsSpec)
+    lighting: LightingSpec = field(default_factory=LightingSpec)
+    memory_plan: MemoryPlanSpec = field(default_factory=MemoryPlanSpec)
+    preview: PreviewSpec = field(default_factory=PreviewSpec)
+    maps: tuple[MapName, ...] = ("base_color",)
+    lock_mask: tuple[TileImage, ...] = ()
+    initial_texture: tuple[TileImage, ...] = ()
+    priority: Priority = "interactive"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.meshes) <= DEFAULT_LIMITS.meshes:
+            raise FieldError("meshes", f"Got {len(self.meshes)} meshes; expected 1 to {DEFAULT_LIMITS.meshes}.")
+        if not self.maps or len(set(self.maps)) != len(self.maps):
+            raise FieldError("maps", "Expected one map or more, each once.")
+        for name in ("lock_mask", "initial_texture"):
+            tiles = [image.tile for image in getattr(self, name)]
+            if len(set(tiles)) != len(tiles):
+                raise FieldError(name, "Expected each tile once.")
+        check_text("name", self.name)
+        if NEW_UVS in self.maps:
+            self._check_unwrap()
+
+    @property
+    def unwraps(self) -> bool:
+        """Whether new UVs are wanted, and no texture."""
+        return NEW_UVS in self.maps
+
+    def _check_unwrap(self) -> None:
+        if len(self.maps) > 1:
+            raise FieldError("maps", f"Got {NEW_UVS} beside other maps; new UVs are a job of their own.")
+        if len(self.meshes) > 1:
+            raise FieldError("meshes", f"Got {len(self.meshes)} meshes; new UVs are made for one mesh a job.")
+        for name in ("lock_mask", "initial_texture"):
+            if getattr(self, name):
+                raise FieldError(name, "New UVs need no image; leave it out.")
+        for index, mesh in enumerate(self.meshes):
+            for name in {"corner_uvs", "textured"} & mesh.arrays().keys():
+                raise FieldError(f"meshes[{index}].{name}", "All faces get new UVs; send only those, without UVs.")
+
+    def refs(self) -> dict[str, ArrayRef]:
+        """Every array that the job needs, by its path in the spec."""
+        found: dict[str, ArrayRef] = {}
+        for index, mesh in enumerate(self.meshes):
+            found |= {f"meshes[{index}].{name}": ref for name, ref in mesh.arrays().items()}
+        images = {"lock_mask": self.lock_mask, "initial_texture": self.initial_texture}
+        images["guidance.oracle_texture"] = self.guidance.oracle_texture or ()
+        for name, tiles in images.items():
+            found |= {f"{name}[{index}].array": image.array for index, image in enumerate(tiles)}
+        return found

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mask on an object: where it is white, the texture that the object shows is kept texel by texel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SceneError
+from ..versions.showing import map_image
+
+__all__ = ["KeptTexture", "kept_picture", "kept_texture", "new_mask", "pack_masks"]
+
+_SIDES = tuple(1 << power for power in range(4, 14))
+"""What a server takes."""
+_SLACK = 1e-4
+_ONE_TILE = (
+    "A mask works within one UV tile, and {name} has UVs in others; clear the mask, or use an object of one tile."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptTexture:
+    """What a job gets of it, row 0 at the top.
+
+    Args:
+        picture: uint8 [S, S, 3], sRGB, the texture as it is; mask: uint8 [S, S], 255 where it stays, else 0.
+    """
+
+    picture: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+    """What the server does not get of the picture, a sentence each."""
+
+
+def new_mask(obj: bpy.types.Object, side: int) -> bpy.types.Image:
+    """A black mask for the object: nothing is kept yet."""
+    return bpy.data.images.new(f"{obj.name} mask", side, side, alpha=False, is_data=True)
+
+
+def kept_picture(obj: bpy.types.Object) -> bpy.types.Image | None:
+    """The base colour that the object shows, of its uppermost version or else its active material; None: there is none.
+
+    Cheap enough for drawing: reads no pixels.
+    """
+    version = _shown_version(obj)
+    if version is not None:
+        return map_image(version, "base_color")
+    record = obj.pgc.job.preview
+    if record.key and obj.active_material_index < len(record.slots):
+        # A preview, or the mask itself, is on the object.
+        material = record.slots[obj.active_material_index].material
+    else:
+        material = obj.active_material
+    tree = material.node_tree if material is not None else None
+    for node in tree.nodes if tree is not None else ():
+        if node.bl_idname == "ShaderNodeBsdfPrincipled":
+            for link in node.inputs["Base Color"].links:
+                if link.from_node.bl_idname == "ShaderNodeTexImage" and link.from_node.image is not None:
+                    return link.from_node.image
+    return None
+
+
+def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.float32]) -> KeptTexture | None:
+    """The picture and the mask for a job; None where the object has no mask, or nothing in it is white.
+
+    Args:
+        uv_map: the one that is textured; corner_uvs: float32 [..., 2] in it.
+
+    Raises:
+        SceneError: there is nothing to keep, or it does not fit.
+    """
+    image = obj.pgc.keep_mask
+    if image is None:
+        return None
+    white = _values(image).mean(axis=-1) > 0.5
+    if not white.any():
+        return None
+    if white.all():
+        raise SceneError(f"The mask of {obj.name} is white all over; paint black where the new texture is to come.")
+    picture, version = kept_picture(obj), _shown_version(obj)
+    if picture is None:
+        raise SceneError(f"{obj.name} shows no texture that the mask could keep; make one first, or clear the mask.")
+    if version is not None and version.uv_map != uv_map:
+        raise SceneError(
+            f"What {obj.name} shows was made for the UV map {version.uv_map}; choose that one, or clear the mask."
+        )
+    if picture.source == "TILED" or corner_uvs.min() < -_SLACK or corner_uvs.max() > 1.0 + _SLACK:
+        raise SceneError(_ONE_TILE.format(name=obj.name))
+    values = _values(picture)
+    height, width = values.shape[:2]
+    if height != width or width not in _SIDES:
+        raise SceneError(
+            f"The texture of {obj.name} has {width} x {height} pixels; a mask keeps square ones of 16, 32, … 8192."
+        )
+    rows, columns = (np.arange(width) * side // width for side in white.shape)
+    return KeptTexture(
+        picture=np.ascontiguousarray(np.round(values.clip(0.0, 1.0) * 255.0).astype(np.uint8)),
+        mask=np.where(white[rows][:, columns], np.uint8(255), np.uint8(0)),
+        notes=_losses(picture, values),
+    )
+
+
+def pack_masks() -> None:
+    """What was painted since the last save gets into the file; a mask that is a file of its own is the artist's."""
+    for obj in bpy.data.objects:
+        image = obj.pgc.keep_mask if obj.type == "MESH" else None
+        if image is not None and image.is_dirty and image.is_editable and (image.packed_file or not image.filepath):
+            image.pack()
+
+
+def _shown_version(obj: bpy.types.Object) -> bpy.types.PropertyGroup | None:
+    top = obj.pgc.layers.rpartition(" ")[2]
+    return next((version for version in obj.pgc.versions if top and version.key == top), None)
+
+
+def _losses(image: bpy.types.Image, values: npt.NDArray[np.float32]) -> tuple[str, ...]:
+    """What 8 bits and three channels cannot hold of an image."""
+    found = []
+    if image.is_float:
+        found.append(f"{image.name} has more than 8 bits a channel; what the mask keeps is rounded to 8.")
+    if bool((values < 0.0).any()) or bool((values > 1.0).any()):
+        found.append(f"{image.name} has colors outside of 0 to 1; what the mask keeps is cut to that range.")
+    if image.channels == 4 and bool((_channels(image)[..., 3] < 1.0).any()):
+        found.append(f"{image.name} has alpha, which the new texture does not get.")
+    return tuple(found)
+
+
+def _values(image: bpy.types.Image) -> npt.NDArray[np.float32]:
+    """float32 [H, W, 3], sRGB-encoded where the image is a colour, row 0 at the top.
+
+    Blender keeps images of more than 8 bits, PNG of 16 bits too, in linear light, others as their file has them.
+    """
+    shaped = _channels(image)
+    values = shaped[..., :3] if image.channels >= 3 else np.repeat(shaped[..., :1], 3, axis=-1)
+    if not image.is_float or image.colorspace_settings.is_data:
+        return values
+    power = 1.055 * np.maximum(values, 0.0031308) ** np.float32(1.0 / 2.4) - 0.055
+    return np.where(values <= 0.0031308, values * np.float32(12.92), power).astype(np.float32)
+
+
+def _channels(image: bpy.types.Image) -> npt.NDArray[np.float32]:
+    """float32 [H, W, channels] as Blender has them, row 0 at the top."""
+    width, height = image.size
+    if not width or not height or not image.channels:
+        raise SceneError(f"The pictures of {image.name} are gone; choose another image.")
+    values = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    return values.reshape(height, width, image.channels)[::-1]

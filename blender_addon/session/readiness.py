@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why there can be no texture now: the button's tooltip and the line below it say the same."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..model.state import AppState, ServerState
+from ..scene.meshes.real_mesh import can_become_real
+
+__all__ = ["NO_MESH", "NO_MESHES", "NO_PROMPT", "NO_REAL_MESH"]
+__all__ += ["reason_against", "reason_against_object", "selected_meshes", "textured"]
+
+NO_MESH = "Select a mesh object first"
+NO_MESHES = "Select mesh objects first"
+NO_PROMPT = "Type a prompt first"
+NO_REAL_MESH = "This object shows a surface, but is no mesh; make a real mesh of it first"
+_CLOSED = (ServerState.REFUSED, ServerState.BROKEN)
+
+
+def selected_meshes(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """All selected meshes, the active one first; lamps and cameras among them hinder nobody. None: the active one."""
+    meshes = [obj for obj in context.selected_objects or (context.object,) if obj is not None and obj.type == "MESH"]
+    return sorted(meshes, key=lambda obj: (obj != context.object, obj.name))
+
+
+def textured(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The objects that get a texture, by the panel's target."""
+    obj = context.object
+    if context.scene.pgc.target == "objects":
+        return selected_meshes(context)
+    return [obj] if obj is not None and obj.type == "MESH" else []
+
+
+def reason_against(context: bpy.types.Context, state: AppState) -> str:
+    """What the artist has to do first, without a full stop, as tooltips are; "" where nothing. Cheap: drawing asks."""
+    objects = textured(context)
+    if not objects and context.object is not None and can_become_real(context.object):
+        return NO_REAL_MESH
+    if not objects:
+        return NO_MESHES if context.scene.pgc.target == "objects" else NO_MESH
+    if not context.scene.pgc.prompt.strip():
+        return NO_PROMPT
+    return next(filter(None, (reason_against_object(obj, state) for obj in objects)), "")
+
+
+def reason_against_object(obj: bpy.types.Object, state: AppState) -> str:
+    """The same for one object, whatever the panel's choices are."""
+    live = state.live_for(obj.session_uid)
+    if live is not None and live.unwrap is not None:
+        return f"New UVs of {obj.name} are being made; cancel that first"
+    if live is not None:
+        return f"The texture of {obj.name} is being made; stop or cancel it first"
+    if state.server.state in _CLOSED:
+        return "The server cannot be used; the panel says why"
+    return ""

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one client of this Blender, and what its events do to the scene. Main thread only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy.typing as npt
+
+from ..client import Client, ServerStarter, TextureJobSpec
+from ..local_server.reach import StarterWatch, may_connect
+from ..model.defects import defect, note_defect
+from ..model.preview_frames import FrameComposer, PreviewFrame
+from ..model.problems import broken_problem, forgotten_problem
+from ..model.recent_results import fetched_request
+from ..model.reducer import (
+    Deliver,
+    Effect,
+    Ended,
+    Follow,
+    Remember,
+    SendCancel,
+    ShowPreview,
+    cancelled_by_artist,
+    failed_by_defect,
+    reduce_event,
+    stopped_by_artist,
+)
+from ..model.state import AppState, JobView, Phase, Problem, ServerState
+from ..scene.meshes.uv_watch import UvWatch
+from ..scene.painting.mask_brush import MaskBrush
+from ..scene.painting.mask_display import follow_painting
+from ..scene.painting.painted_versions import PaintWatch
+from ..scene.preview_material import remove_unused
+from . import jobs_in_blend
+from .delivery import Deliveries, rendering
+from .previews import Previews
+from .progress_icon import ProgressIcons
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Connection, jobs and their pictures. `tick` is called by the pump, everything else by operators and handlers.
+
+    Args:
+        connection: gives the place of the connection file, which the preferences may change.
+    """
+
+    def __init__(self, connection: Callable[[], Path]) -> None:
+        self.state = AppState()
+        self.previews = Previews()
+        self.deliveries = Deliveries()
+        self.icons = ProgressIcons()
+        self.brush = MaskBrush()
+        self.uvs = UvWatch()
+        self.strokes = PaintWatch()
+        self.saved: set[str] = set()
+        """Keys of jobs that the file on disk knows."""
+        self.undone = False
+        """Set by the undo handlers: what the .blend says of jobs is to be brought up to date."""
+        self._connection = connection
+        self._client: Client | None = None
+        self._starter = StarterWatch(self.state, connection)
+
+    # The connection.
+
+    def connect(self) -> Client | None:
+        """The client, made at the first need; None where Blender may not go online and the server is elsewhere."""
+        if self._client is None and may_connect(self.state, self._connection()):
+            self._client = Client(self._connection(), prepare=FrameComposer())
+            if self.state.server.state is ServerState.REFUSED:
+                # Leave was given meanwhile.
+                self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
+                self.state.changed()
+        return self._client
+
+    def reconnect(self) -> None:
+        """A new client: after a defect, or for another connection file. Jobs that the server knows are followed on."""
+        self._close_client()
+        self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
+        self.state.changed()
+        client = self.connect()
+        for view in self.state.live():
+            if view.phase in (Phase.APPLYING, Phase.HELD):
+                continue
+            if view.job is None:
+                view.phase, view.problem = Phase.FAILED, forgotten_problem()
+                self._perform(Ended(view.key))
+            elif client is not None:
+                client.attach(view.job)
+
+    def close(self) -> None:
+        """End the thread, take previews off; jobs go on on the server."""
+        self._close_client()
+        for end in (self.icons.close, self.deliveries.close, self.previews.take_off, remove_unused):
+            with defect(self.state, "Ending the session"):
+                end()
+        self._starter.close()
+
+    def start_server(self, starter: ServerStarter) -> None:
+        """Have a server come up; `tick` watches it. Raises OSError where not even that works."""
+        self._starter.start(starter)
+        if self._client is not None and not self._client.alive:
+            self.reconnect()
+        self.connect()
+
+    # Jobs.
+
+    def submit(self, view: JobView, spec: TextureJobSpec, arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+        """Send a job; the panel follows it from here on. False where there may be no connection."""
+        client = self.connect()
+        if client is None:
+            return False
+        client.submit(spec, arrays, key=view.key)
+        self.state.jobs[view.key] = view
+        self.state.forget_oldest()
+        self.state.problem = None
+        self.state.changed()
+        with defect(self.state, "Noting a job in the file"):
+            jobs_in_blend.note(view)
+        return True
+
+    def cancel(self, key: str) -> None:
+        """As the artist's click on Cancel."""
+        if self.state.jobs.get(key) is not None and self.state.jobs[key].phase is Phase.HELD:
+            self.deliveries.discard(key)
+        self._perform_all(cancelled_by_artist(self.state, key))
+
+    def stop_and_keep(self, key: str) -> None:
+        """As the artist's click on Stop and Keep."""
+        self._perform_all(stopped_by_artist(self.state, key))
+
+    def fetch(self, key: str, job: str, obj: bpy.types.Object) -> None:
+        """Have the result of a job that has ended come once more, for this object."""
+        client, known = self.connect(), self.state.jobs.pop(key, None)
+        if client is None:
+            return
+        same = known is not None and known.object_uid == obj.session_uid
+        request = fetched_request(known.request if known is not None else None, same)
+        self.state.jobs[key] = JobView(key, request, obj.name, obj.session_uid, Phase.FOUND, job)
+        self.state.show_problem(None)
+        client.detach(job)
+        client.attach(job)
+
+    def retarget(self, key: str, obj: bpy.types.Object) -> None:
+        """Put a result whose object is gone onto another object."""
+        view = self.state.jobs[key]
+        view.object_name, view.object_uid = obj.name, obj.session_uid
+        self.state.changed()
+
+    def adopt(self, views: Sequence[JobView]) -> None:
+        """Jobs that the open file knows of are followed again; those that only a closed file knew are let go.
+
+        A job of a file that was never saved with it can never be found again, and is cancelled.
+        """
+        old = self.state.jobs
+        self.state.jobs = {view.key: view for view in views}
+        for view in old.values():
+            if view.key in self.state.jobs or not view.live:
+                continue
+            self.previews.end(view.key)
+            self.deliveries.discard(view.key)
+            if self._client is None:
+                continue
+            if view.key not in self.saved and view.job is not None:
+                self._client.cancel(view.job)
+            elif view.job is not None:
+                self._client.detach(view.job)
+        self.saved = set(self.state.jobs)
+        self.state.problem = None
+        self.state.changed()
+        client = self.connect() if views else None
+        for view in views:
+            if client is not None and view.job is not None:
+                # From the start: what came before is in the file's past.
+                client.detach(view.job)
+                client.attach(view.job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next turn should come soon."""
+        return bool(self.state.live()) or self.state.server.state in (ServerState.STARTING, ServerState.CONNECTING)
+
+    # The main thread's turn.
+
+    def tick(self, budget: float) -> bool:
+        """Handle events for at most `budget` seconds, and one thing that costs; whether the panel has news.
+
+        No part of it keeps another from its turn: what raises is told of in the panel.
+        """
+        end = time.perf_counter() + budget
+        before = self.state.revision
+        with defect(self.state, "Watching the server's start"):
+            self._starter.look()
+        if self.undone:
+            self.undone = False
+            self.uvs.forget()
+            with defect(self.state, "Taking previews off after an undo"):
+                self.previews.take_off_strangers(self.state)
+            with defect(self.state, "Noting jobs after an undo"):
+                jobs_in_blend.note_all(self.state)
+        with defect(self.state, "Reading what the server says"):
+            self._take_events(end)
+        self._step()
+        with defect(self.state, "Watching the connection"):
+            self._watch_client()
+        return self.state.revision != before
+
+    def _take_events(self, end: float) -> None:
+        while self._client is not None and time.perf_counter() < end:
+            event = self._client.events.get(timeout=0.0)
+            if event is None:
+                return
+            try:
+                effects = reduce_event(self.state, event)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next event is not to wait for ever
+                problem = note_defect(self.state, f"Understanding {type(event).__name__}", error)
+                effects = failed_by_defect(self.state, event, problem)
+            self._perform_all(effects)
+
+    def _step(self) -> None:
+        """One thing that costs: a part of a result, or else a preview. Nothing while Blender renders."""
+        try:
+            idle = not rendering()
+            with defect(self.state, "Following the active object"):
+                self._follow(bpy.context.view_layer.objects.active, idle)
+            if not idle:
+                return
+            if self.deliveries.step(self.state, self.previews.end):
+                return
+        except Exception as error:  # noqa: BLE001 - whatever it is, no job is to wait for ever
+            problem = note_defect(self.state, "Putting textures on objects", error)
+            for view in self.state.live():
+                if view.phase is Phase.APPLYING:
+                    self._fail(view.key, problem)
+            return
+        try:
+            self.previews.step(self.state)
+        except Exception as error:  # noqa: BLE001 - a preview that cannot be shown must not cost the result
+            note_defect(self.state, "Showing a preview", error)
+            self.previews.give_up()
+
+    def _follow(self, active: bpy.types.Object | None, idle: bool) -> None:
+        """What the active object's mode and UVs say; `idle`: the scene may change."""
+        self.state.mode_is(active.mode if active is not None else "OBJECT")
+        if self.uvs.look(active) or self.strokes.look(active):
+            self.state.changed()
+        if idle:
+            self.brush.follow(active)
+            follow_painting(active)
+
+    def _perform_all(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            try:
+                self._perform(effect)
+            except Exception as error:  # noqa: BLE001 - the next effect has its turn all the same
+                problem = note_defect(self.state, f"Following the server's news ({type(effect).__name__})", error)
+                if isinstance(effect, Deliver):
+                    self._fail(effect.key, problem)
+
+    def _fail(self, key: str, problem: Problem) -> None:
+        """A job's result cannot be put anywhere by a defect of ours: it ends here, and its box in the panel says so."""
+        self.deliveries.discard(key)
+        view = self.state.jobs[key]
+        view.phase, view.problem, view.files = Phase.FAILED, problem, {}
+        self.state.problem = None if self.state.problem == problem else self.state.problem
+        self.state.changed()
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Remember():
+                jobs_in_blend.note(self.state.jobs[effect.key])
+            case ShowPreview():
+                self._show(effect)
+            case Deliver():
+                self.deliveries.add(effect.key)
+                with defect(self.state, "Asking for recent results"):
+                    self._list_jobs()
+            case Ended():
+                for end in (self.previews.end, self.icons.drop, jobs_in_blend.forget):
+                    with defect(self.state, "Ending a job"):
+                        end(effect.key)
+                with defect(self.state, "Asking for recent results"):
+                    self._list_jobs()
+            case SendCancel() | Follow():
+                self._ask_client(effect)
+
+    def _show(self, effect: ShowPreview) -> None:
+        if isinstance(effect.preview, PreviewFrame):
+            self.previews.put(effect.key, effect.preview)
+        if effect.preview.map == "base_color":
+            self.icons.show(effect.key, effect.preview.image)
+
+    def _list_jobs(self) -> None:
+        """What can be fetched again has become more."""
+        if self._client is not None:
+            self._client.list_jobs()
+
+    def _ask_client(self, effect: SendCancel | Follow) -> None:
+        if self._client is None:
+            return
+        if isinstance(effect, SendCancel):
+            self._client.cancel(effect.job)
+        else:
+            self._client.attach(effect.job)
+
+    def _watch_client(self) -> None:
+        if self._client is not None and not self._client.alive and self.state.server.state is not ServerState.BROKEN:
+            self.state.server.state = ServerState.BROKEN
+            self.state.server.problem = broken_problem("its thread has ended")
+            self.state.changed()
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None

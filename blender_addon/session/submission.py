@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the panel's choices and an object to a job: what is sent, and what is kept of it. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from ..client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage
+from ..model.choices import MAPS, need_light
+from ..model.state import JobRequest, JobView
+from ..protocol.arrays import array_ref, give_away
+from ..scene.camera_rig import rig_for, scene_cameras, view_spec
+from ..scene.errors import SceneError
+from ..scene.meshes.export import ExportOptions, export_mesh, mesh_spec
+from ..scene.meshes.face_sets import pack_faces
+from ..scene.meshes.uv_watch import packed_uvs_of
+from ..scene.ownership import check_editable, check_private
+from ..scene.painting.keep_mask import KeptTexture, kept_texture
+
+__all__ = ["KEPT", "Order", "prepare_order"]
+
+_MOST_TRIANGLES = 2_000_000
+"""What a server optimises."""
+KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
+"""Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A job that is ready to be sent."""
+
+    view: JobView
+    spec: TextureJobSpec
+    arrays: Mapping[str, npt.NDArray[Any]]
+    notes: tuple[str, ...] = ()
+    """What the artist is told before it is sent."""
+
+
+def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
+    """Everything for one object.
+
+    Raises:
+        SceneError: the object cannot be textured as it is.
+    """
+    settings = context.scene.pgc
+    if not context.scene.is_editable:
+        raise SceneError(f"The scene {context.scene.name} is linked from another file; work in a scene of this file.")
+    check_editable(obj)
+    _check_place(obj, settings.target)
+    if obj.mode == "EDIT":
+        # What was edited so far counts, without leaving the mode.
+        obj.update_from_editmode()
+    options = _options(settings, obj)
+    depsgraph = context.evaluated_depsgraph_get()
+    mesh = export_mesh(obj, depsgraph, options)
+    if len(mesh.faces) > _MOST_TRIANGLES:
+        raise SceneError(
+            f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {_MOST_TRIANGLES:,}; "
+            "lower its subdivision or decimate it first."
+        )
+    kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
+    if kept is not None and need_light(settings.maps):
+        raise SceneError(
+            "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
+        )
+    size = int(settings.texture_size) if kept is None else len(kept.mask)
+    part, arrays = mesh_spec(mesh)
+    initial, locks = _tiles(kept, arrays)
+    spec = TextureJobSpec(
+        meshes=(part,),
+        prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
+        cameras=_cameras(context, depsgraph, mesh.origin),
+        settings=SettingsSpec(
+            preset=settings.preset,
+            seed=settings.seed,
+            steps=settings.steps or None,
+            texture_size=size,
+            separate_slots=settings.separate_slots,
+        ),
+        guidance=GuidanceSpec(model=settings.model),
+        maps=tuple(name for name, *_ in MAPS if name in settings.maps),
+        initial_texture=initial,
+        lock_mask=locks,
+        name=obj.name,
+    )
+    request = replace(_request(settings, options, mesh.uv_map, size), uvs=packed_uvs_of(obj, mesh.uv_map))
+    view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
+    if kept is None and obj.pgc.keep_mask is not None and settings.target != "objects":
+        view.warning = f"The mask of {obj.name} is black all over, so nothing of its texture is kept."
+    view.note = " ".join(mesh.notes)
+    return Order(view, spec, arrays, () if kept is None else kept.notes)
+
+
+def _check_place(obj: bpy.types.Object, target: str) -> None:
+    """Raise where the result could not be put on the object: before anything is spent."""
+    if obj.type != "MESH":
+        return
+    if target == "selected_faces":
+        check_private(obj, "faces of it would change")
+    elif not obj.material_slots:
+        check_private(obj, "a material slot must be added to it")
+
+
+def _options(settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> ExportOptions:
+    target = "object" if settings.target == "objects" else settings.target
+    faces = ""
+    if target == "selected_faces" and obj.type == "MESH":
+        selected = np.empty(len(obj.data.polygons), np.bool_)
+        obj.data.polygons.foreach_get("select", selected)
+        faces = pack_faces(selected)
+    # Of several objects, each has UV maps of its own.
+    uv_map = settings.uv_map if settings.target != "objects" else ""
+    return ExportOptions(uv_map=uv_map or None, target=target, slot=obj.active_material_index, faces=faces)
+
+
+def _tiles(
+    kept: KeptTexture | None, arrays: dict[str, npt.NDArray[Any]]
+) -> tuple[tuple[TileImage, ...], tuple[TileImage, ...]]:
+    """Initial texture and lock mask of a job, whose arrays are added."""
+    if kept is None:
+        return (), ()
+    found = []
+    for array in (kept.picture, kept.mask):
+        ref = array_ref(give_away(array))
+        arrays[ref.sha256] = array
+        found.append((TileImage(tile=1001, array=ref),))
+    return found[0], found[1]
+
+
+def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: str, size: int) -> JobRequest:
+    return JobRequest(
+        prompt=settings.prompt,
+        negative=settings.negative,
+        seed=settings.seed,
+        model=settings.model,
+        preset=settings.preset,
+        texture_size=size,
+        uv_map=uv_map,
+        target=options.target,
+        slot=options.slot,
+        faces=options.faces,
+        settings=json.dumps({name: getattr(settings, name) for name in KEPT} | {"maps": sorted(settings.maps)}),
+    )
+
+
+def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph, origin: npt.NDArray[np.float64]) -> Any:  # noqa: ANN401 - of two types
+    settings, scene = context.scene.pgc, context.scene
+    match settings.cameras:
+        case "scene":
+            cameras = scene_cameras(scene.objects)
+            if not cameras:
+                raise SceneError("The scene has no camera; add one, or choose All Around.", "pgc.use_all_around")
+        case "rig":
+            cameras = scene_cameras(settings.rig.all_objects) if settings.rig is not None else []
+            if not cameras:
+                raise SceneError("The camera rig has no cameras yet; add a rig around the object.", "pgc.add_rig")
+        case "view":
+            return view_spec(context, origin)
+        case _:
+            cameras = []
+    return rig_for(scene, depsgraph, cameras, origin)

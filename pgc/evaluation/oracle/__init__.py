@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc eval oracle`: a known texture is recovered."""

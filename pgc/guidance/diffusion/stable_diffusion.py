@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stable Diffusion 1.5 and 2.1 (Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022).
+
+One class for both: what differs (text encoder, v-prediction, native size) is written in the model's own settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.diffusion.latent_diffusion import ControlImage, LatentDiffusion, PromptWindows, depth_image, tokenize
+from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.loading import Components, ControlNetModel
+
+__all__ = ["StableDiffusionGuidance"]
+
+
+class StableDiffusionGuidance:
+    """`pgc.guidance.base.Guidance` with one CLIP text encoder."""
+
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        *,
+        controlnet: ControlNetModel | None,
+        config: LatentDiffusionConfig,
+        device: torch.device,
+        control_image: ControlImage = depth_image,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.alphas_cumprod = components.alphas_cumprod
+        self.prediction_type: PredictionType = components.prediction_type
+        self._model = LatentDiffusion(
+            components,
+            controlnet=controlnet,
+            control_image=control_image,
+            added_conditions=_nothing,
+            vae=components.vae,
+            config=config,
+            device=device,
+        )
+        self._windows = PromptWindows(components.tokenizers)
+        self.dtype = self._model.dtype
+        self.image_size = self._model.image_size
+
+    @torch.no_grad()
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
+        """See `Guidance.encode_prompt`: the text encoder's last, normalised hidden states; those of the windows of a
+        long prompt one behind the other."""
+        (encoder,) = self._model.components.text_encoders
+        (tokenizer,) = self._model.components.tokenizers
+        rows = [self._windows.windows(prompt) for prompt in prompts]
+        texts = [text for row in rows for text in row]
+        states = encoder(tokenize(tokenizer, texts).to(self.device))[0].split([len(row) for row in rows])
+        return PromptEmbedding.cat([PromptEmbedding(hidden_states=row.flatten(0, 1)[None]) for row in states])
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """See `LimitedReader.left_out`."""
+        return self._windows.fitted(prompt).left_out
+
+    def fits_one_window(self, text: str) -> bool:
+        """Whether the text encoder reads it in one piece."""
+        return self._windows.fits(text)
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """None: its byte-pair tokens spell any word."""
+        return ()
+
+    def encode_image(
+        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b k m n"]:
+        """See `Guidance.encode_image`."""
+        return self._model.encode_image(image, generator=generator)
+
+    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
+        """See `Guidance.decode_latents`."""
+        return self._model.decode_latents(latents)
+
+    def widen_autoencoder(self) -> bool:
+        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        return self._model.widen_autoencoder()
+
+    def predict_noise(
+        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
+    ) -> NoisePrediction:
+        """See `Guidance.predict_noise`."""
+        return self._model.predict_noise(noisy_latents, timestep, conditions)
+
+
+def _nothing(prompt: PromptEmbedding) -> Mapping[str, Tensor] | None:
+    return None

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which light falls on the mesh in a step: the interface that the loop draws from (see environments.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from pgc.cameras import Camera
+
+__all__ = ["Lighting", "StepLights"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepLights:
+    """The light of one step."""
+
+    render: object
+    """What the texture is shown under; goes to the shade function as it is."""
+    reference: object
+    """What the oracle's known material is shown under: the same object where the light is known."""
+
+
+@runtime_checkable
+class Lighting(Protocol):
+    """Draws the light of a step."""
+
+    def draw(self, cameras: Sequence[Camera], generator: torch.Generator) -> StepLights:
+        """The light on these views; all randomness comes from `generator` (a CPU generator)."""
+        ...

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run is told: the prompt, and the settings of the loop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from pgc.cameras.view_names import FrontAxis, ViewName, view_prompt
+from pgc.distillation.build import DistillationConfig
+from pgc.distillation.sds import SDSConfig
+from pgc.errors import ConfigError
+from pgc.optimization.gradient_regulation import PixelwiseClippingConfig, RegulationConfig
+
+__all__ = ["BackgroundConfig", "OptimizeConfig", "Prompt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What the texture is to be."""
+
+    text: str
+    negative: str = ""
+    view_dependent: bool = True
+    """Whether ", front view" and so on is added according to where the camera stands."""
+    front_axis: FrontAxis = "-y"
+    """The side of the (Z-up) mesh that the words "front view" mean."""
+    per_view: Mapping[ViewName, str] = field(default_factory=dict)
+    """Prompts of single views, in place of `text` and exactly as they stand."""
+
+    def __post_init__(self) -> None:
+        for text in (self.text, self.negative, *self.per_view.values()):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError(
+                    f"The prompt {text!a} holds bytes that are no text in UTF-8; type it again, or see to the "
+                    "terminal's encoding."
+                ) from error
+
+    def of_view(self, name: ViewName) -> str:
+        """What is asked for where a camera shows this side."""
+        general = view_prompt(self.text, name) if self.view_dependent else self.text
+        return self.per_view.get(name, general)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundConfig:
+    """What is behind the mesh. Random colours keep the prior from tying the texture to one of them."""
+
+    random: bool = True
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """sRGB in [0, 1]; used when not random."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeConfig:
+    """Everything that decides the outcome of the loop, apart from the mesh, the field and the prior."""
+
+    steps: int = 1200
+    views: int = 4
+    """Views a step."""
+    updates: int = 1
+    """Updates of the texels a step, all towards the same target; more than 1 for losses with a target in the image.
+    The prior is asked once, so that they cost little; the texture settles on what one view shows before the next view
+    is drawn, where averaging over disagreeing views would blur it (as in the dataset updates of Haque et al.,
+    "Instruct-NeRF2NeRF", ICCV 2023)."""
+    resolution: int = 1024
+    """Side of the rendered image, in pixels."""
+    seed: int = 0
+    learning_rate: float = 0.01
+    """Adam's, for the coarsest texels; the field scales it for finer levels."""
+    final_learning_rate: float = 0.1
+    """The learning rate falls along a cosine to this fraction of itself."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-15
+    """Adam's, as the official code. Where gradients are residuals in the image, one of their size (some 0.01) lets
+    texels that are nearly right alone, whose noise Adam would scale up to full steps."""
+    warm_up: float = 0.0
+    """Fraction of the steps over which the learning rate rises from 0."""
+    coarse_to_fine: float = 0.5
+    """Fraction of the steps after which all levels of the texture are live."""
+    average_from: float = 1.0
+    """Fraction of the steps from which on the texels are averaged; the run ends with their mean. 1: no averaging."""
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    distillation: DistillationConfig = field(default_factory=SDSConfig)
+    regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
+
+    def __post_init__(self) -> None:
+        positive = {"steps": self.steps, "views": self.views, "updates": self.updates, "resolution": self.resolution}
+        for name, value in positive.items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}; it must be 1 or more.")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        if not self.epsilon > 0:
+            raise ConfigError(f"epsilon is {self.epsilon}; it must be above 0.")
+        for name, fraction in {
+            "final_learning_rate": self.final_learning_rate,
+            "warm_up": self.warm_up,
+            "coarse_to_fine": self.coarse_to_fine,
+            "average_from": self.average_from,
+        }.items():
+            if not 0.0 <= fraction <= 1.0:
+                raise ConfigError(f"{name} is {fraction}; it must lie in [0, 1].")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every setting: two runs with the same one are the same run."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

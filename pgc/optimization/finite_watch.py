@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watches for gradients that are not finite: a prior whose half precision overflows teaches nothing.
+
+A few such pixels a step are harmless, since they count as zero. Where they are many, the autoencoder goes on in single
+precision, if it was in half; and where that does not help, the run ends with a sentence, rather than with half an
+hour of gray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pgc.errors import GuidanceError
+from pgc.guidance.base import Guidance, HalfPrecisionAutoencoder
+from pgc.optimization.gradient_regulation import pixel_norm
+
+__all__ = ["MOST_SPOILT_IN_A_ROW", "FiniteWatch", "gradient_summary"]
+
+MOST_SPOILT_IN_A_ROW = 8
+_SPOILT = 0.01
+"""Share of a step's pixels without a finite gradient from which on the step counts as spoilt."""
+
+
+class FiniteWatch:
+    """Counts, widens the autoencoder once, and ends a run that learns nothing."""
+
+    def __init__(self, guidance: Guidance) -> None:
+        self._guidance = guidance
+        self._steps = 0
+        self._pixels = 0
+        self._in_a_row = 0
+        self._widened_after: int | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the person who asked."""
+        if self._widened_after is None:
+            return ()
+        return (
+            f"The autoencoder's half precision overflowed in step {self._widened_after}; it goes on in float32, "
+            "which takes more memory and time.",
+        )
+
+    def summary(self) -> Mapping[str, int | None]:
+        """For a run's report."""
+        return {"steps": self._steps, "pixels": self._pixels, "autoencoder_float32_after": self._widened_after}
+
+    def after_step(self, step: int, lost: int, pixels: int) -> None:
+        """Take note of a step.
+
+        Args:
+            step: 1 after the first step.
+            lost: pixels without a finite gradient; pixels: of all views together.
+
+        Raises:
+            GuidanceError: too many steps in a row were spoilt.
+        """
+        self._pixels += lost
+        self._steps += lost > 0
+        if lost <= _SPOILT * pixels:
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        if self._widened_after is None and self._widen():
+            self._widened_after = step
+            self._in_a_row = 0
+            return
+        if self._in_a_row >= MOST_SPOILT_IN_A_ROW:
+            raise GuidanceError(
+                f"The prior {self._guidance.name} gave no finite gradient for {lost / pixels:.0%} of the pixels, "
+                f"{self._in_a_row} steps in a row up to step {step}, so that the texture cannot learn: its numbers "
+                f"overflow in {str(self._guidance.dtype).removeprefix('torch.')}. Choose another model, or run this "
+                "one on the CPU (--device cpu)."
+            )
+
+    def _widen(self) -> bool:
+        return isinstance(self._guidance, HalfPrecisionAutoencoder) and self._guidance.widen_autoencoder()
+
+
+def gradient_summary(
+    gradient: Float[Tensor, "b 3 h w"], coverage: Float[Tensor, "b 1 h w"], lost: Bool[Tensor, "b 1 h w"]
+) -> tuple[float, float, int]:
+    """Median and largest norm of the gradient where the mesh is, and how many pixels were lost; one wait for a GPU."""
+    sizes = pixel_norm(gradient)[coverage > 0]
+    if not sizes.numel():
+        return 0.0, 0.0, int(lost.sum())
+    # float32 counts exactly as far as 16 million pixels.
+    median, largest, count = torch.stack([sizes.median(), sizes.max(), lost.sum().to(sizes.dtype)]).tolist()
+    return median, largest, int(count)

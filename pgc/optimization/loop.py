@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop: a generator of step results. The caller does IO, preview, cancel and checkpoints.
+
+One step: sample cameras → G-buffer → texture fetch → shading → image x → encode → distillation's gradient on the
+latents → regulated gradient on x → texels → Adam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pgc.cameras import Camera
+from pgc.cameras.view_names import ViewName, view_name
+from pgc.distillation.base import DistillationLoss, LatentGradient
+from pgc.distillation.build import build_distillation
+from pgc.errors import CheckpointError, ConfigError
+from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
+from pgc.lighting.base import StepLights
+from pgc.optimization.averaging import TexelAverage
+from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.optimization.finite_watch import FiniteWatch, gradient_summary
+from pgc.optimization.gradient_regulation import build_regulation
+from pgc.optimization.map_gradients import backward_by_map, image_residual, reconstruction_error
+from pgc.optimization.scene import Scene
+from pgc.optimization.step_result import StepResult
+from pgc.optimization.stopwatch import Stopwatch
+from pgc.optimization.told_light import told_light
+from pgc.optimization.view_encoder import ViewEncoder, finite_pixels
+from pgc.randomness import generator_for, numpy_generator_for
+from pgc.rendering.compositing import composite
+from pgc.rendering.raster.gbuffer import GBuffer, surface_points
+from pgc.surface import SurfacePoints
+
+__all__ = ["Optimization"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _View:
+    """What a step looks at: everything about its picture but the texels."""
+
+    cameras: list[Camera]
+    gbuffer: GBuffer
+    points: SurfacePoints
+    background: Float[Tensor, "b 3 1 1"]
+    lights: StepLights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Picture:
+    """A view with the texels of this moment in it."""
+
+    view: _View
+    material: Mapping[str, Tensor]
+    image: Float[Tensor, "b 3 h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Wish:
+    """What the prior wants of a step's pictures."""
+
+    outcome: LatentGradient
+    through_encoder: Float[Tensor, "b 3 h w"]
+    """∂L/∂x of the loss on the latents, regulated."""
+    lost: Bool[Tensor, "b 1 h w"]
+    """Pixels where that was not finite."""
+    baseline_shift: Float[Tensor, "b 3 h w"] | None
+    """How the picture that finishes are compared with differs from the render, by the weight of the residual."""
+
+
+class Optimization:
+    """One run: its state, and the generator that advances it.
+
+    The state after step n depends on the configuration and n only, so that a run resumed from `state_dict` equals
+    an uninterrupted one, bit for bit on the CPU.
+    """
+
+    def __init__(self, scene: Scene, guidance: Guidance, prompt: Prompt, config: OptimizeConfig) -> None:
+        self.scene = scene
+        self.guidance = guidance
+        self.prompt = prompt
+        self.config = config
+        self.step = 0
+        self.loss: DistillationLoss = build_distillation(config.distillation)
+        if config.updates > 1 and not self.loss.has_image_target:
+            raise ConfigError(
+                f"updates is {config.updates}, but {type(config.distillation).__name__} gives no picture "
+                "that a second update could go towards; use 1."
+            )
+        self.encoder = ViewEncoder(
+            guidance=guidance,
+            regulation=build_regulation(config.regulation),
+            needs_gradient=self.loss.needs_encoder_gradient,
+        )
+        self.finite = FiniteWatch(guidance)
+        self._groups = scene.texture.parameter_groups(config.learning_rate)
+        self._base_rates = [float(group["lr"]) for group in self._groups]
+        # Fused: one pass over the texels instead of a dozen, several times faster on the CPU.
+        fused = guidance.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon, fused=fused)
+        self._average = TexelAverage(scene.texture.parameters())
+        self._embeddings: dict[ViewName, PromptEmbedding] = {}
+        self._negative = guidance.encode_prompt([prompt.negative], negative=True)
+
+    def encode_view_by_view(self) -> None:
+        """From now on with less memory and more time; the run stays the same. See `ViewEncoder.view_by_view`."""
+        self.encoder = replace(self.encoder, view_by_view=True)
+
+    def steps(self) -> Iterator[StepResult]:
+        """Advance to the end of the run, one result a step. Closing the generator leaves a resumable state."""
+        while self.step < self.config.steps:
+            yield self.advance()
+
+    def advance(self) -> StepResult:
+        """One step."""
+        watch = Stopwatch(self.guidance.device)
+        index, progress = self.step, self.step / self.config.steps
+        self._set_progress(progress)
+        with watch.stage("rasterize"):
+            view = self._draw_view(index)
+        picture = self._picture(view, watch)
+        with watch.stage("shade"):
+            reference = self._reference(view)
+        with watch.stage("guidance"):
+            wish = self._ask(picture, reference)
+        residual, lost = finite_pixels(image_residual(picture.image.detach(), wish.outcome))
+        gradient = wish.through_encoder + residual
+        with watch.stage("backward"):
+            self._update_texels(picture, gradient, wish, progress)
+        for _ in range(self.config.updates - 1):
+            again = self._picture(view, watch)
+            with watch.stage("backward"):
+                residual, _ = finite_pixels(image_residual(again.image.detach(), wish.outcome))
+                self._update_texels(again, residual, wish, progress)
+        self.step += 1
+        self._update_average()
+        median, largest, count = gradient_summary(gradient, view.gbuffer.coverage, lost | wish.lost)
+        self.finite.after_step(self.step, count, lost.numel())
+        return StepResult(
+            step=self.step,
+            steps=self.config.steps,
+            timesteps=tuple(wish.outcome.timestep.tolist()),
+            gradient_median=median,
+            gradient_maximum=largest,
+            non_finite_pixels=count,
+            image=picture.image.detach(),
+            seconds=watch.finish(),
+        )
+
+    def _draw_view(self, index: int) -> _View:
+        cameras = self.scene.cameras.sample(self.config.views, numpy_generator_for(self.config.seed, index, "cameras"))
+        gbuffer = self.scene.rasterizer.render(cameras, (self.config.resolution, self.config.resolution))
+        return _View(
+            cameras=cameras,
+            gbuffer=gbuffer,
+            points=surface_points(gbuffer),
+            background=self._background(index).to(gbuffer.uv.device),
+            lights=self._lights(cameras),
+        )
+
+    def _picture(self, view: _View, watch: Stopwatch) -> _Picture:
+        with watch.stage("fetch"):
+            material = self.scene.texture.sample(view.points)
+        with watch.stage("shade"):
+            return _Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
+
+    def _shade(self, view: _View, material: Mapping[str, Tensor], light: object | None) -> Float[Tensor, "b 3 h w"]:
+        return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
+
+    def _update_texels(
+        self, picture: _Picture, gradient: Float[Tensor, "b 3 h w"], wish: _Wish, progress: float
+    ) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        finish = None if wish.baseline_shift is None else gradient + wish.baseline_shift
+        backward_by_map(picture.image, picture.material, gradient, finish)
+        self._add_prior(picture.view.gbuffer.mask, progress)
+        self.optimizer.step()
+        self.scene.texture.after_step()
+
+    def _ask(self, picture: _Picture, reference: Float[Tensor, "b 3 h w"] | None) -> _Wish:
+        """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
+        view = picture.view
+        encoded = self.encoder.encode(picture.image)
+        conditions = Conditions(
+            prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
+            negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
+            depth=view.gbuffer.depth,
+            mask=view.gbuffer.mask,
+            shading=told_light(self.guidance, view.gbuffer, view.lights.render),
+            reference_image=reference,
+            generator=generator_for(self.config.seed, self.step, "conditions"),
+        )
+        outcome = self.loss.gradient(
+            encoded.latents.detach(),
+            self.guidance,
+            conditions,
+            progress=self.step / self.config.steps,
+            generator=generator_for(self.config.seed, self.step, "distillation"),
+        )
+        gradient, lost = self.encoder.propagate(encoded, outcome.gradient)
+        shift = None
+        if self.scene.baseline == "reconstruction" and outcome.image_target is not None:
+            error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
+            shift, _ = finite_pixels(outcome.image_weight * error)
+        return _Wish(outcome=outcome, through_encoder=gradient, lost=lost, baseline_shift=shift)
+
+    def _embedding(self, camera: Camera) -> PromptEmbedding:
+        """The prompt for where this camera stands; encoded once for each of the five views."""
+        name = view_name(camera, self.prompt.front_axis)
+        if name not in self._embeddings:
+            self._embeddings[name] = self.guidance.encode_prompt([self.prompt.of_view(name)])
+        return self._embeddings[name]
+
+    def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
+        if not self.config.background.random:
+            return torch.tensor(self.config.background.color)[None, :, None, None].expand(self.config.views, 3, 1, 1)
+        generator = generator_for(self.config.seed, index, "background")
+        return torch.rand((self.config.views, 3, 1, 1), generator=generator)
+
+    def _lights(self, cameras: list[Camera]) -> StepLights:
+        if self.scene.lighting is None:
+            return StepLights(render=None, reference=None)
+        return self.scene.lighting.draw(cameras, generator_for(self.config.seed, self.step, "lighting"))
+
+    def _add_prior(self, mask: Bool[Tensor, "b 1 h w"], progress: float) -> None:
+        """The penalty's gradient on top of the image's, in proportion to how many pixels spoke in this step."""
+        penalty = None if self.scene.prior is None else self.scene.prior.penalty(self.step, progress)
+        if penalty is not None:
+            (penalty * float(mask.sum())).backward()
+
+    def _update_average(self) -> None:
+        config = self.config
+        if self.step <= config.average_from * config.steps:
+            return
+        self._average.update()
+        if self.step == config.steps:
+            self._average.apply()
+
+    def _reference(self, view: _View) -> Float[Tensor, "b 3 h w"] | None:
+        if self.scene.reference is None:
+            return None
+        with torch.no_grad():
+            return self._shade(view, self.scene.reference.sample(view.points), view.lights.reference)
+
+    def _set_progress(self, progress: float) -> None:
+        """Learning rates and live levels, as functions of the progress alone."""
+        config = self.config
+        scale = config.final_learning_rate + (1.0 - config.final_learning_rate) * 0.5 * (
+            1.0 + math.cos(math.pi * progress)
+        )
+        if config.warm_up > 0.0:
+            scale *= min(1.0, (self.step + 1) / (config.warm_up * config.steps))
+        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * scale
+        self.scene.texture.set_progress(min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and a JSON-able header for `pgc.runs.checkpoint.save_checkpoint`."""
+        tensors = {f"texture.{key}": value for key, value in self.scene.texture.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            for key, value in state.items():
+                tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
+        tensors.update({f"average.{key}": value for key, value in self._average.state_dict().items()})
+        return tensors, {"step": self.step, "config": self.config.fingerprint()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Continue from a saved state.
+
+        Raises:
+            CheckpointError: the state belongs to a run with other settings.
+        """
+        if header.get("config") != self.config.fingerprint():
+            raise CheckpointError(
+                "The checkpoint was written by a run with other settings; resume with the settings in its run.json, "
+                "or start a new run in another folder."
+            )
+        self.scene.texture.load_state_dict(_below(tensors, "texture."))
+        self._average.load_state_dict(_below(tensors, "average."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.step = int(header["step"])
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

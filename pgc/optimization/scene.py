@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the loop renders and from where, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgc.cameras.sampling import CameraSampler
+from pgc.lighting.base import Lighting
+from pgc.optimization.map_gradients import Baseline
+from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.rendering.shading import Shade, unlit
+from pgc.texture.field import TextureField
+from pgc.texture.priors import TexelPrior
+
+__all__ = ["Scene"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """What is rendered and from where."""
+
+    rasterizer: Rasterizer
+    texture: TextureField
+    cameras: CameraSampler
+    shade: Shade = unlit
+    lighting: Lighting | None = None
+    """The light of each step, for a `shade` that needs one; None for unlit shading."""
+    prior: TexelPrior | None = None
+    """A penalty on the texels themselves."""
+    baseline: Baseline = "render"
+    """What the prior's picture is compared with for all maps but base colour; of account for losses with a target in
+    the image alone, as latents are compared with latents anyway."""
+    reference: TextureField | None = None
+    """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run on the server leaves in its folder: the same files as a run in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from blender_addon import client as wire
+from pgc.export.packing import MAPS as MAP_CHANNELS
+from pgc.mesh import PreparedMesh
+from pgc.pictures.studio import Framing, baked_look, studio_light
+from pgc.remote.events import RemoteError
+from pgc.rendering.pbr_shading import Light
+from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.report import RunReport, RunState, plain, write_report
+from pgc.runs.request import TextureRequest
+from pgc.runs.scene_building import with_alpha_of
+from pgc.texture.field import BakedTexture
+
+__all__ = ["RemoteFiles", "texture_of"]
+
+_UNSEEN = 128
+"""Gray of a tile that no preview has shown yet."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class RemoteFiles:
+    """Writes previews while a run goes on, results and the report at its end."""
+
+    folder: RunFolder
+    request: TextureRequest
+    mesh: PreparedMesh
+    rasterizer: Rasterizer
+    outputs: OutputConfig
+    arguments: Mapping[str, Any]
+    initial: BakedTexture | None = None
+    """Its alpha stays here, and comes back into the result."""
+    server: dict[str, Any]
+    """What the report says of the server: key, job, connection."""
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    steps_done: int = 0
+    notices: list[str] = field(default_factory=list[str])
+    _tiles: dict[str, dict[int, np.ndarray]] = field(default_factory=dict[str, dict[int, np.ndarray]])
+    """The newest previews, by map and tile."""
+    _light: Light | None = None
+    _running_since: float | None = None
+    _next_preview: float = 0.0
+
+    @property
+    def framing(self) -> Framing:
+        """How the mesh stands in pictures."""
+        return Framing.of(self.mesh.triangles, self.request.prompt.front_axis)
+
+    def preview(self, event: wire.JobPreview) -> bool:
+        """Take a preview in; write preview.png if one is due (at growing distances). Returns whether it was written."""
+        if event.map not in self.request.settings.maps:
+            return False
+        self._tiles.setdefault(event.map, {})[event.tile] = event.image
+        if not self._complete():
+            return False
+        now = time.perf_counter()
+        if self._running_since is None:
+            self._running_since = now
+        if now < self._next_preview:
+            return False
+        if self._light is None and self.request.settings.material is not None:
+            self._light = studio_light()
+        look = baked_look(self._so_far(), repeat=self.mesh.report.needs_repeat, light=self._light)
+        self.folder.write_preview(self.rasterizer, look, self.framing, self.outputs.preview)
+        self._add("previews", time.perf_counter() - now)
+        running = max(now - self._running_since, self.outputs.first_preview_seconds)
+        self._next_preview = now + running * (self.outputs.preview_growth - 1.0)
+        return True
+
+    def _complete(self) -> bool:
+        """Whether there is something of every map that a run shows; occlusion comes at the end only."""
+        return set(self._tiles) == set(self.request.settings.maps) - {"occlusion"}
+
+    def _so_far(self) -> BakedTexture:
+        """The newest preview of every map and tile, at one size."""
+        side = max(max(image.shape[:2]) for tiles in self._tiles.values() for image in tiles.values())
+        tiles = self.mesh.report.tiles
+        maps = {
+            name: [_square(found.get(tile), side, MAP_CHANNELS[name]) for tile in tiles]
+            for name, found in self._tiles.items()
+        }
+        return BakedTexture.from_uint8(maps, tiles)
+
+    def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
+        """All files of a run that ended with a texture. Raises RemoteError where they are not what was promised."""
+        start = time.perf_counter()
+        texture = with_alpha_of(texture_of(done.maps, self.mesh.report.tiles), self.initial)
+        told = _config(done.config)
+        files = self.folder.write_texture(self.mesh, texture, self.rasterizer, self.framing, self.outputs)
+        self._add("write", time.perf_counter() - start)
+        if done.result is not None:
+            self.seconds["server"] = round(done.result.seconds, 3)
+        warnings = () if done.result is None else done.result.warnings
+        if isinstance(done, wire.JobCancelled):
+            reached = told.get("steps_done")
+            self.steps_done = reached if isinstance(reached, int) else self.steps_done
+            return self.write_report("interrupted", files, told, warnings)
+        self.steps_done = self.request.settings.optimize.steps
+        return self.write_report("finished", files, told, warnings)
+
+    def write_report(
+        self,
+        state: RunState,
+        files: Mapping[str, str] | None = None,
+        told: Mapping[str, Any] | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> RunReport:
+        """run.json as things stand; `told` is the server's own account."""
+        told = told or {}
+        mesh = self.mesh
+        unknown = told.get("unknown_words")
+        uncovered = told.get("uncovered_fraction")
+        report = RunReport(
+            state=state,
+            arguments=self.arguments,
+            resolved=plain(self.request),
+            seed=self.request.settings.optimize.seed,
+            steps_done=self.steps_done,
+            device=str(told.get("device") or "server"),
+            mesh={
+                "name": mesh.mesh.name,
+                "vertices": len(mesh.mesh.positions),
+                "polygons": len(mesh.mesh.polygon_sizes),
+                "triangles": len(mesh.triangles.faces),
+                "report": plain(mesh.report),
+            },
+            unknown_words=tuple(map(str, unknown)) if isinstance(unknown, list) else (),
+            warnings=tuple(dict.fromkeys((*mesh.report.warnings, *warnings, *self.notices))),
+            seconds=self._summary(),
+            files=files or {},
+            uncovered_fraction=float(uncovered) if isinstance(uncovered, int | float) else None,
+            server={**self.server, **({"report": dict(told)} if told else {})},
+        )
+        write_report(self.folder.report, report)
+        return report
+
+    def _add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def _summary(self) -> dict[str, float]:
+        rounded = {name: round(value, 3) for name, value in self.seconds.items()}
+        return {**rounded, "total": round(time.perf_counter() - self.started, 3)}
+
+
+def texture_of(maps: Mapping[wire.MapFile, bytes], tiles: tuple[int, ...]) -> BakedTexture:
+    """The texture in the server's files, byte for byte. Raises RemoteError where a file is missing or unreadable."""
+    names = list(dict.fromkeys(item.map for item in maps))
+    found = {(item.map, item.tile): _pixels(item, data) for item, data in maps.items()}
+    missing = [f"{name}.{tile}" for name in names for tile in tiles if (name, tile) not in found]
+    if not names or missing:
+        raise RemoteError(f"The server's result lacks {', '.join(missing) or 'all maps'}; look at pgc-server logs.")
+    return BakedTexture.from_uint8({name: [found[name, tile] for tile in tiles] for name in names}, tiles)
+
+
+def _pixels(item: wire.MapFile, data: bytes) -> Tensor:
+    """[c, H, W] uint8."""
+    name = f"{item.map}.{item.tile}"
+    if item.dtype is not wire.DType.U8:
+        raise RemoteError(f"The server sent {name} as {item.dtype.name}; this version writes 8-bit files only.")
+    shape = (item.height, item.width, item.channels)
+    if item.codec == "raw":
+        if len(data) != int(np.prod(shape)):
+            raise RemoteError(f"The server sent {name} with {len(data)} bytes, expected {int(np.prod(shape))}.")
+        array = np.frombuffer(data, np.uint8).reshape(shape)
+    else:
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                if image.size != (item.width, item.height):
+                    # Before it is decoded: a small file may hold a picture of any size.
+                    raise RemoteError(f"The server sent {name} with shape {image.size[::-1]}, expected {shape}.")
+                array = np.asarray(image)
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise RemoteError(f"The server sent {name} as an image that cannot be read ({error}).") from error
+        array = array[..., None] if array.ndim == 2 else array
+        if array.shape != shape:
+            raise RemoteError(f"The server sent {name} with shape {array.shape}, expected {shape}.")
+    return torch.from_numpy(array.copy()).permute(2, 0, 1).contiguous()
+
+
+def _config(data: bytes) -> dict[str, Any]:
+    """The server's account of a run; empty where it sent none."""
+    if not data:
+        return {}
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise RemoteError(f"The server's account of the run is no JSON ({error}).") from error
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+
+
+def _square(image: np.ndarray | None, side: int, channels: int) -> Tensor:
+    """A preview as [channels, side, side] uint8."""
+    if image is None:
+        return torch.full((channels, side, side), _UNSEEN, dtype=torch.uint8)
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB" if channels == 3 else "L")
+    if picture.size != (side, side):
+        picture = picture.resize((side, side), Image.Resampling.BILINEAR)
+    pixels = np.array(picture)
+    return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands on the command line as a job for the server: the spec, and the arrays that it names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from blender_addon import client as wire
+from pgc.errors import ConfigError
+from pgc.mesh import PreparedMesh, triangulate
+from pgc.runs.arguments import TextureArguments
+from pgc.texture.field import BakedTexture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pgc.runs.presets import PresetName
+    from pgc.runs.request import SourceTextures, TextureRequest
+
+__all__ = ["RemoteJob", "check_remote_arguments", "remote_job"]
+
+Array = npt.NDArray[Any]
+
+_MODEL_NAME = re.compile(r"[a-z0-9._-]{1,64}")
+PREVIEW_SECONDS = 1.0
+_FRONT: dict[str, Any] = {"-y": "-y", "+y": "y", "-x": "-x", "+x": "x"}
+"""The same axes in the protocol's spelling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RemoteJob:
+    """A job ready to be submitted; `arrays` by their SHA-256."""
+
+    spec: wire.TextureJobSpec
+    arrays: dict[str, Array]
+
+
+class _Arrays:
+    """Collects arrays and names them by their content."""
+
+    def __init__(self) -> None:
+        self.by_hash: dict[str, Array] = {}
+
+    def add(self, array: Array) -> wire.ArrayRef:
+        contiguous = np.ascontiguousarray(array)
+        reference = wire.array_ref(contiguous)
+        self.by_hash[reference.sha256] = contiguous
+        return reference
+
+
+def check_remote_arguments(given: TextureArguments) -> None:
+    """Raises ConfigError for options that make no sense where the server does the work."""
+    if given.device is not None:
+        raise ConfigError("--device is the server's own; with --server leave it out (pgc-server start --device).")
+    if given.guidance is not None and not _MODEL_NAME.fullmatch(given.guidance):
+        raise ConfigError(
+            f"--guidance is {given.guidance!r}; with --server name a model that the server has, "
+            "such as pocket or sd15, and no path (pgc-server models list)."
+        )
+
+
+def remote_job(
+    given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures
+) -> RemoteJob:
+    """The job that gives what the request gives in this process, bit for bit on the CPU.
+
+    Settings that nobody gave stay open: the server takes them from the same preset.
+
+    Raises:
+        ConfigError: a value that the protocol does not allow.
+    """
+    try:
+        return _job(given, request, mesh, sources)
+    except wire.FieldError as error:
+        raise ConfigError(f"The server takes no such job ({error}); change that, or run without --server.") from error
+
+
+def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures) -> RemoteJob:
+    if sources.initial is not None and request.settings.material is not None and len(sources.initial.maps) > 1:
+        raise ConfigError(
+            "A server's run starts from base colour alone; name that image for --init-texture, or run without --server."
+        )
+    arrays = _Arrays()
+    tiles = mesh.report.tiles
+    oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
+    guidance = wire.GuidanceSpec(model=given.guidance or "pocket", oracle_texture=oracle)
+    spec = wire.TextureJobSpec(
+        meshes=(_mesh(arrays, mesh),),
+        cameras=wire.CameraSamplerSpec(),
+        prompt=wire.PromptSpec(
+            text=request.prompt.text,
+            negative=request.prompt.negative,
+            view_dependent=request.prompt.view_dependent,
+            front_axis=_FRONT[request.prompt.front_axis],
+        ),
+        settings=_settings(given, request),
+        guidance=guidance,
+        preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
+        maps=request.settings.maps,
+        initial_texture=() if sources.initial is None else _texture(arrays, sources.initial),
+        lock_mask=() if sources.lock_mask is None else _masks(arrays, sources.lock_mask, tiles),
+        name=mesh.mesh.name[:64],
+    )
+    return RemoteJob(spec=spec, arrays=arrays.by_hash)
+
+
+def _settings(given: TextureArguments, request: TextureRequest) -> wire.SettingsSpec:
+    # An initial texture brings its size along, which stands in the request only.
+    sized = given.texture_size is not None or given.init_texture is not None
+    return wire.SettingsSpec(
+        preset=cast("PresetName", given.preset or "standard"),
+        seed=request.settings.optimize.seed,
+        steps=given.steps,
+        views=given.views,
+        resolution=given.resolution,
+        texture_size=request.settings.texture.texture_size if sized else None,
+        separate_slots=bool(given.separate_slots),
+    )
+
+
+def _mesh(arrays: _Arrays, mesh: PreparedMesh) -> wire.MeshSpec:
+    """The triangles in world axes, Z up, counted in float64 from the mesh's origin. The turn only swaps axes and signs,
+    so that no bit of a number is lost; normalising is the server's, as it must be for meshes from Blender."""
+    triangles = triangulate(mesh.mesh)
+    rotation = mesh.normalization.rotation().astype(np.float32)
+    return wire.MeshSpec(
+        name=mesh.mesh.name,
+        positions=arrays.add(triangles.positions @ rotation.T),
+        faces=arrays.add(triangles.faces),
+        corner_uvs=arrays.add(triangles.corner_uvs),
+        corner_normals=arrays.add(triangles.corner_normals @ rotation.T),
+        polygon_index=arrays.add(triangles.polygon_index),
+        material_index=arrays.add(triangles.material_index),
+    )
+
+
+def _texture(arrays: _Arrays, texture: BakedTexture) -> tuple[wire.TileImage, ...]:
+    images = texture.to_uint8()["base_color"]
+    return tuple(
+        wire.TileImage(tile=tile, array=arrays.add(image.permute(1, 2, 0).numpy()))
+        for tile, image in zip(texture.tiles, images, strict=True)
+    )
+
+
+def _masks(arrays: _Arrays, masks: list[Tensor], tiles: tuple[int, ...]) -> tuple[wire.TileImage, ...]:
+    return tuple(
+        wire.TileImage(tile=tile, array=arrays.add(mask.numpy().astype(np.uint8) * 255))
+        for tile, mask in zip(tiles, masks, strict=True)
+    )

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc texture --server`: the server does the work, this process reads the mesh and writes the files."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blender_addon import client as wire
+from pgc.mesh import PreparedMesh
+from pgc.remote.events import JobEvents, RemoteError
+from pgc.remote.files import RemoteFiles
+from pgc.remote.job import RemoteJob, check_remote_arguments, remote_job
+from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
+from pgc.runs.arguments import TextureArguments
+from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.report import RunReport
+from pgc.runs.request import Progress, SourceTextures, TextureRequest, check_images, load_prepared, load_sources
+
+__all__ = ["RemoteHooks", "RemoteOutcome", "RemoteRun", "RemoteTexturizer"]
+
+_POLL = 0.1
+_CANCEL_SECONDS = 90.0
+"""For the step that runs, or another worker's start, and the maps."""
+_CANCEL_SECONDS_AWAY = 8.0
+"""Where nobody is connected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RemoteHooks:
+    """How the caller follows a run and ends it."""
+
+    progress: Progress = lambda stage, fraction: None
+    say: Callable[[str], None] = lambda text: None
+    on_step: Callable[[wire.JobProgress], None] = lambda progress: None
+    on_preview: Callable[[Path], None] = lambda path: None
+    on_submitted: Callable[[], None] = lambda: None
+    """Once, when the server has the job."""
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RemoteOutcome:
+    """What became of a run."""
+
+    finished: bool
+    report: RunReport
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RemoteRun:
+    """A job that was submitted."""
+
+    key: str
+    files: RemoteFiles
+    job: str | None = None
+    cancelling_since: float | None = None
+
+
+def _notes(sources: SourceTextures) -> tuple[str, ...]:
+    """What there is to say of the images, and of what does not go over the wire."""
+    note = None
+    if sources.depth != "8 bits":
+        note = (
+            f"The initial texture has {sources.depth} a channel; a server takes and gives 8 bits, to which it is "
+            "rounded: run without --server and with --format to keep more."
+        )
+    return sources.notes if note is None else (*sources.notes, note)
+
+
+@dataclass(slots=True, eq=False)
+class _KnownMesh:
+    mesh: PreparedMesh
+    rasterizer: Rasterizer
+
+
+@dataclass(slots=True, eq=False)
+class RemoteTexturizer:
+    """Submits runs and follows them to their end. Runs of the same mesh share what was read and traced."""
+
+    events: JobEvents
+    outputs: OutputConfig
+    server: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the reports say about where the server is."""
+    rasterizer: RasterizerConfig = field(default_factory=RasterizerConfig)
+    """For the pictures made here."""
+    _meshes: dict[tuple[Any, ...], _KnownMesh] = field(default_factory=dict[tuple[Any, ...], _KnownMesh])
+
+    def start(
+        self, given: TextureArguments, folder: RunFolder, hooks: RemoteHooks, *, key: str | None = None
+    ) -> RemoteRun:
+        """Read what the job needs and submit it; the folder must be claimed.
+
+        Args:
+            key: of an earlier submission of the same job, which is then followed instead of run again.
+
+        Raises:
+            PgcError: something is missing, damaged or does not fit.
+        """
+        started = time.perf_counter()
+        request = given.to_request()
+        check_remote_arguments(given)
+        check_images(request)
+        known = self._mesh(request, hooks.progress)
+        sources = load_sources(request, known.mesh)
+        job = remote_job(given, request, known.mesh, sources)
+        key = key or uuid.uuid4().hex
+        files = RemoteFiles(
+            folder=folder,
+            request=request,
+            mesh=known.mesh,
+            rasterizer=known.rasterizer,
+            outputs=self.outputs,
+            arguments=given.given(),
+            initial=sources.initial,
+            notices=list(_notes(sources)),
+            server={**self.server, "key": key},
+            started=started,
+        )
+        files.seconds["prepare"] = time.perf_counter() - started
+        for warning in (*known.mesh.report.warnings, *files.notices):
+            hooks.say(f"Note: {warning}")
+        # Before the job is sent: after a crash of ours, the report holds the key to it.
+        files.write_report("running")
+        self._submit(job, key)
+        return RemoteRun(key=key, files=files)
+
+    def _submit(self, job: RemoteJob, key: str) -> None:
+        self.events.expect(key)
+        self.events.client.submit(job.spec, job.arrays, key=key)
+
+    def _mesh(self, request: TextureRequest, progress: Progress) -> _KnownMesh:
+        where = (request.mesh, request.up_axis, request.unwrap, request.keep_uvs, request.initial_texture is None)
+        if where not in self._meshes:
+            mesh = load_prepared(request, progress)
+            # On the CPU: the graphics card is the server's.
+            rasterizer = WarpRasterizer(mesh.triangles, device=torch.device("cpu"), config=self.rasterizer)
+            self._meshes[where] = _KnownMesh(mesh, rasterizer)
+        return self._meshes[where]
+
+    def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | wire.JobCancelled | None:
+        """Wait for a run's end, showing what happens; None where the server does not answer to a cancel.
+
+        Raises:
+            RemoteError: the job failed, or there is no server.
+        """
+        while True:
+            self._cancel_if_asked(run, hooks)
+            event = self.events.next(run.key, _POLL)
+            match event:
+                case wire.JobFinished() | wire.JobCancelled():
+                    return event
+                case wire.JobFailed():
+                    run.files.write_report("failed")
+                    raise RemoteError.of(event.error)
+                case None:
+                    if self._waited_enough(run):
+                        return None
+                case _:
+                    self._show(run, event, hooks)
+
+    def _cancel_if_asked(self, run: RemoteRun, hooks: RemoteHooks) -> None:
+        if run.job is not None and run.cancelling_since is None and hooks.should_stop():
+            run.cancelling_since = time.monotonic()
+            self.events.client.cancel(run.job)
+            hooks.say("Cancelling; the server keeps what it has made. Ctrl-C once more leaves at once.")
+
+    def _waited_enough(self, run: RemoteRun) -> bool:
+        if run.cancelling_since is None:
+            return False
+        limit = _CANCEL_SECONDS_AWAY if self.events.away else _CANCEL_SECONDS
+        return time.monotonic() - run.cancelling_since > limit
+
+    @staticmethod
+    def _show(run: RemoteRun, event: wire.Event, hooks: RemoteHooks) -> None:
+        match event:
+            case wire.Uploading() if event.total and event.done < event.total:
+                hooks.progress("Uploading", event.done / event.total)
+            case wire.JobAccepted():
+                run.job = run.files.server["job"] = event.job
+                run.files.write_report("running")
+                hooks.on_submitted()
+                if event.position > 0:
+                    hooks.say(f"Waiting: {event.position} job(s) before this one.")
+            case wire.JobProgress():
+                run.files.steps_done = event.step
+                hooks.on_step(event)
+            case wire.JobNotice():
+                run.files.notices.append(event.text)
+                hooks.say(f"Note: {event.text}")
+            case wire.JobPreview():
+                if run.files.preview(event):
+                    hooks.on_preview(run.files.folder.preview)
+            case wire.Downloading():
+                hooks.progress("Fetching the maps", event.done / max(1, event.total))
+            case _:
+                pass
+
+    def finish(
+        self, run: RemoteRun, done: wire.JobFinished | wire.JobCancelled | None, hooks: RemoteHooks
+    ) -> RemoteOutcome:
+        """Write the files of a run that ended; of a stopped one, what the server had made of it."""
+        if done is None or not done.maps:
+            return RemoteOutcome(finished=False, report=run.files.write_report("interrupted"))
+        hooks.progress("Writing", 0.0)
+        return RemoteOutcome(finished=isinstance(done, wire.JobFinished), report=run.files.finish(done))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of one run, and the files in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgc.errors import CheckpointError, ConfigError
+from pgc.export.glb import write_glb
+from pgc.export.material import ExportConfig, export_material
+from pgc.export.packing import pack_orm
+from pgc.images.maps import encode_maps, encode_png, map_file_names
+from pgc.mesh import PreparedMesh
+from pgc.pictures.contact_sheet import PreviewConfig, render_preview
+from pgc.pictures.studio import Framing, Look, baked_look
+from pgc.pictures.turntable import TurntableConfig, render_turntable
+from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.runs.earlier_run import EarlierRun
+from pgc.runs.report import read_report
+from pgc.texture.field import BakedTexture, to_uint8_values
+from pgc.whole_files import remove_leftovers, write_bytes
+
+__all__ = ["OutputConfig", "RunFolder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputConfig:
+    """What is written, and how often while a run goes on."""
+
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
+    turntable: TurntableConfig | None = field(default_factory=TurntableConfig)
+    """None: no turntable."""
+    first_preview_seconds: float = 2.0
+    """After the start of the loop."""
+    preview_growth: float = 2.0
+    """The time to the next preview over the time to this one: previews cost the same share of any run."""
+    checkpoint_seconds: float = 60.0
+    """Between checkpoints, so that a crash costs no more."""
+    export: ExportConfig | None = None
+    """Also written to the folder `export`, from the texture itself: all its bits are there."""
+
+    def __post_init__(self) -> None:
+        if not self.first_preview_seconds >= 0 or not self.checkpoint_seconds > 0:
+            raise ConfigError("first_preview_seconds must be 0 or more, and checkpoint_seconds above 0.")
+        if not self.preview_growth > 1:
+            raise ConfigError(f"preview_growth is {self.preview_growth}; it must be above 1.")
+
+
+class RunFolder:
+    """Where a run writes. All files are written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def report(self) -> Path:
+        """run.json."""
+        return self.path / "run.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """checkpoint.safetensors: there while a run is unfinished."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def preview(self) -> Path:
+        """preview.png: there from the first seconds on."""
+        return self.path / "preview.png"
+
+    def claim(self, *, overwrite: bool) -> None:
+        """Make the folder for a new run. What an earlier one wrote is set aside until this one has a result.
+
+        Raises:
+            ConfigError: something is in it already and may not be overwritten, or it is a file.
+        """
+        if self.path.is_file():
+            raise ConfigError(f"{self.path} is a file; --out needs a folder.")
+        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
+            hint = "--resume continues its run, " if self.checkpoint.is_file() else ""
+            raise ConfigError(f"The folder {self.path} is not empty; {hint}--overwrite replaces what is there.")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"The folder {self.path} cannot be made ({error}); choose another --out.") from error
+        self.remove_leftovers()
+        earlier = EarlierRun(self.path)
+        if earlier.is_there:
+            # A run was killed before it had a result: what it was to replace is the run that is here.
+            self._forget_unfinished()
+            earlier.give_back()
+        # A checkpoint of the run that was here would be taken for this one's, and its maps too, where this one makes
+        # others.
+        earlier.set_aside(dict.fromkeys((*self._files_of_report(), *self._own_names())))
+
+    @contextmanager
+    def giving_back(self) -> Iterator[None]:
+        """Where the block raises and the new run left nothing to go on from, what it was to replace comes back."""
+        try:
+            yield
+        except BaseException:
+            earlier = EarlierRun(self.path)
+            if earlier.is_there and not self._can_go_on():
+                self._forget_unfinished()
+                earlier.give_back()
+            raise
+
+    def _can_go_on(self) -> bool:
+        """Whether --resume has something to start from: a checkpoint, or a job on a server."""
+        try:
+            return self.checkpoint.is_file() or bool(read_report(self.report).get("server"))
+        except CheckpointError:
+            return False
+
+    def _forget_unfinished(self) -> None:
+        for name in self._own_names():
+            (self.path / name).unlink(missing_ok=True)
+
+    def _own_names(self) -> list[str]:
+        """What a run writes before its result."""
+        return [path.name for path in (self.report, self.checkpoint, self.preview)]
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed runs left half-written, here and in the folder of exports."""
+        for folder in (self.path, self.path / "export"):
+            remove_leftovers(folder)
+
+    def _files_of_report(self) -> list[str]:
+        """What the run that was here says it wrote; nothing where there was none."""
+        try:
+            files = read_report(self.report).get("files")
+        except CheckpointError:
+            return []
+        return [str(name) for name in files] if isinstance(files, dict) else []
+
+    def write_preview(self, rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> None:
+        """preview.png."""
+        write_bytes(self.preview, render_preview(rasterizer, look, framing, config))
+
+    def write_texture(
+        self, mesh: PreparedMesh, texture: BakedTexture, rasterizer: Rasterizer, framing: Framing, config: OutputConfig
+    ) -> dict[str, str]:
+        """Maps, ORM, GLB, contact sheet, turntable, exports; returns each file's SHA-256 by its path in the folder."""
+        written: list[Path] = []
+        encoded = {**encode_maps(texture), **_encode_orm(texture)}
+        for name, images in encoded.items():
+            for tile, file_name in map_file_names(name, texture.tiles).items():
+                write_bytes(self.path / file_name, images[tile])
+                written.append(self.path / file_name)
+        glb = self.path / "textured.glb"
+        write_glb(glb, mesh, _named(encoded))
+        look = baked_look(texture, repeat=mesh.report.needs_repeat)
+        self.write_preview(rasterizer, look, framing, config.preview)
+        written += [glb, self.preview]
+        if config.turntable is not None:
+            turntable = self.path / "turntable.webp"
+            write_bytes(turntable, render_turntable(rasterizer, look, framing, config.turntable))
+            written.append(turntable)
+        if config.export is not None:
+            written += export_material(self.path / "export", mesh, texture, config.export)
+        # Now there is a result to take the place of the earlier one's.
+        EarlierRun(self.path).drop()
+        names = {file.relative_to(self.path).as_posix(): file for file in written}
+        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in names.items()}
+
+
+def _encode_orm(texture: BakedTexture) -> dict[str, dict[int, bytes]]:
+    """Occlusion, roughness and metallic as the three channels of one PNG a tile; nothing where there is none of them.
+
+    Of what is missing the channel says what its absence means (see `pgc.export.packing`)."""
+    packed = pack_orm(texture)
+    if packed is None:
+        return {}
+    return {
+        "orm": {tile: encode_png(to_uint8_values(image)) for tile, image in zip(texture.tiles, packed, strict=True)}
+    }
+
+
+def _named(encoded: Mapping[str, Mapping[int, bytes]]) -> dict[str, bytes]:
+    """PNG bytes by name and tile, base_color.1001, as the GLB writer takes them."""
+    return {f"{name}.{tile}": data for name, images in encoded.items() for tile, data in images.items()}

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind: previews and checkpoints as it goes, results and a report at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from pgc.errors import PgcError
+from pgc.optimization.step_result import StepResult
+from pgc.pictures.studio import Framing, LitMaterial, Look, studio_light
+from pgc.rendering.pbr_shading import Light
+from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.report import RunReport, RunState, plain, write_report
+from pgc.runs.request import Progress, TextureRun
+from pgc.surface import SurfacePoints
+
+__all__ = ["RunClock", "RunHooks", "RunOutcome", "RunRecorder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunHooks:
+    """How the caller follows a run and ends it."""
+
+    progress: Progress | None = None
+    """Slow stages before and after the loop: name and fraction."""
+    on_ready: Callable[[TextureRun], None] = lambda run: None
+    """Once, before the first step."""
+    on_step: Callable[[StepResult], None] = lambda result: None
+    on_note: Callable[[str], None] = lambda text: None
+    """What a person should know of a run that goes on, as soon as it happens: less memory than was thought, …"""
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked after every step; True ends the run with all that is needed to resume it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunOutcome:
+    """What became of a run."""
+
+    finished: bool
+    """False: stopped before its end, resumable."""
+    report: RunReport
+    run: TextureRun
+
+
+class RunClock:
+    """Seconds since the start, and by stage."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.stages: dict[str, float] = {}
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.start
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def summary(self) -> dict[str, float]:
+        rounded = {name: round(seconds, 3) for name, seconds in self.stages.items()}
+        return {**rounded, "total": round(self.elapsed(), 3)}
+
+
+@dataclass(slots=True, eq=False)
+class RunRecorder:
+    """Writes what a run leaves behind, while it runs and at its end."""
+
+    run: TextureRun
+    folder: RunFolder
+    outputs: OutputConfig
+    arguments: Mapping[str, Any]
+    clock: RunClock
+    earlier_notes: tuple[str, ...]
+    next_preview: float = field(init=False)
+    next_checkpoint: float = field(init=False)
+    framing: Framing = field(init=False)
+    light: Light | None = None
+    """Of previews of whole materials; made once."""
+
+    def __post_init__(self) -> None:
+        now = self.clock.elapsed()
+        self.next_preview = now + self.outputs.first_preview_seconds
+        self.next_checkpoint = now + self.outputs.checkpoint_seconds
+        self.framing = Framing.of(self.run.mesh.triangles, self.run.request.prompt.front_axis)
+
+    def after_step(self, result: StepResult) -> None:
+        """Previews at growing distances, checkpoints at fixed ones."""
+        for stage, seconds in result.seconds.items():
+            self.clock.add(stage, seconds)
+        now = self.clock.elapsed()
+        if now >= self.next_preview:
+            self.folder.write_preview(self.run.rasterizer, self.current_look(), self.framing, self.outputs.preview)
+            self.next_preview = now + (now - self.clock.stages["prepare"]) * (self.outputs.preview_growth - 1.0)
+            self.clock.add("previews", self.clock.elapsed() - now)
+        if now >= self.next_checkpoint:
+            self.run.save(self.folder.checkpoint)
+            self.next_checkpoint = self.clock.elapsed() + self.outputs.checkpoint_seconds
+
+    def keep_failed(self, error: PgcError) -> None:
+        """For a run that cannot go on: its state, and why."""
+        self.run.save(self.folder.checkpoint)
+        self.write_report("failed", why=(str(error),))
+
+    def current_look(self) -> Look:
+        """The texture as it is, without the work of baking it."""
+        texture = self.run.optimization.scene.texture
+        if self.run.optimization.scene.lighting is not None:
+            if self.light is None:
+                self.light = studio_light()
+            return LitMaterial(fetch=texture.sample, light=self.light)
+
+        def colors(points: SurfacePoints) -> torch.Tensor:
+            return texture.sample(points)["base_color"]
+
+        return colors
+
+    def finish(self, hooks: RunHooks) -> RunOutcome:
+        """Results, or what is needed to go on; then the report."""
+        optimization = self.run.optimization
+        finished = optimization.step >= optimization.config.steps
+        tell = hooks.progress or (lambda stage, fraction: None)
+        if not finished:
+            # First of all, since the person who pressed Ctrl-C may press it again.
+            self.run.save(self.folder.checkpoint)
+        tell("Baking", 0.0)
+        start = self.clock.elapsed()
+        texture = self.run.bake()
+        self.clock.add("bake", self.clock.elapsed() - start)
+        tell("Writing", 0.0)
+        start = self.clock.elapsed()
+        files = self.folder.write_texture(self.run.mesh, texture, self.run.rasterizer, self.framing, self.outputs)
+        self.clock.add("write", self.clock.elapsed() - start)
+        state: RunState = "finished" if finished else "interrupted"
+        report = self.write_report(state, files, texture.uncovered_fraction)
+        if finished:
+            self.folder.checkpoint.unlink(missing_ok=True)
+        return RunOutcome(finished=finished, report=report, run=self.run)
+
+    def write_report(
+        self,
+        state: RunState,
+        files: Mapping[str, str] | None = None,
+        uncovered: float | None = None,
+        why: tuple[str, ...] = (),
+    ) -> RunReport:
+        """run.json as things stand."""
+        run = self.run
+        mesh = run.mesh
+        report = RunReport(
+            state=state,
+            arguments=self.arguments,
+            resolved=plain(run.request),
+            seed=run.request.settings.optimize.seed,
+            steps_done=run.optimization.step,
+            device=str(run.guidance.device),
+            mesh={
+                "name": mesh.mesh.name,
+                "vertices": len(mesh.mesh.positions),
+                "polygons": len(mesh.mesh.polygon_sizes),
+                "triangles": len(mesh.triangles.faces),
+                "report": plain(mesh.report),
+            },
+            unknown_words=run.unknown_words,
+            warnings=(*self.earlier_notes, *run.warnings, *run.optimization.finite.notes, *why),
+            seconds=self.clock.summary(),
+            files=files or {},
+            uncovered_fraction=uncovered,
+            memory_plan=plain(run.plan),
+            non_finite=run.optimization.finite.summary(),
+        )
+        write_report(self.folder.report, report)
+        return report

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a request to a running optimisation: mesh, prior, texels, rasteriser and loop put together.
+
+    run = prepare_run(TextureRequest(mesh=Path("chair.obj"), prompt=Prompt(text="red bricks")))
+    for result in run.optimization.steps():
+        ...
+    texture = run.bake()
+
+Nothing here writes files: `pgc.runs.folder` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pgc.cameras.sampling import CameraSampler
+from pgc.devices import DeviceName, resolve_device, unused_accelerator
+from pgc.errors import CheckpointError, ConfigError
+from pgc.guidance.base import Guidance
+from pgc.guidance.models import require_installed
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
+from pgc.images.reading import image_size
+from pgc.images.sources import SourceTexture, read_lock_masks, read_material, read_texture
+from pgc.maps import MAP_NAMES
+from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
+from pgc.mesh.uvs.xatlas_process import expected_seconds
+from pgc.optimization.config import Prompt
+from pgc.optimization.loop import Optimization
+from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
+from pgc.runs.memory.plan import MemoryPlan, MemoryPlanner, cap_memory, device_memory
+from pgc.runs.presets import RunSettings, preset_settings
+from pgc.runs.prior_device import check_prior_fits
+from pgc.runs.prompt_warnings import prompt_warnings
+from pgc.runs.scene_building import SourceTextures, bake_maps, build_scene, with_alpha_of
+from pgc.texture.field import BakedTexture
+
+__all__ = [
+    "SourceTextures",
+    "TextureRequest",
+    "TextureRun",
+    "check_images",
+    "load_prepared",
+    "load_sources",
+    "planner_for",
+    "prepare_run",
+    "saved_plan",
+    "start_optimization",
+]
+
+Progress = Callable[[str, float], None]
+"""Gets a stage's name and how much of it is done, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextureRequest:
+    """All that a run depends on. Two equal requests give equal textures (bit for bit on the CPU)."""
+
+    mesh: Path
+    prompt: Prompt
+    guidance: GuidanceSpec = field(default_factory=PocketSpec)
+    settings: RunSettings = field(default_factory=lambda: preset_settings("standard", PocketSpec()))
+    up_axis: UpAxis | None = None
+    """The file's up axis; None: that of its format."""
+    unwrap: bool = False
+    """Make new UVs even where the mesh has some, or is big."""
+    keep_uvs: bool = False
+    """Texture the mesh's own UVs even where they serve places with the same texel that should differ."""
+    initial_texture: Path | None = None
+    """An image of base colour, or a folder with maps as a run writes them."""
+    lock_mask: Path | None = None
+    """Bright texels keep the initial texture's bytes."""
+    oracle_texture: Path | None = None
+    """The material that the oracle knows; for no other prior."""
+    device: DeviceName = "auto"
+
+    def __post_init__(self) -> None:
+        if self.lock_mask is not None and self.initial_texture is None:
+            raise ConfigError("A lock mask keeps texels of the initial texture; give that too (--init-texture).")
+        if isinstance(self.guidance, OracleSpec) != (self.oracle_texture is not None):
+            raise ConfigError(
+                "The oracle needs the texture that it is to know (--oracle-texture); no other prior does."
+            )
+        if self.unwrap and self.keep_uvs:
+            raise ConfigError("--unwrap makes new UVs and --keep-uvs keeps the mesh's own; give one of them.")
+        if not self.prompt.text.strip():
+            raise ConfigError("The prompt is empty; say what the texture is to be.")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all settings and the contents of all files: equal for runs that may resume each other.
+
+        The device is left out: a run may move to another machine, where its last bits may differ.
+        """
+        settings = asdict(replace(self, device="auto"))
+        for name in ("mesh", "initial_texture", "lock_mask", "oracle_texture"):
+            path: Path | None = settings[name]
+            settings[name] = None if path is None else _digest(path)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a pattern with <UDIM>, of all files that it may mean; of a folder, of its maps."""
+    files = sorted(path.parent.glob(path.name.replace("<UDIM>", "*"))) if "<UDIM>" in path.name else [path]
+    if path.is_dir():
+        files = sorted(file for name in MAP_NAMES for file in path.glob(f"{name}.*"))
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def start_optimization(
+    mesh: PreparedMesh,
+    prompt: Prompt,
+    settings: RunSettings,
+    guidance: Guidance,
+    *,
+    sources: SourceTextures | None = None,
+    rasterizer: Rasterizer | None = None,
+    cameras: CameraSampler | None = None,
+) -> Optimization:
+    """A run on a mesh at hand, with a prior that is loaded already; on the prior's device.
+
+    `cameras`: views of the normalised mesh; by default from the whole sphere.
+
+    Raises:
+        PgcError: the textures do not fit the mesh or the settings.
+    """
+    scene = build_scene(
+        mesh, settings, sources or SourceTextures(), guidance.device, rasterizer=rasterizer, cameras=cameras
+    )
+    return Optimization(scene, guidance, prompt, settings.optimize)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TextureRun:
+    """A request made ready to run."""
+
+    request: TextureRequest
+    mesh: PreparedMesh
+    guidance: Guidance
+    optimization: Optimization
+    sources: SourceTextures
+    warnings: tuple[str, ...]
+    """Plain sentences for the person who asked."""
+    unknown_words: tuple[str, ...]
+    plan: MemoryPlan
+    plan_number: int
+    """Of the request's plans; 0: as asked for."""
+
+    @property
+    def rasterizer(self) -> Rasterizer:
+        """The run's rasteriser, whose acceleration structure pictures may share."""
+        return self.optimization.scene.rasterizer
+
+    def bake(self) -> BakedTexture:
+        """The wanted maps as they are now: filled, padded, without seams."""
+        done = bake_maps(self.optimization.scene, self.mesh, self.request.settings)
+        return with_alpha_of(done, self.sources.initial)
+
+    def save(self, path: Path) -> None:
+        """A checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
+        tensors, header = self.optimization.state_dict()
+        save_checkpoint(path, tensors, {**header, "request": self.request.fingerprint(), "plan": self.plan_number})
+
+    def resume(self, path: Path) -> None:
+        """Continue where a checkpoint of the same request stopped.
+
+        Raises:
+            CheckpointError: the checkpoint is missing, damaged, or of another request.
+        """
+        self.resume_from(*load_checkpoint(path))
+
+    def resume_from(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """As `resume`, with what `load_checkpoint` has read."""
+        _check_request(header, self.request)
+        self.restore(tensors, header)
+
+    def restore(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Continue from a state of the same request. Texels do not depend on the plan, so that it may be another."""
+        self.optimization.load_state_dict(tensors, {**header, "config": self.optimization.config.fingerprint()})
+
+
+def _check_request(header: Mapping[str, Any], request: TextureRequest) -> None:
+    if header.get("request") != request.fingerprint():
+        raise CheckpointError(
+            "The checkpoint belongs to another mesh, prompt or settings, or one of its files has changed since; "
+            "put them back, or start a new run in another folder."
+        )
+
+
+def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
+    """The mesh of a request, ready for a run. Raises MeshError where it is missing, damaged or too big."""
+    progress("Reading the mesh", 0.0)
+    mesh = load_mesh(request.mesh)
+    if request.up_axis is not None:
+        mesh = replace(mesh, up_axis=request.up_axis)
+
+    seconds = expected_seconds(mesh.triangle_count)
+    stage = f"Unwrapping {mesh.triangle_count:,} triangles (about {seconds:.0f} s)" if seconds > 5.0 else "Unwrapping"
+
+    def unwrapping(fraction: float) -> None:
+        progress(stage, fraction)
+
+    return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
+
+
+def _uv_policy(request: TextureRequest) -> UvPolicy:
+    """Images that are given lie in the mesh's own UVs, so those are kept unless told otherwise."""
+    images = (request.initial_texture, request.lock_mask, request.oracle_texture)
+    if request.unwrap:
+        return "new"
+    return "keep" if request.keep_uvs or any(image is not None for image in images) else "auto"
+
+
+def check_images(request: TextureRequest) -> None:
+    """Look at the headers of a request's images, before time goes into its mesh.
+
+    Raises:
+        TextureError: one is missing, no image, or too big.
+    """
+    for path in (request.initial_texture, request.lock_mask, request.oracle_texture):
+        if path is not None and "<UDIM>" not in path.name and not path.is_dir():
+            image_size(path)
+
+
+def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
+    """The images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
+    size, tiles = request.settings.texture.texture_size, mesh.report.tiles
+    initial = None if request.initial_texture is None else _read_initial(request.initial_texture, size, tiles)
+    locks = None if request.lock_mask is None else read_lock_masks(request.lock_mask, size, tiles)
+    oracle = None if request.oracle_texture is None else read_texture(request.oracle_texture, size, tiles)
+    # What the oracle knows is no image of the artist's.
+    given = [source for source in (initial, locks) if source is not None]
+    return SourceTextures(
+        initial=None if initial is None else initial.texture,
+        lock_mask=None if locks is None else locks.masks,
+        oracle=None if oracle is None else oracle.texture,
+        depth="8 bits" if initial is None else initial.depth,
+        notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
+    )
+
+
+def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
+    return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
+
+
+def planner_for(request: TextureRequest, device: torch.device) -> MemoryPlanner:
+    """The plans of a request on a device."""
+    return MemoryPlanner(spec=request.guidance, settings=request.settings, device=device)
+
+
+def saved_plan(header: Mapping[str, Any]) -> int:
+    """The number of the plan by which a checkpoint's run went on."""
+    number = header.get("plan", 0)
+    return number if isinstance(number, int) else 0
+
+
+def prepare_run(
+    request: TextureRequest,
+    *,
+    guidance: Guidance | None = None,
+    rasterizer: Rasterizer | None = None,
+    progress: Progress | None = None,
+    least_plan: int = 0,
+) -> TextureRun:
+    """Load all that a request names and set the run up; no step is taken yet.
+
+    Args:
+        request: what to do.
+        guidance: the request's prior, where it is loaded already.
+        rasterizer: one of the same mesh, to share its cache.
+        progress: is told about slow stages.
+        least_plan: number of the first memory plan to look at, as one above it was tried already.
+
+    Raises:
+        PgcError: something is missing, damaged or does not fit; the message says what to do.
+    """
+    tell = progress or (lambda stage, fraction: None)
+    device = resolve_device(request.device)
+    if guidance is None:
+        require_installed(request.guidance)
+    notes = check_prior_fits(request.guidance, request.device, device, unused_accelerator())
+    check_images(request)
+    planner, memory = planner_for(request, device), device_memory(device)
+    cap_memory(device, memory)
+    number = planner.choose(memory, least_plan)
+    if number > least_plan:
+        notes = (*notes, planner.describe(number, memory, since=least_plan))
+    spec, settings, plan = planner.apply(number)
+    mesh = load_prepared(request, tell)
+    sources = load_sources(request, mesh)
+    tell("Loading the prior", 0.0)
+    prior = guidance or load_guidance(spec, device)
+    tell("Preparing the texture", 0.0)
+    optimization = start_optimization(mesh, request.prompt, settings, prior, sources=sources, rasterizer=rasterizer)
+    if plan.view_by_view:
+        optimization.encode_view_by_view()
+    return TextureRun(
+        request=request,
+        mesh=mesh,
+        guidance=prior,
+        optimization=optimization,
+        sources=sources,
+        warnings=(*notes, *mesh.report.warnings, *sources.notes, *prompt_warnings(prior, request.prompt)),
+        unknown_words=prior.unknown_words(request.prompt.text),
+        plan=plan,
+        plan_number=number,
+    )

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run renders, from its settings: the texture field, the light, and what the oracle knows; and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pgc.baking.occlusion import occlusion_map
+from pgc.cameras.sampling import CameraSampler, SphereCameraSampler
+from pgc.errors import ConfigError
+from pgc.images.reading import Depth
+from pgc.lighting.environments import EnvironmentLighting
+from pgc.mesh import PreparedMesh
+from pgc.optimization.scene import Scene
+from pgc.rendering.occlusion import RayCaster
+from pgc.rendering.pbr_shading import pbr_shade
+from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
+from pgc.runs.lit_settings import MaterialConfig, run_environments
+from pgc.runs.presets import RunSettings
+from pgc.texture.field import BakedTexture
+from pgc.texture.known_material import KnownMaterial
+from pgc.texture.material_field import MaterialField
+from pgc.texture.priors import MaterialPriors
+from pgc.texture.texel_config import TexelPyramidConfig
+from pgc.texture.texel_pyramid import TexelPyramid
+
+__all__ = ["SourceTextures", "bake_maps", "build_scene", "with_alpha_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceTextures:
+    """What a run starts from and keeps."""
+
+    initial: BakedTexture | None = None
+    """A lit run starts the maps that are not in it from their settings."""
+    lock_mask: list[Tensor] | None = None
+    oracle: BakedTexture | None = None
+    """What the oracle takes for the truth; without roughness it is matte, without metallic no metal."""
+    depth: Depth = "8 bits"
+    """Of the initial texture's files."""
+    notes: tuple[str, ...] = ()
+    """What was changed or ignored in the files, a sentence each."""
+
+
+def build_scene(
+    mesh: PreparedMesh,
+    settings: RunSettings,
+    sources: SourceTextures,
+    device: torch.device,
+    *,
+    rasterizer: Rasterizer | None = None,
+    cameras: CameraSampler | None = None,
+) -> Scene:
+    """The scene of a run: unlit where base colour alone is optimised, else lit.
+
+    Args:
+        rasterizer: one of the same mesh, to share its cache.
+        cameras: views of the normalised mesh; by default from the whole sphere.
+
+    Raises:
+        PgcError: the textures do not fit the mesh or the settings.
+    """
+    caster = rasterizer or WarpRasterizer(mesh.triangles, device=device)
+    views = cameras or SphereCameraSampler(settings.cameras)
+    config = replace(settings.texture, tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
+    if settings.material is not None:
+        return _lit_scene(mesh, config, settings.material, sources, (caster, views), device)
+    reference = None
+    if sources.oracle is not None:
+        reference = TexelPyramid(mesh.triangles, config, initial=sources.oracle, device=device)
+        reference.set_progress(1.0)
+    texture = TexelPyramid(mesh.triangles, config, initial=sources.initial, lock_mask=sources.lock_mask, device=device)
+    return Scene(rasterizer=caster, texture=texture, cameras=views, reference=reference)
+
+
+def _lit_scene(
+    mesh: PreparedMesh,
+    config: TexelPyramidConfig,
+    material: MaterialConfig,
+    sources: SourceTextures,
+    seen: tuple[Rasterizer, CameraSampler],
+    device: torch.device,
+) -> Scene:
+    fields = replace(material.fields, texture=config)
+    initial = None if sources.initial is None else _complete(sources.initial, material)
+    texture = MaterialField(mesh.triangles, fields, initial=initial, lock_mask=sources.lock_mask, device=device)
+    return Scene(
+        rasterizer=seen[0],
+        texture=texture,
+        cameras=seen[1],
+        shade=pbr_shade,
+        lighting=EnvironmentLighting(run_environments(material, device), material.lighting),
+        baseline=material.baseline,
+        prior=None if material.priors.is_off else MaterialPriors(texture, mesh.triangles, material.priors),
+        reference=None
+        if sources.oracle is None
+        else KnownMaterial(sources.oracle, repeat=config.repeat, device=device),
+    )
+
+
+def _complete(initial: BakedTexture, material: MaterialConfig) -> BakedTexture:
+    """The initial texture with a start value for roughness and metallic, where they are not in it."""
+    maps = dict(initial.maps)
+    for name, start in (("roughness", material.fields.roughness), ("metallic", material.fields.metallic)):
+        if name not in maps:
+            maps[name] = [torch.full((1, initial.size, initial.size), start.initial) for _ in initial.tiles]
+    return replace(initial, maps=maps)
+
+
+def with_alpha_of(done: BakedTexture, initial: BakedTexture | None) -> BakedTexture:
+    """The finished texture with the initial one's alpha, which no run sees or changes; alpha is of base colour."""
+    if initial is None or "base_color" not in done.maps:
+        return done
+    return replace(done, alpha=initial.alpha)
+
+
+def bake_maps(scene: Scene, mesh: PreparedMesh, settings: RunSettings) -> BakedTexture:
+    """The maps that a run is to give, as they are now: filled, padded, without seams; occlusion computed.
+
+    Raises:
+        ConfigError: occlusion is wanted, but the scene's rasteriser casts no rays.
+    """
+    done = scene.texture.bake()
+    maps = dict(done.maps)
+    if settings.occlusion is not None:
+        if not isinstance(scene.rasterizer, RayCaster):
+            raise ConfigError(f"Occlusion needs rays, which {type(scene.rasterizer).__name__} does not cast.")
+        maps["occlusion"] = occlusion_map(
+            mesh.triangles,
+            scene.rasterizer,
+            settings.occlusion,
+            size=done.size,
+            tiles=done.tiles,
+            seed=settings.optimize.seed,
+            device=next(scene.texture.parameters()).device,
+        )
+    return replace(done, maps={name: maps[name] for name in settings.maps})

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How both programs behave at a terminal: streams, progress, failures, interrupts."""

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job in a worker, what its loss means, and which runs make room for others."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from server.broker.supervision.supervisor import Child
+from server.config import Supervision
+from server.storage.jobs import Job
+
+_STEPS_KEPT = 64
+
+
+@dataclass
+class ActiveRun:
+    """A job in a worker.
+
+    Args:
+        since: when the job began to wait, so that a job that makes room keeps its age; begun: when it got its worker.
+        protected: it waited so long that nothing goes before it any more, or it is interactive itself.
+        yielding: it was told to make room; keeping: it takes no step, but makes a cancelled job's result.
+        terminate_at: when a cancelled run has had its time.
+    """
+
+    job: Job
+    attempt: int
+    child: Child
+    last_advance: float
+    since: float = 0.0
+    protected: bool = True
+    last_step_at: float | None = None
+    step_seconds: deque[float] = field(default_factory=lambda: deque[float](maxlen=_STEPS_KEPT))
+    counter: int = 0
+    begun: float = 0.0
+    sent: bool = False
+    yielding: bool = False
+    keeping: bool = False
+    terminate_at: float | None = None
+
+    @property
+    def median_step(self) -> float:
+        """Seconds of a step, of the newest ones; 0 before the first."""
+        return statistics.median(self.step_seconds) if self.step_seconds else 0.0
+
+    def patience(self, limits: Supervision) -> float:
+        """Seconds in which a cancelled run is to end: a slow step may come to its end, so that its work is kept, and
+        the weights in the worker too."""
+        step = self.median_step
+        return max(limits.cancel_terminate, 1.5 * step) if step <= limits.cancel_longest else limits.cancel_terminate
+
+
+def making_room(
+    runs: Sequence[ActiveRun], wanted: int, floor: float, turns_over: Sequence[ActiveRun] = ()
+) -> list[ActiveRun]:
+    """The runs that are to end at their next step, so that `wanted` interactive jobs get workers.
+
+    Batch jobs, but none that waited so long that it counts as urgent; then interactive ones whose turn is over. None
+    that needs no more than `floor` seconds. Of several, the one with most work left. Those that make room count.
+    """
+    missing = wanted - sum(run.yielding for run in runs)
+    batch = [run for run in runs if not run.protected]
+    free = [run for run in (*batch, *turns_over) if not (run.yielding or run.keeping or run.job.row.cancelling)]
+    left = [(math.inf if run.job.eta_s is None else run.job.eta_s, run) for run in free]
+    left = sorted((pair for pair in left if pair[0] > floor), key=lambda pair: (pair[1].protected, -pair[0]))
+    return [run for _seconds, run in left[: max(0, missing)]]
+
+
+def loss(child: Child) -> WireError:
+    """Why a worker was lost, for the job that it ran."""
+    if child.reason is not None and child.reason.startswith("no "):
+        return WireError(ErrorCode.WORKER_STALLED, Retry.LATER, "The worker did not get on.")
+    return WireError(ErrorCode.WORKER_LOST, Retry.LATER, "The worker ended unexpectedly.")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watch over processes, submissions and the disk."""

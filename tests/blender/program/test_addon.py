@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extension in Blender, from the button to the material, against a real server with the pocket prior."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.blender, pytest.mark.slow]
+
+
+@pytest.fixture
+def connection(tmp_path):
+    """The connection file of a private server, which ends with its standard input."""
+    command = [sys.executable, "-m", "server", "start", "--data", str(tmp_path / "server"), "--device", "cpu"]
+    with subprocess.Popen(
+        [*command, "--until-eof"], cwd=Path(__file__).parents[3], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as server:
+        path = tmp_path / "server" / "connection.json"
+        end = time.monotonic() + 90
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        yield path
+        server.stdin.close()
+        server.wait(30)
+
+
+def test_disabling_leaves_nothing_behind(run_in_blender):
+    facts = run_in_blender("register_twice", script="probe_addon.py")
+    assert facts == {"there": [True, True], "gone": [False, False], "timer": False}
+
+
+def test_generate_textures_the_object_and_nothing_else(run_in_blender, connection):
+    facts = run_in_blender("generate", script="probe_addon.py", connection=str(connection))
+    assert facts["states"][-1] == "done", facts
+    assert "running" in facts["states"]
+    assert facts["refused_without_prompt"]
+    assert facts["bystander"]
+    assert facts["packed"]
+    assert facts["size"] == [256, 256]
+    assert facts["color_space"] == "sRGB"
+    assert facts["slots"] == ["Shown: red bricks"]
+    assert facts["restored"]

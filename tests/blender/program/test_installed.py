@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The built zip as an artist gets it: installed by Blender, driven by its operators against a real server, removed.
+
+Each step is a Blender of its own with a time limit, and all of a test share their settings, which start empty.
+`python -m tests.blender.all_versions` runs this on every Blender that it finds.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import build_addon
+from pgc.remote.private_server import PrivateServer
+from tests.blender.blender_process import ROOT
+
+# Each Blender has its own limit; this is for all of a test on a busy machine.
+pytestmark = [pytest.mark.blender, pytest.mark.slow, pytest.mark.timeout(600)]
+SCRIPT = "probe_installed.py"
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """Folder of the extension's wheels: PGC_WHEELS, or what pip fetches or has in its cache."""
+    if named := os.environ.get("PGC_WHEELS"):
+        return Path(named)
+    folder = tmp_path_factory.mktemp("wheels")
+    try:
+        build_addon.fetch_wheels(folder, build_addon.this_platform())
+    except build_addon.BuildError as error:
+        pytest.skip(f"{error} (PGC_WHEELS names one)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_zip(wheels, tmp_path_factory):
+    name = build_addon.this_platform()
+    found = build_addon.find_wheels(wheels, name)
+    return build_addon.build(found, tmp_path_factory.mktemp("zip"), build_addon.Variant(platform=name))
+
+
+@pytest.fixture(scope="module")
+def server():
+    with PrivateServer("cpu", source=ROOT) as private:
+        private.start()
+        yield private
+
+
+def _install(blender, run_in_blender, zip_file, work):
+    """As Blender's command line does, or where there is only bpy, through the operator behind Install from Disk."""
+    if blender.is_module:
+        assert run_in_blender("install", script=SCRIPT, path=str(zip_file))["enabled"]
+        return
+    command = [blender.program, "--command", "extension", "install-file", "--repo", "user_default", "--enable"]
+    resources = work / "blender" / "resources"
+    resources.mkdir(parents=True)
+    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(resources)}
+    done = subprocess.run(
+        [*command, str(zip_file)], capture_output=True, text=True, timeout=100, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_from_the_zip_to_a_texture_and_away_again(blender, run_in_blender, built_zip, server, tmp_path):
+    _install(blender, run_in_blender, built_zip, tmp_path)
+
+    blend = tmp_path / "scene.blend"
+    facts = run_in_blender("generate", script=SCRIPT, limit=200.0, connection=str(server.connection), blend=str(blend))
+    assert facts["states"][-1] == "done", facts
+    assert "running" in facts["states"]
+    assert not facts["without_prompt"]
+    assert facts["bystander"] == ["Bystander before"]
+    assert facts["versions"] == 1
+    assert all("extensions" in path for path in facts["wheels"]), facts["wheels"]
+    colors = [picture for picture in facts["pictures"] if picture["color_space"] == "sRGB"]
+    assert [picture["size"] for picture in colors] == [[256, 256]]
+    assert all(picture["packed"] for picture in facts["pictures"])
+    assert colors[0]["spread"] > 0.05, "a picture of one colour is no texture"
+
+    after = run_in_blender("reopen", script=SCRIPT, blend=str(blend))
+    assert after == {"pictures": facts["pictures"], "versions": 1}
+
+    facts = run_in_blender("disable_and_uninstall", script=SCRIPT)
+    assert "PGC_OT_generate" in facts["there"]["types"]
+    assert facts["there"]["groups"] == ["Scene.pgc", "Object.pgc", "WindowManager.pgc"]
+    assert facts["timer"]
+    assert facts["gone"] == {"types": [], "groups": [], "handlers": [], "operators": [], "threads": []}
+    assert not facts["timer_left"]
+    assert not facts["folder_left"]
+    assert not facts["known"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there that most users lack")
+def test_a_linked_folder_works_as_well(blender, run_in_blender):
+    if not blender.is_module:
+        pytest.skip("the link needs no wheels, so pyzmq and msgpack must come from the Python that has bpy")
+    facts = run_in_blender("run_from_link", script=SCRIPT, source=str(ROOT / "blender_addon"))
+    assert facts == {"enabled": True, "poll": False, "gone": []}
+
+
+def test_blenders_own_tool_accepts_the_zip(blender, built_zip):
+    if blender.is_module:
+        find = "import bpy; print('@' + bpy.utils.system_resource('SCRIPTS'))"
+        said = subprocess.run([blender.program, "-c", find], capture_output=True, text=True, timeout=60, check=True)
+        scripts = next(line[1:] for line in said.stdout.splitlines() if line.startswith("@"))
+        tool = Path(scripts) / "addons_core" / "bl_pkg" / "cli" / "blender_ext.py"
+        command = [blender.program, str(tool), "validate", str(built_zip)]
+    else:
+        command = [blender.program, "--command", "extension", "validate", str(built_zip)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

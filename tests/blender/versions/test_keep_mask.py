@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mask keeps the white parts of a texture: from the brush to the bytes of the result."""
+
+import pytest
+
+from pgc.remote.private_server import PrivateServer
+from tests.blender.blender_process import ROOT
+
+pytestmark = [pytest.mark.blender, pytest.mark.slow]
+PROBE = "probe_keep_mask.py"
+
+
+def test_a_job_gets_the_mask_and_what_it_keeps(run_in_blender):
+    assert run_in_blender("job", script=PROBE) == {
+        "mask": True,
+        "picture": True,
+        "tiles": [1001, 1001],
+        "size": [32, 32],
+        "all there": True,
+        "black": [0, 0, 256],
+    }
+
+
+def test_the_artists_own_texture_can_be_kept(run_in_blender):
+    assert run_in_blender("own_material", script=PROBE) == [[16, 16, 3], [[51, 102, 153]]]
+
+
+def test_pictures_of_more_bits_are_kept_in_their_colours(run_in_blender):
+    deep = "{} has more than 8 bits a channel".format
+    assert run_in_blender("deep_pictures", script=PROBE) == {
+        "bytes": [[128, 51, 0], []],
+        "float": [[128, 51, 0], [deep("float")]],
+        "data": [[128, 51, 0], [deep("data")]],
+        "bright": [[255, 0, 0], [deep("bright"), "bright has colors outside of 0 to 1"]],
+        "alpha": [[128, 51, 0], ["alpha has alpha"]],
+    }
+
+
+def test_what_cannot_be_kept_is_said(run_in_blender):
+    found = run_in_blender("refusals", script=PROBE)
+    assert "shows no texture" in found["nothing"][0]
+    assert "keeps base color only" in found["maps"][0]
+    assert found["maps"][1] == "pgc.base_color_only"
+    assert "choose that one" in found["uv map"][0]
+    assert "one UV tile" in found["tiles"][0]
+    assert "white all over" in found["white"][0]
+    assert "48 x 32" in found["odd"][0]
+    assert found["sent"] == 1, "the first, without a mask"
+    assert found["several"] == ["", ""], "of several objects, masks do not count"
+
+
+def test_a_mask_is_painted_and_saved(run_in_blender, tmp_path):
+    assert run_in_blender("painting", script=PROBE, folder=str(tmp_path)) == {
+        "poll before": [True, False],
+        "new": [[64, 64], True, "Non-Color", "TEXTURE_PAINT", "IMAGE", True],
+        "colors": [[1, 1, 1], [0, 0, 0]],
+        "colors then": [[1, 0, 0], [0, 0, 1]],
+        "tint": [["PGC Mask"], ["Shown mask", "Shown: red bricks base_color"]],
+        "after undo": ["TEXTURE_PAINT", ["PGC Mask"]],
+        "done": ["OBJECT", "MATERIAL", True, ["Shown: red bricks"]],
+        "again": ["TEXTURE_PAINT", "IMAGE", True],
+        "left": ["Shown: red bricks"],
+        "in the end": ["OBJECT", "MATERIAL", True],
+        "at save": ["Shown: red bricks"],
+        "after save": ["PGC Mask"],
+        "in file": [["Shown: red bricks"], []],
+        "saved": True,
+    }
+
+
+def test_what_else_may_happen_while_a_mask_is_painted(run_in_blender):
+    second = "Shown: red bricks.001"
+    assert run_in_blender("while_painting", script=PROBE) == {
+        "preview": ["PGC Mask"],
+        "sent": 1,
+        "held": ["held", ["PGC Mask"]],
+        "then": ["finished", [second], 2],
+        "no mask": ["TEXTURE_PAINT", [second], False],
+        "shared": [["PGC Mask"], [second]],
+        "shared then": [[second], [second]],
+        "no UVs": "TEXTURE_PAINT",
+    }
+
+
+def test_a_server_keeps_what_is_white(run_in_blender):
+    with PrivateServer("cpu", source=ROOT) as server:
+        server.start()
+        found = run_in_blender("on_a_server", script=PROBE, limit=380, connection=str(server.connection))
+    assert found["kept"], "texel by texel"
+    assert found["changed"] > 0.9

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop on the oracle: it converges, it resumes bit for bit, and its guards fire."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+from torch import Tensor
+
+from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.sds import SDSConfig
+from pgc.errors import CheckpointError, ConfigError
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
+from pgc.mesh import TriangleMesh, load_mesh, prepare_mesh
+from pgc.optimization.config import BackgroundConfig, OptimizeConfig, Prompt
+from pgc.optimization.loop import Optimization
+from pgc.optimization.scene import Scene
+from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
+from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
+from pgc.texture.field import BakedTexture
+from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
+
+CONFIG = OptimizeConfig(steps=12, views=2, resolution=32, learning_rate=0.1, distillation=SDSConfig(guidance_scale=7.5))
+"""Small enough for a test. The guidance scale does not matter to the oracle."""
+
+
+@pytest.fixture(scope="module")
+def triangles(tmp_path_factory: pytest.TempPathFactory) -> TriangleMesh:
+    path = tmp_path_factory.mktemp("mesh") / "cube.obj"
+    box = trimesh.creation.box()
+    # Each of the 12 triangles is a chart of its own, in a cell of a 4x4 grid.
+    corners = ((0.04, 0.04), (0.21, 0.04), (0.04, 0.21))
+    uv = [f"vt {i % 4 / 4 + u} {i // 4 / 4 + v}" for i in range(len(box.faces)) for u, v in corners]
+    positions = [f"v {x} {y} {z}" for x, y, z in box.vertices]
+    faces = [
+        "f " + " ".join(f"{v + 1}/{3 * i + k + 1}" for k, v in enumerate(face)) for i, face in enumerate(box.faces)
+    ]
+    path.write_text("\n".join([*positions, *uv, *faces]))
+    return prepare_mesh(load_mesh(path)).triangles
+
+
+@pytest.fixture(scope="module")
+def rasterizer(triangles: TriangleMesh) -> Rasterizer:
+    return WarpRasterizer(triangles, device=torch.device("cpu"))
+
+
+def texture(triangles: TriangleMesh, color: tuple[float, float, float] | None = None) -> TexelPyramid:
+    config = TexelPyramidConfig(texture_size=32)
+    initial = None
+    if color is not None:
+        image = torch.tensor(color)[:, None, None].expand(3, 32, 32).contiguous()
+        initial = BakedTexture(maps={"base_color": [image]}, tiles=(1001,))
+    return TexelPyramid(triangles, config, initial=initial, device=torch.device("cpu"))
+
+
+def start(triangles: TriangleMesh, rasterizer: Rasterizer, config: OptimizeConfig = CONFIG) -> Optimization:
+    scene = Scene(
+        rasterizer=rasterizer,
+        texture=texture(triangles),
+        # Far enough away that a corner of the picture is background.
+        cameras=SphereCameraSampler(SphereSamplerConfig(focal=(0.7, 0.7), distance=(2.5, 2.5))),
+        reference=texture(triangles, (0.8, 0.3, 0.1)),
+    )
+    guidance = OracleGuidance(OracleConfig(), device=torch.device("cpu"))
+    return Optimization(scene, guidance, Prompt(text="a known material"), config)
+
+
+def state(run: Optimization) -> dict[str, Tensor]:
+    return run.state_dict()[0]
+
+
+def assert_same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
+
+
+def test_the_texture_becomes_what_the_oracle_knows(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    run = start(triangles, rasterizer, replace(CONFIG, steps=150))
+    results = list(run.steps())
+    assert [result.step for result in results] == list(range(1, 151))
+    last = results[-1]
+    assert set(last.seconds) == {"rasterize", "fetch", "shade", "guidance", "backward", "other"}
+    inside = torch.as_tensor(run.scene.texture.surfaces[0].face_index) >= 0
+    error = run.scene.texture.bake().maps["base_color"][0] - torch.tensor((0.8, 0.3, 0.1))[:, None, None]
+    assert float(error[:, inside].square().mean().sqrt()) < 0.02
+    assert float(error[:, inside].abs().max()) < 0.06
+
+
+def test_regulated_gradients_obey_the_threshold(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    for result in start(triangles, rasterizer).steps():
+        assert result.gradient_maximum <= CONFIG.regulation.threshold + 1e-6  # type: ignore[union-attr]
+
+
+def test_resumed_equals_uninterrupted(triangles: TriangleMesh, rasterizer: Rasterizer, tmp_path: Path) -> None:
+    whole = start(triangles, rasterizer)
+    for _ in whole.steps():
+        pass
+    for stop in (1, 5, 11):
+        first = start(triangles, rasterizer)
+        for result in first.steps():
+            if result.step == stop:
+                break
+        save_checkpoint(tmp_path / "run.safetensors", *first.state_dict())
+        second = start(triangles, rasterizer)
+        second.load_state_dict(*load_checkpoint(tmp_path / "run.safetensors"))
+        assert second.step == stop
+        for _ in second.steps():
+            pass
+        assert_same_state(state(whole), state(second))
+
+
+def test_another_seed_gives_another_texture(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    first, second = start(triangles, rasterizer), start(triangles, rasterizer, replace(CONFIG, seed=1))
+    first.advance()
+    second.advance()
+    assert any(not torch.equal(value, state(second)[key]) for key, value in state(first).items())
+
+
+def test_a_checkpoint_of_other_settings_is_refused(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    tensors, header = start(triangles, rasterizer).state_dict()
+    other = start(triangles, rasterizer, replace(CONFIG, learning_rate=0.05))
+    with pytest.raises(CheckpointError, match="other settings"):
+        other.load_state_dict(tensors, header)
+
+
+def test_background_random_and_plain(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    corners = {
+        random: start(
+            triangles, rasterizer, replace(CONFIG, background=BackgroundConfig(random=random, color=(0.25, 0.5, 0.75)))
+        )
+        .advance()
+        .image[:, :, 0, 0]
+        for random in (True, False)
+    }
+    assert torch.equal(corners[False], torch.tensor([[0.25, 0.5, 0.75]] * 2))
+    assert not torch.equal(corners[True][0], corners[True][1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("steps", 0),
+        ("views", 0),
+        ("resolution", 0),
+        ("learning_rate", 0.0),
+        ("final_learning_rate", 1.5),
+        ("warm_up", -0.1),
+        ("coarse_to_fine", 2.0),
+    ],
+)
+def test_settings_are_checked(setting: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=setting):
+        OptimizeConfig(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_the_fingerprint_sees_every_setting() -> None:
+    same = OptimizeConfig(steps=7)
+    assert same.fingerprint() == OptimizeConfig(steps=7).fingerprint()
+    assert same.fingerprint() != OptimizeConfig(steps=7, distillation=SDSConfig(guidance_scale=50.0)).fingerprint()
+
+
+HIFA = replace(
+    CONFIG, steps=6, learning_rate=0.02, distillation=HiFAConfig(guidance_scale=1.0, latent_weight=0.0), updates=3
+)
+
+
+def test_more_updates_a_step_come_nearer_to_the_same_target(triangles: TriangleMesh, rasterizer: Rasterizer):
+    errors = []
+    for updates in (1, 3):
+        run = start(triangles, rasterizer, replace(HIFA, updates=updates))
+        first, last = [run.advance() for _ in range(HIFA.steps)][:: HIFA.steps - 1]
+        # The first step's picture is that of the texture before any update; the views are those of the seed.
+        assert torch.equal(first.image, start(triangles, rasterizer, HIFA).advance().image)
+        errors.append(last.gradient_median)
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_a_run_with_several_updates_a_step_resumes_bit_for_bit(triangles: TriangleMesh, rasterizer: Rasterizer):
+    whole, first, second = (start(triangles, rasterizer, HIFA) for _ in range(3))
+    for _ in whole.steps():
+        pass
+    for _ in range(2):
+        first.advance()
+    second.load_state_dict(*first.state_dict())
+    for _ in second.steps():
+        pass
+    assert_same_state(state(whole), state(second))
+
+
+def test_several_updates_need_a_target_in_the_image(triangles: TriangleMesh, rasterizer: Rasterizer):
+    with pytest.raises(ConfigError, match="SDSConfig gives no picture"):
+        start(triangles, rasterizer, replace(CONFIG, updates=2))

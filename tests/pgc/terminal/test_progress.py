@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+import io
+
+import torch
+from rich.console import Console
+
+from pgc.optimization.step_result import StepResult
+from pgc.terminal.progress import RunDisplay
+
+
+def step(number, steps=20):
+    return StepResult(
+        step=number,
+        steps=steps,
+        timesteps=(1,),
+        gradient_median=0.0,
+        non_finite_pixels=0,
+        gradient_maximum=0.0,
+        image=torch.zeros(1, 3, 1, 1),
+        seconds={},
+    )
+
+
+def shown(console_options):
+    file = io.StringIO()
+    with RunDisplay(Console(file=file, width=100, **console_options), "red [bricks]") as display:
+        display.stage("Baking", 0.0)
+        display.stage("Baking", 0.5)
+        for number in range(1, 21):
+            display.step(step(number))
+    return file.getvalue()
+
+
+def test_without_a_terminal_there_are_ten_lines_with_the_time_left():
+    lines = shown({"force_terminal": False}).splitlines()
+    assert lines[0] == "Baking …"
+    assert len(lines) == 11
+    assert lines[1].startswith("red [bricks]: step 2 of 20, ")
+    assert lines[1].endswith(" s left")
+    assert lines[-1].startswith("red [bricks]: step 20 of 20")
+
+
+def test_on_a_terminal_there_is_a_bar():
+    text = shown({"force_terminal": True})
+    assert "20/20" in text
+    assert "step 20 of 20" not in text

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+import errno
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pgc.errors import PgcError
+from pgc.terminal.failures import FailureReporter, sentence_of
+from pgc.terminal.streams import ProgressStream, show_every_character
+
+
+def text_in(encoding, text, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    monkeypatch.setattr(sys, "stderr", None)
+    show_every_character()
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "shown"),
+    [
+        ("cp1252", "→ run … 3 × 4", "-> run … 3 × 4"),
+        ("ascii", "→ run … 3 × 4 − 1", "-> run ... 3 x 4 - 1"),
+        ("ascii", "Jörg", r"J\xf6rg"),
+        ("cp1252", "彩.obj", r"\u5f69.obj"),
+        ("utf-8", "bad \udcff name", r"bad \udcff name"),
+        ("cp437", "\U0001f409", r"\U0001f409"),
+        ("utf-8", "→ 彩", "→ 彩"),
+    ],
+)
+def test_what_an_output_lacks_is_written_in_plain_characters(encoding, text, shown, monkeypatch):
+    assert text_in(encoding, text, monkeypatch) == shown
+
+
+def test_a_progress_stream_that_breaks_goes_silent():
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = os.fdopen(writer, "w")
+    stream = ProgressStream(broken)
+    assert stream.write("step 1") == 6
+    assert stream.write("step 2") == 6
+    stream.flush()
+    assert not stream.isatty()
+    broken.close()
+
+
+def test_a_progress_stream_without_standard_error_takes_all():
+    assert ProgressStream(None).write("text") == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/a/b.png"),
+            ("/a/b.png", "no space left", "free some space"),
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", b"/a"), ("/a: ", "permission denied", "rights")),
+        (OSError(errno.EMFILE, "Too many open files"), ("ulimit -n",)),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x']"), ("TMPDIR",)),
+        (OSError("odd"), ("odd",)),
+        (OSError(), ("OSError",)),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(error, parts):
+    text = sentence_of(error)
+    for part in parts:
+        assert part in text
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+def test_a_working_folder_that_is_gone_is_named(monkeypatch):
+    def gone():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    assert "folder you work in is gone" in sentence_of(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (PgcError("ours"), 2, "x: ours"),
+        (OSError(errno.ENOSPC, "No space left on device", "/a"), 2, "x: /a: no space"),
+        (MemoryError(), 2, "x: The memory"),
+        (KeyboardInterrupt(), 130, "x: stopped"),
+    ],
+)
+def test_commands_end_by_a_sentence_and_a_code(error, code, text, capsys):
+    import typer
+
+    def command():
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        FailureReporter("x", PgcError)(command)()
+    assert ended.value.exit_code == code
+    assert text in capsys.readouterr().err
+
+
+def test_a_reader_that_went_is_not_hidden():
+    def command():
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        FailureReporter("x", PgcError)(command)()
+
+
+def test_a_checkout_keeps_its_folder_and_others_lose_theirs(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')\n")
+    code = (
+        "import sys; sys.path.insert(0, {path!r}); from pgc.working_folder import forget_working_folder; "
+        "forget_working_folder({main!r}); sys.exit(0 if (sys.path[0] == {path!r}) is {kept} else 1)"
+    )
+    for main, kept in ((str(tmp_path / "pgc" / "__main__.py"), True), (str(elsewhere / "pgc" / "__main__.py"), False)):
+        line = code.format(path=str(tmp_path), main=main, kept=kept)
+        environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+        done = subprocess.run([sys.executable, "-P", "-c", line], cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == (0 if kept else 1), "under -P nothing is taken away"
+        done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == 0
