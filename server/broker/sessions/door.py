@@ -104,10 +104,11 @@ class Door:
 
     def close(self) -> None:
         """End the thread, before the sockets are closed."""
-        self._ended.set()
-        self._thread.join()
+        # While the thread still reads: an event that nobody takes would block libzmq, which holds the monitor's lock.
         for of in self._sockets.values():
             of.disable_monitor()
+        self._ended.set()
+        self._thread.join()
 
     def _watch(self) -> None:
         poller = zmq.Poller()

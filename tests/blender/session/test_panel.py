@@ -16,7 +16,7 @@ from pgc.pocket.data.lit_captions import lit_vocabulary
 from pgc.runs.presets import PRESETS, preset_settings
 
 PROBE = "probe_panel.py"
-SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend"}
+SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend", "xatlas"}
 
 
 @pytest.mark.blender

@@ -262,6 +262,25 @@ def test_ending_what_is_no_connection_any_more_harms_nothing(tmp_path: Path) -> 
     context.term()
 
 
+def test_monitors_are_read_until_they_are_off(monkeypatch) -> None:
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    door = Door({Channel.CTL: router}, room_for(256))
+    alive: list[bool] = []
+    off = zmq.Socket.disable_monitor
+
+    def watched(of: zmq.Socket) -> None:
+        alive.append(door._thread.is_alive())
+        off(of)
+
+    monkeypatch.setattr(zmq.Socket, "disable_monitor", watched)
+    door.close()
+    assert alive == [True]
+    assert not door._thread.is_alive()
+    router.close()
+    context.term()
+
+
 @pytest.mark.parametrize("limit", [None, 20, LEAST_FILES, 256, 1024, 4096, 1 << 30])
 def test_files_are_shared_so_that_there_are_enough_for_all(limit: int | None) -> None:
     room = room_for(limit)
