@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import replace
 
@@ -248,6 +249,11 @@ def test_running_out_of_memory_and_unexpected_errors_are_typed(stored_job, monke
     def broken(*_):
         raise ZeroDivisionError("secret")
 
+    # Other tests of this process may have set up logging: what this logger says is heard at the logger itself.
+    logger = logging.getLogger(gate.__name__)
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [*logger.handlers, caplog.handler])
+    caplog.set_level(logging.ERROR, logger=gate.__name__)
     monkeypatch.setattr(gate, "validate", no_memory)
     assert verdict(stored_job).code is ErrorCode.PROTO_TOO_LARGE
     monkeypatch.setattr(gate, "validate", broken)
