@@ -9,6 +9,7 @@ there is complete, so an interrupted run goes on where it stopped.
 import json
 import logging
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -69,7 +70,11 @@ def generate(folder: Path, config: DataConfig, processes: int = 1) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     shards = range(-(-config.count // config.shard))
-    work = partial(write_shard, folder=folder, config=config)
+    run_shards(partial(write_shard, folder=folder, config=config), shards, processes)
+
+
+def run_shards(work: Callable[[int], None], shards: range, processes: int) -> None:
+    """Calls `work` for every shard's number, in as many processes as are wanted; in this one where one is."""
     if processes <= 1:
         for number in shards:
             work(number)

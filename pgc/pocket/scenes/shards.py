@@ -8,7 +8,6 @@ written last: a shard whose JSON is there is complete.
 
 import json
 import logging
-import multiprocessing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pgc.pocket.data.dataset import run_shards
 from pgc.pocket.scenes.picture import SceneConfig, ScenePicture, render_scene
 from pgc.pocket.swatches.draw import Split
 from pgc.whole_files import write_array, write_text
@@ -90,13 +90,7 @@ def make_scenes(folder: Path, config: SceneSetConfig, processes: int = 1) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     shards = range(-(-config.scenes // config.shard))
-    work = partial(write_scene_shard, folder=folder, config=config)
-    if processes <= 1:
-        for number in shards:
-            work(number)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(work, shards, chunksize=1)
+    run_shards(partial(write_scene_shard, folder=folder, config=config), shards, processes)
 
 
 def load_scenes(folder: Path) -> SceneSet:
