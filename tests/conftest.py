@@ -6,6 +6,7 @@ on a machine without a GPU. So a machine that is meant to have one cannot pass b
 """
 
 import importlib.util
+import logging
 import os
 import sys
 from pathlib import Path
@@ -82,6 +83,16 @@ def _torch_threads():
         return
     threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or min(2, os.cpu_count() or 1)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_they_were():
+    """A test that leaves a logger deaf makes a later one fail that listens; here the one that did it fails."""
+    loggers = [logging.getLogger(name) for name in ("", "pgc", "server", "blender_addon")]
+    before = [(logger.level, logger.disabled, logger.propagate) for logger in loggers]
+    yield
+    after = [(logger.level, logger.disabled, logger.propagate) for logger in loggers]
+    assert after == before, "this test left a logger changed (use caplog.set_level, or undo it)"
 
 
 @pytest.fixture

@@ -80,3 +80,11 @@ def test_an_unknown_requirement_is_an_error(run_suite):
     result = run_suite(PGC_REQUIRE="gpus")
     assert result.returncode == 4
     assert "PGC_REQUIRE names gpus" in result.stdout + result.stderr
+
+
+def test_a_test_that_leaves_a_logger_deaf_is_the_one_that_fails(run_suite, tmp_path):
+    deaf = "import logging\n\n\ndef test_deaf():\n    logging.getLogger('server').setLevel(logging.CRITICAL)\n"
+    (tmp_path / "test_deaf.py").write_text(deaf)
+    result = run_suite("test_deaf.py")
+    assert "1 passed, 1 error" in result.stdout
+    assert "left a logger changed" in result.stdout

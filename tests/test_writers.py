@@ -47,6 +47,8 @@ ALLOWED = {
     ("pgc/evaluation/materials/report.py", "Image.open(…).convert(…).save"): "JPEG bytes in a page",
     # A folder of many files, read by nobody before the training's last line.
     ("pgc/pocket/training/export.py", "pipeline.to(…).save_pretrained"): "the trained prior, a folder",
+    # A whole file changes its folder within one file system.
+    ("pgc/runs/earlier_run.py", "source.replace"): "a run's files are set aside and given back by renaming",
     # Not files.
     ("pgc/terminal/streams.py", "os.open"): "the null device",
     ("pgc/runs/recorder.py", "self.run.save"): "pgc.runs.checkpoint, which goes through the helper",

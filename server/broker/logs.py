@@ -72,14 +72,17 @@ class LogFile:
         self._listener = logging.handlers.QueueListener(waiting, file)
         self._logger = logging.getLogger("server")
         self._level = level
+        self._earlier_level = logging.NOTSET
 
     def __enter__(self) -> LogFile:
         self._listener.start()
+        self._earlier_level = self._logger.level
         self._logger.setLevel(self._level)
         self._logger.addHandler(self._handler)
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._logger.removeHandler(self._handler)
+        self._logger.setLevel(self._earlier_level)
         self._listener.stop()
         self._file.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import logging
 import mmap
 import os
 import resource
@@ -86,6 +87,7 @@ def child(name: Name, first: int, last: int, seed: int, folder: Path) -> None:
     """Runs cases first..last-1; writes where it is to folder/at, and what it found to folder/found.json."""
     work = folder / "work"
     work.mkdir()
+    logging.getLogger("server").setLevel(logging.CRITICAL)
     fuzzed = target(name, work, seed)
     judge = Judge(fuzzed, limit=60.0)
     for number in range(WARM_UP):

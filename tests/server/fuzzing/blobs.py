@@ -5,7 +5,6 @@ it hands out are the bytes that its name says."""
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +30,6 @@ class Blobs:
     """A broker of its own for each case."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        logging.getLogger("server").setLevel(logging.CRITICAL)
         self._folder, self._seed = folder, seed
 
     def case(self, number: int) -> Sequence[str]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +30,6 @@ class Checkpoints:
     """One job with two checkpoints, of which one or both are damaged in each case."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        logging.getLogger("server").setLevel(logging.CRITICAL)
         self._seed = seed
         self._paths = ServerPaths(folder / "data")
         self._paths.job(_JOB).mkdir(parents=True)

@@ -5,7 +5,6 @@ copy; users can list, watch and send jobs; and no file goes, save into quarantin
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import sqlite3
 import uuid
@@ -98,7 +97,6 @@ class Journals:
     """Each case is a start of the server on a damaged copy of one folder."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        logging.getLogger("server").setLevel(logging.CRITICAL)
         self._seed, self._folder = seed, folder
         self._template = folder / "template"
         Rig(self._template)

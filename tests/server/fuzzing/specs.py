@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -40,7 +39,6 @@ class Specs:
     """A data folder with one job, whose specification and blobs change from case to case."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        logging.getLogger("server").setLevel(logging.CRITICAL)
         self._seed = seed
         self._paths = ServerPaths(folder / "data")
         self._store = BlobStore(self._paths.blobs)

@@ -2,6 +2,7 @@
 """A slice of the fuzzing; `python -m tests.benchmarks.fuzz_server` runs as many cases as one likes."""
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -21,6 +22,12 @@ pytest.importorskip("resource", reason="limits of a process are set as Unix has 
 from tests.benchmarks import fuzz_server
 
 pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    """Thousands of damaged inputs would fill the log; as in the benchmark, where this is set for the whole process."""
+    caplog.set_level(logging.CRITICAL, logger="server")
 
 
 def judged(target, cases, first=0) -> Judge:
