@@ -20,7 +20,7 @@ from .messages import LARGE_HEADERS, MESSAGES, Message, check_id
 from .structure import from_wire, to_wire
 from .version import HEADER_VERSION, MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
 
-__all__ = ["Buffer", "Envelope", "decode", "encode", "peek_id", "request_id"]
+__all__ = ["Buffer", "Envelope", "decode", "encode", "peek_id", "peek_type", "request_id"]
 
 Buffer = bytes | bytearray | memoryview
 _packb: Callable[..., bytes] = msgpack.packb  # pyright: ignore
@@ -158,6 +158,13 @@ def peek_id(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | 
     if not 2 <= len(frames) <= limits.frames or _size(frames[1]) > limits.header:
         return None
     return _readable_id({"id": _peek(frames[1])[0]})
+
+
+def peek_type(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | None:
+    """The name of a message's type in a header that was not decoded; None where there is none to be read."""
+    if not 2 <= len(frames) <= limits.frames or _size(frames[1]) > limits.header:
+        return None
+    return _peek(frames[1])[1]
 
 
 def _peek(frame: Buffer) -> tuple[str | None, str | None]:

@@ -30,15 +30,18 @@ messages without it keep the bytes that they had."""
 T = TypeVar("T")
 _INT_LIMIT = 1 << 63
 _SHOWN = 60
+_PLAIN = frozenset[type[object]]({int, float, bool, str, bytes, type(None)})
 
 
 def to_wire(value: object) -> Any:  # noqa: ANN401 - what msgpack can pack
     """Plain maps, lists, numbers, texts, bytes and None for a dataclass."""
+    if type(value) in _PLAIN:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: to_wire(item)
-            for field in dataclasses.fields(value)
-            if (item := getattr(value, field.name)) != field.default or not field.metadata.get(LATER)
+            name: to_wire(getattr(value, name))
+            for name, default, is_later in _written(type(value))
+            if not is_later or getattr(value, name) != default
         }
     if isinstance(value, enum.Enum):
         return value.value
@@ -63,6 +66,12 @@ def from_wire(cls: type[T], data: object, path: str = "") -> T:
 def _shown(value: object) -> str:
     text = repr(value) if isinstance(value, str | int | float | bool | type(None)) else type(value).__name__
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+@functools.cache
+def _written(cls: type[Any]) -> tuple[tuple[str, object, bool], ...]:
+    """Name and default of each field, and whether it came later: found once, since a list has hundreds of jobs."""
+    return tuple((field.name, field.default, bool(field.metadata.get(LATER))) for field in dataclasses.fields(cls))
 
 
 @functools.cache

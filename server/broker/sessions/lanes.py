@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages whose headers are large take milliseconds to decode: they wait in a line for each user, and users take
-turns. Small ones go at once, but never past a larger one of the same connection.
+"""Messages that take milliseconds wait in a line for each user, and users take turns: those whose headers are large to
+decode, and those that are answered by a list of jobs. So a storm of new sessions waits for its own turn, and no known
+session waits for it. All else goes at once, but never past what waits of the same connection.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from blender_addon.protocol.codec import peek_type
 from blender_addon.protocol.limits import SMALL_HEADER
+from blender_addon.protocol.messages import Hello, ListJobs
 from server.broker.ports import Address, Buffer
 
 __all__ = ["Lanes", "LanesSettings"]
 
+_ANSWERED_BY_LISTS = frozenset({Hello.TYPE, ListJobs.TYPE})
 Handler = Callable[[Address, Sequence[Buffer]], None]
 
 
@@ -54,10 +58,9 @@ class Lanes:
 
     def take(self, address: Address, frames: Sequence[Buffer]) -> None:
         """Handle a message now, or let it wait for its turn."""
-        header = _size(frames[1]) if len(frames) > 1 else 0
         line = self._lines.get(address.user)
         behind = line is not None and any(other == address for other, _frames in line.waiting)
-        if header <= SMALL_HEADER and not behind:
+        if not behind and not _takes_long(frames):
             self._handle(address, frames)
             return
         line = self._lines.setdefault(address.user, _Line())
@@ -88,6 +91,16 @@ class Lanes:
     def forget(self, user: str) -> None:
         """Drop what waits of a user."""
         self._lines.pop(user, None)
+
+
+def _takes_long(frames: Sequence[Buffer]) -> bool:
+    if len(frames) < 2:
+        return False
+    if _size(frames[1]) > SMALL_HEADER:
+        return True
+    header = bytes(frames[1])
+    # Most have neither name anywhere; to look for its place takes a third of what decoding does.
+    return any(name.encode() in header for name in _ANSWERED_BY_LISTS) and peek_type(frames) in _ANSWERED_BY_LISTS
 
 
 def _size(buffer: Buffer) -> int:

@@ -3,7 +3,10 @@
 
 import pytest
 
+from blender_addon.protocol.codec import Envelope, encode, peek_type, request_id
+from blender_addon.protocol.messages import Attach, Hello, ListJobs, Message, Ping, Reject
 from server.broker.ports import Address, Channel
+from server.broker.refusals import internal
 from server.broker.sessions.flood_guard import FloodGuard, GuardSettings, wire_size
 from server.broker.sessions.lanes import Lanes, LanesSettings
 from server.broker.sessions.tcp_counts import bytes_read, can_count
@@ -113,7 +116,7 @@ class Lines:
         self.refused: list[str] = []
         self.floods: list[str] = []
         self.lanes = Lanes(
-            lambda _address, frames: self.handled.append(bytes(frames[1][:4]).decode()),
+            lambda _address, frames: self.handled.append(bytes(frames[1][:4]).decode(errors="replace")),
             lambda _address, frames: self.refused.append(bytes(frames[1][:4]).decode()),
             lambda address: self.floods.append(address.user),
             LanesSettings(**settings),
@@ -158,3 +161,66 @@ def test_what_does_not_fit_is_refused_and_who_goes_on_is_a_flood():
     assert lines.floods == ["a", "a"]
     lines.lanes.forget("a")
     assert lines.all() == ["b1"]
+
+
+class Sender:
+    """Whole messages into lanes; the types of those that were handled, in order, each with its user."""
+
+    def __init__(self) -> None:
+        self.handled: list[str] = []
+        self.refused: list[str] = []
+        self.lanes = Lanes(self._note(self.handled), self._note(self.refused), lambda _address: None)
+
+    @staticmethod
+    def _note(into: list[str]):
+        return lambda address, frames: into.append(f"{address.user} {peek_type(frames)}")
+
+    def send(self, user: str, message: Message, connection: int = 0) -> None:
+        address = Address(Channel.CTL, f"{user}{connection}".encode(), user)
+        self.lanes.take(address, encode(Envelope(message, request_id())))
+
+
+def test_known_sessions_are_answered_before_a_storm_of_new_ones_and_newcomers_of_others_after_one_of_it():
+    """The lists of jobs in a hundred WELCOMEs, 5 ms each, kept a PING waiting for as long as they took together."""
+    sender = Sender()
+    for number in range(40):
+        sender.send("storm", Hello(((1, 0),), "storm"), number)
+    sender.send("artist", Ping(1))
+    sender.send("artist", Hello(((1, 0),), "newcomer"), 1)
+    sender.send("artist", Attach("0" * 32), 2)
+    assert sender.handled == ["artist PING", "artist ATTACH"]
+    for _ in range(2):
+        sender.lanes.turn()
+    assert sender.handled[2:] == ["storm HELLO", "artist HELLO"]
+
+
+def test_lists_wait_as_new_sessions_do_and_what_follows_on_their_connection_too():
+    sender = Sender()
+    sender.send("a", ListJobs())
+    sender.send("a", Ping(1))
+    sender.send("b", Ping(2))
+    while sender.lanes.turn():
+        pass
+    assert sender.handled == ["b PING", "a LIST", "a PING"]
+
+
+def test_a_storm_longer_than_its_line_is_told_to_wait():
+    sender = Sender()
+    for number in range(66):
+        sender.send("storm", Hello(((1, 0),), "storm"), number)
+    assert sender.refused == ["storm HELLO"] * 2
+
+
+def test_a_message_that_only_mentions_a_list_waits_for_nobody():
+    sender = Sender()
+    sender.send("a", Hello(((1, 0),), "x"))
+    sender.send("b", Reject(internal("LIST and HELLO")))
+    assert sender.handled == ["b REJECT"]
+
+
+def test_rubbish_goes_at_once_and_is_refused_by_whoever_decodes_it():
+    lines = Lines()
+    for header in (b"LIST", b"HELLO" * 100, b"\x82\xa1t\xa4LIST"):
+        lines.lanes.take(Address(Channel.CTL, b"a", "a"), [b"TXP1", header])
+    assert len(lines.handled) == 2
+    assert len(lines.lanes) == 1
