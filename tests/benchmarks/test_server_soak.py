@@ -16,6 +16,7 @@ def test_two_clients_work_beside_a_hostile_one():
     assert table["control_ms"]["count"] > 20
     assert table["broker_resident_most_mib"] < 300
     assert table["floor_ms"]["count"] > 0
+    assert table["timer_late_ms"]["count"] > 0
     assert len(table["by_minute"]) == len(table["load_averages_by_minute"]) == 1
 
 
