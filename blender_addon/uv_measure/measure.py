@@ -21,7 +21,11 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.signedinteger[Any]]
 
 _MAX_CANDIDATES = 4_000_000
-_LEAST_GRID = 4
+_FINE_GRID, _QUICK_GRID, _LEAST_GRID = 1024, 512, 4
+_CLEAR_SHARE = 0.001
+"""Of the surface: a fifth of the least that any verdict asks for."""
+_CLEAR_USED = 0.02
+"""Of the texture: 5,000 samples of the quick grid."""
 _MAX_EXTENT = 2.0
 """A triangle that spans more of the texture than this repeats it upon itself; it needs no counting."""
 _COLLAPSED = 0.02
@@ -81,9 +85,11 @@ class UvFaces:
 
 
 def measure_uvs(
-    positions: Floats, faces: Ints, corner_uvs: Floats, without: Bools | None = None, *, grid: int = 1024
+    positions: Floats, faces: Ints, corner_uvs: Floats, without: Bools | None = None, *, grid: int | None = None
 ) -> tuple[UvMeasure, UvFaces]:
     """Measures a triangulated mesh, in about two seconds a million triangles.
+
+    Most UVs have nothing the matter with them, and a quarter of the samples shows that.
 
     Args:
         positions: [V, 3], in any unit; equal positions count as one vertex.
@@ -91,8 +97,25 @@ def measure_uvs(
         corner_uvs: [F, 3, 2], origin bottom-left. UVs outside the unit square repeat the texture, unless every chart
             lies inside one square of a UDIM layout.
         without: [F], triangles that have no UVs; None: all have.
-        grid: samples along the side of the texture; fewer are taken where there would be too many.
+        grid: samples along the side of the texture; fewer are taken where there would be too many. None: 512, and
+            1024 where at 512 anything is the matter.
     """
+    if grid is not None:
+        return _measured(positions, faces, corner_uvs, without, grid)
+    quick = _measured(positions, faces, corner_uvs, without, _QUICK_GRID)
+    return quick if _is_clear(quick[0]) else _measured(positions, faces, corner_uvs, without, _FINE_GRID)
+
+
+def _is_clear(measure: UvMeasure) -> bool:
+    """Whether nothing is the matter with the UVs, by so much that more samples would not find it."""
+    shared = measure.area_tiled + measure.area_crossed + measure.area_stacked
+    lacking = measure.area_without + measure.area_collapsed
+    return measure.used >= _CLEAR_USED and shared < _CLEAR_SHARE and lacking == 0.0 and measure.faces_without == 0
+
+
+def _measured(
+    positions: Floats, faces: Ints, corner_uvs: Floats, without: Bools | None, grid: int
+) -> tuple[UvMeasure, UvFaces]:
     count = len(faces)
     without = np.zeros(count, dtype=bool) if without is None else without
     extent = float(np.ptp(positions, axis=0).max()) if len(positions) else 0.0

@@ -46,7 +46,9 @@ class ChosenUvs:
     warnings: tuple[str, ...]
 
 
-def measure_mesh(mesh: Mesh, triangles: TriangleMesh | None = None, *, grid: int = 1024) -> tuple[UvMeasure, UvFaces]:
+def measure_mesh(
+    mesh: Mesh, triangles: TriangleMesh | None = None, *, grid: int | None = None
+) -> tuple[UvMeasure, UvFaces]:
     """`measure_uvs` of a mesh; `triangles` are `triangulate(mesh)`, where they are at hand."""
     triangles = triangulate(mesh) if triangles is None else triangles
     return measure_uvs(triangles.positions, triangles.faces, triangles.corner_uvs, _without(mesh, triangles), grid=grid)

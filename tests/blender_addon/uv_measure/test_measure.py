@@ -147,6 +147,19 @@ def test_figures_of_a_known_layout():
     assert many.area_stacked == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("surface", "verdict", "remedy"), CASES.values(), ids=CASES.keys())
+def test_fewer_samples_are_believed_where_nothing_is_the_matter(surface, verdict, remedy):
+    """The slow reference is the fine grid: the same verdict, and what is not clear is measured on it."""
+    quick, _ = measure_uvs(*surface.arrays())
+    fine, _ = measure_uvs(*surface.arrays(), grid=1024)
+    assert judge_uvs(quick).verdict is judge_uvs(fine).verdict
+    if verdict == "good":
+        assert quick.grid == 512
+        assert quick.used == pytest.approx(fine.used, abs=0.005)
+    else:
+        assert quick == fine
+
+
 def test_units_and_place_do_not_matter():
     positions, faces, uvs, without = crossed().arrays()
     here, _ = measure_uvs(positions, faces, uvs, without)
