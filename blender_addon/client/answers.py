@@ -10,12 +10,12 @@ __all__ = ["is_busy", "unexpected"]
 
 
 def is_busy(message: object) -> bool:
-    """Whether the same may be asked again after a while."""
+    """Says whether the same may be asked again after a while."""
     return isinstance(message, Error) and message.error.code in (ErrorCode.BUSY, ErrorCode.DRAINING)
 
 
 def unexpected(message: object) -> WireError:
-    """The error for an answer of a kind that makes no sense here."""
+    """Returns the error for an answer of a kind that makes no sense here."""
     return WireError(
         code=ErrorCode.INTERNAL,
         retry=Retry.NEVER,

@@ -98,7 +98,7 @@ class Client:
         self.close()
 
     def close(self, timeout: float = 1.0) -> bool:
-        """End the thread; jobs on the server go on. Returns whether it ended within `timeout` seconds."""
+        """Ends the thread; jobs on the server go on. Returns whether it ended within `timeout` seconds."""
         self._closed = True
         self._thread.stop()
         if threading.current_thread() is not self._thread:
@@ -120,16 +120,16 @@ class Client:
         key: str | None = None,
         download: bool = True,
     ) -> str:
-        """Send a job; returns its key. Arrays are copied before this returns, so that they may change after it;
+        """Sends a job and returns its key. Arrays are copied before this returns, so that they may change after it;
         those that own their bytes and were made read-only are taken as they are.
 
         Args:
             arrays: what the spec names, by SHA-256.
             key: of an earlier call, to be sure that both make one job only; None: a new one.
+            download: fetch the maps at the end, before `JobFinished`.
 
         Raises:
             FieldError: the key is not 32 hexadecimal digits.
-            download: fetch the maps at the end, before `JobFinished`.
         """
         # Refused here, where the caller sees it, and not in the thread.
         key = Submit(key=key or uuid.uuid4().hex, spec=spec).key
@@ -144,31 +144,31 @@ class Client:
         return key
 
     def attach(self, job: str, after_seq: int = 0, *, download: bool = True) -> None:
-        """Follow a job of before: its events after `after_seq`, previews, and its end."""
+        """Follows a job of before: its events after `after_seq`, previews, and its end."""
         self._post(lambda session: session.jobs.follow(job, None, after_seq, download=download))
 
     def detach(self, job: str) -> None:
-        """Hear no more of a job, which goes on."""
+        """Stops the events of a job, which goes on."""
         self._post(lambda session: session.jobs.unfollow(job))
 
     def cancel(self, job: str) -> str:
-        """End a job; `JobCancelled` comes when it has ended."""
+        """Ends a job; `JobCancelled` comes when it has ended."""
         return self._ask(Cancel(job=job), _done)
 
     def pause(self, job: str) -> str:
-        """Hold a job back; one that runs stops at its next step, on a checkpoint."""
+        """Holds a job back; one that runs stops at its next step, on a checkpoint."""
         return self._ask(Pause(job=job), _done)
 
     def resume(self, job: str) -> str:
-        """Undo `pause`."""
+        """Undoes `pause`."""
         return self._ask(Resume(job=job), _done)
 
     def reorder(self, job: str, before: str | None) -> str:
-        """Put a queued job before another of one's own; None: to the end."""
+        """Puts a queued job before another of one's own; None: to the end."""
         return self._ask(Reorder(job=job, before=before), _done)
 
     def fetch(self, file: MapFile) -> str:
-        """Download one file of a result; gives `Fetched` or `RequestFailed`."""
+        """Downloads one file of a result; gives `Fetched` or `RequestFailed`."""
         request = uuid.uuid4().hex
 
         def command(session: Session) -> None:
@@ -188,32 +188,32 @@ class Client:
     # The server.
 
     def list_jobs(self) -> str:
-        """Ask for all jobs of this user; gives `JobList`."""
+        """Asks for all jobs of this user; gives `JobList`."""
         return self._ask(
             ListJobs(),
             lambda request, message: JobList(request, message.jobs) if isinstance(message, Jobs) else None,
         )
 
     def status(self) -> str:
-        """Ask how the server is; gives `ServerStatus`."""
+        """Asks how the server is; gives `ServerStatus`."""
         return self._ask(
             Status(),
             lambda request, message: ServerStatus(request, message) if isinstance(message, StatusReport) else None,
         )
 
     def metrics(self) -> str:
-        """Ask for the server's measurements; gives `Metrics`."""
+        """Asks for the server's measurements; gives `Metrics`."""
         return self._ask(
             MetricsRequest(),
             lambda request, message: Metrics(request, message.text) if isinstance(message, MetricsText) else None,
         )
 
     def free_gpu(self) -> str:
-        """Have the server leave the graphics card, for a render for instance."""
+        """Makes the server leave the graphics card, for a render for instance."""
         return self._ask(FreeGpu(), _done)
 
     def drain(self) -> str:
-        """Have the server save what runs and end; for its administrator."""
+        """Makes the server save what runs and end; for its administrator."""
         return self._ask(Drain(), _done)
 
     # Within.

@@ -71,12 +71,12 @@ class ClientThread(threading.Thread):
     # From any thread.
 
     def post(self, command: Command) -> None:
-        """Have the thread do something with the session."""
+        """Makes the thread do something with the session."""
         self._commands.put(command)
         self._wake()
 
     def stop(self) -> None:
-        """Ask the thread to end; it does so within a fraction of a second."""
+        """Asks the thread to end; it does so within a fraction of a second."""
         self._stopping.set()
         self._wake()
 
@@ -91,7 +91,7 @@ class ClientThread(threading.Thread):
         self._events.put(event if self._prepare is None else self._prepare(event))
 
     def run(self) -> None:
-        """The thread's life. A defect in it becomes an event."""
+        """Runs the client until `stop`. A defect in it becomes an event."""
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._loop(context)

@@ -28,7 +28,7 @@ class EventQueue:
         self._number = 0
 
     def put(self, event: Event) -> None:
-        """Add an event; one that it supersedes goes, and the new one stands at the end."""
+        """Adds an event; one that it supersedes goes, and the new one stands at the end."""
         slot: object = superseded_by(event)
         with self._condition:
             if slot is None:
@@ -40,7 +40,7 @@ class EventQueue:
         self._give_back(old)
 
     def get(self, timeout: float | None = 0.0) -> Event | None:
-        """The oldest event; None where there is none within `timeout` seconds (None: wait for ever)."""
+        """Returns the oldest event; None where there is none within `timeout` seconds (None: wait for ever)."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._condition:
             while not self._events:
@@ -53,7 +53,7 @@ class EventQueue:
         return event
 
     def drain(self, most: int = 256) -> list[Event]:
-        """All events that are there, at most `most`, without waiting."""
+        """Returns all events that are there, at most `most`, without waiting."""
         taken: list[Event] = []
         while len(taken) < most and (event := self.get()) is not None:
             taken.append(event)

@@ -205,7 +205,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class JobList:
-    """The user's jobs."""
+    """All jobs of the user, as an answer to `list_jobs`."""
 
     request: str
     jobs: tuple[JobInfo, ...]
@@ -221,7 +221,7 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class Metrics:
-    """OpenMetrics text."""
+    """The server's measurements as OpenMetrics text."""
 
     request: str
     text: str
@@ -276,7 +276,7 @@ Event: TypeAlias = (
 
 
 def superseded_by(event: Event) -> tuple[Any, ...] | None:
-    """What an event is the newest state of: a later one with the same answer makes it worthless. None: never."""
+    """Says what an event is the newest state of: a later one with the same answer makes it worthless. None: never."""
     match event:
         case JobPreview():
             return ("preview", event.job, event.map, event.tile)

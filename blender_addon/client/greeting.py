@@ -25,15 +25,15 @@ class Greeting:
         self._welcome: Welcome | None = None
 
     def begin(self) -> Send:
-        """The HELLO on the control channel."""
+        """Returns the HELLO on the control channel."""
         return self._hello(Channel.CTL)
 
     def awaits(self, envelope: Envelope) -> bool:
-        """Whether this is the answer to a HELLO."""
+        """Says whether this is the answer to a HELLO."""
         return envelope.re in self._waiting and isinstance(envelope.message, Welcome | Reject | Error)
 
     def answered(self, envelope: Envelope) -> Send | Welcome | WireError:
-        """The next HELLO; the control channel's WELCOME, once both channels stand; or why they will not."""
+        """Returns the next HELLO; the control channel's WELCOME, once both channels stand; or why they will not."""
         channel = self._waiting.pop(envelope.re or "")
         message = envelope.message
         if isinstance(message, Reject | Error):

@@ -66,7 +66,7 @@ class Jobs:
         self._open = False
 
     def follow(self, job: str, key: str | None, after_seq: int = 0, *, download: bool = True) -> None:
-        """Attach to a job, and hear of all that happened to it after `after_seq`."""
+        """Attaches to a job, and hears of all that happened to it after `after_seq`."""
         known = self._jobs.get(job)
         if known is not None:
             known.key = known.key or key
@@ -76,30 +76,30 @@ class Jobs:
             self._attach(self._jobs[job])
 
     def unfollow(self, job: str) -> None:
-        """Hear no more of a job; it goes on."""
+        """Stops following a job; it goes on."""
         if self._jobs.pop(job, None) is not None:
             self._port.ask(Channel.CTL, Detach(job=job), lambda answer: None, again=False)
 
     def follows(self, job: str) -> bool:
-        """Whether a job is followed and has not ended."""
+        """Says whether a job is followed and has not ended."""
         known = self._jobs.get(job)
         return known is not None and not known.ended
 
     def closed(self) -> None:
-        """The connection is gone: every job must be attached to anew."""
+        """Takes note that the connection is gone: every job must be attached to anew."""
         self._open = False
         for known in self._jobs.values():
             known.attaching = False
 
     def opened(self) -> None:
-        """The control channel stands."""
+        """Attaches to every job that has not ended, since the control channel stands."""
         self._open = True
         for known in list(self._jobs.values()):
             if not known.ended:
                 self._attach(known)
 
     def received(self, event: JobEvent) -> None:
-        """An event came in by itself."""
+        """Handles an event that came in by itself."""
         known = self._jobs.get(event.job)
         if known is None or known.ended or known.attaching:
             # While a snapshot is on its way, it will hold this event too.

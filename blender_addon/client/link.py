@@ -21,7 +21,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Close:
-    """Destroy the sockets."""
+    """The instruction to destroy the sockets."""
 
 
 @dataclass(frozen=True)

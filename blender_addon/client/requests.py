@@ -80,7 +80,7 @@ class Port:
     def ask(
         self, channel: Channel, message: Message, on_answer: OnAnswer, *, buffers: Buffers = (), again: bool = True
     ) -> str:
-        """Send a request and keep it until its answer comes; returns its id.
+        """Sends a request and keeps it until its answer comes; returns its id.
 
         Args:
             again: send it again after a reconnection; False: forget it then (its owner starts over).
@@ -91,11 +91,13 @@ class Port:
         return envelope.id
 
     def tell(self, channel: Channel, message: Message) -> None:
-        """Send a message that has no answer, if the channel is open; else it is worthless."""
+        """Sends a message that has no answer, if the channel is open; else it is worthless."""
         self._send(channel, Envelope(message=message, id=request_id()))
 
     def answered(self, envelope: Envelope) -> bool:
-        """Hand an answer to whoever asked; False where nobody did, as for the second answer to a repeated request."""
+        """Hands an answer to whoever asked; returns False where nobody did, as for the second answer to a repeated
+        request.
+        """
         pending = self._pending.pop(envelope.re or "", None)
         if pending is None:
             return False
@@ -103,11 +105,11 @@ class Port:
         return True
 
     def forget(self, request: str) -> None:
-        """The answer to this request is not wanted any more."""
+        """Drops a request, since its answer is not wanted any more."""
         self._pending.pop(request, None)
 
     def opened(self, channel: Channel, session: str, epoch: str | None) -> None:
-        """The channel has a session: what waited for it goes out."""
+        """Takes note that the channel has a session, and sends what waited for it."""
         self._session, self._epoch = session, epoch
         self._open.add(channel)
         for key, pending in list(self._pending.items()):
@@ -116,20 +118,20 @@ class Port:
                 self._send(channel, pending.envelope)
 
     def closed(self) -> None:
-        """Both channels are gone, and with them everything that was under way."""
+        """Takes note that both channels are gone, and with them everything that was under way."""
         self._open.clear()
         self._outgoing.clear()
         self._pending = {key: pending for key, pending in self._pending.items() if pending.again}
 
     def resend_overdue(self) -> None:
-        """Send again what has waited for an answer for very long."""
+        """Sends again what has waited for an answer for very long."""
         for key, pending in list(self._pending.items()):
             if pending.channel in self._open and self.now - pending.sent_at >= self._resend_after:
                 self._pending[key] = replace(pending, sent_at=self.now)
                 self._send(pending.channel, pending.envelope)
 
     def take(self) -> list[Send]:
-        """Everything to put on the wire, oldest first."""
+        """Returns everything that is to go on the wire, oldest first, and empties the list."""
         taken = list(self._outgoing)
         self._outgoing.clear()
         return taken

@@ -75,7 +75,7 @@ class Session:
     # What the thread reports.
 
     def tick(self, now: Now) -> None:
-        """Time has passed; call it at `deadline` at the latest, after everything that came in was handed over."""
+        """Does what is due by now; call it at `deadline` at the latest, after everything that came in was handed over."""
         self.port.now = now.mono
         if self.link is Link.WAITING:
             if now.mono >= self._next_try:
@@ -90,7 +90,7 @@ class Session:
             self.port.resend_overdue()
 
     def received(self, channel: Channel, envelope: Envelope, now: Now) -> None:
-        """A message came in."""
+        """Handles a message that came in."""
         self.port.now = now.mono
         if self.link is Link.WAITING:
             return
@@ -104,7 +104,7 @@ class Session:
             self._dispatch(envelope, now.mono)
 
     def lost(self, loss: Loss, now: Now, reason: str = "") -> None:
-        """The sockets saw that nobody is there, or that the connection ended."""
+        """Takes note that the sockets saw that nobody is there, or that the connection ended."""
         self.port.now = now.mono
         if self.link is Link.WAITING:
             return
@@ -124,19 +124,21 @@ class Session:
                 self._lost(now.mono, reason or "The server closed the connection.")
 
     def damaged(self, error: ProtocolError, now: Now) -> None:
-        """Something came in that is no message of the protocol: the connection cannot be trusted any more."""
+        """Ends the connection over bytes that are no message of the protocol: it cannot be trusted any more."""
         self.port.now = now.mono
         # A message that a later minor version has brought is none of ours, but no damage either.
         if self.link is not Link.WAITING and error.error.code is not ErrorCode.PROTO_UNKNOWN_TYPE:
             self._lost(now.mono, f"The server sent what is no message: {error.error.text}")
 
     def unsendable(self, envelope: Envelope, error: ProtocolError, now: Now) -> None:
-        """A request of ours is too large for the wire: its owner gets that as the answer."""
+        """Answers a request of ours that is too large for the wire: its owner gets the error as the answer."""
         self.port.now = now.mono
         self.port.answered(Envelope(message=Error(error=error.error), id=request_id(), re=envelope.id))
 
     def gap(self, now: Now) -> None:
-        """Nothing ran for a while (a laptop's sleep): silence in it proves nothing, so ask and wait once more."""
+        """Asks the server and waits once more, since nothing ran for a while (a laptop's sleep): silence in it proves
+        nothing.
+        """
         self.port.now = now.mono
         for beat in self._beats.values():
             beat.probe(now.mono)
@@ -145,7 +147,7 @@ class Session:
         self._next_try = min(self._next_try, now.mono)
 
     def address_changed(self, now: Now) -> None:
-        """The connection file is another one: a server was started."""
+        """Tries again at once, since the connection file is another one: a server was started."""
         self.port.now = now.mono
         self._backoff.reset()
         self._hangups = 0
@@ -153,11 +155,11 @@ class Session:
         self._next_try = now.mono
 
     def goodbye(self) -> None:
-        """The owner closes the client."""
+        """Says goodbye to the server, since the owner closes the client."""
         self.port.tell(Channel.CTL, Bye())
 
     def take(self) -> list[Action]:
-        """What is to be done, in order."""
+        """Returns what is to be done, in order, and empties the list."""
         taken = [*self._actions, *self.port.take()]
         self._actions.clear()
         return taken

@@ -51,30 +51,30 @@ class Sockets:
         }
 
     def close(self) -> None:
-        """Both are gone at once; what was not sent is dropped."""
+        """Closes both at once; what was not sent is dropped."""
         for line in self._lines.values():
             line.socket.disable_monitor()
             line.monitor.close(linger=0)
             line.socket.close(linger=0)
 
     def register(self, poller: zmq.Poller) -> None:
-        """Have a poller wait for what can happen here."""
+        """Makes a poller wait for what can happen here."""
         for line in self._lines.values():
             poller.register(line.socket, zmq.POLLIN | (zmq.POLLOUT if line.outbox else 0))
             poller.register(line.monitor, zmq.POLLIN)
 
     def send(self, channel: Channel, frames: list[Buffer]) -> None:
-        """Send now, or as soon as there is room."""
+        """Sends now, or as soon as there is room."""
         self._lines[channel].outbox.append(frames)
         self._flush(self._lines[channel])
 
     def flush(self) -> None:
-        """Send what waits, as far as there is room."""
+        """Sends what waits, as far as there is room."""
         for line in self._lines.values():
             self._flush(line)
 
     def receive(self, channel: Channel) -> list[Buffer] | None:
-        """The next message; None where there is none. Large frames stay where libzmq has them."""
+        """Returns the next message; None where there is none. Large frames stay where libzmq has them."""
         try:
             if channel is Channel.CTL:
                 return list[Buffer](self._lines[channel].socket.recv_multipart(zmq.NOBLOCK))
@@ -83,7 +83,7 @@ class Sockets:
             return None
 
     def losses(self) -> list[Loss]:
-        """What the monitors saw go wrong."""
+        """Returns what the monitors saw go wrong."""
         found: list[Loss] = []
         for line in self._lines.values():
             while (event := _next_event(line)) is not None:

@@ -44,22 +44,24 @@ class Heartbeat:
         return min(self._next_ping, self._lost_at)
 
     def heard(self, now: float) -> None:
-        """Something came in."""
+        """Takes note that something came in."""
         self._lost_at = now + self._config.interval * self._config.liveness
 
     def ping_due(self, now: float) -> bool:
-        """Whether to send a ping now; the next one is then due an interval later."""
+        """Says whether to send a ping now; the next one is then due an interval later."""
         if now < self._next_ping:
             return False
         self._next_ping = now + self._config.interval
         return True
 
     def lost(self, now: float) -> bool:
-        """Whether nothing came in for too long."""
+        """Says whether nothing came in for too long."""
         return now >= self._lost_at
 
     def probe(self, now: float) -> None:
-        """After a gap in time: ping at once, and give the other side one interval to answer, no more and no less."""
+        """Makes a ping due at once after a gap in time, and gives the other side one interval to answer, no more and no
+        less.
+        """
         self._next_ping = now
         self._lost_at = now + self._config.interval
 
@@ -86,7 +88,7 @@ class Backoff:
         self._next = config.first
 
     def reset(self) -> None:
-        """A connection stands: the next loss starts from the shortest wait."""
+        """Starts from the shortest wait again, since a connection stands."""
         self._next = self._config.first
 
     def wait(self) -> float:

@@ -57,7 +57,7 @@ class ServerAddress:
 
     @classmethod
     def from_connection_file(cls, path: Path) -> ServerAddress:
-        """Read connection.json.
+        """Reads connection.json.
 
         Raises:
             ConnectionFileError: it is not there, not readable by its owner alone, or not of this form.
@@ -78,7 +78,7 @@ class ServerAddress:
 
     @classmethod
     def from_json(cls, data: bytes, source: str = "The connection file") -> ServerAddress:
-        """The address in the bytes of a connection file. Raises ConnectionFileError where it is none."""
+        """Returns the address in the bytes of a connection file. Raises ConnectionFileError where it is none."""
         try:
             content = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -99,7 +99,7 @@ class ServerAddress:
 
 
 def default_connection_file() -> Path:
-    """Where the user's own server writes its connection file: `pgc-server` in the user's data folder.
+    """Returns where the user's own server writes its connection file: `pgc-server` in the user's data folder.
 
     The same place as `platformdirs` gives the server; Blender's Python lacks that package.
     """

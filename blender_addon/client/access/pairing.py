@@ -31,7 +31,7 @@ class PairingError(ClientError):
 
 
 def pair(code: str, connection: Path, seconds: float = 10.0) -> ServerAddress:
-    """Make a key pair, hand its public half to the server, and write the connection file (owner only). Waits.
+    """Makes a key pair, hands its public half to the server, and writes the connection file (owner only). Waits.
 
     Args:
         code: HOST:PORT:LETTERS, as `pgc-server pair` shows it.

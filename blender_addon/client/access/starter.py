@@ -21,15 +21,15 @@ class Starter(Protocol):
     """Makes a server come up; neither call waits for it."""
 
     def start(self) -> None:
-        """Begin to start a server. Raises OSError where not even that works."""
+        """Begins to start a server. Raises OSError where not even that works."""
         ...
 
     def failure(self) -> str | None:
-        """Why the last start failed, once; None while it goes on or after it went well."""
+        """Says once why the last start failed; None while it goes on or after it went well."""
         ...
 
     def close(self) -> None:
-        """The client ends; a server that is up stays."""
+        """Lets go of what was started, since the client ends; a server that is up stays."""
         ...
 
 
@@ -80,6 +80,7 @@ class ServerStarter:
         return self._process is not None and self._process.poll() is None
 
     def failure(self) -> str | None:
+        """Says once why the start failed; None while it goes on or after it went well."""
         process = self._process
         if process is None or process.poll() is None:
             return None
@@ -92,6 +93,7 @@ class ServerStarter:
         return f"The server cannot be started: {last}"
 
     def close(self) -> None:
+        """Lets go of the process that started the server; the server goes on."""
         process = self._process
         if process is not None and process.poll() is None:
             # Its work goes on without us; Popen would complain about a child that nobody waits for.
@@ -101,7 +103,7 @@ class ServerStarter:
 
 
 def start_server(python: str = sys.executable, data: Path | None = None) -> ServerStarter:
-    """Start a server now; `failure()` of what comes back tells why it did not come up."""
+    """Starts a server now; `failure()` of what comes back tells why it did not come up."""
     starter = ServerStarter(python, data)
     starter.start()
     return starter

@@ -63,7 +63,7 @@ class Downloads:
         self._queue: deque[Download] = deque()
 
     def add(self, download: Download) -> None:
-        """Ask for a file."""
+        """Asks for a file."""
         if download.total is not None and not 0 <= download.total <= LARGEST:
             download.on_error(_too_large(download.total))
             return
@@ -71,7 +71,7 @@ class Downloads:
         self._pump()
 
     def closed(self) -> None:
-        """The connection is gone. What is under way stays asked for: the port asks again."""
+        """Takes note that the connection is gone. What is under way stays asked for: the port asks again."""
         self._window.paused()
 
     def __len__(self) -> int:

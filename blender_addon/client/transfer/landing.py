@@ -29,22 +29,23 @@ class Landing:
         use_large_pages(self._view)
 
     def write(self, offset: int, piece: Buffer) -> None:
-        """Put a piece in its place."""
+        """Puts a piece in its place."""
         self._view[offset : offset + len(piece)] = piece
 
     def part(self, start: int, end: int) -> memoryview:
-        """What is there now in [start, end)."""
+        """Returns what is there now in [start, end)."""
         return self._view[start:end]
 
     def take(self) -> bytes:
-        """The file, at the end: the memory itself, not a copy of it. Nothing can be written after that."""
+        """Returns the file, at the end: the memory itself, not a copy of it. Nothing can be written after that."""
         self._view.release()
         return self._file.getvalue()
 
 
 def use_large_pages(buffer: memoryview) -> bool:
-    """Have a large writable buffer backed by large pages when it is first written to: one page fault in place of 512.
-    Returns whether the system was asked. A hint that changes no byte; only Linux has it."""
+    """Makes the system back a large writable buffer by large pages when it is first written to: one page fault in place
+    of 512. Returns whether the system was asked. A hint that changes no byte; only Linux has it.
+    """
     advice = getattr(mmap, "MADV_HUGEPAGE", None)
     if advice is None or buffer.nbytes < _WORTH_IT:
         return False

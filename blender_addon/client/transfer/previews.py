@@ -44,13 +44,13 @@ class Previews:
         """Bytes in the owner's queue, not taken yet."""
 
     def opened(self) -> None:
-        """The bulk channel stands: the server starts from no credit."""
+        """Grants the server its credit, since the bulk channel stands: the server starts from none."""
         grant = self._config.credit - self._held
         if grant > 0:
             self._port.tell(Channel.BULK, Credit(bytes=grant))
 
     def received(self, preview: Preview, buffers: Buffers) -> None:
-        """A preview came in. Raises ProtocolError where its bytes are not what it says."""
+        """Handles a preview that came in. Raises ProtocolError where its bytes are not what it says."""
         cost = sum(len(buffer) for buffer in buffers)
         image = preview_pixels(preview, buffers)
         self._held += cost
@@ -60,14 +60,14 @@ class Previews:
             self.released(cost)
 
     def released(self, cost: int) -> None:
-        """The owner took a preview of so many bytes, or a newer one took its place."""
+        """Gives credit back: the owner took a preview of so many bytes, or a newer one took its place."""
         self._held = max(0, self._held - cost)
         if cost > 0:
             self._port.tell(Channel.BULK, Credit(bytes=cost))
 
 
 def preview_pixels(preview: Preview, buffers: Buffers) -> npt.NDArray[np.uint8]:
-    """The picture [H, W, C]; never more memory than its size says.
+    """Returns the picture [H, W, C]; never more memory than its size says.
 
     Raises:
         ProtocolError: the size is absurd, the codec is unknown here, or the bytes do not fit the size.

@@ -91,28 +91,28 @@ class Submissions:
         self._open, self._limits = False, DEFAULT_LIMITS
 
     def add(self, submission: Submission) -> None:
-        """Start a submission; a key that is under way already is left as it is."""
+        """Starts a submission; a key that is under way already is left as it is."""
         if submission.key not in self._waiting:
             self._waiting[submission.key] = submission
             if self._open or not submission.blobs:
                 self._begin(submission)
 
     def closed(self) -> None:
-        """The connection is gone: what was under way may have arrived or not."""
+        """Takes note that the connection is gone: what was under way may have arrived or not."""
         self._open, self._under_way = False, 0
         self._window = self._config.first_window
         self._line.paused()
         self._round += 1
 
     def opened(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        """The bulk channel stands again: ask anew what is missing; a server that crashed may have lost a part."""
+        """Asks anew what is missing, since the bulk channel stands again; a server that crashed may have lost a part."""
         self._open, self._limits = True, limits
         for submission in list(self._waiting.values()):
             if not submission.submitting:
                 self._begin(submission)
 
     def tick(self, now: float) -> None:
-        """Try again what the server was too busy for."""
+        """Tries again what the server was too busy for."""
         for submission in list(self._waiting.values()):
             if self._open and submission.retry_at is not None and now >= submission.retry_at:
                 self._begin(submission)

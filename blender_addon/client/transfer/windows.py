@@ -47,7 +47,9 @@ class Window:
         self.size = self._config.first
 
     def received(self, count: int, now: float, took: float = 0.0) -> None:
-        """`count` bytes have arrived; `took`: seconds from the request for them, or from sending them, to now."""
+        """Takes note that `count` bytes have arrived; `took`: seconds from the request for them, or from sending them,
+        to now.
+        """
         self._round_trip = min(self._round_trip, max(0.0, took))
         if self._since is None:
             # The first chunk only starts the clock: its own journey is latency, not bandwidth.
@@ -65,5 +67,5 @@ class Window:
         self.size = max(self._config.smallest, min(self._config.largest, wanted))
 
     def paused(self) -> None:
-        """Nothing is under way: the time until the next transfer is no measure of the line."""
+        """Stops the clock, since nothing is under way: the time until the next transfer is no measure of the line."""
         self._since, self._bytes = None, 0
