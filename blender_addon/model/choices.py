@@ -65,7 +65,7 @@ _MODEL_STATES = {
 
 
 def expected_steps(state: AppState, model: str, preset: str) -> int | None:
-    """How many steps a preset takes: as the last job was told, or scaled from another preset's; None: unknown."""
+    """Says how many steps a preset takes: as the last job was told, or scaled from another preset's; None: unknown."""
     if (model, preset) in state.steps:
         return state.steps[model, preset]
     for (known, other), steps in state.steps.items():
@@ -75,12 +75,12 @@ def expected_steps(state: AppState, model: str, preset: str) -> int | None:
 
 
 def need_light(maps: Iterable[str]) -> bool:
-    """Whether only light shows some of these maps: a server finds them anew, and its steps take longer."""
+    """Says whether only light shows some of these maps: a server finds them anew, and its steps take longer."""
     return not _LIT_MAPS.isdisjoint(maps)
 
 
 def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False) -> str:
-    """What a texture costs, as far as known: its steps, and from the last job's time how long they take.
+    """Says what a texture costs, as far as known: its steps, and from the last job's time how long they take.
 
     Args:
         steps: that were chosen instead of the preset's; 0: none were.
@@ -105,7 +105,7 @@ def duration(seconds: float) -> str:
 
 
 def model_note(key: str, info: ModelInfo | None) -> tuple[str, str]:
-    """What is said of a model in the list, and its icon; only of those that are ready is nothing said.
+    """Returns what is said of a model in the list, and its icon; only of those that are ready is nothing said.
 
     Args:
         info: what the server says of it; None: nothing yet.

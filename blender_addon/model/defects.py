@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 def note_defect(state: AppState, doing: str, error: Exception) -> Problem:
-    """Tell of an exception: the first of its kind goes to the console and into the panel, any other is only returned.
+    """Tells the artist of an exception: the first of its kind goes to the console and into the panel, any other is only
+    returned.
 
     Args:
         doing: what was going on, such as "Showing a preview".
@@ -44,7 +45,7 @@ def note_defect(state: AppState, doing: str, error: Exception) -> Problem:
 
 @contextmanager
 def defect(state: AppState, doing: str) -> Generator[None, None, None]:
-    """What is done inside may fail, and what comes after it is done all the same."""
+    """Runs what is inside, which may fail, and goes on with what comes after it all the same."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told of, and must not stop the rest
@@ -52,7 +53,7 @@ def defect(state: AppState, doing: str) -> Generator[None, None, None]:
 
 
 def guarded(function: Callable[..., Any], tell: Callable[[Exception], None], result: Any = None) -> Callable[..., Any]:  # noqa: ANN401
-    """A function of any arguments that never raises: `tell` gets the exception, the caller gets `result`."""
+    """Returns a function of any arguments that never raises: `tell` gets the exception, the caller gets `result`."""
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:  # noqa: ANN401 - as the function
@@ -67,7 +68,7 @@ def guarded(function: Callable[..., Any], tell: Callable[[Exception], None], res
 
 
 def guarded_class(cls: type, tell: Callable[[Exception, Any, str], Any]) -> type:
-    """An operator, panel, menu or list whose callbacks never raise; the class itself is changed, once.
+    """Changes an operator, panel, menu or list once, so that its callbacks never raise, and returns the class.
 
     Args:
         tell: is given the exception, the instance (for `poll`: the class), and the callback's name; what it returns is

@@ -25,7 +25,9 @@ MIGRATIONS: Mapping[int, Migration] = {0: _numbered}
 
 
 def migrate(group: Any, migrations: Mapping[int, Migration] = MIGRATIONS, schema: int = SCHEMA) -> bool:  # noqa: ANN401
-    """Bring a group to `schema`, a step at a time; False where it is of a later version, which is left alone."""
+    """Brings a group to `schema`, a step at a time. Returns False where it is of a later version, which is left
+    alone.
+    """
     if group.schema > schema:
         return False
     while group.schema < schema:

@@ -67,7 +67,7 @@ _MODEL = (ErrorCode.MODEL_MISSING, ErrorCode.MODEL_HASH, ErrorCode.MODEL_REFUSED
 
 
 def of_error(error: WireError, model: str = "pocket") -> Problem:
-    """What to show for an error of the server; every code has a sentence and a button."""
+    """Says what to show for an error of the server; every code has a sentence and a button."""
     if error.code in _MODEL:
         text = f"The model {model} is not ready on the server. {error.text} Download it there, or use the built-in one."
         return Problem(text, "pgc.use_model", "Use the Built-In Model", {"model": "pocket"})
@@ -86,7 +86,7 @@ def of_error(error: WireError, model: str = "pocket") -> Problem:
 
 
 def unwrap_problem(error: WireError) -> Problem:
-    """What to show where the server's new UVs failed: Blender can make some itself."""
+    """Says what to show where the server's new UVs failed: Blender can make some itself."""
     if (error.field or "").startswith("maps"):
         return xatlas_problem()
     problem = of_error(error)
@@ -94,7 +94,7 @@ def unwrap_problem(error: WireError) -> Problem:
 
 
 def xatlas_problem() -> Problem:
-    """The server makes no UVs."""
+    """Says that the server makes no UVs."""
     text = (
         "The server cannot make UVs: it lacks xatlas, or is of an older version. Use Smart UV Project, or on the "
         "server: pip install xatlas."
@@ -103,12 +103,12 @@ def xatlas_problem() -> Problem:
 
 
 def absent_problem() -> Problem:
-    """No server runs."""
+    """Says that no server runs."""
     return Problem("The texture server is not running.", *_START)
 
 
 def not_installed_problem() -> Problem:
-    """No server is known on this computer."""
+    """Says that no server is known on this computer."""
     text = "The texture server is not installed on this computer."
     if not INSTALL_SERVER:
         return Problem(text, "pgc.copy_install_command", "Copy Install Command")
@@ -116,48 +116,48 @@ def not_installed_problem() -> Problem:
 
 
 def start_problem(text: str) -> Problem:
-    """The server did not come up."""
+    """Says that the server did not come up."""
     sentence = text.strip().rstrip(".") or "The server cannot be started"
     return Problem(f"{sentence}. Its log says more.", *_LOG)
 
 
 def connection_problem(reason: str) -> Problem:
-    """The connection is lost; the client tries again by itself."""
+    """Says that the connection is lost; the client tries again by itself."""
     return Problem(f"{reason.strip().rstrip('.')}. Connecting again by itself.", *_START)
 
 
 def draining_problem() -> Problem:
-    """The server is there, but about to end."""
+    """Says that the server is there, but about to end."""
     text, fix = _PLAIN[ErrorCode.DRAINING]
     return Problem(text, *fix)
 
 
 def broken_problem(text: str) -> Problem:
-    """The connection's thread has ended by a defect; `text` is its traceback."""
+    """Says that the connection's thread has ended by a defect; `text` is its traceback."""
     last = text.strip().splitlines()[-1] if text.strip() else "no reason was given"
     sentence = f"The connection ended by a defect of the extension ({last[:120]}). What runs on the server goes on."
     return Problem(sentence, "pgc.reconnect", "Reconnect")
 
 
 def defect_problem(doing: str, reason: str, report: str) -> Problem:
-    """An exception that nobody foresaw; `report` is its traceback, which a button copies."""
+    """Tells of an exception that nobody foresaw; `report` is its traceback, which a button copies."""
     short = " ".join(reason.split())[:120]
     sentence = f"{doing} failed by a defect of the extension ({short}). Everything else goes on."
     return Problem(sentence, "pgc.copy_report", "Copy Report", {"text": report[-8000:]})
 
 
 def empty_problem() -> Problem:
-    """A job that ended well and gave nothing."""
+    """Says that a job ended well and gave nothing."""
     return Problem("The server says that the texture is finished, but sent no map. Generate it again.", *_AGAIN)
 
 
 def forgotten_problem() -> Problem:
-    """A job that was in the .blend, but never reached the server."""
+    """Says that a job was in the .blend, but never reached the server."""
     text = "The job had not reached the server when Blender closed. Generate the texture again."
     return Problem(text, *_AGAIN)
 
 
 def offline_problem(host: str) -> Problem:
-    """The server is on another machine, and Blender is not allowed online."""
+    """Says that the server is on another machine, and Blender is not allowed online."""
     text = f"The server is on another computer ({host}), and Blender is not allowed to go online."
     return Problem(text, "pgc.allow_online", "Allow Online Access")

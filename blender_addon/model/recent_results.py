@@ -29,7 +29,7 @@ class RecentResult:
 
 
 def recent_results(state: AppState, now: float) -> list[RecentResult]:
-    """The newest jobs that may have a result, newest first.
+    """Returns the newest jobs that may have a result, newest first.
 
     Args:
         now: seconds since 1970.
@@ -47,7 +47,7 @@ def recent_results(state: AppState, now: float) -> list[RecentResult]:
 
 
 def completed_request(request: JobRequest, config: bytes) -> JobRequest:
-    """A request of which only the server knows the prompt, completed from the configuration of its result."""
+    """Returns a request of which only the server knows the prompt, completed from the configuration of its result."""
     if request.prompt:
         return request
     try:
@@ -65,7 +65,7 @@ def completed_request(request: JobRequest, config: bytes) -> JobRequest:
 
 
 def fetched_request(known: JobRequest | None, same_object: bool) -> JobRequest:
-    """What a fetched result was asked for: all of it where this Blender asked for it, and for this object."""
+    """Returns what a fetched result was asked for: all of it where this Blender asked for it, and for this object."""
     if known is None:
         return JobRequest(prompt="")
     if same_object:

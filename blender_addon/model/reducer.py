@@ -59,7 +59,7 @@ _ServerEvent: TypeAlias = ServerStarting | ServerStartFailed | Connected | Disco
 
 
 def reduce_event(state: AppState, event: Event) -> Sequence[Effect]:
-    """Take one event in."""
+    """Takes one event into the state, and returns what is to be done for it."""
     state.changed()
     match event:
         case ServerStarting() | ServerStartFailed() | Connected() | Disconnected() | Refused() | ClientFailed():
@@ -87,12 +87,14 @@ def reduce_event(state: AppState, event: Event) -> Sequence[Effect]:
 
 
 def start_failed(state: AppState, text: str) -> None:
-    """The server that the artist had started did not come up."""
+    """Takes note that the server that the artist had started did not come up."""
     reduce_event(state, ServerStartFailed(text))
 
 
 def failed_by_defect(state: AppState, event: Event, problem: Problem) -> Sequence[Effect]:
-    """An event could not be taken in, by a defect of ours: where it was a job's last one, the job has failed here."""
+    """Takes note that an event could not be handled, by a defect of ours: where it was a job's last one, the job has
+    failed here.
+    """
     if not isinstance(event, JobFinished | JobCancelled | JobFailed):
         return ()
     view = state.jobs.get(event.key or "") or state.job_of(event.job)
@@ -105,7 +107,7 @@ def failed_by_defect(state: AppState, event: Event, problem: Problem) -> Sequenc
 
 
 def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:
-    """Cancel was clicked: the job ends at once for the artist, whatever the connection does.
+    """Handles a click on Cancel: the job ends at once for the artist, whatever the connection does.
 
     Where the server may still give the partial result, the view stays, with its preview taken off.
     """
@@ -126,7 +128,7 @@ def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:
 
 
 def stopped_by_artist(state: AppState, key: str) -> Sequence[Effect]:
-    """Stop and Keep was clicked: the job ends with what there is, which is put on the mesh when it comes."""
+    """Handles a click on Stop and Keep: the job ends with what there is, which is put on the mesh when it comes."""
     view = state.jobs.get(key)
     if view is None or not view.stoppable:
         return ()

@@ -202,7 +202,7 @@ class ServerView:
         return self.state is ServerState.READY and not self.draining
 
     def model(self, key: str) -> ModelInfo | None:
-        """What it says of a model; None where it has said nothing."""
+        """Returns what the server says of a model; None where it has said nothing."""
         return next((model for model in self.models if model.key == key), None)
 
 
@@ -227,47 +227,51 @@ class AppState:
     """Grows with each change that the panel shows."""
 
     def changed(self) -> None:
-        """Note that the panel has something new to show."""
+        """Notes that the panel has something new to show."""
         self.revision += 1
 
     def show_problem(self, problem: Problem | None, mode: str = "") -> None:
-        """Take over what the last click came to; None: it went well."""
+        """Takes over what the last click came to; None: it went well."""
         self.problem, self.problem_mode = problem, mode
         self.changed()
 
     def went_well(self) -> None:
-        """A click led to what it was for: what was wrong before is wrong no longer, unless it is a defect of ours."""
+        """Takes note that a click led to what it was for: what was wrong before is wrong no longer, unless it is a
+        defect of ours.
+        """
         if self.problem is not None and self.problem.operator != "pgc.copy_report":
             self.show_problem(None)
 
     def mode_is(self, mode: str) -> None:
-        """The active object's mode now: what was said in Edit Mode or while painting goes when that is left."""
+        """Takes note of the active object's mode now: what was said in Edit Mode or while painting goes when that is
+        left.
+        """
         if self.problem is not None and self.problem_mode not in ("", "OBJECT", mode):
             self.show_problem(None)
 
     def job_of(self, job: str | None) -> JobView | None:
-        """The job with the server's name for it."""
+        """Returns the job with the server's name for it."""
         return next((view for view in self.jobs.values() if job and view.job == job), None)
 
     def latest_for(self, object_uid: int) -> JobView | None:
-        """The newest job of an object."""
+        """Returns the newest job of an object."""
         return next((view for view in reversed(self.jobs.values()) if view.object_uid == object_uid), None)
 
     def live_for(self, object_uid: int) -> JobView | None:
-        """The job of an object that goes on; a cancelled one hinders nobody."""
+        """Returns the job of an object that goes on; a cancelled one hinders nobody."""
         mine = [view for view in reversed(self.jobs.values()) if view.object_uid == object_uid]
         return next((view for view in mine if view.live and not view.cancelling), None)
 
     def live(self) -> list[JobView]:
-        """All jobs that go on, oldest first."""
+        """Returns all jobs that go on, oldest first."""
         return [view for view in self.jobs.values() if view.live]
 
     def forget_oldest(self, most: int = 40) -> None:
-        """Let go of the oldest jobs that have ended, so that a long session does not fill up."""
+        """Lets go of the oldest jobs that have ended, so that a long session does not fill up."""
         ended = [key for key, view in self.jobs.items() if not view.live]
         for key in ended[:-most]:
             del self.jobs[key]
 
     def newest(self) -> JobView | None:
-        """The job that was asked for last."""
+        """Returns the job that was asked for last."""
         return next(reversed(self.jobs.values()), None)

@@ -11,7 +11,7 @@ Measure = Callable[[str], float]
 
 
 def wrapped(text: str, width: float, measure: Measure) -> list[str]:
-    """The text in lines of at most `width`, in the unit of `measure`; at least one line.
+    """Returns the text in lines of at most `width`, in the unit of `measure`; at least one line.
 
     Lines break at spaces. A word that is wider than a line, such as a path, is cut.
     """
@@ -30,7 +30,7 @@ def wrapped(text: str, width: float, measure: Measure) -> list[str]:
 
 
 def shortened(text: str, width: float, measure: Measure) -> str:
-    """The text, or as much of its beginning as fits with an ellipsis."""
+    """Returns the text, or as much of its beginning as fits with an ellipsis."""
     if measure(text) <= width:
         return text
     low, high = 0, len(text)

@@ -20,7 +20,9 @@ _LONGEST = 1e6
 
 
 def learn_timings(state: AppState, request: JobRequest, steps: int, result: JobResult) -> None:
-    """What a job took tells what the next one will. Steps that the artist chose say nothing about the preset's."""
+    """Keeps what a job took, which tells what the next one will take. Steps that the artist chose say nothing about the
+    preset's.
+    """
     lit = need_light(file.map for file in result.maps)
     state.seconds_per_step[request.model, request.texture_size, lit] = result.seconds / steps
     if not _chose_steps(request):
@@ -44,7 +46,7 @@ def written_timings(state: AppState) -> str:
 
 
 def read_timings(state: AppState, text: str) -> None:
-    """Take what was written in; entries that are not of the right kind are left out, since anybody may edit them."""
+    """Takes in what was written; entries that are not of the right kind are left out, since anybody may edit them."""
     try:
         content = json.loads(text)
     except ValueError:

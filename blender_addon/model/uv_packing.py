@@ -18,13 +18,15 @@ MOST_CORNERS = 4_000_000
 
 
 def uv_digest(uvs: npt.NDArray[np.float32]) -> str:
-    """32 hexadecimal digits for float32 [L, 2], one row a face corner; -0 counts as 0."""
+    """Returns 32 hexadecimal digits for float32 [L, 2], one row a face corner; -0 counts as 0."""
     clean = np.ascontiguousarray(uvs, np.float32) + np.float32(0.0)
     return hashlib.blake2b(clean.tobytes(), digest_size=16).hexdigest()
 
 
 def pack_uvs(uvs: npt.NDArray[np.float32]) -> str:
-    """ASCII text of float32 [L, 2]: the digest, the number of corners, and the values where they are not too many."""
+    """Returns float32 [L, 2] as ASCII text: the digest, the number of corners, and the values where they are not too
+    many.
+    """
     head = f"{uv_digest(uvs)}:{len(uvs)}:"
     if len(uvs) > MOST_CORNERS:
         return head
@@ -34,12 +36,12 @@ def pack_uvs(uvs: npt.NDArray[np.float32]) -> str:
 
 
 def packed_digest(text: str) -> str:
-    """The digest in a packed text; "" where there is none."""
+    """Returns the digest in a packed text; "" where there is none."""
     return text.partition(":")[0]
 
 
 def unpack_uvs(text: str) -> npt.NDArray[np.float32] | None:
-    """float32 [L, 2] back; None where the text has none, or is damaged."""
+    """Returns the float32 [L, 2] in a packed text; None where the text has none, or is damaged."""
     digest, _, rest = text.partition(":")
     number, _, data = rest.partition(":")
     try:

@@ -40,7 +40,7 @@ _NUMPY = {DType.U8: "<u1", DType.U16: "<u2", DType.I32: "<i4", DType.F16: "<f2",
 
 
 def check_hash(field: str, value: str) -> None:
-    """Raise FieldError unless `value` is a SHA-256 as 64 lower-case hexadecimal digits."""
+    """Raises FieldError unless `value` is a SHA-256 as 64 lower-case hexadecimal digits."""
     if len(value) != 64 or not _HEX.issuperset(value):
         raise FieldError(field, "Expected a SHA-256 of 64 lower-case hexadecimal digits.")
 
@@ -68,12 +68,12 @@ class ArrayRef:
 
 
 def blob_of(array: npt.NDArray[Any]) -> bytes:
-    """The bytes of an array as they are stored: a copy, little-endian, in C order."""
+    """Returns the bytes of an array as they are stored: a copy, little-endian, in C order."""
     return np.ascontiguousarray(array, dtype=_dtype(array).numpy).tobytes()
 
 
 def give_away(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array, read-only from now on, with those that it is a view of: a client then needs no copy of it."""
+    """Returns the array, read-only from now on, with those that it is a view of: a client then needs no copy of it."""
     data: Any = array
     while isinstance(data, np.ndarray):
         data.flags.writeable = False
@@ -82,8 +82,9 @@ def give_away(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def handed_over(array: npt.NDArray[Any]) -> bytes | memoryview:
-    """The bytes of an array: a view of them where it was given away (`give_away`), and they lie as they are stored;
-    else a copy."""
+    """Returns the bytes of an array: a view of them where it was given away (`give_away`), and they lie as they are
+    stored; else a copy.
+    """
     data = array
     while isinstance(data.base, np.ndarray) and not data.flags.writeable:
         data = data.base
@@ -94,7 +95,7 @@ def handed_over(array: npt.NDArray[Any]) -> bytes | memoryview:
 
 
 def array_ref(array: npt.NDArray[Any], blob: bytes | memoryview | None = None) -> ArrayRef:
-    """The reference to an array (`blob`: its bytes, where they are at hand already).
+    """Returns the reference to an array (`blob`: its bytes, where they are at hand already).
 
     Raises:
         TypeError: the array's type is not one of `DType`.
@@ -105,7 +106,7 @@ def array_ref(array: npt.NDArray[Any], blob: bytes | memoryview | None = None) -
 
 
 def array_from(ref: ArrayRef, data: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
-    """A read-only view of a blob as the array that `ref` describes.
+    """Returns a read-only view of a blob as the array that `ref` describes.
 
     Raises:
         ProtocolError: the blob has another size.

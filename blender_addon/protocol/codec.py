@@ -52,7 +52,7 @@ class Envelope:
 
 
 def request_id() -> str:
-    """A fresh id of 32 hexadecimal digits."""
+    """Returns a fresh id of 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
@@ -83,7 +83,7 @@ def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
 
 
 def decode(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS, *, of_client: bool = False) -> Envelope:
-    """The message in `frames`, which may be anything.
+    """Returns the message in `frames`, which may be anything.
 
     Args:
         of_client: it is a client's: most of theirs are small, and larger headers are refused before they are unpacked.
@@ -153,15 +153,16 @@ def _check_type(frame: Buffer) -> None:
 
 
 def peek_id(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """The id in a header that was not decoded, so that an ERROR can name it; None where there is none. What is beside
-    it is passed over without being unpacked."""
+    """Returns the id in a header that was not decoded, so that an ERROR can name it; None where there is none. What is
+    beside it is passed over without being unpacked.
+    """
     if not 2 <= len(frames) <= limits.frames or _size(frames[1]) > limits.header:
         return None
     return _readable_id({"id": _peek(frames[1])[0]})
 
 
 def peek_type(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) -> str | None:
-    """The name of a message's type in a header that was not decoded; None where there is none to be read."""
+    """Returns the name of a message's type in a header that was not decoded; None where there is none to be read."""
     if not 2 <= len(frames) <= limits.frames or _size(frames[1]) > limits.header:
         return None
     return _peek(frames[1])[1]

@@ -82,7 +82,7 @@ class ProtocolError(Exception):
         self.re: str | None = None
 
     def inside(self, path: str) -> ProtocolError:
-        """The same error, seen from one level further out: `path` goes before its field."""
+        """Returns the same error, seen from one level further out: `path` goes before its field."""
         return ProtocolError(replace(self.error, field=join(path, self.error.field)))
 
 
@@ -101,12 +101,12 @@ class FieldError(ValueError):
 
 
 def join(outer: str, inner: str | None) -> str:
-    """Two parts of a path as one."""
+    """Joins two parts of a path."""
     if not inner or not outer:
         return outer or inner or ""
     return f"{outer}{inner}" if inner.startswith("[") else f"{outer}.{inner}"
 
 
 def invalid(field: str, text: str, code: ErrorCode = ErrorCode.INPUT_INVALID) -> ProtocolError:
-    """A ProtocolError about one field, which the sender has to change."""
+    """Returns a ProtocolError about one field, which the sender has to change."""
     return ProtocolError(WireError(code, Retry.CHANGED, text, field=field or None))

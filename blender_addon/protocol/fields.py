@@ -20,19 +20,19 @@ class Strict:
 
 
 def check_id(name: str, value: str | None) -> None:
-    """Raise FieldError unless `value` is 32 lower-case hexadecimal digits, or None."""
+    """Raises FieldError unless `value` is 32 lower-case hexadecimal digits, or None."""
     if value is not None and (len(value) != 32 or not set("0123456789abcdef").issuperset(value)):
         raise FieldError(name, "Expected an id of 32 lower-case hexadecimal digits.")
 
 
 def check_not_negative(name: str, value: int) -> None:
-    """Raise FieldError where `value` is below 0."""
+    """Raises FieldError where `value` is below 0."""
     if value < 0:
         raise FieldError(name, f"Got {value}; expected 0 or more.")
 
 
 def check_text(name: str, value: str) -> None:
-    """Raise FieldError unless `value` is valid Unicode of at most the bytes of a prompt."""
+    """Raises FieldError unless `value` is valid Unicode of at most the bytes of a prompt."""
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -43,7 +43,7 @@ def check_text(name: str, value: str) -> None:
 
 
 def check_within(name: str, value: float | None, low: float, high: float) -> None:
-    """Raise FieldError unless `value` is None or from `low` to `high`."""
+    """Raises FieldError unless `value` is None or from `low` to `high`."""
     if value is not None and not low <= value <= high:
         raise FieldError(name, f"Got {_shown(value)}; expected {_shown(low)} to {_shown(high)}.")
 
@@ -53,7 +53,7 @@ def _shown(value: float) -> str:
 
 
 def check_array(name: str, ref: ArrayRef | None, dtype: DType, *shape: int | None) -> None:
-    """Raise FieldError unless `ref` has that type and shape; None in `shape` fits any side."""
+    """Raises FieldError unless `ref` has that type and shape; None in `shape` fits any side."""
     if ref is None:
         return
     if ref.dtype is not dtype:

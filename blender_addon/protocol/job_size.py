@@ -33,7 +33,7 @@ class JobSize:
 
 
 def size_of(spec: TextureJobSpec) -> JobSize:
-    """The totals of a job."""
+    """Returns the totals of a job."""
     triangles = sum(mesh.faces.shape[0] for mesh in spec.meshes)
     images = (spec.initial_texture, spec.lock_mask, spec.guidance.oracle_texture or ())
     tiles = {image.tile for of in images for image in of}
@@ -46,7 +46,7 @@ def size_of(spec: TextureJobSpec) -> JobSize:
 
 
 def refusal(spec: TextureJobSpec, limits: Limits) -> WireError | None:
-    """What a server with these limits says of a job that is too large for it; None where it is not."""
+    """Returns what a server with these limits says of a job that is too large for it; None where it is not."""
     size = size_of(spec)
     if size.triangles > limits.triangles:
         return _too_large("meshes", "triangles", size.triangles, limits.triangles, "Decimate the mesh, or send parts.")

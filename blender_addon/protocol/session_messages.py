@@ -82,7 +82,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answer to PING."""
+    """The answer to PING."""
 
     TYPE: ClassVar[str] = "PONG"
     n: int
@@ -112,7 +112,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How is the server?"""
+    """A question for the state of the server."""
 
     TYPE: ClassVar[str] = "STATUS"
 

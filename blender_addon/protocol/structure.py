@@ -34,7 +34,7 @@ _PLAIN = frozenset[type[object]]({int, float, bool, str, bytes, type(None)})
 
 
 def to_wire(value: object) -> Any:  # noqa: ANN401 - what msgpack can pack
-    """Plain maps, lists, numbers, texts, bytes and None for a dataclass."""
+    """Returns plain maps, lists, numbers, texts, bytes and None for a dataclass."""
     if type(value) in _PLAIN:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -53,7 +53,7 @@ def to_wire(value: object) -> Any:  # noqa: ANN401 - what msgpack can pack
 
 
 def from_wire(cls: type[T], data: object, path: str = "") -> T:
-    """The dataclass of type `cls` in `data`.
+    """Returns the dataclass of type `cls` in `data`.
 
     Unknown keys are ignored, unless the class says `STRICT = True`.
 

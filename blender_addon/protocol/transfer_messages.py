@@ -48,7 +48,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class BlobQuery:
-    """Which of these blobs does the server lack?"""
+    """A question which of these blobs the server lacks."""
 
     TYPE: ClassVar[str] = "BLOB_QUERY"
     hashes: tuple[str, ...]
@@ -60,7 +60,7 @@ class BlobQuery:
 
 @dataclass(frozen=True, slots=True)
 class BlobNeed:
-    """Answer to BLOB_QUERY."""
+    """The answer to BLOB_QUERY."""
 
     TYPE: ClassVar[str] = "BLOB_NEED"
     missing: tuple[BlobProgress, ...] = ()

@@ -36,7 +36,7 @@ class CameraSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraRigSpec(Strict):
-    """Fixed views."""
+    """A rig of fixed views."""
 
     kind: Literal["rig"] = "rig"
     cameras: tuple[CameraSpec, ...] = ()

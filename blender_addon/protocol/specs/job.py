@@ -230,7 +230,7 @@ class TextureJobSpec(Strict):
                 raise FieldError(f"meshes[{index}].{name}", "All faces get new UVs; send only those, without UVs.")
 
     def refs(self) -> dict[str, ArrayRef]:
-        """Every array that the job needs, by its path in the spec."""
+        """Returns every array that the job needs, by its path in the spec."""
         found: dict[str, ArrayRef] = {}
         for index, mesh in enumerate(self.meshes):
             found |= {f"meshes[{index}].{name}": ref for name, ref in mesh.arrays().items()}

@@ -55,7 +55,7 @@ class MeshSpec(Strict):
         check_array("textured", self.textured, DType.U8, count)
 
     def arrays(self) -> dict[str, ArrayRef]:
-        """The references by field name, without those that are None."""
+        """Returns the references by field name, without those that are None."""
         names = ("positions", "faces", "corner_uvs", "corner_normals", "corner_tangents")
         names += ("polygon_index", "material_index", "textured")
         return {name: ref for name in names if (ref := getattr(self, name)) is not None}

@@ -64,7 +64,7 @@ class Passed:
         return len(self._keys)
 
     def once(self, key: Hashable, check: Callable[[], None]) -> None:
-        """Make a check that was not passed yet. One that fails raises, and is made again the next time."""
+        """Makes a check that was not passed yet. A check that fails raises, and is made again the next time."""
         if key in self._keys:
             del self._keys[key]
         else:
@@ -77,7 +77,7 @@ class Passed:
 def check_mesh(
     spec: MeshSpec, arrays: Mapping[str, Rows], path: str = "meshes[0]", passed: Passed | None = None
 ) -> None:
-    """Check the arrays of a mesh.
+    """Checks the arrays of a mesh.
 
     Args:
         arrays: by the names of `spec.arrays()`; mapped files will do.
@@ -114,7 +114,7 @@ def check_mesh(
 
 
 def check_image(image: TileImage, array: Rows, path: str) -> None:
-    """Check the pixels of an image of a UDIM tile. Every U8 value is a colour, so that only the layout can be wrong.
+    """Checks the pixels of an image of a UDIM tile. Every U8 value is a colour, so that only the layout can be wrong.
 
     Args:
         path: of the image in the job, such as `lock_mask[0]`.
