@@ -11,6 +11,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 OUT ?= out/demo
 PIP_OPTIONS := --quiet --disable-pip-version-check
+# Tests run side by side, one thread each: a small tensor gains nothing from a second. Other numbers: make TEST_WORKERS=1 test
+TEST_WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 help:
 	@echo "make demo        texture a bundled teapot with three prompts; then open $(OUT)/index.html"
@@ -54,10 +57,10 @@ demo: $(VENV)/.installed-bpy
 	$(RUN) -m tests.blender.demo --out $(OUT)
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-bpy $(VENV)/.installed-npm
-	$(RUN) -m pytest $(PYTEST_OPTIONS)
+	$(PYTEST) $(PYTEST_OPTIONS)
 
 test-fast: $(VENV)/.installed-dev $(VENV)/.installed-bpy $(VENV)/.installed-npm
-	$(RUN) -m pytest -m "not slow and not benchmark" $(PYTEST_OPTIONS)
+	$(PYTEST) -m "not slow and not benchmark" $(PYTEST_OPTIONS)
 
 test-blender: $(VENV)/.installed-dev $(VENV)/.installed-bpy
 	$(RUN) -m tests.blender.all_versions --install $(PYTEST_OPTIONS)

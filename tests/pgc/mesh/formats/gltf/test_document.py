@@ -293,7 +293,7 @@ def bombs():
 @pytest.mark.parametrize(("data", "message"), [pytest.param(*bomb[1:], id=bomb[0]) for bomb in bombs()])
 def test_small_files_that_ask_for_much_cost_little(tmp_path, data, message):
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     try:
         if message is None:
             load(tmp_path, data)
@@ -303,4 +303,5 @@ def test_small_files_that_ask_for_much_cost_little(tmp_path, data, message):
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - started < 10, "a second without the checks of types that the tests add"
+    # A twentieth of a second without the checks of types that the tests add; what grows with the square takes an hour.
+    assert time.process_time() - started < 60
