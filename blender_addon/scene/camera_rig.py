@@ -24,7 +24,7 @@ def camera_spec(
     depsgraph: bpy.types.Depsgraph,
     origin: npt.NDArray[np.float64] | None = None,
 ) -> CameraSpec:
-    """One camera at the scene's render size: perspective, orthographic, shifted, any sensor fit.
+    """Describes one camera at the scene's render size: perspective, orthographic, shifted, any sensor fit.
 
     Args:
         origin: float64 [3], from where positions are counted, as `ExportedMesh.origin`; None: the world's.
@@ -53,20 +53,20 @@ def rig_for(
     cameras: Sequence[bpy.types.Object],
     origin: npt.NDArray[np.float64] | None = None,
 ) -> CameraRigSpec | CameraSamplerSpec:
-    """The given cameras; none: views from everywhere. `origin` as for `camera_spec`."""
+    """Describes the given cameras; none: views from everywhere. `origin` as for `camera_spec`."""
     if not cameras:
         return CameraSamplerSpec()
     return CameraRigSpec(cameras=tuple(camera_spec(camera, scene, depsgraph, origin) for camera in cameras))
 
 
 def scene_cameras(objects: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
-    """The cameras among objects that can be used, by name."""
+    """Returns the cameras among objects that can be used, by name."""
     cameras = [obj for obj in objects if obj.type == "CAMERA" and obj.data.type != "PANO"]
     return sorted(cameras, key=lambda camera: camera.name)
 
 
 def view_spec(context: bpy.types.Context, origin: npt.NDArray[np.float64] | None = None) -> CameraRigSpec:
-    """The 3D view that the artist looks at, as one camera. `origin` as for `camera_spec`.
+    """Describes the 3D view that the artist looks at, as one camera. `origin` as for `camera_spec`.
 
     Raises:
         SceneError: no 3D view is open.

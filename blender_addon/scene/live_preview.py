@@ -27,7 +27,7 @@ __all__ = [
 
 
 def may_preview(obj: bpy.types.Object, options: ExportOptions) -> bool:
-    """Whether a preview can be put on the object now without harm.
+    """Says whether a preview can be put on the object now without harm.
 
     Not in Texture Paint, where strokes would go into the preview; not on selected faces in Edit Mode, whose slots live
     in the edit mesh; not where the mesh belongs to others and would have to change.
@@ -41,7 +41,7 @@ def may_preview(obj: bpy.types.Object, options: ExportOptions) -> bool:
 
 
 def preview_hindrance(obj: bpy.types.Object, options: ExportOptions) -> str:
-    """Why no preview is on the object now, as a sentence; "" where nothing hinders it."""
+    """Says why no preview is on the object now, as a sentence; "" where nothing hinders it."""
     if may_preview(obj, options):
         return ""
     if obj.mode == "TEXTURE_PAINT":
@@ -54,13 +54,15 @@ def preview_hindrance(obj: bpy.types.Object, options: ExportOptions) -> str:
 
 
 def has_preview(obj: bpy.types.Object, key: str) -> bool:
-    """Whether the preview of this job is on the object."""
+    """Says whether the preview of this job is on the object."""
     record = obj.pgc.job.preview
     return bool(key) and record.key == key and record.material is not None
 
 
 def covered_material(obj: bpy.types.Object, slot: int) -> bpy.types.Material | None:
-    """The material in a slot, or what is there without the preview that is on it: previews are nobody's material."""
+    """Returns the material in a slot, or what is there without the preview that is on it: previews are nobody's
+    material.
+    """
     if not 0 <= slot < len(obj.material_slots):
         return None
     material, record = obj.material_slots[slot].material, obj.pgc.job.preview
@@ -71,7 +73,7 @@ def covered_material(obj: bpy.types.Object, slot: int) -> bpy.types.Material | N
 def begin_preview(
     obj: bpy.types.Object, key: str, options: ExportOptions, material: bpy.types.Material | None = None
 ) -> None:
-    """Put an empty preview, or a material, on the targeted faces, and remember what was there.
+    """Puts an empty preview, or a material, on the targeted faces, and remembers what was there.
 
     Raises:
         SceneError: the faces that were selected are no more.
@@ -105,12 +107,12 @@ def begin_preview(
 
 
 def update_preview(obj: bpy.types.Object, frame: PreviewFrame) -> None:
-    """Show a frame; `begin_preview` came before."""
+    """Shows a frame; `begin_preview` came before."""
     show_frame(obj.pgc.job.preview.material, frame)
 
 
 def end_preview(obj: bpy.types.Object) -> bool:
-    """Put back what the preview covered. What the artist has changed since is left as it is.
+    """Puts back what the preview covered. What the artist has changed since is left as it is.
 
     Returns:
         False where it has to wait: in Edit Mode the slots of the faces live in the edit mesh.

@@ -9,7 +9,7 @@ __all__ = ["find_object"]
 
 
 def find_object(uid: int, name: str = "") -> bpy.types.Object | None:
-    """The object with a `session_uid`; `name` is where it was last, and makes the usual case quick."""
+    """Returns the object with a `session_uid`; `name` is where it was last, and makes the usual case quick."""
     guess = bpy.data.objects.get(name) if name else None
     if guess is not None and guess.session_uid == uid:
         return guess

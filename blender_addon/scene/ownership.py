@@ -11,7 +11,7 @@ __all__ = ["check_editable", "check_private", "check_unwrappable", "has_own_mesh
 
 
 def check_editable(obj: bpy.types.Object) -> None:
-    """Nothing, for an object of this file, or an override that an artist may edit.
+    """Checks that an object is of this file, or an override that an artist may edit.
 
     Raises:
         SceneError: it is linked, or an override that Blender made only to carry others, whose changes are not saved.
@@ -30,7 +30,7 @@ def check_editable(obj: bpy.types.Object) -> None:
 
 
 def has_own_mesh(obj: bpy.types.Object) -> bool:
-    """Whether faces and slots of the mesh may change: no other object has it, and it is of this file.
+    """Says whether faces and slots of the mesh may change: no other object has it, and it is of this file.
 
     The mesh of an override is not: Blender keeps no change of its geometry in the file.
     """
@@ -39,7 +39,7 @@ def has_own_mesh(obj: bpy.types.Object) -> bool:
 
 
 def check_private(obj: bpy.types.Object, why: str) -> None:
-    """Nothing, where the mesh may change.
+    """Checks that the mesh may change.
 
     Raises:
         SceneError: it may not; `why` says what would have to change.
@@ -55,7 +55,7 @@ def check_private(obj: bpy.types.Object, why: str) -> None:
 
 
 def check_unwrappable(obj: bpy.types.Object) -> None:
-    """Nothing, where a new UV map can be made: in Edit Mode, by Blender's own commands.
+    """Checks that a new UV map can be made: in Edit Mode, by Blender's own commands.
 
     Raises:
         SceneError: the mesh is of another file, or the object is hidden.
@@ -67,6 +67,6 @@ def check_unwrappable(obj: bpy.types.Object) -> None:
 
 
 def library_versions(obj: bpy.types.Object) -> int:
-    """How many of an override's versions, the first ones, are of its library file and stay."""
+    """Counts how many of an override's versions, the first ones, are of its library file and stay."""
     override = obj.override_library
     return 0 if override is None or override.reference is None else len(override.reference.pgc.versions)

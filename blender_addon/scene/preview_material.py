@@ -23,7 +23,7 @@ _NODE = "pgc {}"
 
 
 def preview_material(uv_map: str) -> bpy.types.Material:
-    """A material that no object uses, with its pictures black; `show_frame` fills them as they come."""
+    """Returns a material that no object uses, with its pictures black; `show_frame` fills them as they come."""
     material = next(_unused(), None)
     if material is None:
         return _new_material(uv_map)
@@ -57,7 +57,7 @@ def _new_material(uv_map: str) -> bpy.types.Material:
 
 
 def show_frame(material: bpy.types.Material, frame: PreviewFrame) -> None:
-    """Put a frame's pixels into its map's image: one `foreach_set`, no undo step. Unknown maps are passed over."""
+    """Puts a frame's pixels into its map's image: one `foreach_set`, no undo step. Unknown maps are passed over."""
     if frame.map not in _MAPS:
         return
     node = material.node_tree.nodes.get(_NODE.format(frame.map)) or _add_map(material, frame.map)
@@ -74,7 +74,9 @@ def show_frame(material: bpy.types.Material, frame: PreviewFrame) -> None:
 
 
 def release(material: bpy.types.Material) -> None:
-    """Nothing shows the material any more: its pictures lose their user too, so that no file gets them."""
+    """Takes the pictures off a material that nothing shows any more: they lose their user too, so that no file gets
+    them.
+    """
     if material.users == 0:
         for node in material.node_tree.nodes:
             if node.bl_idname == "ShaderNodeTexImage":
@@ -82,7 +84,7 @@ def release(material: bpy.types.Material) -> None:
 
 
 def remove_unused() -> None:
-    """At the end of the extension: all that no object uses goes, with its pictures."""
+    """Removes all that no object uses, with its pictures, at the end of the extension."""
     for material in list(_unused()):
         release(material)
         bpy.data.materials.remove(material)

@@ -18,7 +18,9 @@ _MARGIN = 1.15
 
 
 def add_rig(scene: bpy.types.Scene, obj: bpy.types.Object, count: int) -> bpy.types.Collection:
-    """A collection of `count` cameras, spread evenly over a sphere around the object, each with all of it in view."""
+    """Adds a collection of `count` cameras, spread evenly over a sphere around the object, each with all of it
+    in view.
+    """
     center, radius = _bounds(obj)
     rig = bpy.data.collections.new(_NAME)
     scene.collection.children.link(rig)
@@ -42,7 +44,7 @@ def add_rig(scene: bpy.types.Scene, obj: bpy.types.Object, count: int) -> bpy.ty
 
 
 def remove_rig(rig: bpy.types.Collection) -> None:
-    """The collection and the cameras in it go; other objects that the artist put there are kept in the scene."""
+    """Removes the collection and the cameras in it; other objects that the artist put there are kept in the scene."""
     for obj in list(rig.objects):
         if obj.type != "CAMERA":
             if len(obj.users_collection) == 1:

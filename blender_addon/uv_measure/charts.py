@@ -19,7 +19,7 @@ _SAME_UV = 1e-4
 
 
 def edge_keys(faces: Ints, vertex_count: int) -> Ints:
-    """A number [3 F] for each half-edge (3 * face + edge), equal for equal undirected edges of positions."""
+    """Returns a number [3 F] for each half-edge (3 * face + edge), equal for equal undirected edges of positions."""
     start = faces.reshape(-1).astype(np.int64)
     end = faces[:, [1, 2, 0]].reshape(-1).astype(np.int64)
     key = np.minimum(start, end) * vertex_count + np.maximum(start, end)
@@ -36,12 +36,12 @@ def edge_uvs(faces: Ints, corner_uvs: Floats) -> Floats:
 
 
 def uv_bits(uvs: Floats) -> Ints:
-    """The 64 bits of each float32 UV [N, 2] as one number; -0 as 0."""
+    """Returns the 64 bits of each float32 UV [N, 2] as one number; -0 as 0."""
     return np.ascontiguousarray(uvs.astype(np.float32) + np.float32(0.0)).view(np.int64).reshape(-1)
 
 
 def connected(count: int, first: Ints, second: Ints) -> Ints:
-    """Component [count] of each of `count` nodes joined by pairs, numbered from 0 by their lowest node.
+    """Returns the component [count] of each of `count` nodes joined by pairs, numbered from 0 by their lowest node.
 
     Roots are hooked to lower roots and paths shortened until nothing changes (Shiloach and Vishkin 1982).
     """
@@ -60,7 +60,7 @@ def connected(count: int, first: Ints, second: Ints) -> Ints:
 
 
 def welded(positions: Floats, faces: Ints) -> Ints:
-    """The faces with one index for equal positions: files repeat a position for each of its normals and UVs."""
+    """Returns the faces with one index for equal positions: files repeat a position for each of its normals and UVs."""
     points = np.ascontiguousarray(positions, dtype=np.float64) + 0.0
     bits = points.view(np.int64)
     with np.errstate(over="ignore"):
@@ -74,7 +74,8 @@ def welded(positions: Floats, faces: Ints) -> Ints:
 
 
 def wound_charts(faces: Ints, corner_uvs: Floats, flipped: npt.NDArray[np.bool_], vertex_count: int) -> Ints:
-    """Chart [F] of each face: joined over edges with equal positions, equal UVs and equal winding in UV space.
+    """Returns the chart [F] of each face: joined over edges with equal positions, equal UVs and equal winding in UV
+    space.
 
     The two halves of a mirrored model share UVs along the middle; their winding tells them apart.
     """

@@ -54,7 +54,8 @@ def _edge_cells(triangles: Floats) -> Ints:
 
 
 def place_charts(uvs: Floats, chart: Ints, taken: Bools) -> Floats | None:
-    """The charts' UVs in [0, 1]^2, moved to where nothing is taken, the biggest first; None where one finds no room.
+    """Returns the charts' UVs in [0, 1]^2, moved to where nothing is taken, the biggest first; None where a chart finds
+    no room.
 
     Args:
         uvs: [L, 2], at the scale that they shall have; chart: [L], from 0; taken: of `taken_cells`.

@@ -23,7 +23,7 @@ _TILES_IN_ROW = 10
 
 
 def origins(tile: Ints) -> Ints:
-    """The lower left corner [N, 2] of each tile, in whole units."""
+    """Returns the lower left corner [N, 2] of each tile, in whole units."""
     return np.stack([tile % _TILES_IN_ROW, tile // _TILES_IN_ROW], axis=1)
 
 
@@ -43,6 +43,7 @@ class Layout:
 
     @staticmethod
     def of(faces: Ints, corner_uvs: Floats, flipped: Bools, vertex_count: int, usable: Bools) -> Layout:
+        """Finds the charts of the usable faces, the cuts between them, and the tile that each lies in."""
         chosen = np.flatnonzero(usable)
         chart, tile = np.zeros(len(faces), dtype=np.int64), np.zeros(len(faces), dtype=np.int64)
         if len(chosen) == 0:
@@ -67,7 +68,7 @@ class Layout:
         )
 
     def folded(self) -> Layout:
-        """The same with all charts in tile 0, those of other squares on what lies there."""
+        """Returns the same with all charts in tile 0, those of other squares on what lies there."""
         return replace(self, tile=np.zeros_like(self.tile), tile_count=1, folds=True, parked=True)
 
 

@@ -24,7 +24,7 @@ _MAX_EXTENT = 8.0
 
 
 def density_picture(corner_uvs: npt.NDArray[Any], faces: UvFaces, median: float, size: int = 512) -> npt.NDArray[Any]:
-    """The layout folded into one square, [size, size, 3] uint8, row 0 at the top.
+    """Draws the layout folded into one square, [size, size, 3] uint8, row 0 at the top.
 
     Gray-white is the median density, green up to four times as fine, blue down to a quarter; yellow texels serve
     mirrored or stacked parts, red ones places that should differ; dark ones are free.

@@ -45,13 +45,17 @@ def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
 
 
 def candidate_counts(triangles: Floats) -> tuple[Ints, Ints]:
-    """First cell [F, 2] of each triangle's bounding box, and how many cells [F] have their sample point in the box."""
+    """Returns the first cell [F, 2] of each triangle's bounding box, and how many cells [F] have their sample point in
+    the box.
+    """
     first, last = _cell_range(triangles)
     return first, np.maximum(last[:, 0] - first[:, 0] + 1, 0) * np.maximum(last[:, 1] - first[:, 1] + 1, 0)
 
 
 def corner_bounds(triangles: Floats) -> tuple[Floats, Floats]:
-    """Lowest and highest coordinates [F, 2] of triangles [F, 3, 2]; numpy is slow along an axis of three."""
+    """Returns the lowest and highest coordinates [F, 2] of triangles [F, 3, 2]; numpy is slow along an axis of
+    three.
+    """
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 

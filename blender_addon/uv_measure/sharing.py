@@ -89,7 +89,7 @@ def find_sharing(samples: Samples, cut_pairs: tuple[Ints, Ints], chart_count: in
 
 
 def all_parked(samples: Samples, sharing: Sharing, tile: Ints, flipped: Bools) -> bool:
-    """Whether every chart outside the first unit square is a copy of one inside it, and some are mirrored.
+    """Says whether every chart outside the first unit square is a copy of one inside it, and some are mirrored.
 
     Artists put such copies a unit further, so that bakers pass over them. A UDIM layout has pictures of its own in its
     other tiles; copies that are not mirrored may be one, with a picture for each.

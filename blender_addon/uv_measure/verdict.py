@@ -35,7 +35,7 @@ class UvVerdict(Enum):
 
 
 class UvRemedy(Enum):
-    """What helps."""
+    """What helps against a fault of the UVs."""
 
     KEEP = "keep"
     FILL = "fill"
@@ -57,7 +57,7 @@ class UvJudgement:
 
 
 def judge_uvs(measure: UvMeasure) -> UvJudgement:
-    """The verdict on what `measure_uvs` found."""
+    """Returns the verdict on what `measure_uvs` found."""
     if measure.faces_without == measure.faces:
         return _judged(UvVerdict.NONE, UvRemedy.NEW, "The mesh has no UVs", "the mesh has no UVs")
     repeating = measure.area_tiled + measure.area_crossed

@@ -24,7 +24,8 @@ _PIECE = 1 << 16
 def used_vertices(
     positions: npt.NDArray[Any], faces: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
-    """The vertices that faces have, and the faces with indices into them: loose ones say nothing of the surface.
+    """Returns the vertices that faces have, and the faces with indices into them: loose ones say nothing of the
+    surface.
 
     Args:
         positions: [V, 3]; faces: int32 [F, 3].
@@ -37,7 +38,8 @@ def used_vertices(
 
 
 def far_origin(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """From where positions are counted, float64 [3]: the world's origin, or the middle of a mesh that is far from it.
+    """Says from where positions are counted, float64 [3]: the world's origin, or the middle of a mesh that is far from
+    it.
 
     Args:
         positions: [V, 3], finite.
@@ -48,7 +50,7 @@ def far_origin(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def check_surface(name: str, positions: npt.NDArray[np.float64], faces: npt.NDArray[np.int32]) -> None:
-    """Nothing, where there is a surface.
+    """Checks that there is a surface.
 
     Args:
         positions: [V, 3] in world space; faces: int32 [F, 3].
@@ -79,7 +81,7 @@ def _has_area(positions: npt.NDArray[np.float64], faces: npt.NDArray[np.int32]) 
 
 
 def check_uvs(name: str, uv_map: str, corner_uvs: npt.NDArray[np.float32]) -> None:
-    """Nothing, where all UVs are numbers that a texture can be found by.
+    """Checks that all UVs are numbers that a texture can be found by.
 
     Args:
         corner_uvs: [F, 3, 2].

@@ -19,7 +19,7 @@ __all__ = ["foreign_slots", "instances_of", "shown_object"]
 def shown_object(
     obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph
 ) -> Iterator[tuple[bpy.types.Object, bpy.types.Depsgraph]]:
-    """The evaluated object, and the dependencies that it was evaluated in. The scene is as before at the end."""
+    """Yields the evaluated object, and the dependencies that it was evaluated in. The scene is as before at the end."""
     if obj.mode == "SCULPT":
         # What was sculpted with Multires or Dyntopo is not in the mesh yet.
         bpy.ops.ed.flush_edits()
@@ -42,7 +42,7 @@ def shown_object(
 
 
 def instances_of(evaluated: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> int:
-    """How many instances an object's Geometry Nodes output: they are shown, and are no part of its mesh."""
+    """Counts the instances that an object's Geometry Nodes output: they are shown, and are no part of its mesh."""
     if not any(modifier.type == "NODES" and modifier.show_viewport for modifier in evaluated.modifiers):
         return 0
     original = evaluated.original
@@ -53,7 +53,8 @@ def instances_of(evaluated: bpy.types.Object, depsgraph: bpy.types.Depsgraph) ->
 
 
 def foreign_slots(obj: bpy.types.Object, mesh: bpy.types.Mesh) -> list[int]:
-    """Material indices of an evaluated mesh whose material a modifier brought: no slot of the object changes them.
+    """Returns the material indices of an evaluated mesh whose material a modifier brought: no slot of the object
+    changes them.
 
     Args:
         mesh: the object's, evaluated.

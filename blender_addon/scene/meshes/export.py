@@ -67,7 +67,8 @@ class ExportedMesh:
 
 
 def export_mesh(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, options: ExportOptions) -> ExportedMesh:
-    """The object with its modifiers applied, hidden or not. In Edit Mode: as of its last `update_from_editmode`.
+    """Exports the object with its modifiers applied, hidden or not. In Edit Mode: as of its last
+    `update_from_editmode`.
 
     Raises:
         SceneError: it is no mesh, has no faces or no UVs, shows what is no part of its mesh, or nothing of it is to be
@@ -86,7 +87,9 @@ def export_mesh(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, options: 
 
 
 def mesh_spec(exported: ExportedMesh) -> tuple[MeshSpec, dict[str, npt.NDArray[Any]]]:
-    """The part of a job spec for a mesh, and its arrays by SHA-256: read-only from now on, sent without a copy."""
+    """Returns the part of a job spec for a mesh, and its arrays by SHA-256: read-only from now on, sent without
+    a copy.
+    """
     names = ("positions", "faces", "corner_uvs", "corner_normals", "polygon_index", "material_index", "textured")
     given: Mapping[str, npt.NDArray[Any]] = {
         name: array for name in names if (array := getattr(exported, name)) is not None

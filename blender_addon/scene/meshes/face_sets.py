@@ -16,13 +16,13 @@ __all__ = ["pack_faces", "pack_indices", "unpack_faces", "unpack_indices"]
 
 
 def pack_faces(chosen: npt.NDArray[np.bool_]) -> str:
-    """ASCII text of a bool [N], one for each polygon of the mesh; about a bit a polygon at most."""
+    """Returns a bool [N] as ASCII text, one for each polygon of the mesh; about a bit a polygon at most."""
     data = zlib.compress(np.packbits(chosen).tobytes(), 6)
     return f"{len(chosen)}:{base64.b64encode(data).decode('ascii')}"
 
 
 def unpack_faces(text: str, count: int) -> npt.NDArray[np.bool_]:
-    """The bool [N] back.
+    """Returns the bool [N] in a text of `pack_faces`.
 
     Args:
         count: number of polygons that the mesh has now.
@@ -47,14 +47,14 @@ def unpack_faces(text: str, count: int) -> npt.NDArray[np.bool_]:
 
 
 def pack_indices(indices: npt.NDArray[np.int32]) -> str:
-    """Material indices [N] as text: a set of faces for each bit."""
+    """Returns material indices [N] as text: a set of faces for each bit."""
     highest = int(indices.max()) if len(indices) else 0
     planes = [pack_faces((indices >> bit) & 1 == 1) for bit in range(max(1, highest.bit_length()))]
     return ";".join(planes)
 
 
 def unpack_indices(text: str) -> npt.NDArray[np.int32]:
-    """The indices back, int32 [N] of as many polygons as there were.
+    """Returns the indices in a text of `pack_indices`, int32 [N] of as many polygons as there were.
 
     Raises:
         SceneError: the text is damaged.

@@ -21,7 +21,7 @@ _NAME = "PGC"
 
 
 def add_uv_map(mesh: bpy.types.Mesh) -> str:
-    """A new UV map, active from now on, and its name. It begins as a copy of the one that was active.
+    """Adds a UV map, active from now on, and returns its name. It begins as a copy of the one that was active.
 
     Raises:
         SceneError: the mesh has as many as it can have.
@@ -34,7 +34,9 @@ def add_uv_map(mesh: bpy.types.Mesh) -> str:
 
 
 def mesh_digest(mesh: bpy.types.Mesh, layer: str) -> str:
-    """What new UVs hang on: polygons, positions, and the UVs of a map, where one is named that exists."""
+    """Returns a digest of what new UVs hang on: polygons, positions, and the UVs of a map, where one is named that
+    exists.
+    """
     digest = hashlib.blake2b(digest_size=16)
     arrays = (
         (mesh.vertices, "co", 3 * len(mesh.vertices), np.float32),
@@ -51,7 +53,7 @@ def mesh_digest(mesh: bpy.types.Mesh, layer: str) -> str:
 
 
 def put_corner_uvs(mesh: bpy.types.Mesh, corner_uvs: npt.NDArray[np.float32], before: str, fill: bool) -> str:
-    """Put UVs [F, 3, 2], by triangle as Blender has them, into a new UV map; returns its name.
+    """Puts UVs [F, 3, 2], by triangle as Blender has them, into a new UV map; returns its name.
 
     Args:
         before: the map whose faces keep their UVs where `fill`: only those without get new ones, where there is room.

@@ -14,17 +14,18 @@ _SURFACES = ("CURVE", "SURFACE", "FONT", "META")
 
 
 def is_collection_instance(obj: bpy.types.Object) -> bool:
-    """Whether it is an empty that stands for a collection."""
+    """Says whether the object is an empty that stands for a collection."""
     return obj.type == "EMPTY" and obj.instance_type == "COLLECTION" and obj.instance_collection is not None
 
 
 def can_become_real(obj: bpy.types.Object) -> bool:
-    """Whether it is no mesh, and shows surfaces all the same; cheap enough for drawing."""
+    """Says whether the object is no mesh, and shows surfaces all the same; cheap enough for drawing."""
     return obj.type in _SURFACES or is_collection_instance(obj)
 
 
 def make_real_mesh(obj: bpy.types.Object, context: bpy.types.Context) -> bpy.types.Object:
-    """A new object with a mesh of its own, where `obj` is, selected and active; `obj` is hidden from view and renders.
+    """Makes a new object with a mesh of its own, where `obj` is, selected and active; `obj` is hidden from view and
+    renders.
 
     Raises:
         SceneError: the object shows no face.

@@ -32,13 +32,14 @@ class UvArrays:
 
     @property
     def corner_uvs(self) -> npt.NDArray[np.float32]:
-        """[F, 3, 2]."""
+        """The UVs of each triangle's corners, [F, 3, 2]."""
         return self.uvs[self.loops]
 
 
 def read_uv_arrays(mesh: bpy.types.Mesh, layer: str) -> UvArrays:
-    """As the mesh is outside Edit Mode; UVs that are no numbers, and all where there is no such map, count as the
-    origin."""
+    """Reads a mesh and its UVs as they are outside Edit Mode. UVs that are no numbers, and all where there is no such
+    map, count as the origin.
+    """
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
     faces = _get(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
@@ -55,7 +56,7 @@ def read_uv_arrays(mesh: bpy.types.Mesh, layer: str) -> UvArrays:
 
 
 def read_uvs(mesh: bpy.types.Mesh, layer: str) -> npt.NDArray[np.float32]:
-    """[L, 2]; zeros where there is no such map."""
+    """Reads a UV map, [L, 2]; zeros where there is no such map."""
     if layer not in mesh.uv_layers:
         return np.zeros((len(mesh.loops), 2), np.float32)
     values = _get(mesh.uv_layers[layer].uv, "vector", len(mesh.loops) * 2, np.float32).reshape(-1, 2)
@@ -63,7 +64,7 @@ def read_uvs(mesh: bpy.types.Mesh, layer: str) -> npt.NDArray[np.float32]:
 
 
 def write_uvs(mesh: bpy.types.Mesh, layer: str, uvs: npt.NDArray[np.float32]) -> None:
-    """[L, 2]."""
+    """Writes [L, 2] into a UV map."""
     mesh.uv_layers[layer].uv.foreach_set("vector", np.ascontiguousarray(uvs, dtype=np.float32).reshape(-1))
 
 

@@ -13,7 +13,7 @@ __all__ = ["UvWatch", "packed_uvs_of", "uv_values"]
 
 
 def uv_values(mesh: bpy.types.Mesh, uv_map: str) -> npt.NDArray[np.float32] | None:
-    """float32 [L, 2] of a UV map, one row a face corner; None where the mesh has none of that name.
+    """Returns the float32 [L, 2] of a UV map, one row a face corner; None where the mesh has none of that name.
 
     In Edit Mode these are the values from before, until `update_from_editmode`.
     """
@@ -26,7 +26,7 @@ def uv_values(mesh: bpy.types.Mesh, uv_map: str) -> npt.NDArray[np.float32] | No
 
 
 def packed_uvs_of(obj: bpy.types.Object, uv_map: str) -> str:
-    """The UVs as a version keeps them; "" without any."""
+    """Returns the UVs as a version keeps them; "" without any."""
     values = uv_values(obj.data, uv_map)
     return "" if values is None else pack_uvs(values)
 
@@ -38,11 +38,11 @@ class UvWatch:
         self._known: dict[tuple[int, str], str] = {}
 
     def forget(self, mesh_uid: int | None = None) -> None:
-        """A mesh has changed; None: any may have."""
+        """Forgets what was read of a mesh, since it has changed; None: any may have."""
         self._known = {key: value for key, value in self._known.items() if mesh_uid is not None and key[0] != mesh_uid}
 
     def look(self, obj: bpy.types.Object | None) -> bool:
-        """Look at what the active object's selected version needs; whether there was something new to see."""
+        """Looks at what the active object's selected version needs; returns whether there was something new to see."""
         version = _selected(obj)
         if obj is None or version is None or obj.mode == "EDIT":
             return False
@@ -54,7 +54,7 @@ class UvWatch:
         return True
 
     def changed(self, obj: bpy.types.Object, version: bpy.types.PropertyGroup) -> bool:
-        """Whether the UVs are others than the version's; False where that is not known, or not yet."""
+        """Says whether the UVs are others than the version's; False where that is not known, or not yet."""
         now = self._known.get((obj.data.session_uid, version.uv_map))
         return now is not None and bool(version.uvs) and now != packed_digest(version.uvs)
 

@@ -37,12 +37,13 @@ class KeptTexture:
 
 
 def new_mask(obj: bpy.types.Object, side: int) -> bpy.types.Image:
-    """A black mask for the object: nothing is kept yet."""
+    """Makes a black mask for the object: nothing is kept yet."""
     return bpy.data.images.new(f"{obj.name} mask", side, side, alpha=False, is_data=True)
 
 
 def kept_picture(obj: bpy.types.Object) -> bpy.types.Image | None:
-    """The base colour that the object shows, of its uppermost version or else its active material; None: there is none.
+    """Returns the base colour that the object shows, of its uppermost version or else its active material; None: there
+    is none.
 
     Cheap enough for drawing: reads no pixels.
     """
@@ -65,7 +66,7 @@ def kept_picture(obj: bpy.types.Object) -> bpy.types.Image | None:
 
 
 def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.float32]) -> KeptTexture | None:
-    """The picture and the mask for a job; None where the object has no mask, or nothing in it is white.
+    """Returns the picture and the mask for a job; None where the object has no mask, or nothing in it is white.
 
     Args:
         uv_map: the one that is textured; corner_uvs: float32 [..., 2] in it.
@@ -105,7 +106,7 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
 
 
 def pack_masks() -> None:
-    """What was painted since the last save gets into the file; a mask that is a file of its own is the artist's."""
+    """Puts what was painted since the last save into the file; a mask that is a file of its own is the artist's."""
     for obj in bpy.data.objects:
         image = obj.pgc.keep_mask if obj.type == "MESH" else None
         if image is not None and image.is_dirty and image.is_editable and (image.packed_file or not image.filepath):

@@ -35,11 +35,11 @@ class MaskBrush:
         self._before: _Tools | None = None
 
     def forget(self) -> None:
-        """Another file was opened: what was there before is that file's."""
+        """Forgets the tools from before, since another file was opened: they are that file's."""
         self._before = None
 
     def begin(self, obj: bpy.types.Object) -> None:
-        """The object is in Texture Paint for its mask from here on."""
+        """Takes the tools over for the mask, since the object is in Texture Paint for it from here on."""
         record = obj.pgc.paint_before
         if not record.mode:
             # Else the mode was left in another way than by the button.
@@ -50,13 +50,15 @@ class MaskBrush:
         self.follow(obj)
 
     def end(self, obj: bpy.types.Object) -> None:
-        """It is painted no longer."""
+        """Gives the tools back, since the mask is painted no longer."""
         self.follow(obj)
         obj.pgc.paint_before.mode, obj.pgc.paint_before.canvas = "", None
         self.follow(obj)
 
     def follow(self, obj: bpy.types.Object | None) -> None:
-        """While the active object's mask is painted, the canvas is the mask; else the tools are as they were before."""
+        """Makes the mask the canvas while the active object's mask is painted; else the tools are as they were
+        before.
+        """
         if obj is not None and obj.type == "MESH" and is_painting(obj):
             if self._before is None:
                 self._before = _recorded(obj.pgc.paint_before)

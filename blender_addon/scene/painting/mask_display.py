@@ -19,12 +19,12 @@ _TINT, _STRENGTH = (1.0, 0.35, 0.02, 1.0), 0.65
 
 
 def is_painting(obj: bpy.types.Object) -> bool:
-    """Whether the object's mask is being painted: by Paint Mask, and not left in another way since."""
+    """Says whether the object's mask is being painted: by Paint Mask, and not left in another way since."""
     return obj.mode == "TEXTURE_PAINT" and bool(obj.pgc.paint_before.mode) and obj.pgc.keep_mask is not None
 
 
 def show_mask(obj: bpy.types.Object) -> None:
-    """Put it on the object, where that changes no mesh that others share."""
+    """Puts the mask on the object, where that changes no mesh that others share."""
     uv_map = obj.data.uv_layers.active
     if uv_map is None or (not obj.material_slots and not has_own_mesh(obj)):
         return
@@ -32,7 +32,9 @@ def show_mask(obj: bpy.types.Object) -> None:
 
 
 def follow_painting(obj: bpy.types.Object | None) -> None:
-    """At each turn, for the active object: on while its mask is painted, off when that has ended in whatever way."""
+    """Shows the mask of the active object while it is painted, and takes it off when that has ended in whatever way;
+    called at each turn.
+    """
     if obj is None or obj.type != "MESH":
         return
     if is_painting(obj):

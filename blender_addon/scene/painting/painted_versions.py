@@ -26,7 +26,8 @@ _COPIED = ("prompt", "negative", "seed", "settings", "uv_map", "uvs", "target", 
 
 
 def canvas_version(obj: bpy.types.Object) -> int:
-    """Index of the version that the next stroke of ordinary Texture Paint changes; -1: none. Cheap enough for drawing.
+    """Returns the index of the version that the next stroke of ordinary Texture Paint changes; -1: none. Cheap enough
+    for drawing.
 
     Versions that were made to be painted on do not count.
     """
@@ -42,12 +43,14 @@ def canvas_version(obj: bpy.types.Object) -> int:
 
 
 def painted_version(obj: bpy.types.Object) -> int:
-    """Index of a version whose pixels are no longer those that are stored; -1: none. Cheap enough for drawing."""
+    """Returns the index of a version whose pixels are no longer those that are stored; -1: none. Cheap enough for
+    drawing.
+    """
     return next((index for index, one in _guarded(obj) if _dirty(one)), -1)
 
 
 def keep_painted(obj: bpy.types.Object, index: int) -> int:
-    """Make a new version that has the painted pixels and is shown in place of the old one, which is as it was made.
+    """Makes a new version that has the painted pixels and is shown in place of the old one, which is as it was made.
 
     Where several objects have the version, each gets the new one. Returns its index on `obj`.
 
@@ -78,7 +81,9 @@ def keep_painted(obj: bpy.types.Object, index: int) -> int:
 
 
 def split_painted() -> list[str]:
-    """Keep the strokes of all versions that were painted on, each as a new version; what hindered it, in sentences."""
+    """Keeps the strokes of all versions that were painted on, each as a new version; returns what hindered it, in
+    sentences.
+    """
     hindered = []
     for obj in bpy.data.objects:
         while obj.type == "MESH" and obj.is_editable and (index := painted_version(obj)) >= 0:
@@ -91,7 +96,7 @@ def split_painted() -> list[str]:
 
 
 def pack_painted() -> None:
-    """What was painted on versions that are for it gets into the file."""
+    """Puts what was painted on versions that are for it into the file."""
     for obj in bpy.data.objects:
         for version in obj.pgc.versions if obj.type == "MESH" and obj.is_editable else ():
             for image in _pictures(version).values() if version.painted else ():
@@ -106,7 +111,9 @@ class PaintWatch:
         self._seen = (-1, -1)
 
     def look(self, obj: bpy.types.Object | None) -> bool:
-        """Whether that has changed."""
+        """Says whether the version that the next stroke changes, or the one that was painted on, is another than at the
+        last look.
+        """
         there = obj is not None and obj.type == "MESH" and len(obj.pgc.versions) > 0
         seen = (canvas_version(obj), painted_version(obj)) if there else (-1, -1)
         changed, self._seen = seen != self._seen, seen

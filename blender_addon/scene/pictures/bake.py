@@ -85,7 +85,7 @@ def bake_materials(
     options: BakeOptions,
     progress: Callable[[float], None] | None = None,
 ) -> BakedSet:
-    """Bake what an object's materials say, as it is with its modifiers. Blender does nothing else meanwhile.
+    """Bakes what an object's materials say, as it is with its modifiers. Blender does nothing else meanwhile.
 
     Args:
         progress: is told the share of the maps that are done, before each of them.

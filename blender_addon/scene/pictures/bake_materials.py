@@ -53,7 +53,9 @@ class BakeMaterial:
         self._emission = tree.nodes.new("ShaderNodeEmission")
 
     def show(self, channel: str, image: bpy.types.Image) -> None:
-        """Make it emit base_color, roughness, metallic or occlusion, or be as it is for "normal"; into the image."""
+        """Makes the material emit base_color, roughness, metallic or occlusion, or be as it is for "normal"; into the
+        image.
+        """
         self._image.image = image
         self._tree.nodes.active = self._image
         if channel == "normal":
@@ -65,7 +67,7 @@ class BakeMaterial:
         self._tree.links.new(self._emission.outputs["Emission"], self._output.inputs["Surface"])
 
     def remove(self) -> None:
-        """Take the copy away."""
+        """Takes the copy away."""
         bpy.data.materials.remove(self.material)
 
     def _occlusion(self) -> bpy.types.NodeSocket:

@@ -29,7 +29,7 @@ _END = b"IEND\xaeB`\x82"
 
 
 def png_size(png: bytes) -> tuple[int, int] | None:
-    """Width and height, from the header alone; None where the bytes are no whole PNG."""
+    """Returns width and height, from the header alone; None where the bytes are no whole PNG."""
     if not png.startswith(_SIGNATURE) or png[12:16] != b"IHDR" or not png.endswith(_END):
         return None
     width, height = struct.unpack(">II", png[16:24])
@@ -37,7 +37,7 @@ def png_size(png: bytes) -> tuple[int, int] | None:
 
 
 def new_packed_image(name: str, png: bytes, color_space: str) -> bpy.types.Image:
-    """A new image that holds the PNG's very bytes.
+    """Makes a new image that holds the PNG's very bytes.
 
     Args:
         color_space: "srgb" or "linear", as `MapFile.color_space`.
@@ -56,7 +56,7 @@ def new_packed_image(name: str, png: bytes, color_space: str) -> bpy.types.Image
 
 
 def new_tiled_image(name: str, tiles: Mapping[int, bytes], color_space: str) -> bpy.types.Image:
-    """A new packed image of UDIM tiles.
+    """Makes a new packed image of UDIM tiles.
 
     Args:
         tiles: PNG bytes by tile number, 1001 and up.
@@ -86,14 +86,14 @@ def new_tiled_image(name: str, tiles: Mapping[int, bytes], color_space: str) -> 
 
 
 def new_preview_image(name: str, width: int, height: int) -> bpy.types.Image:
-    """An image for previews, sRGB, not packed: it is thrown away at the end."""
+    """Makes an image for previews, sRGB, not packed: it is thrown away at the end."""
     image = bpy.data.images.new(name, width, height, alpha=False)
     _set_color_space(image, "srgb")
     return image
 
 
 def show_preview(image: bpy.types.Image, pixels: npt.NDArray[np.uint8]) -> None:
-    """Put a preview into its image, in one call and without an undo step.
+    """Puts a preview into its image, in one call and without an undo step.
 
     Args:
         pixels: uint8 [H, W, 3], sRGB, row 0 at the top; of the image's size.

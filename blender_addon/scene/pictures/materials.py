@@ -17,7 +17,7 @@ _ORDER = ("base_color", "orm", "occlusion", "roughness", "metallic", "normal")
 
 
 def build_material(name: str, images: Mapping[str, bpy.types.Image], uv_map: str) -> bpy.types.Material:
-    """A new material.
+    """Builds a new material that shows the given maps.
 
     Args:
         images: by map: base_color, roughness, metallic, normal, occlusion, or orm (occlusion, roughness, metallic in

@@ -27,7 +27,7 @@ _LARGEST_READ = 512 * 512
 def new_thumbnail(
     name: str, pixels: npt.NDArray[np.uint8] | None, png: bytes | None, map_image: bpy.types.Image | None
 ) -> bpy.types.Image | None:
-    """A packed sRGB image of at most 128 x 128 pixels, or None where it would take too long to make.
+    """Makes a packed sRGB image of at most 128 x 128 pixels; returns None where it would take too long to make.
 
     Args:
         pixels: uint8 [H, W, C], sRGB, row 0 at the top: the last preview; None: there was none.
@@ -43,7 +43,8 @@ def new_thumbnail(
 
 
 def reduced(pixels: npt.NDArray[np.uint8], side: int = SIDE) -> npt.NDArray[np.uint8]:
-    """A smaller picture: means of square blocks, as whole as fit; uint8 [H, W, 3] with both sides at most `side`.
+    """Returns a smaller picture: means of square blocks, as whole as fit; uint8 [H, W, 3] with both sides at most
+    `side`.
 
     Args:
         pixels: uint8 [H, W, C] with 1, 3 or 4 channels; alpha goes.
@@ -61,7 +62,7 @@ def reduced(pixels: npt.NDArray[np.uint8], side: int = SIDE) -> npt.NDArray[np.u
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """An RGB PNG of uint8 [H, W, 3], row 0 at the top."""
+    """Returns an RGB PNG of uint8 [H, W, 3], row 0 at the top."""
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + width * 3), np.uint8)
     rows[:, 1:] = pixels.reshape(height, -1)

@@ -70,7 +70,7 @@ class VersionBuilder:
         self._uids: dict[str, int] = {}
 
     def add_map(self, name: str, png: bytes, color_space: str, tile: int = 1001) -> None:
-        """One map, or one UDIM tile of it.
+        """Adds one map, or one UDIM tile of it.
 
         Raises:
             SceneError: the bytes are no image.
@@ -81,7 +81,7 @@ class VersionBuilder:
             self._make(name)
 
     def finish(self, obj: bpy.types.Object, *, apply: bool = True) -> int:
-        """The version's material, thumbnail and place in the list; returns its index.
+        """Makes the version's material, thumbnail and place in the list; returns its index.
 
         Args:
             obj: the object, looked up anew: an undo in between makes references worthless.
@@ -102,7 +102,7 @@ class VersionBuilder:
         return index
 
     def discard(self) -> None:
-        """Take away what was made and no version has."""
+        """Takes away what was made and no version has."""
         for name in list(self._uids):
             image = _image_by_uid(self._uids.pop(name))
             if image is not None and image.users == 0:
@@ -161,7 +161,7 @@ def add_version(
     options: ExportOptions,
     apply: bool = True,
 ) -> int:
-    """A new version from PNG bytes and colour space of each map, all at once; returns its index.
+    """Adds a new version from PNG bytes and colour space of each map, all at once; returns its index.
 
     Raises:
         SceneError: a map is no image, or it could not be shown.

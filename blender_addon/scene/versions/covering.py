@@ -36,12 +36,12 @@ class _Plan:
 
 
 def visible_materials(obj: bpy.types.Object) -> set[bpy.types.Material]:
-    """The materials in the object's slots."""
+    """Returns the materials in the object's slots."""
     return {slot.material for slot in obj.material_slots if slot.material is not None}
 
 
 def covered_slots(obj: bpy.types.Object, kind: str) -> list[int]:
-    """The slots of a kind, as far as the object still has them."""
+    """Returns the slots of a kind, as far as the object still has them."""
     count = len(obj.material_slots)
     return [index for index, entry in enumerate(obj.pgc.covered) if entry.kind == kind and index < count]
 
@@ -52,7 +52,7 @@ def show_layers(
     materials: Mapping[str, bpy.types.Material],
     forced: Sequence[Layer] = (),
 ) -> None:
-    """Bring the object to what its layers say.
+    """Brings the object to what its layers say.
 
     Args:
         layers: from the lowest up; none: back to what was there before.

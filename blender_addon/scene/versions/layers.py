@@ -35,7 +35,7 @@ class Layer:
 
 
 def cover_slot(layers: Sequence[Layer], index: int) -> Layer | None:
-    """The uppermost layer that covers a slot; None: nothing does."""
+    """Returns the uppermost layer that covers a slot; None: nothing does."""
     for layer in reversed(layers):
         if layer.target == "object" or (layer.target == "slot" and layer.slot == index):
             return layer
@@ -65,7 +65,7 @@ def without_hidden(layers: Sequence[Layer]) -> list[Layer]:
 def compose_faces(
     now: Indices, base: Indices, layers: Sequence[tuple[Layer, int]], free: npt.NDArray[np.bool_]
 ) -> Indices:
-    """Material index of each face.
+    """Returns the material index of each face.
 
     Args:
         now: as it is; base: as it would be without layers.

@@ -32,7 +32,7 @@ _GONE = "The pictures of {name} are gone; generate it again with its prompt and 
 
 
 def apply_version_index(obj: bpy.types.Object, index: int) -> None:
-    """Show a version on what it was made for; what it does not cover stays.
+    """Shows a version on what it was made for; what it does not cover stays.
 
     Raises:
         SceneError: its pictures are gone, or the object cannot take it as it is; nothing changed.
@@ -52,7 +52,7 @@ def apply_version_index(obj: bpy.types.Object, index: int) -> None:
 
 
 def restore_original(obj: bpy.types.Object) -> None:
-    """Show what was there without any version; the versions stay in the list.
+    """Shows what was there without any version; the versions stay in the list.
 
     Raises:
         SceneError: faces of a mesh would have to change that must not; nothing changed.
@@ -65,7 +65,7 @@ def restore_original(obj: bpy.types.Object) -> None:
 
 
 def compare_versions(obj: bpy.types.Object) -> None:
-    """Swap what is shown and what was shown before it: two versions, or a version and the original.
+    """Swaps what is shown and what was shown before it: two versions, or a version and the original.
 
     Raises:
         SceneError: as `apply_version_index`.
@@ -82,7 +82,8 @@ def compare_versions(obj: bpy.types.Object) -> None:
 
 
 def remove_version(obj: bpy.types.Object, index: int) -> None:
-    """Take a version out of the list, and its pictures where nothing else uses them; what was there before shows again.
+    """Takes a version out of the list, and its pictures where nothing else uses them; what was there before shows
+    again.
 
     Raises:
         SceneError: it is shown, and cannot be taken off the object as it is; nothing changed.
@@ -109,13 +110,13 @@ def remove_version(obj: bpy.types.Object, index: int) -> None:
 
 
 def is_shown(obj: bpy.types.Object, version: bpy.types.PropertyGroup) -> bool:
-    """Whether the version is on the object, wholly or in part; cheap enough for drawing."""
+    """Says whether the version is on the object, wholly or in part; cheap enough for drawing."""
     material = version.material
     return material is not None and any(slot.material == material for slot in obj.material_slots)
 
 
 def check_ours(obj: bpy.types.Object) -> None:
-    """Nothing, for an object whose versions may change.
+    """Checks that the versions of an object may change.
 
     Raises:
         SceneError: it is linked from another file, or a newer extension made its versions.
@@ -126,19 +127,19 @@ def check_ours(obj: bpy.types.Object) -> None:
 
 
 def map_image(version: bpy.types.PropertyGroup, name: str) -> bpy.types.Image | None:
-    """The image of a map, such as base_color; None where the version has none."""
+    """Returns the image of a map, such as base_color; None where the version has none."""
     entry = version.maps.get(name)
     return None if entry is None else entry.image
 
 
 def version_images(version: bpy.types.PropertyGroup) -> list[bpy.types.Image]:
-    """All its images, each once: maps, then the thumbnail."""
+    """Returns all images of a version, each once: maps, then the thumbnail."""
     images = [entry.image for entry in version.maps] + [version.thumbnail]
     return list(dict.fromkeys(image for image in images if image is not None))
 
 
 def select_shown(obj: bpy.types.Object) -> None:
-    """Let the list's selection be the uppermost version that is shown; -1: none is."""
+    """Selects the uppermost version that is shown in the list; -1: none is."""
     top = obj.pgc.layers.rpartition(" ")[2]
     keys = [version.key for version in obj.pgc.versions]
     obj.pgc.active_version = keys.index(top) if top in keys else -1

@@ -29,7 +29,7 @@ def version_bytes(version: bpy.types.PropertyGroup) -> int:
 
 
 def on_disk(version: bpy.types.PropertyGroup) -> bool:
-    """Whether some of its maps are in files beside the .blend."""
+    """Says whether some of its maps are in files beside the .blend."""
     return any(entry.image is not None and not entry.image.packed_files for entry in version.maps)
 
 
@@ -40,7 +40,7 @@ def hidden_versions(obj: bpy.types.Object) -> list[int]:
 
 
 def purge_versions(obj: bpy.types.Object) -> int:
-    """Remove all versions that are not shown; returns the bytes that left the .blend.
+    """Removes all versions that are not shown; returns the bytes that left the .blend.
 
     Raises:
         SceneError: a version could not be removed.
@@ -52,7 +52,7 @@ def purge_versions(obj: bpy.types.Object) -> int:
 
 
 def move_to_disk(version: bpy.types.PropertyGroup, folder: Path) -> list[Path]:
-    """Write the version's maps into files and take them out of the .blend; the thumbnail stays in it.
+    """Writes the version's maps into files and takes them out of the .blend; the thumbnail stays in it.
 
     No file is overwritten: one with the same bytes is used, beside another one a number is added.
 
@@ -80,7 +80,7 @@ def move_to_disk(version: bpy.types.PropertyGroup, folder: Path) -> list[Path]:
 
 
 def move_to_blend(version: bpy.types.PropertyGroup) -> None:
-    """Read the version's maps from their files into the .blend again; the files stay.
+    """Reads the version's maps from their files into the .blend again; the files stay.
 
     Raises:
         SceneError: a file is missing; nothing changed.
@@ -147,7 +147,7 @@ def _point_to(image: bpy.types.Image, path: Path) -> None:
 
 
 def image_files(image: bpy.types.Image) -> list[Path]:
-    """The files of an image that is not packed, one a tile."""
+    """Returns the files of an image that is not packed, one a tile."""
     path = bpy.path.abspath(image.filepath)
     if image.source != "TILED":
         return [Path(path)]

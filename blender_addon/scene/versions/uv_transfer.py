@@ -32,7 +32,7 @@ def transfer_version(
     index: int,
     progress: Callable[[float], None] | None = None,
 ) -> int:
-    """Make a new version of a version, for the object's UVs as they are now; returns its index. The old one stays.
+    """Makes a new version of a version, for the object's UVs as they are now; returns its index. The old one stays.
 
     Args:
         progress: as `bake_materials`.
