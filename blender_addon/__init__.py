@@ -3,14 +3,14 @@
 
 
 def register() -> None:
-    """Called by Blender when the extension is enabled."""
+    """Registers the extension: Blender calls this when it is enabled."""
     from . import registration
 
     registration.register()
 
 
 def unregister() -> None:
-    """Called by Blender when the extension is disabled, and when Blender ends."""
+    """Takes the extension back: Blender calls this when it is disabled, and when Blender ends."""
     from . import registration
 
     registration.unregister()

@@ -123,13 +123,13 @@ _HANDLERS = (
 
 
 def register() -> None:
-    """Add the handlers."""
+    """Adds the handlers."""
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).append(function)
 
 
 def unregister() -> None:
-    """Take them away."""
+    """Takes the handlers away."""
     for name, function in _HANDLERS:
         handlers = getattr(bpy.app.handlers, name)
         if function in handlers:

@@ -19,7 +19,7 @@ _INHERITED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "VI
 
 
 def module_command(python: str, module: str, arguments: Sequence[str]) -> list[str]:
-    """The command line that runs a module without the working directory on its path."""
+    """Returns the command line that runs a module without the working directory on its path."""
     return [python, "-P", "-m", module, *arguments]
 
 
@@ -37,5 +37,5 @@ def module_environment(python: str, source: Path | None = None) -> dict[str, str
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what Blender or a shell may have set for a Python of their own."""
+    """Returns the environment without what Blender or a shell may have set for a Python of their own."""
     return {key: value for key, value in environment.items() if key not in _INHERITED}

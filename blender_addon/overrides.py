@@ -14,7 +14,9 @@ INSERTABLE = {"LIBRARY_OVERRIDABLE", "USE_INSERTION"}
 
 
 def remove_item(collection: Any, index: int) -> bool:  # noqa: ANN401 - a bpy collection
-    """Take an item out of a collection property; False where it belongs to the library file, which keeps it."""
+    """Takes an item out of a collection property; returns False where it belongs to the library file, which
+    keeps it.
+    """
     try:
         collection.remove(index)
     except TypeError:
@@ -24,7 +26,7 @@ def remove_item(collection: Any, index: int) -> bool:  # noqa: ANN401 - a bpy co
 
 
 def clear_items(collection: Any) -> None:  # noqa: ANN401 - a bpy collection
-    """Take all items out but those of the library file."""
+    """Takes all items out but those of the library file."""
     for index in reversed(range(len(collection))):
         if not remove_item(collection, index):
             return

@@ -49,7 +49,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """In the opposite order; nothing stays: no timer, no thread, no handler, no property."""
+    """Takes everything back in the opposite order; nothing stays: no timer, no thread, no handler, no property."""
     uv_timer.stop()
     event_pump.stop()
     server_tasks.stop()

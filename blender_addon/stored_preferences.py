@@ -14,13 +14,13 @@ __all__ = ["addon_preferences", "connection_file"]
 
 
 def addon_preferences() -> Any:  # noqa: ANN401 - a class of Blender's making, see preferences.py
-    """The preferences; None while the extension is registered, but not enabled by Blender."""
+    """Returns the preferences; None while the extension is registered, but not enabled by Blender."""
     addon = bpy.context.preferences.addons.get(__package__)
     return addon.preferences if addon is not None else None
 
 
 def connection_file() -> Path:
-    """The chosen connection file."""
+    """Returns the chosen connection file."""
     preferences = addon_preferences()
     chosen = preferences.connection if preferences is not None else ""
     return Path(bpy.path.abspath(chosen)) if chosen else default_connection_file()

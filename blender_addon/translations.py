@@ -130,16 +130,16 @@ _CONTEXTS = ("*", "Operator")
 
 
 def tr(text: str) -> str:
-    """A sentence in the interface's language."""
+    """Translates a sentence into the interface's language."""
     return bpy.app.translations.pgettext_iface(text)
 
 
 def register() -> None:
-    """Hand the dictionaries to Blender."""
+    """Hands the dictionaries to Blender."""
     german = {(context, text): translated for text, translated in GERMAN.items() for context in _CONTEXTS}
     bpy.app.translations.register(__package__, {"de_DE": german, "de": german})
 
 
 def unregister() -> None:
-    """Take them back."""
+    """Takes the dictionaries back."""
     bpy.app.translations.unregister(__package__)

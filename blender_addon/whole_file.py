@@ -18,7 +18,8 @@ _ATTEMPTS, _PAUSE = 10, 0.05
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place at the end, on the disk by then; nothing is left on an error.
+    """Yields a temporary path beside `path` that takes its place at the end, on the disk by then; nothing is left on an
+    error.
 
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
@@ -40,7 +41,7 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Put bytes into a file, readable from the first moment on by those only whom `mode` (less the umask) lets in.
+    """Puts bytes into a file, readable from the first moment on by those only whom `mode` (less the umask) lets in.
 
     Raises:
         OSError: it cannot be written; what was there before still is.

@@ -16,7 +16,7 @@ __all__ = ["server_data", "server_python"]
 
 
 def server_python() -> str | None:
-    """The Python that has the server; None where none is known."""
+    """Returns the Python that has the server; None where none is known."""
     preferences = addon_preferences()
     if preferences is not None and preferences.python:
         return bpy.path.abspath(preferences.python)
@@ -33,6 +33,6 @@ def server_python() -> str | None:
 
 
 def server_data() -> Path | None:
-    """The data folder of a server that is to write the chosen connection file; None: the user's own."""
+    """Returns the data folder of a server that is to write the chosen connection file; None: the user's own."""
     file = connection_file()
     return None if file == default_connection_file() else file.parent

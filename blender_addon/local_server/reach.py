@@ -34,7 +34,7 @@ class StarterWatch:
         self._ended_at: float | None = None
 
     def start(self, starter: ServerStarter) -> None:
-        """Have a server come up. Raises OSError where not even that works."""
+        """Makes a server come up. Raises OSError where not even that works."""
         starter.start()
         self.close()
         self._starter, self._ended_at = starter, None
@@ -42,7 +42,7 @@ class StarterWatch:
         self._state.changed()
 
     def look(self) -> None:
-        """At each turn."""
+        """Looks at each turn whether the server has come up, or has failed to."""
         if self._starter is None or self._state.server.state is not ServerState.STARTING:
             return
         failure = self._starter.failure()
@@ -57,14 +57,16 @@ class StarterWatch:
                 self._state.changed()
 
     def close(self) -> None:
-        """Let go of it; the server stays."""
+        """Lets go of the starter; the server stays."""
         if self._starter is not None:
             self._starter.close()
             self._starter = None
 
 
 def may_connect(state: AppState, connection: Path) -> bool:
-    """A server on this machine needs no leave; another machine's does, and the panel says so."""
+    """Says whether a connection is allowed: a server on this machine needs no leave; another machine's does, and the
+    panel says so.
+    """
     try:
         host = ServerAddress.from_connection_file(connection).host
     except ConnectionFileError:
@@ -80,7 +82,7 @@ def may_connect(state: AppState, connection: Path) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is of this machine."""
+    """Says whether an address is of this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

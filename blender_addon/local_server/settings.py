@@ -37,13 +37,13 @@ CLASSES = (PGC_PG_install,)
 
 
 def settings() -> PGC_PG_install | None:
-    """The preferences; None while the extension is not enabled by Blender."""
+    """Returns the preferences; None while the extension is not enabled by Blender."""
     preferences = addon_preferences()
     return preferences.install if preferences is not None else None
 
 
 def install_folder() -> Path:
-    """The environment's folder, beside the server's data unless the artist chose another."""
+    """Returns the environment's folder, beside the server's data unless the artist chose another."""
     chosen = settings()
     if chosen is not None and chosen.folder:
         return Path(bpy.path.abspath(chosen.folder))
@@ -51,12 +51,12 @@ def install_folder() -> Path:
 
 
 def install_log() -> Path:
-    """What the commands of the last installation printed."""
+    """Returns the file that holds what the commands of the last installation printed."""
     return default_connection_file().parent / "logs" / "install.log"
 
 
 def install_request() -> Request:
-    """What Install Server would do now."""
+    """Describes what Install Server would do now."""
     chosen = settings()
     wheels = chosen.wheels if chosen is not None else ""
     manifest = tomllib.loads((_PACKAGE / "blender_manifest.toml").read_text(encoding="utf-8"))

@@ -37,10 +37,21 @@ class Task(Protocol):
     """Something on a thread or in a process of its own."""
 
     @property
-    def progress(self) -> Progress: ...
-    def start(self) -> None: ...
-    def cancel(self) -> None: ...
-    def join(self, seconds: float) -> bool: ...
+    def progress(self) -> Progress:
+        """How far the task has come."""
+        ...
+
+    def start(self) -> None:
+        """Starts the task and returns at once. Raises OSError where it cannot start."""
+        ...
+
+    def cancel(self) -> None:
+        """Asks the task to end and returns at once."""
+        ...
+
+    def join(self, seconds: float) -> bool:
+        """Waits for the end; returns False where it has not come within `seconds`."""
+        ...
 
 
 class CommandTask:
@@ -52,21 +63,21 @@ class CommandTask:
 
     @property
     def progress(self) -> Progress:
-        """Asks the process whether it has ended."""
+        """How far the command has come; the process is asked whether it has ended."""
         if self._progress.state == "running" and (result := self._command.result()) is not None:
             went_well, text = result
             self._progress = Progress(state="done" if went_well else "failed", factor=1.0, detail=text)
         return self._progress
 
     def start(self) -> None:
-        """Raises OSError where the interpreter cannot be run."""
+        """Starts the command. Raises OSError where the interpreter cannot be run."""
         self._command.start()
 
     def cancel(self) -> None:
-        """A server that is told to stop stops; nothing to take back."""
+        """Does nothing: a server that was told to stop does stop, and there is nothing to take back."""
 
     def join(self, seconds: float) -> bool:
-        """Nothing of ours runs on."""
+        """Returns True at once: nothing of ours runs on."""
         return True
 
 
@@ -81,7 +92,7 @@ _state = _State()
 
 
 def begin(task: Task) -> None:
-    """Start a task; its end is shown in the preferences. Raises OSError where it cannot start."""
+    """Starts a task; its end is shown in the preferences. Raises OSError where it cannot start."""
     task.start()
     _state.task, _state.last = task, None
     if not bpy.app.timers.is_registered(tick):
@@ -89,7 +100,7 @@ def begin(task: Task) -> None:
 
 
 def tick() -> float | None:
-    """Look at the task and redraw; the timer ends with it."""
+    """Looks at the task and redraws; the timer ends with it."""
     task = _state.task
     if task is None:
         return None
@@ -109,28 +120,28 @@ def tick() -> float | None:
 
 
 def is_busy() -> bool:
-    """Whether a task is under way."""
+    """Says whether a task is under way."""
     return _state.task is not None
 
 
 def progress() -> Progress | None:
-    """Of the task under way."""
+    """Returns how far the task under way has come; None where there is none."""
     return _state.task.progress if _state.task is not None else None
 
 
 def message() -> Progress | None:
-    """How the last task ended."""
+    """Says how the last task ended; None where there was none."""
     return _state.last
 
 
 def cancel() -> None:
-    """Cancel the task under way."""
+    """Cancels the task under way."""
     if _state.task is not None:
         _state.task.cancel()
 
 
 def installed() -> Installed | None:
-    """What Install Server has installed. The disk is asked once, then after each task and each other folder."""
+    """Returns what Install Server has installed. The disk is asked once, then after each task and each other folder."""
     folder = install_folder()
     if _state.seen is None or _state.seen[0] != folder:
         _state.seen = (folder, read_installed(folder))
@@ -138,12 +149,12 @@ def installed() -> Installed | None:
 
 
 def forget_installed() -> None:
-    """Ask the disk again the next time."""
+    """Forgets what is installed, so that the disk is asked again the next time."""
     _state.seen = None
 
 
 def stop() -> None:
-    """The extension is disabled: cancel, wait for the thread, and leave no timer."""
+    """Ends the tasks, since the extension is disabled: cancels, waits for the thread, and leaves no timer."""
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
     if _state.task is not None:

@@ -57,7 +57,7 @@ class PGC_OT_unwrap(bpy.types.Operator):
 
 
 def poll_unwrap(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    """Poll: whether the active object is a mesh that can be unwrapped now."""
+    """Says, for a poll, whether the active object is a mesh that can be unwrapped now."""
     obj = context.object
     if obj is None or obj.type != "MESH" or obj.mode != "OBJECT":
         cls.poll_message_set("Select a mesh object, in Object Mode")

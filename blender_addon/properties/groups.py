@@ -84,12 +84,12 @@ CLASSES = (*job_properties.CLASSES, *version_properties.CLASSES, PGC_PG_scene, P
 
 
 def attach() -> None:
-    """Put the groups where they belong."""
+    """Puts the groups onto scenes, objects and the window manager."""
     bpy.types.Scene.pgc = PointerProperty(type=PGC_PG_scene)
     bpy.types.Object.pgc = PointerProperty(type=version_properties.PGC_PG_object, override=OVERRIDABLE)
     bpy.types.WindowManager.pgc = PointerProperty(type=PGC_PG_window)
 
 
 def detach() -> None:
-    """Take them away."""
+    """Takes the groups away from there."""
     del bpy.types.Scene.pgc, bpy.types.Object.pgc, bpy.types.WindowManager.pgc

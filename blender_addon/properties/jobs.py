@@ -51,7 +51,7 @@ class PGC_PG_pending(bpy.types.PropertyGroup):
 
 
 class PGC_PG_job(bpy.types.PropertyGroup):
-    """Of one object."""
+    """What is kept of the jobs of one object."""
 
     pending: CollectionProperty(type=PGC_PG_pending, override=INSERTABLE)
     preview: PointerProperty(type=PGC_PG_preview, override=OVERRIDABLE)

@@ -12,7 +12,7 @@ __all__ = ["on_click"]
 
 
 def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
-    """The list's index has changed: show that version, unless it is on top already."""
+    """Shows the version that the list's index has changed to, unless it is on top already."""
     if not 0 <= group.active_version < len(group.versions):
         return
     if group.versions[group.active_version].key == group.layers.rpartition(" ")[2]:

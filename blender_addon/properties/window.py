@@ -38,7 +38,7 @@ def _problem() -> Problem | None:
 
 
 def job_state(group: Any) -> str:  # noqa: ANN401 - bpy calls it, as all of these
-    """Of the newest job; failed too where the last click could not make one."""
+    """Returns the state of the newest job; "failed" too where the last click could not make one."""
     view, problem = _newest(), _problem()
     if problem is not None:
         return "failed"
@@ -48,7 +48,7 @@ def job_state(group: Any) -> str:  # noqa: ANN401 - bpy calls it, as all of thes
 
 
 def message(group: Any) -> str:  # noqa: ANN401
-    """What went wrong, or the newest job's note."""
+    """Says what went wrong, or the newest job's note."""
     view, problem = _newest(), _problem()
     if problem is not None:
         return problem.text
@@ -56,31 +56,31 @@ def message(group: Any) -> str:  # noqa: ANN401
 
 
 def fix(group: Any) -> str:  # noqa: ANN401
-    """The operator that mends it."""
+    """Returns the operator that mends what went wrong."""
     problem = _problem()
     return "" if problem is None else problem.operator
 
 
 def server(group: Any) -> str:  # noqa: ANN401
-    """Its name, while it is connected."""
+    """Returns the server's name, while it is connected."""
     view = _state().server
     return view.name if view.ready else ""
 
 
 def job(group: Any) -> str:  # noqa: ANN401
-    """The server's name of the newest job while it goes on."""
+    """Returns the server's name of the newest job while it goes on."""
     view = _newest()
     return view.job or "" if view is not None and view.live else ""
 
 
 def step(group: Any) -> int:  # noqa: ANN401
-    """Of the newest job."""
+    """Returns the step of the newest job."""
     view = _newest()
     return 0 if view is None else view.step
 
 
 def steps(group: Any) -> int:  # noqa: ANN401
-    """Of the newest job."""
+    """Returns how many steps the newest job takes."""
     view = _newest()
     return 0 if view is None else view.steps
 

@@ -29,12 +29,12 @@ class Installed:
 
 
 def environment_python(folder: Path) -> Path:
-    """Where a virtual environment keeps its interpreter."""
+    """Says where a virtual environment keeps its interpreter."""
     return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
 
 
 def begin(folder: Path) -> None:
-    """Make the folder, or empty it where an earlier installation of ours was not finished.
+    """Makes the folder, or empties it where an earlier installation of ours was not finished.
 
     Raises:
         InstallError: it holds something that this did not put there, or cannot be written.
@@ -49,7 +49,7 @@ def begin(folder: Path) -> None:
 
 
 def finish(folder: Path, requirement: str) -> None:
-    """Say that the installation in a folder is whole. Raises InstallError where even that cannot be written."""
+    """Notes that the installation in a folder is whole. Raises InstallError where even that cannot be written."""
     try:
         _write(folder, {"schema": SCHEMA, "finished": True, "requirement": requirement})
     except OSError as error:
@@ -57,7 +57,7 @@ def finish(folder: Path, requirement: str) -> None:
 
 
 def read_installed(folder: Path) -> Installed | None:
-    """What is installed in a folder; None where nothing is, or where it is not finished."""
+    """Says what is installed in a folder; None where nothing is, or where it is not finished."""
     facts = _read(folder)
     python = environment_python(folder)
     if facts is None or facts.get("finished") is not True or not python.exists():
@@ -66,7 +66,7 @@ def read_installed(folder: Path) -> Installed | None:
 
 
 def remove(folder: Path) -> None:
-    """Delete an environment. Raises InstallError where it is none of ours, or is in use."""
+    """Deletes an environment. Raises InstallError where it is none of ours, or is in use."""
     if not folder.exists():
         return
     if folder.is_symlink() or _read(folder) is None:

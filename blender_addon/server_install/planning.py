@@ -86,7 +86,7 @@ class Plan:
 
 
 def has_nvidia_driver() -> bool:
-    """Whether the driver's own tool is there; Windows keeps it in the system folder."""
+    """Says whether the driver's own tool is there; Windows keeps it in the system folder."""
     return shutil.which("nvidia-smi") is not None
 
 
@@ -97,7 +97,7 @@ def make_plan(
     free_space: Callable[[Path], int] | None = None,
     system: str | None = None,
 ) -> Plan:
-    """Plan an installation.
+    """Plans an installation.
 
     Args:
         choose: finds the Python; free_space: bytes free where a folder is or would be; system: as platform.system().
@@ -200,6 +200,6 @@ def size_text(size: int) -> str:
 
 
 def command_text(plan: Plan) -> str:
-    """The same commands for a terminal, one a line."""
+    """Returns the same commands for a terminal, one a line."""
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
     return "\n".join(join(step.command) for step in plan.steps) + "\n"

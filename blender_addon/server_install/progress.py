@@ -36,7 +36,7 @@ class PipProgress:
     unpacking: bool = False
 
     def after(self, line: str) -> PipProgress:
-        """What is known after one more line."""
+        """Returns what is known after one more line."""
         if match := _DOWNLOAD.match(line):
             size = int(float(match[2]) * _UNITS[match[3]])
             name = match[1].rpartition("/")[2].split("-")[0]

@@ -44,8 +44,9 @@ def candidates() -> list[list[str]]:
 
 
 def ask(command: list[str], *, of_blender: bool = False) -> Interpreter | None:
-    """The interpreter behind a command; None where it does not run, is too old or too new, or cannot make
-    environments (Debian keeps that in a package of its own)."""
+    """Returns the interpreter behind a command; None where it does not run, is too old or too new, or cannot make
+    environments (Debian keeps that in a package of its own).
+    """
     program = shutil.which(command[0])
     if program is None:
         return None
@@ -74,8 +75,9 @@ def choose(
     blender_python: str = sys.executable,
     ask: Callable[..., Interpreter | None] = ask,
 ) -> Interpreter | None:
-    """The first Python of this machine that fits; else Blender's own, which only lends itself: what is installed
-    goes into the environment, never into Blender. None where neither fits."""
+    """Returns the first Python of this machine that fits; else Blender's own, which only lends itself: what is
+    installed goes into the environment, never into Blender. None where neither fits.
+    """
     for command in candidates() if commands is None else commands:
         found = ask(command)
         if found is not None:

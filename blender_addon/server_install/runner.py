@@ -62,11 +62,11 @@ class Installation:
             return self._progress
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Begins the installation; returns at once."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """End the command under way; what is there is deleted. Returns at once."""
+        """Ends the command under way; what is there is deleted. Returns at once."""
         with self._lock:
             self._cancelled = True
             process = self._process
@@ -74,7 +74,7 @@ class Installation:
             _end(process)
 
     def join(self, seconds: float) -> bool:
-        """Wait for the end; False where it is not there yet."""
+        """Waits for the end; returns False where it is not there yet."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -179,14 +179,16 @@ class Removal:
         return self._progress
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Begins the removal; returns at once."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """It cannot be taken back; what is left is known as unfinished, and removed the next time."""
+        """Does nothing, since a removal cannot be taken back; what is left is known as unfinished, and removed the next
+        time.
+        """
 
     def join(self, seconds: float) -> bool:
-        """Wait for the end; False where it is not there yet."""
+        """Waits for the end; returns False where it is not there yet."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -201,7 +203,7 @@ class Removal:
 
 
 def stop_server(folder: Path) -> None:
-    """Stop the server that runs from an environment, if there is one; its jobs go on at the next start.
+    """Stops the server that runs from an environment, if there is one; its jobs go on at the next start.
 
     Raises:
         InstallError: it does not stop, so its files cannot be deleted.

@@ -43,7 +43,7 @@ class ServerCommand:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Begin; returns at once. Raises OSError where the interpreter cannot be run."""
+        """Begins the command; returns at once. Raises OSError where the interpreter cannot be run."""
         self._process = subprocess.Popen(
             [self._python, "-P", "-m", "server", *self._arguments],
             stdin=subprocess.DEVNULL,
@@ -54,7 +54,7 @@ class ServerCommand:
         )
 
     def result(self) -> tuple[bool, str] | None:
-        """Whether it went well and its last line; None while it goes on. Not to be asked again after the end."""
+        """Says whether it went well, and its last line; None while it goes on. Not to be asked again after the end."""
         process = self._process
         assert process is not None, "start() comes first"
         if process.poll() is None:
@@ -71,7 +71,7 @@ class ServerCommand:
         return process.returncode == 0, last
 
     def close(self) -> None:
-        """Forget the output; the command itself goes on."""
+        """Lets go of the output; the command itself goes on."""
         self._output.close()
 
 
@@ -84,8 +84,9 @@ class LogLine:
 
 
 def read_log(path: Path, lines: int = 12) -> list[LogLine]:
-    """The last lines of a log of one JSON object a line; a line that is none is shown as it stands. Empty without a
-    log."""
+    """Returns the last lines of a log of one JSON object a line; a line that is none is shown as it stands. Empty
+    without a log.
+    """
     try:
         with path.open("rb") as stream:
             stream.seek(0, os.SEEK_END)

@@ -24,12 +24,12 @@ __all__ = ["Deliveries", "hindrance", "rendering"]
 
 
 def rendering() -> bool:
-    """Whether Blender renders: the scene's pictures must not change under it."""
+    """Says whether Blender renders: the scene's pictures must not change under it."""
     return bpy.app.is_job_running("RENDER")
 
 
 def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
-    """Why a result cannot be put on its object now, as a sentence; "" where it can."""
+    """Says why a result cannot be put on its object now, as a sentence; "" where it can."""
     if view.unwrap is not None:
         return "" if obj is None else unwrap_hindrance(view, obj)
     if obj is None:
@@ -55,24 +55,24 @@ class Deliveries:
         self._left: list[MapFile] = []
 
     def add(self, key: str) -> None:
-        """The job's maps are in its view."""
+        """Queues a job whose maps are in its view."""
         if key not in self._waiting:
             self._waiting.append(key)
 
     def discard(self, key: str) -> None:
-        """The result is not wanted any more."""
+        """Takes a job out of the queue, since its result is not wanted any more."""
         if key in self._waiting:
             if self._waiting[0] == key:
                 self._drop_half_made()
             self._waiting.remove(key)
 
     def close(self) -> None:
-        """Nothing more is put into the scene; what was half made goes."""
+        """Stops putting anything into the scene; what was half made goes."""
         self._drop_half_made()
         self._waiting.clear()
 
     def step(self, state: AppState, uncover: Callable[[str], None]) -> bool:
-        """Do one thing that costs, if there is any: one map, or the material and its place.
+        """Does one thing that costs, if there is any: one map, or the material and its place.
 
         Args:
             uncover: takes the job's preview off its object.

@@ -37,7 +37,7 @@ _NOTHING = AppState()
 
 
 def session() -> Session:
-    """This Blender's session; made at the first need."""
+    """Returns this Blender's session; made at the first need."""
     if not _held:
         _held.append(Session(connection_file))
         preferences = addon_preferences()
@@ -47,29 +47,29 @@ def session() -> Session:
 
 
 def existing_session() -> Session | None:
-    """The session, if there is one: for what must not start anything."""
+    """Returns the session, if there is one: for what must not start anything."""
     return _held[0] if _held else None
 
 
 def current_state() -> AppState:
-    """What the panel shows; before the first need: nothing yet. Drawing must not change it."""
+    """Returns what the panel shows; before the first need: nothing yet. Drawing must not change it."""
     return _held[0].state if _held else _NOTHING
 
 
 def show_problem(problem: Problem | None) -> None:
-    """Show a sentence and its fixing button in the panel; None: take it away."""
+    """Shows a sentence and its fixing button in the panel; None: takes it away."""
     obj = bpy.context.view_layer.objects.active
     session().state.show_problem(problem, obj.mode if obj is not None else "")
     redraw()
 
 
 def may_reach(host: str) -> bool:
-    """Whether Blender's settings allow a connection to this host."""
+    """Says whether Blender's settings allow a connection to this host."""
     return is_loopback(host) or bpy.app.online_access
 
 
 def redraw() -> None:
-    """Have the panels drawn again."""
+    """Makes Blender draw the panels again."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type in _AREAS:
@@ -77,7 +77,7 @@ def redraw() -> None:
 
 
 def report_defect(doing: str, error: Exception) -> Problem:
-    """Tell of an exception in the console and, once, in the panel; `doing` is what was going on."""
+    """Tells of an exception in the console and, once, in the panel; `doing` is what was going on."""
     state = current_state()
     problem = note_defect(state, doing, error)
     with defect(state, "Drawing the panels anew"):
@@ -86,12 +86,12 @@ def report_defect(doing: str, error: Exception) -> Problem:
 
 
 def guard(doing: str) -> AbstractContextManager[None]:
-    """What is done inside may fail: the panel says so, and what comes after it is done all the same."""
+    """Runs what is inside, which may fail: the panel says so, and what comes after it is done all the same."""
     return defect(current_state(), doing)
 
 
 def tick() -> float:
-    """One turn; returns the seconds until the next one. Never raises, or Blender would end the timer."""
+    """Does one turn; returns the seconds until the next one. Never raises, or Blender would end the timer."""
     try:
         return _turn()
     except Exception as error:  # noqa: BLE001 - whatever it is, there has to be a next turn
@@ -122,12 +122,12 @@ def _keep_timings(state: AppState) -> None:
 
 
 def start() -> None:
-    """Begin; survives the loading of files."""
+    """Begins the timer, which survives the loading of files."""
     bpy.app.timers.register(tick, persistent=True)
 
 
 def stop() -> None:
-    """End the timer and the client's thread."""
+    """Ends the timer and the client's thread."""
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
     while _held:

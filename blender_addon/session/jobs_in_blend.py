@@ -18,8 +18,9 @@ _REQUEST = tuple(item.name for item in fields(JobRequest))
 
 
 def note(view: JobView) -> None:
-    """Write a job into its object, or bring what is written up to date. New UVs are not noted: in a file that is
-    opened again they are asked for anew."""
+    """Writes a job into its object, or brings what is written up to date. New UVs are not noted: in a file that is
+    opened again they are asked for anew.
+    """
     if view.unwrap is not None:
         return
     obj = find_object(view.object_uid, view.object_name)
@@ -33,7 +34,7 @@ def note(view: JobView) -> None:
 
 
 def note_all(state: AppState) -> None:
-    """Before a save and after an undo: every job that goes on is in its object, and no other."""
+    """Notes every job that goes on in its object, and no other: called before a save and after an undo."""
     live = {view.key: view for view in state.live() if not view.cancelling}
     for obj in _objects():
         _remove(obj, lambda key: key not in live)
@@ -42,13 +43,13 @@ def note_all(state: AppState) -> None:
 
 
 def forget(key: str) -> None:
-    """The job is over, or its result is a version."""
+    """Takes a job out of its object, since it is over, or its result is a version."""
     for obj in _objects():
         _remove(obj, lambda noted: noted == key)
 
 
 def collect() -> list[JobView]:
-    """All jobs that the open file knows of, each once."""
+    """Returns all jobs that the open file has, each once."""
     found: dict[str, JobView] = {}
     for obj in _objects():
         for entry in obj.pgc.job.pending:

@@ -19,7 +19,7 @@ __all__ = ["Previews", "export_options"]
 
 
 def export_options(request: JobRequest) -> ExportOptions:
-    """Where a job's result goes."""
+    """Says where a job's result goes."""
     target = "object" if request.target == "objects" else request.target
     return ExportOptions(uv_map=request.uv_map or None, target=target, slot=request.slot, faces=request.faces)
 
@@ -35,25 +35,25 @@ class Previews:
         self._thumbnails: dict[str, PreviewFrame] = {}
 
     def put(self, key: str, frame: PreviewFrame) -> None:
-        """A frame came in; it is shown by a later `step`."""
+        """Takes a frame that came in; a later `step` shows it."""
         self._frames.setdefault(key, {})[frame.map] = frame
         self._new[key, frame.map] = None
 
     def end(self, key: str) -> None:
-        """The job has ended: its preview goes from every object that shows it, duplicates too."""
+        """Takes the preview of a job that has ended off every object that shows it, duplicates too."""
         self._frames.pop(key, None)
         self._new = {waiting: None for waiting in self._new if waiting[0] != key}
         self._ending.add(key)
         self._finish_ending()
 
     def give_up(self) -> None:
-        """Showing has failed by a defect: what waits is let go; the next frame of each job is tried again."""
+        """Lets go of what waits, since showing has failed by a defect; the next frame of each job is tried again."""
         self._frames.clear()
         self._new.clear()
         self._ending.clear()
 
     def take_off(self) -> None:
-        """All previews go for now, as before a save; the next `step`s bring them back."""
+        """Takes all previews off for now, as before a save; the next `step`s bring them back."""
         for obj in _objects_with_preview():
             end_preview(obj)
 
@@ -66,7 +66,7 @@ class Previews:
                 end_preview(obj)
 
     def step(self, state: AppState) -> bool:
-        """Do at most one thing that costs: show a frame, or take a preview off. Returns whether there was one."""
+        """Does at most one thing that costs: show a frame, or take a preview off. Returns whether there was one."""
         if self._ending:
             self._finish_ending()
         for view in state.live():

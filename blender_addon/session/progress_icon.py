@@ -19,7 +19,7 @@ class ProgressIcons:
         self._icons = bpy.utils.previews.new()
 
     def show(self, key: str, image: npt.NDArray[np.uint8]) -> None:
-        """Take a preview [H, W, C], row 0 at the top, as the picture of a job."""
+        """Takes a preview [H, W, C], row 0 at the top, as the picture of a job."""
         height, width = image.shape[:2]
         pixels = np.ones((_SIDE, _SIDE, 4), np.float32)
         rows, columns = np.arange(_SIDE)[::-1] * height // _SIDE, np.arange(_SIDE) * width // _SIDE
@@ -30,15 +30,15 @@ class ProgressIcons:
         icon.icon_pixels_float.foreach_set(pixels.reshape(-1))
 
     def icon_id(self, key: str) -> int:
-        """For `template_icon`; 0 where there is no picture yet."""
+        """Returns the picture's id for `template_icon`; 0 where there is no picture yet."""
         icon = self._icons.get(key)
         return 0 if icon is None else icon.icon_id
 
     def drop(self, key: str) -> None:
-        """The job has ended."""
+        """Removes the picture of a job that has ended."""
         if key in self._icons:
             del self._icons[key]
 
     def close(self) -> None:
-        """All pictures go."""
+        """Removes all pictures."""
         bpy.utils.previews.remove(self._icons)

@@ -19,13 +19,15 @@ _CLOSED = (ServerState.REFUSED, ServerState.BROKEN)
 
 
 def selected_meshes(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """All selected meshes, the active one first; lamps and cameras among them hinder nobody. None: the active one."""
+    """Returns all selected meshes, the active one first; lamps and cameras among them hinder nobody. None selected: the
+    active one.
+    """
     meshes = [obj for obj in context.selected_objects or (context.object,) if obj is not None and obj.type == "MESH"]
     return sorted(meshes, key=lambda obj: (obj != context.object, obj.name))
 
 
 def textured(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """The objects that get a texture, by the panel's target."""
+    """Returns the objects that get a texture, by the panel's target."""
     obj = context.object
     if context.scene.pgc.target == "objects":
         return selected_meshes(context)
@@ -33,7 +35,9 @@ def textured(context: bpy.types.Context) -> list[bpy.types.Object]:
 
 
 def reason_against(context: bpy.types.Context, state: AppState) -> str:
-    """What the artist has to do first, without a full stop, as tooltips are; "" where nothing. Cheap: drawing asks."""
+    """Says what the artist has to do first, without a full stop, as tooltips are; "" where nothing. Cheap: drawing
+    asks.
+    """
     objects = textured(context)
     if not objects and context.object is not None and can_become_real(context.object):
         return NO_REAL_MESH
@@ -45,7 +49,7 @@ def reason_against(context: bpy.types.Context, state: AppState) -> str:
 
 
 def reason_against_object(obj: bpy.types.Object, state: AppState) -> str:
-    """The same for one object, whatever the panel's choices are."""
+    """Says the same for one object, whatever the panel's choices are."""
     live = state.live_for(obj.session_uid)
     if live is not None and live.unwrap is not None:
         return f"New UVs of {obj.name} are being made; cancel that first"

@@ -13,7 +13,7 @@ _MOST = 20
 
 
 def remember(prompt: str, negative: str) -> None:
-    """Put a prompt to the front; an earlier use of it goes."""
+    """Puts a prompt to the front; an earlier use of it goes."""
     preferences = addon_preferences()
     if preferences is None:
         return
@@ -27,6 +27,6 @@ def remember(prompt: str, negative: str) -> None:
 
 
 def recent() -> list[tuple[str, str]]:
-    """(prompt, negative), newest first."""
+    """Returns the recent pairs (prompt, negative), newest first."""
     preferences = addon_preferences()
     return [] if preferences is None else [(entry.name, entry.negative) for entry in preferences.recent]

@@ -70,7 +70,9 @@ class Session:
     # The connection.
 
     def connect(self) -> Client | None:
-        """The client, made at the first need; None where Blender may not go online and the server is elsewhere."""
+        """Returns the client, made at the first need; None where Blender may not go online and the server is
+        elsewhere.
+        """
         if self._client is None and may_connect(self.state, self._connection()):
             self._client = Client(self._connection(), prepare=FrameComposer())
             if self.state.server.state is ServerState.REFUSED:
@@ -80,7 +82,9 @@ class Session:
         return self._client
 
     def reconnect(self) -> None:
-        """A new client: after a defect, or for another connection file. Jobs that the server knows are followed on."""
+        """Makes a new client: after a defect, or for another connection file. Jobs that the server still has are
+        followed on.
+        """
         self._close_client()
         self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
         self.state.changed()
@@ -95,7 +99,7 @@ class Session:
                 client.attach(view.job)
 
     def close(self) -> None:
-        """End the thread, take previews off; jobs go on on the server."""
+        """Ends the thread and takes previews off; jobs go on on the server."""
         self._close_client()
         for end in (self.icons.close, self.deliveries.close, self.previews.take_off, remove_unused):
             with defect(self.state, "Ending the session"):
@@ -103,7 +107,7 @@ class Session:
         self._starter.close()
 
     def start_server(self, starter: ServerStarter) -> None:
-        """Have a server come up; `tick` watches it. Raises OSError where not even that works."""
+        """Makes a server come up; `tick` watches it. Raises OSError where not even that works."""
         self._starter.start(starter)
         if self._client is not None and not self._client.alive:
             self.reconnect()
@@ -112,7 +116,7 @@ class Session:
     # Jobs.
 
     def submit(self, view: JobView, spec: TextureJobSpec, arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
-        """Send a job; the panel follows it from here on. False where there may be no connection."""
+        """Sends a job; the panel follows it from here on. Returns False where there may be no connection."""
         client = self.connect()
         if client is None:
             return False
@@ -126,17 +130,17 @@ class Session:
         return True
 
     def cancel(self, key: str) -> None:
-        """As the artist's click on Cancel."""
+        """Cancels a job, as the artist's click on Cancel."""
         if self.state.jobs.get(key) is not None and self.state.jobs[key].phase is Phase.HELD:
             self.deliveries.discard(key)
         self._perform_all(cancelled_by_artist(self.state, key))
 
     def stop_and_keep(self, key: str) -> None:
-        """As the artist's click on Stop and Keep."""
+        """Ends a job and keeps what there is, as the artist's click on Stop and Keep."""
         self._perform_all(stopped_by_artist(self.state, key))
 
     def fetch(self, key: str, job: str, obj: bpy.types.Object) -> None:
-        """Have the result of a job that has ended come once more, for this object."""
+        """Makes the result of a job that has ended come once more, for this object."""
         client, known = self.connect(), self.state.jobs.pop(key, None)
         if client is None:
             return
@@ -148,7 +152,7 @@ class Session:
         client.attach(job)
 
     def retarget(self, key: str, obj: bpy.types.Object) -> None:
-        """Put a result whose object is gone onto another object."""
+        """Puts a result whose object is gone onto another object."""
         view = self.state.jobs[key]
         view.object_name, view.object_uid = obj.name, obj.session_uid
         self.state.changed()
@@ -189,7 +193,7 @@ class Session:
     # The main thread's turn.
 
     def tick(self, budget: float) -> bool:
-        """Handle events for at most `budget` seconds, and one thing that costs; whether the panel has news.
+        """Handles events for at most `budget` seconds, and one thing that costs; returns whether the panel has news.
 
         No part of it keeps another from its turn: what raises is told of in the panel.
         """

@@ -45,7 +45,7 @@ class Order:
 
 
 def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
-    """Everything for one object.
+    """Prepares everything that a job for one object needs.
 
     Raises:
         SceneError: the object cannot be textured as it is.

@@ -28,7 +28,7 @@ _MOST_TRIANGLES = 2_000_000
 
 
 def prepare_unwrap(obj: bpy.types.Object) -> Order:
-    """The job for new UVs of an object's own mesh, in the proportions that the object has.
+    """Prepares the job for new UVs of an object's own mesh, in the proportions that the object has.
 
     Raises:
         SceneError: the mesh cannot get a UV map, or has nothing to unwrap.
@@ -72,14 +72,14 @@ def _in_proportion(positions: npt.NDArray[np.float32], turn: npt.NDArray[np.floa
 
 
 def unwrap_hindrance(view: JobView, obj: bpy.types.Object) -> str:
-    """Why new UVs cannot be put on their mesh now, as a sentence; "" where they can."""
+    """Says why new UVs cannot be put on their mesh now, as a sentence; "" where they can."""
     if obj.mode != "OBJECT":
         return f"The new UVs of {obj.name} are ready. Go to Object Mode to get them."
     return ""
 
 
 def put_new_uvs(view: JobView, obj: bpy.types.Object) -> str:
-    """Put what came into a new UV map; returns a sentence.
+    """Puts what came into a new UV map; returns a sentence for the artist.
 
     Raises:
         SceneError: the mesh is another one by now, or cannot get a UV map.

@@ -51,14 +51,16 @@ class UvChecks:
     """What is to be textured anyway."""
 
     def objection(self, obj: bpy.types.Object) -> UvCheck | None:
-        """What the panel shows of the map that would be textured; None: nothing, or not looked at yet. Cheap."""
+        """Returns what the panel shows of the map that would be textured; None: nothing, or not looked at yet.
+        Cheap.
+        """
         check = self.found.get(obj.session_uid)
         if check is None or not check.bad or check.part != textured_part(obj):
             return None
         return None if (obj.session_uid, check.part) in self.accepted else check
 
     def look(self, obj: bpy.types.Object) -> UvCheck | None:
-        """Measure what would be textured, unless that was done; None where there is nothing."""
+        """Measures the UVs that would be textured, unless that was done; returns None where there are none."""
         part = textured_part(obj)
         if not part.uv_map:
             return None
@@ -75,15 +77,17 @@ class UvChecks:
         return known
 
     def accept(self, obj: bpy.types.Object) -> None:
-        """Texture its UVs anyway, until it gets others."""
+        """Accepts that an object is textured in its UVs anyway, until it gets others."""
         self.accepted.add((obj.session_uid, textured_part(obj)))
 
     def forget(self, obj: bpy.types.Object) -> None:
-        """Its mesh changed."""
+        """Forgets what was measured on an object, since its mesh changed."""
         self.found.pop(obj.session_uid, None)
 
     def look_while_idle(self, obj: bpy.types.Object | None) -> bool:
-        """Look at the active object, if it is small and was not looked at; whether something was."""
+        """Looks at the active object, if it is small and was not looked at; returns whether there was something to look
+        at.
+        """
         if obj is None or obj.type != "MESH" or obj.mode == "EDIT" or len(obj.data.polygons) == 0:
             return False
         known = self.found.get(obj.session_uid)
@@ -96,14 +100,14 @@ class UvChecks:
 
 
 def textured_part(obj: bpy.types.Object) -> Part:
-    """What a texture would be made for now."""
+    """Says what a texture would be made for now."""
     target = bpy.context.scene.pgc.target
     slot = obj.active_material_index if target == "slot" else -1
     return Part(textured_map(obj), target if target in {"slot", "selected_faces"} else "object", slot)
 
 
 def chosen_faces(mesh: bpy.types.Mesh, arrays: UvArrays, part: Part) -> npt.NDArray[np.bool_]:
-    """Of the triangles [F], those of the part: other slots may use the same texels for images of their own."""
+    """Says which of the triangles [F] are of the part: other slots may use the same texels for images of their own."""
     values = np.empty(len(mesh.polygons), np.int32 if part.target == "slot" else np.bool_)
     match part.target:
         case "slot":
@@ -117,7 +121,7 @@ def chosen_faces(mesh: bpy.types.Mesh, arrays: UvArrays, part: Part) -> npt.NDAr
 
 
 def textured_map(obj: bpy.types.Object) -> str:
-    """The name of the UV map that a texture would be made for; "" where there is none."""
+    """Returns the name of the UV map that a texture would be made for; "" where there is none."""
     if obj.type != "MESH":
         return ""
     layers, settings = obj.data.uv_layers, bpy.context.scene.pgc
@@ -130,5 +134,5 @@ _checks = UvChecks()
 
 
 def checks() -> UvChecks:
-    """Those of this Blender."""
+    """Returns the checks of this Blender."""
     return _checks

@@ -52,7 +52,7 @@ def _look() -> float:
 
 
 def start() -> None:
-    """Begin to look; survives the loading of files. Without a window, only what is asked for is looked at."""
+    """Begins to look at UVs; survives the loading of files. Without a window, only what is asked for is looked at."""
     bpy.app.handlers.depsgraph_update_post.append(_changed)
     bpy.app.handlers.load_post.append(_loaded)
     if not bpy.app.background:
@@ -60,7 +60,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """End it, and forget everything."""
+    """Ends the looking, and forgets everything."""
     for handlers, function in (
         (bpy.app.handlers.depsgraph_update_post, _changed),
         (bpy.app.handlers.load_post, _loaded),

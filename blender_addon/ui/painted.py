@@ -13,7 +13,7 @@ __all__ = ["draw_painted"]
 
 
 def draw_painted(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """A box, where the next stroke would change a version, or an earlier one did. Reads no pixels."""
+    """Draws a box, where the next stroke would change a version, or an earlier one did. Reads no pixels."""
     obj = context.object
     if obj is None or obj.type != "MESH" or not obj.pgc.versions or not obj.is_editable:
         return

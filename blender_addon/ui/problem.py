@@ -14,7 +14,7 @@ __all__ = ["draw_problem"]
 def draw_problem(
     layout: bpy.types.UILayout, problem: Problem, context: bpy.types.Context, *, dismiss: str | None = None
 ) -> None:
-    """The box.
+    """Draws the box with a message and the button that mends it.
 
     Args:
         dismiss: key of the job that the message is about, "" for none; None: the message stays until it is mended.

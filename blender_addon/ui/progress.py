@@ -29,7 +29,7 @@ _UV_TEXTS = {
 
 
 def progress_text(view: JobView, server: ServerState) -> str:
-    """One line about where a job is."""
+    """Says in one line where a job is."""
     if view.cancelling and view.phase is not Phase.APPLYING:
         return tr("Cancelling")
     if view.stopping and view.phase is not Phase.APPLYING:
@@ -59,7 +59,7 @@ def _running_text(view: JobView) -> str:
 
 
 def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.Context) -> None:
-    """In the place of the Generate button."""
+    """Draws how far a job is, in the place of the Generate button."""
     session = event_pump.existing_session()
     state = event_pump.current_state()
     box = layout.box()

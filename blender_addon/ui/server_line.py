@@ -19,7 +19,7 @@ _LINES = {
 
 
 def draw_server_line(layout: bpy.types.UILayout, state: AppState, context: bpy.types.Context) -> None:
-    """One quiet line where all is well, a sentence and a button where it is not."""
+    """Draws one quiet line where all is well, a sentence and a button where it is not."""
     server = state.server
     if server.problem is not None:
         draw_problem(layout, server.problem, context)

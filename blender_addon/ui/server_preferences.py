@@ -18,7 +18,7 @@ _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "INFO"}
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Install or remove, start, stop and log; what goes on, and how the last thing ended."""
+    """Draws install or remove, start, stop and log; what goes on, and how the last thing ended."""
     box = layout.box()
     box.label(text="Server on This Computer")
     now = server_tasks.progress()

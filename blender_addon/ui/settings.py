@@ -19,7 +19,7 @@ __all__ = ["draw_prompt", "draw_quality", "draw_settings", "draw_target"]
 
 
 def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
-    """Prompt, negative prompt, and what helps to write them."""
+    """Draws the prompt, the negative prompt, and what helps to write them."""
     settings = context.scene.pgc
     column = layout.column(align=True)
     row = column.row(align=True)
@@ -39,7 +39,7 @@ def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: A
 
 
 def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """What gets the texture."""
+    """Draws the choice of what gets the texture."""
     settings, obj = context.scene.pgc, context.object
     layout.prop(settings, "target")
     if obj is None or obj.type != "MESH":
@@ -73,7 +73,7 @@ def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
 
 
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
-    """Model, quality, size, maps, seed, cameras."""
+    """Draws model, quality, size, maps, seed, cameras."""
     settings = context.scene.pgc
     _draw_model(layout, settings, state)
     layout.prop(settings, "texture_size")
@@ -95,7 +95,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
 
 
 def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
-    """The three presets, and what the chosen one costs."""
+    """Draws the three presets, and what the chosen one costs."""
     settings = context.scene.pgc
     column = layout.column(align=True)
     row = column.row(align=True)

@@ -23,7 +23,7 @@ _LEAST = 90.0
 def draw_text(
     layout: bpy.types.UILayout, text: str, context: bpy.types.Context, *, icon: str = "NONE", beside: int = 0
 ) -> None:
-    """A sentence in as many lines as the region's width needs.
+    """Draws a sentence in as many lines as the region's width needs.
 
     Args:
         beside: number of small buttons in the same row.
@@ -36,7 +36,9 @@ def draw_text(
 
 
 def draw_line(layout: bpy.types.UILayout, text: str, context: bpy.types.Context, *, icon: str = "NONE") -> None:
-    """One line, cut off where it is too long: what stands below stays where it is. An empty text takes its room too."""
+    """Draws one line, cut off where it is too long: what stands below stays where it is. An empty text takes its room
+    too.
+    """
     row = layout.row()
     row.scale_y = 0.8
     line = shortened(text, _width(context, icon, 0), _measure(context)) if text else ""

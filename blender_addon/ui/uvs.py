@@ -12,7 +12,7 @@ __all__ = ["draw_uv_check"]
 
 
 def draw_uv_check(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """A box, where a texture in these UVs could not be right everywhere. Measures nothing."""
+    """Draws a box, where a texture in these UVs could not be right everywhere. Measures nothing."""
     obj = context.object
     if obj is None or obj.type != "MESH":
         return

@@ -32,6 +32,7 @@ class PGC_UL_versions(bpy.types.UIList):
         active_data: bpy.types.PropertyGroup,
         active_property: str,
     ) -> None:
+        """Draws one version: its picture, its name, and an eye where it is shown."""
         row = layout.row(align=True)
         picture = _picture(item)
         if picture is not None:
@@ -42,7 +43,7 @@ class PGC_UL_versions(bpy.types.UIList):
     def filter_items(
         self, context: bpy.types.Context, data: bpy.types.PropertyGroup, property_name: str
     ) -> tuple[list[int], list[int]]:
-        """The newest is the first."""
+        """Orders the versions so that the newest is the first, and hides those that the filter does not fit."""
         items = getattr(data, property_name)
         flags = []
         if self.filter_name:
@@ -73,7 +74,7 @@ class PGC_MT_version(bpy.types.Menu):
 
 
 def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bpy.types.Context) -> None:
-    """The list and its buttons. Reads what is in memory: no pixels, no files."""
+    """Draws the list and its buttons. Reads what is in memory: no pixels, no files."""
     group = obj.pgc
     row = layout.row()
     count = len(group.versions)

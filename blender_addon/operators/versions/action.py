@@ -18,7 +18,7 @@ INDEX = "Which version, from 0; -1 takes the selected one"
 
 
 def has_version(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    """Poll: whether the active object has versions that may change."""
+    """Says, for a poll, whether the active object has versions that may change."""
     obj = context.object
     if obj is None or obj.type != "MESH" or not obj.pgc.versions:
         cls.poll_message_set("The object has no versions yet; generate a texture first")
@@ -38,7 +38,8 @@ class OnVersions:
 
 
 def chosen_version(operator: bpy.types.Operator, context: bpy.types.Context) -> int:
-    """Index of the version that an operator is for: its own `index`, else the one that is selected in the list.
+    """Returns the index of the version that an operator is for: its own `index`, else the one that is selected in the
+    list.
 
     Raises:
         SceneError: there is none.
@@ -51,7 +52,7 @@ def chosen_version(operator: bpy.types.Operator, context: bpy.types.Context) -> 
 
 
 def run_on_versions(operator: bpy.types.Operator, action: Callable[[], object]) -> set[str]:
-    """Do it; what goes wrong is reported, and shown in the panel with the button that mends it."""
+    """Runs an action; what goes wrong is reported, and shown in the panel with the button that mends it."""
     try:
         action()
     except SceneError as error:
