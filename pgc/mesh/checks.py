@@ -103,7 +103,7 @@ def check_triangle_total(source: str, count: int) -> None:
 
 
 def triangle_areas(positions: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"]) -> np.ndarray:
-    """Areas [F] float64 of triangles, in the square of the positions' unit."""
+    """Returns the areas [F] float64 of triangles, in the square of the positions' unit."""
     points = positions.astype(np.float64)
     a, b, c = points[faces[:, 0]], points[faces[:, 1]], points[faces[:, 2]]
     return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)

@@ -147,23 +147,24 @@ class Normalization:
     up_axis: UpAxis
 
     def rotation(self) -> Float64[np.ndarray, "3 3"]:
-        """Rotation from file axes to Z-up."""
+        """Returns the rotation from file axes to Z-up."""
         return _Y_UP_TO_Z_UP.copy() if self.up_axis == "y" else np.eye(3)
 
     def matrix(self) -> Float64[np.ndarray, "4 4"]:
-        """Homogeneous matrix from file axes to normalised Z-up, for column vectors."""
+        """Returns the homogeneous matrix from file axes to normalised Z-up, for column vectors."""
         matrix = np.eye(4)
         matrix[:3, :3] = self.scale * self.rotation()
         matrix[:3, 3] = -matrix[:3, :3] @ np.asarray(self.center)
         return matrix
 
     def to_normalized(self, points: Float[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
-        """File points to normalised points; computed in float64, so that far-away meshes keep their detail."""
+        """Turns file points into normalised points, computed in float64, so that far-away meshes keep their detail."""
         shifted = points.astype(np.float64) - np.asarray(self.center)
         return (self.scale * (shifted @ self.rotation().T)).astype(np.float32)
 
     def from_normalized(self, points: Float[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
-        """Inverse of `to_normalized` up to its rounding. Results that must be exact come from `Mesh` instead."""
+        """Turns normalised points into file points: the inverse of `to_normalized` up to its rounding. Results that
+        must be exact come from `Mesh` instead."""
         turned = (points.astype(np.float64) / self.scale) @ self.rotation()
         return turned + np.asarray(self.center)
 

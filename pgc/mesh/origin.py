@@ -13,7 +13,7 @@ _FAR = 8.0
 def local_origin(
     positions: Float64[np.ndarray, "V 3"], corner_positions: Int32[np.ndarray, " L"]
 ) -> Float64[np.ndarray, " 3"]:
-    """What to subtract in float64 before positions become float32, in the positions' own units.
+    """Returns what to subtract in float64 before positions become float32, in the positions' own units.
 
     Zero for meshes near the origin, whose float32 positions are then the file's. Otherwise the middle of what the
     faces use, rounded to a power of two near the mesh's size: subtracting it from float32 numbers loses nothing, it

@@ -28,7 +28,8 @@ class Patch:
 def weld(
     points: Float[np.ndarray, "v 3"], tolerance: float = 1e-5
 ) -> tuple[Float[np.ndarray, "w 3"], Int[np.ndarray, " v"]]:
-    """Points that agree to `tolerance` become one: the distinct points in order of appearance, and each one's index.
+    """Welds points that agree to `tolerance` and returns the distinct points in order of appearance, and each one's
+    index.
 
     Cells of a grid would tear points that lie on either side of a cell's edge; so neighbours are joined by
     distance, the first one standing for all.
@@ -47,7 +48,7 @@ def weld(
 
 
 def pack_charts(sizes: Sequence[tuple[float, float]], margin: float = 0.012) -> tuple[float, Float[np.ndarray, "n 2"]]:
-    """Shelves of upright rectangles in the unit square.
+    """Packs upright rectangles into the unit square, shelf by shelf.
 
     Args:
         sizes: width and height of each chart, in one length unit.
@@ -89,7 +90,7 @@ def _shelves(sizes: Sequence[tuple[float, float]], margin: float) -> Float[np.nd
 
 
 def mesh_from_patches(name: str, patches: Sequence[Patch]) -> Mesh:
-    """One mesh of quads (triangles where a grid point repeats), welded across patches, with packed UVs."""
+    """Makes one mesh of quads (triangles where a grid point repeats), welded across patches, with packed UVs."""
     spans = [np.ptp(patch.flat.reshape(-1, 2), axis=0) for patch in patches]
     scale, corners = pack_charts([(float(span[0]), float(span[1])) for span in spans])
     points = np.concatenate([patch.points.reshape(-1, 3) for patch in patches])

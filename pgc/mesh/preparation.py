@@ -28,7 +28,7 @@ def prepare_mesh(
     uvs: UvPolicy = "keep",
     progress: Callable[[float], None] | None = None,
 ) -> PreparedMesh:
-    """Everything a run needs of a mesh: normalised Z-up triangles that fit [-half_extent, half_extent]^3.
+    """Prepares everything that a run needs of a mesh: normalised Z-up triangles that fit [-half_extent, half_extent]^3.
 
     Missing UVs are made by `unwrap` up to `MAX_TRIANGLES_TO_UNWRAP` triangles; `progress` then gets 0..1. `uvs` says
     what becomes of UVs that cannot carry a texture. Raises `MeshError` for too many triangles, a surface without

@@ -19,13 +19,14 @@ _FLAT = 1e-30
 
 
 def tangents_of(triangles: TriangleMesh) -> Float32[np.ndarray, "F 3 4"]:
-    """The corner tangents that the mesh brings, or else those of `corner_tangents`."""
+    """Returns the corner tangents that the mesh brings, or else those of `corner_tangents`."""
     brought = triangles.corner_tangents
     return corner_tangents(triangles) if brought is None else brought
 
 
 def corner_tangents(triangles: TriangleMesh) -> Float32[np.ndarray, "F 3 4"]:
-    """(x, y, z, sign) of every corner: a unit vector orthogonal to the corner's normal, and the bitangent's side.
+    """Computes (x, y, z, sign) of every corner: a unit vector orthogonal to the corner's normal, and the bitangent's
+    side.
 
     The bitangent (growing v) is sign * cross(normal, tangent); the sign is that of the triangle's area in texture
     space. Corners without a tangent (all their triangles are degenerate, in space or in the texture) are all 0.

@@ -41,12 +41,13 @@ class Notes:
         self.add(lost, why)
 
     def sentences(self) -> tuple[str, ...]:
-        """All, in the order in which they were noted."""
+        """Returns all sentences, in the order in which they were noted."""
         return tuple(self._sentences)
 
 
 def plain_text(data: bytes, notes: Notes, source: str) -> bytes:
-    """A text file as UTF-8 without byte order mark, its lines ended by \\n. Raises `MeshError` for broken UTF-16."""
+    """Returns a text file as UTF-8 without byte order mark, its lines ended by \\n. Raises `MeshError` for broken
+    UTF-16."""
     for mark, encoding in _WIDE_TEXT:
         if data.startswith(mark):
             try:
@@ -65,19 +66,19 @@ def plain_text(data: bytes, notes: Notes, source: str) -> bytes:
 
 
 def unusable_positions(positions: Float64[np.ndarray, "V 3"]) -> Bool[np.ndarray, " V"]:
-    """Positions that are not finite, or so far out that float32 overflows."""
+    """Marks the positions that are not finite, or so far out that float32 overflows."""
     return np.logical_not((np.abs(positions) <= LARGEST_POSITION).all(axis=1))
 
 
 def finite_rows(pool: Float[np.ndarray, "N C"]) -> Bool[np.ndarray, " N"]:
-    """Rows all of whose numbers are finite."""
+    """Marks the rows all of whose numbers are finite."""
     return np.asarray(np.isfinite(pool).all(axis=1))
 
 
 def keep_polygons(
     kept: Bool[np.ndarray, " P"], sizes: Int32[np.ndarray, " P"], *corner_arrays: Int[np.ndarray, " L"] | None
 ) -> tuple[Int32[np.ndarray, " Q"], list[Int32[np.ndarray, " M"] | None]]:
-    """Sizes and corner arrays of the polygons that are kept."""
+    """Returns the sizes and corner arrays of the polygons that are kept."""
     if kept.all():
         return sizes, [None if array is None else array.astype(np.int32) for array in corner_arrays]
     corners = np.repeat(kept, sizes)
@@ -85,7 +86,8 @@ def keep_polygons(
 
 
 def linear_colors(colors: Float[np.ndarray, "C 4"]) -> Float32[np.ndarray, "C 4"]:
-    """sRGB colours as files have them (0..1, or 0..255 where any is above 1) to linear ones; alpha stays linear."""
+    """Converts sRGB colours as files have them (0..1, or 0..255 where any is above 1) to linear ones; alpha stays
+    linear."""
     colors = np.nan_to_num(colors.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0)
     scale = 255.0 if colors.size and colors.max() > 1.0 else 1.0
     encoded = np.clip(colors / scale, 0.0, 1.0)

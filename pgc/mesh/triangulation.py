@@ -14,7 +14,7 @@ _MOST_CORNERS = 8_000
 
 
 def triangulate(mesh: Mesh) -> TriangleMesh:
-    """The triangles of a mesh in file axes and units, positions counted from `mesh.origin`. Raises `MeshError` for a
+    """Cuts a mesh into triangles in file axes and units, positions counted from `mesh.origin`. Raises `MeshError` for a
     concave polygon of more than 8,000 corners, which would take minutes.
 
     Positions that the file repeats because its format knows only one index for everything (glTF, PLY) become one
@@ -40,7 +40,8 @@ def triangulate(mesh: Mesh) -> TriangleMesh:
 
 
 def triangle_corners(mesh: Mesh) -> tuple[Int32[np.ndarray, "F 3"], Int32[np.ndarray, " F"]]:
-    """Corner indices [F,3] into the mesh's corner arrays, and the polygon [F], triangles in order of polygons."""
+    """Returns corner indices [F,3] into the mesh's corner arrays, and the polygon [F], triangles in order of
+    polygons."""
     sizes = mesh.polygon_sizes
     starts = np.cumsum(sizes, dtype=np.int64) - sizes
     if (sizes == 3).all():
@@ -93,7 +94,7 @@ def _triangles_of_size(
 
 
 def newell_normals(polygon: Float64[np.ndarray, "K N 3"]) -> Float64[np.ndarray, "K 3"]:
-    """Newell's normals (twice the area vector), of polygons that need be neither planar nor convex."""
+    """Computes Newell's normals (twice the area vector), of polygons that need be neither planar nor convex."""
     centred = polygon - polygon.mean(axis=1, keepdims=True)
     return np.cross(centred, np.roll(centred, -1, axis=1)).sum(axis=1)
 
@@ -110,7 +111,7 @@ def _signed_areas(
 def project_polygon(
     polygon: Float64[np.ndarray, "N 3"], normal: Float64[np.ndarray, " 3"]
 ) -> Float64[np.ndarray, "N 2"]:
-    """Orthogonal coordinates in the plane of the normal, counter-clockwise."""
+    """Projects a polygon to orthogonal coordinates in the plane of the normal, counter-clockwise."""
     length = np.linalg.norm(normal)
     axis = normal / length if length > 0 else np.array([0.0, 0.0, 1.0])
     helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
@@ -120,7 +121,8 @@ def project_polygon(
 
 
 def ear_clip(points: Float64[np.ndarray, "N 2"]) -> Int[np.ndarray, "T 3"]:
-    """Triangles [N-2,3] of a simple counter-clockwise polygon (Meisters 1975: every such polygon has two ears).
+    """Cuts the triangles [N-2,3] out of a simple counter-clockwise polygon (Meisters 1975: every such polygon has two
+    ears).
 
     The ear with the best shape goes first. A polygon that crosses itself has no such cut; its corners are then cut
     in order, so that the number of triangles stays N - 2.
@@ -153,7 +155,7 @@ class _Ring:
             self._measure(corner)
 
     def cut(self, corner: int) -> tuple[int, int, int]:
-        """Cuts the ear at a corner off; its triangle."""
+        """Cuts the ear at a corner off and returns its triangle."""
         before, after = int(self._before[corner]), int(self._after[corner])
         self._after[before], self._before[after] = after, before
         self.left[corner] = False
@@ -225,7 +227,7 @@ def _corner_normals(
 def smooth_normals(
     positions: Float32[np.ndarray, "V 3"], faces: Int32[np.ndarray, "F 3"]
 ) -> Float32[np.ndarray, "V 3"]:
-    """Unit vertex normals: face normals weighted by the corner's angle (Thürmer and Wüthrich 1998).
+    """Computes unit vertex normals: face normals weighted by the corner's angle (Thürmer and Wüthrich 1998).
 
     A vertex of no face, or of degenerate faces only, gets +Z.
     """

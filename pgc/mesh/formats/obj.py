@@ -33,7 +33,7 @@ _NONE, _NOWHERE = -1, -2
 
 
 def read_obj(path: Path, data: bytes) -> Mesh:
-    """The mesh of an OBJ file's bytes; positions are the float64 nearest to the text.
+    """Reads the mesh of an OBJ file's bytes; positions are the float64 nearest to the text.
 
     What cannot be used is left out and counted in the mesh's notes: faces with fewer than three corners, faces that
     point to vertices that are not there (up to a tenth of all), UVs and normals with index 0 or out of range. Colours
@@ -172,6 +172,7 @@ class _Faces:
 
     @classmethod
     def of(cls, data: bytes, lines: list[bytes]) -> "_Faces":
+        """Reads the indices of all `f` lines."""
         faces = [text.split() for text in _values(lines, b"f")]
         corners = list(chain.from_iterable(faces))
         counts = np.fromiter((corner.count(b"/") + 1 for corner in corners), np.int64, len(corners))
@@ -186,8 +187,8 @@ class _Faces:
         return _offsets(self.data, line_pattern(b"f"))
 
     def absolute(self, column: int, kind: bytes) -> Int[np.ndarray, " L"]:
-        """One kind's indices from 0; `_NONE` where there is none, `_NOWHERE` for 0 and for what counts back too far.
-        Negative ones count back from the face's line."""
+        """Returns one kind's indices from 0; `_NONE` where there is none, `_NOWHERE` for 0 and for what counts back too
+        far. Negative ones count back from the face's line."""
         indices = self.written[:, column].copy()
         absent = indices == _ABSENT
         relative = indices < 0
@@ -197,11 +198,11 @@ class _Faces:
         return np.where(absent, _NONE, np.where(indices > 0, indices - 1, _NOWHERE))
 
     def having(self, corners: Bool[np.ndarray, " L"]) -> Bool[np.ndarray, " F"]:
-        """Faces that have any of some corners."""
+        """Marks the faces that have any of some corners."""
         return np.bincount(np.repeat(np.arange(len(self.sizes)), self.sizes), corners, len(self.sizes)) > 0
 
     def pointing_nowhere(self, corner: int, vertices: int) -> str:
-        """The sentence for a corner whose vertex is not there."""
+        """Returns the sentence for a corner whose vertex is not there."""
         face = np.searchsorted(np.cumsum(self.sizes), corner, side="right")
         line = self.data.count(b"\n", 0, int(self.offsets[face])) + 1
         return (

@@ -53,7 +53,7 @@ class BadLines:
     """What is wrong with the first one, as a sentence."""
 
     def add(self, describe: Callable[[], str]) -> None:
-        """One more; the first is described."""
+        """Counts one more line; only the first is described."""
         self.count += 1
         if self.count == 1:
             self.first = describe()
@@ -75,7 +75,7 @@ class ObjText:
 
 
 def plain_obj(source: str, data: bytes, notes: Notes) -> ObjText:
-    """The text of an OBJ file, ready to be parsed. Raises `MeshError` where it is none, cut off or too big."""
+    """Makes the text of an OBJ file ready to be parsed. Raises `MeshError` where it is none, cut off or too big."""
     data = plain_text(data, notes, source)
     if b"\0" in data[:4096] or not _KNOWN_LINE.search(data):
         raise MeshError(f"{source}: this is not an OBJ text file (it has no v or f lines); export the mesh again.")
@@ -117,6 +117,7 @@ def _without_bad_lines(source: str, text: ObjText) -> ObjText:
     data, bad = text.data, text.bad
 
     def numbers(match: re.Match[bytes]) -> bytes:
+        """Counts a line without usable numbers and returns one of NaN in its place."""
         kind = next(group for group in match.groups() if group).lower()
         bad[kind].add(lambda: _sentence(data, match, "numbers"))
         _check_whole(source, data, match)
@@ -125,6 +126,7 @@ def _without_bad_lines(source: str, text: ObjText) -> ObjText:
     plain = _BAD_NUMBERS.sub(numbers, data)
 
     def face(match: re.Match[bytes]) -> bytes:
+        """Counts a face line that cannot be read and returns an empty one in its place."""
         _check_whole(source, plain, match)
         kind = text.short if _SHORT_FACE.fullmatch(match.group()) else bad[b"f"]
         kind.add(lambda: _sentence(plain, match, "at least 3 corners such as 1/2/3"))

@@ -22,7 +22,7 @@ _RANGES = {"u1": 255.0, "i1": 127.0, "u2": 65535.0, "i2": 32767.0}
 
 
 def read_ply(path: Path, data: bytes) -> Mesh:
-    """The mesh of a PLY file's bytes, text or binary.
+    """Reads the mesh of a PLY file's bytes, text or binary.
 
     UVs are read by vertex (s t, u v, texture_u texture_v, …) or by face corner (MeshLab's list `texcoord`, which wins);
     `texnumber` gives materials. Triangle strips (`tristrips`, -1 ends one) become triangles. Faces with fewer than
@@ -138,6 +138,7 @@ def _usable(faces: _Faces, bad_positions: Bool[np.ndarray, " V"], notes: Notes) 
     bad = (np.bincount(polygon, unusable, total) > 0) & ~short
 
     def refusal() -> str:
+        """Returns the sentence that says what is wrong with the file."""
         if nowhere.any():
             return (
                 f"a face points to vertex number {faces.corners[nowhere][0]}, but there are {count:,} (counted from "

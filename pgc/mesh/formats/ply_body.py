@@ -47,7 +47,7 @@ class PlyColumns:
 
 
 def read_body(source: str, header: PlyHeader, data: bytes, notes: Notes) -> dict[str, PlyColumns]:
-    """All elements up to the last that makes surface. Raises `MeshError` where the file ends too early."""
+    """Reads all elements up to the last that makes surface. Raises `MeshError` where the file ends too early."""
     last = max((at for at, element in enumerate(header.elements) if element.name in _SURFACE), default=-1)
     elements = [element for element in header.elements[: last + 1] if element.properties]
     count = sum(element.count for element in elements if element.name == "face")
@@ -78,7 +78,7 @@ class _Binary:
     order: str | None
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        """What a number of a type is in these bytes."""
+        """Returns the dtype that a number of the type `name` has in these bytes."""
         return np.dtype("f8") if self.order is None else np.dtype(self.order + name)
 
 

@@ -40,7 +40,7 @@ class _Soup:
 
 
 def read_stl(path: Path, data: bytes) -> Mesh:
-    """The mesh of an STL file's bytes; all solids of a text file together. Raises `MeshError`."""
+    """Reads the mesh of an STL file's bytes; all solids of a text file together. Raises `MeshError`."""
     notes = Notes(path.name)
     count = int.from_bytes(data[80:84], "little") if len(data) >= _HEADER else 0
     needed = _HEADER + _RECORD * count
@@ -107,6 +107,7 @@ def _facet_by_facet(data: bytes) -> _Soup:
     readable = True
 
     def close() -> None:
+        """Ends the current facet: keeps its points, or counts it as lost where it could not be read."""
         nonlocal lost, readable
         if current and not readable:
             lost += 1

@@ -19,8 +19,8 @@ _MOST_CELLS = 10_000_000
 def overlapping_pairs(
     corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]
 ) -> tuple[Int[np.ndarray, "N 2"], float]:
-    """Pairs of polygons that cover the same texel, the lower number first, and the share of used texels that are
-    covered twice, in [0, 1]. Of triangles of one polygon nothing is said: they cannot be parted."""
+    """Returns the pairs of polygons that cover the same texel, the lower number first, and the share of used texels
+    that are covered twice, in [0, 1]. Of triangles of one polygon nothing is said: they cannot be parted."""
     texel, owner = _users(corners, polygon)
     if len(texel) == 0:
         return np.zeros((0, 2), dtype=np.int64), 0.0
@@ -34,7 +34,7 @@ def overlapping_pairs(
 
 
 def folded_polygons(corners: Float64[np.ndarray, "F 3 2"], polygon: Int32[np.ndarray, " F"]) -> Int[np.ndarray, " N"]:
-    """Polygons of which two triangles cover the same texel: they lie folded upon themselves."""
+    """Returns the polygons of which two triangles cover the same texel: they lie folded upon themselves."""
     texel, owner = _users(corners, polygon)
     return np.unique(owner[1:][(texel[1:] == texel[:-1]) & (owner[1:] == owner[:-1])])
 
@@ -63,7 +63,7 @@ def polygons_to_move(
     corners: Float64[np.ndarray, "F 3 2"],
     polygon: Int32[np.ndarray, " F"],
 ) -> Bool[np.ndarray, " P"]:
-    """One polygon of each pair at least, so that those that stay lie on nothing.
+    """Chooses one polygon of each pair at least, so that those that stay lie on nothing.
 
     Charts are walked from neighbour to neighbour, and what comes first stays: so a sheet that lies on another moves
     as one piece, not as many.

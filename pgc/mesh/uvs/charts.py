@@ -31,7 +31,7 @@ class SeamEdges:
     edge_b: Int32[np.ndarray, " E"]
 
     def within_slots(self, triangles: TriangleMesh) -> "SeamEdges":
-        """Those between faces of the same material slot."""
+        """Returns the edges between faces of the same material slot."""
         same = triangles.material_index[self.face_a] == triangles.material_index[self.face_b]
         return SeamEdges(
             face_a=self.face_a[same], edge_a=self.edge_a[same], face_b=self.face_b[same], edge_b=self.edge_b[same]
@@ -39,7 +39,7 @@ class SeamEdges:
 
 
 def chart_ids(triangles: TriangleMesh) -> Int32[np.ndarray, " F"]:
-    """Chart of each face: connected components over edges with equal positions and equal UVs at both ends.
+    """Returns the chart of each face: connected components over edges with equal positions and equal UVs at both ends.
 
     Numbered from 0 in order of the first face of each chart.
     """
@@ -64,7 +64,7 @@ def chart_ids(triangles: TriangleMesh) -> Int32[np.ndarray, " F"]:
 
 
 def seam_edges(triangles: TriangleMesh) -> SeamEdges:
-    """Seams: edges of exactly two faces whose UVs differ. Edges of one face (borders) or of three are none.
+    """Returns the seams: edges of exactly two faces whose UVs differ. Edges of one face (borders) or of three are none.
 
     Ordered by half-edge number 3 * face_a + edge_a, with face_a < face_b.
     """

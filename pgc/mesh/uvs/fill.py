@@ -39,7 +39,7 @@ def fill_uvs(
     *,
     parked: bool = False,
 ) -> FilledUvs | None:
-    """New UVs for some polygons; all others keep theirs, bit for bit.
+    """Makes new UVs for some polygons; all others keep theirs, bit for bit.
 
     The polygons are unwrapped on their own and their charts placed, the biggest first, in the free room of the
     emptiest tile, as dense as the others (down to half, where room is short). Without room they get a further UDIM
@@ -79,7 +79,8 @@ def fill_uvs(
 
 
 def pool_and_corners(mesh: Mesh) -> tuple[Float32[np.ndarray, "T 2"], Int32[np.ndarray, " L"]]:
-    """The textured set of a mesh. Raises `MeshError` where it has none."""
+    """Returns the UVs that a mesh is textured by, and each corner's number in them. Raises `MeshError` where it has
+    none."""
     if mesh.uvs is None or mesh.corner_uvs is None:
         raise MeshError(f"{mesh.name}: the mesh has no UVs; unwrap it first.")
     return mesh.uvs, mesh.corner_uvs

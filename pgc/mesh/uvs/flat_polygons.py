@@ -33,29 +33,29 @@ class Polygons:
         self._starts = np.cumsum(mesh.polygon_sizes, dtype=np.int64) - mesh.polygon_sizes
 
     def rows(self, polygon: int) -> slice:
-        """Its triangles."""
+        """Returns the place of a polygon's triangles."""
         return slice(int(self._first[polygon]), int(self._first[polygon + 1]))
 
     def corners(self, polygon: int) -> slice:
-        """Its corners among those of the mesh."""
+        """Returns the place of a polygon's corners among those of the mesh."""
         start = int(self._starts[polygon])
         return slice(start, start + int(self._mesh.polygon_sizes[polygon]))
 
     def local(self, polygon: int) -> Int[np.ndarray, "T 3"]:
-        """The corners of its triangles, counted from its first corner."""
+        """Returns the corners of a polygon's triangles, counted from the polygon's first corner."""
         return self._triangles.corner_index[self.rows(polygon)] - int(self._starts[polygon])
 
     def points(self, polygon: int) -> Float64[np.ndarray, "N 3"]:
-        """The positions of its corners."""
+        """Returns the positions of a polygon's corners."""
         return self._mesh.positions[self._mesh.corner_positions[self.corners(polygon)]].astype(np.float64)
 
     def flat(self, polygon: int) -> Float64[np.ndarray, "N 2"]:
-        """Its corners in its own plane, in units of the mesh; it may lie folded upon itself."""
+        """Returns a polygon's corners in its own plane, in units of the mesh; it may lie folded upon itself."""
         points = self.points(polygon)
         return project_polygon(points, newell_normals(points[None])[0])
 
     def is_flat(self, polygon: int, flat: Float64[np.ndarray, "N 2"]) -> bool:
-        """Whether no triangle is turned in its plane, or seen from the side; it may still wind onto itself."""
+        """Says whether no triangle is turned in its plane, or seen from the side; it may still wind onto itself."""
         local = self.local(polygon)
         areas = doubled_areas(flat[local])
         if -np.minimum(areas, 0.0).sum() > _TOLERATED * np.abs(areas).sum():
@@ -64,7 +64,7 @@ class Polygons:
         return float(in_space[areas < _SQUEEZED * in_space].sum()) <= _LOST * float(in_space.sum())
 
     def spread(self, polygon: int) -> Float64[np.ndarray, "N 2"]:
-        """Its corners in a plane, in units of the mesh, with no triangle on another.
+        """Returns a polygon's corners in a plane, in units of the mesh, with no triangle on another.
 
         That is its own plane where it lies there as it should. A polygon that crosses itself, or is bent too much,
         is opened along the sides of its triangles, and one that covers itself then too becomes a ring.
@@ -78,7 +78,7 @@ class Polygons:
 
 
 def opened(points: Float64[np.ndarray, "N 3"], local: Int[np.ndarray, "T 3"]) -> Float64[np.ndarray, "N 2"]:
-    """A polygon's corners in the plane, every triangle as large as in space, beside its neighbour."""
+    """Lays a polygon's corners into the plane, every triangle as large as in space, beside its neighbour."""
     sides = np.linalg.norm(points[local] - points[np.roll(local, -1, axis=1)], axis=2)
     result = np.zeros((len(points), 2))
     neighbours: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -123,7 +123,7 @@ def _third(
 
 
 def ring(points: Float64[np.ndarray, "N 3"], local: Int[np.ndarray, "T 3"]) -> Float64[np.ndarray, "N 2"]:
-    """A polygon's corners in their order on a circle, as far apart as its sides are long, with its area.
+    """Lays a polygon's corners in their order on a circle, as far apart as its sides are long, with its area.
 
     No two triangles of a convex polygon lie on each other, however it was cut. They are distorted: a last resort.
     """
@@ -153,7 +153,7 @@ def _covers_once(flat: Float64[np.ndarray, "N 2"], local: Int[np.ndarray, "T 3"]
 def fill_gaps(
     uvs: Float64[np.ndarray, "N 2"], points: Float64[np.ndarray, "N 3"], local: Int[np.ndarray, "T 3"]
 ) -> Float64[np.ndarray, "N 2"]:
-    """UVs of a polygon's corners, of which those are NaN that only triangles without area have.
+    """Fills the NaN among the UVs of a polygon's corners; only triangles without area have these corners.
 
     Such a corner comes to lie on the line between the two others of its triangle, where it lies on the surface, so
     that the triangle covers nothing in the texture either. One at least must be known.
@@ -177,7 +177,7 @@ def fill_gaps(
 
 
 def pieces(triangles: TriangleMesh, placed: Bool[np.ndarray, " F"]) -> Int[np.ndarray, " K"]:
-    """A number for each triangle with a place, equal where two of one polygon hang together by corners."""
+    """Returns a number for each triangle with a place, equal where two of one polygon hang together by corners."""
     corner = triangles.corner_index[placed]
     size = int(corner.max(initial=-1)) + 1
     first, second = np.repeat(corner[:, 0], 2), corner[:, 1:].reshape(-1)
@@ -186,7 +186,7 @@ def pieces(triangles: TriangleMesh, placed: Bool[np.ndarray, " F"]) -> Int[np.nd
 
 
 def torn_polygons(triangles: TriangleMesh, placed: Bool[np.ndarray, " F"], count: int) -> Bool[np.ndarray, " P"]:
-    """Polygons whose triangles with a place are several pieces: what is between those has no area."""
+    """Marks the polygons whose triangles with a place are several pieces: what is between those has no area."""
     torn = np.zeros(count, dtype=bool)
     found = np.unique(np.stack([triangles.polygon_index[placed], pieces(triangles, placed)], axis=1), axis=0)
     torn[found[1:, 0][found[1:, 0] == found[:-1, 0]]] = True
@@ -196,7 +196,7 @@ def torn_polygons(triangles: TriangleMesh, placed: Bool[np.ndarray, " F"], count
 def links(
     triangles: TriangleMesh, placed: Bool[np.ndarray, " F"], corners: Float64[np.ndarray, "F 3 2"], least: float
 ) -> Int[np.ndarray, " L"]:
-    """Triangles that join the pieces of torn polygons, each three numbers (3 * face + corner) of `corners`.
+    """Returns the triangles that join the pieces of torn polygons, each three numbers (3 * face + corner) of `corners`.
 
     Each is a side of the first piece and a corner of another one, the smallest such whose doubled area is above
     `least`: what it covers is lost to other charts.
@@ -223,6 +223,6 @@ def links(
 
 
 def doubled_areas(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, " F"]:
-    """Twice the areas of triangles in the plane; negative where one is clockwise."""
+    """Returns twice the areas of triangles in the plane; negative where one is clockwise."""
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]

@@ -49,7 +49,7 @@ class ChosenUvs:
 def measure_mesh(
     mesh: Mesh, triangles: TriangleMesh | None = None, *, grid: int | None = None
 ) -> tuple[UvMeasure, UvFaces]:
-    """`measure_uvs` of a mesh; `triangles` are `triangulate(mesh)`, where they are at hand."""
+    """Measures a mesh by `measure_uvs`; `triangles` are `triangulate(mesh)`, where they are at hand."""
     triangles = triangulate(mesh) if triangles is None else triangles
     return measure_uvs(triangles.positions, triangles.faces, triangles.corner_uvs, _without(mesh, triangles), grid=grid)
 
@@ -63,7 +63,7 @@ def _without(mesh: Mesh, triangles: TriangleMesh) -> Bool[np.ndarray, " F"]:
 def choose_uvs(
     mesh: Mesh, triangles: TriangleMesh, policy: UvPolicy = "keep", progress: Progress | None = None
 ) -> ChosenUvs:
-    """The UVs for a run. The mesh's own set stays in it as it was: whatever changes becomes a second set.
+    """Chooses the UVs for a run. The mesh's own set stays in it as it was: whatever changes becomes a second set.
 
     Raises:
         MeshError: UVs are missing, and the mesh is too big to make them, or xatlas is missing or fails.

@@ -32,7 +32,7 @@ _TOLERATED = 1e-4
 
 
 def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
-    """The mesh with new UVs in [0, 1]^2 in place of its own: no overlaps, square texels, one UV a corner.
+    """Returns the mesh with new UVs in [0, 1]^2 in place of its own: no overlaps, square texels, one UV a corner.
 
     xatlas charts triangles, so it may cut a polygon in two. Such a polygon goes whole to the chart of its largest
     triangle, unfolded in its own plane. What then lies on something else becomes a chart of its own, and all is packed

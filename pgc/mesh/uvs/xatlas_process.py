@@ -20,7 +20,7 @@ _SECONDS_PER_TRIANGLE = 2.0e-4
 
 
 def expected_seconds(triangle_count: int) -> float:
-    """How long an unwrap typically takes on one core, in seconds; meshes of many small parts take longer."""
+    """Estimates how long an unwrap typically takes on one core, in seconds; meshes of many small parts take longer."""
     return 1.0 + _SECONDS_PER_TRIANGLE * triangle_count
 
 
@@ -33,7 +33,7 @@ class Meter:
         self._start = time.monotonic()
 
     def tell(self, *, done: bool = False) -> None:
-        """Give the progress as it is now."""
+        """Reports the progress as it is now."""
         if self._progress is not None:
             share = (time.monotonic() - self._start) / self._expected
             self._progress(1.0 if done else 0.97 * (1.0 - float(np.exp(-share))))
@@ -42,7 +42,7 @@ class Meter:
 def run_xatlas(
     mode: str, vertices: Float32[np.ndarray, "V C"], faces: Int[np.ndarray, "F 3"], name: str, meter: Meter
 ) -> tuple[Int[np.ndarray, "F 3"], Float32[np.ndarray, "N 2"]]:
-    """Indices into the new UVs for each triangle corner, in the order of `faces`, and the UVs.
+    """Returns indices into the new UVs for each triangle corner, in the order of `faces`, and the UVs.
 
     `mode` is "chart" for positions, "pack" for UVs in texels. Raises `MeshError` where xatlas fails.
     """

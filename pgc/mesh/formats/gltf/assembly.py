@@ -34,7 +34,7 @@ class _Flat:
 
 
 def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
-    """One mesh of all parts, Y-up; every part has the pool of vertices that its copies use. Empties `placed`.
+    """Makes one mesh of all parts, Y-up; every part has the pool of vertices that its copies use. Empties `placed`.
 
     The textured UV set is the one that the materials of most triangles read. Triangles with corners that are not
     finite are left out and counted. Raises `MeshError` where no triangle is left.

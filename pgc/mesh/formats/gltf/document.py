@@ -56,7 +56,7 @@ class Document:
         return self.root.source
 
     def requires(self, extension: str) -> bool:
-        """Whether the file says that it cannot be read without an extension."""
+        """Says whether the file says that it cannot be read without an extension."""
         return extension in self.root.texts("extensionsRequired")
 
 

@@ -27,7 +27,7 @@ class Fields:
         return key in self.values
 
     def integer(self, key: str, default: int | None = None, *, low: int = 0) -> int:
-        """A whole number of at least `low`; without `default` it must be there."""
+        """Returns a whole number of at least `low`; without `default` it must be there."""
         found = self.optional_integer(key, low=low)
         if found is not None:
             return found
@@ -36,14 +36,14 @@ class Fields:
         return default
 
     def optional_integer(self, key: str, *, low: int = 0) -> int | None:
-        """A whole number of at least `low`, or None. `5.0` counts as 5, as some exporters write it."""
+        """Returns a whole number of at least `low`, or None. `5.0` counts as 5, as some exporters write it."""
         value = self.values.get(key)
         if value is None:
             return None
         return self._as_integer(key, value, low)
 
     def integers(self, key: str, *, low: int = 0) -> list[int]:
-        """A list of whole numbers, empty where there is none."""
+        """Returns a list of whole numbers, empty where there is none."""
         return [self._as_integer(f"{key}[{i}]", value, low) for i, value in enumerate(self._list(key))]
 
     def _as_integer(self, key: str, value: Any, low: int) -> int:  # noqa: ANN401 (any JSON)
@@ -53,14 +53,14 @@ class Fields:
         return int(value)
 
     def number(self, key: str, default: float) -> float:
-        """A finite number."""
+        """Returns a finite number."""
         value = self.values.get(key, default)
         if not _is_finite(value):
             raise self._wrong(key, value, "a finite number")
         return float(value)
 
     def numbers(self, key: str, count: int | None = None) -> tuple[float, ...] | None:
-        """Finite numbers, `count` of them where it is given; None where there are none."""
+        """Returns finite numbers, `count` of them where it is given; None where there are none."""
         if self.values.get(key) is None:
             return None
         found = self._list(key)
@@ -72,17 +72,17 @@ class Fields:
         return tuple(float(value) for value in found)
 
     def text(self, key: str, default: str = "") -> str:
-        """A text; what is no text counts as `default`, since names carry no meaning."""
+        """Returns a text; what is no text counts as `default`, since names carry no meaning."""
         value = self.values.get(key)
         return value if isinstance(value, str) else default
 
     def flag(self, key: str, default: bool) -> bool:
-        """True or false; numbers count as in C, anything else as `default`."""
+        """Returns true or false; numbers count as in C, anything else as `default`."""
         value = self.values.get(key, default)
         return bool(value) if isinstance(value, bool | int) else default
 
     def child(self, key: str) -> "Fields":
-        """An object, empty where there is none."""
+        """Returns an object, empty where there is none."""
         value = self.values.get(key)
         if value is None:
             value = {}
@@ -91,19 +91,19 @@ class Fields:
         return Fields(self.source, f"{self.place}.{key}" if self.place else key, value)
 
     def optional_child(self, key: str) -> "Fields | None":
-        """An object, None where there is none."""
+        """Returns an object, None where there is none."""
         return None if self.values.get(key) is None else self.child(key)
 
     def extension(self, name: str) -> "Fields | None":
-        """The object of an extension, None where it is not used here."""
+        """Returns the object of an extension, None where it is not used here."""
         return self.child("extensions").optional_child(name)
 
     def count(self, key: str) -> int:
-        """Length of a list, 0 where there is none."""
+        """Returns the length of a list, 0 where there is none."""
         return len(self._list(key))
 
     def item(self, key: str, index: int) -> "Fields":
-        """Object number `index` of a list. Raises `MeshError` where there is none of that number."""
+        """Returns object number `index` of a list. Raises `MeshError` where there is none of that number."""
         found = self._list(key)
         if not 0 <= index < len(found):
             raise MeshError(
@@ -116,11 +116,11 @@ class Fields:
         return Fields(self.source, f"{self.place}.{key}[{index}]" if self.place else f"{key}[{index}]", value)
 
     def items(self, key: str) -> list["Fields"]:
-        """All objects of a list."""
+        """Returns all objects of a list."""
         return [self.item(key, index) for index in range(self.count(key))]
 
     def texts(self, key: str) -> list[str]:
-        """All texts of a list."""
+        """Returns all texts of a list."""
         found = self._list(key)
         for value in found:
             if not isinstance(value, str):

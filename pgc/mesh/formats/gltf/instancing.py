@@ -15,14 +15,14 @@ _TYPES = {"TRANSLATION": "VEC3", "ROTATION": "VEC4", "SCALE": "VEC3"}
 
 
 def count_instances(buffers: Buffers, node: Fields) -> int:
-    """How many times a node says it shows its mesh; costs no memory."""
+    """Returns how many times a node says it shows its mesh; this costs no memory."""
     named = _attributes(node)
     counts = [buffers.document.root.item("accessors", index).integer("count") for index in named.values()]
     return min(counts, default=1)
 
 
 def instance_matrices(buffers: Buffers, node: Fields) -> Float64[np.ndarray, "K 4 4"]:
-    """Where the instances of a node lie in the node's own space; one identity without the extension.
+    """Returns where the instances of a node lie in the node's own space; one identity without the extension.
 
     Where the lists have different lengths, against the extension's text, the shortest counts. Raises `MeshError`.
     """

@@ -26,7 +26,7 @@ class MaterialUvs:
 
 
 def material_uvs(document: Document, index: int) -> MaterialUvs:
-    """Material number `index`; a number that does not exist counts as a material without textures."""
+    """Reads material number `index`; a number that does not exist counts as a material without textures."""
     if not 0 <= index < document.root.count("materials"):
         return MaterialUvs(None, None)
     try:

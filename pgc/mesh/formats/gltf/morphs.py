@@ -14,7 +14,7 @@ _TYPES = {2: ("VEC2",), 3: ("VEC3",), 4: ("VEC3", "VEC4")}
 
 
 def default_weights(mesh: Fields, node: Fields | None) -> tuple[float, ...]:
-    """Weights of a mesh's targets as a node shows it: its own, else the mesh's, else none."""
+    """Returns the weights of a mesh's targets as a node shows it: its own, else the mesh's, else none."""
     own = None if node is None else node.numbers("weights")
     return own or mesh.numbers("weights") or ()
 
@@ -27,7 +27,7 @@ def morphed(
     rows: Int64[np.ndarray, " V"],
     base: Float64[np.ndarray, "V C"],
 ) -> Float64[np.ndarray, "V C"]:
-    """Attribute `name` of some rows with weight · displacement added; targets of weight 0 are not read.
+    """Adds weight · displacement to attribute `name` of some rows; targets of weight 0 are not read.
 
     Raises `MeshError` for accessors that cannot be read; targets shorter than their part are left out and counted.
     """

@@ -18,5 +18,5 @@ class NoteCounts:
             self._counts[sentence] = self._counts.get(sentence, 0) + count
 
     def sentences(self) -> tuple[str, ...]:
-        """Each sentence once, with its count."""
+        """Returns each sentence once, with its count."""
         return tuple(sentence.replace("{count}", f"{count:,}") for sentence, count in self._counts.items())

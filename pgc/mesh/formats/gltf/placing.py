@@ -43,8 +43,8 @@ class _Group:
 
 
 def placed_parts(buffers: Buffers, world: World) -> list[PlacedPart]:
-    """All triangles of a scene: by mesh in order of the first node that shows it. Raises `MeshError`, for too many
-    triangles before anything is decoded."""
+    """Returns all triangles of a scene: by mesh in order of the first node that shows it. Raises `MeshError`, for too
+    many triangles before anything is decoded."""
     _check_total(buffers, world)
     groups: dict[_Group, list[int | None]] = {}
     for shown in world.shown:

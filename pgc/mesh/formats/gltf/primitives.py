@@ -58,21 +58,23 @@ class _Source:
     rows: Int64[np.ndarray, " V"]
 
     def values(self, name: str) -> Float64[np.ndarray, "V C"]:
-        """An attribute of the used vertices, with its morph targets applied."""
+        """Returns an attribute of the used vertices, with its morph targets applied."""
         base = self.accessors[name].floats(self.rows)
         return morphed(self.buffers, self.primitive, self.morph_weights, name, self.rows, base)
 
     def optional(self, name: str) -> Float64[np.ndarray, "V C"] | None:
+        """Returns what `values` does, or None where the part has no such attribute."""
         return self.values(name) if name in self.accessors else None
 
     def side_by_side(self, kind: str) -> Float64[np.ndarray, "V J"] | None:
-        """JOINTS_0, JOINTS_1, … as one array."""
+        """Returns JOINTS_0, JOINTS_1, … as one array."""
         names = _sets(self.accessors, kind)
         return np.concatenate([self.values(names[number]) for number in sorted(names)], axis=1) if names else None
 
 
 def read_part(buffers: Buffers, primitive: Fields, morph_weights: tuple[float, ...]) -> Part | None:
-    """A primitive with its morph targets applied; None (and a note) where it has no triangle. Raises `MeshError`.
+    """Reads a primitive and applies its morph targets. Returns None (and adds a note) where it has no triangle. Raises
+    `MeshError`.
 
     Triangles that point to vertices that do not exist are left out, and attributes that are shorter than the
     positions; both are counted.

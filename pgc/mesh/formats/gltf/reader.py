@@ -14,7 +14,7 @@ __all__ = ["read_gltf"]
 
 
 def read_gltf(path: Path, data: bytes) -> Mesh:
-    """The mesh of a .glb's or .gltf's bytes; buffers beside it are read from the folder of `path`.
+    """Reads the mesh of a .glb's or .gltf's bytes; buffers beside it are read from the folder of `path`.
 
     All triangles of the default scene in place, in the pose and with the morph weights that the file has, as glTF
     2.0 says. What was left out or forgiven is counted in the mesh's notes. Raises `MeshError` with one sentence.

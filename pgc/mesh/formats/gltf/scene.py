@@ -24,7 +24,7 @@ class ShownMesh:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """The nodes of a file in place."""
+    """The nodes of a file, each with its matrix in the world."""
 
     matrices: Float64[np.ndarray, "N 4 4"]
     """Of every node, also those outside the scene, which can be joints."""
@@ -132,7 +132,7 @@ def _local_matrices(nodes: list[Fields]) -> Float64[np.ndarray, "N 4 4"]:
 
 
 def rotation_matrices(quaternions: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, "N 3 3"]:
-    """Rotations of quaternions (x, y, z, w) of any length but 0, which means no rotation."""
+    """Returns the rotations of quaternions (x, y, z, w) of any length but 0, which means no rotation."""
     with np.errstate(invalid="ignore"):
         # Brought near 1 first, so that squares do not overflow.
         largest = np.abs(quaternions).max(axis=1, keepdims=True, initial=0.0)

@@ -17,7 +17,7 @@ __all__ = ["blended_matrices", "joint_matrices"]
 def joint_matrices(
     buffers: Buffers, skin_index: int, world: Float64[np.ndarray, "N 4 4"]
 ) -> Float64[np.ndarray, "J 4 4"]:
-    """The matrix of each joint of a skin, from bind space to the world. Raises `MeshError`."""
+    """Returns the matrix of each joint of a skin, from bind space to the world. Raises `MeshError`."""
     skin = buffers.document.root.item("skins", skin_index)
     joints = skin.integers("joints")
     for joint in joints:
@@ -42,7 +42,8 @@ def blended_matrices(
     weights: Float64[np.ndarray, "V J"],
     matrices: Float64[np.ndarray, "K 4 4"],
 ) -> Float64[np.ndarray, "V 3 4"]:
-    """The matrix of each vertex. Weights are brought to a sum of 1; a vertex without any follows its first joint."""
+    """Returns the matrix of each vertex. Weights are brought to a sum of 1; a vertex without any follows its first
+    joint."""
     notes = buffers.document.notes
     inside = (joints >= 0) & (joints < len(matrices))
     notes.add(

@@ -15,7 +15,7 @@ TRIANGLES, _STRIP, _FAN = 4, 5, 6
 
 
 def has_triangles(primitive: Fields, notes: NoteCounts) -> bool:
-    """Whether a primitive is of triangles; others are counted as left out."""
+    """Says whether a primitive is of triangles; others are counted as left out."""
     mode = primitive.integer("mode", TRIANGLES)
     if mode in (TRIANGLES, _STRIP, _FAN):
         return True
@@ -25,7 +25,7 @@ def has_triangles(primitive: Fields, notes: NoteCounts) -> bool:
 
 
 def count_triangles(buffers: Buffers, primitive: Fields) -> int:
-    """Triangles that a primitive says it has; costs no memory, so that a limit can be checked first."""
+    """Counts the triangles that a primitive says it has; this costs no memory, so that a limit can be checked first."""
     mode = primitive.integer("mode", TRIANGLES)
     named = primitive.optional_integer("indices")
     if named is None:
@@ -37,7 +37,7 @@ def count_triangles(buffers: Buffers, primitive: Fields) -> int:
 
 
 def read_corners(buffers: Buffers, primitive: Fields, count: int) -> Int64[np.ndarray, " N"]:
-    """Vertex numbers of a primitive's corners: its indices, or 0..count-1 where it has none."""
+    """Returns the vertex numbers of a primitive's corners: its indices, or 0..count-1 where it has none."""
     index = primitive.optional_integer("indices")
     if index is None:
         return np.arange(count, dtype=np.int64)
@@ -52,7 +52,7 @@ def read_corners(buffers: Buffers, primitive: Fields, count: int) -> Int64[np.nd
 def triangles_of(
     mode: int, corners: Int64[np.ndarray, " N"], vertex_count: int, notes: NoteCounts
 ) -> Int64[np.ndarray, "F 3"]:
-    """Triangles of a list, a strip or a fan, counter-clockwise (glTF 2.0 §3.7.2.1).
+    """Returns the triangles of a list, a strip or a fan, counter-clockwise (glTF 2.0 §3.7.2.1).
 
     Those that point past the vertices are left out and counted; so are corners after the last whole triangle.
     """
@@ -82,7 +82,7 @@ def _triangles(mode: int, corners: Int64[np.ndarray, " N"], notes: NoteCounts) -
 
 
 def used_rows(faces: Int64[np.ndarray, "F 3"], count: int) -> tuple[Int64[np.ndarray, " V"], Int64[np.ndarray, "F 3"]]:
-    """Vertices that faces use, ascending, and the faces by number among them."""
+    """Returns the vertices that faces use, ascending, and the faces by number among them."""
     if count > 8 * faces.size:
         # A mask of all vertices could be too big.
         rows, inverse = np.unique(faces, return_inverse=True)

@@ -42,7 +42,7 @@ class Accessor:
     sparse_values: Shaped[np.ndarray, "S C"] | None
 
     def raw(self, rows: Int64[np.ndarray, " K"]) -> Shaped[np.ndarray, "K C"]:
-        """The numbers of some rows as they are stored; rows lie in 0..count-1."""
+        """Returns the numbers of some rows as they are stored; rows lie in 0..count-1."""
         found = np.zeros((len(rows), self.components), self.dtype) if self.base is None else self.base[rows]
         if self.sparse_values is not None and len(self.sparse_rows):
             place = np.minimum(np.searchsorted(self.sparse_rows, rows), len(self.sparse_rows) - 1)
@@ -51,7 +51,7 @@ class Accessor:
         return found
 
     def floats(self, rows: Int64[np.ndarray, " K"]) -> Float64[np.ndarray, "K C"]:
-        """Some rows as numbers; normalized integers as [0, 1] or [-1, 1] (glTF 2.0 §3.11)."""
+        """Reads some rows as numbers; normalized integers as [0, 1] or [-1, 1] (glTF 2.0 §3.11)."""
         with np.errstate(invalid="ignore"):
             values = self.raw(rows).astype(np.float64)
         if not self.normalized or self.dtype.kind == "f":
@@ -62,7 +62,8 @@ class Accessor:
 
 
 def open_accessor(buffers: Buffers, index: int, types: tuple[str, ...]) -> Accessor:
-    """Accessor number `index`, of one of the `types` ("VEC3"). Raises `MeshError` where it reaches past its bytes."""
+    """Opens accessor number `index`, of one of the `types` ("VEC3"). Raises `MeshError` where it reaches past its
+    bytes."""
     fields = buffers.document.root.item("accessors", index)
     kind = fields.text("type")
     if kind not in types:

@@ -34,7 +34,7 @@ class Buffers:
     _views: dict[int, memoryview] = field(default_factory=dict)
 
     def view(self, index: int) -> memoryview:
-        """Bytes of a buffer view, decompressed where EXT_meshopt_compression has it. Raises `MeshError`."""
+        """Returns the bytes of a buffer view, decompressed where EXT_meshopt_compression has it. Raises `MeshError`."""
         if index not in self._views:
             view = self.document.root.item("bufferViews", index)
             packed = next((found for name in _MESHOPT if (found := view.extension(name)) is not None), None)

@@ -29,7 +29,7 @@ class DracoPrimitive:
 
 
 def open_draco(buffers: Buffers, primitive: Fields) -> DracoPrimitive | None:
-    """The decoded primitive; None where it is not compressed, or holds the same uncompressed beside it.
+    """Decodes a primitive. Returns None where it is not compressed, or holds the same uncompressed beside it.
 
     Raises `MeshError` where DracoPy is not installed, or cannot decode the bytes.
     """

@@ -17,7 +17,7 @@ _MAX_BYTES = 1 << 28
 
 
 def decode_meshopt(packed: Fields, data: memoryview) -> bytes:
-    """The bytes of a view, `count` rows of `byteStride`. `packed` is the extension's object, `data` its bytes.
+    """Decodes the bytes of a view, `count` rows of `byteStride`. `packed` is the extension's object, `data` its bytes.
 
     Raises `MeshError` for modes and versions that are not known, and for bytes that do not fit.
     """

@@ -18,7 +18,7 @@ _OLD, _SMALL, _LARGE = (0, 2, 4, 8), (0, 1, 2, 4), (1, 2, 4, 8)
 
 
 def decode_attributes(data: bytes, count: int, stride: int) -> UInt8[np.ndarray, "N S"]:
-    """Rows of bytes, each byte's differences from the row before stored apart, in groups of sixteen.
+    """Decodes rows of bytes, each byte's differences from the row before stored apart, in groups of sixteen.
 
     Raises `ValueError` or `IndexError` where the bytes do not fit.
     """

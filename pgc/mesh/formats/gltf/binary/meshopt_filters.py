@@ -8,7 +8,7 @@ __all__ = ["apply_filter"]
 
 
 def apply_filter(name: str, rows: UInt8[np.ndarray, "N S"]) -> Shaped[np.ndarray, "N C"]:
-    """Decoded rows after a filter, as numbers of the width that the view's accessors read.
+    """Applies a filter to decoded rows and returns them as numbers of the width that the view's accessors read.
 
     Raises `ValueError` for unknown filters and strides that a filter does not have.
     """

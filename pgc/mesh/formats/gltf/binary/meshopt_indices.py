@@ -21,13 +21,14 @@ class _Reader:
     last: int = 0
 
     def byte(self) -> int:
+        """Reads one byte. Raises `ValueError` where there is none left."""
         if self.offset >= self.end:
             raise ValueError("they end too soon")
         self.offset += 1
         return self.data[self.offset - 1]
 
     def varint(self) -> int:
-        """Unsigned LEB128 of at most 32 bits."""
+        """Reads an unsigned LEB128 of at most 32 bits."""
         value = 0
         for shift in range(0, 35, 7):
             byte = self.byte()
@@ -37,7 +38,7 @@ class _Reader:
         raise ValueError("an index of more than 32 bits")
 
     def index(self) -> int:
-        """An index as its difference from the one that was read before."""
+        """Reads an index, which is stored as its difference from the one that was read before."""
         value = self.varint()
         self.last = (self.last + (-1 - (value >> 1) if value & 1 else value >> 1)) & _MASK
         return self.last
@@ -54,26 +55,31 @@ class _Recent:
     next: int = 0
 
     def push_edge(self, first: int, second: int) -> None:
+        """Remembers an edge in place of the oldest of the last 16."""
         self.edges[self.edge_count & 15] = (first, second)
         self.edge_count += 1
 
     def push_vertex(self, vertex: int) -> None:
+        """Remembers a vertex in place of the oldest of the last 16."""
         self.vertices[self.vertex_count & 15] = vertex
         self.vertex_count += 1
 
     def edge(self, age: int) -> tuple[int, int]:
+        """Returns the edge that came `age` edges before the newest."""
         return self.edges[(self.edge_count - 1 - age) & 15]
 
     def vertex(self, age: int) -> int:
+        """Returns the vertex that came `age` vertices before the newest."""
         return self.vertices[(self.vertex_count - 1 - age) & 15]
 
     def new(self) -> int:
+        """Returns the next vertex that no triangle has used yet."""
         self.next += 1
         return self.next - 1
 
 
 def decode_triangles(data: bytes, count: int) -> UInt32[np.ndarray, " N"]:
-    """Mode 1: `count` indices of a list of triangles. Raises `ValueError` where the bytes do not fit."""
+    """Decodes mode 1: `count` indices of a list of triangles. Raises `ValueError` where the bytes do not fit."""
     if data[:1] != b"\xe1" or count % 3:
         raise ValueError("not version 1 of the triangle codec, or no whole triangles")
     total = count // 3
@@ -137,7 +143,7 @@ def _corner(kind: int, explicit: bool, reader: _Reader, recent: _Recent) -> int:
 
 
 def decode_indices(data: bytes, count: int) -> UInt32[np.ndarray, " N"]:
-    """Mode 2: `count` indices of any kind. Raises `ValueError` where the bytes do not fit."""
+    """Decodes mode 2: `count` indices of any kind. Raises `ValueError` where the bytes do not fit."""
     if data[:1] != b"\xd1" or len(data) < 5:
         raise ValueError("not version 1 of the index codec")
     reader = _Reader(data, 1, len(data) - 4)
