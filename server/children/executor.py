@@ -22,20 +22,21 @@ class ChildProcess(Protocol):
         ...
 
     def dump_stacks(self) -> None:
-        """Have the process write the stacks of all its threads to its standard error, whatever it does; call it only
-        when the process is ready. Nothing happens to one that has ended, or where the system cannot (Windows)."""
+        """Makes the process write the stacks of all its threads to its standard error, whatever it does; call it only
+        when the process is ready. Nothing happens to one that has ended, or where the system cannot (Windows).
+        """
         ...
 
     def stop(self) -> None:
-        """Ask the process to end now (SIGTERM; TerminateProcess on Windows). Nothing happens to one that has ended."""
+        """Asks the process to end now (SIGTERM; TerminateProcess on Windows). Nothing happens to one that has ended."""
         ...
 
     def kill(self) -> None:
-        """End the process, whatever it does. Nothing happens to one that has ended."""
+        """Ends the process, whatever it does. Nothing happens to one that has ended."""
         ...
 
     def poll(self) -> int | None:
-        """Exit code, or None while it runs; negative: the signal that ended it."""
+        """Returns the exit code, or None while it runs; negative: the signal that ended it."""
         ...
 
 
@@ -43,7 +44,7 @@ class Executor(Protocol):
     """Starts gates and workers."""
 
     def spawn(self, role: str, index: int) -> ChildProcess:
-        """Start a process: role `gate` or `worker`; `index` counts from 0. May be called from any thread.
+        """Starts a process: role `gate` or `worker`; `index` counts from 0. May be called from any thread.
 
         Raises:
             SpawnError: the process cannot be started.

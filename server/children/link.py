@@ -62,7 +62,7 @@ Incoming = ToChild | BrokerGone
 
 
 def read_settings(stream: IO[bytes]) -> ChildSettings:
-    """The settings that the broker wrote to our standard input.
+    """Reads the settings that the broker wrote to our standard input.
 
     Raises:
         ConfigError: the line is no settings; a child is not to be started by hand.
@@ -99,11 +99,11 @@ class Link:
     _watchers: list[Callable[[Incoming], None]] = field(default_factory=lambda: list[Callable[[Incoming], None]]())
 
     def watch(self, watcher: Callable[[Incoming], None]) -> None:
-        """Let `watcher(message)` see each message as it comes, in the link's thread: cancel, stop, broker gone."""
+        """Lets `watcher(message)` see each message as it comes, in the link's thread: cancel, stop, broker gone."""
         self._watchers.append(watcher)
 
     def start(self, ready: FromChild) -> None:
-        """Connect, and say that we are there."""
+        """Connects, and says that we are there."""
         self.send(ready)
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         self._thread.start()
@@ -111,19 +111,21 @@ class Link:
             threading.Thread(target=self._watch_stdin, name="stdin", daemon=True).start()
 
     def receive(self, timeout: float) -> Incoming | None:
-        """The next message; None after `timeout` seconds without one."""
+        """Returns the next message; None after `timeout` seconds without one."""
         with contextlib.suppress(queue.Empty):
             return self._inbox.get(timeout=timeout)
         return None
 
     def send(self, message: FromChild, payload: bytes | None = None, *, may_be_lost: bool = False) -> None:
-        """Send a message, soon. `may_be_lost`: rather drop it than keep many waiting (progress, previews)."""
+        """Sends a message, soon. `may_be_lost`: it is dropped rather than kept among many that wait (progress,
+        previews).
+        """
         if may_be_lost and len(self._outbox) >= _MAX_WAITING:
             return
         self._outbox.append([pack(message)] if payload is None else [pack(message), payload])
 
     def close(self) -> None:
-        """Send what waits, for a few seconds at most, and end the thread."""
+        """Sends what waits, for a few seconds at most, and ends the thread."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_SECONDS)

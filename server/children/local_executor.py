@@ -39,14 +39,17 @@ class LocalChild:
         return self._process.stdin
 
     def dump_stacks(self) -> None:
+        """Makes the process write its stacks, unless it has ended; see `ChildProcess.dump_stacks`."""
         if self._process.poll() is None:
             request_stacks(self._process.pid)
 
     def stop(self) -> None:
+        """Asks the process to end, unless it has ended."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def kill(self) -> None:
+        """Ends the process, unless it has ended."""
         if self._process.poll() is None:
             self._process.kill()
 
@@ -65,7 +68,7 @@ class LocalExecutor:
         self._python = python
 
     def spawn(self, role: str, index: int) -> LocalChild:
-        """See `Executor.spawn`."""
+        """Starts a process of this machine; see `Executor.spawn`."""
         if role not in _MODULES:
             raise SpawnError(f"There is no child process {role!r}; expected gate or worker.")
         try:

@@ -30,6 +30,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: ts, lvl, name, pid, msg, and job, attempt, step, err_id where they are known."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Returns one JSON object in one line for a record, with its trace where it has one."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {
             "ts": f"{stamp}.{int(record.msecs):03d}Z",
@@ -45,7 +46,7 @@ class JsonLines(logging.Formatter):
 
 
 def start_log(paths: ServerPaths, role: str, index: int) -> None:
-    """Send this process's log to its file, and a crash's stack to standard error. Times are UTC."""
+    """Sends this process's log to its file, and a crash's stack to standard error. Times are UTC."""
     path = paths.logs / f"{role}-{index}.jsonl"
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8")
@@ -58,5 +59,5 @@ def start_log(paths: ServerPaths, role: str, index: int) -> None:
 
 
 def new_error_id() -> str:
-    """Short id that ties what a person sees to a line of the log."""
+    """Returns a short id that ties what a person sees to a line of the log."""
     return uuid.uuid4().hex[:12]

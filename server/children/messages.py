@@ -50,6 +50,7 @@ class ChildSettings:
     checkpoint_seconds: float = 20.0
 
     def as_dict(self) -> dict[str, Any]:
+        """Returns the settings as plain values, to be written as JSON."""
         return asdict(self)
 
     def __repr__(self) -> str:
@@ -276,12 +277,12 @@ _BY_NAME: Mapping[str, type[InternalMessage]] = {cls.TYPE: cls for cls in (*_FRO
 
 
 def pack(message: InternalMessage) -> bytes:
-    """One frame for a message."""
+    """Returns one frame for a message."""
     return _packb({"t": message.TYPE, "body": to_wire(message)}, use_bin_type=True)
 
 
 def unpack(data: bytes) -> InternalMessage:
-    """The message in a frame.
+    """Returns the message in a frame.
 
     Raises:
         InternalMessageError: the bytes are no message.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Read the settings and validate; returns the exit code."""
+    """Reads the settings and validates; returns the exit code."""
     # Ctrl-C in the broker's terminal is the broker's.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Before NumPy is imported: each of its threads would take address space, which is capped.

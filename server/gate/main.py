@@ -45,7 +45,7 @@ class _TakesTooLongError(Exception):
 
 
 def serve(settings: ChildSettings, stdin: IO[bytes], caps: Caps | None = None) -> int:
-    """Validate until the broker says stop or is gone; returns the exit code."""
+    """Validates until the broker says stop or is gone; returns the exit code."""
     caps = caps or Caps()
     paths = ServerPaths(Path(settings.data_dir))
     # Address space, so what is mapped at the start (libraries, thread stacks) is not counted.
@@ -70,7 +70,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes], caps: Caps | None = None) -
 
 
 def judge(paths: ServerPaths, store: BlobStore, job: str, caps: Caps, passed: Passed | None = None) -> WireError | None:
-    """What is wrong with a submission; None where nothing is. Nothing is raised, whatever the submission holds."""
+    """Says what is wrong with a submission; None where nothing is. Nothing is raised, whatever the submission holds."""
 
     def exceeded() -> None:
         raise _TakesTooLongError

@@ -35,7 +35,7 @@ _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
 
 def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | None = None) -> TextureJobSpec:
-    """Check a job's specification and all arrays that it names; returns the specification.
+    """Checks a job's specification and all arrays that it names; returns the specification.
 
     Args:
         passed: checks of meshes that were passed before, in other jobs too.
@@ -91,7 +91,7 @@ class Arrays:
     """A job may name one array hundreds of times."""
 
     def behind(self, ref: ArrayRef, path: str) -> Rows:
-        """The array behind a reference, to be looked at in pieces.
+        """Returns the array behind a reference, to be looked at in pieces.
 
         Raises:
             ProtocolError: the blob is not there, is damaged, or has another size than the reference states.

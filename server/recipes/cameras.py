@@ -14,7 +14,7 @@ __all__ = ["FixedViews", "normalized_camera"]
 
 
 def normalized_camera(camera: Camera, normalization: Normalization) -> Camera:
-    """The camera that sees the normalised mesh as `camera` sees the mesh in world space (Z up).
+    """Returns the camera that sees the normalised mesh as `camera` sees the mesh in world space (Z up).
 
     With x = X/s + c for a world point X's normalised image, a pose x ↦ Rx + t becomes X ↦ RX + s(Rc + t): still a
     rotation and a translation, with the picture s times as big, which the projection takes back.
@@ -37,7 +37,7 @@ class FixedViews:
     cameras: tuple[Camera, ...]
 
     def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
-        """`count` views in a random order; a rig of fewer views repeats them."""
+        """Returns `count` views in a random order; a rig of fewer views repeats them."""
         chosen: list[int] = []
         while len(chosen) < count:
             chosen += [int(index) for index in generator.permutation(len(self.cameras))]

@@ -51,7 +51,7 @@ class MeshArrays:
 
 
 def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | None = None) -> PreparedMesh:
-    """The meshes of a job as one, made ready for a run. They share a texture, so their UVs should not overlap.
+    """Makes the meshes of a job one mesh, ready for a run. They share a texture, so their UVs should not overlap.
 
     Raises:
         MeshError: the mesh cannot be textured.

@@ -30,7 +30,8 @@ class Polygons:
 
 
 def polygons_of(faces: I32, polygon_index: I32 | None) -> Polygons:
-    """The polygons of triangles [F, 3] that say which polygon [F] they are part of; None: each is one of its own.
+    """Returns the polygons of triangles [F, 3] that say which polygon [F] they are part of; None: each is one of its
+    own.
 
     Triangles of one number that have no single outline which passes each of their positions once stay triangles.
     """

@@ -69,7 +69,7 @@ class JobRun:
     memory_plan: MemoryPlan
 
     def bake(self) -> BakedTexture:
-        """The wanted maps as they are now: filled, padded, without seams."""
+        """Bakes the wanted maps as they are now: filled, padded, without seams."""
         return bake_maps(self.optimization.scene, self.mesh, self.settings)
 
 
@@ -82,7 +82,7 @@ def prepare(
     plan: int = 0,
     progress: Progress | None = None,
 ) -> JobRun:
-    """Set a job up; no step is taken yet.
+    """Sets a job up; no step is taken yet.
 
     Args:
         spec: what the artist wants.

@@ -54,7 +54,7 @@ def check_supported(spec: TextureJobSpec) -> None:
 
 
 def prior_spec(spec: TextureJobSpec) -> PriorSpec:
-    """The prior that a job names. Raises ProtocolError for a key that is none of ours."""
+    """Returns the prior that a job names. Raises ProtocolError for a key that is none of ours."""
     key = spec.guidance.model
     if key not in MODEL_KEYS:
         # Checked here too: anything else that parse_guidance takes is a path or a hub id.
@@ -74,7 +74,7 @@ def prior_spec(spec: TextureJobSpec) -> PriorSpec:
 
 
 def run_settings(spec: TextureJobSpec) -> RunSettings:
-    """The preset with what the job overrides. Raises ConfigError for values out of range."""
+    """Returns the preset with what the job overrides. Raises ConfigError for values out of range."""
     prior, given = prior_spec(spec), spec.settings
     texture_size = given.texture_size
     if texture_size is None and spec.initial_texture:
@@ -100,7 +100,7 @@ def run_settings(spec: TextureJobSpec) -> RunSettings:
 
 
 def memory_planner(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner:
-    """The memory plans of a job on a device. Raises as `prior_spec` and `run_settings`."""
+    """Plans the memory of a job on a device. Raises as `prior_spec` and `run_settings`."""
     return MemoryPlanner(spec=prior_spec(spec), settings=run_settings(spec), device=device)
 
 

@@ -24,7 +24,7 @@ ReadArray = Callable[[ArrayRef], npt.NDArray[Any]]
 
 
 def source_textures(spec: TextureJobSpec, read: ReadArray, tiles: tuple[int, ...], size: int) -> SourceTextures:
-    """The textures of a job, of one image a tile, in the order of the mesh's tiles.
+    """Returns the textures of a job, of one image a tile, in the order of the mesh's tiles.
 
     Args:
         size: edge of each image in texels, as the run's texture has it.

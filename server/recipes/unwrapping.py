@@ -18,8 +18,8 @@ __all__ = ["new_corner_uvs"]
 
 
 def new_corner_uvs(spec: TextureJobSpec, read: ReadArray, progress: Callable[[float], None]) -> npt.NDArray[np.float32]:
-    """New UVs [F, 3, 2] in [0, 1]: no overlaps, the polygons of `polygon_index` whole. Corners of one polygon at one
-    position have one UV; those of triangles that name a position twice lie in the origin.
+    """Makes new UVs [F, 3, 2] in [0, 1]: no overlaps, the polygons of `polygon_index` whole. Corners of one polygon at
+    one position have one UV; those of triangles that name a position twice lie in the origin.
 
     Args:
         read: the array behind a reference.

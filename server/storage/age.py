@@ -112,8 +112,9 @@ class AgeClock:
 
 
 def clock_file(last: float, jumps: Sequence[Jump] = ()) -> bytes:
-    """The bytes of a clock's file: when the clock was last looked at, and its jumps. They have a checksum, since one
-    changed digit could make everything old, and what is old is deleted."""
+    """Returns the bytes of a clock's file: when the clock was last looked at, and its jumps. They have a checksum,
+    since one changed digit could make everything old, and what is old is deleted.
+    """
     pairs = [[jump.at, jump.to] for jump in jumps]
     return json.dumps({"last": last, "jumps": pairs, "sha256": _checksum(last, pairs)}).encode()
 

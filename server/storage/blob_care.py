@@ -26,7 +26,7 @@ def require_whole(paths: ServerPaths, store: BlobStore, sha256: str) -> None:
 
 
 def read_whole(paths: ServerPaths, store: BlobStore, sha256: str) -> bytes:
-    """A blob's bytes, compared with its name as they were read.
+    """Returns a blob's bytes, compared with its name as they were read.
 
     Raises:
         BlobError: as `require_whole`.
@@ -47,5 +47,5 @@ def set_aside(paths: ServerPaths, store: BlobStore, sha256: str) -> None:
 
 
 def damaged(sha256: str) -> BlobError:
-    """What is said of a blob that was set aside."""
+    """Returns the error that says of a blob that it was set aside."""
     return BlobError(f"Blob {sha256} was damaged on the server's disk and is set aside; upload it again.")

@@ -35,7 +35,7 @@ _PARTIAL = "partial"
 
 
 def is_sha256(name: str) -> bool:
-    """Whether this is a hash in lower-case hexadecimal, and so safe as a file name."""
+    """Says whether this is a hash in lower-case hexadecimal, and so safe as a file name."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -50,7 +50,7 @@ class BlobStore:
         make_private_directory(root)
 
     def path(self, sha256: str) -> Path:
-        """Where the blob is, or would be.
+        """Says where the blob is, or would be.
 
         Raises:
             BlobError: the name is no hash.
@@ -60,6 +60,7 @@ class BlobStore:
         return self._root / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
+        """Says whether the blob is there."""
         return self.path(sha256).is_file()
 
     def size(self, sha256: str) -> int:
@@ -71,7 +72,7 @@ class BlobStore:
         return status.st_size
 
     def put(self, data: bytes | bytearray | memoryview) -> str:
-        """Store bytes and return their hash. Storing what is there already costs no writing."""
+        """Stores bytes and returns their hash. Storing what is there already costs no writing."""
         sha256 = hashlib.sha256(data).hexdigest()
         if not (self.holds(sha256, memoryview(data).nbytes) and self.verify(sha256) and self._touch(sha256)):
             with self._temporary() as (file, path):
@@ -81,7 +82,7 @@ class BlobStore:
         return sha256
 
     def put_file(self, source: Path) -> str:
-        """Store a copy of a file and return its hash."""
+        """Stores a copy of a file and returns its hash."""
         digest = hashlib.sha256()
         with source.open("rb") as reader, self._temporary() as (file, path):
             while piece := reader.read(_PIECE):
@@ -93,7 +94,7 @@ class BlobStore:
         return sha256
 
     def read(self, sha256: str) -> bytes:
-        """The whole blob. Raises BlobError without it."""
+        """Returns the whole blob. Raises BlobError without it."""
         with _there(sha256):
             return self.path(sha256).read_bytes()
 
@@ -104,14 +105,14 @@ class BlobStore:
             return file.read(length)
 
     def holds(self, sha256: str, size: int) -> bool:
-        """Whether a blob of this size is there, as far as a look at the folder tells."""
+        """Says whether a blob of this size is there, as far as a look at the folder tells."""
         try:
             return self.size(sha256) == size
         except BlobError:
             return False
 
     def verify(self, sha256: str) -> bool:
-        """Whether the bytes on the disk still have this hash. Raises BlobError without the blob.
+        """Says whether the bytes on the disk still have this hash. Raises BlobError without the blob.
 
         A file that was found right, and has the same inode, time and size since, is not read again.
         """
@@ -127,7 +128,7 @@ class BlobStore:
         return right
 
     def remove(self, sha256: str) -> None:
-        """Delete the blob, if it is there."""
+        """Deletes the blob, if it is there."""
         self.path(sha256).unlink(missing_ok=True)
 
     def age(self, sha256: str, age: Callable[[float], float]) -> float:
@@ -140,7 +141,9 @@ class BlobStore:
             return age(self.path(sha256).stat().st_mtime)
 
     def remove_old(self, sha256: str, older_than: float, age: Callable[[float], float]) -> bool:
-        """Delete the blob unless somebody stored it (again) in the last `older_than` seconds; whether it went."""
+        """Deletes the blob unless somebody stored it (again) in the last `older_than` seconds; returns whether
+        it went.
+        """
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
             if age(path.stat().st_mtime) > older_than:
@@ -155,12 +158,12 @@ class BlobStore:
                 yield from (file.name for file in folder.iterdir() if is_sha256(file.name) and file.is_file())
 
     def partial_path(self, sha256: str, owner: str) -> Path:
-        """Where one user's upload of a blob grows; `owner` is a short hexadecimal tag of the user."""
+        """Says where one user's upload of a blob grows; `owner` is a short hexadecimal tag of the user."""
         self.path(sha256)
         return self._root / _PARTIAL / f"{sha256}.{owner}"
 
     def publish_partial(self, partial: Path, sha256: str) -> None:
-        """Turn a finished, checked and flushed upload into a blob."""
+        """Turns a finished, checked and flushed upload into a blob."""
         self._publish(partial, sha256)
 
     def partials(self) -> Iterator[Path]:
@@ -174,7 +177,7 @@ class BlobStore:
             path.rename(path.with_name(f"{uuid.uuid4().hex}.no-file"))
 
     def sweep(self, older_than: float, partials_older_than: float, age: Callable[[float], float]) -> int:
-        """Delete half-written files that nobody touched for so many seconds; returns how many."""
+        """Deletes half-written files that nobody touched for so many seconds; returns how many."""
         removed = 0
         for name, limit in ((_TEMPORARY, older_than), (_PARTIAL, partials_older_than)):
             for path in (self._root / name).iterdir():
@@ -240,7 +243,7 @@ def _state_of(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def hash_of(file: BinaryIO) -> hashlib._Hash:  # pyright: ignore[reportPrivateUsage]
-    """The digest of a file from where it stands to its end."""
+    """Returns the digest of a file from where it stands to its end."""
     digest = hashlib.sha256()
     while piece := file.read(_PIECE):
         digest.update(piece)
@@ -248,7 +251,7 @@ def hash_of(file: BinaryIO) -> hashlib._Hash:  # pyright: ignore[reportPrivateUs
 
 
 def flush(file: BinaryIO) -> None:
-    """Write it to the disk itself."""
+    """Writes a file to the disk itself."""
     file.flush()
     os.fsync(file.fileno())
 

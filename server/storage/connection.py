@@ -39,12 +39,12 @@ class Connection:
 
 
 def write_connection(path: Path, connection: Connection) -> None:
-    """Write the file whole, durably, for the owner alone."""
+    """Writes the file whole, durably, for the owner alone."""
     write_private(path, json.dumps(asdict(connection), indent=1).encode())
 
 
 def read_connection(path: Path) -> Connection | None:
-    """The connection, or None without a file.
+    """Returns the connection, or None without a file.
 
     Raises:
         ConfigError: others can read the file, or it holds something else.
@@ -71,7 +71,7 @@ def read_connection(path: Path) -> Connection | None:
 
 
 def keep_connection(path: Path, connection: Connection) -> None:
-    """Write the file again where it is gone, damaged or another's: without it nobody could connect."""
+    """Writes the file again where it is gone, damaged or another's: without it nobody could connect."""
     try:
         found = read_connection(path)
     except (ConfigError, OSError):
@@ -82,7 +82,7 @@ def keep_connection(path: Path, connection: Connection) -> None:
 
 
 def remove_connection(path: Path, epoch: str) -> None:
-    """Remove the file if it is still that of this run."""
+    """Removes the file if it is still that of this run."""
     try:
         connection = read_connection(path)
     except ConfigError:

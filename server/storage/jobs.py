@@ -79,12 +79,12 @@ class Job:
         return self.row.job
 
     def record(self, row: JobRow, kind: EventKind, text: str | None = None) -> JobEvent:
-        """Take over new values as the next event of the job; both are to be journaled together."""
+        """Takes over new values as the next event of the job; both are to be journaled together."""
         self.row = replace(row, seq=self.row.seq + 1)
         return self.event(kind, text)
 
     def event(self, kind: EventKind, text: str | None = None) -> JobEvent:
-        """An event of the job as it is now, with the newest journaled number."""
+        """Returns an event of the job as it is now, with the newest journaled number."""
         row = self.row
         ended = row.is_terminal
         return JobEvent(
@@ -101,7 +101,7 @@ class Job:
         )
 
     def info(self, position: int) -> JobInfo:
-        """What a client sees in a list; `position`: jobs before it in the queue."""
+        """Returns what a client sees in a list; `position`: jobs before it in the queue."""
         row = self.told
         return JobInfo(
             job=row.job,

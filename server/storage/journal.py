@@ -100,7 +100,7 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """All or nothing, on the disk when it ends."""
+        """Runs what is inside as one transaction: all or nothing, on the disk when it ends."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -111,7 +111,7 @@ class Journal:
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
-        """Part of a transaction that can fail alone."""
+        """Runs what is inside as a part of a transaction that can fail alone."""
         self._db.execute("SAVEPOINT part")
         try:
             yield
@@ -127,13 +127,13 @@ class Journal:
             self._db.execute(statement)
 
     def add(self, row: JobRow, event: JobEvent, inputs: Sequence[Grant]) -> None:
-        """A new job with its first event and the blobs that it reads."""
+        """Adds a new job with its first event and the blobs that it reads."""
         self._db.execute(_INSERT, values_of(row))
         self._add_event(event, row.is_terminal)
         self._add_uses(row, inputs)
 
     def save(self, row: JobRow, event: JobEvent | None = None) -> None:
-        """New values of a job, with the event that tells of them.
+        """Saves new values of a job, with the event that tells of them.
 
         Raises:
             JournalError: the job is not in the journal.
@@ -145,43 +145,44 @@ class Journal:
             self._add_event(event, row.is_terminal)
 
     def finish(self, row: JobRow, event: JobEvent, results: Sequence[Grant] = ()) -> None:
-        """The end of a job; its user may from now on read the result's blobs."""
+        """Saves the end of a job; its user may from now on read the result's blobs."""
         self.save(row, event)
         self._add_uses(row, results)
 
     def set_ranks(self, ranks: Iterable[tuple[str, int]]) -> None:
-        """New order of queued jobs: (job, rank) each."""
+        """Sets a new order of queued jobs: (job, rank) each."""
         self._db.executemany("UPDATE jobs SET rank = ? WHERE job = ?", [(rank, job) for job, rank in ranks])
 
     def grant(self, grant: Grant) -> None:
+        """Gives a user the right to read a blob, or renews the time of its use."""
         self._db.execute(
             "INSERT INTO grants VALUES (?, ?, ?, ?) ON CONFLICT (user, sha256) DO UPDATE SET used = excluded.used",
             (grant.user, grant.sha256, grant.size, grant.used),
         )
 
     def take_back(self, user: str, sha256: str) -> None:
-        """The user may no longer read this blob."""
+        """Takes a grant back: the user may no longer read this blob."""
         self._db.execute("DELETE FROM grants WHERE user = ? AND sha256 = ?", (user, sha256))
 
     def touch(self, user: str, hashes: Iterable[str], used: float) -> None:
-        """The user is about to use these blobs, as far as they are the user's."""
+        """Notes that the user is about to use these blobs, as far as they are the user's."""
         self._db.executemany(
             "UPDATE grants SET used = ? WHERE user = ? AND sha256 = ?", [(used, user, sha256) for sha256 in hashes]
         )
 
     def events_after(self, job: str, seq: int) -> tuple[JobEvent, ...]:
-        """Journaled events of a job with a number above `seq`, in order."""
+        """Returns the journaled events of a job with a number above `seq`, in order."""
         rows = self._db.execute("SELECT seq, event FROM events WHERE job = ? AND seq > ? ORDER BY seq", (job, seq))
         events = (event_of(job, number, data) for number, data in rows)
         return tuple(event for event in events if event is not None)
 
     def jobs(self) -> list[JobRow | DamagedRow]:
-        """All jobs, oldest first. A row that is none costs that job alone."""
+        """Returns all jobs, oldest first. A row that is none costs that job alone."""
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY created, job").fetchall()
         return [row_of(values) for values in rows]
 
     def replace_damaged(self, damaged: DamagedRow, row: JobRow | None, event: JobEvent | None) -> None:
-        """In place of a damaged row its job's end, or nothing where it cannot even be said whose job it was."""
+        """Puts a job's end in place of its damaged row, or nothing where it cannot even be said whose job it was."""
         if row is None:
             # As bytes, since what stands there need not be text.
             name = damaged.values["job"]
@@ -193,29 +194,32 @@ class Journal:
         self.save(row, event)
 
     def last_seq(self, job: str) -> int:
-        """Number of the newest journaled event of a job; 0 without any."""
+        """Returns the number of the newest journaled event of a job; 0 without any."""
         numbers = "SELECT max(seq) FROM events WHERE job = ? AND typeof(seq) = 'integer' AND seq BETWEEN 0 AND ?"
         (seq,) = self._db.execute(numbers, (job, LARGEST)).fetchone()
         return seq or 0
 
     def in_line(self, row: JobRow) -> JobRow:
-        """The row with a number that no event of the job has yet passed; of a job that goes on, no event is its end."""
+        """Returns the row with a number that no event of the job has yet passed; of a job that goes on, no event is its
+        end.
+        """
         if not row.is_terminal:
             self._db.execute("UPDATE events SET ends = 0 WHERE job = ? AND ends", (row.job,))
         return replace(row, seq=max(row.seq, self.last_seq(row.job)))
 
     def grants(self) -> list[Grant]:
-        """All grants; a damaged one counts as not given."""
+        """Returns all grants; a damaged one counts as not given."""
         rows = self._db.execute("SELECT user, sha256, size, used FROM grants").fetchall()
         return [grant for values in rows if (grant := grant_of(values)) is not None]
 
     def forget_jobs(self, jobs: Iterable[str]) -> None:
-        """Remove ended jobs with their events."""
+        """Removes ended jobs with their events."""
         self._db.executemany("DELETE FROM jobs WHERE job = ?", [(job,) for job in jobs])
 
     def forget_unused_grants(self, before: float, is_old: Callable[[float], bool] = lambda used: True) -> list[Grant]:
-        """Take back, and return, grants that no job uses and that were last touched before this time, as far as
-        `is_old` agrees: a clock may have jumped."""
+        """Takes back, and returns, grants that no job uses and that were last touched before this time, as far as
+        `is_old` agrees: a clock may have jumped.
+        """
         rows = self._db.execute(
             "SELECT user, sha256, size, used FROM grants AS g WHERE used < ? AND NOT EXISTS ("
             "SELECT 1 FROM uses JOIN jobs USING (job) WHERE uses.sha256 = g.sha256 AND jobs.user = g.user)",
@@ -239,6 +243,7 @@ class Journal:
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
+        """Closes the database."""
         self._db.close()
 
     def _add_event(self, event: JobEvent, ends: bool) -> None:

@@ -32,7 +32,7 @@ _COMPANIONS = ("", "-wal", "-shm")
 
 
 def open_journal(paths: ServerPaths, quarantine: Quarantine) -> Journal:
-    """The journal, whole: the one that is there, or else its newest whole copy, or else a new one.
+    """Opens the journal, whole: the one that is there, or else its newest whole copy, or else a new one.
 
     Raises:
         JournalError: it is of a newer server, or the disk does not let it be used.

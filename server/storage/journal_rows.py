@@ -60,7 +60,7 @@ class DamagedRow:
 
 
 def values_of(row: JobRow) -> dict[str, Any]:
-    """What the table holds of a job, by column."""
+    """Returns what the table holds of a job, by column."""
     values = {name: getattr(row, name) for name in COLUMNS}
     values["state"] = row.state.value
     values["error"] = None if row.error is None else dump(row.error)
@@ -69,7 +69,7 @@ def values_of(row: JobRow) -> dict[str, Any]:
 
 
 def row_of(values: Sequence[Any]) -> JobRow | DamagedRow:
-    """The job in a row of `COLUMNS`, or what is wrong with it."""
+    """Returns the job in a row of `COLUMNS`, or what is wrong with it."""
     try:
         return _row(values)
     except _NO_RECORD as error:
@@ -77,7 +77,7 @@ def row_of(values: Sequence[Any]) -> JobRow | DamagedRow:
 
 
 def event_of(job: str, seq: int, data: Any) -> JobEvent | None:  # noqa: ANN401 - whatever stands in the table
-    """The event in a record; None, and a line in the log, where it is none, or another job's."""
+    """Returns the event in a record; None, and a line in the log, where it is none, or another job's."""
     try:
         event = load(JobEvent, data)
         if (event.job, event.seq) != (job, seq):
@@ -89,7 +89,7 @@ def event_of(job: str, seq: int, data: Any) -> JobEvent | None:  # noqa: ANN401 
 
 
 def grant_of(values: Sequence[Any]) -> Grant | None:
-    """The grant in a row; None where it is none."""
+    """Returns the grant in a row; None where it is none."""
     if not _has_types(values, (str, str, int, float)):
         return None
     user, sha256, size, used = values
@@ -98,7 +98,7 @@ def grant_of(values: Sequence[Any]) -> Grant | None:
 
 
 def is_owner(user: object) -> bool:
-    """Whether this can be a user: a key, or another short text."""
+    """Says whether this can be a user: a key, or another short text."""
     return isinstance(user, str) and 0 < len(user) <= _LONGEST_USER and user.isascii() and user.isprintable()
 
 

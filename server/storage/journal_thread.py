@@ -59,7 +59,7 @@ class JournalThread:
         self._thread.start()
 
     def submit(self, operation: Operation, done: Done, *, essential: bool = False) -> None:
-        """Run the operation in the next transaction.
+        """Runs the operation in the next transaction.
 
         One that is not essential fails when the disk is full. An essential one is tried again until it works, and
         keeps its place in the order.
@@ -67,7 +67,7 @@ class JournalThread:
         self._waiting.put(_Waiting(operation, done, essential))
 
     def close(self) -> None:
-        """Do all that waits, then close the journal. On a disk that takes nothing more, what waits is given up."""
+        """Does all that waits, then closes the journal. On a disk that takes nothing more, what waits is given up."""
         self._closing.set()
         self._waiting.put(None)
         self._thread.join()

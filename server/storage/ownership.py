@@ -57,8 +57,9 @@ def claim_data_folder(paths: ServerPaths) -> None:
 
 
 def looks_like_ours(paths: ServerPaths) -> bool:
-    """Whether a server of before the marker used this folder, or paired a machine there: its lock or its key lies
-    there, with its journal or with nothing that it did not make."""
+    """Says whether a server of before the marker used this folder, or paired a machine there: its lock or its key lies
+    there, with its journal or with nothing that it did not make.
+    """
     lock, key = paths.lock, paths.keys / "server.json"
     if not (lock.is_file() and lock.stat().st_size == 0) and not (key.is_file() and b"secret" in key.read_bytes()):
         return False

@@ -62,14 +62,14 @@ class Quarantined:
     bytes: int
 
     def sentence(self, paths: ServerPaths) -> str:
-        """For a person: how much, and where."""
+        """Says for a person how much there is, and where."""
         times = "once" if self.folders == 1 else f"{self.folders} times"
         files = "1 file" if self.files == 1 else f"{self.files} files"
         return f"{files} set aside ({self.bytes / _MIB:.1f} MiB, {times}); {REASONS} in {paths.quarantine} tells why"
 
 
 def quarantined(paths: ServerPaths) -> Quarantined:
-    """What lies there now."""
+    """Counts what lies there now."""
     if not paths.quarantine.is_dir():
         return Quarantined(0, 0, 0)
     folders = [path for path in paths.quarantine.iterdir() if path.is_dir()]

@@ -17,10 +17,10 @@ _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
 
 def dump(value: object) -> bytes:
-    """msgpack of a dataclass of the protocol."""
+    """Returns the msgpack of a dataclass of the protocol."""
     return _packb(to_wire(value), use_bin_type=True)
 
 
 def load(cls: type[T], data: bytes) -> T:
-    """The dataclass back. Raises ProtocolError when the bytes are of another."""
+    """Returns the dataclass in bytes of `dump`. Raises ProtocolError when the bytes are of another."""
     return from_wire(cls, _unpackb(data, raw=False, strict_map_key=True))

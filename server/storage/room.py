@@ -18,7 +18,7 @@ _LEAST_FREE = 32 * _MIB
 
 
 def data_folder_problem(root: Path) -> str | None:
-    """Why `root` cannot be a data directory, in a sentence; None where nothing speaks against it.
+    """Says why `root` cannot be a data directory, in a sentence; None where nothing speaks against it.
 
     Raises:
         OSError: the way to it may not be walked.
