@@ -128,11 +128,11 @@ class Camera:
         return clip_range(self.projection)
 
     def key(self) -> bytes:
-        """Exact bytes of the camera, for caches: equal keys mean equal pictures."""
+        """Returns the exact bytes of the camera, for caches: equal keys mean equal pictures."""
         return self.world_to_camera.tobytes() + self.projection.tobytes() + np.float64(self.aspect).tobytes()
 
     def project(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
-        """World points to NDC: x right, y up, in [-1, 1] inside the picture; z -1 near, 1 far. Float64.
+        """Projects world points to NDC: x right, y up, in [-1, 1] inside the picture; z -1 near, 1 far. Float64.
 
         A point in the plane of a perspective camera's origin has no picture and comes back as inf or nan.
         """
@@ -142,7 +142,7 @@ class Camera:
             return clip[:, :3] / clip[:, 3:]
 
     def unproject(self, ndc: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
-        """NDC to world points, the inverse of `project`. Float64."""
+        """Turns NDC into world points; it is the inverse of `project`. Float64."""
         matrix = self.projection.astype(np.float64) @ self.world_to_camera.astype(np.float64)
         homogeneous = np.concatenate([ndc.astype(np.float64), np.ones((len(ndc), 1))], axis=1)
         world = homogeneous @ np.linalg.inv(matrix).T

@@ -30,7 +30,7 @@ WORLD_UP: Vector3 = (0.0, 0.0, 1.0)
 
 
 def look_at_matrix(eye: Vector3, target: Vector3, up: Vector3 = WORLD_UP) -> Float32[np.ndarray, "4 4"]:
-    """World-to-camera matrix of a camera at `eye` that looks at `target`.
+    """Returns the world-to-camera matrix of a camera at `eye` that looks at `target`.
 
     Where `up` is parallel to the view, +Y takes its place (then +X), which is what Blender's top view shows.
 
@@ -63,7 +63,7 @@ def perspective_matrix(
     near: float = 0.05,
     far: float = 100.0,
 ) -> Float32[np.ndarray, "4 4"]:
-    """OpenGL perspective projection.
+    """Returns the OpenGL perspective projection.
 
     Args:
         focal: focal length in picture heights, > 0 (the paper's f: projection[1, 1] = 2 * focal).
@@ -94,7 +94,7 @@ def orthographic_matrix(
     near: float = 0.05,
     far: float = 100.0,
 ) -> Float32[np.ndarray, "4 4"]:
-    """OpenGL orthographic projection that shows `height` world units from top to bottom.
+    """Returns the OpenGL orthographic projection that shows `height` world units from top to bottom.
 
     `shift` is the NDC offset of the optical axis in the picture; near and far as in `perspective_matrix`.
 
@@ -111,7 +111,8 @@ def orthographic_matrix(
 
 
 def direction_from_angles(azimuth: float, elevation: float) -> Vector3:
-    """Unit direction in the Z-up world: azimuth turns from +X towards +Y, elevation rises from the ground."""
+    """Returns the unit direction in the Z-up world: azimuth turns from +X towards +Y, elevation rises from the
+    ground."""
     flat = math.cos(elevation)
     return (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
 
@@ -124,6 +125,7 @@ def _check_frame(aspect: float, near: float, far: float) -> None:
 
 
 def check_pose(matrix: np.ndarray) -> None:
+    """Raises CameraError for a matrix that is no rotation with a translation."""
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise CameraError(f"Got a world_to_camera of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
     rotation = matrix[:3, :3].astype(np.float64)
@@ -137,6 +139,7 @@ def check_pose(matrix: np.ndarray) -> None:
 
 
 def check_projection(matrix: np.ndarray) -> None:
+    """Raises CameraError for a matrix that is no projection into OpenGL's clip space."""
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise CameraError(f"Got a projection of shape {matrix.shape}, or not finite; pass a finite 4x4 matrix.")
     if not any(np.array_equal(matrix[3], row) for row in _LAST_ROWS):
@@ -154,7 +157,7 @@ def check_projection(matrix: np.ndarray) -> None:
 
 
 def clip_range(projection: np.ndarray) -> tuple[float, float]:
-    """Near and far distances of a projection; (nan, nan) where it has none."""
+    """Returns the near and far distances of a projection; (nan, nan) where it has none."""
     scale, offset = float(projection[2, 2]), float(projection[2, 3])
     if projection[3, 3] == 1.0:  # ndc_z = offset - scale * distance
         return ((1 + offset) / scale, (offset - 1) / scale) if scale != 0 else (math.nan, math.nan)

@@ -55,7 +55,7 @@ class CameraRig:
         start: float = -math.pi / 2,
         aspect: float = 1.0,
     ) -> "CameraRig":
-        """`count` views evenly around the mesh, all at one elevation."""
+        """Makes `count` views evenly around the mesh, all at one elevation."""
         return cls.staggered_ring(
             count, elevations=(elevation, elevation), distance=distance, focal=focal, start=start, aspect=aspect
         )
@@ -71,20 +71,20 @@ class CameraRig:
         start: float = -math.pi / 2,
         aspect: float = 1.0,
     ) -> "CameraRig":
-        """`count` views evenly around the mesh, in turn at the first and the second elevation."""
+        """Makes `count` views evenly around the mesh, in turn at the first and the second elevation."""
         _check_count(count)
         angles = [(start + 2 * math.pi * index / count, elevations[index % 2]) for index in range(count)]
         return cls._around([direction_from_angles(*pair) for pair in angles], distance, focal, aspect)
 
     @classmethod
     def hemisphere(cls, count: int, *, distance: float = 2.25, focal: float = 1.0, aspect: float = 1.0) -> "CameraRig":
-        """`count` views spread evenly over the upper half of a sphere."""
+        """Makes `count` views spread evenly over the upper half of a sphere."""
         _check_count(count)
         return cls._around(_spiral(count, 0.0, 1.0), distance, focal, aspect)
 
     @classmethod
     def sphere(cls, count: int, *, distance: float = 2.25, focal: float = 1.0, aspect: float = 1.0) -> "CameraRig":
-        """`count` views spread evenly over the whole sphere, underside included."""
+        """Makes `count` views spread evenly over the whole sphere, underside included."""
         _check_count(count)
         return cls._around(_spiral(count, -1.0, 1.0), distance, focal, aspect)
 
@@ -128,7 +128,7 @@ class CameraRig:
 
 
 def fibonacci_directions(count: int) -> Float[np.ndarray, "count 3"]:
-    """`count` unit directions spread evenly over the sphere along a golden-angle spiral. Float64."""
+    """Returns `count` unit directions spread evenly over the sphere along a golden-angle spiral. Float64."""
     return np.array(_spiral(count, -1.0, 1.0), dtype=np.float64).reshape(count, 3)
 
 

@@ -28,7 +28,7 @@ _PAPER_DISTANCE: Range = (2.0, 2.5)
 
 @runtime_checkable
 class CameraSampler(Protocol):
-    """Draws views of the mesh."""
+    """Draws a step's views of the mesh."""
 
     def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
         """Returns `count` >= 0 cameras; all randomness comes from `generator`."""
@@ -72,7 +72,7 @@ class PaperCameraSampler:
         self.config = config or PaperSamplerConfig()
 
     def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
-        """See `CameraSampler.sample`."""
+        """Draws as `CameraSampler.sample` says."""
         config = self.config
         azimuths = generator.uniform(*config.azimuth, size=count)
         elevations = generator.uniform(*config.elevation, size=count)
@@ -109,7 +109,7 @@ class SphereCameraSampler:
         self.config = config or SphereSamplerConfig()
 
     def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
-        """See `CameraSampler.sample`."""
+        """Draws as `CameraSampler.sample` says."""
         directions = fibonacci_directions(count)
         # A seventh of the distance between neighbours along each axis, so that the cells stay apart.
         directions = directions + generator.normal(size=(count, 3)) * (0.25 * math.sqrt(4.0 / max(count, 1)))

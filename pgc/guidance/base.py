@@ -52,20 +52,20 @@ class PromptEmbedding:
         return int(self.hidden_states.shape[0])
 
     def repeat(self, count: int) -> PromptEmbedding:
-        """The whole batch `count` times over: (a, b) becomes (a, b, a, b, …)."""
+        """Repeats the whole batch `count` times over: (a, b) becomes (a, b, a, b, …)."""
         if count < 1:
             raise GuidanceError(f"A prompt embedding cannot be repeated {count} times; the count must be 1 or more.")
         return PromptEmbedding.cat([self] * count)
 
     def select(self, indices: Sequence[int]) -> PromptEmbedding:
-        """The rows named, in that order; a row may be named more than once."""
+        """Returns the rows named, in that order; a row may be named more than once."""
         index = torch.tensor(list(indices), dtype=torch.long, device=self.hidden_states.device)
         pooled = None if self.pooled is None else self.pooled[index]
         return PromptEmbedding(hidden_states=self.hidden_states[index], pooled=pooled)
 
     @staticmethod
     def cat(embeddings: Sequence[PromptEmbedding]) -> PromptEmbedding:
-        """One batch out of several, in order.
+        """Makes one batch out of several, in order.
 
         Rows of fewer tokens are repeated until all have the same number: attention to a sequence and to that sequence
         several times over is the same, so nothing changes by it.
@@ -126,7 +126,7 @@ class NoisePrediction:
     uncond: Float[Tensor, "b k m n"]
 
     def guided(self, guidance_scale: float) -> Float[Tensor, "b k m n"]:
-        """ε̂ = uncond + s·(cond - uncond).
+        """Returns ε̂ = uncond + s·(cond - uncond).
 
         Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022, eq. 6, in the convention of diffusers: s = 1
         is the conditional prediction. The official PGC code computes cond + s·(cond - uncond), so that its 100
@@ -170,33 +170,34 @@ class Guidance(Protocol):
         ...
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
-        """One row a prompt; "" is the unconditional prompt.
+        """Encodes prompts, one row each; "" is the unconditional prompt.
 
         `negative`: these say what is not wanted, so that nothing a prior likes to add to a prompt is added.
         """
         ...
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """Words of the prompt that the prior cannot know, in order, once each; empty for an open vocabulary."""
+        """Returns the words of the prompt that the prior cannot know, in order, once each; empty for an open
+        vocabulary."""
         ...
 
     def encode_image(
         self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b k m n"]:
-        """Scaled latents of sRGB images in [0, 1] of any size; differentiable.
+        """Returns scaled latents of sRGB images in [0, 1] of any size; differentiable.
 
         The posterior's mean, or with a generator (on the CPU) a sample of it.
         """
         ...
 
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """Images in [0, 1] at `image_size`; not differentiable."""
+        """Returns images in [0, 1] at `image_size`; not differentiable."""
         ...
 
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
-        """ε̂ with and without the prompt at z_t = √ᾱ_t·z + √(1 - ᾱ_t)·ε; not differentiable.
+        """Predicts ε̂ with and without the prompt at z_t = √ᾱ_t·z + √(1 - ᾱ_t)·ε; not differentiable.
 
         Raises:
             GuidanceError: a condition that this prior needs is missing or does not fit the batch.
@@ -209,7 +210,8 @@ class LimitedReader(Protocol):
     """A prior that reads a limited number of words, and says which it leaves out."""
 
     def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
-        """Phrases of the prompt that `encode_prompt` leaves out, in order; empty where all of it is read."""
+        """Returns the phrases of the prompt that `encode_prompt` leaves out, in order; empty where all of it is
+        read."""
         ...
 
 
@@ -228,7 +230,7 @@ class HalfPrecisionAutoencoder(Protocol):
     """A prior whose autoencoder may run in half precision, whose numbers end at 65504."""
 
     def widen_autoencoder(self) -> bool:
-        """Go on in float32 from now on; False where it ran so already."""
+        """Goes on in float32 from now on; returns False where it ran so already."""
         ...
 
 
@@ -238,7 +240,7 @@ def epsilon_from_prediction(
     alpha_cumprod: Float[Tensor, " b"],
     prediction_type: PredictionType,
 ) -> Float[Tensor, "b k m n"]:
-    """A network's output as ε.
+    """Turns a network's output into ε.
 
     v = √ᾱ·ε - √(1 - ᾱ)·z (Salimans and Ho, "Progressive Distillation", 2022, appendix D), hence
     ε = √ᾱ·v + √(1 - ᾱ)·z_t; a predicted sample z gives ε = (z_t - √ᾱ·z) / √(1 - ᾱ).

@@ -55,7 +55,7 @@ class HubFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """One row of `pgc models`."""
+    """A model that `pgc models` lists, one a row."""
 
     key: ModelKey
     """What --guidance takes."""
@@ -136,7 +136,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
 
 
 def is_model_installed(model: KnownModel, *, cache_dir: Path | None = None) -> bool:
-    """Whether everything that this model needs is on this machine, so that it loads without a network."""
+    """Says whether everything that this model needs is on this machine, so that it loads without a network."""
     spec = parse_guidance(model.key)
     return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in _needs(spec))
 
@@ -162,7 +162,8 @@ def require_installed(spec: GuidanceSpec, *, cache_dir: Path | None = None) -> N
 
 
 def download_commands(model: KnownModel) -> tuple[str, ...]:
-    """What fetches the model with the hub's own tool, no more than is needed; empty for the one that comes with pgc."""
+    """Returns the commands that fetch the model with the hub's own tool, no more than is needed; empty for the one that
+    comes with pgc."""
     return tuple(
         " ".join([f"hf download {files.hub_id}", *(f'--include "{pattern}"' for pattern in files.patterns)])
         for files in model.downloads

@@ -107,7 +107,7 @@ class OracleConfig:
 def scaled_linear_alphas_cumprod(
     steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
 ) -> Float[Tensor, " t"]:
-    """ᾱ_t of Stable Diffusion's schedule: √β rises linearly (Rombach et al., 2022); float32 on the CPU."""
+    """Returns ᾱ_t of Stable Diffusion's schedule: √β rises linearly (Rombach et al., 2022); float32 on the CPU."""
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=torch.float64).square()
     return torch.cumprod(1.0 - betas, dim=0).float()
 
@@ -156,22 +156,22 @@ class OracleGuidance:
         )
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
-        """The oracle does not read: zeros of the right number of rows."""
+        """Returns, since the oracle does not read, zeros of the right number of rows."""
         return PromptEmbedding(hidden_states=torch.zeros((len(prompts), 1, 1), device=self.device))
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """None: what the prompt says does not matter."""
+        """Returns none: what the prompt says does not matter."""
         return ()
 
     def encode_image(
         self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b k m n"]:
-        """See `Guidance.encode_image`; the posterior has no spread, so a generator changes nothing."""
+        """Encodes as `Guidance.encode_image` says; the posterior has no spread, so a generator changes nothing."""
         signal = 2.0 * resize_bilinear(image, self.image_size) - 1.0
         return signal if self._encoder is None else self._encoder(signal)
 
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """See `Guidance.decode_latents`.
+        """Decodes as `Guidance.decode_latents` says.
 
         Raises:
             GuidanceError: the encoder is the random convolution, which has no inverse.
@@ -186,7 +186,8 @@ class OracleGuidance:
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
-        """See `Guidance.predict_noise`; needs `conditions.reference_image`, and a generator if there is noise."""
+        """Predicts as `Guidance.predict_noise` says; needs `conditions.reference_image`, and a generator if there is
+        noise."""
         reference = conditions.reference_image
         if reference is None:
             raise GuidanceError(

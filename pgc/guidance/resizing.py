@@ -11,7 +11,8 @@ __all__ = ["resize_bilinear"]
 
 
 def resize_bilinear(image: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c {size} {size}"]:
-    """Bilinear, with a low-pass filter where it shrinks; differentiable. The very input when it fits already.
+    """Resizes bilinearly, with a low-pass filter where it shrinks; differentiable. Returns the very input when it fits
+    already.
 
     Shrinking without the filter would read only some pixels, and the others would get no gradient at all.
     """

@@ -73,7 +73,7 @@ WHOLE_FOLDER = ModelParts(weights=("",))
 
 
 def model_parts(*, xl: bool) -> ModelParts:
-    """All of a Stable Diffusion model but its ControlNet."""
+    """Names all of a Stable Diffusion model but its ControlNet."""
     if xl:
         return ModelParts(
             weights=("vae", "unet", "text_encoder", "text_encoder_2"),
@@ -83,13 +83,13 @@ def model_parts(*, xl: bool) -> ModelParts:
 
 
 def packaged_pocket() -> Path:
-    """Where the pocket prior is in this package, if this copy has it."""
+    """Says where the pocket prior is in this package, if this copy has it."""
     return Path(str(importlib.resources.files("pgc.pocket"))) / "weights"
 
 
 def locate(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> Path:
-    """The local folder of a model, complete as far as `parts` goes: given, or in huggingface_hub's cache. The network
-    is not asked.
+    """Finds the local folder of a model, complete as far as `parts` goes: given, or in huggingface_hub's cache. The
+    network is not asked.
 
     Args:
         source: a folder, or a hub id.
@@ -144,7 +144,7 @@ def fetch(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None 
 
 
 def is_installed(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> bool:
-    """Whether `locate` would succeed without a network."""
+    """Says whether `locate` would succeed without a network."""
     folder: Path | None = Path(source)
     if not Path(source).is_dir():
         folder = _cached(source, cache_dir) if _HUB_ID.fullmatch(source) else None
@@ -152,7 +152,7 @@ def is_installed(source: str, parts: ModelParts, *, cache_dir: Path | None = Non
 
 
 def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
-    """Which family a folder, or a hub id that has been downloaded, belongs to: by its own description of itself.
+    """Says which family a folder, or a hub id that has been downloaded, belongs to: by its own description of itself.
 
     Raises:
         GuidanceError: nothing there, or a model of another family.
@@ -179,7 +179,7 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
 
 
 def weights_variant(folder: Path, *, half: bool) -> str | None:
-    """The `variant` to ask from_pretrained for: "fp16", or None for the plain files.
+    """Returns the `variant` to ask from_pretrained for: "fp16", or None for the plain files.
 
     fp16 files are taken where half precision is wanted, or where there is nothing else.
 
@@ -202,7 +202,7 @@ def weights_variant(folder: Path, *, half: bool) -> str | None:
 
 
 def single_file_kind(path: Path, *, has_settings: bool = False) -> ModelKind:
-    """Which family a single-file checkpoint belongs to, by the names of its text encoder's tensors.
+    """Says which family a single-file checkpoint belongs to, by the names of its text encoder's tensors.
 
     Args:
         path: a .safetensors file.

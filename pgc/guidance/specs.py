@@ -78,7 +78,7 @@ _SD21 = StableDiffusionSpec(
 
 
 def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> GuidanceSpec:
-    """From what stands after --guidance: pocket, sd15, sd21, sdxl, oracle, a path, or a hub id.
+    """Reads what stands after --guidance: pocket, sd15, sd21, sdxl, oracle, a path, or a hub id.
 
     A model that is not named is taken with the depth ControlNet of its family. A hub id must have been downloaded
     (hf download ID), so that its kind can be read.
@@ -103,7 +103,7 @@ def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> Guida
 
 
 def load_guidance(spec: GuidanceSpec, device: torch.device, *, cache_dir: Path | None = None) -> Guidance:
-    """The prior, ready to use on this device.
+    """Loads the prior, ready to use on this device.
 
     Raises:
         GuidanceError: its files are missing, refused or unusable; the message says what to run.

@@ -32,7 +32,7 @@ class Vocabulary:
 
     @staticmethod
     def load(path: Path) -> Vocabulary:
-        """Read a vocabulary.json.
+        """Reads a vocabulary.json.
 
         Raises:
             GuidanceError: the file is missing or is not an object of lists of words.
@@ -50,16 +50,17 @@ class Vocabulary:
         return Vocabulary(groups=MappingProxyType({str(name): tuple(words) for name, words in raw.items()}))
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """Words of the prompt that training never saw, in order, once each."""
+        """Returns the words of the prompt that training never saw, in order, once each."""
         return tuple(unknown_words(prompt, {name: list(words) for name, words in self.groups.items()}))
 
     def suggestions(self, word: str) -> tuple[str, ...]:
-        """Up to three known words that are spelt alike, best first."""
+        """Returns up to three known words that are spelt alike, best first."""
         known = sorted({known for name, words in self.groups.items() if name != _UNTRAINED for known in words})
         return tuple(difflib.get_close_matches(word.lower(), known, n=3, cutoff=_CLOSE))
 
     def message(self, prompt: str) -> str | None:
-        """Which words of the prompt are unknown, what they may have meant, and what is known; None if all are known."""
+        """Says which words of the prompt are unknown, what they may have meant, and what is known; None if all are
+        known."""
         unknown = self.unknown_words(prompt)
         if not unknown:
             return None

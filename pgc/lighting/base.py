@@ -16,7 +16,7 @@ __all__ = ["Lighting", "StepLights"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepLights:
-    """The light of one step."""
+    """The light of one step: what the texture is shown under, and what the oracle's reference is."""
 
     render: object
     """What the texture is shown under; goes to the shade function as it is."""
@@ -26,8 +26,8 @@ class StepLights:
 
 @runtime_checkable
 class Lighting(Protocol):
-    """Draws the light of a step."""
+    """Draws the light of each step."""
 
     def draw(self, cameras: Sequence[Camera], generator: torch.Generator) -> StepLights:
-        """The light on these views; all randomness comes from `generator` (a CPU generator)."""
+        """Draws the light on these views; all randomness comes from `generator` (a CPU generator)."""
         ...

@@ -68,7 +68,7 @@ class EnvironmentLighting:
         self.config = config or LightingConfig()
 
     def draw(self, cameras: Sequence[Camera], generator: torch.Generator) -> StepLights:
-        """See `Lighting.draw`."""
+        """Draws as `Lighting.draw` says."""
         eyes = eyes_of(cameras)
         render = ViewedLight(light=self._light(len(cameras), generator), eye=eyes)
         if self.config.reference == "known":
@@ -83,7 +83,8 @@ class EnvironmentLighting:
 
 
 def eyes_of(cameras: Sequence[Camera]) -> Tensor:
-    """Where the cameras are, [B, 3] float32, world; of an orthographic one a point far behind it, as shading wants."""
+    """Returns where the cameras are, [B, 3] float32, world; of an orthographic one a point far behind it, as shading
+    wants."""
     return torch.tensor([list(_eye(camera)) for camera in cameras], dtype=torch.float32)
 
 

@@ -47,14 +47,14 @@ _TABLE_SAMPLES = 1024
 
 
 def ggx_density(cosine: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]) -> Float[Tensor, "*#p"]:
-    """D(h) of GGX by the cosine between half vector and normal: density of facets per steradian, >= 0."""
+    """Evaluates D(h) of GGX by the cosine between half vector and normal: density of facets per steradian, >= 0."""
     square = alpha * alpha
     spread = (1.0 - cosine * cosine).clamp_min(0.0) + cosine * cosine * square
     return square / (math.pi * spread * spread)
 
 
 def smith_masking(cosine: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]) -> Float[Tensor, "*#p"]:
-    """G1: share of the facets that is visible from a direction at this cosine."""
+    """Evaluates G1: the share of the facets that is visible from a direction at this cosine."""
     square = alpha * alpha
     return 2.0 * cosine / (cosine + (square + (1.0 - square) * cosine * cosine).sqrt())
 
@@ -62,7 +62,8 @@ def smith_masking(cosine: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]) -> 
 def smith_height_correlated(
     view: Float[Tensor, "*#p"], light: Float[Tensor, "*#p"], alpha: Float[Tensor, "*#p"]
 ) -> Float[Tensor, "*#p"]:
-    """V = G2 / (4 (n·l) (n·v)), the height-correlated term together with the denominator (Heitz 2014, eq. 99)."""
+    """Evaluates V = G2 / (4 (n·l) (n·v)), the height-correlated term together with the denominator (Heitz 2014, eq.
+    99)."""
     square = alpha * alpha
     by_light = light * (view * view * (1.0 - square) + square).sqrt()
     by_view = view * (light * light * (1.0 - square) + square).sqrt()
@@ -70,7 +71,7 @@ def smith_height_correlated(
 
 
 def hammersley(count: int, device: torch.device | str = "cpu") -> Float[Tensor, "{count} 2"]:
-    """`count` well-spread points of the unit square, inside it, always the same."""
+    """Returns `count` well-spread points of the unit square, inside it, always the same."""
     index = torch.arange(count, device=device, dtype=torch.int64)
     first = (index + 0.5) / count
     mirrored, scale = torch.zeros_like(first), 0.5
@@ -83,7 +84,7 @@ def hammersley(count: int, device: torch.device | str = "cpu") -> Float[Tensor, 
 def sample_visible_normals(
     view: Float[Tensor, "*p 3"], alpha: Float[Tensor, "*p"], numbers: Float[Tensor, "*p 2"]
 ) -> Float[Tensor, "*p 3"]:
-    """Half vectors with the density of visible facets, from uniform numbers (Dupuy and Benyoub, HPG 2023).
+    """Draws half vectors with the density of visible facets, from uniform numbers (Dupuy and Benyoub, HPG 2023).
 
     Args:
         view: unit, in the frame whose +Z is the normal, z > 0.
@@ -104,25 +105,27 @@ def sample_visible_normals(
 
 
 def compensation(f0: Float[Tensor, "*p 3"], albedo: Float[Tensor, "*p 1"]) -> Float[Tensor, "*p 3"]:
-    """What the layer is multiplied by for the light that bounces between facets; `albedo` is that of F = 1."""
+    """Returns what the layer is multiplied by for the light that bounces between facets; `albedo` is that of F = 1."""
     return 1.0 + f0 * (1.0 / albedo.clamp_min(1e-3) - 1.0)
 
 
 def base_share(a: Float[Tensor, "*p 1"], b: Float[Tensor, "*p 1"]) -> Float[Tensor, "*p 1"]:
-    """What the layer of a dielectric leaves to the base under it: 1 minus its albedo; A and B of `brdf_table`."""
+    """Returns what the layer of a dielectric leaves to the base under it: 1 minus its albedo; A and B of
+    `brdf_table`."""
     albedo = a + b
     return 1.0 - (DIELECTRIC_F0 * a + b) * (1.0 + DIELECTRIC_F0 * (1.0 / albedo.clamp_min(1e-3) - 1.0))
 
 
 def table_coordinates(cosine: Float[Tensor, "*p"], roughness: Float[Tensor, "*p"]) -> Float[Tensor, "*p 2"]:
-    """Where `brdf_table` keeps a view cosine and a roughness, for `grid_sample` with align_corners: both in [-1, 1]."""
+    """Says where `brdf_table` keeps a view cosine and a roughness, for `grid_sample` with align_corners: both in [-1,
+    1]."""
     place = torch.stack([cosine.clamp(MIN_COSINE, 1.0).sqrt(), roughness], dim=-1)
     return (2.0 * place - 1.0) * _INSIDE
 
 
 @functools.cache
 def brdf_table() -> Float[Tensor, "2 R N"]:
-    """Directional albedos over roughness in [0, 1] (rows) and the square root of n·v in [0, 1] (columns).
+    """Computes directional albedos over roughness in [0, 1] (rows) and the square root of n·v in [0, 1] (columns).
 
     Channels: A and B of the layer, whose albedo before compensation is F0 A + B (Karis, "Real shading in Unreal
     Engine 4", 2013). Computed once a process on the CPU.

@@ -27,7 +27,7 @@ def composite(
 def plain_background(
     views: int, color: tuple[float, float, float], device: torch.device | str = "cpu"
 ) -> Float[Tensor, "views 3 1 1"]:
-    """One colour (sRGB in [0, 1]) behind all views.
+    """Returns one colour (sRGB in [0, 1]) behind all views.
 
     Raises:
         ValueError: a channel is outside [0, 1].
@@ -38,7 +38,7 @@ def plain_background(
 
 
 def random_background(views: int, generator: torch.Generator, *, grey: bool = False) -> Float[Tensor, "views 3 1 1"]:
-    """A plain colour a view, uniform over the RGB cube (or over greys), on the generator's device."""
+    """Draws a plain colour a view, uniform over the RGB cube (or over greys), on the generator's device."""
     channels = 1 if grey else 3
     color = torch.rand((views, channels, 1, 1), generator=generator, device=generator.device)
     return color.expand(views, 3, 1, 1)

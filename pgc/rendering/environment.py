@@ -54,6 +54,7 @@ class _Panel:
     color: Color
 
     def radiance(self, directions: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
+        """Returns the panel's radiance towards unit directions; 0 where they miss it."""
         center = _unit(self.azimuth, self.elevation)
         side = torch.tensor([-math.sin(self.azimuth), math.cos(self.azimuth), 0.0])
         up = torch.linalg.cross(center, side)
@@ -66,7 +67,7 @@ class _Panel:
 
 
 def studio() -> Environment:
-    """A dim room with a large soft key, a strip light, a ceiling panel and a rim light; all white, some warm."""
+    """Makes a dim room with a large soft key, a strip light, a ceiling panel and a rim light; all white, some warm."""
     floor, ceiling = (0.10, 0.10, 0.10), (0.22, 0.22, 0.23)
     panels = [
         _Panel(azimuth=-2.2, elevation=0.75, width=0.9, height=0.9, color=(9.0, 8.8, 8.4)),
@@ -78,7 +79,8 @@ def studio() -> Environment:
 
 
 def sky() -> Environment:
-    """A clear sky, brighter at the horizon and around a low sun (softened to a few degrees), over brown ground."""
+    """Makes a clear sky, brighter at the horizon and around a low sun (softened to a few degrees), over brown
+    ground."""
     directions = texel_directions(_HEIGHT)
     height = directions[..., 2:]
     sun = _unit(-0.9, 0.7)
@@ -95,7 +97,7 @@ def sky() -> Environment:
 
 
 def overcast() -> Environment:
-    """The CIE overcast sky, L = (1 + 2 sin elevation) / 3 of the zenith's, over grey ground: nearly no shadow."""
+    """Makes the CIE overcast sky, L = (1 + 2 sin elevation) / 3 of the zenith's, over grey ground: nearly no shadow."""
     height = texel_directions(_HEIGHT)[..., 2:]
     cloud = torch.tensor([0.93, 0.97, 1.0]) * (1.0 + 2.0 * height.clamp_min(0.0)) / 3.0
     ground = torch.tensor([0.22, 0.21, 0.20]).expand_as(cloud)
@@ -103,7 +105,8 @@ def overcast() -> Environment:
 
 
 def colored_key() -> Environment:
-    """A stage: an orange key, a blue fill from the other side and a magenta rim in a nearly dark room."""
+    """Makes the light of a stage: an orange key, a blue fill from the other side and a magenta rim in a nearly dark
+    room."""
     panels = [
         _Panel(azimuth=-2.4, elevation=0.6, width=0.7, height=0.7, color=(14.0, 7.0, 2.2)),
         _Panel(azimuth=-0.5, elevation=0.2, width=0.9, height=1.1, color=(0.9, 2.2, 6.0)),
@@ -113,12 +116,14 @@ def colored_key() -> Environment:
 
 
 def random_environment(generator: torch.Generator) -> Environment:
-    """Ground and sky of random tints with two to five random area lights; `generator` is a CPU generator."""
+    """Draws ground and sky of random tints with two to five random area lights; `generator` is a CPU generator."""
 
     def draw(low: float, high: float) -> float:
+        """Draws a number between `low` and `high`."""
         return low + (high - low) * float(torch.rand((), generator=generator))
 
     def tint(strength: float, saturation: float) -> Color:
+        """Draws a colour of at most this strength and saturation."""
         channels = [strength * (1.0 - saturation * draw(0.0, 1.0)) for _ in range(3)]
         return (channels[0], channels[1], channels[2])
 

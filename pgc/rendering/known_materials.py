@@ -22,7 +22,7 @@ __all__ = ["KNOWN_MATERIALS", "SHADING_CHANNELS", "KnownSurface", "known_shading
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSurface:
-    """A white material."""
+    """A white material of one roughness and metallic."""
 
     roughness: float
     metallic: float
@@ -39,7 +39,7 @@ SHADING_CHANNELS = 3 * len(KNOWN_MATERIALS)
 
 
 def known_shading(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P c"]:
-    """The known materials at P points as pictures show them: sRGB, three columns a material in `KNOWN_MATERIALS`.
+    """Shows the known materials at P points as pictures show them: sRGB, three columns a material in `KNOWN_MATERIALS`.
 
     The samples' own material is of no account; their normal, view and occlusion are.
     """
@@ -56,7 +56,7 @@ def known_shading(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P c"]
 
 @torch.no_grad()
 def known_shading_of(gbuffer: GBuffer, light: object) -> Float[Tensor, "B c H W"]:
-    """`known_shading` of a G-buffer, 0 off its mask; the light must be a `ViewedLight`.
+    """Computes `known_shading` of a G-buffer, 0 off its mask; the light must be a `ViewedLight`.
 
     Raises:
         TextureError: the light is something else.

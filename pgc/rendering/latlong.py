@@ -46,7 +46,7 @@ class Environment:
             raise ConfigError(f"Environment '{self.name}' has radiance that is negative or not finite; clean it first.")
 
     def rotated(self, angle: float) -> "Environment":
-        """The same light turned about +Z by `angle` radians (from +X towards +Y), by bilinear interpolation."""
+        """Returns the same light turned about +Z by `angle` radians (from +X towards +Y), by bilinear interpolation."""
         width = self.radiance.shape[-1]
         shift = angle / (2.0 * math.pi) * width
         whole = math.floor(shift)
@@ -55,7 +55,7 @@ class Environment:
 
 
 def texel_directions(height: int, device: torch.device | str = "cpu") -> Float[Tensor, "H W 3"]:
-    """Unit directions of the texel centres of a picture of `height` x 2 `height`."""
+    """Returns unit directions of the texel centres of a picture of `height` x 2 `height`."""
     polar = (torch.arange(height, device=device) + 0.5) * (math.pi / height)
     azimuth = (torch.arange(2 * height, device=device) + 0.5) * (math.pi / height) - math.pi
     ring = torch.sin(polar)[:, None]
@@ -64,13 +64,14 @@ def texel_directions(height: int, device: torch.device | str = "cpu") -> Float[T
 
 
 def texel_solid_angles(height: int, device: torch.device | str = "cpu") -> Float[Tensor, "H"]:
-    """Solid angle of one texel of each row, in steradians; 2 `height` of each make 4 pi together."""
+    """Returns the solid angle of one texel of each row, in steradians; 2 `height` of each make 4 pi together."""
     edges = torch.cos(torch.arange(height + 1, device=device, dtype=torch.float64) * (math.pi / height))
     return ((edges[:-1] - edges[1:]) * (math.pi / height)).float()
 
 
 def latlong_coordinates(directions: Float[Tensor, "P 3"]) -> tuple[Float[Tensor, "P"], Float[Tensor, "P"]]:
-    """Unit directions to (u, v): u in [0, 1] along the azimuth, v in [0, 1] from +Z down. Gradients stay finite."""
+    """Turns unit directions into (u, v): u in [0, 1] along the azimuth, v in [0, 1] from +Z down. Gradients stay
+    finite."""
     x, y, z = directions.unbind(-1)
     ring = x * x + y * y
     at_pole = ring < _AT_POLE
@@ -81,7 +82,7 @@ def latlong_coordinates(directions: Float[Tensor, "P 3"]) -> tuple[Float[Tensor,
 
 
 def pad_latlong(radiance: Float[Tensor, "C H W"]) -> Float[Tensor, "C H+2 W+2"]:
-    """One texel more on every side: what lies beyond the seam, and beyond the poles on the other meridian."""
+    """Adds one texel more on every side: what lies beyond the seam, and beyond the poles on the other meridian."""
     half = radiance.shape[-1] // 2
     top, bottom = radiance[:, :1].roll(half, dims=-1), radiance[:, -1:].roll(half, dims=-1)
     tall = torch.cat([top, radiance, bottom], dim=1)

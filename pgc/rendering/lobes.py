@@ -41,13 +41,14 @@ class Lobe:
 
 @functools.cache
 def lobe_table() -> Float[Tensor, "C R N"]:
-    """The fit over roughness (rows) and the root of n·v (columns), both in [0, 1]; four channels a lobe, as `Lobe`."""
+    """Reads the fit over roughness (rows) and the root of n·v (columns), both in [0, 1]; four channels a lobe, as
+    `Lobe`."""
     data = json.loads((files("pgc.rendering") / "lobes.json").read_text(encoding="utf-8"))
     return torch.tensor(data["values"]).view(4 * data["lobes"], data["rows"], data["columns"])
 
 
 def lobes_at(table: Float[Tensor, "C R N"], coordinates: Float[Tensor, "P 2"]) -> list[Lobe]:
-    """The lobes at `pgc.rendering.brdf.table_coordinates`; differentiable by them."""
+    """Returns the lobes at `pgc.rendering.brdf.table_coordinates`; differentiable by them."""
     values = F.grid_sample(table[None], coordinates[None, None], align_corners=True, padding_mode="border")
     columns = values[0, :, 0].T.split(1, dim=-1)
     return [

@@ -70,7 +70,7 @@ def integrate(
 
 
 def radiance_of(terms: LightTerms, samples: SurfaceSamples) -> Float[Tensor, "P 3"]:
-    """Linear radiance towards the view: `pbr_linear` without rotation, exposure and occlusion."""
+    """Computes linear radiance towards the view: `pbr_linear` without rotation, exposure and occlusion."""
     grid = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])[None, None]
     albedos = F.grid_sample(brdf_table()[None], grid, align_corners=True, padding_mode="border")[0, :, 0].T
     f0 = DIELECTRIC_F0 + (samples.base_color - DIELECTRIC_F0) * samples.metallic
@@ -90,6 +90,7 @@ class _Brightness:
 
     @staticmethod
     def of(environment: Environment) -> "_Brightness":
+        """Prepares an environment: its texels by brightness, each brightened by its neighbours."""
         height = environment.radiance.shape[1]
         angles = texel_solid_angles(height)[:, None]
         # A texel's neighbours reach into it bilinearly: a dark texel beside a lamp must be drawn too.
@@ -100,6 +101,7 @@ class _Brightness:
         return _Brightness(padded, weight.reshape(-1).double().cumsum(0).float(), weight / angles)
 
     def radiance(self, directions: Float[Tensor, "*p 3"]) -> Float[Tensor, "*p 3"]:
+        """Returns the environment's radiance in unit directions, by bilinear interpolation."""
         u, v = latlong_coordinates(directions.reshape(-1, 3))
         rows, columns = self.padded.shape[1:]
         x = (u * (columns - 2) + 1.0) * (2.0 / columns) - 1.0
@@ -108,6 +110,7 @@ class _Brightness:
         return F.grid_sample(self.padded[None], grid, align_corners=False)[0, :, 0].T.reshape(directions.shape)
 
     def pdf(self, directions: Float[Tensor, "*p 3"]) -> Float[Tensor, "*p"]:
+        """Returns the density, per steradian, with which `draw` draws unit directions."""
         u, v = latlong_coordinates(directions.reshape(-1, 3))
         height, width = self.density.shape
         row = (v * height).long().clamp(0, height - 1)
@@ -115,6 +118,7 @@ class _Brightness:
         return self.density[row, column].reshape(directions.shape[:-1])
 
     def draw(self, numbers: Float[Tensor, "*p 2"], generator: torch.Generator) -> Float[Tensor, "*p 3"]:
+        """Draws unit directions from pairs of uniform numbers; the place along a texel's row comes from `generator`."""
         height, width = self.density.shape
         texel = torch.searchsorted(self.cumulative, numbers[..., 0].contiguous()).clamp_max(height * width - 1)
         row = (texel // width).double()

@@ -26,7 +26,7 @@ class RayCaster(Protocol):
     def blocked(
         self, origins: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"], reach: float
     ) -> Bool[Tensor, " N"]:
-        """Whether the ray from each origin meets the mesh, from either side, within `reach` of its direction."""
+        """Says whether the ray from each origin meets the mesh, from either side, within `reach` of its direction."""
         ...
 
 
@@ -39,7 +39,7 @@ def ambient_occlusion(
     reach: float = math.inf,
     generator: torch.Generator,
 ) -> Float[Tensor, "N"]:
-    """Share of light that arrives from an even sky: 1 where nothing is in the way, 0 where everything is.
+    """Computes the share of light that arrives from an even sky: 1 where nothing is in the way, 0 where everything is.
 
     Directions are drawn by the cosine to the normal, so that the share of free rays is the answer; they are spread
     evenly and turned by a random angle at each point, which leaves an error of about 0.4 / sqrt(rays) at most.

@@ -80,7 +80,7 @@ class SurfaceSamples:
 def pbr(
     gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: Light, *, eye: Float[Tensor, "B 3"]
 ) -> Float[Tensor, "B 3 H W"]:
-    """The lit surface as a picture: `pbr_linear` through `pgc.rendering.tone_curve`, sRGB in [0, 1).
+    """Shows the lit surface as a picture: `pbr_linear` through `pgc.rendering.tone_curve`, sRGB in [0, 1).
 
     Arguments and errors are those of `pbr_linear`.
     """
@@ -90,7 +90,7 @@ def pbr(
 def pbr_shade(
     gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: object | None = None
 ) -> Float[Tensor, "B 3 H W"]:
-    """`pbr` as a `pgc.rendering.shading.Shade`; the light must be a `ViewedLight`.
+    """Shades by `pbr`, as a `pgc.rendering.shading.Shade`; the light must be a `ViewedLight`.
 
     Raises:
         TextureError: the light is something else.
@@ -103,7 +103,7 @@ def pbr_shade(
 def pbr_linear(
     gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: Light, *, eye: Float[Tensor, "B 3"]
 ) -> Float[Tensor, "B 3 H W"]:
-    """Radiance towards the eye, linear Rec. 709; 0 off the mask. Differentiable by all maps.
+    """Computes radiance towards the eye, linear Rec. 709; 0 off the mask. Differentiable by all maps.
 
     Args:
         gbuffer: the visible surface.
@@ -127,15 +127,17 @@ def pbr_linear(
 def surface_samples(
     gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], eye: Float[Tensor, "B 3"]
 ) -> SurfaceSamples:
-    """The pixels on the mask, row by row and view by view; see `pbr_linear` for arguments and errors."""
+    """Returns the pixels on the mask, row by row and view by view; see `pbr_linear` for arguments and errors."""
     _check_material(gbuffer, material)
     views, height, width = gbuffer.face_index.shape
     flat = gbuffer.mask.reshape(-1).nonzero()[:, 0]
 
     def rows(image: Tensor) -> Tensor:
+        """Returns the image's pixels on the mask, one a row."""
         return image.permute(0, 2, 3, 1).reshape(views * height * width, -1).index_select(0, flat)
 
     def value(name: str) -> Tensor:
+        """Returns a map's values at these pixels, or its default where the material lacks it."""
         if name in material:
             return clamp_inward(rows(material[name]))
         return torch.full((len(flat), 1), _DEFAULTS.get(name, 1.0), device=flat.device)
@@ -176,7 +178,7 @@ def _mapped_normal(normal: Tensor, tangent: Tensor, stored: Tensor) -> Tensor:
 
 
 def split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
-    """Linear radiance towards the view, diffuse and specular; `pbr_linear` for points."""
+    """Computes linear radiance towards the view, diffuse and specular; `pbr_linear` for points."""
     environment = light.environment
     place = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])
     albedos = F.grid_sample(environment.brdf_lut[None], place[None, None], align_corners=True, padding_mode="border")
@@ -212,6 +214,7 @@ def _placement(light: Light, samples: SurfaceSamples):  # noqa: ANN202
     views = int(samples.view_index.max()) + 1 if len(samples.view_index) else 1
 
     def by_view(value: float | Tensor) -> Tensor:
+        """Returns one value a view, whether one or several were given."""
         tensor = torch.as_tensor(value, dtype=place.dtype, device=place.device)
         return tensor.expand(views) if tensor.ndim == 0 else tensor
 
@@ -219,6 +222,7 @@ def _placement(light: Light, samples: SurfaceSamples):  # noqa: ANN202
     cos, sin = (trig(angle).index_select(0, samples.view_index) for trig in (torch.cos, torch.sin))
 
     def turn(direction: Tensor) -> Tensor:
+        """Turns world directions into the environment's own."""
         x, y, z = direction.unbind(-1)
         return torch.stack([cos * x + sin * y, cos * y - sin * x, z], dim=-1)
 

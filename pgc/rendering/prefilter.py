@@ -56,7 +56,7 @@ class PrefilteredEnvironment:
     lobe_table: Float[Tensor, "C Rl Nl"]
 
     def to(self, device: torch.device | str) -> "PrefilteredEnvironment":
-        """The same on `device`."""
+        """Returns the same on `device`."""
         return replace(
             self,
             atlas=self.atlas.to(device),
@@ -65,7 +65,7 @@ class PrefilteredEnvironment:
         )
 
     def level(self, index: int) -> Float[Tensor, "3 h w"]:
-        """One level without its border; index `LEVELS` is the irradiance over pi."""
+        """Returns one level without its border; index `LEVELS` is the irradiance over pi."""
         tops, height = _tops(self.height), level_heights(self.height)[index]
         return self.atlas[:, tops[index] + 1 : tops[index] + 1 + height, 1 : 1 + 2 * height]
 
@@ -75,12 +75,13 @@ class PrefilteredEnvironment:
         return self.level(LEVELS) * math.pi
 
     def diffuse(self, normal: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
-        """Irradiance over pi at unit normals: the radiance of a white, purely diffuse surface."""
+        """Returns irradiance over pi at unit normals: the radiance of a white, purely diffuse surface."""
         u, v = latlong_coordinates(normal)
         return self._fetch(u, v, torch.full((len(normal),), LEVELS, dtype=torch.long, device=normal.device))
 
     def specular(self, direction: Float[Tensor, "P 3"], roughness: Float[Tensor, "P"]) -> Float[Tensor, "P 3"]:
-        """Radiance around unit directions under the lobe of a roughness in [0, WIDEST]; differentiable by both."""
+        """Returns radiance around unit directions under the lobe of a roughness in [0, WIDEST]; differentiable by
+        both."""
         u, v = latlong_coordinates(direction)
         level = clamp_inward(roughness, 0.0, WIDEST) * STEPS
         lower = level.detach().floor().clamp_max(LEVELS - 2)
@@ -121,7 +122,7 @@ def prefilter(environment: Environment) -> PrefilteredEnvironment:
 
 @functools.cache
 def level_heights(height: int) -> tuple[int, ...]:
-    """Rows of every level, and of the irradiance after them, for an environment of `height` rows."""
+    """Counts the rows of every level, and of the irradiance after them, for an environment of `height` rows."""
     return (height,) * _FULL_LEVELS + (height // 2,) * (LEVELS - _FULL_LEVELS) + (height // 4,)
 
 

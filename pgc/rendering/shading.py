@@ -18,7 +18,7 @@ Shade = Callable[[GBuffer, Mapping[str, Tensor], object | None], Tensor]
 def unlit(
     gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: object | None = None
 ) -> Float[Tensor, "B 3 H W"]:
-    """The base colour as it stands in the texture: no light, no conversion.
+    """Returns the base colour as it stands in the texture: no light, no conversion.
 
     Base colour is stored in sRGB, and diffusion priors see sRGB, so it is shown as it is.
 

@@ -22,14 +22,14 @@ _SPAN = 1.0 - SHOULDER
 
 
 def picture_from_radiance(radiance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Linear radiance >= 0 (after exposure) to sRGB in [0, 1]. Differentiable; negative values count as 0."""
+    """Turns linear radiance >= 0 (after exposure) into sRGB in [0, 1]. Differentiable; negative values count as 0."""
     linear = radiance.clamp_min(0.0)
     over = (linear - SHOULDER).clamp_min(0.0) / _SPAN
     return srgb_from_linear(torch.where(linear <= SHOULDER, linear, SHOULDER + _SPAN * over / (1.0 + over)))
 
 
 def radiance_from_picture(picture: Float[Tensor, "*shape"], *, ceiling: float = 1e4) -> Float[Tensor, "*shape"]:
-    """The inverse of `picture_from_radiance`: sRGB in [0, 1] to linear radiance in [0, `ceiling`].
+    """Inverts `picture_from_radiance`: turns sRGB in [0, 1] into linear radiance in [0, `ceiling`].
 
     White means `ceiling`: the curve reaches it nowhere but by rounding.
     """

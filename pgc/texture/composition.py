@@ -30,7 +30,8 @@ __all__ = ["block_weights", "compose", "mip_chain", "refine", "weight_pyramid"]
 
 
 def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tensor]:
-    """Mean coverage of every texel of every level; a little is added so that empty blocks average evenly."""
+    """Returns the mean coverage of every texel of every level; a little is added so that empty blocks average
+    evenly."""
     weights = [coverage + 1e-4]
     for _ in range(levels - 1):
         weights.append(F.avg_pool2d(weights[-1], 2))
@@ -38,12 +39,12 @@ def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tens
 
 
 def block_weights(weights: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
-    """Weights that sum to 1 over each 2x2 block."""
+    """Returns weights that sum to 1 over each 2x2 block."""
     return weights / repeat_double(sum_pool(weights))
 
 
 def mip_chain(image: Float[Tensor, "n c s s"], normalised: Sequence[Tensor], levels: int) -> list[Tensor]:
-    """Box-filtered mips, finest first, each a coverage-weighted mean of the one before (`block_weights`)."""
+    """Makes box-filtered mips, finest first, each a coverage-weighted mean of the one before (`block_weights`)."""
     mips = [image]
     for level in range(levels - 1):
         mips.append(sum_pool(mips[-1] * normalised[level]))
@@ -55,6 +56,7 @@ class _Refine(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, coarse: Tensor, detail: Tensor, normalised: Tensor) -> Tensor:  # noqa: ANN401
+        """Computes the finer level, and keeps what `backward` needs."""
         ctx.save_for_backward(normalised)
         blurred = bilinear_double(coarse).add_(detail)
         correction = coarse - sum_pool(blurred * normalised)
@@ -62,6 +64,7 @@ class _Refine(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        """Returns the gradients at the coarse level and at the detail."""
         (normalised,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         pooled = sum_pool(gradient)
@@ -72,12 +75,12 @@ class _Refine(torch.autograd.Function):
 def refine(
     coarse: Float[Tensor, "n c half half"], detail: Float[Tensor, "n c s s"], normalised: Float[Tensor, "n 1 s s"]
 ) -> Float[Tensor, "n c s s"]:
-    """One step of the sum above; `normalised` are the block weights of the finer level."""
+    """Takes one step of the sum above; `normalised` are the block weights of the finer level."""
     return _Refine.apply(coarse, detail, normalised)  # pyright: ignore[reportReturnType]
 
 
 def compose(details: Sequence[Tensor], normalised: Sequence[Tensor], finest: int) -> list[Tensor | None]:
-    """Sums of levels `finest`..coarsest, in a list indexed by level; finer entries are None.
+    """Returns the sums of levels `finest`..coarsest, in a list indexed by level; finer entries are None.
 
     Args:
         details: one [n, c, S/2^l, S/2^l] tensor a level, finest first.

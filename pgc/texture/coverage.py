@@ -17,7 +17,7 @@ __all__ = ["combine_seen", "empty_seen", "mark_seen", "texel_coverage"]
 
 
 def empty_seen(tiles: int, size: int, levels: int, device: torch.device | str = "cpu") -> list[Tensor]:
-    """Nothing seen: one [tiles, S/2^l, S/2^l] bool tensor a level."""
+    """Returns masks with nothing seen: one [tiles, S/2^l, S/2^l] bool tensor a level."""
     return [
         torch.zeros(tiles, size >> level, size >> level, dtype=torch.bool, device=device) for level in range(levels)
     ]
@@ -42,7 +42,7 @@ def mark_seen(seen: Sequence[Tensor], plan: FetchPlan) -> None:
 
 
 def combine_seen(seen: Sequence[Tensor]) -> Bool[Tensor, "tiles s s"]:
-    """Texels of level 0 that were seen at any level: a texel seen at a coarse mip covers those below it."""
+    """Marks the texels of level 0 that were seen at any level: a texel seen at a coarse mip covers those below it."""
     current = seen[-1]
     for finer in reversed(seen[:-1]):
         grown = F.interpolate(current[:, None].float(), scale_factor=2, mode="nearest")[:, 0] > 0.5
@@ -53,7 +53,7 @@ def combine_seen(seen: Sequence[Tensor]) -> Bool[Tensor, "tiles s s"]:
 def texel_coverage(
     views: Iterable[SurfacePoints], *, size: int, tiles: Sequence[int] = (1001,), repeat: bool = False
 ) -> Bool[Tensor, "tiles s s"]:
-    """Texels that at least one of the views sees, at the mip where it sees them.
+    """Marks the texels that at least one of the views sees, at the mip where it sees them.
 
     Args:
         views: batches of surface points.

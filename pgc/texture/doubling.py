@@ -20,13 +20,13 @@ _NEAR, _FAR = 0.75, 0.25
 
 
 def sum_pool(x: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c half half"]:
-    """Sum over 2x2 blocks."""
+    """Sums over 2x2 blocks."""
     rows = x[..., 0::2, :] + x[..., 1::2, :]
     return rows[..., 0::2] + rows[..., 1::2]
 
 
 def bilinear_double(x: Float[Tensor, "n c half half"]) -> Float[Tensor, "n c s s"]:
-    """Twice the size, bilinearly; as `interpolate(scale_factor=2, mode="bilinear", align_corners=False)`."""
+    """Doubles the size, bilinearly; as `interpolate(scale_factor=2, mode="bilinear", align_corners=False)`."""
     n, c, h, w = x.shape
     wide = x.new_empty(n, c, h, w, 2)
     _spread(x, wide.unbind(-1), -1)
@@ -37,18 +37,18 @@ def bilinear_double(x: Float[Tensor, "n c half half"]) -> Float[Tensor, "n c s s
 
 
 def bilinear_double_adjoint(g: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c half half"]:
-    """The gradient at the input of `bilinear_double` where `g` is that at its output."""
+    """Returns the gradient at the input of `bilinear_double` where `g` is that at its output."""
     return _gather(_gather(g, -2), -1)
 
 
 def repeat_double(x: Float[Tensor, "n c half half"]) -> Float[Tensor, "n c s s"]:
-    """Twice the size, each texel four times; as `interpolate(scale_factor=2, mode="nearest")`."""
+    """Doubles the size, each texel four times; as `interpolate(scale_factor=2, mode="nearest")`."""
     wide = torch.stack((x, x), dim=-1).flatten(-2)
     return torch.stack((wide, wide), dim=-2).flatten(-3, -2)
 
 
 def add_repeated(fine: Float[Tensor, "n c s s"], coarse: Float[Tensor, "n c half half"]) -> Float[Tensor, "n c s s"]:
-    """`fine + repeat_double(coarse)`, written into `fine` (contiguous)."""
+    """Computes `fine + repeat_double(coarse)`, written into `fine` (contiguous)."""
     wide = torch.stack((coarse, coarse), dim=-1).flatten(-2)
     fine.unflatten(-2, (coarse.shape[-2], 2)).add_(wide.unsqueeze(-2))
     return fine

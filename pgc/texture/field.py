@@ -22,12 +22,13 @@ __all__ = ["BakedTexture", "TextureField", "from_uint8_values", "to_uint8_values
 
 
 def to_uint8_values(values: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
-    """Values in [0, 1] to bytes: clamp, times 255, round half up. Exactly v/255 gives v back for every byte v."""
+    """Turns values in [0, 1] into bytes: clamp, times 255, round half up. Exactly v/255 gives v back for every byte
+    v."""
     return (values.detach().double().clamp(0.0, 1.0) * 255.0 + 0.5).floor().to(torch.uint8)
 
 
 def from_uint8_values(values: UInt8[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
-    """Bytes to float32 in [0, 1]: v/255."""
+    """Turns bytes into float32 in [0, 1]: v/255."""
     return values.to(torch.float32) / 255.0
 
 
@@ -72,12 +73,12 @@ class BakedTexture:
         return int(next(iter(self.maps.values()))[0].shape[-1])
 
     def to_uint8(self) -> dict[str, list[Tensor]]:
-        """Bytes of every map and tile, [c, S, S] uint8 on the CPU, ready for a PNG writer."""
+        """Returns the bytes of every map and tile, [c, S, S] uint8 on the CPU, ready for a PNG writer."""
         return {name: [to_uint8_values(image.cpu()) for image in images] for name, images in self.maps.items()}
 
     @staticmethod
     def from_uint8(maps: Mapping[str, Sequence[Tensor]], tiles: tuple[int, ...] = (1001,)) -> BakedTexture:
-        """The texture whose bytes these are; `to_uint8` gives them back bit for bit."""
+        """Makes the texture whose bytes these are; `to_uint8` gives them back bit for bit."""
         return BakedTexture(
             maps={name: [from_uint8_values(image) for image in images] for name, images in maps.items()}, tiles=tiles
         )
@@ -93,31 +94,31 @@ class TextureField(Protocol):
         ...
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
-        """Differentiable fetch: name -> [B, c, H, W] in [0, 1], zeros where the mask is False."""
+        """Fetches differentiably: name -> [B, c, H, W] in [0, 1], zeros where the mask is False."""
         ...
 
     def bake(self) -> BakedTexture:
-        """The finished texture: filled, padded and without seams."""
+        """Returns the finished texture: filled, padded and without seams."""
         ...
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Groups for torch.optim.Adam."""
+        """Returns groups for torch.optim.Adam."""
         ...
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """All parameters."""
+        """Returns all parameters."""
         ...
 
     def set_progress(self, fraction: float) -> None:
-        """Where the run stands, in [0, 1]: decides which levels are live."""
+        """Sets where the run stands, in [0, 1]; this decides which levels are live."""
         ...
 
     def after_step(self) -> None:
-        """Projections after an optimiser step."""
+        """Projects what must stay within bounds, after an optimiser step."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a resumed run needs, as tensors."""
+        """Returns everything that a resumed run needs, as tensors."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as torch.nn.Module

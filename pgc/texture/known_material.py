@@ -41,7 +41,7 @@ class KnownMaterial:
         return self._channels
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
-        """See `TextureField.sample`; without gradients."""
+        """Fetches as `TextureField.sample` says, without gradients."""
         plan = plan_fetch(
             points.uv,
             points.uv_footprint,
@@ -55,26 +55,26 @@ class KnownMaterial:
         return dict(zip(self._channels, values, strict=True))
 
     def bake(self) -> BakedTexture:
-        """The texture itself."""
+        """Returns the texture itself."""
         return self._texture
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """None: nothing here learns."""
+        """Returns none: nothing here learns."""
         return []
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """None."""
+        """Returns none."""
         return iter(())
 
     def set_progress(self, fraction: float) -> None:
-        """A finished texture is the same at all times."""
+        """Does nothing: a finished texture is the same at all times."""
 
     def after_step(self) -> None:
-        """Nothing to project."""
+        """Does nothing, as there is nothing to project."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep."""
+        """Returns nothing, as there is nothing to keep."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Nothing to restore."""
+        """Does nothing, as there is nothing to restore."""

@@ -18,7 +18,7 @@ __all__ = ["check_locks", "restore_locked"]
 def check_locks(
     lock_mask: Sequence[Tensor] | None, initial: BakedTexture | None, size: int, tiles: Sequence[int]
 ) -> Bool[Tensor, "tiles 1 s s"] | None:
-    """The lock masks of all tiles as one tensor, True where locked; None where nothing is locked.
+    """Returns the lock masks of all tiles as one tensor, True where locked; None where nothing is locked.
 
     Raises:
         TextureError: there is no initial texture to keep, or a mask's number, size or type does not fit.
@@ -50,5 +50,5 @@ def restore_locked(
     initial: Float[Tensor, "tiles c s s"],
     locked: Bool[Tensor, "tiles 1 s s"] | None,
 ) -> Float[Tensor, "tiles c s s"]:
-    """The texture with every locked texel taken from the initial one, bit for bit."""
+    """Returns the texture with every locked texel taken from the initial one, bit for bit."""
     return texture if locked is None else torch.where(locked, initial, texture)

@@ -37,14 +37,14 @@ _STEEPEST = 1.0
 
 
 def normal_from_slopes(slopes: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Slopes as stored, 0.5 + 0.5 s for s in [-1, 1], to normals as stored, 0.5 + 0.5 n with |n| = 1."""
+    """Turns slopes as stored, 0.5 + 0.5 s for s in [-1, 1], into normals as stored, 0.5 + 0.5 n with |n| = 1."""
     slope = (slopes * 2.0 - 1.0) * _STEEPEST
     length = (1.0 + slope.square().sum(dim=1, keepdim=True)).sqrt()
     return 0.5 + 0.5 * torch.cat([slope, torch.ones_like(length)], dim=1) / length
 
 
 def slopes_from_normal(normal: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 2 h w"]:
-    """The inverse of `normal_from_slopes`; normals steeper than 45 degrees along an axis are cut off there."""
+    """Inverts `normal_from_slopes`; normals steeper than 45 degrees along an axis are cut off there."""
     direction = normal * 2.0 - 1.0
     slope = direction[:, :2] / direction[:, 2:].clamp_min(1e-3)
     return 0.5 + 0.5 * (slope / _STEEPEST).clamp(-1.0, 1.0)
@@ -80,7 +80,7 @@ class MaterialFieldConfig:
             raise ConfigError(f"The relief starts at a stored slope of {self.slope.initial}; 0.5 is flat, give that.")
 
     def pyramid(self) -> TexelPyramidConfig:
-        """The configuration of the pyramid that holds the texels."""
+        """Returns the configuration of the pyramid that holds the texels."""
         channels = {"base_color": 3, "roughness": 1}
         maps = {"base_color": self.base_color, "roughness": self.roughness}
         if self.with_metallic:
@@ -126,7 +126,7 @@ class MaterialField:
         return MATERIAL_CHANNELS
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
-        """See `TextureField.sample`. Off the mask all maps are 0."""
+        """Fetches as `TextureField.sample` says. Off the mask all maps are 0."""
         maps = self.pyramid.sample(points)
         mask = points.mask.to(maps["base_color"])
         if self.config.with_normal:
@@ -138,7 +138,8 @@ class MaterialField:
         return {**maps, "metallic": metallic, "normal": normal}
 
     def texels(self, name: str, finest: int = 0) -> Tensor:
-        """The texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]; for priors."""
+        """Returns the texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]; for
+        priors."""
         if name == "metallic" and not self.config.with_metallic:
             return torch.zeros_like(self.texels("roughness", finest))
         value = self.pyramid.texels(name, finest)[finest]
@@ -151,7 +152,7 @@ class MaterialField:
         return self.pyramid.finest_live
 
     def bake(self) -> BakedTexture:
-        """All four maps: filled, padded, without seams.
+        """Returns all four maps: filled, padded, without seams.
 
         The normal is not reconciled across chart edges, since the two sides of an edge speak of different axes;
         beside a chart it continues the nearest texel of that chart. Where no camera looked it is the initial
@@ -184,32 +185,33 @@ class MaterialField:
         return images
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """See `TextureField.parameter_groups`."""
+        """Returns what `TextureField.parameter_groups` says."""
         return self.pyramid.parameter_groups(learning_rate)
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """See `TextureField.parameters`."""
+        """Returns what `TextureField.parameters` says."""
         return self.pyramid.parameters()
 
     def set_progress(self, fraction: float) -> None:
-        """See `TextureField.set_progress`."""
+        """Does what `TextureField.set_progress` says."""
         self.pyramid.set_progress(fraction)
 
     def after_step(self) -> None:
-        """See `TextureField.after_step`."""
+        """Does what `TextureField.after_step` says."""
         self.pyramid.after_step()
 
     def state_dict(self) -> dict[str, Any]:
-        """See `TextureField.state_dict`."""
+        """Returns what `TextureField.state_dict` says."""
         return self.pyramid.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as torch.nn.Module
-        """See `TextureField.load_state_dict`."""
+        """Does what `TextureField.load_state_dict` says."""
         return self.pyramid.load_state_dict(state_dict)
 
 
 def continue_nearest(image: Float[Tensor, "c s s"], inside: Tensor) -> Float[Tensor, "c s s"]:
-    """The image with every texel outside the charts replaced by the nearest one inside; unchanged without charts."""
+    """Returns the image with every texel outside the charts replaced by the nearest one inside; unchanged without
+    charts."""
     known = inside.numpy()
     if not known.any():
         return image

@@ -36,7 +36,7 @@ __all__ = [
 
 
 def level_of_detail(uv_footprint: Float[Tensor, "b 4 h w"], size: int) -> Float[Tensor, "b h w"]:
-    """log2 of the longer axis of the footprint ellipse in texels of a `size`² texture; negative when magnified.
+    """Returns log2 of the longer axis of the footprint ellipse in texels of a `size`² texture; negative when magnified.
 
     Args:
         uv_footprint: (du/dx, dv/dx, du/dy, dv/dy), UV units a pixel.
@@ -54,7 +54,7 @@ def level_of_detail(uv_footprint: Float[Tensor, "b 4 h w"], size: int) -> Float[
 def locate_tiles(
     u: Float[Tensor, " p"], v: Float[Tensor, " p"], tiles: Sequence[int], repeat: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Which tile a UV lies in, and where in it.
+    """Says which tile a UV lies in, and where in it.
 
     The integer part of a UV selects the tile. A UV outside all tiles (or with a single tile, or with `repeat`)
     wraps to the first one. A UV on the upper border of a tile stays in it where no tile lies beyond.
@@ -107,7 +107,7 @@ class FetchPlan:
         return None
 
     def users(self, level: int) -> tuple[int, int]:
-        """Range of pixels that fetch from `level`, as the finer or as the coarser one of their two."""
+        """Returns the range of pixels that fetch from `level`, as the finer or as the coarser one of their two."""
         return self.bounds[max(level - 1, 0)], self.bounds[level + 1]
 
 
@@ -182,6 +182,7 @@ class _ToImage(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, pixels: Tensor, count: int) -> Tensor:  # noqa: ANN401
+        """Puts the values of some pixels into an image that is 0 elsewhere."""
         ctx.save_for_backward(pixels)
         image = values.new_zeros(values.shape[0], count)
         image[:, pixels] = values
@@ -189,12 +190,13 @@ class _ToImage(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Returns the gradients at these pixels."""
         (pixels,) = ctx.saved_tensors
         return gradients[0][:, pixels], None, None
 
 
 def sample_planned(mips: Sequence[Tensor | None], plan: FetchPlan) -> Float[Tensor, "b c h w"]:
-    """Trilinear values of planned pixels; zeros elsewhere. Differentiable with respect to the mips.
+    """Fetches trilinear values of planned pixels; zeros elsewhere. Differentiable with respect to the mips.
 
     Args:
         mips: [tiles, C, S/2^l, S/2^l] a level, finest first; levels that the plan does not need may be None.
@@ -240,7 +242,7 @@ def sample_mipmapped(
     tiles: Sequence[int] = (1001,),
     repeat: bool = False,
 ) -> Float[Tensor, "b c h w"]:
-    """Trilinear fetch from a full mip chain ([tiles, C, S/2^l, S/2^l], finest first); zeros outside the mask."""
+    """Fetches trilinearly from a full mip chain ([tiles, C, S/2^l, S/2^l], finest first); zeros outside the mask."""
     mask = torch.ones_like(uv[:, :1], dtype=torch.bool) if mask is None else mask
     levels = (0, len(mips) - 1)
     size = int(mips[0].shape[-1])
@@ -257,7 +259,8 @@ def sample_mipmapped_reference(
     tiles: Sequence[int] = (1001,),
     repeat: bool = False,
 ) -> Float[Tensor, "b c h w"]:
-    """The same, pixel by pixel and texel by texel: slow, readable, in the dtype of the mips."""
+    """Does what `sample_mipmapped` does, pixel by pixel and texel by texel: slow, readable, in the dtype of the
+    mips."""
     b, _, h, w = uv.shape
     size = int(mips[0].shape[-1])
     zero = 0.0 * mips[-1][0, :, 0, 0]

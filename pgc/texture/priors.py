@@ -57,7 +57,7 @@ class TexelPrior(Protocol):
     """A penalty on the texels themselves, beside what the rendered image asks for."""
 
     def penalty(self, step: int, progress: float) -> Tensor | None:
-        """A scalar with a graph to the texels, in gradient units a pixel; None where this step has none."""
+        """Returns a scalar with a graph to the texels, in gradient units a pixel; None where this step has none."""
         ...
 
 
@@ -118,7 +118,7 @@ class MaterialPriorConfig:
 
 
 def extremes_penalty(metallic: Float[Tensor, "n 1 s s"], inside: Bool[Tensor, "n 1 s s"]) -> Float[Tensor, ""]:
-    """Mean of m (1 - m) inside the charts: 0 for pure metal and pure non-metal, 1/4 half-way."""
+    """Returns the mean of m (1 - m) inside the charts: 0 for pure metal and pure non-metal, 1/4 half-way."""
     value = metallic[inside]
     return (value * (1.0 - value)).mean()
 
@@ -129,7 +129,7 @@ def smoothness_penalty(
     regions: Int[Tensor, "n 1 s s"],
     color_scale: float,
 ) -> Float[Tensor, ""]:
-    """Edge-aware total variation of the values over neighbours of one region, a texel inside the charts.
+    """Returns the edge-aware total variation of the values over neighbours of one region, a texel inside the charts.
 
     Args:
         values: what should be smooth.
@@ -151,7 +151,8 @@ def smoothness_penalty(
 
 
 def harmonics(normals: Float[Tensor, "p 3"]) -> Float[Tensor, "p 9"]:
-    """Real spherical harmonics up to order 2 at unit vectors, unnormalised: 1, x, y, z, xy, yz, xz, x²-y², 3z²-1."""
+    """Evaluates real spherical harmonics up to order 2 at unit vectors, unnormalised: 1, x, y, z, xy, yz, xz, x²-y²,
+    3z²-1."""
     x, y, z = normals.unbind(1)
     columns = (torch.ones_like(x), x, y, z, x * y, y * z, x * z, x * x - y * y, 3.0 * z * z - 1.0)
     return torch.stack(columns, dim=1)
@@ -164,7 +165,7 @@ def light_penalty(
     regions: Int[Tensor, " p"],
     count: int,
 ) -> Float[Tensor, ""]:
-    """Variance of what the harmonics explain of log mean base colour, freed of each region's mean.
+    """Returns the variance of what the harmonics explain of log mean base colour, freed of each region's mean.
 
     Args:
         base_color: texels inside the charts.
@@ -214,7 +215,7 @@ class MaterialPriors:
         self._levels: dict[int, _Level] = {}
 
     def penalty(self, step: int, progress: float) -> Tensor | None:
-        """See `TexelPrior.penalty`."""
+        """Returns what `TexelPrior.penalty` says."""
         config = self.config
         if config.is_off or step % config.every:
             return None

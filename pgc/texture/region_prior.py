@@ -37,7 +37,7 @@ class RegionOrder:
 
     @staticmethod
     def of(regions: Int[Tensor, " p"], count: int) -> RegionOrder:
-        """The order for regions numbered 0 to count - 1."""
+        """Makes the order for regions numbered 0 to count - 1."""
         order = torch.argsort(regions, stable=True)
         numbers = torch.bincount(regions, minlength=count)
         start = (numbers.cumsum(0) - numbers)[regions]
@@ -46,7 +46,8 @@ class RegionOrder:
         return RegionOrder(order=order, start=start, count=numbers[regions], rank=place - start, regions=regions)
 
     def partners(self, draws: Float[Tensor, " n"]) -> Int[Tensor, " p"]:
-        """For every texel another one of its region: so many places further as the region's draw in [0, 1) says.
+        """Chooses for every texel another one of its region: so many places further as the region's draw in [0, 1)
+        says.
 
         Draws spread evenly give every pair the same chance. The only texel of a region is its own partner.
         """
@@ -55,7 +56,8 @@ class RegionOrder:
 
 
 def region_penalty(values: Float[Tensor, "p c"], partners: Int[Tensor, " p"], scale: float) -> Float[Tensor, ""]:
-    """Mean of Welsch's loss over pairs: half the squared distance d² up to about `scale`, then level at scale².
+    """Returns the mean of Welsch's loss over pairs: half the squared distance d² up to about `scale`, then level at
+    scale².
 
     Args:
         values: of the texels; their distance is Euclidean over the channels.

@@ -98,5 +98,5 @@ class TexelPyramidConfig:
         return (self.texture_size // self.coarsest_size).bit_length()
 
     def map_settings(self, name: str) -> MapSettings:
-        """The settings of a channel group."""
+        """Returns the settings of a channel group."""
         return self.maps.get(name) or MapSettings(initial=self.initial_value)

@@ -105,13 +105,14 @@ class TexelPyramid(nn.Module):
         return max(start - joined, 0)
 
     def set_progress(self, fraction: float) -> None:
-        """Where the run stands, in [0, 1]; finer levels become live as it grows. Raises ConfigError outside."""
+        """Sets where the run stands, in [0, 1]; finer levels become live as it grows. Raises ConfigError outside."""
         if not 0.0 <= fraction <= 1.0:
             raise ConfigError(f"Got progress {fraction}; expected a value from 0 to 1.")
         self.progress.fill_(fraction)
 
     def texels(self, name: str, finest: int) -> list[Tensor | None]:
-        """Mips of a map in its range from level `finest` on, [tiles, c, S/2^l, S/2^l] each; finer entries are None."""
+        """Returns the mips of a map in its range from level `finest` on, [tiles, c, S/2^l, S/2^l] each; finer entries
+        are None."""
         details = [self.details[f"{name}_{level}"] for level in range(self.config.levels)]
         sums = compose(details, self._normalised, finest)
         initial, settings = self._initial.get(name), self.config.map_settings(name)
@@ -125,7 +126,7 @@ class TexelPyramid(nn.Module):
         return sums
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
-        """Differentiable fetch at the footprint's mip: name -> [B, c, H, W] in [0, 1], zeros off the mask.
+        """Fetches differentiably at the footprint's mip: name -> [B, c, H, W] in [0, 1], zeros off the mask.
 
         With gradients on, the texels that were looked at are remembered as seen.
         """
@@ -161,7 +162,8 @@ class TexelPyramid(nn.Module):
         return plan
 
     def load_state_dict(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as torch.nn.Module
-        """As torch.nn.Module. What was seen is loaded too, so points that were marked before are marked anew."""
+        """Loads as torch.nn.Module does. What was seen is loaded too, so points that were marked before are marked
+        anew."""
         self._planned = None
         return super().load_state_dict(*arguments, **options)
 
@@ -171,7 +173,7 @@ class TexelPyramid(nn.Module):
         return [self.get_buffer(f"seen_{level}") for level in range(self.config.levels)]
 
     def bake(self, *, finish: bool = True, names: Sequence[str] | None = None) -> BakedTexture:
-        """The texture at full size; the field itself stays as it is.
+        """Returns the texture at full size; the field itself stays as it is.
 
         Args:
             names: the maps to give; all by default.
@@ -210,7 +212,8 @@ class TexelPyramid(nn.Module):
         return self._finisher
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Adam groups, one a map and level: the coarsest at `learning_rate`, finer ones less (`rate_falloff`)."""
+        """Returns Adam groups, one a map and level: the coarsest at `learning_rate`, finer ones less
+        (`rate_falloff`)."""
         groups: list[dict[str, Any]] = []
         coarsest = self.config.levels - 1
         for name in self.config.channels:
@@ -221,7 +224,7 @@ class TexelPyramid(nn.Module):
         return groups
 
     def after_step(self) -> None:
-        """Nothing to project: the seam constraint acts at `bake`, where all levels are at hand."""
+        """Does nothing: the seam constraint acts at `bake`, where all levels are at hand."""
 
 
 def _coverage(surface: TexelSurface) -> Tensor:

@@ -37,12 +37,13 @@ class TexelSurface:
 
 
 def tile_origin(tile: int) -> tuple[int, int]:
-    """(column, row) of a UDIM tile: the UV of its lower left corner. 1001 is (0, 0), 1012 is (1, 1)."""
+    """Returns (column, row) of a UDIM tile: the UV of its lower left corner. 1001 is (0, 0), 1012 is (1, 1)."""
     return (tile - 1001) % 10, (tile - 1001) // 10
 
 
 def uv_to_texels(uvs: Float[np.ndarray, "*n 2"], size: int, tile: int) -> Float64[np.ndarray, "*n 2"]:
-    """UV to texel coordinates (x to the right, y down); the centre of texel (row r, column c) is (c + .5, r + .5)."""
+    """Turns UV into texel coordinates (x to the right, y down); the centre of texel (row r, column c) is (c + .5, r +
+    .5)."""
     column, row = tile_origin(tile)
     x = (uvs[..., 0].astype(np.float64) - column) * size
     y = (1.0 - (uvs[..., 1].astype(np.float64) - row)) * size

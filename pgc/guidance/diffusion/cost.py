@@ -72,7 +72,7 @@ class GuidanceCost:
 
 
 def count_flops(model: PublicModel) -> GuidanceCost:
-    """Count at the model's native size: 512 pixels for Stable Diffusion 1.5, 1024 for XL."""
+    """Counts at the model's native size: 512 pixels for Stable Diffusion 1.5, 1024 for XL."""
     xl = model == "sdxl"
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel(**(_SDXL_UNET if xl else _SD15_UNET))

@@ -38,7 +38,8 @@ def depth_image(
     mask: Bool[Tensor, "b 1 h w"],
     shading: Float[Tensor, "b k h w"] | None = None,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Depth in the polarity of MiDaS, on which the public depth ControlNets were trained: near white, background black.
+    """Draws depth in the polarity of MiDaS, on which the public depth ControlNets were trained: near white, background
+    black.
 
     Inverse depth, as a disparity, stretched for each image over the object: the nearest point is 1, the farthest 0.2,
     so that the whole silhouette stands out from the background's 0. (The official PGC code feeds the opposite
@@ -53,7 +54,7 @@ def depth_image(
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> Int[Tensor, "b l"]:  # noqa: ANN401 - no common base class
-    """Token ids of fixed length, of texts that fit into it (`pgc.guidance.diffusion.long_prompts`)."""
+    """Returns token ids of fixed length, of texts that fit into it (`pgc.guidance.diffusion.long_prompts`)."""
     length = tokenizer.model_max_length
     batch = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return batch.input_ids
@@ -66,11 +67,11 @@ class PromptWindows:
         self.fits = fits_tokenizers(tokenizers)
 
     def fitted(self, prompt: str) -> FittedPrompt:
-        """What is read of a prompt, and what is not."""
+        """Says what is read of a prompt, and what is not."""
         return fitted_prompt(prompt, lambda text: len(prompt_windows(text, self.fits)) <= MOST_WINDOWS)
 
     def windows(self, prompt: str) -> tuple[str, ...]:
-        """One text a window; one at least."""
+        """Returns one text a window; one at least."""
         return prompt_windows(self.fitted(prompt).text, self.fits)
 
 
@@ -108,7 +109,7 @@ class LatentDiffusion:
     def encode_image(
         self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b k m n"]:
-        """See `Guidance.encode_image`."""
+        """Encodes as `Guidance.encode_image` says."""
         signal = 2.0 * resize_bilinear(image.to(self.device), self.image_size) - 1.0
         posterior: Any = self.vae.encode(signal.to(self.vae.dtype), return_dict=False)[0]
         latents = posterior.mean.float()
@@ -120,14 +121,14 @@ class LatentDiffusion:
 
     @torch.no_grad()
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """See `Guidance.decode_latents`."""
+        """Decodes as `Guidance.decode_latents` says."""
         scaled = latents / self.vae.config["scaling_factor"] + self._shift
         sample: Any = scaled.to(device=self.device, dtype=self.vae.dtype)
         image = self.vae.decode(sample, return_dict=False)[0]
         return (image.float() * 0.5 + 0.5).clamp(0.0, 1.0)
 
     def widen_autoencoder(self) -> bool:
-        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
         if self.vae.dtype == torch.float32:
             return False
         # torch's own `to`: diffusers' warns of a precision change.
@@ -138,7 +139,7 @@ class LatentDiffusion:
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
-        """See `Guidance.predict_noise`."""
+        """Predicts as `Guidance.predict_noise` says."""
         batch = noisy_latents.shape[0]
         if conditions.prompt.batch != batch:
             raise GuidanceError(f"Got {conditions.prompt.batch} prompts for {batch} latents; expected one a view.")

@@ -41,7 +41,7 @@ class LatentDiffusionConfig:
 
 
 def resolve_dtype(precision: Precision, default: torch.dtype) -> torch.dtype:
-    """The torch dtype of a setting; `default` for "auto"."""
+    """Returns the torch dtype of a setting; `default` for "auto"."""
     match precision:
         case "auto":
             return default
@@ -54,7 +54,7 @@ def resolve_dtype(precision: Precision, default: torch.dtype) -> torch.dtype:
 
 
 def weights_dtypes(config: LatentDiffusionConfig, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
-    """The dtypes of the UNet (with all that feeds it) and of the autoencoder on this device.
+    """Returns the dtypes of the UNet (with all that feeds it) and of the autoencoder on this device.
 
     Raises:
         ConfigError: float16 on a CPU.

@@ -87,7 +87,7 @@ def load_components(
     config: str | None = None,
     cache_dir: Path | None = None,
 ) -> Components:
-    """All parts of one model but the ControlNet.
+    """Loads all parts of one model but the ControlNet.
 
     Args:
         source: hub id, folder in the diffusers format, or a single .safetensors file in the original format.
@@ -125,7 +125,7 @@ def load_components(
 def load_controlnet(
     source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None
 ) -> ControlNetModel:
-    """A ControlNet by hub id or folder.
+    """Loads a ControlNet by hub id or folder.
 
     Raises:
         GuidanceError: as `load_components`.
@@ -135,7 +135,7 @@ def load_controlnet(
 
 
 def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None) -> AutoencoderKL:
-    """Another autoencoder than the model's own, by hub id or folder.
+    """Loads another autoencoder than the model's own, by hub id or folder.
 
     Raises:
         GuidanceError: as `load_components`.

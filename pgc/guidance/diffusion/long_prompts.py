@@ -30,9 +30,10 @@ class FittedPrompt:
 
 
 def fits_tokenizers(tokenizers: Sequence[Any]) -> Fits:  # the tokenizers have no common base class
-    """Whether a text fits into one window of each: all its tokens, with those of start and end."""
+    """Makes the test whether a text fits into one window of each: all its tokens, with those of start and end."""
 
     def fits(text: str) -> bool:
+        """Says whether a text fits into one window of each tokenizer."""
         return all(
             len(tokenizer(text, truncation=False, verbose=False).input_ids) <= tokenizer.model_max_length
             for tokenizer in tokenizers
@@ -42,7 +43,7 @@ def fits_tokenizers(tokenizers: Sequence[Any]) -> Fits:  # the tokenizers have n
 
 
 def fitted_prompt(text: str, fits: Fits, keep: Sequence[str] = (), ending: str = "") -> FittedPrompt:
-    """The prompt, shortened until it and `ending` fit, with `ending` behind it.
+    """Returns the prompt, shortened until it and `ending` fit, with `ending` behind it.
 
     Phrases are left out from the last to the second, those aside that name a view or hold one of `keep`. If the first
     alone is too long, its last words go; then all but the ending.
@@ -54,6 +55,7 @@ def fitted_prompt(text: str, fits: Fits, keep: Sequence[str] = (), ending: str =
     order = [index for index in range(len(phrases) - 1, 0, -1) if not held[index]]
 
     def without(count: int) -> str:
+        """Returns the prompt without the first `count` phrases that may go."""
         gone = set(order[:count])
         return ", ".join(phrase for index, phrase in enumerate(phrases) if index not in gone) + ending
 
@@ -69,6 +71,7 @@ def _cut_words(phrases: list[str], held: list[bool], fits: Fits, ending: str) ->
     behind = [phrase for phrase, is_held in zip(phrases, held, strict=True) if is_held]
 
     def text(number_of_words: int, number_behind: int) -> str:
+        """Returns the prompt with so many of its words, and so many of the phrases behind them."""
         first = " ".join(words[:number_of_words])
         return ", ".join([part for part in (first, *behind[len(behind) - number_behind :]) if part]) + ending
 
@@ -96,7 +99,8 @@ def _least(most: int, good: Callable[[int], bool]) -> int:
 
 
 def prompt_windows(text: str, fits: Fits) -> tuple[str, ...]:
-    """The text in as many windows as it takes, cut between phrases, else between words, else anywhere. One at least."""
+    """Splits the text into as many windows as it takes, cut between phrases, else between words, else anywhere. One at
+    least."""
     if fits(text):
         return (text,)
     windows, pending = list[str](), ""

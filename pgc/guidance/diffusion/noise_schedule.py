@@ -76,7 +76,7 @@ class NoiseSchedule:
 
 
 def noise_schedule(config: Mapping[str, Any], source: str) -> NoiseSchedule:
-    """Read a scheduler_config.json.
+    """Reads a scheduler_config.json.
 
     Args:
         config: its content.

@@ -31,7 +31,7 @@ _DEPTH_CHANNELS = 3
 
 
 def pocket_weights() -> Path:
-    """The folder of the weights that came with this package.
+    """Returns the folder of the weights that came with this package.
 
     Raises:
         GuidanceError: this copy of the package has none.
@@ -78,35 +78,36 @@ class PocketGuidance:
         self.prediction_type: PredictionType = self._inner.prediction_type
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
-        """See `Guidance.encode_prompt`; `prompt_suffix` goes on every prompt that says something and is wanted."""
+        """Encodes as `Guidance.encode_prompt` says; `prompt_suffix` goes on every prompt that says something and is
+        wanted."""
         return self._inner.encode_prompt([self._complete(prompt, negative=negative).text for prompt in prompts])
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """See `Guidance.unknown_words`; `vocabulary.message` says the same in sentences."""
+        """Returns what `Guidance.unknown_words` says; `vocabulary.message` says the same in sentences."""
         return self.vocabulary.unknown_words(prompt)
 
     def encode_image(
         self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b k m n"]:
-        """See `Guidance.encode_image`."""
+        """Encodes as `Guidance.encode_image` says."""
         return self._inner.encode_image(image, generator=generator)
 
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """See `Guidance.decode_latents`."""
+        """Decodes as `Guidance.decode_latents` says."""
         return self._inner.decode_latents(latents)
 
     def widen_autoencoder(self) -> bool:
-        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
         return self._inner.widen_autoencoder()
 
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
-        """See `Guidance.predict_noise`."""
+        """Predicts as `Guidance.predict_noise` says."""
         return self._inner.predict_noise(noisy_latents, timestep, conditions)
 
     def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
-        """See `LimitedReader.left_out`."""
+        """Returns what `LimitedReader.left_out` says."""
         return self._complete(prompt, negative=negative).left_out
 
     def _complete(self, prompt: str, *, negative: bool) -> FittedPrompt:

@@ -59,7 +59,7 @@ class SDXLGuidance:
 
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
-        """See `Guidance.encode_prompt`.
+        """Encodes as `Guidance.encode_prompt` says.
 
         The penultimate hidden states of both encoders side by side, and the second encoder's projection. The empty
         prompt is all zeros, which is how SDXL was trained to be unconditional. The windows of a long prompt stand one
@@ -86,31 +86,31 @@ class SDXLGuidance:
         )
 
     def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
-        """See `LimitedReader.left_out`."""
+        """Returns what `LimitedReader.left_out` says."""
         return self._windows.fitted(prompt).left_out
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """None: its byte-pair tokens spell any word."""
+        """Returns none: its byte-pair tokens spell any word."""
         return ()
 
     def encode_image(
         self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b k m n"]:
-        """See `Guidance.encode_image`."""
+        """Encodes as `Guidance.encode_image` says."""
         return self._model.encode_image(image, generator=generator)
 
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """See `Guidance.decode_latents`."""
+        """Decodes as `Guidance.decode_latents` says."""
         return self._model.decode_latents(latents)
 
     def widen_autoencoder(self) -> bool:
-        """See `HalfPrecisionAutoencoder.widen_autoencoder`."""
+        """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
         return self._model.widen_autoencoder()
 
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
-        """See `Guidance.predict_noise`."""
+        """Predicts as `Guidance.predict_noise` says."""
         return self._model.predict_noise(noisy_latents, timestep, conditions)
 
     def _added_conditions(self, prompt: PromptEmbedding) -> Mapping[str, Tensor]:

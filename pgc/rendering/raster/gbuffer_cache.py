@@ -12,7 +12,7 @@ __all__ = ["GBufferCache", "KeptView"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptView:
-    """One view of a kept batch."""
+    """One view of a kept batch: the batch and the view's index in it."""
 
     batch: GBuffer
     index: int

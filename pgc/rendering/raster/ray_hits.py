@@ -43,7 +43,7 @@ class HitCaster(Protocol):
     """Finds what rays meet of a fixed mesh; both rasterisers can."""
 
     def first_hits(self, origins: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"], reach: float) -> RayHits:
-        """The first triangle that each ray meets, from either side, within `reach` times its direction."""
+        """Finds the first triangle that each ray meets, from either side, within `reach` times its direction."""
         ...
 
 
@@ -54,7 +54,7 @@ def nearest_along(
     reach: float,
     normals: Float[Tensor, "F 3"],
 ) -> RayHits:
-    """The nearest triangle ahead of or behind each point whose front looks along the direction.
+    """Finds the nearest triangle ahead of or behind each point whose front looks along the direction.
 
     The facing keeps thin parts apart: of two sheets back to back, each point finds the one that faces its way.
 

@@ -22,7 +22,7 @@ _CLIP_FAR = 1e30
 def pixel_rays(
     cameras: Sequence[Camera], resolution: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "B 6 3"], Float32[np.ndarray, "B 2"]]:
-    """Rays of all pixels of B cameras.
+    """Makes the rays of all pixels of B cameras.
 
     Args:
         cameras: B cameras.

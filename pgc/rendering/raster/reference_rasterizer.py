@@ -53,19 +53,19 @@ class ReferenceRasterizer:
         self._corner_tangents = torch.from_numpy(tangents_of(triangles).astype(np.float64))
 
     def render(self, cameras: Sequence[Camera], resolution: tuple[int, int]) -> GBuffer:
-        """See `Rasterizer.render`."""
+        """Renders as `Rasterizer.render` says."""
         check_views(cameras, resolution)
         return GBuffer.cat([self._render_view(camera, resolution) for camera in cameras]).to(self.device)
 
     def blocked(
         self, origins: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"], reach: float
     ) -> Bool[Tensor, " N"]:
-        """See `pgc.rendering.occlusion.RayCaster`."""
+        """Says which rays meet the mesh; see `pgc.rendering.occlusion.RayCaster`."""
         rays = (origins.double().cpu(), directions.double().cpu(), torch.full((len(origins),), reach).double())
         return (self._trace(rays)[0] >= 0).to(self.device)
 
     def first_hits(self, origins: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"], reach: float) -> RayHits:
-        """See `pgc.rendering.raster.ray_hits.HitCaster`."""
+        """Finds what rays meet first; see `pgc.rendering.raster.ray_hits.HitCaster`."""
         rays = (origins.double().cpu(), directions.double().cpu(), torch.full((len(origins),), reach).double())
         face, distance, barycentrics = self._trace(rays)
         met = (face >= 0)[:, None]
@@ -98,6 +98,7 @@ class ReferenceRasterizer:
         columns["depth"] = (camera.clip_range[0] + t[found])[:, None]
 
         def image(values: Tensor) -> Tensor:
+            """Spreads values of the pixels that were hit over the whole picture; 0 elsewhere."""
             full = torch.zeros((height * width, values.shape[1]), dtype=torch.float32)
             full[found] = values.float()
             return full.T.reshape(1, -1, height, width).contiguous()

@@ -28,6 +28,8 @@ wp.set_module_options({"enable_backward": False})
 @wp.struct
 @no_type_check
 class Geometry:
+    """The mesh as kernels read it."""
+
     mesh: wp.uint64
     points: wp.array(dtype=wp.vec3)
     corners: wp.array(dtype=wp.int32)
@@ -39,6 +41,8 @@ class Geometry:
 @wp.struct
 @no_type_check
 class Views:
+    """The cameras as kernels read them."""
+
     rays: wp.array(dtype=wp.vec3, ndim=2)
     reach: wp.array(dtype=wp.vec2)
     height: wp.int32
@@ -49,6 +53,8 @@ class Views:
 @wp.struct
 @no_type_check
 class Target:
+    """The G-buffer that `trace` writes."""
+
     face_index: wp.array(dtype=wp.int32, ndim=3)
     barycentrics: wp.array(dtype=wp.float32, ndim=4)
     uv: wp.array(dtype=wp.float32, ndim=4)
@@ -207,7 +213,7 @@ def _fill_surface(geometry: Geometry, target: Target, pixel: wp.vec3i, hit: _Hit
 @wp.kernel
 @no_type_check
 def trace(geometry: Geometry, views: Views, target: Target, first_row: int):
-    """One thread a pixel; rows of all views lie one after another, from `first_row` on."""
+    """Traces one pixel a thread; rows of all views lie one after another, from `first_row` on."""
     line, column = wp.tid()
     view = (first_row + line) // views.height
     row = (first_row + line) % views.height
@@ -258,7 +264,7 @@ def find_blocked(
     reach: float,
     blocked: wp.array(dtype=wp.bool),
 ):
-    """Whether anything is met within `reach`."""
+    """Says whether anything is met within `reach`."""
     ray = wp.tid()
     blocked[ray] = wp.mesh_query_ray_anyhit(mesh, origins[ray], directions[ray], reach)
 
@@ -273,7 +279,7 @@ def find_first(
     face: wp.array(dtype=wp.int32),
     place: wp.array(dtype=wp.vec3),
 ):
-    """Face, and (weight of corner 0, weight of corner 1, distance)."""
+    """Finds the first face that is met, and (weight of corner 0, weight of corner 1, distance)."""
     ray = wp.tid()
     query = wp.mesh_query_ray(mesh, origins[ray], directions[ray], reach)
     if query.result:

@@ -77,7 +77,8 @@ class WarpRasterizer:
         return self._traced_views
 
     def render(self, cameras: Sequence[Camera], resolution: tuple[int, int]) -> GBuffer:
-        """See `Rasterizer.render`. A camera seen before at this resolution, in the cache, is not traced again."""
+        """Renders as `Rasterizer.render` says. A camera seen before at this resolution, in the cache, is not traced
+        again."""
         check_views(cameras, resolution)
         keys = [(camera.key(), resolution) for camera in cameras]
         views = {key: self._cache.get(key) for key in keys}
@@ -91,7 +92,8 @@ class WarpRasterizer:
     def blocked(
         self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
     ) -> Bool[torch.Tensor, " N"]:
-        """Whether rays meet the mesh within `reach` times their direction's length; see `pgc.rendering.occlusion`."""
+        """Says whether rays meet the mesh within `reach` times their direction's length; see
+        `pgc.rendering.occlusion`."""
         found = torch.zeros(len(origins), dtype=torch.bool, device=self._trace_device)
         self._ask(find_blocked, (origins, directions), reach, [wp.from_torch(found)])
         return found.to(self.device)
@@ -99,7 +101,7 @@ class WarpRasterizer:
     def first_hits(
         self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
     ) -> RayHits:
-        """See `pgc.rendering.raster.ray_hits.HitCaster`."""
+        """Finds what rays meet first; see `pgc.rendering.raster.ray_hits.HitCaster`."""
         face = torch.full((len(origins),), -1, dtype=torch.int32, device=self._trace_device)
         place = torch.zeros((len(origins), 3), device=self._trace_device)
         self._ask(find_first, (origins, directions), reach, [wp.from_torch(face), wp.from_torch(place, dtype=wp.vec3)])
@@ -150,6 +152,7 @@ class WarpRasterizer:
             setattr(target, field.name, wp.from_torch(getattr(buffer, field.name)))
 
         def launch(rows: tuple[int, int]) -> None:
+            """Traces a band of rows."""
             first, last = rows
             wp.launch(trace, (last - first, resolution[1]), [self._geometry, views, target, first], device=place)
 
@@ -182,6 +185,7 @@ def _row_bands(rows: int, width: int, threads: int) -> list[tuple[int, int]]:
 
 def _empty_buffer(views: int, resolution: tuple[int, int], device: torch.device) -> GBuffer:
     def zeros(channels: int) -> torch.Tensor:
+        """Returns a zero image of so many channels."""
         return torch.zeros((views, channels, *resolution), device=device)
 
     return GBuffer(

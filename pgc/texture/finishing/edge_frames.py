@@ -40,12 +40,12 @@ class EdgeFrames:
     def points(
         self, edges: Int[np.ndarray, " n"], side: int, s: Float64[np.ndarray, " n"], d: Float64[np.ndarray, " n"]
     ) -> Float64[np.ndarray, "n 2"]:
-        """UV of the points (s, d) beside some edges, by the map of one side."""
+        """Returns the UV of the points (s, d) beside some edges, by the map of one side."""
         return self.origin[edges, side] + s[:, None] * self.along[edges, side] + d[:, None] * self.inward[edges, side]
 
 
 def edge_frames(triangles: TriangleMesh, edges: SeamEdges) -> EdgeFrames:
-    """Frames of edges that two faces share by position."""
+    """Computes the frames of edges that two faces share by position."""
     start = triangles.faces[edges.face_a, edges.edge_a]
     sides = [
         _side_map(triangles, face, edge, start)
@@ -87,7 +87,8 @@ def _side_map(
 
 
 def interior_edges(triangles: TriangleMesh) -> SeamEdges:
-    """Edges of exactly two faces whose UVs agree: the ordinary edges inside charts, in the shape of seams."""
+    """Returns the edges of exactly two faces whose UVs agree: the ordinary edges inside charts, in the shape of
+    seams."""
     start = triangles.faces.reshape(-1).astype(np.int64)
     end = np.roll(triangles.faces, -1, axis=1).reshape(-1).astype(np.int64)
     key = np.minimum(start, end) * len(triangles.positions) + np.maximum(start, end)

@@ -23,7 +23,7 @@ _NORMAL_REACH = 0.25
 
 
 def unseen_fraction(seen: Bool[Tensor, "tiles s s"], surfaces: Sequence[TexelSurface]) -> float:
-    """Fraction of texels with their centre on the surface that were not seen, in [0, 1]."""
+    """Returns the fraction of texels with their centre on the surface that were not seen, in [0, 1]."""
     inside = torch.from_numpy(np.stack([surface.inside for surface in surfaces]))
     total = int(inside.sum())
     return float((inside & ~seen.cpu()).sum()) / total if total else 0.0

@@ -32,7 +32,7 @@ _PASSES = 3
 def bilinear_taps(
     uv: Float[np.ndarray, "n 2"], size: int, tiles: Sequence[int], repeat: bool
 ) -> tuple[np.ndarray, Float64[np.ndarray, "n 4"]]:
-    """Flat indices into [tiles, size, size] and weights of the four texels that a bilinear fetch reads."""
+    """Returns flat indices into [tiles, size, size] and weights of the four texels that a bilinear fetch reads."""
     places = uv.astype(np.float64)
     tile, u, v = (
         part.numpy()
@@ -121,7 +121,7 @@ def _links(
 def walk_edges(
     frames: EdgeFrames, size: int, side: int | None = None
 ) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-    """Samples along every edge, at most a texel apart on one side, or on both where `side` is None.
+    """Places samples along every edge, at most a texel apart on one side, or on both where `side` is None.
 
     Returns:
         Edge numbers, places s along the edges, and the length in texels that each sample stands for.

@@ -59,7 +59,7 @@ class Finisher:
         seen: Bool[Tensor, "tiles s s"],
         initial: Float[Tensor, "tiles c s s"] | None = None,
     ) -> Float[Tensor, "tiles c s s"]:
-        """The finished texture, on the CPU, float32 in [0, 1].
+        """Returns the finished texture, on the CPU, float32 in [0, 1].
 
         Unseen texels keep the initial texture where there is one, else they are filled from the surface around
         them. Then colours are made to agree across chart edges, the gutter continues the surface, the rest is

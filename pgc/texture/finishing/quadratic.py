@@ -67,7 +67,7 @@ class JumpLevel:
 
 
 def box_mip(image: Float[np.ndarray, "tiles s s c"], level: int) -> Float[np.ndarray, "tiles m m c"]:
-    """Mip `level` of an image, by 2x2 box filters."""
+    """Returns mip `level` of an image, by 2x2 box filters."""
     for _ in range(level):
         rows = image[:, ::2] + image[:, 1::2]
         image = (rows[:, :, ::2] + rows[:, :, 1::2]) * image.dtype.type(0.25)
@@ -75,7 +75,7 @@ def box_mip(image: Float[np.ndarray, "tiles s s c"], level: int) -> Float[np.nda
 
 
 def box_mip_transposed(image: Float[np.ndarray, "tiles m m c"], level: int) -> Float[np.ndarray, "tiles s s c"]:
-    """The transpose of `box_mip`: every texel gets its share of the coarse one."""
+    """Applies the transpose of `box_mip`: every texel gets its share of the coarse one."""
     factor = 1 << level
     return np.repeat(np.repeat(image * image.dtype.type(1.0 / factor**2), factor, axis=2), factor, axis=1)
 
@@ -112,7 +112,7 @@ class QuadraticProblem:
         self._preconditioner = self._free / self._diagonal()
 
     def jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
-        """The jumps of an image, one array a level."""
+        """Returns the jumps of an image, one array a level."""
         image = image.astype(np.float64)
         return [level.matrix @ box_mip(image, level.mip).reshape(-1, image.shape[-1]) for level in self._levels]
 
@@ -122,7 +122,7 @@ class QuadraticProblem:
         guess: Float32[np.ndarray, "tiles s s c"] | None = None,
         iterations: int | None = None,
     ) -> Float32[np.ndarray, "tiles s s c"]:
-        """The change that minimises the energy; zero where the image is not free.
+        """Finds the change that minimises the energy; zero where the image is not free.
 
         Args:
             image: what is to be changed.
@@ -208,7 +208,7 @@ class MultiresolutionProblem:
             self._weights.append(box_mip(self._weights[-1], 1))
 
     def solve(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
-        """The changed image, at full size."""
+        """Returns the changed image, at full size."""
         images: list[np.ndarray] = [image.astype(np.float32)]
         for before, after in zip(self._weights[:-1], self._weights[1:], strict=True):
             images.append(box_mip(images[-1] * before, 1) / np.maximum(after, np.float32(1e-6)))

@@ -131,19 +131,19 @@ class SeamSolver:
         self._mips = MultiresolutionProblem(mips, np.ones(inside.shape))
 
     def close_charts(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
-        """The texture with agreeing colours at both sides of seams; only texels inside charts change."""
+        """Returns the texture with agreeing colours at both sides of seams; only texels inside charts change."""
         return self._charts.solve(image)
 
     def close_mips(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
-        """The texture with agreeing fetches at both sides of seams, at every mip; gutters change first."""
+        """Returns the texture with agreeing fetches at both sides of seams, at every mip; gutters change first."""
         return self._mips.solve(image)
 
     def chart_jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
-        """The weighted jumps that `close_charts` reduces."""
+        """Returns the weighted jumps that `close_charts` reduces."""
         return self._charts.problems[0].jumps(image)
 
     def mip_jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
-        """The weighted jumps that `close_mips` reduces, one array a mip."""
+        """Returns the weighted jumps that `close_mips` reduces, one array a mip."""
         return self._mips.problems[0].jumps(image)
 
 
