@@ -33,5 +33,5 @@ app.command("logs")(logs)
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Runs the command `pgc-server`."""
     run_program(app, "pgc-server")

@@ -34,7 +34,7 @@ class ServerPaths:
 
     @classmethod
     def default(cls) -> ServerPaths:
-        """The user's own data directory, for example `~/.local/share/pgc-server`."""
+        """Returns the user's own data directory, for example `~/.local/share/pgc-server`."""
         return cls(Path(platformdirs.user_data_dir("pgc-server", appauthor=False)))
 
     @property
@@ -47,7 +47,9 @@ class ServerPaths:
         return self.root / "server.lock"
 
     def worker_lock(self, index: int) -> Path:
-        """Held by the worker of this number while it lives: two would load two models onto one card."""
+        """Says where the lock is that the worker of this number holds while it lives: two would load two models onto
+        one card.
+        """
         return self.root / f"worker-{index}.lock"
 
     @property
@@ -100,20 +102,23 @@ class ServerPaths:
         return self.root / "models"
 
     def job(self, job: str) -> Path:
-        """Folder of one job: specification, checkpoints, newest preview."""
+        """Says where the folder of one job is: specification, checkpoints, newest preview."""
         return self.jobs / job
 
     def spec(self, job: str) -> Path:
-        """The job's `TextureJobSpec`, `msgpack.packb(to_wire(spec))`."""
+        """Says where the job's `TextureJobSpec` is, `msgpack.packb(to_wire(spec))`."""
         return self.job(job) / "spec.msgpack"
 
     def checkpoint(self, job: str) -> Path:
+        """Says where the job's newest checkpoint is."""
         return self.job(job) / "checkpoint.safetensors"
 
     def previous_checkpoint(self, job: str) -> Path:
+        """Says where the checkpoint before the newest is."""
         return self.job(job) / "checkpoint.previous.safetensors"
 
     def previews(self, job: str) -> Path:
+        """Says where the job's newest previews are."""
         return self.job(job) / "preview"
 
 
@@ -181,7 +186,7 @@ class QuotaConfig:
             raise ConfigError(f"The disk floor is {self.disk_floor / GIB:g} GiB; expected 0 or more.")
 
     def floor_of(self, disk: int) -> int:
-        """The floor on a disk of so many bytes."""
+        """Returns the floor on a disk of so many bytes."""
         return min(_DISK_FLOOR, disk // _DISK_SHARE) if self.disk_floor is None else self.disk_floor
 
 

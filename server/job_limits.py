@@ -38,7 +38,7 @@ def machine_memory(cgroups: Sequence[str] = _CGROUPS) -> int:
 
 
 def limits_for(memory: int, on_card: bool) -> Limits:
-    """The limits of a server.
+    """Returns the limits of a server.
 
     Args:
         memory: bytes of main memory; on_card: texels lie on a graphics card, whose memory a run plans for itself.

@@ -16,7 +16,7 @@ _LARGEST = 4 << 20
 
 
 def read_json_map(path: Path) -> dict[str, Any]:
-    """The map in a file.
+    """Reads the map in a file.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -66,6 +66,7 @@ class InstanceLock:
         self.release()
 
     def acquire(self) -> None:
+        """Takes the lock. Raises AlreadyRunningError where another process holds it."""
         make_private_directory(self._path.parent)
         # Not inherited by children, which would hold the lock after our end.
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -79,8 +80,9 @@ class InstanceLock:
         self._descriptor = descriptor
 
     def is_in_place(self) -> bool:
-        """Whether the lock's file is still the one at its path. If not, the folder was deleted or replaced, and another
-        server can hold a lock there."""
+        """Says whether the lock's file is still the one at its path. If not, the folder was deleted or replaced, and
+        another server can hold a lock there.
+        """
         if self._descriptor is None:
             return False
         try:
@@ -89,6 +91,7 @@ class InstanceLock:
             return False
 
     def release(self) -> None:
+        """Lets go of the lock; the file stays."""
         if self._descriptor is not None:
             os.close(self._descriptor)  # Which unlocks. The file stays: removing it would race with the next server.
             self._descriptor = None
@@ -104,7 +107,7 @@ def _lock(descriptor: int) -> None:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory that only its owner can enter (0700); an existing one is narrowed to that.
+    """Makes a directory that only its owner can enter (0700); an existing one is narrowed to that.
 
     Windows: a user's data directory is the user's alone by what it inherits; the mode has no effect there.
     """
@@ -114,7 +117,7 @@ def make_private_directory(path: Path) -> None:
 
 
 def keep_new_files_private() -> None:
-    """From now on, files that this process and its children make are the owner's alone, whatever the shell's umask.
+    """Makes files that this process and its children make from now on the owner's alone, whatever the shell's umask.
 
     For those that others write for us: SQLite's, logs, memory maps. Windows: no effect, rights come from the directory.
     """
@@ -122,8 +125,9 @@ def keep_new_files_private() -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace a file by one that only its owner can read (0600; Windows: by the directory), durably: all of it or
-    nothing. Raises ConfigError where a folder has its name."""
+    """Replaces a file by one that only its owner can read (0600; Windows: by the directory), durably: all of it or
+    nothing. Raises ConfigError where a folder has its name.
+    """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; expected a file. Move it away, and start again.")
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -143,13 +147,14 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Whether nobody but the owner has any right to it. Windows: always true, see `make_private_directory`."""
+    """Says whether nobody but the owner has any right to it. Windows: always true, see `make_private_directory`."""
     return IS_WINDOWS or path.stat().st_mode & 0o077 == 0
 
 
 def write_out(file: IO[bytes], offset: int, length: int) -> None:
-    """Have the system begin to write out what is in [offset, offset + length), so that a later fsync has less to wait
-    for, and let go of the memory of what is on the disk by now. A hint: systems without it do both when they like."""
+    """Makes the system begin to write out what is in [offset, offset + length), so that a later fsync has less to wait
+    for, and let go of the memory of what is on the disk by now. A hint: systems without it do both when they like.
+    """
     advise = getattr(os, "posix_fadvise", None)
     if advise is not None:
         # On Linux this starts the writing of pages that are dirty, and drops the others.
@@ -157,7 +162,7 @@ def write_out(file: IO[bytes], offset: int, length: int) -> None:
 
 
 def replace(source: Path, target: Path, attempts: int = 10) -> None:
-    """Rename over whatever is there.
+    """Renames a file over whatever is there.
 
     Windows refuses while another process, such as a virus scanner, has the target open: tried again for 0.5 s.
     """
@@ -172,7 +177,7 @@ def replace(source: Path, target: Path, attempts: int = 10) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Make a rename in this directory durable. Windows cannot open a directory; NTFS journals the rename."""
+    """Makes a rename in this directory durable. Windows cannot open a directory; NTFS journals the rename."""
     if IS_WINDOWS:
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -183,8 +188,8 @@ def fsync_directory(path: Path) -> None:
 
 
 def keep_freed_memory(most: int) -> bool:
-    """Have the C library keep up to `most` bytes that were freed, for the next frame of a transfer; returns whether
-    it will. By default glibc gives memory of frames back to the system each time, which then has to clear it anew.
+    """Makes the C library keep up to `most` bytes that were freed, for the next frame of a transfer; returns whether it
+    will. By default glibc gives memory of frames back to the system each time, which then has to clear it anew.
     """
     if sys.platform != "linux":
         return False
@@ -195,7 +200,7 @@ def keep_freed_memory(most: int) -> bool:
 
 
 def limit_memory(limit: int) -> bool:
-    """Cap this process's address space, in bytes; returns whether the system can.
+    """Caps this process's address space, in bytes; returns whether the system can.
 
     Windows has no such call (a job object would do it), macOS ignores it: false, and the caller's own size
     checks are what is left.
@@ -209,7 +214,7 @@ def limit_memory(limit: int) -> bool:
 
 
 def allow_open_files(wanted: int) -> int | None:
-    """Raise this process's limit of open files towards `wanted`, where the system lets it; returns what holds then."""
+    """Raises this process's limit of open files towards `wanted`, where the system lets it; returns what holds then."""
     if _resource is None:
         return None
     soft, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
@@ -222,7 +227,7 @@ def allow_open_files(wanted: int) -> int | None:
 
 
 def open_files_limit() -> int | None:
-    """How many files and connections this process may have open at once; None: as many as it likes."""
+    """Says how many files and connections this process may have open at once; None: as many as it likes."""
     if _resource is None:
         return None
     soft, _hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
@@ -230,7 +235,7 @@ def open_files_limit() -> int | None:
 
 
 def limit_cpu(seconds: float, on_exceeded: Callable[[], None]) -> bool:
-    """Call `on_exceeded` once this process has used `seconds` more of processor time; returns whether it will.
+    """Calls `on_exceeded` once this process has used `seconds` more of processor time; returns whether it will.
 
     It runs in the main thread between two instructions, and may raise. A second call replaces the first.
     Windows has no such limit: false, and a limit on the clock is what is left.
@@ -253,7 +258,7 @@ def limit_cpu(seconds: float, on_exceeded: Callable[[], None]) -> bool:
 
 
 def on_stop_request(handler: Callable[[], None]) -> None:
-    """Call `handler` for SIGTERM and SIGINT (Ctrl-C), and SIGBREAK on Windows, which has no SIGTERM from outside.
+    """Calls `handler` for SIGTERM and SIGINT (Ctrl-C), and SIGBREAK on Windows, which has no SIGTERM from outside.
 
     The handler runs in the main thread between two instructions: it should only set a flag.
     """
@@ -268,8 +273,9 @@ def on_stop_request(handler: Callable[[], None]) -> None:
 
 
 def dump_stacks_on_request() -> bool:
-    """Let `request_stacks` work on this process: from then on the signal writes the stacks of all threads to standard
-    error, also while C code keeps Python's lock. Returns whether the system can; Windows has no such signal."""
+    """Lets `request_stacks` work on this process: from then on the signal writes the stacks of all threads to standard
+    error, also while C code keeps Python's lock. Returns whether the system can; Windows has no such signal.
+    """
     number = getattr(signal, "SIGUSR1", None)
     register = getattr(faulthandler, "register", None)
     if number is None or register is None:
@@ -279,8 +285,9 @@ def dump_stacks_on_request() -> bool:
 
 
 def request_stacks(pid: int) -> bool:
-    """Have a process that called `dump_stacks_on_request` write its stacks; returns whether it was asked. One that did
-    not call it would be ended by the signal."""
+    """Makes a process that called `dump_stacks_on_request` write its stacks; returns whether it was asked. One that did
+    not call it would be ended by the signal.
+    """
     number = getattr(signal, "SIGUSR1", None)
     if number is None:
         return False
@@ -292,7 +299,7 @@ def request_stacks(pid: int) -> bool:
 
 
 def detached_process_options() -> dict[str, Any]:
-    """Keyword arguments for `subprocess.Popen` so that the child outlives this process and its terminal."""
+    """Returns the keyword arguments for `subprocess.Popen` so that the child outlives this process and its terminal."""
     if IS_WINDOWS:
         flags = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         return {"creationflags": flags}

@@ -46,7 +46,7 @@ _KEPT = 1000
 
 
 class NotRunningError(ServerError):
-    """No server answers."""
+    """No server answers a command that needs one."""
 
 
 class RefusedError(ServerError):
@@ -77,7 +77,7 @@ class Admin:
 
     @classmethod
     def open(cls, paths: ServerPaths, timeout: float = _TIMEOUT) -> Admin:
-        """Connect to the server of this data directory and greet it.
+        """Connects to the server of this data directory and greets it.
 
         Raises:
             NotRunningError: there is none, or it does not answer.
@@ -103,7 +103,7 @@ class Admin:
         self.close()
 
     def close(self) -> None:
-        """Say good-bye, and let go of the sockets."""
+        """Says good-bye, and lets go of the sockets."""
         if self._ctl is not None and self.welcome is not None:
             with contextlib.suppress(zmq.Again):  # The server reads no more; it will notice our end by itself.
                 self._send(self._ctl, Bye())
@@ -114,7 +114,7 @@ class Admin:
         self._context.term()
 
     def ask(self, message: Message, expected: type[_T], *, bulk: bool = False, buffers: Sequence[bytes] = ()) -> _T:
-        """Send a request and wait for its answer.
+        """Sends a request and waits for its answer.
 
         Raises:
             NotRunningError: no answer in time.
@@ -129,12 +129,14 @@ class Admin:
         return answer
 
     def jobs(self) -> tuple[JobInfo, ...]:
-        """The jobs of all users; of this one only where the server that runs is an older one."""
+        """Returns the jobs of all users; of this one only where the server that runs is an older one."""
         knows_all = self.welcome is not None and self.welcome.protocol >= (1, 1)
         return self.ask(ListJobs(all_users=knows_all), Jobs).jobs
 
     def fetch(self, wanted: Get) -> bytes:
-        """All bytes of a blob that begin at `wanted.offset`, `wanted.length` of them, in one piece or several."""
+        """Returns all bytes of a blob that begin at `wanted.offset`, `wanted.length` of them, in one piece or
+        several.
+        """
         data = bytearray()
         while len(data) < wanted.length:
             length = min(wanted.length - len(data), DEFAULT_LIMITS.get)
@@ -145,7 +147,7 @@ class Admin:
         return bytes(data)
 
     def next_message(self, seconds: float) -> Message | None:
-        """What the server sends unasked, such as the events of a job that is followed; None after `seconds`."""
+        """Returns what the server sends unasked, such as the events of a job that is followed; None after `seconds`."""
         if self._unasked:
             return self._unasked.popleft()
         socket = self._ctl_socket()

@@ -19,5 +19,5 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="For programs: JSON ins
 
 
 def paths_of(data: Path | None) -> ServerPaths:
-    """The data directory that a command works with."""
+    """Returns the data directory that a command works with."""
     return ServerPaths.default() if data is None else ServerPaths(data.absolute())

@@ -34,7 +34,7 @@ _MAX_REQUEST = 4096
 
 
 class PairingError(ServerError):
-    """Pairing failed."""
+    """Pairing with another machine failed."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Invitation:
         return f"Invitation({self.host}:{self.port})"  # Never the bits.
 
     def code(self) -> str:
-        """The code as it is typed or pasted."""
+        """Returns the code as it is typed or pasted."""
         text = base64.b32encode(self.bits).decode("ascii").rstrip("=").lower()
         return f"{self.host}:{self.port}:{text}"
 
     @classmethod
     def parse(cls, code: str) -> Invitation:
-        """From a code. Raises PairingError where it is none."""
+        """Reads an invitation from a code. Raises PairingError where it is none."""
         host, _, rest = code.strip().rpartition(":")
         host, _, port = host.rpartition(":")
         try:
@@ -70,7 +70,7 @@ class Invitation:
         return invitation
 
     def keys(self) -> tuple[bytes, bytes]:
-        """The pairing port's CURVE key pair: public and secret, Z85."""
+        """Returns the pairing port's CURVE key pair: public and secret, Z85."""
         secret = z85.encode(hashlib.sha256(_SALT + self.bits).digest())
         return zmq.curve_public(secret), secret
 
@@ -94,7 +94,7 @@ class KeyKeeper(Protocol):
         ...
 
     def give_back(self) -> None:
-        """Take it off again: nobody knows of it."""
+        """Takes the key off the list again: nobody knows of it."""
         ...
 
 
@@ -124,12 +124,13 @@ class PairingServer:
         self.invitation = Invitation(host, int(endpoint.rpartition(":")[2]), bits)
 
     def close(self) -> None:
-        """Close the port; the code is worth nothing from now on."""
+        """Closes the port; the code is worth nothing from now on."""
         self._socket.close()
         self._context.term()
 
     def wait(self, name: str, seconds: float, keeper: KeyKeeper) -> str:
-        """The other machine's public key, which is on the list then, and the other machine knows it.
+        """Waits for the other machine; returns its public key, which is on the list then, and the other machine knows
+        it.
 
         Raises:
             PairingError: nobody came in time, or the key could not be kept, of which the other machine was told.
@@ -174,7 +175,7 @@ def _public_key(data: bytes) -> str | None:
 
 
 def redeem(code: str, public: str, seconds: float = 10.0) -> ServerFacts:
-    """The other machine's half, for tests and as an example: hand in a public key, get the server's.
+    """Does the other machine's half, for tests and as an example: hands in a public key, gets the server's.
 
     Raises:
         PairingError: the code is wrong, used, or too old.

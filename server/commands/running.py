@@ -33,7 +33,7 @@ class Running:
 
 
 def find_running(paths: ServerPaths) -> Running | None:
-    """The server that holds the lock of this data folder; None where nobody does."""
+    """Returns the server that holds the lock of this data folder; None where nobody does."""
     if not paths.lock.is_file():
         return None
     try:

@@ -20,7 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def spawn_server(
     arguments: Sequence[str], output: IO[bytes], *, stdin: int = subprocess.DEVNULL, detached: bool = False
 ) -> subprocess.Popen[bytes]:
-    """`python -m server …` with this interpreter and this very code, which need not be installed.
+    """Starts `python -m server …` with this interpreter and this very code, which need not be installed.
 
     Args:
         output: takes what it prints; detached: it outlives this process and its terminal.

@@ -100,7 +100,7 @@ def run_settings(spec: TextureJobSpec) -> RunSettings:
 
 
 def memory_planner(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner:
-    """Plans the memory of a job on a device. Raises as `prior_spec` and `run_settings`."""
+    """Returns the planner of a job's memory on a device. Raises as `prior_spec` and `run_settings`."""
     return MemoryPlanner(spec=prior_spec(spec), settings=run_settings(spec), device=device)
 
 

@@ -69,7 +69,7 @@ class Quarantined:
 
 
 def quarantined(paths: ServerPaths) -> Quarantined:
-    """Counts what lies there now."""
+    """Counts what lies in quarantine now."""
     if not paths.quarantine.is_dir():
         return Quarantined(0, 0, 0)
     folders = [path for path in paths.quarantine.iterdir() if path.is_dir()]

@@ -35,7 +35,7 @@ _EARLIEST = 1_750_000_000.0
 
 
 def check_python(paths: ServerPaths) -> Finding:
-    """The interpreter's version."""
+    """Checks the interpreter's version."""
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] <= (3, 14):
         return ok("python", version)
@@ -43,7 +43,7 @@ def check_python(paths: ServerPaths) -> Finding:
 
 
 def check_torch(paths: ServerPaths) -> Finding:
-    """PyTorch, and whether it and the graphics driver fit together."""
+    """Checks PyTorch, and whether it and the graphics driver fit together."""
     try:
         import torch
 
@@ -61,7 +61,7 @@ def check_torch(paths: ServerPaths) -> Finding:
 
 
 def check_zmq(paths: ServerPaths) -> Finding:
-    """ZeroMQ with encryption, and without known holes."""
+    """Checks that ZeroMQ has encryption, and no known holes."""
     version = ".".join(map(str, zmq.zmq_version_info()))
     if not zmq.has("curve"):
         return failure("zmq", f"libzmq {version} has no CURVE encryption.", "Install pyzmq from its own wheels.")
@@ -71,7 +71,7 @@ def check_zmq(paths: ServerPaths) -> Finding:
 
 
 def check_rights(paths: ServerPaths) -> Finding:
-    """Whether the data directory is the user's alone, and can be written to."""
+    """Checks whether the data directory is the user's alone, and can be written to."""
     problem = data_folder_problem(paths.root)
     if problem is not None:
         return failure("rights", problem, "Give another --data.")
@@ -99,7 +99,7 @@ def _existing(path: Path) -> Path:
 
 
 def check_journal(paths: ServerPaths) -> Finding:
-    """Whether the journal of jobs is whole."""
+    """Checks whether the journal of jobs is whole."""
     if not paths.journal.is_file():
         return ok("journal", "none yet: no server has run here")
     try:
@@ -115,7 +115,7 @@ def check_journal(paths: ServerPaths) -> Finding:
 
 
 def check_quarantine(paths: ServerPaths) -> Finding:
-    """Whether anything damaged or unknown was set aside."""
+    """Checks whether anything damaged or unknown was set aside."""
     found = quarantined(paths)
     if not found.files:
         return ok("quarantine", "nothing was set aside")
@@ -124,7 +124,7 @@ def check_quarantine(paths: ServerPaths) -> Finding:
 
 
 def check_disk(paths: ServerPaths) -> Finding:
-    """Space, and how long it takes until bytes are safe."""
+    """Checks the space, and how long it takes until bytes are safe."""
     folder = _existing(paths.root)
     usage = shutil.disk_usage(folder)
     free, floor = usage.free, QuotaConfig().floor_of(usage.total)
@@ -155,7 +155,7 @@ def _fsync_seconds(folder: Path) -> float:
 
 
 def check_clock(paths: ServerPaths) -> Finding:
-    """Whether the clock is plausible; job times and certificates of downloads depend on it."""
+    """Checks whether the clock is plausible; job times and certificates of downloads depend on it."""
     now = time.time()
     shown = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(now))
     if now < _EARLIEST:
@@ -164,7 +164,7 @@ def check_clock(paths: ServerPaths) -> Finding:
 
 
 def check_models(paths: ServerPaths) -> Finding:
-    """Whether the pocket prior is there, and models that were pulled are as they were."""
+    """Checks whether the pocket prior is there, and models that were pulled are as they were."""
     from pgc.guidance.models import KNOWN_MODELS, is_model_installed
     from server.worker.model_store import ModelStore
 
@@ -181,7 +181,7 @@ def check_models(paths: ServerPaths) -> Finding:
 
 
 def check_ray(paths: ServerPaths) -> Finding:
-    """Ray is optional; where it is, it must ask for a token."""
+    """Checks Ray, which is optional; where it is installed, it must ask for a token."""
     if importlib.util.find_spec("ray") is None:
         return ok("ray", "not installed, and not needed on one machine")
     version = importlib.metadata.version("ray")
@@ -209,7 +209,7 @@ CHECKS: tuple[Callable[[ServerPaths], Finding], ...] = (
 
 
 def run_checks(paths: ServerPaths, checks: tuple[Callable[[ServerPaths], Finding], ...] = CHECKS) -> Iterator[Finding]:
-    """One finding a check, as it comes. A check that breaks is a failure of its own."""
+    """Yields one finding a check, as it comes. A check that breaks is a failure of its own."""
     for check in checks:
         name = check.__name__.removeprefix("check_")
         try:

@@ -100,7 +100,7 @@ def _summary(findings: list[Finding]) -> str:
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """0: all is well, 1: warnings, 2: failures."""
+    """Returns 0 where all is well, 1 for warnings, 2 for failures."""
     if any(finding.grade is Grade.FAILURE for finding in findings):
         return 2
     return 1 if any(finding.grade is Grade.WARNING for finding in findings) else 0

@@ -28,12 +28,15 @@ class Finding:
 
 
 def ok(name: str, text: str) -> Finding:
+    """Returns the finding of a check where all is well."""
     return Finding(name, Grade.OK, text)
 
 
 def warning(name: str, text: str, hint: str) -> Finding:
+    """Returns a finding that does not keep jobs from running, with what to do about it."""
     return Finding(name, Grade.WARNING, text, hint)
 
 
 def failure(name: str, text: str, hint: str) -> Finding:
+    """Returns a finding that keeps jobs from running, with what to do about it."""
     return Finding(name, Grade.FAILURE, text, hint)

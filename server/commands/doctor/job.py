@@ -73,7 +73,9 @@ class _Job:
 
 
 def tiny_job() -> tuple[TextureJobSpec, dict[str, bytes]]:
-    """Three steps towards a known red on a tetrahedron: no weights, so that it says whether all the rest works."""
+    """Describes three steps towards a known red on a tetrahedron: no weights, so that it says whether all the rest
+    works.
+    """
     job = _Job()
     corners = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]], np.float32)
     faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32)
@@ -91,7 +93,7 @@ def tiny_job() -> tuple[TextureJobSpec, dict[str, bytes]]:
 
 
 def check_job(device: Device) -> Finding:
-    """Run the tiny job on a device; the finding says how long it took."""
+    """Runs the tiny job on a device; the finding says how long it took."""
     name = f"job on {device}"
     start = time.perf_counter()
     try:

@@ -22,7 +22,7 @@ _ECHO_LEAST = 200.0
 
 
 def check_port(paths: ServerPaths) -> Finding:
-    """Whether a port can be opened where the server listens, and what that means for a firewall."""
+    """Checks whether a port can be opened where the server listens, and what that means for a firewall."""
     try:
         connection = read_connection(paths.connection)
     except ConfigError as error:
@@ -54,7 +54,7 @@ def _bind_problem(listen: ListenConfig) -> str | None:
 
 
 def check_echo(paths: ServerPaths) -> Finding:
-    """How fast encrypted data goes over loopback."""
+    """Measures how fast encrypted data goes over loopback."""
     rate = _echo_rate()
     if rate >= _ECHO_LEAST:
         return ok("transfer", f"{rate:.0f} MiB/s, encrypted, within this machine")
