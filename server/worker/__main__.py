@@ -14,7 +14,7 @@ from server.errors import ServerError
 
 
 def main() -> int:
-    """Read the settings and work; returns the exit code."""
+    """Reads the settings and works; returns the exit code."""
     # Ctrl-C in the broker's terminal is the broker's: it tells us to stop, and waits for our checkpoint.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

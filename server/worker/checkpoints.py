@@ -48,12 +48,12 @@ class Saved:
 
 
 def spec_hash(paths: ServerPaths, job: str) -> str:
-    """SHA-256 of the job's specification, which ties a checkpoint to it."""
+    """Returns the SHA-256 of the job's specification, which ties a checkpoint to it."""
     return hashlib.sha256(paths.spec(job).read_bytes()).hexdigest()
 
 
 def save(paths: ServerPaths, job: str, state: Saved) -> None:
-    """Write a checkpoint, durably; the one before it stays as the previous one.
+    """Writes a checkpoint, durably; the one before it stays as the previous one.
 
     Raises:
         CheckpointError: it cannot be written. What was there stays.
@@ -79,7 +79,7 @@ def _flush(path: Path) -> None:
 
 
 def load_newest(paths: ServerPaths, job: str) -> Saved | None:
-    """The newest checkpoint that can be read and is of this job; None without one. Damaged ones are logged."""
+    """Returns the newest checkpoint that can be read and is of this job; None without one. Damaged ones are logged."""
     expected = spec_hash(paths, job)
     # The first one was about to take its place when the worker died: it is whole, or it cannot be read.
     candidates = (paths.checkpoint(job), paths.previous_checkpoint(job))
@@ -115,7 +115,7 @@ class Cadence:
         self._safe_by = self._asked + seconds
 
     def is_due(self, step: int) -> bool:
-        """Whether to write one after this step. To be asked after each."""
+        """Says whether to write a checkpoint after this step. To be asked after each."""
         now = self._clock()
         self._step = max(now - self._asked, _LONGEST_STEP_FADES * self._step)
         self._asked = now
@@ -124,7 +124,7 @@ class Cadence:
         return now >= self._earliest and now + self._step + self._write >= self._safe_by
 
     def written(self, seconds: float) -> None:
-        """One was written (or could not be), which took `seconds`."""
+        """Takes note that a checkpoint was written (or could not be), which took `seconds`."""
         now = self._clock()
         self._asked, self._write = now, seconds
         self._earliest = now + _WRITE_SHARE * seconds

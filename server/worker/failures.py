@@ -24,7 +24,7 @@ _GIB = 1 << 30
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a write failed for want of space."""
+    """Says whether a write failed for want of space."""
     return any(
         (isinstance(cause, OSError) and cause.errno in _DISK) or "No space left on device" in str(cause)
         for cause in error_chain(error)
@@ -32,7 +32,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def sticky_error(error: BaseException) -> WireError:
-    """For an error after which the worker must go: the job is tried again in a new one."""
+    """Returns the error for a failure after which the worker must go: the job is tried again in a new one."""
     err_id = new_error_id()
     _LOG.error("CUDA is unusable from now on", exc_info=error, extra={"err_id": err_id})
     return WireError(
@@ -53,7 +53,7 @@ def memory_figures() -> tuple[int | None, int | None]:
 
 
 def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> WireError:
-    """For a job that does not fit, not even with the last of its plans.
+    """Returns the error for a job that does not fit, not even with the last of its plans.
 
     Args:
         used: bytes that the job held at its peak, where that is known; free: bytes that were free when it failed.
@@ -70,7 +70,7 @@ def out_of_memory_error(used: int | None, free: int | None, suggestion: str) -> 
 
 
 def wire_error(error: Exception) -> WireError:
-    """What a client is told of an error that ended a job."""
+    """Says what a client is told of an error that ended a job."""
     if isinstance(error, ProtocolError):
         return error.error
     if is_disk_full(error):
@@ -103,5 +103,7 @@ def wire_error(error: Exception) -> WireError:
 
 
 def without_paths(text: str) -> str:
-    """The text with folders of this machine taken out of it; names of files stay. URLs and hub ids are no paths."""
+    """Returns the text with folders of this machine taken out of it; names of files stay. URLs and hub ids are no
+    paths.
+    """
     return _PATH.sub(r"\1", text)

@@ -57,13 +57,13 @@ class _OutOfMemoryError(Exception):
 
 
 def run_job(tools: JobTools, job: str, attempt: int, resume: bool, digest: str = "") -> JobOutcome:
-    """Run a job to its end, whatever that is; nothing is raised for anything that a job can do."""
+    """Runs a job to its end, whatever that is; nothing is raised for anything that a job can do."""
     active = _Job(tools, job, attempt, digest)
     return _outcome(active, lambda: JobOutcome(Ending.DONE, result=active.run(resume)))
 
 
 def keep_job(tools: JobTools, job: str, attempt: int, digest: str = "") -> JobOutcome:
-    """End a cancelled job with its newest checkpoint as its result; without one it has none."""
+    """Ends a cancelled job with its newest checkpoint as its result; without one it has none."""
     deaf = replace(tools, is_cancelled=_wants_nothing, must_yield=_wants_nothing, guidance_for=AbsentPrior.of)
     active = _Job(deaf, job, attempt, digest)
     return _outcome(active, lambda: JobOutcome(Ending.CANCELLED, result=active.keep()))
@@ -140,13 +140,13 @@ class _Job:
         return plan
 
     def keep(self) -> JobResult | None:
-        """The result of the newest checkpoint; None without one."""
+        """Returns the result of the newest checkpoint; None without one."""
         spec = read_spec(self.tools.paths, self.job, self.digest)
         state = load_newest(self.tools.paths, self.job)
         return None if state is None else self._bake(self._prepare(spec, state.plan, state))
 
     def made_so_far(self) -> JobResult | None:
-        """The result of the steps that were taken; None before the first, or where it cannot be made."""
+        """Returns the result of the steps that were taken; None before the first, or where it cannot be made."""
         run = self.active
         if run is None or run.optimization.step == 0:
             return None
@@ -304,11 +304,11 @@ class _Job:
         return Saved(tensors=on_cpu, header=header, plan=plan)
 
     def out_of_memory(self) -> WireError:
-        """For a job that does not fit even with the last plan."""
+        """Returns the error for a job that does not fit even with the last plan."""
         used, free = self.memory
         return out_of_memory_error(used, free, self.planner.suggestion() if self.planner else "")
 
     def forget(self) -> None:
-        """Let go of the run's memory."""
+        """Lets go of the run's memory."""
         self.active = None
         release_cached_memory()

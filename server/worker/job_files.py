@@ -20,7 +20,8 @@ _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
 
 def read_spec(paths: ServerPaths, job: str, digest: str = "") -> TextureJobSpec:
-    """The specification of a job. `digest`: the SHA-256 that it had when the job was accepted; empty: any will do.
+    """Reads the specification of a job. `digest`: the SHA-256 that it had when the job was accepted; empty: any will
+    do.
 
     Raises:
         ProtocolError: it is gone, or a disk has damaged it: a changed seed or prompt would pass for what was asked for.

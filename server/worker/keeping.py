@@ -28,7 +28,7 @@ class AbsentPrior:
 
     @staticmethod
     def of(_spec: GuidanceSpec, device: torch.device) -> Guidance:
-        """In place of any prior."""
+        """Returns an absent prior in place of any other."""
         return AbsentPrior(device)
 
     @property
@@ -37,11 +37,11 @@ class AbsentPrior:
         return torch.ones(1, device=self.device)
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
-        """Empty embeddings: a run encodes its negative prompt when it is made."""
+        """Returns empty embeddings: a run encodes its negative prompt when it is made."""
         return PromptEmbedding(hidden_states=torch.zeros(len(prompts), 1, 1, device=self.device))
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """None: only the prior itself could tell."""
+        """Returns no word: only the prior itself could tell."""
         return ()
 
     def encode_image(self, image: Tensor, *, generator: torch.Generator | None = None) -> Tensor:

@@ -59,7 +59,7 @@ class Control:
         """Nothing is at stake yet, and the main thread looks at nothing: a stop ends the process at once."""
 
     def watch(self, message: Incoming) -> None:
-        """See a message before the main thread does."""
+        """Looks at a message before the main thread does."""
         if isinstance(message, CancelRun):
             with self._lock:
                 self._cancelled.add(message.job)
@@ -77,19 +77,22 @@ class Control:
                 os._exit(0)
 
     def is_cancelled(self, job: str) -> bool:
+        """Says whether the job is to end."""
         with self._lock:
             return job in self._cancelled
 
     def must_yield(self, job: str) -> bool:
+        """Says whether the job is to make room for another one."""
         with self._lock:
             return job in self._yielding
 
     def is_stopping(self) -> bool:
+        """Says whether the worker itself is to end."""
         return self._stopping.is_set()
 
 
 def choose_device(name: str, index: int) -> torch.device:
-    """The device of the worker with this number: workers share the graphics cards in turn.
+    """Returns the device of the worker with this number: workers share the graphics cards in turn.
 
     Raises:
         pgc.errors.ConfigError: the device is not there.
@@ -103,7 +106,7 @@ def choose_device(name: str, index: int) -> torch.device:
 
 
 def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
-    """Work until the broker says stop or is gone; returns the exit code."""
+    """Works until the broker says stop or is gone; returns the exit code."""
     paths = ServerPaths(Path(settings.data_dir))
     device = choose_device(settings.device, settings.index)
     models = ModelStore(paths.models)

@@ -57,7 +57,7 @@ Tell = Callable[[str], None]
 
 
 def check_key(key: str, known: Sequence[str]) -> str:
-    """The key, if it is one of the registry's.
+    """Returns the key, if it is one of the registry's.
 
     Raises:
         ModelError: it is a path, or unknown.
@@ -80,7 +80,7 @@ class ModelStore:
         self._download = download or _from_hub
 
     def pull(self, key: str, sources: Sequence[Source], tell: Tell = lambda text: None) -> list[ModelFile]:
-        """Fetch a model, check every file, and put it on record.
+        """Fetches a model, checks every file, and puts it on record.
 
         Raises:
             ModelError: the hub does not give it, or a file is refused; nothing of the model stays then.
@@ -104,14 +104,14 @@ class ModelStore:
         return files
 
     def remove(self, key: str, sources: Sequence[Source]) -> bool:
-        """Delete a model's files here; returns whether there were any. The user's own cache stays."""
+        """Deletes a model's files here; returns whether there were any. The user's own cache stays."""
         record = self._record(key)
         there = record.is_file()
         record.unlink(missing_ok=True)
         return self._drop(sources) or there
 
     def verify(self, key: str, tell: Tell = lambda text: None) -> list[str]:
-        """Hash every file of a model again; returns what is wrong, nothing where all is well.
+        """Hashes every file of a model again; returns what is wrong, nothing where all is well.
 
         Raises:
             ModelError: the model was not pulled into this store.
@@ -128,7 +128,9 @@ class ModelStore:
         return problems
 
     def changed_files(self, key: str) -> list[str]:
-        """As `verify`, but hashes only files whose size or time is not what it was: quick enough before each load."""
+        """Returns what is wrong as `verify` does, but hashes only files whose size or time is not what it was: quick
+        enough before each load.
+        """
         if not self._record(key).is_file():
             return [f"{key} has no record"]
         changed: list[str] = []

@@ -35,7 +35,7 @@ class PreviewTile:
 
 
 def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("base_color",)) -> Iterator[PreviewTile]:
-    """The maps' tiles at the biggest power of two that is at most `size` texels, or the texture's own side.
+    """Yields the maps' tiles at the biggest power of two that is at most `size` texels, or the texture's own side.
 
     Maps that the texture does not hold are left out: occlusion comes at the end.
     """
@@ -80,9 +80,9 @@ class Throttle:
         self._due = clock()
 
     def is_due(self) -> bool:
-        """Whether to make one now; the first one always."""
+        """Says whether to make a preview now; the first one always."""
         return self._clock() >= self._due
 
     def made(self, seconds: float) -> None:
-        """One was made, which took `seconds`."""
+        """Takes note that a preview was made, which took `seconds`."""
         self._due = self._clock() + max(self._seconds - seconds, _COST_SHARE * seconds)

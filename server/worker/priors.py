@@ -46,7 +46,7 @@ class Priors:
         return self._kept is not None
 
     def get(self, spec: GuidanceSpec, device: torch.device) -> Guidance:
-        """The prior, loaded now unless it was.
+        """Returns the prior, loaded now unless it was.
 
         Raises:
             ProtocolError: the model is not on this machine, or its files have changed since they were pulled.
@@ -62,7 +62,7 @@ class Priors:
         return guidance
 
     def free(self) -> None:
-        """Forget the prior, and give its memory back."""
+        """Forgets the prior, and gives its memory back."""
         self._kept = None
         release_cached_memory()
 
@@ -121,7 +121,7 @@ def _known(spec: GuidanceSpec) -> KnownModel | None:
 
 
 def installed_models(store: ModelStore) -> dict[str, str]:
-    """`model:<key>` to "installed" or "missing", for the broker's list."""
+    """Maps `model:<key>` to "installed" or "missing", for the broker's list."""
     return {
         f"model:{model.key}": "installed"
         if is_model_installed(model, cache_dir=store.root) or is_model_installed(model)

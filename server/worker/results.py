@@ -32,16 +32,18 @@ class Timings:
     stages: dict[str, float] = field(default_factory=lambda: dict[str, float]())
 
     def add(self, stage: str, seconds: float) -> None:
+        """Adds seconds to a stage, which may come several times."""
         self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
     def rounded(self) -> dict[str, float]:
+        """Returns the seconds by stage, to milliseconds."""
         return {name: round(seconds, 3) for name, seconds in self.stages.items()}
 
 
 def write_result(
     store: BlobStore, run: JobRun, texture: BakedTexture, timings: Timings, notices: tuple[str, ...]
 ) -> JobResult:
-    """Put a job's maps and configuration into the store; all of it is on the disk at the end.
+    """Puts a job's maps and configuration into the store; all of it is on the disk at the end.
 
     Args:
         notices: what the artist was told while it ran, such as a smaller plan.
@@ -79,7 +81,7 @@ def write_result(
 
 
 def write_corner_uvs(store: BlobStore, corner_uvs: npt.NDArray[np.float32], timings: Timings) -> JobResult:
-    """Put the result of a job for new UVs [F, 3, 2] into the store.
+    """Puts the result of a job for new UVs [F, 3, 2] into the store.
 
     Raises:
         OSError: a blob cannot be written.

@@ -84,6 +84,7 @@ class Pace:
         self._told = 0.0
 
     def is_due(self, result: StepResult) -> bool:
+        """Says whether progress is to be told now; of the last step always."""
         now = time.monotonic()
         if result.step < result.steps and now - self._told < _PROGRESS_SECONDS:
             return False
@@ -91,5 +92,6 @@ class Pace:
         return True
 
     def seconds_left(self, result: StepResult) -> float | None:
+        """Estimates the seconds that are left from those that the steps took so far; None before the first."""
         done = result.step - self._first
         return (time.monotonic() - self._start) / done * (result.steps - result.step) if done > 0 else None

@@ -19,7 +19,7 @@ _HUNDREDTHS = 100
 
 
 def unwrap_job(spec: TextureJobSpec, read: ReadArray, store: BlobStore, tell: Callable[[int, int], None]) -> JobResult:
-    """Make new UVs and put them into the store.
+    """Makes new UVs and puts them into the store.
 
     Args:
         tell: takes hundredths that are done, of how many; asked several times a second. What it raises ends the work.
