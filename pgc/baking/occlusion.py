@@ -64,7 +64,7 @@ def occlusion_map(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> list[Float[Tensor, "1 s s"]]:
-    """Ambient occlusion of every texel, one image a tile, on the CPU: 1 where nothing is in the way.
+    """Computes the ambient occlusion of every texel, one image a tile, on the CPU: 1 where nothing is in the way.
 
     Beside the charts it continues the nearest texel; a texture without charts is 1 everywhere.
 
@@ -108,6 +108,7 @@ def _values(
     normals = torch.from_numpy(_flat_normals(triangles, surface, known)).to(device)
 
     def seen(rows: Tensor, side: float) -> Tensor:
+        """Returns the ambient occlusion of some rows, seen from one side of the surface."""
         return ambient_occlusion(
             caster, positions[rows], side * normals[rows], rays=config.rays, reach=config.reach, generator=generator
         )

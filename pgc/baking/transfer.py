@@ -94,7 +94,8 @@ class Transferred:
 
 
 def in_space_of(target: PreparedMesh, source: PreparedMesh) -> TriangleMesh:
-    """The target's triangles in the source's normalised space: two files share their units and place, whatever axes."""
+    """Returns the target's triangles in the source's normalised space: two files share their units and place, whatever
+    axes."""
     to_file = target.normalization.from_normalized(target.triangles.positions)
     z_up = to_file @ target.normalization.rotation().T
     center = np.asarray(source.normalization.center) @ source.normalization.rotation().T
@@ -110,7 +111,7 @@ def transfer_maps(
     tiles: Sequence[int] = (1001,),
     repeat: bool = False,
 ) -> Transferred:
-    """The source's maps in the target's UVs.
+    """Carries the source's maps over to the target's UVs.
 
     Args:
         source: mesh, maps, and what finds hits.

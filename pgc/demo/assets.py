@@ -12,15 +12,15 @@ __all__ = ["demo_mesh_path", "load_demo_mesh", "viewer_script"]
 
 
 def demo_mesh_path() -> Path:
-    """The bundled teapot, an OBJ file of quads (see `pgc.demo.teapot`)."""
+    """Returns the path of the bundled teapot, an OBJ file of quads (see `pgc.demo.teapot`)."""
     return Path(str(files("pgc.demo").joinpath("teapot.obj")))
 
 
 def load_demo_mesh() -> Mesh:
-    """The bundled teapot."""
+    """Loads the bundled teapot."""
     return load_mesh(demo_mesh_path())
 
 
 def viewer_script() -> str:
-    """The 3D viewer's JavaScript: @google/model-viewer, unchanged; its licences lie beside it."""
+    """Reads the 3D viewer's JavaScript: @google/model-viewer, unchanged; its licences lie beside it."""
     return files("pgc.demo").joinpath("viewer", "model-viewer-umd.min.js").read_text(encoding="utf-8")

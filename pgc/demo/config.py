@@ -18,7 +18,7 @@ __all__ = ["DemoConfig", "DemoPrompt"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPrompt:
-    """One of the demo's textures."""
+    """One of the demo's textures: its prompt and its folder."""
 
     name: str
     """Of its folder: lower-case letters, digits and dashes."""
@@ -54,7 +54,7 @@ class DemoConfig:
             raise ConfigError(f"The demo's names are {names}; expected one or more, all different.")
 
     def with_maps(self, wanted: Iterable[MapName]) -> DemoConfig:
-        """The same demo with more maps than base colour."""
+        """Returns the same demo with more maps than base colour."""
         settings = with_maps(self.settings, self.guidance, wanted)
         guidance = self.guidance if settings.material is None else lit_prior(self.guidance)
         return replace(self, settings=settings, guidance=guidance)

@@ -118,7 +118,7 @@ def _section(folder: Path, entry: PageEntry) -> str:
 
 
 def page_html(folder: Path, entries: Sequence[PageEntry]) -> str:
-    """The page for what lies in `folder` now; it reloads itself while something is unfinished."""
+    """Writes the page for what lies in `folder` now; it reloads itself while something is unfinished."""
     unfinished = any(not entry.facts for entry in entries)
     refresh = '<meta http-equiv="refresh" content="5">\n' if unfinished else ""
     # A script element ends at the first "</script", wherever it stands.

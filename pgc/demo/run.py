@@ -24,7 +24,7 @@ __all__ = ["DemoOutcome", "InProcess", "Texturize", "demo_request", "run_demo"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DemoOutcome:
-    """What became of one prompt."""
+    """What became of one prompt: whether it finished, and the run's report."""
 
     finished: bool
     report: RunReport
@@ -40,7 +40,7 @@ class Texturize(Protocol):
 
 
 def demo_request(prompt: DemoPrompt, config: DemoConfig, device: DeviceName = "auto") -> TextureRequest:
-    """The request of one of the demo's textures."""
+    """Makes the request of one of the demo's textures."""
     return TextureRequest(
         mesh=demo_mesh_path(),
         prompt=Prompt(text=prompt.text),

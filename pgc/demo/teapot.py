@@ -33,13 +33,13 @@ LID_FIT = 1.4 / 1.3
 
 
 def bernstein(t: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 4"]:
-    """The four cubic Bernstein polynomials."""
+    """Evaluates the four cubic Bernstein polynomials."""
     s = 1.0 - t
     return np.stack([s**3, 3 * s**2 * t, 3 * s * t**2, t**3], axis=-1)
 
 
 def tessellate(control: Float[np.ndarray, "4 4 3"], cells: int) -> Float[np.ndarray, "n m 3"]:
-    """Points of a bicubic patch on a regular grid of (cells + 1)²."""
+    """Returns points of a bicubic patch on a regular grid of (cells + 1)²."""
     weights = bernstein(np.linspace(0.0, 1.0, cells + 1))
     return np.einsum("ai,bj,ijk->abk", weights, weights, control)
 
@@ -103,7 +103,7 @@ def _outward(points: Float[np.ndarray, "n m 3"]) -> Float[np.ndarray, "n m 3"]:
 
 
 def teapot_patches(cells: int = CELLS) -> list[Patch]:
-    """The charts: body in two halves, lid, bottom, handle, spout. Z-up, spout towards +X, front at -Y."""
+    """Makes the charts: body in two halves, lid, bottom, handle, spout. Z-up, spout towards +X, front at -Y."""
     data = json.loads(files("pgc.demo").joinpath("teapot_patches.json").read_text(encoding="utf-8"))
     part = {name: tessellate(np.array(control), cells) for name, control in data.items()}
     # The quarters run clockwise from +X and, but for the bottom, downwards; turned into [angle, upwards].
@@ -146,7 +146,8 @@ def _grid_cells(rows: int, columns: int) -> np.ndarray:
 
 
 def part_normals(patches: Sequence[Patch]) -> Float[np.ndarray, "v 3"]:
-    """Normals of every grid point. The two halves of the body are one part; edges between parts stay sharp."""
+    """Computes the normals of every grid point. The two halves of the body are one part; edges between parts stay
+    sharp."""
     groups = [patches[:2], *([patch] for patch in patches[2:])]
     normals = []
     for group in groups:
@@ -168,12 +169,13 @@ class _Pool:
         self.lines: dict[str, int] = {}
 
     def add(self, values: Sequence[float | np.floating]) -> int:
+        """Adds a row of numbers, unless an equal one is there; returns its number, counted from 1."""
         text = " ".join(f"{value:.5f}".replace("-0.00000", "0.00000") for value in values)
         return self.lines.setdefault(f"{self.keyword} {text}", len(self.lines) + 1)
 
 
 def obj_text(mesh: Mesh, normals: Float[np.ndarray, "t 3"]) -> str:
-    """Wavefront OBJ, Y-up. `normals` has one row for each of the mesh's UVs."""
+    """Writes Wavefront OBJ, Y-up. `normals` has one row for each of the mesh's UVs."""
     assert mesh.uvs is not None
     assert mesh.corner_uvs is not None
     places, uvs, facings = _Pool("v"), _Pool("vt"), _Pool("vn")
@@ -193,7 +195,7 @@ def obj_text(mesh: Mesh, normals: Float[np.ndarray, "t 3"]) -> str:
 
 
 def main() -> None:
-    """Write the OBJ file that is named on the command line."""
+    """Writes the OBJ file that is named on the command line."""
     patches = teapot_patches()
     text = obj_text(mesh_from_patches("teapot", patches), part_normals(patches))
     write_text(Path(sys.argv[1]), text)

@@ -49,7 +49,7 @@ class DistillationLoss(Protocol):
         progress: float,
         generator: torch.Generator,
     ) -> LatentGradient:
-        """∂L/∂z at `latents` (detached), with `progress` in [0, 1] and all draws from `generator` (CPU)."""
+        """Returns ∂L/∂z at `latents` (detached), with `progress` in [0, 1] and all draws from `generator` (CPU)."""
         ...
 
 
@@ -59,6 +59,6 @@ def add_noise(
     alphas_cumprod: Float[Tensor, " t"],
     timestep: Int[Tensor, " b"],
 ) -> Float[Tensor, "b k m n"]:
-    """z_t = √ᾱ_t · z + √(1 − ᾱ_t) · ε (Ho et al., DDPM, 2020, eq. 4)."""
+    """Computes z_t = √ᾱ_t · z + √(1 − ᾱ_t) · ε (Ho et al., DDPM, 2020, eq. 4)."""
     alpha = alphas_cumprod[timestep].to(latents.dtype)[:, None, None, None]
     return alpha.sqrt() * latents + (1.0 - alpha).sqrt() * noise

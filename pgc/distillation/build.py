@@ -11,7 +11,7 @@ DistillationConfig = SDSConfig | HiFAConfig
 
 
 def build_distillation(config: DistillationConfig) -> DistillationLoss:
-    """The loss that a configuration describes."""
+    """Builds the loss that a configuration describes."""
     match config:
         case SDSConfig():
             return SDSLoss(config)

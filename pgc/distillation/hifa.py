@@ -34,7 +34,7 @@ def predict_clean_latents(
     alphas_cumprod: Float[Tensor, " t"],
     timestep: Int[Tensor, " b"],
 ) -> Float[Tensor, "b k m n"]:
-    """ẑ = (z_t − √(1 − ᾱ_t) ε̂) / √ᾱ_t (DDIM, eq. 9)."""
+    """Computes ẑ = (z_t − √(1 − ᾱ_t) ε̂) / √ᾱ_t (DDIM, eq. 9)."""
     alpha = alphas_cumprod[timestep].to(noisy.dtype)[:, None, None, None]
     return (noisy - (1.0 - alpha).sqrt() * noise_pred) / alpha.sqrt()
 
@@ -69,7 +69,7 @@ class HiFAConfig:
             raise ConfigError(f"distillation.longest_stride is {self.longest_stride}; it must lie in [0.01, 1].")
 
     def calls(self, timestep: int, count: int) -> int:
-        """How often the denoiser is called from `timestep` of `count`."""
+        """Says how often the denoiser is called from `timestep` of `count`."""
         return max(self.denoising_steps, math.ceil(timestep / (self.longest_stride * count)))
 
 
@@ -91,7 +91,7 @@ class HiFALoss:
         progress: float,
         generator: torch.Generator,
     ) -> LatentGradient:
-        """See `DistillationLoss.gradient`."""
+        """Returns what `DistillationLoss.gradient` says."""
         alphas_cumprod = guidance.alphas_cumprod
         count = alphas_cumprod.shape[0]
         drawn = draw_timesteps(self.config.timestep, progress, count, batch=latents.shape[0], generator=generator).to(

@@ -24,14 +24,14 @@ def sds_gradient(
     alphas_cumprod: Float[Tensor, " t"],
     timestep: Int[Tensor, " b"],
 ) -> Float[Tensor, "b k m n"]:
-    """∂L/∂z = w(t) (ε̂ − ε), with w(t) = 1 − ᾱ_t."""
+    """Computes ∂L/∂z = w(t) (ε̂ − ε), with w(t) = 1 − ᾱ_t."""
     weight = sigma_squared(alphas_cumprod, timestep).to(noise_pred.dtype)
     return weight[:, None, None, None] * (noise_pred - noise)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SDSConfig:
-    """Score distillation sampling."""
+    """The settings of score distillation sampling."""
 
     guidance_scale: float = 100.0
     """s in uncond + s·(cond − uncond), as diffusers. The official PGC code's 100 is our 101."""
@@ -60,7 +60,7 @@ class SDSLoss:
         progress: float,
         generator: torch.Generator,
     ) -> LatentGradient:
-        """See `DistillationLoss.gradient`."""
+        """Returns what `DistillationLoss.gradient` says."""
         alphas_cumprod = guidance.alphas_cumprod
         timestep = draw_timesteps(
             self.config.timestep,

@@ -65,7 +65,8 @@ TimestepConfig = UniformTimestepConfig | AnnealedTimestepConfig
 
 
 def timestep_range(config: TimestepConfig, progress: float, count: int) -> tuple[int, int]:
-    """The smallest and the largest timestep (both included) at `progress` in [0, 1] of a run, of `count` in all."""
+    """Returns the smallest and the largest timestep (both included) at `progress` in [0, 1] of a run, of `count` in
+    all."""
     match config:
         case UniformTimestepConfig():
             low, high = config.minimum, config.maximum
@@ -81,6 +82,6 @@ def timestep_range(config: TimestepConfig, progress: float, count: int) -> tuple
 def draw_timesteps(
     config: TimestepConfig, progress: float, count: int, *, batch: int, generator: torch.Generator
 ) -> Int[Tensor, " b"]:
-    """One timestep a view, int64 on the CPU."""
+    """Draws one timestep a view, int64 on the CPU."""
     low, high = timestep_range(config, progress, count)
     return torch.randint(low, high + 1, (batch,), generator=generator)

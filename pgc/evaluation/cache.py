@@ -24,13 +24,14 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def configuration_hash(configuration: Mapping[str, Any]) -> str:
-    """16 hex digits of the SHA-256 of the canonical JSON. Values must be JSON-able; the order of keys is no matter."""
+    """Returns 16 hex digits of the SHA-256 of the canonical JSON. Values must be JSON-able; the order of keys is no
+    matter."""
     text = json.dumps(configuration, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes.
+    """Returns the SHA-256 of a file's bytes.
 
     Raises:
         ConfigError: there is no such file.
@@ -42,7 +43,7 @@ def file_hash(path: Path) -> str:
 
 
 def folder_hash(path: Path) -> str:
-    """SHA-256 over the relative names and bytes of all files below a folder, but for what only people read.
+    """Returns the SHA-256 over the relative names and bytes of all files below a folder, but for what only people read.
 
     Raises:
         ConfigError: there is no such folder, or it is empty.
@@ -57,8 +58,8 @@ def folder_hash(path: Path) -> str:
 
 
 def rounded(value: object, digits: int = 6) -> Any:  # noqa: ANN401 - JSON
-    """A JSON-able value with every float rounded to so many significant digits: no score has more, and a result file of
-    hundreds of runs is half as large."""
+    """Returns a JSON-able value with every float rounded to so many significant digits: no score has more, and a result
+    file of hundreds of runs is half as large."""
     if isinstance(value, float):
         return float(f"{value:.{digits}g}")
     if isinstance(value, Mapping):
@@ -69,7 +70,7 @@ def rounded(value: object, digits: int = 6) -> Any:  # noqa: ANN401 - JSON
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` whole or not at all: a reader never sees half a file."""
+    """Writes `value` whole or not at all: a reader never sees half a file."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
@@ -84,7 +85,7 @@ class ResultCache:
         write_json(self.folder / "configuration.json", self.configuration)
 
     def get(self, part: str) -> dict[str, Any] | None:
-        """The stored part, or None. A damaged file (a killed machine's) counts as missing."""
+        """Returns the stored part, or None. A damaged file (a killed machine's) counts as missing."""
         path = self.folder / f"{part}.json"
         if not path.is_file():
             return None
@@ -95,11 +96,12 @@ class ResultCache:
         return value if isinstance(value, dict) else None
 
     def put(self, part: str, value: Mapping[str, Any]) -> None:
-        """Store a part."""
+        """Stores a part."""
         write_json(self.folder / f"{part}.json", value)
 
     def take_over(self, result: Path) -> int:
-        """Store the rows of a result file as parts by their names, but for those that are here; how many they were.
+        """Stores the rows of a result file as parts by their names, but for those that are here; returns how many they
+        were.
 
         Raises:
             ConfigError: the file is missing or no result, or is of another configuration.
@@ -154,7 +156,7 @@ def _processor() -> str:
 
 
 def environment() -> dict[str, Any]:
-    """What every result records: commit, versions, hardware."""
+    """Returns what every result records: commit, versions, hardware."""
     import torch
 
     import pgc

@@ -27,7 +27,7 @@ def prompts_command(
         Path | None, typer.Option("--weights", help="Folder of another pocket prior; default: the package's own.")
     ] = None,
 ) -> None:
-    """Texture unseen meshes by drawn prompts, at the demo's settings, and let the judge name what it sees."""
+    """Textures unseen meshes by drawn prompts, at the demo's settings, and lets the judge name what it sees."""
     from pgc.evaluation.prior_runs import PriorRunRequest
     from pgc.evaluation.prompts.run import run_prompts
 
@@ -41,7 +41,7 @@ def oracle_command(
     quick: QuickOption = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many runs.")] = None,
 ) -> None:
-    """Recover known materials from a perfect prior: PSNR, seams, uncovered and locked texels, exact resume."""
+    """Recovers known materials from a perfect prior: PSNR, seams, uncovered and locked texels, exact resume."""
     from pgc.evaluation.oracle.run import run_oracle
     from pgc.evaluation.oracle.suite import OracleSuiteConfig
 
@@ -70,7 +70,7 @@ def materials_command(  # noqa: PLR0913 - one parameter an option
         typer.Option("--go-on-from", help="A result JSON of this suite, of another machine too; its runs are kept."),
     ] = None,
 ) -> None:
-    """Recover known materials under known light, unknown light and the paper's one sky, and relight them."""
+    """Recovers known materials under known light, unknown light and the paper's one sky, and relights them."""
     from dataclasses import replace
 
     from pgc.evaluation.materials.config import MaterialSuiteConfig
@@ -102,7 +102,7 @@ def finishes_command(
         Path | None, typer.Option("--weights", help="Folder of another pocket prior; default: the package's own.")
     ] = None,
 ) -> None:
-    """Texture four meshes by words of metal and gloss, and see whether roughness and metallic follow them."""
+    """Textures four meshes by words of metal and gloss, and sees whether roughness and metallic follow them."""
     from pgc.evaluation.finishes.run import run_finishes
     from pgc.evaluation.prior_runs import PriorRunRequest
 
@@ -117,7 +117,7 @@ def train_judge_command(
     work: WorkOption = Path("out/judge"),
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps.")] = None,
 ) -> None:
-    """Train the judge of `pgc eval prompts` on ground-truth renders (about half an hour on one core)."""
+    """Trains the judge of `pgc eval prompts` on ground-truth renders (about half an hour on one core)."""
     from pgc.evaluation.judge.training import JudgeTrainingConfig, train_and_save
 
     train_and_save(JudgeTrainingConfig() if steps is None else JudgeTrainingConfig(steps=steps), work, out, typer.echo)

@@ -20,14 +20,14 @@ __all__ = ["bake_material", "chart_mask", "field_of_texture", "material_of"]
 
 
 def material_of(color: ColorName, material: MaterialName, seed: int) -> MaterialParams:
-    """One concrete material; the same arguments always give the same."""
+    """Draws one concrete material; the same arguments always give the same."""
     return sample_material(np.random.default_rng([seed, 1]), color, material)
 
 
 def bake_material(
     triangles: TriangleMesh, params: MaterialParams, size: int, tiles: tuple[int, ...] = (1001,)
 ) -> BakedTexture:
-    """The material's base colour (sRGB) on every texel: exact on charts, the nearest chart's colour beside them.
+    """Bakes the material's base colour (sRGB) on every texel: exact on charts, the nearest chart's colour beside them.
 
     Raises:
         TextureError: a tile holds no chart.
@@ -46,12 +46,12 @@ def bake_material(
 
 
 def chart_mask(triangles: TriangleMesh, size: int, tile: int = 1001) -> Bool[Tensor, "s s"]:
-    """Texels whose centre lies on the mesh's charts."""
+    """Marks the texels whose centre lies on the mesh's charts."""
     return torch.from_numpy(texel_surface(triangles, size, tile).inside)
 
 
 def field_of_texture(triangles: TriangleMesh, texture: BakedTexture) -> TexelPyramid:
-    """A finished texture as a field, so that it renders through the very fetch that a run renders through."""
+    """Turns a finished texture into a field, so that it renders through the very fetch that a run renders through."""
     config = TexelPyramidConfig(texture_size=texture.size, tiles=texture.tiles)
     field = TexelPyramid(triangles, config, initial=texture)
     field.set_progress(1.0)

@@ -27,7 +27,7 @@ Curve = Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, "n 3"]]
 
 
 def evaluation_mesh(name: EvaluationMeshName) -> Mesh:
-    """One of the four meshes of `pgc eval prompts`: the bundled teapot, or one built here. Always the same."""
+    """Returns one of the four meshes of `pgc eval prompts`: the bundled teapot, or one built here. Always the same."""
     match name:
         case "teapot":
             with importlib.resources.as_file(importlib.resources.files("pgc.demo") / "teapot.obj") as path:
@@ -41,7 +41,7 @@ def evaluation_mesh(name: EvaluationMeshName) -> Mesh:
 
 
 def judge_meshes(count: int, seed: int) -> list[Mesh]:
-    """Meshes for the judge's training: lumps, lathes, closed tubes and twisted prisms, drawn from `seed`."""
+    """Makes meshes for the judge's training: lumps, lathes, closed tubes and twisted prisms, drawn from `seed`."""
     makers = (_random_lump, _random_lathe, _random_tube, _random_prism)
     return [makers[index % len(makers)](index, np.random.default_rng([seed, index])) for index in range(count)]
 
@@ -179,6 +179,7 @@ def _random_lump(index: int, rng: np.random.Generator) -> Mesh:
     stretch = rng.uniform(0.7, 1.0, 3)
 
     def radius(d: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Returns the distance of the surface from the middle, in unit directions."""
         size = 0.72 * (np.abs(d / stretch) ** power).sum(axis=-1) ** (-1.0 / power)
         return size * (1.0 + strength * np.sin(d @ waves.T * 1.6 + shift).sum(axis=-1))
 
@@ -192,6 +193,7 @@ def _random_lathe(index: int, rng: np.random.Generator) -> Mesh:
     height = float(rng.uniform(0.8, 1.5))
 
     def radius(d: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Returns the distance of the surface from the middle, in unit directions."""
         # A body of revolution about Z, reached along the direction d: r(z) by a fixed point of a few rounds.
         length = np.full(len(d), 0.6)
         across = np.maximum(np.hypot(d[:, 0], d[:, 1]), 1e-3)
@@ -212,6 +214,7 @@ def _random_tube(index: int, rng: np.random.Generator) -> Mesh:
     rise, tilt = float(rng.uniform(0.0, 0.3)), rng.permutation(3)
 
     def curve(t: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        """Returns the points of the tube's axis."""
         size = 0.52 + wave * np.cos(lobes * t) * 0.6
         ring = np.stack([size * np.cos(t), size * np.sin(t), rise * np.sin(lobes * t)], axis=-1)
         return ring[:, tilt]

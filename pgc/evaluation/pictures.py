@@ -45,7 +45,7 @@ class MeshViews:
 
     @torch.no_grad()
     def render(self, texture: BakedTexture) -> Float[Tensor, "b 3 h w"]:
-        """Unlit pictures in sRGB, on mid-gray."""
+        """Renders unlit pictures in sRGB, on mid-gray."""
         material = field_of_texture(self.triangles, texture).sample(surface_points(self.gbuffer))
         image = unlit(self.gbuffer, material, None)
         background = image.new_full((len(self.gbuffer), 3, 1, 1), _BACKDROP)
@@ -53,12 +53,12 @@ class MeshViews:
 
 
 def to_bytes(image: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
-    """8-bit pictures, channels last."""
+    """Returns 8-bit pictures, channels last."""
     return (image.detach().clamp(0.0, 1.0) * 255.0 + 0.5).floor().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def contact_sheet(rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], captions: Sequence[str]) -> Image.Image:
-    """Rows of equally large pictures, each row under its caption.
+    """Lays out rows of equally large pictures, each row under its caption.
 
     Raises:
         ConfigError: there are no rows, they are of different lengths, or captions are missing.

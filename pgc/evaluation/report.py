@@ -30,14 +30,15 @@ def _cell(value: object, kind: str = "") -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A plain table. All text is escaped; floats are shown to three digits."""
+    """Returns a plain table. All text is escaped; floats are shown to three digits."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def confusion_table(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    """Rows are the truth, columns the answers; the diagonal and what lies off it are tinted."""
+    """Returns a table whose rows are the truth and whose columns are the answers; the diagonal and what lies off it are
+    tinted."""
     head = "".join(f"<th>{html.escape(label)}</th>" for label in ("", *labels))
     lines = []
     for at, (label, row) in enumerate(zip(labels, matrix, strict=True)):
@@ -50,7 +51,7 @@ def confusion_table(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> s
 
 
 def page(title: str, sections: Mapping[str, str]) -> str:
-    """A whole page: a heading a section, with the section's HTML under it."""
+    """Returns a whole page: a heading a section, with the section's HTML under it."""
     body = "".join(f"<h2>{html.escape(name)}</h2>{content}" for name, content in sections.items())
     name = html.escape(title)
     return (
@@ -60,13 +61,13 @@ def page(title: str, sections: Mapping[str, str]) -> str:
 
 
 def write_page(path: Path, title: str, sections: Mapping[str, str]) -> None:
-    """Write `page` to a file."""
+    """Writes `page` to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page(title, sections))
 
 
 def settings_block(value: Mapping[str, Any]) -> str:
-    """Settings as indented JSON."""
+    """Returns settings as indented JSON."""
     import json
 
     return f"<pre>{html.escape(json.dumps(value, indent=1, sort_keys=True))}</pre>"

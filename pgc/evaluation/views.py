@@ -14,7 +14,7 @@ FIXED_VIEWS: tuple[tuple[float, float], ...] = ((0, 20), (60, -15), (120, 40), (
 
 
 def fixed_views(*, focal: float = 1.1, distance: float = 2.25) -> list[Camera]:
-    """Six cameras around the normalised mesh ([-0.8, 0.8]^3), all of it in the picture."""
+    """Returns six cameras around the normalised mesh ([-0.8, 0.8]^3), all of it in the picture."""
     cameras = []
     for azimuth, elevation in FIXED_VIEWS:
         direction = direction_from_angles(math.radians(azimuth - 90.0), math.radians(elevation))

@@ -46,14 +46,15 @@ class BlenderProgram:
     limit: float = 600.0
 
     def command(self, script: str) -> list[str]:
-        """The command that runs Python code in it."""
+        """Returns the command that runs Python code in Blender."""
         if self.is_module:
             return [self.program, "-c", "import bpy; " + script]
         return [self.program, *_FLAGS, script]
 
 
 def find_blender(environment: Mapping[str, str]) -> BlenderProgram | None:
-    """BLENDER_BIN (Blender's executable), PGC_BPY_PYTHON (a Python with bpy), `blender` on the PATH, or this Python."""
+    """Finds BLENDER_BIN (Blender's executable), PGC_BPY_PYTHON (a Python with bpy), `blender` on the PATH, or this
+    Python."""
     if program := environment.get("BLENDER_BIN"):
         return BlenderProgram(program=program)
     if python := environment.get("PGC_BPY_PYTHON"):

@@ -25,7 +25,7 @@ class GltfBuffer:
     accessors: list[dict[str, Any]] = field(default_factory=list)
 
     def add_bytes(self, data: bytes, target: int | None = None) -> int:
-        """Number of the new view."""
+        """Adds a view and returns its number."""
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data)}
         if target is not None:
             view["target"] = target
@@ -34,7 +34,8 @@ class GltfBuffer:
         return len(self.views) - 1
 
     def add_vectors(self, values: Float32[np.ndarray, "N C"], *, bounds: bool = False) -> int:
-        """Number of the new accessor of VEC2, VEC3 or VEC4; `bounds` writes min and max, which POSITION must have."""
+        """Adds an accessor of VEC2, VEC3 or VEC4 and returns its number; `bounds` writes min and max, which POSITION
+        must have."""
         accessor: dict[str, Any] = {
             "bufferView": self.add_bytes(values.astype("<f4").tobytes(), _ARRAY_BUFFER),
             "componentType": _FLOAT,
@@ -47,7 +48,7 @@ class GltfBuffer:
         return len(self.accessors) - 1
 
     def add_bytes_of_colors(self, values: UInt8[np.ndarray, "N 4"]) -> int:
-        """Number of the new accessor of normalized colours."""
+        """Adds an accessor of normalized colours and returns its number."""
         view = self.add_bytes(values.tobytes(), _ARRAY_BUFFER)
         self.accessors.append(
             {"bufferView": view, "componentType": _UINT8, "normalized": True, "count": len(values), "type": "VEC4"}
@@ -55,7 +56,8 @@ class GltfBuffer:
         return len(self.accessors) - 1
 
     def add_indices(self, indices: Int[np.ndarray, " N"]) -> int:
-        """Number of the new accessor; 16 bits where they do (65535 is the restart value, so never used)."""
+        """Adds an accessor of indices and returns its number; 16 bits where they suffice (65535 is the restart value,
+        so never used)."""
         small = int(indices.max()) < 65535
         view = self.add_bytes(indices.astype("<u2" if small else "<u4").tobytes(), _ELEMENT_BUFFER)
         kind = _UINT16 if small else _UINT32
@@ -70,7 +72,7 @@ def add_primitive(
     buffer: GltfBuffer,
     tangents: Float32[np.ndarray, "F 3 4"] | None,
 ) -> dict[str, Any]:
-    """Attributes and indices of some faces: one vertex for each different row of all that a vertex has.
+    """Adds attributes and indices of some faces: one vertex for each different row of all that a vertex has.
 
     The textured UV set is moved from its `tile` into [0, 1]; the file's other sets and its vertex colours stay as they
     are. Raises `MeshError` for a mesh without UVs.
@@ -100,8 +102,8 @@ def add_primitive(
 
 
 def textured_set(mesh: Mesh) -> int:
-    """The number that the textured UV set has in the GLB: sets keep their order, numbers have no gaps, as glTF 2.0
-    §3.7.2.1 wants it."""
+    """Returns the number that the textured UV set has in the GLB: sets keep their order, numbers have no gaps, as glTF
+    2.0 §3.7.2.1 wants it."""
     return sum(1 for other in mesh.other_uv_sets if other.index < mesh.uv_index)
 
 
@@ -130,7 +132,7 @@ def _color_rows(mesh: Mesh, corners: Int32[np.ndarray, " C"]) -> Float32[np.ndar
 
 
 def y_up(vectors: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
-    """Z-up to Y-up, (x, z, -y): no rounding."""
+    """Turns Z-up into Y-up, (x, z, -y): no rounding."""
     return np.stack([vectors[:, 0], vectors[:, 2], -vectors[:, 1]], axis=1)
 
 

@@ -50,7 +50,7 @@ class ExportConfig:
 
 
 def parse_models(names: str) -> tuple[ModelKind, ...]:
-    """Model formats from "glb,obj"; an empty text is none. Raises ConfigError for unknown ones."""
+    """Reads model formats from "glb,obj"; an empty text is none. Raises ConfigError for unknown ones."""
     by_name: dict[str, ModelKind] = {kind: kind for kind in MODEL_KINDS}
     models: list[ModelKind] = []
     for name in filter(None, (part.strip() for part in names.split(","))):
@@ -153,12 +153,12 @@ def _embedded(texture: BakedTexture) -> dict[str, dict[int, bytes]]:
 
 
 def write_maps(folder: Path, texture: BakedTexture, image_format: ImageFormat) -> tuple[Path, ...]:
-    """Every map in an image of its own, and orm where there is one of its three; returns the paths."""
+    """Writes every map in an image of its own, and orm where there is one of its three; returns the paths."""
     return tuple(_write_images(folder, texture, (*SEPARATE.images, _ORM), image_format, "opengl", ""))
 
 
 def read_maps(folder: Path, tiles: Sequence[int]) -> BakedTexture:
-    """The maps that `write_maps` or a run has left in a folder: the first of EXR and PNG that is there of each.
+    """Reads the maps that `write_maps` or a run has left in a folder: the first of EXR and PNG that is there of each.
 
     Of an orm image its three channels are taken, where they do not lie there as maps of their own.
 

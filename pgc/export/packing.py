@@ -157,26 +157,26 @@ PACKINGS = {
 
 
 def parse_packing(name: str) -> Packing:
-    """A packing by its name. Raises ConfigError for others."""
+    """Returns a packing by its name. Raises ConfigError for others."""
     if name not in PACKINGS:
         raise ConfigError(f"There is no packing {name!r}; expected one of {', '.join(PACKINGS)}.")
     return PACKINGS[name]
 
 
 def directx_normal(normal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    """OpenGL normals as stored to DirectX ones, and back: green becomes 1 − green."""
+    """Turns OpenGL normals as stored into DirectX ones, and back: green becomes 1 − green."""
     return torch.stack([normal[0], 1.0 - normal[1], normal[2]])
 
 
 def pack_orm(texture: BakedTexture) -> list[Float[Tensor, "3 s s"]] | None:
-    """Occlusion, roughness, metallic in R, G, B, one image a tile; None where the texture has none of them."""
+    """Packs occlusion, roughness, metallic in R, G, B, one image a tile; None where the texture has none of them."""
     return pack(texture, PackedImage("orm", _ORM))
 
 
 def pack(
     texture: BakedTexture, image: PackedImage, normal_green: NormalGreen = "opengl"
 ) -> list[Float[Tensor, "c s s"]] | None:
-    """One image of a packing, for each tile; None where the texture has nothing for it.
+    """Makes one image of a packing, for each tile; None where the texture has nothing for it.
 
     Base colour has a fourth channel where the texture has alpha.
 

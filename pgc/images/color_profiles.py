@@ -31,7 +31,7 @@ class ColorProfile:
 
 
 def profile_of(spec: oiio.ImageSpec) -> ColorProfile | None:
-    """The profile that a file has; None where it has none, or sRGB's."""
+    """Returns the profile that a file has; None where it has none, or sRGB's."""
     data = spec.getattribute("ICCProfile")
     named = spec.getattribute("ICCProfile:profile_description")
     if data is None and named is None:
@@ -44,7 +44,7 @@ def profile_of(spec: oiio.ImageSpec) -> ColorProfile | None:
 
 
 def in_srgb(color: npt.NDArray[np.generic], profile: ColorProfile) -> tuple[npt.NDArray[np.generic], str]:
-    """The picture [H, W, 1 or 3] in sRGB, and what was done: a clause that goes on from the file's name.
+    """Returns the picture [H, W, 1 or 3] in sRGB, and what was done: a clause that goes on from the file's name.
 
     Perceived white stays white (relative colorimetric, with black point compensation). What cannot be converted
     comes back as it is, and the clause says why.

@@ -55,7 +55,8 @@ _OTHERS = (
 
 
 def sniff_format(path: Path) -> str:
-    """OpenImageIO's name for the format of a file, whatever its suffix says: a .png that is a JPEG is read as one.
+    """Returns OpenImageIO's name for the format of a file, whatever its suffix says: a .png that is a JPEG is read as
+    one.
 
     Raises:
         TextureError: there is no such file, it cannot be read, or it is no image of a known format.

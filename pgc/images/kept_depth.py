@@ -10,7 +10,7 @@ __all__ = ["depth_note"]
 
 
 def depth_note(depth: Depth, image_format: ImageFormat | None, *, locked: bool) -> str | None:
-    """A sentence where locked texels cannot come back at the depth of their file; None where they do.
+    """Returns a sentence where locked texels cannot come back at the depth of their file; None where they do.
 
     Args:
         depth: of the initial texture's files.

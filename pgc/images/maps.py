@@ -17,7 +17,7 @@ __all__ = ["encode_maps", "encode_png", "map_file_names"]
 
 
 def encode_png(image: UInt8[Tensor, "c h w"]) -> bytes:
-    """A PNG of one (gray), three (RGB) or four (RGBA) channels, row 0 at the top."""
+    """Encodes a PNG of one (gray), three (RGB) or four (RGBA) channels, row 0 at the top."""
     array = image.permute(1, 2, 0).cpu().numpy()
     buffer = io.BytesIO()
     Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(buffer, format="PNG", compress_level=6)
@@ -25,14 +25,15 @@ def encode_png(image: UInt8[Tensor, "c h w"]) -> bytes:
 
 
 def map_file_names(name: str, tiles: Sequence[int]) -> dict[int, str]:
-    """File name of each tile: base_color.png, or base_color.1001.png, base_color.1002.png and so on for UDIM."""
+    """Returns the file name of each tile: base_color.png, or base_color.1001.png, base_color.1002.png and so on for
+    UDIM."""
     if tuple(tiles) == (1001,):
         return {1001: f"{name}.png"}
     return {tile: f"{name}.{tile}.png" for tile in tiles}
 
 
 def encode_maps(texture: BakedTexture) -> dict[str, dict[int, bytes]]:
-    """PNG bytes by map and tile."""
+    """Encodes the maps: PNG bytes by map and tile."""
     encoded: dict[str, dict[int, bytes]] = {}
     for name, images in texture.maps.items():
         if name == "base_color" and texture.alpha is not None:

@@ -75,7 +75,7 @@ class SourceImage:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height, from the header alone.
+    """Reads width and height, from the header alone.
 
     Raises:
         TextureError: it is missing, no image, or too big to be read.
@@ -87,7 +87,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_source_image(path: Path) -> SourceImage:
-    """An image in any of the known formats; its header is checked before pixels are decoded.
+    """Reads an image in any of the known formats; its header is checked before pixels are decoded.
 
     Raises:
         TextureError: it is missing, damaged, no image, too big, or has no channels that are a colour.
@@ -282,7 +282,7 @@ def _divide_by_alpha(
 
 
 def unit_values(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Integers over their largest value, floats as they are: float32, exact to the last bit of 8 and 16 bits."""
+    """Divides integers by their largest value, keeps floats: float32, exact to the last bit of 8 and 16 bits."""
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)
     return values.astype(np.float32) / _largest(values)

@@ -67,7 +67,8 @@ class SourceMasks:
 
 
 def tile_paths(path: Path, tiles: Sequence[int]) -> dict[int, Path]:
-    """Where each tile's image is, from one path: as it stands for one tile; else with <UDIM> or any tile number in it.
+    """Says where each tile's image is, from one path: as it stands for one tile; else with <UDIM> or any tile number in
+    it.
 
     Raises:
         TextureError: there are several tiles and the path names none.
@@ -86,7 +87,8 @@ def tile_paths(path: Path, tiles: Sequence[int]) -> dict[int, Path]:
 
 
 def texture_side(path: Path) -> int:
-    """Side of the texture of a run that starts from an image or a folder of maps: a power of two from 16 to 8192.
+    """Returns the side of the texture of a run that starts from an image or a folder of maps: a power of two from 16 to
+    8192.
 
     It is the image's own side where that is one, else the next one above its longer side. Of a path with <UDIM>, the
     first tile that is there decides.
@@ -104,7 +106,7 @@ def texture_side(path: Path) -> int:
 
 
 def read_texture(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceTexture:
-    """base_color of all tiles at `size`; an image of that size keeps its values exactly, others are resampled.
+    """Reads base_color of all tiles at `size`; an image of that size keeps its values exactly, others are resampled.
 
     Raises:
         TextureError: an image is missing, damaged or too big.
@@ -113,7 +115,8 @@ def read_texture(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> Sourc
 
 
 def read_material(folder: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceTexture:
-    """The maps in a folder, named as a run names them: base_color, and roughness, metallic and normal where they are.
+    """Reads the maps in a folder, named as a run names them: base_color, and roughness, metallic and normal where they
+    are.
 
     Raises:
         TextureError: there is no base_color, or an image is damaged or too big, or lacks a tile.
@@ -158,7 +161,7 @@ def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) ->
 
 
 def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceMasks:
-    """One mask a tile at `size`: locked where the picture is brighter than middle gray and not transparent.
+    """Reads one mask a tile at `size`: locked where the picture is brighter than middle gray and not transparent.
 
     Raises:
         TextureError: an image is missing, damaged or too big.

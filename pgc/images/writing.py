@@ -64,7 +64,7 @@ FORMATS: dict[str, ImageFormat] = {"png": Png(8), "png16": Png(16), "exr": Exr(1
 
 
 def parse_format(name: str) -> ImageFormat:
-    """A format by its name. Raises ConfigError for others."""
+    """Returns a format by its name. Raises ConfigError for others."""
     if name not in FORMATS:
         raise ConfigError(f"There is no image format {name!r}; expected one of {', '.join(FORMATS)}.")
     return FORMATS[name]
@@ -145,7 +145,7 @@ def _is_whole_png(data: bytes) -> bool:
 
 
 def read_image(path: Path, content: Content) -> Float[Tensor, "c h w"]:
-    """An image as `write_image` takes it: colour comes back sRGB-encoded from PNG and from EXR.
+    """Reads an image as `write_image` takes it: colour comes back sRGB-encoded from PNG and from EXR.
 
     Values are those of the file: integers over their largest value, floats as they are. Gray with alpha loses its
     alpha; RGBA keeps it.

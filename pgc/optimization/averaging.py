@@ -27,7 +27,7 @@ class TexelAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the parameters as they are now into the mean."""
+        """Takes the parameters as they are now into the mean."""
         self.count += 1
         if not self.means:
             self.means = [parameter.detach().clone() for parameter in self.parameters]
@@ -37,18 +37,18 @@ class TexelAverage:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Put the mean in place of the parameters; nothing before the first `update`."""
+        """Puts the mean in place of the parameters; does nothing before the first `update`."""
         for parameter, mean in zip(self.parameters, self.means, strict=bool(self.means)):
             parameter.copy_(mean)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The means and their number, as tensors; empty before the first `update`."""
+        """Returns the means and their number, as tensors; empty before the first `update`."""
         if not self.means:
             return {}
         return {"count": torch.tensor(self.count), **{str(index): mean for index, mean in enumerate(self.means)}}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from `state_dict`.
+        """Continues from `state_dict`.
 
         Raises:
             CheckpointError: the state has another number of tensors.

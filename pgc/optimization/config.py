@@ -19,7 +19,7 @@ __all__ = ["BackgroundConfig", "OptimizeConfig", "Prompt"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What the texture is to be."""
+    """What the texture is to be: the prompt as a whole, and what to say of single views."""
 
     text: str
     negative: str = ""
@@ -41,7 +41,7 @@ class Prompt:
                 ) from error
 
     def of_view(self, name: ViewName) -> str:
-        """What is asked for where a camera shows this side."""
+        """Returns what is asked for where a camera shows this side."""
         general = view_prompt(self.text, name) if self.view_dependent else self.text
         return self.per_view.get(name, general)
 
@@ -107,5 +107,5 @@ class OptimizeConfig:
                 raise ConfigError(f"{name} is {fraction}; it must lie in [0, 1].")
 
     def fingerprint(self) -> str:
-        """SHA-256 over every setting: two runs with the same one are the same run."""
+        """Returns the SHA-256 over every setting: two runs with the same one are the same run."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -46,11 +46,11 @@ class FiniteWatch:
         )
 
     def summary(self) -> Mapping[str, int | None]:
-        """For a run's report."""
+        """Returns the counts for a run's report."""
         return {"steps": self._steps, "pixels": self._pixels, "autoencoder_float32_after": self._widened_after}
 
     def after_step(self, step: int, lost: int, pixels: int) -> None:
-        """Take note of a step.
+        """Takes note of a step.
 
         Args:
             step: 1 after the first step.
@@ -84,7 +84,8 @@ class FiniteWatch:
 def gradient_summary(
     gradient: Float[Tensor, "b 3 h w"], coverage: Float[Tensor, "b 1 h w"], lost: Bool[Tensor, "b 1 h w"]
 ) -> tuple[float, float, int]:
-    """Median and largest norm of the gradient where the mesh is, and how many pixels were lost; one wait for a GPU."""
+    """Returns the median and largest norm of the gradient where the mesh is, and how many pixels were lost; one wait
+    for a GPU."""
     sizes = pixel_norm(gradient)[coverage > 0]
     if not sizes.numel():
         return 0.0, 0.0, int(lost.sum())

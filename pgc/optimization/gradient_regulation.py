@@ -36,7 +36,7 @@ PixelNorm = Literal["l2", "linf"]
 
 
 def pixel_norm(grad: Float[Tensor, "b c h w"], norm: PixelNorm = "l2") -> Float[Tensor, "b 1 h w"]:
-    """The size of each pixel's gradient over its channels: Euclidean, or the largest absolute channel."""
+    """Returns the size of each pixel's gradient over its channels: Euclidean, or the largest absolute channel."""
     if norm == "l2":
         return torch.linalg.vector_norm(grad, dim=1, keepdim=True)
     return grad.abs().amax(dim=1, keepdim=True)
@@ -45,7 +45,7 @@ def pixel_norm(grad: Float[Tensor, "b c h w"], norm: PixelNorm = "l2") -> Float[
 def clip_gradient_pixelwise(
     grad: Float[Tensor, "b c h w"], threshold: float, norm: PixelNorm = "l2"
 ) -> Float[Tensor, "b c h w"]:
-    """PGC-N: scale each pixel's gradient so that its norm is at most `threshold`; its direction stays.
+    """Applies PGC-N: scales each pixel's gradient so that its norm is at most `threshold`; its direction stays.
 
     Args:
         grad: ∂L/∂x of the composited render, any real dtype.
@@ -75,7 +75,7 @@ def backpropagate(
     latents: Float[Tensor, "b k m n"],
     latent_gradient: Float[Tensor, "b k m n"],
 ) -> Float[Tensor, "b c h w"]:
-    """(∂z/∂x)ᵀ · ∂L/∂z through the encoder's own graph. `latents` must have been computed from `image`."""
+    """Computes (∂z/∂x)ᵀ · ∂L/∂z through the encoder's own graph. `latents` must have been computed from `image`."""
     (gradient,) = torch.autograd.grad(latents, image, grad_outputs=latent_gradient.to(latents.dtype))
     return gradient
 
@@ -90,13 +90,13 @@ class GradientRegulation(Protocol):
         latents: Float[Tensor, "b k m n"],
         latent_gradient: Float[Tensor, "b k m n"],
     ) -> Float[Tensor, "b c h w"]:
-        """∂L/∂x on the image, regulated. The graph from `image` to `latents` is consumed."""
+        """Returns ∂L/∂x on the image, regulated. The graph from `image` to `latents` is consumed."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelwiseClippingConfig:
-    """PGC-N."""
+    """The settings of PGC-N, which clips each pixel's gradient."""
 
     threshold: float = 0.1
     """c of eq. 10, in units of the unscaled gradient."""
@@ -141,7 +141,7 @@ class PixelwiseClipping:
         latents: Float[Tensor, "b k m n"],
         latent_gradient: Float[Tensor, "b k m n"],
     ) -> Float[Tensor, "b c h w"]:
-        """See `GradientRegulation.propagate`."""
+        """Returns what `GradientRegulation.propagate` says."""
         scale = self.config.loss_scale
         gradient = backpropagate(image, latents, latent_gradient * scale)
         return clip_gradient_pixelwise(gradient, self.config.threshold * scale, self.config.norm) / scale
@@ -159,13 +159,13 @@ class Unregulated:
         latents: Float[Tensor, "b k m n"],
         latent_gradient: Float[Tensor, "b k m n"],
     ) -> Float[Tensor, "b c h w"]:
-        """See `GradientRegulation.propagate`."""
+        """Returns what `GradientRegulation.propagate` says."""
         scale = self.config.loss_scale
         return clip_gradient_pixelwise(backpropagate(image, latents, latent_gradient * scale), math.inf) / scale
 
 
 def build_regulation(config: RegulationConfig) -> GradientRegulation:
-    """The regulation that a configuration describes."""
+    """Builds the regulation that a configuration describes."""
     match config:
         case PixelwiseClippingConfig():
             return PixelwiseClipping(config)

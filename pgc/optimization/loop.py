@@ -109,16 +109,17 @@ class Optimization:
         self._negative = guidance.encode_prompt([prompt.negative], negative=True)
 
     def encode_view_by_view(self) -> None:
-        """From now on with less memory and more time; the run stays the same. See `ViewEncoder.view_by_view`."""
+        """Encodes view by view from now on, with less memory and more time; the run stays the same. See
+        `ViewEncoder.view_by_view`."""
         self.encoder = replace(self.encoder, view_by_view=True)
 
     def steps(self) -> Iterator[StepResult]:
-        """Advance to the end of the run, one result a step. Closing the generator leaves a resumable state."""
+        """Advances to the end of the run, one result a step. Closing the generator leaves a resumable state."""
         while self.step < self.config.steps:
             yield self.advance()
 
     def advance(self) -> StepResult:
-        """One step."""
+        """Takes one step."""
         watch = Stopwatch(self.guidance.device)
         index, progress = self.step, self.step / self.config.steps
         self._set_progress(progress)
@@ -261,7 +262,7 @@ class Optimization:
         self.scene.texture.set_progress(min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and a JSON-able header for `pgc.runs.checkpoint.save_checkpoint`."""
+        """Returns tensors and a JSON-able header for `pgc.runs.checkpoint.save_checkpoint`."""
         tensors = {f"texture.{key}": value for key, value in self.scene.texture.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             for key, value in state.items():
@@ -270,7 +271,7 @@ class Optimization:
         return tensors, {"step": self.step, "config": self.config.fingerprint()}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        """Continue from a saved state.
+        """Continues from a saved state.
 
         Raises:
             CheckpointError: the state belongs to a run with other settings.

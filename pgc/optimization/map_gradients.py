@@ -29,7 +29,7 @@ _COLOR = "base_color"
 
 
 def image_residual(image: Float[Tensor, "b 3 h w"], outcome: LatentGradient) -> Float[Tensor, "b 3 h w"]:
-    """∂L/∂x of the residual in the image alone, λ (x - D(ẑ)); zero for a loss without a target there."""
+    """Computes ∂L/∂x of the residual in the image alone, λ (x - D(ẑ)); zero for a loss without a target there."""
     if outcome.image_target is None:
         return torch.zeros_like(image)
     target = resize_bilinear(outcome.image_target, image.shape[-1]).to(image)
@@ -40,7 +40,7 @@ def image_residual(image: Float[Tensor, "b 3 h w"], outcome: LatentGradient) -> 
 def reconstruction_error(
     guidance: Guidance, image: Float[Tensor, "b 3 h w"], latents: Float[Tensor, "b k m n"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """D(E(x)) - x, what the autoencoder makes of a picture; `latents` are those of the picture."""
+    """Computes D(E(x)) - x, what the autoencoder makes of a picture; `latents` are those of the picture."""
     return resize_bilinear(guidance.decode_latents(latents.detach()), image.shape[-1]).to(image) - image.detach()
 
 
@@ -50,7 +50,7 @@ def backward_by_map(
     color_gradient: Float[Tensor, "b 3 h w"],
     finish_gradient: Float[Tensor, "b 3 h w"] | None,
 ) -> None:
-    """Backward from the image, as `image.backward`, with another ∂L/∂x for all maps but base colour.
+    """Goes backward from the image, as `image.backward`, with another ∂L/∂x for all maps but base colour.
 
     Args:
         image: shaded from `material`, on the graph.

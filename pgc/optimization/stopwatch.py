@@ -28,7 +28,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time inside the block towards `name`."""
+        """Counts the time inside the block towards `name`."""
         start = self._now()
         try:
             yield
@@ -36,6 +36,6 @@ class Stopwatch:
             self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - start
 
     def finish(self) -> Mapping[str, float]:
-        """Seconds by stage, "other" included."""
+        """Returns seconds by stage, "other" included."""
         total = self._now() - self._start
         return {**self._seconds, "other": max(0.0, total - sum(self._seconds.values()))}

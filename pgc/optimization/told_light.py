@@ -13,7 +13,7 @@ __all__ = ["told_light"]
 
 
 def told_light(guidance: Guidance, gbuffer: GBuffer, light: object | None) -> Tensor | None:
-    """`Conditions.shading` of a picture: known materials under its light, [B, c, H, W].
+    """Returns `Conditions.shading` of a picture: known materials under its light, [B, c, H, W].
 
     None for an unlit picture, and for a prior that was not trained to be told: nothing is rendered for it then.
     """

@@ -22,7 +22,7 @@ __all__ = ["EncodedViews", "ViewEncoder", "finite_pixels"]
 
 
 def finite_pixels(gradient: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Bool[Tensor, "b 1 h w"]]:
-    """The gradient with zeros at pixels that hold an infinity or a NaN, and which pixels these were."""
+    """Returns the gradient with zeros at pixels that hold an infinity or a NaN, and which pixels these were."""
     finite = torch.isfinite(gradient).all(dim=1, keepdim=True)
     return torch.where(finite, gradient, torch.zeros((), dtype=gradient.dtype, device=gradient.device)), ~finite
 
@@ -48,7 +48,7 @@ class ViewEncoder:
     """Hold no graph while the prior is asked, and never more than one view's."""
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> EncodedViews:
-        """The latents of pictures; no gradient goes on to what they were made of."""
+        """Returns the latents of pictures; no gradient goes on to what they were made of."""
         if not self.view_by_view:
             leaf = image.detach().requires_grad_(self.needs_gradient)
             return EncodedViews(image=leaf, latents=self.guidance.encode_image(leaf))
@@ -60,7 +60,7 @@ class ViewEncoder:
     def propagate(
         self, encoded: EncodedViews, latent_gradient: Float[Tensor, "b k m n"]
     ) -> tuple[Float[Tensor, "b 3 h w"], Bool[Tensor, "b 1 h w"]]:
-        """∂L/∂x, regulated, and the pixels where it was not finite before. What `encode` held is consumed."""
+        """Returns ∂L/∂x, regulated, and the pixels where it was not finite before. What `encode` held is consumed."""
         if not self.needs_gradient:
             image = encoded.image
             return torch.zeros_like(image), torch.zeros_like(image[:, :1], dtype=torch.bool)

@@ -23,7 +23,7 @@ _COLUMNS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewConfig:
-    """How preview.png looks."""
+    """The settings of preview.png."""
 
     view_size: int = 320
     """Side of each of the six pictures, in pixels."""
@@ -34,12 +34,12 @@ class PreviewConfig:
 
 
 def preview_cameras(framing: Framing) -> list[Camera]:
-    """The six cameras of the contact sheet."""
+    """Returns the six cameras of the contact sheet."""
     return [framing.camera(math.radians(azimuth), math.radians(elevation)) for azimuth, elevation in PREVIEW_VIEWS]
 
 
 def render_preview(rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> bytes:
-    """The contact sheet as a PNG: three columns, two rows."""
+    """Renders the contact sheet as a PNG: three columns, two rows."""
     pictures = take_pictures(rasterizer, preview_cameras(framing), look, config.view_size)
     rows = len(pictures) // _COLUMNS
     sheet = Image.new("RGB", (config.view_size * _COLUMNS, config.view_size * rows))

@@ -16,12 +16,12 @@ HEADLIGHT = 0.62
 
 
 def linear_from_srgb(color: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """IEC 61966-2-1, values in [0, 1]."""
+    """Decodes sRGB by IEC 61966-2-1, values in [0, 1]."""
     return torch.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055).clamp_min(0.0) ** 2.4)
 
 
 def srgb_from_linear(color: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Inverse of `linear_from_srgb`; values above 1 are cut."""
+    """Inverts `linear_from_srgb`; values above 1 are cut."""
     color = color.clamp(0.0, 1.0)
     return torch.where(color <= 0.0031308, color * 12.92, 1.055 * color.clamp_min(1e-8) ** (1.0 / 2.4) - 0.055)
 
@@ -29,7 +29,7 @@ def srgb_from_linear(color: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"
 def soft_light(
     base_color: Float[Tensor, "b 3 h w"], normal: Float[Tensor, "b 3 h w"], to_viewer: Float[Tensor, "b 3 h w"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """A matte surface under a headlight and a sky.
+    """Shades a matte surface under a headlight and a sky.
 
     Args:
         base_color: sRGB in [0, 1].

@@ -66,12 +66,12 @@ class Framing:
 
     @staticmethod
     def of(triangles: TriangleMesh, front_axis: FrontAxis = "-y") -> Framing:
-        """The framing of a normalised mesh."""
+        """Returns the framing of a normalised mesh."""
         used = triangles.positions[np.unique(triangles.faces)]
         return Framing(radius=float(np.linalg.norm(used, axis=1).max()), front_axis=front_axis)
 
     def camera(self, azimuth: float, elevation: float) -> Camera:
-        """A camera around the mesh; azimuth counts from the front to the viewer's right, both in radians."""
+        """Makes a camera around the mesh; azimuth counts from the front to the viewer's right, both in radians."""
         direction = direction_from_angles(_FRONT_AZIMUTH[self.front_axis] + azimuth, elevation)
         # The sphere touches the cone of view where sin(half angle) = radius / distance.
         distance = _AIR * self.radius / math.sin(math.atan(0.5 / _FOCAL))
@@ -80,12 +80,13 @@ class Framing:
 
 
 def baked_colors(texture: BakedTexture, *, repeat: bool = False) -> Colors:
-    """Trilinear fetch from a finished texture, with box-filtered mips as any viewer makes them."""
+    """Makes a trilinear fetch from a finished texture, with box-filtered mips as any viewer makes them."""
     mips = [torch.stack(texture.maps["base_color"])]
     while mips[-1].shape[-1] > 1:
         mips.append(F.avg_pool2d(mips[-1], 2))
 
     def fetch(points: SurfacePoints) -> Tensor:
+        """Returns the base colour at these points."""
         return sample_mipmapped(
             [mip.to(points.uv.device) for mip in mips],
             points.uv,
@@ -99,17 +100,18 @@ def baked_colors(texture: BakedTexture, *, repeat: bool = False) -> Colors:
 
 
 def studio_light() -> Light:
-    """The studio in which whole materials are shown."""
+    """Makes the studio in which whole materials are shown."""
     return Light(environment=prefilter(studio()))
 
 
 def baked_look(texture: BakedTexture, *, repeat: bool = False, light: Light | None = None) -> Look:
-    """How a finished texture looks; `light`: of a whole material, by default the studio's."""
+    """Says how a finished texture looks; `light`: of a whole material, by default the studio's."""
     if "roughness" not in texture.maps:
         return baked_colors(texture, repeat=repeat)
     kept: dict[torch.device, KnownMaterial] = {}
 
     def fetch(points: SurfacePoints) -> Mapping[str, Tensor]:
+        """Returns all maps at these points."""
         device = points.uv.device
         if device not in kept:
             kept[device] = KnownMaterial(texture, repeat=repeat, device=device)
@@ -122,7 +124,7 @@ def baked_look(texture: BakedTexture, *, repeat: bool = False, light: Light | No
 def take_pictures(
     rasterizer: Rasterizer, cameras: Sequence[Camera], look: Look, size: int
 ) -> list[UInt8[np.ndarray, "size size 3"]]:
-    """One picture a camera, `size` pixels square, rendered at twice the size and averaged."""
+    """Takes one picture a camera, `size` pixels square, rendered at twice the size and averaged."""
     pictures = []
     for camera in cameras:
         side = size * _SUPERSAMPLING

@@ -18,7 +18,7 @@ __all__ = ["TurntableConfig", "render_turntable"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurntableConfig:
-    """How turntable.webp looks."""
+    """The settings of turntable.webp."""
 
     size: int = 256
     frames: int = 30
@@ -39,7 +39,7 @@ class TurntableConfig:
 
 
 def render_turntable(rasterizer: Rasterizer, look: Look, framing: Framing, config: TurntableConfig) -> bytes:
-    """The animation as WebP."""
+    """Renders the animation as WebP."""
     turn = [2.0 * math.pi * index / config.frames for index in range(config.frames)]
     cameras = [framing.camera(azimuth, config.elevation) for azimuth in turn]
     frames = [Image.fromarray(picture) for picture in take_pictures(rasterizer, cameras, look, config.size)]

@@ -14,12 +14,13 @@ _DEPTH_CHANNELS = 3
 
 
 def weights_folder() -> Path:
-    """Folder of the shipped prior, in the diffusers layout (see ``MODEL_CARD.md`` in it)."""
+    """Returns the folder of the shipped prior, in the diffusers layout (see ``MODEL_CARD.md`` in it)."""
     return Path(__file__).resolve().parent / "weights"
 
 
 def takes_shading(folder: Path) -> bool:
-    """Whether the weights in ``folder`` can be told the light (see ``conditioning.lit_condition``); False if none."""
+    """Says whether the weights in ``folder`` can be told the light (see ``conditioning.lit_condition``); False if
+    none."""
     try:
         settings = json.loads((folder / "controlnet" / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -74,7 +74,7 @@ def _extend(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run one command."""
+    """Runs one command."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments = _parser().parse_args()
     match arguments.command:

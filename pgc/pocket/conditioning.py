@@ -8,7 +8,7 @@ FARTHEST = 0.2
 
 
 def depth_condition(depth: Tensor, mask: Tensor) -> Tensor:
-    """Depth as the ControlNet's conditioning image.
+    """Returns depth as the ControlNet's conditioning image.
 
     ``depth`` [B, 1, H, W] is the distance along the view axis in world units (any positive scale),
     ``mask`` [B, 1, H, W] is true (or > 0.5) on the object. Returns float [B, 3, H, W] in [0, 1],
@@ -26,7 +26,7 @@ def depth_condition(depth: Tensor, mask: Tensor) -> Tensor:
 
 
 def lit_condition(depth_picture: Tensor, shading: Tensor | None, channels: int) -> Tensor:
-    """The second edition's conditioning image: the depth picture, and behind it the known materials' picture.
+    """Returns the second edition's conditioning image: the depth picture, and behind it the known materials' picture.
 
     ``depth_picture`` [B, 3, H, W] is that of ``depth_condition``; ``shading`` [B, channels - 3, H, W] shows known
     materials under the picture's light, sRGB in [0, 1] and 0 off the object (``pgc.rendering.known_materials``).

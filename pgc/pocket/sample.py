@@ -23,14 +23,14 @@ _PHRASES = {"wood": "wooden", "checker": "checkered", "stripes": "striped", "dot
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How pictures are drawn."""
+    """The settings of drawing pictures from the prior."""
 
     steps: int = 16
     guidance_scale: float = 4.0
 
 
 def load_pipeline(folder: Path) -> StableDiffusionControlNetPipeline:
-    """The prior as a ready diffusers pipeline on the CPU, with a fast sampler."""
+    """Loads the prior as a ready diffusers pipeline on the CPU, with a fast sampler."""
     pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
@@ -38,7 +38,7 @@ def load_pipeline(folder: Path) -> StableDiffusionControlNetPipeline:
 
 
 def unseen_depths(count: int, seed: int, size: int = 128) -> Tensor:
-    """Depth pictures [count, 3, size, size] of shapes that are not in the training set."""
+    """Renders depth pictures [count, 3, size, size] of shapes that are not in the training set."""
     samples = [render_sample(index, _UNSEEN_SEED + seed, RenderConfig(size=size)) for index in range(count)]
     depth = torch.from_numpy(np.stack([sample.depth for sample in samples]))[:, None]
     mask = torch.from_numpy(np.stack([sample.mask for sample in samples]))[:, None]
@@ -46,7 +46,8 @@ def unseen_depths(count: int, seed: int, size: int = 128) -> Tensor:
 
 
 def unseen_lit(count: int, seed: int, size: int = 128) -> tuple[Tensor, Tensor]:
-    """Depth pictures [count, 3, size, size] and known materials [count, K, size, size] of unseen scenes and lights."""
+    """Renders depth pictures [count, 3, size, size] and known materials [count, K, size, size] of unseen scenes and
+    lights."""
     config = LitRenderConfig(render=RenderConfig(size=size, focal=(0.95, 1.6)), materials=1, flat_share=0.0, drawn=2)
     samples = [render_lit(index, _UNSEEN_SEED + seed, config)[0] for index in range(count)]
     depth = torch.from_numpy(np.stack([one.depth for one in samples]))[:, None]
@@ -63,7 +64,8 @@ def sample(
     *,
     shading: Tensor | None = None,
 ) -> NDArray[np.uint8]:
-    """Pictures [B, H, W, 3] for prompts [B] on depth pictures [B, 3, H, W]; a second edition may be told the light."""
+    """Draws pictures [B, H, W, 3] for prompts [B] on depth pictures [B, 3, H, W]; a second edition may be told the
+    light."""
     config = config or SampleConfig()
     channels = int(pipeline.controlnet.config["conditioning_channels"])
     condition = depths if channels == depths.shape[1] else lit_condition(depths, shading, channels)
@@ -81,7 +83,7 @@ def sample(
 
 
 def sample_grid(pipeline: StableDiffusionControlNetPipeline, seed: int, columns: int = 6) -> NDArray[np.uint8]:
-    """All materials (rows) in ``columns`` colours, each on another unseen shape."""
+    """Draws all materials (rows) in ``columns`` colours, each on another unseen shape."""
     rows = []
     for row, material in enumerate(MATERIALS):
         colors = [COLORS[(row * columns + column) % len(COLORS)] for column in range(columns)]
@@ -98,7 +100,8 @@ LIT_PROMPTS = (
 
 
 def lit_grid(pipeline: StableDiffusionControlNetPipeline, seed: int, columns: int = 6) -> NDArray[np.uint8]:
-    """`LIT_PROMPTS` (rows) on unseen shapes under as many lights; above them the rough silver that tells the light."""
+    """Draws `LIT_PROMPTS` (rows) on unseen shapes under as many lights; above them the rough silver that tells the
+    light."""
     depths, shading = unseen_lit(columns, seed)
     told = np.round(shading[:, -3:].permute(0, 2, 3, 1).numpy() * 255.0).astype(np.uint8)
     rows = [np.concatenate(list(told), axis=1)]

@@ -46,7 +46,7 @@ _ADVICE = {
 
 
 def sentence_of(error: OSError) -> str:
-    """What the system refused, where, and what to do: one sentence."""
+    """Says what the system refused, where, and what to do: one sentence."""
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     where = f"{names[-1]}: " if names else ""
     reason = error.strerror or str(error) or type(error).__name__
@@ -85,6 +85,7 @@ class FailureReporter:
 
         @functools.wraps(command)
         def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            """Runs the command and ends the program with a sentence where it fails."""
             try:
                 return command(*args, **kwargs)
             except self.expected as error:

@@ -25,7 +25,7 @@ class InterruptFlag:
         return self
 
     def arm(self) -> None:
-        """From here on a signal waits for whoever looks at the flag."""
+        """Takes signals over: from here on a signal waits for whoever looks at the flag."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)

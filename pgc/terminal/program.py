@@ -16,7 +16,7 @@ __all__ = ["run_program"]
 
 
 def run_program(app: typer.Typer, program: str) -> NoReturn:
-    """Run a command line to its end, and leave. What the machine refuses is one sentence and exit code 2."""
+    """Runs a command line to its end, and leaves. What the machine refuses is one sentence and exit code 2."""
     open_missing_streams()
     show_every_character()
     raise SystemExit(finish_output(_code_of(app, program)))

@@ -35,7 +35,7 @@ class Step(Protocol):
 
 
 def progress_console() -> Console:
-    """Standard error, which may break without ending the run that it tells of."""
+    """Opens standard error as a console, which may break without ending the run that it tells of."""
     return Console(file=cast(TextIO, ProgressStream(sys.stderr)))
 
 
@@ -70,17 +70,17 @@ class RunDisplay:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Shows a line above the bar."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def stage(self, name: str, fraction: float) -> None:
-        """A slow stage outside the loop, `fraction` of it done."""
+        """Shows a slow stage outside the loop, `fraction` of it done."""
         if name != self._stage:
             self._stage = name
             self.say(f"{name} …")
 
     def step(self, result: Step) -> None:
-        """One step of the loop."""
+        """Shows one step of the loop."""
         if self._task is None:
             self._task = self._progress.add_task(self.label, total=result.steps)
         self._progress.update(self._task, completed=result.step)

@@ -54,7 +54,7 @@ def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
 
 
 def open_missing_streams() -> None:
-    """Give a process that was started with closed standard streams the null device in their place.
+    """Gives a process that was started with closed standard streams the null device in their place.
 
     Otherwise the next file that it opens becomes its standard output, and every library's message ends up in it.
     """
@@ -69,7 +69,7 @@ def open_missing_streams() -> None:
 
 
 def show_every_character() -> None:
-    """No text is too rich for the output: what its encoding lacks is written in plain characters."""
+    """Makes the output take every text: what its encoding lacks is written in plain characters."""
     codecs.register_error(_POLICY, _in_plain_characters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -77,7 +77,7 @@ def show_every_character() -> None:
 
 
 def finish_output(code: int) -> int:
-    """Write out what is still held back; returns the exit code, which says so where that fails."""
+    """Writes out what is still held back; returns the exit code, which says so where that fails."""
     problem = _flushed(sys.stdout)
     if problem is not None:
         if problem.errno == errno.EPIPE:
@@ -122,21 +122,21 @@ class ProgressStream(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Says whether it is a terminal."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
-        """Of what is behind it."""
+        """Returns the number of the stream behind it."""
         if self._stream is None:
             raise io.UnsupportedOperation("There is no standard error.")
         return self._stream.fileno()
 
     def writable(self) -> bool:
-        """Always."""
+        """Returns True, always."""
         return True
 
     def write(self, text: str, /) -> int:
-        """All of it, or nothing from the first failure on."""
+        """Writes all of it, or nothing from the first failure on."""
         if self._stream is not None:
             try:
                 self._stream.write(text)
@@ -146,7 +146,7 @@ class ProgressStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """See `write`."""
+        """Flushes the stream behind it; see `write`."""
         if self._stream is not None:
             try:
                 self._stream.flush()

@@ -25,7 +25,7 @@ _SECONDS_A_RUN = 150.0
 
 
 def run_finishes(request: PriorRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
-    """Run, or go on, and write the results. Returns the summary that the JSON holds."""
+    """Runs, or goes on, and writes the results. Returns the summary that the JSON holds."""
     spec = PocketSpec(source=None if request.weights is None else str(request.weights))
     settings = with_maps(preset_settings("standard", spec), spec, ("base_color", "roughness", "metallic"))
     prior = lit_prior(spec)

@@ -71,7 +71,7 @@ FINISH_PROMPTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishCase:
-    """One run."""
+    """One run of the suite: a prompt on a mesh."""
 
     index: int
     prompt: FinishPrompt
@@ -80,7 +80,7 @@ class FinishCase:
 
 
 def finish_cases() -> tuple[FinishCase, ...]:
-    """Every prompt on every mesh; the first four are all prompts, each on another mesh."""
+    """Returns every prompt on every mesh; the first four are all prompts, each on another mesh."""
     count = len(FINISH_PROMPTS)
     return tuple(
         FinishCase(
@@ -95,12 +95,12 @@ def finish_cases() -> tuple[FinishCase, ...]:
 
 
 def mean_over(image: Float[Tensor, "1 s s"], area: Float[Tensor, "s s"]) -> float:
-    """The mean of a map over the surface: every texel counts by the surface under it."""
+    """Returns the mean of a map over the surface: every texel counts by the surface under it."""
     return float((image[0].double() * area).sum() / area.sum())
 
 
 def finish_verdict(prompt: FinishPrompt, metallic: float, roughness: float) -> dict[str, bool]:
-    """Whether each mean lies in the half that the prompt asks for; one half itself is in neither."""
+    """Says whether each mean lies in the half that the prompt asks for; one half itself is in neither."""
     return {
         "metallic": metallic > _HALF if prompt.metal else metallic < _HALF,
         "roughness": roughness < _HALF if prompt.smooth else roughness > _HALF,
@@ -118,11 +118,11 @@ class FinishSuite:
 
     @staticmethod
     def part(case: FinishCase) -> str:
-        """The name under which a case is kept."""
+        """Returns the name under which a case is kept."""
         return f"{case.index:02d}"
 
     def score(self, case: FinishCase) -> dict[str, Any]:
-        """Means, verdict and seconds of a case, from the cache or made now."""
+        """Returns the means, verdict and seconds of a case, from the cache or made now."""
         known = self.cache.get(self.part(case))
         if known is not None:
             return known
@@ -167,7 +167,7 @@ class FinishSuite:
 
 
 def summarize_finishes(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """By prompt: the means over its meshes, and how many of its runs are right in both maps."""
+    """Returns, by prompt, the means over its meshes, and how many of its runs are right in both maps."""
     summary: dict[str, Any] = {}
     for prompt in dict.fromkeys(row["case"]["prompt"]["text"] for row in rows):
         own = [row for row in rows if row["case"]["prompt"]["text"] == prompt]

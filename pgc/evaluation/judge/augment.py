@@ -16,7 +16,7 @@ _BACKDROP = 0.5
 
 
 def augment(inputs: Float[Tensor, "b 4 s s"], generator: torch.Generator) -> Float[Tensor, "b 4 s s"]:
-    """A fresh variation of each of the judge's inputs; labels stay true.
+    """Makes a fresh variation of each of the judge's inputs; labels stay true.
 
     Geometry (mirror, turn, zoom), then blur, then colour (hue within 5 degrees, saturation, gain, gamma), then
     blotches of 4 to 24 pixels and pixel-wise speckle, both in colour. Everything on the object only.

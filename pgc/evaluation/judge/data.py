@@ -36,7 +36,7 @@ class ExampleSet:
 
     @staticmethod
     def cat(sets: Sequence[ExampleSet]) -> ExampleSet:
-        """All examples of `sets`, one set after another."""
+        """Returns all examples of `sets`, one set after another."""
         return ExampleSet(
             inputs=torch.cat([s.inputs for s in sets]),
             colors=torch.cat([s.colors for s in sets]),
@@ -54,7 +54,8 @@ class ViewBank:
 
 
 def random_cameras(count: int, rng: np.random.Generator) -> list[Camera]:
-    """Cameras all around (stratified in azimuth), with focal lengths and distances like those of the PGC paper."""
+    """Draws cameras all around (stratified in azimuth), with focal lengths and distances like those of the PGC
+    paper."""
     cameras = []
     for index in range(count):
         azimuth = 2.0 * np.pi * (index + rng.uniform()) / count
@@ -68,7 +69,7 @@ def random_cameras(count: int, rng: np.random.Generator) -> list[Camera]:
 def trace_views(
     meshes: Sequence[TriangleMesh], views: int, size: int, seed: int, report: Callable[[str], None]
 ) -> ViewBank:
-    """G-buffers of every mesh from `views` random cameras, at `size` x `size` pixels."""
+    """Traces the G-buffers of every mesh from `views` random cameras, at `size` x `size` pixels."""
     from pgc.rendering.raster.rasterizer import RasterizerConfig
     from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
@@ -96,7 +97,7 @@ def _lit(base: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, "n 3"], rng: 
 
 
 def material_examples(bank: ViewBank, count: int, seed: int, report: Callable[[str], None]) -> ExampleSet:
-    """`count` pictures: colours and materials run through their product, views are drawn at random.
+    """Renders `count` pictures: colours and materials run through their product, views are drawn at random.
 
     Raises:
         ConfigError: the bank is empty.
@@ -124,7 +125,7 @@ def material_examples(bank: ViewBank, count: int, seed: int, report: Callable[[s
 
 
 def render_examples(first: int, count: int, seed: int, report: Callable[[str], None]) -> ExampleSet:
-    """`count` pictures of the pocket prior's own data set, from number `first` on."""
+    """Renders `count` pictures of the pocket prior's own data set, from number `first` on."""
     inputs = torch.empty(count, 4, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
     colors, materials = [], []
     for index in range(count):

@@ -35,7 +35,7 @@ _BACKDROP = 0.5
 def judge_input(
     image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"], size: int = INPUT_SIZE
 ) -> Float[Tensor, "b 4 size size"]:
-    """What the judge sees: the object alone, cut out square, on mid-gray, with its mask as a fourth channel.
+    """Makes what the judge sees: the object alone, cut out square, on mid-gray, with its mask as a fourth channel.
 
     The rim (one pixel) is left out, since it mixes with whatever background the picture had.
 
@@ -79,6 +79,7 @@ class _Stage(nn.Module):
         self.same_norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k m n"]:
+        """Halves the picture's size and adds a convolution of the result to it."""
         x = relu(self.down_norm(self.down(x)))
         return relu(x + self.same_norm(self.same(x)))
 
@@ -94,7 +95,7 @@ class JudgeNetwork(nn.Module):
         self.material = nn.Linear(2 * widths[-1], materials)
 
     def forward(self, x: Float[Tensor, "b 4 h w"]) -> tuple[Float[Tensor, "b colors"], Float[Tensor, "b materials"]]:
-        """Logits of the colour and of the material."""
+        """Returns the logits of the colour and of the material."""
         features = self.stages(x * 2.0 - 1.0)
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         return self.color(pooled), self.material(pooled)
@@ -125,12 +126,12 @@ class Judge:
     def probabilities(
         self, inputs: Float[Tensor, "b 4 h w"]
     ) -> tuple[Float[Tensor, "b colors"], Float[Tensor, "b materials"]]:
-        """Softmax of both heads."""
+        """Returns the softmax of both heads."""
         color, material = self.network(inputs)
         return color.softmax(dim=1), material.softmax(dim=1)
 
     def verdict(self, image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"]) -> Verdict:
-        """One answer for all pictures of one object; sRGB in [0, 1]. Ties go to the more probable name."""
+        """Gives one answer for all pictures of one object; sRGB in [0, 1]. Ties go to the more probable name."""
         color, material = self.probabilities(judge_input(image, mask))
         name, color_votes, color_share = _vote(color, self.colors)
         kind, material_votes, material_share = _vote(material, self.materials)
@@ -152,7 +153,7 @@ def _vote(probabilities: Float[Tensor, "b answers"], names: Sequence[str]) -> tu
 
 
 def save_judge(path: Path, network: JudgeNetwork, notes: dict[str, object]) -> None:
-    """Write the weights in half precision, with the answers' names and `notes` (how it was trained) in the header."""
+    """Writes the weights in half precision, with the answers' names and `notes` (how it was trained) in the header."""
     tensors = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in network.state_dict().items()
@@ -163,7 +164,7 @@ def save_judge(path: Path, network: JudgeNetwork, notes: dict[str, object]) -> N
 
 
 def load_judge(path: Path = JUDGE_FILE) -> Judge:
-    """The committed judge, or another one.
+    """Loads the committed judge, or another one.
 
     Raises:
         ConfigError: the file is missing or is no judge.

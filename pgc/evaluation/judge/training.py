@@ -61,7 +61,7 @@ class JudgeTrainingConfig:
 def build_examples(
     config: JudgeTrainingConfig, folder: Path, report: Callable[[str], None]
 ) -> tuple[ExampleSet, dict[str, ExampleSet]]:
-    """The training set, and the held-out sets by kind ("meshes", "renders"). Parts found in `folder` are not made
+    """Makes the training set, and the held-out sets by kind ("meshes", "renders"). Parts found in `folder` are not made
     again; the folder must be used with one configuration only."""
     seed = config.seed
     renders = _kept(folder / "renders.safetensors", lambda: render_examples(
@@ -105,7 +105,7 @@ def _kept(path: Path, make: Callable[[], ExampleSet]) -> ExampleSet:
 def train_judge(
     config: JudgeTrainingConfig, examples: ExampleSet, checkpoint: Path, report: Callable[[str], None]
 ) -> JudgeNetwork:
-    """Train, or go on where `checkpoint` stopped. Adam, warm-up then cosine; cross-entropy of both heads.
+    """Trains, or goes on where `checkpoint` stopped. Adam, warm-up then cosine; cross-entropy of both heads.
 
     Raises:
         CheckpointError: the checkpoint belongs to another configuration, or is damaged.
@@ -165,7 +165,8 @@ def _resume(path: Path, config: JudgeTrainingConfig, network: JudgeNetwork, opti
 
 
 def held_out_accuracy(judge: Judge, examples: ExampleSet, *, augmented: bool, seed: int = 0) -> dict[str, Proportion]:
-    """Accuracy on single pictures (no vote), of "color" and "material"; clean or with the training's augmentation."""
+    """Measures the accuracy on single pictures (no vote), of "color" and "material"; clean or with the training's
+    augmentation."""
     colors, materials = [], []
     for first in range(0, len(examples.colors), 96):
         rows = slice(first, first + 96)
@@ -182,7 +183,8 @@ def held_out_accuracy(judge: Judge, examples: ExampleSet, *, augmented: bool, se
 def train_and_save(
     config: JudgeTrainingConfig, work: Path, out: Path, report: Callable[[str], None]
 ) -> dict[str, dict[str, Proportion]]:
-    """Data, training, held-out accuracy, and the weights with all of that in their header."""
+    """Makes the data, trains, measures the held-out accuracy, and writes the weights with all of that in their
+    header."""
     report(
         f"{config.mesh_pictures + config.render_pictures} pictures, then {config.steps} steps of {config.batch}: "
         f"about half an hour on one core. Parts are kept in {work}; the same command goes on."

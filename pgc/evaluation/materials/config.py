@@ -97,13 +97,13 @@ class MaterialSuiteConfig:
 
     @staticmethod
     def quick() -> MaterialSuiteConfig:
-        """Six meshes and four materials, relit from eight views under each held-out environment."""
+        """Returns six meshes and four materials, relit from eight views under each held-out environment."""
         return MaterialSuiteConfig(meshes=_QUICK_MESHES, materials=SUITE_MATERIALS[:4], relight_views=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaterialCase:
-    """One run."""
+    """One run of the suite: a mesh, its material and its light."""
 
     mesh: int
     material: SuiteMaterial
@@ -128,7 +128,7 @@ class MaterialCase:
 def cases(
     config: MaterialSuiteConfig, settings: Sequence[LightSetting], *, ids: bool = True, worlds: int | None = None
 ) -> list[MaterialCase]:
-    """All runs: every light setting with noise, and with `ids` the known light again with material slots.
+    """Lists all runs: every light setting with noise, and with `ids` the known light again with material slots.
 
     `worlds`: only the first so many pairs of a mesh and a material.
 

@@ -42,7 +42,7 @@ _BATCH = 8
 
 
 def texel_area(triangles: TriangleMesh, size: int) -> Float[Tensor, "s s"]:
-    """Surface under each texel whose centre lies on a chart, in the mesh's units squared; 0 elsewhere."""
+    """Measures the surface under each texel whose centre lies on a chart, in the mesh's units squared; 0 elsewhere."""
     surface = texel_surface(triangles, size)
     corners = triangles.positions[triangles.faces].astype(np.float64)
     area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
@@ -54,7 +54,7 @@ def texel_area(triangles: TriangleMesh, size: int) -> Float[Tensor, "s s"]:
 
 
 def map_scores(triangles: TriangleMesh, texture: BakedTexture, truth: BakedTexture) -> dict[str, Any]:
-    """All scores that need no picture; the keys are those of the report."""
+    """Returns all scores that need no picture; the keys are those of the report."""
     size = truth.size
     mask, surface = chart_mask(triangles, size), texel_surface(triangles, size)
     found = {name: images[0] for name, images in texture.maps.items()}
@@ -89,7 +89,7 @@ def _cameras(count: int, turn: float) -> list[Camera]:
 
 @torch.no_grad()
 def relight_pairs(world: MaterialWorld, texture: BakedTexture) -> Iterator[tuple[Tensor, Tensor, GBuffer]]:
-    """Pictures of the texture and of the truth under each held-out environment, with what they show.
+    """Draws pictures of the texture and of the truth under each held-out environment, with what they show.
 
     Views are spread over the sphere; each environment is turned by an angle of its own.
     """
@@ -110,7 +110,8 @@ def relight_pairs(world: MaterialWorld, texture: BakedTexture) -> Iterator[tuple
 
 
 def judge(world: MaterialWorld, texture: BakedTexture) -> dict[str, Any]:
-    """Every score of a finished texture; relit scores are means over all pictures, each over the object's pixels."""
+    """Returns every score of a finished texture; relit scores are means over all pictures, each over the object's
+    pixels."""
     rows = [
         row
         for found, known, gbuffer in relight_pairs(world, texture)

@@ -68,7 +68,7 @@ METALLIC_WITH_IDS = 0.05
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, float | int]:
-    """Mean with a 95 % interval from the normal distribution of means; worst and best value; n.
+    """Returns the mean with a 95 % interval from the normal distribution of means; worst and best value; n.
 
     With one value the interval is that value: there is nothing to tell its spread by.
     """
@@ -80,7 +80,7 @@ def mean_interval(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def flat_scores(row: Mapping[str, Any]) -> dict[str, float]:
-    """The scores of a run as single numbers."""
+    """Returns the scores of a run as single numbers."""
     scores = {name: float(row[name]) for name in SCORES if name in row}
     ratios, known = row["seam_ratio"], row["seam_ratio_truth"]
     scores["seam_worst"] = max(ratios)
@@ -89,7 +89,7 @@ def flat_scores(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Setting -> score -> mean with interval; and the same by setting and material."""
+    """Returns setting -> score -> mean with interval; and the same by setting and material."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row["setting"], []).append(row)
@@ -106,12 +106,14 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def paired_differences(rows: Sequence[Mapping[str, Any]], reference: str = "known") -> dict[str, dict[str, Any]]:
-    """Setting -> score -> mean difference from `reference` with its interval, over the worlds that both have run on.
+    """Returns setting -> score -> mean difference from `reference` with its interval, over the worlds that both have
+    run on.
 
     Worlds differ more than settings do, so that pairs tell settings apart which means over all worlds cannot.
     """
 
     def world(row: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Names the world that a run was on."""
         return row["case"]["mesh"], row["case"]["material"]
 
     base = {world(row): flat_scores(row) for row in rows if row["setting"] == reference}
@@ -126,7 +128,7 @@ def paired_differences(rows: Sequence[Mapping[str, Any]], reference: str = "know
 
 
 def verdicts(summary: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each target beside the mean that was reached, for the settings that it is about."""
+    """Puts each target beside the mean that was reached, for the settings that it is about."""
     found = []
     for setting in ("known", "known, ids"):
         if setting not in summary:
@@ -149,7 +151,7 @@ def verdicts(summary: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def picture(world: MaterialWorld, texture: BakedTexture) -> Image.Image:
-    """Maps of the truth above those that were found; then four relit pictures of each."""
+    """Draws the maps of the truth above those that were found; then four relit pictures of each."""
     size = 128
     columns: list[list[np.ndarray]] = [[], []]
     for row, each in enumerate((world.truth, texture)):
@@ -182,7 +184,7 @@ def _interval(value: Mapping[str, float | int]) -> str:
 
 
 def write_report(path: Path, result: Mapping[str, Any], pictures: Sequence[Path]) -> None:
-    """The page: targets, settings side by side with the toy, every run, pictures, and what it was made with."""
+    """Writes the page: targets, settings side by side with the toy, every run, pictures, and what it was made with."""
     summary, toy = result["summary"], result["toy"]
     head = ("setting", "n", *SCORES.values())
     body = [

@@ -52,7 +52,7 @@ class MaterialRunRequest:
 
 
 def light_settings(names: Sequence[str] | None) -> tuple[LightSetting, ...]:
-    """Light settings by name, each once; all of them for None.
+    """Returns light settings by name, each once; all of them for None.
 
     Raises:
         ConfigError: there is no such setting.
@@ -64,7 +64,7 @@ def light_settings(names: Sequence[str] | None) -> tuple[LightSetting, ...]:
 
 
 def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
-    """Run, or go on, and write the results; returns what the JSON holds."""
+    """Runs, or goes on, and writes the results; returns what the JSON holds."""
     config = request.config
     chosen = cases(config, request.settings, ids=request.ids, worlds=request.limit)
     # Meshes, materials and settings choose what is run and not how: a longer list goes on where a shorter one ended.

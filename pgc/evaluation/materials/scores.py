@@ -39,20 +39,20 @@ def _check(mask: Tensor) -> None:
 
 
 def root_mean_square(image: Float[Tensor, "c s s"], truth: Float[Tensor, "c s s"], mask: Bool[Tensor, "s s"]) -> float:
-    """Root of the mean squared error inside the mask, over all channels."""
+    """Returns the root of the mean squared error inside the mask, over all channels."""
     _check(mask)
     return float((image - truth).double()[:, mask].square().mean().sqrt())
 
 
 def color_difference(image: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], mask: Bool[Tensor, "s s"]) -> float:
-    """Mean CIEDE2000 inside the mask of two sRGB textures."""
+    """Returns the mean CIEDE2000 inside the mask of two sRGB textures."""
     _check(mask)
     first, second = (lab_from_srgb(part)[:, mask] for part in (image, truth))
     return float(delta_e_2000(first, second).mean())
 
 
 def normal_angle(image: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], mask: Bool[Tensor, "s s"]) -> float:
-    """Mean angle inside the mask between two normal maps (stored as 0.5 + 0.5 n), degrees."""
+    """Returns the mean angle inside the mask between two normal maps (stored as 0.5 + 0.5 n), degrees."""
     _check(mask)
     first, second = (F.normalize((part.double() * 2.0 - 1.0)[:, mask], dim=0) for part in (image, truth))
     # The arc tangent stays exact where the arc cosine loses half its digits.
@@ -65,7 +65,7 @@ def normal_angle(image: Float[Tensor, "3 s s"], truth: Float[Tensor, "3 s s"], m
 def structural_similarity(
     image: Float[Tensor, "c s s"], truth: Float[Tensor, "c s s"], mask: Bool[Tensor, "s s"]
 ) -> float:
-    """Mean SSIM inside the mask (Wang et al., 2004), with the paper's Gaussian window and constants.
+    """Returns the mean SSIM inside the mask (Wang et al., 2004), with the paper's Gaussian window and constants.
 
     The window's weights outside the mask are 0, so that what lies between charts counts for nothing.
     """
@@ -77,6 +77,7 @@ def structural_similarity(
     total = F.conv2d(weight, kernel, padding=_SSIM_RADIUS).clamp_min(1e-12)
 
     def mean(values: Tensor) -> Tensor:
+        """Averages over the window, inside the mask."""
         return F.conv2d(values * weight, kernel, padding=_SSIM_RADIUS) / total
 
     x, y = image.double().cpu()[:, None], truth.double().cpu()[:, None]
@@ -94,7 +95,7 @@ def baked_light(
     normals: Float[Tensor, "s s 3"],
     area: Float[Tensor, "s s"],
 ) -> dict[str, float]:
-    """How much of the error of base colour looks like light: the fit of its logarithm by harmonics of the normal.
+    """Says how much of the error of base colour looks like light: the fit of its logarithm by harmonics of the normal.
 
     The error is log(mean channel of the image) - log(mean channel of the truth), sRGB values as they are stored.
     Order-2 spherical harmonics of the surface's normal are fitted to it by least squares over the surface.
@@ -120,6 +121,7 @@ def baked_light(
     fit = basis @ (torch.linalg.pinv(basis * root) @ (error[:, None] * root))[:, 0]
 
     def variance(values: Tensor) -> float:
+        """Returns the variance over the surface."""
         return float((weight * (values - (weight * values).sum()).square()).sum())
 
     total = variance(error)
@@ -128,7 +130,7 @@ def baked_light(
 
 
 def sharpness(image: Float[Tensor, "c s s"], truth: Float[Tensor, "c s s"], mask: Bool[Tensor, "s s"]) -> float:
-    """How much of the truth's detail is there: the slope of the image's texel differences over the truth's.
+    """Says how much of the truth's detail is there: the slope of the image's texel differences over the truth's.
 
     1 is as sharp, 0.5 half the contrast between neighbours. Noise, which does not agree with the truth, adds nothing.
     A truth without any detail has 1.
@@ -148,7 +150,7 @@ def sharpness(image: Float[Tensor, "c s s"], truth: Float[Tensor, "c s s"], mask
 def relit_scores(
     image: Float[Tensor, "b 3 h w"], truth: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"]
 ) -> list[Mapping[str, float]]:
-    """PSNR (dB) and mean FLIP of each picture, over the pixels that show the object.
+    """Returns PSNR (dB) and mean FLIP of each picture, over the pixels that show the object.
 
     A PSNR above 60 dB (a thousandth of the range) counts as 60, so that one perfect picture is not infinitely good.
     """

@@ -63,21 +63,21 @@ class PooledCameras:
         self.cameras = sampler.sample(pool, numpy_generator_for(seed, 0, "camera pool"))
 
     def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
-        """See `CameraSampler.sample`; no camera twice in a step, while there are enough."""
+        """Draws as `CameraSampler.sample` says; no camera twice in a step, while there are enough."""
         chosen = generator.choice(len(self.cameras), size=count, replace=count > len(self.cameras))
         return [self.cameras[int(index)] for index in chosen]
 
 
 @functools.cache
 def training_environments() -> tuple[PrefilteredEnvironment, ...]:
-    """What runs are lit by: the four named environments and four drawn ones; the sky comes first."""
+    """Makes what runs are lit by: the four named environments and four drawn ones; the sky comes first."""
     drawn = [random_environment(torch.Generator().manual_seed(1000 + index)) for index in range(4)]
     return tuple(prefilter(one) for one in (sky(), studio(), overcast(), colored_key(), *drawn))
 
 
 @functools.cache
 def held_out_environments(count: int, seed: int) -> tuple[PrefilteredEnvironment, ...]:
-    """What no run is lit by; drawn from a seed of their own."""
+    """Makes what no run is lit by; drawn from a seed of their own."""
     generators = [torch.Generator().manual_seed(500_000 + 1000 * seed + index) for index in range(count)]
     return tuple(prefilter(random_environment(generator)) for generator in generators)
 
@@ -102,7 +102,7 @@ class MaterialWorld:
 
     @staticmethod
     def build(config: MaterialSuiteConfig, mesh: int, material: SuiteMaterial) -> MaterialWorld:
-        """The world that all cases of a mesh and a material share."""
+        """Builds the world that all cases of a mesh and a material share."""
         name, triangles, rasterizer = _mesh_world(mesh)
         return MaterialWorld(
             config=config,
@@ -113,7 +113,7 @@ class MaterialWorld:
         )
 
     def optimization(self, case: MaterialCase) -> Optimization:
-        """A fresh run of a case."""
+        """Sets up a fresh run of a case."""
         config, device = self.config, torch.device("cpu")
         texture = config.maps.texture
         seams = replace(texture.seams, across_slots=texture.seams.across_slots and not case.ids)
@@ -162,7 +162,7 @@ def _lighting(light: LightSetting, offset: float) -> EnvironmentLighting:
 
 
 def recover(world: MaterialWorld, case: MaterialCase) -> tuple[BakedTexture, dict[str, Any]]:
-    """One run: its finished texture, and what it took."""
+    """Takes one run to its end; returns its finished texture, and what it took."""
     start = time.perf_counter()
     run = world.optimization(case)
     last = math.nan
@@ -174,7 +174,7 @@ def recover(world: MaterialWorld, case: MaterialCase) -> tuple[BakedTexture, dic
 def shared_worlds(
     config: MaterialSuiteConfig, chosen: Sequence[MaterialCase]
 ) -> Iterator[tuple[Callable[[], MaterialWorld], MaterialCase]]:
-    """Every case with a way to its world, which is built when first asked for and shared by cases that can."""
+    """Yields every case with a way to its world, which is built when first asked for and shared by cases that can."""
     for key, group in itertools.groupby(chosen, key=lambda case: (case.mesh, case.material)):
         build = functools.cache(functools.partial(MaterialWorld.build, config, *key))
         for case in group:

@@ -75,10 +75,11 @@ def _turned(light: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def toy_truth() -> Float[Tensor, "5 s s"]:
-    """Base colour, roughness, metallic: patches of metal, blotches of colour; always the same."""
+    """Makes base colour, roughness, metallic: patches of metal, blotches of colour; always the same."""
     generator = torch.Generator().manual_seed(1)
 
     def noise(cells: int, channels: int) -> Tensor:
+        """Draws smooth noise of so many cells a side."""
         values = torch.randn(1, channels, cells, cells, generator=generator)
         return F.interpolate(values, (_SIZE, _SIZE), mode="bicubic", align_corners=False)[0]
 
@@ -126,7 +127,8 @@ def _maps(parameters: Tensor) -> Tensor:
 
 
 def run_toy(light: ToyLight, config: ToyConfig | None = None) -> dict[str, Any]:
-    """One recovery and its scores (relit under four environments that the run did not see, six views each)."""
+    """Makes one recovery and returns it with its scores (relit under four environments that the run did not see, six
+    views each)."""
     config, started = config or ToyConfig(), time.perf_counter()
     generator, drawn = torch.Generator().manual_seed(100 + config.seed), torch.Generator().manual_seed(7)
     lights, held_out = [_environment(drawn) for _ in range(5)], [_environment(drawn) for _ in range(4)]
@@ -134,6 +136,7 @@ def run_toy(light: ToyLight, config: ToyConfig | None = None) -> dict[str, Any]:
     optimizer = torch.optim.Adam([parameters], lr=0.05)
 
     def draw() -> Tensor:
+        """Draws one of the lights, turned at random."""
         return _turned(lights[int(torch.randint(5, (1,), generator=generator))], generator)
 
     for step in range(config.steps):

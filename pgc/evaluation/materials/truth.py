@@ -51,7 +51,7 @@ _SLOT_WIDTH = 0.45
 
 
 def suite_mesh(index: int) -> tuple[str, TriangleMesh]:
-    """Name and triangles (normalised, two material slots) of mesh `index`, 0 to SUITE_MESHES - 1."""
+    """Returns name and triangles (normalised, two material slots) of mesh `index`, 0 to SUITE_MESHES - 1."""
     if index < len(EVALUATION_MESHES):
         mesh = evaluation_mesh(EVALUATION_MESHES[index])
     else:
@@ -60,7 +60,7 @@ def suite_mesh(index: int) -> tuple[str, TriangleMesh]:
 
 
 def with_slots(triangles: TriangleMesh, seed: int) -> TriangleMesh:
-    """The mesh with two material slots, patches of whole faces, about half of them each."""
+    """Returns the mesh with two material slots, patches of whole faces, about half of them each."""
     middle = triangles.positions[triangles.faces].mean(axis=1)
     value = value_noise(middle / np.float32(_SLOT_WIDTH), 7000 + seed)
     return replace(triangles, material_index=(value > np.median(value)).astype(np.int32))
@@ -75,7 +75,7 @@ class _Points:
     seed: int
 
     def noise(self, width: float, salt: int, octaves: int = 1) -> Float[np.ndarray, " p"]:
-        """Noise in [0, 1] with features of this width."""
+        """Returns noise in [0, 1] with features of this width."""
         points = (self.position / np.float32(width)).astype(np.float32)
         seed = self.seed * 131 + salt
         return value_noise(points, seed) if octaves == 1 else fractal_noise(points, seed, octaves)
@@ -90,7 +90,7 @@ class _Paint:
     metallic: Float[np.ndarray, " p"]
 
     def over(self, other: _Paint, share: Float[np.ndarray, " p"]) -> _Paint:
-        """This one where `share` is 1, the other one where it is 0."""
+        """Returns this paint where `share` is 1, the other one where it is 0."""
         return _Paint(
             base=other.base + (self.base - other.base) * share[:, None],
             roughness=other.roughness + (self.roughness - other.roughness) * share,
@@ -187,7 +187,7 @@ def _height(kind: SuiteMaterial, position: Float[np.ndarray, "p 3"], seed: int) 
 
 
 def face_frames(triangles: TriangleMesh) -> Float[np.ndarray, "f 3 2"]:
-    """Columns dP/du and dP/dv of every face; zeros where its UVs have no area."""
+    """Returns the columns dP/du and dP/dv of every face; zeros where its UVs have no area."""
     corners = triangles.positions[triangles.faces].astype(np.float64)
     uvs = triangles.corner_uvs.astype(np.float64)
     edges = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], axis=2)
@@ -218,7 +218,7 @@ def _relief_normal(
 
 
 def bake_truth(triangles: TriangleMesh, kind: SuiteMaterial, size: int, seed: int) -> BakedTexture:
-    """All four maps of a material on every texel: exact on charts, the nearest chart's values beside them.
+    """Bakes all four maps of a material on every texel: exact on charts, the nearest chart's values beside them.
 
     Args:
         triangles: a mesh with material slots, in tile 1001.

@@ -19,18 +19,18 @@ WHITE_D65: tuple[float, float, float] = tuple(sum(row) for row in _RGB_TO_XYZ)  
 
 
 def linear_from_srgb(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """The decoding of IEC 61966-2-1, in float64."""
+    """Decodes sRGB by IEC 61966-2-1, in float64."""
     value = image.double()
     return torch.where(value <= 0.04045, value / 12.92, ((value.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 
 
 def xyz_from_linear(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """Linear sRGB to XYZ, white at Y = 1."""
+    """Turns linear sRGB into XYZ, white at Y = 1."""
     return torch.einsum("ij,...jhw->...ihw", torch.tensor(_RGB_TO_XYZ, dtype=image.dtype, device=image.device), image)
 
 
 def lab_from_xyz(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """CIE L*a*b* (CIE 15:2004) with the white of D65; L* in [0, 100]."""
+    """Computes CIE L*a*b* (CIE 15:2004) with the white of D65; L* in [0, 100]."""
     white = torch.tensor(WHITE_D65, dtype=image.dtype, device=image.device)[:, None, None]
     ratio, delta = image / white, 6.0 / 29.0
     root = ratio.clamp_min(delta**3) ** (1.0 / 3.0)
@@ -40,12 +40,13 @@ def lab_from_xyz(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
 
 
 def lab_from_srgb(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """sRGB in [0, 1] to L*a*b*, float64."""
+    """Turns sRGB in [0, 1] into L*a*b*, float64."""
     return lab_from_xyz(xyz_from_linear(linear_from_srgb(image)))
 
 
 def delta_e_2000(first: Float[Tensor, "3 p"], second: Float[Tensor, "3 p"]) -> Float[Tensor, " p"]:
-    """CIEDE2000 of L*a*b* colours with k_L = k_C = k_H = 1 (Sharma, Wu and Dalal, Color Res. Appl. 30, 2005).
+    """Computes the CIEDE2000 of L*a*b* colours with k_L = k_C = k_H = 1 (Sharma, Wu and Dalal, Color Res. Appl. 30,
+    2005).
 
     Equation numbers are those of that paper. A difference of about 1 is just noticeable.
     """

@@ -41,7 +41,7 @@ def flip(
     truth: Float[Tensor, "c 3 i j"],
     pixels_per_degree: float = PIXELS_PER_DEGREE,
 ) -> Float[Tensor, "b h w"]:
-    """The error of every pixel, in [0, 1], float32 as in the authors' program.
+    """Computes the error of every pixel, in [0, 1], float32 as in the authors' program.
 
     Args:
         image, truth: sRGB in [0, 1].

@@ -20,7 +20,8 @@ __all__ = ["maximum_difference", "psnr", "psnr_by_mip", "sha256_of_maps"]
 def psnr(
     image: Float[Tensor, "c h w"], truth: Float[Tensor, "c h w"], mask: Bool[Tensor, "h w"] | None = None
 ) -> float:
-    """Peak signal-to-noise ratio in dB, for values in [0, 1]: -10 log10 of the mean square error inside the mask.
+    """Computes the peak signal-to-noise ratio in dB, for values in [0, 1]: -10 log10 of the mean square error inside
+    the mask.
 
     Equal images have infinity.
 
@@ -38,7 +39,7 @@ def psnr(
 def psnr_by_mip(
     image: Float[Tensor, "c s s"], truth: Float[Tensor, "c s s"], mask: Bool[Tensor, "s s"], mips: int = 3
 ) -> list[float]:
-    """`psnr` of box-filtered mips 0 to mips - 1, over the texels whose whole block lies inside the mask.
+    """Computes `psnr` of box-filtered mips 0 to mips - 1, over the texels whose whole block lies inside the mask.
 
     Level 0 asks for detail that renders of fewer pixels than the texture has texels do not show; the next ones say
     how well the rest is recovered.
@@ -57,7 +58,8 @@ def psnr_by_mip(
 def maximum_difference(
     image: Float[Tensor, "c h w"], truth: Float[Tensor, "c h w"], mask: Bool[Tensor, "h w"]
 ) -> float:
-    """The largest absolute difference of a channel inside the mask. An empty mask is refused: it would prove nothing.
+    """Returns the largest absolute difference of a channel inside the mask. An empty mask is refused: it would prove
+    nothing.
 
     Raises:
         ConfigError: the mask is empty.
@@ -68,7 +70,7 @@ def maximum_difference(
 
 
 def sha256_of_maps(maps: Mapping[str, Sequence[Tensor]]) -> str:
-    """SHA-256 over names, shapes, dtypes and bytes of all maps and tiles, in the order of the names."""
+    """Returns the SHA-256 over names, shapes, dtypes and bytes of all maps and tiles, in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(maps):
         for tile, tensor in enumerate(maps[name]):

@@ -63,7 +63,7 @@ def seam_ratios(
     mips: int = 5,
     repeat: bool = False,
 ) -> list[MipSeams]:
-    """Seam jumps of the box-filtered mips 0 to mips - 1 of a texture as it is exported (8 bits).
+    """Measures the seam jumps of the box-filtered mips 0 to mips - 1 of a texture as it is exported (8 bits).
 
     Args:
         triangles: the mesh that the texture is for, in any units.

@@ -21,7 +21,7 @@ __all__ = ["chroma", "chroma_noise", "chroma_noise_by_scale"]
 
 
 def chroma(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 2 h w"]:
-    """Cb and Cr of ITU-R BT.601 (JFIF, full range) about 0, each in [-0.5, 0.5], of sRGB values in [0, 1]."""
+    """Computes Cb and Cr of ITU-R BT.601 (JFIF, full range) about 0, each in [-0.5, 0.5], of sRGB values in [0, 1]."""
     red, green, blue = image.unbind(dim=1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
@@ -42,7 +42,7 @@ def _median_residual(values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w
 
 
 def chroma_noise(image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"] | None = None) -> Float[Tensor, " b"]:
-    """RMS over pixels of the chroma vector (Cb, Cr) minus its 3x3 median.
+    """Computes the RMS over pixels of the chroma vector (Cb, Cr) minus its 3x3 median.
 
     Args:
         image: sRGB values in [0, 1]; renders, or textures as they are stored.
@@ -70,7 +70,8 @@ def chroma_noise_by_scale(
     mask: Bool[Tensor, "b 1 h w"] | None = None,
     scales: Sequence[int] = (1, 2, 4),
 ) -> dict[int, Float[Tensor, " b"]]:
-    """`chroma_noise` after averaging blocks of `scale` x `scale` pixels, so that blotches of that size count too.
+    """Computes `chroma_noise` after averaging blocks of `scale` x `scale` pixels, so that blotches of that size count
+    too.
 
     A block belongs to the object where all its pixels do. Rows and columns that fill no block are left out.
 

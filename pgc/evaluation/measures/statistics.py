@@ -17,7 +17,7 @@ Z_95 = 1.959963984540054
 
 
 def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
-    """The Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+    """Computes the Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927).
 
     Args:
         successes: how many of the trials succeeded.
@@ -60,7 +60,7 @@ class Proportion:
 
 
 def proportion(outcomes: Sequence[bool]) -> Proportion:
-    """The share of true outcomes. Without outcomes the share is 0 and the interval (0, 1)."""
+    """Returns the share of true outcomes. Without outcomes the share is 0 and the interval (0, 1)."""
     successes, trials = sum(outcomes), len(outcomes)
     low, high = wilson_interval(successes, trials)
     return Proportion(
@@ -69,7 +69,7 @@ def proportion(outcomes: Sequence[bool]) -> Proportion:
 
 
 def majority(votes: Sequence[str], weights: Sequence[float]) -> str:
-    """The value with most votes; among values with equally many, the one with the larger summed weight.
+    """Returns the value with most votes; among values with equally many, the one with the larger summed weight.
 
     Raises:
         ConfigError: there are no votes, or not one weight a vote.
@@ -85,7 +85,7 @@ def majority(votes: Sequence[str], weights: Sequence[float]) -> str:
 
 
 def confusion_matrix(truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
-    """Counts: row = the true label, column = the answer, both in the order of `labels`.
+    """Counts the answers: row = the true label, column = the answer, both in the order of `labels`.
 
     Raises:
         ConfigError: lengths differ, or a value is not among the labels.
@@ -103,7 +103,7 @@ def confusion_matrix(truth: Sequence[str], answers: Sequence[str], labels: Seque
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value; the mean of the two middle values where their number is even.
+    """Returns the middle value; the mean of the two middle values where their number is even.
 
     Raises:
         ConfigError: there are no values.

@@ -22,7 +22,7 @@ _SECONDS_A_STEP = 0.15
 def run_oracle(
     config: OracleSuiteConfig, work: Path, out: Path | None, limit: int | None, report: Callable[[str], None]
 ) -> bool:
-    """Run, or go on, and write the results. Returns whether everything that must hold exactly does."""
+    """Runs, or goes on, and writes the results. Returns whether everything that must hold exactly does."""
     chosen = cases(config)[:limit]
     cache = ResultCache(work, {"format": 1, "suite": asdict(config)})
     done = sum(cache.get(case.name) is not None for case in chosen)
@@ -70,7 +70,7 @@ def run_oracle(
 
 
 def checks(exact: dict[str, Any]) -> dict[str, bool]:
-    """What must hold exactly."""
+    """Returns what must hold exactly, and whether it does."""
     return {
         "locked texels are bit-identical": exact["locked_difference"] == 0.0,
         "free texels have changed": exact["free_difference"] > 0.0,

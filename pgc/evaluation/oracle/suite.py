@@ -71,13 +71,13 @@ class OracleSuiteConfig:
 
     @staticmethod
     def quick() -> OracleSuiteConfig:
-        """A slice of a few minutes on one core: one mesh, one material, shorter runs."""
+        """Returns a slice of a few minutes on one core: one mesh, one material, shorter runs."""
         return OracleSuiteConfig(meshes=("trefoil",), materials=(("red", "brick"),), steps=120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleCase:
-    """One run."""
+    """One run of the suite: a mesh, its material, the oracle's encoder and noise, and whether gradients are clipped."""
 
     mesh: EvaluationMeshName
     color: ColorName
@@ -95,7 +95,7 @@ class OracleCase:
 
 
 def cases(config: OracleSuiteConfig) -> tuple[OracleCase, ...]:
-    """The full grid, meshes outermost."""
+    """Returns the full grid, meshes outermost."""
     encoders: tuple[Encoder, ...] = ("identity", "convolution")
     return tuple(
         OracleCase(mesh=mesh, color=color, material=material, encoder=encoder, noise=noise, clipping=clipping)
@@ -117,7 +117,7 @@ class OracleWorld:
 
     @staticmethod
     def build(config: OracleSuiteConfig, case: OracleCase) -> OracleWorld:
-        """The world of a case; cases that share mesh and material share it."""
+        """Builds the world of a case; cases that share mesh and material share it."""
         triangles = prepare_mesh(evaluation_mesh(case.mesh)).triangles
         params = material_of(case.color, case.material, config.seed)
         return OracleWorld(
@@ -127,7 +127,7 @@ class OracleWorld:
     def optimization(
         self, case: OracleCase, *, initial: BakedTexture | None = None, lock_mask: torch.Tensor | None = None
     ) -> Optimization:
-        """A fresh run of a case."""
+        """Sets up a fresh run of a case."""
         config, device = self.config, torch.device("cpu")
         texture = TexelPyramid(
             self.triangles,
@@ -157,7 +157,8 @@ class OracleWorld:
 
 
 def run_case(world: OracleWorld, case: OracleCase) -> dict[str, Any]:
-    """One run and its scores: PSNR (dB) a mip over charts, seam ratio a mip beside the truth's, uncovered texels."""
+    """Takes one run to its end and returns its scores: PSNR (dB) a mip over charts, seam ratio a mip beside the
+    truth's, uncovered texels."""
     start = time.perf_counter()
     run = world.optimization(case)
     medians, maxima = [], []
@@ -180,7 +181,8 @@ def run_case(world: OracleWorld, case: OracleCase) -> dict[str, Any]:
 
 
 def lock_and_resume(world: OracleWorld, case: OracleCase, folder: Path) -> dict[str, Any]:
-    """A run from an initial texture with a locked stripe, whole, and again stopped half-way and resumed from disk.
+    """Makes a run from an initial texture with a locked stripe, whole, and again stopped half-way and resumed from
+    disk.
 
     Returns:
         The largest difference of a locked texel's channel (must be 0), that of the free ones (must not be), and
@@ -220,7 +222,7 @@ def _advance(run: Optimization, until: int) -> None:
 def shared_worlds(
     config: OracleSuiteConfig, chosen: Sequence[OracleCase]
 ) -> Iterator[tuple[Callable[[], OracleWorld], OracleCase]]:
-    """Every case with a way to its world, which is built when first asked for and shared by cases that can."""
+    """Yields every case with a way to its world, which is built when first asked for and shared by cases that can."""
     for _, group in itertools.groupby(chosen, key=lambda case: (case.mesh, case.color, case.material)):
         members = list(group)
         build = functools.cache(functools.partial(OracleWorld.build, config, members[0]))

@@ -17,7 +17,7 @@ __all__ = ["SamplingConfig", "ddim_sample", "ddim_timesteps"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingConfig:
-    """Deterministic DDIM."""
+    """The settings of deterministic DDIM."""
 
     steps: int = 30
     guidance_scale: float = 4.0
@@ -28,7 +28,7 @@ class SamplingConfig:
 
 
 def ddim_timesteps(count: int, steps: int) -> Int[Tensor, " steps"]:
-    """Evenly spaced timesteps that start at the last one, in falling order.
+    """Returns evenly spaced timesteps that start at the last one, in falling order.
 
     "Trailing" spacing (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", 2024, table 2):
     sampling starts from pure noise, so the first step must be the one that was trained on it.
@@ -45,7 +45,7 @@ def ddim_timesteps(count: int, steps: int) -> Int[Tensor, " steps"]:
 def ddim_sample(
     guidance: Guidance, conditions: Conditions, latents: Float[Tensor, "b k m n"], config: SamplingConfig
 ) -> Float[Tensor, "b 3 h w"]:
-    """Images in [0, 1] from Gaussian `latents` (Song et al., "DDIM", 2021, eq. 12, σ = 0)."""
+    """Draws images in [0, 1] from Gaussian `latents` (Song et al., "DDIM", 2021, eq. 12, σ = 0)."""
     alphas = guidance.alphas_cumprod.to(torch.float32)
     timesteps = ddim_timesteps(len(alphas), config.steps)
     z = latents.to(guidance.device)

@@ -30,7 +30,7 @@ _ADJECTIVES: dict[MaterialName, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCase:
-    """One run of the evaluation."""
+    """One run of the evaluation: a prompt on a mesh, with the colour and the material that it names."""
 
     index: int
     prompt: str
@@ -41,13 +41,13 @@ class PromptCase:
 
 
 def prompt_text(color: ColorName, material: MaterialName) -> str:
-    """Ordinary English with the same noun for every mesh: "an orange striped object"."""
+    """Returns ordinary English with the same noun for every mesh: "an orange striped object"."""
     article = "an" if color[0] in "aeiou" else "a"
     return f"{article} {color} {_ADJECTIVES[material]} object"
 
 
 def draw_prompts(seed: int = PROMPTS_SEED) -> tuple[PromptCase, ...]:
-    """44 cases: every mesh meets every colour once, and materials are drawn so that no pair comes twice.
+    """Draws 44 cases: every mesh meets every colour once, and materials are drawn so that no pair comes twice.
 
     Every colour thus comes four times and every material three or four times, out of the 132 of the full product.
     Whole draws are repeated until both hold, so that every allowed outcome is equally likely.
@@ -69,13 +69,13 @@ def draw_prompts(seed: int = PROMPTS_SEED) -> tuple[PromptCase, ...]:
 
 
 def save_prompts(path: Path, cases: tuple[PromptCase, ...], seed: int) -> None:
-    """Write the list as JSON."""
+    """Writes the list as JSON."""
     text = json.dumps({"seed": seed, "cases": [asdict(case) for case in cases]}, indent=1)
     write_text(path, text + "\n")
 
 
 def load_prompts(path: Path = PROMPTS_FILE) -> tuple[PromptCase, ...]:
-    """The committed list, or another one.
+    """Loads the committed list, or another one.
 
     Raises:
         ConfigError: the file is missing, or a colour or a material comes fewer than three times.

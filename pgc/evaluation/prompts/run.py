@@ -34,7 +34,8 @@ _SECONDS_A_RUN = 60.0
 
 
 def select_cases(cases: Sequence[PromptCase], limit: int | None) -> tuple[PromptCase, ...]:
-    """The first `limit` cases of a round over the meshes, with other colours on each: an even slice of the list."""
+    """Returns the first `limit` cases of a round over the meshes, with other colours on each: an even slice of the
+    list."""
     if limit is None or limit >= len(cases):
         return tuple(cases)
     meshes = sorted({case.mesh for case in cases})
@@ -49,7 +50,7 @@ def select_cases(cases: Sequence[PromptCase], limit: int | None) -> tuple[Prompt
 
 
 def run_prompts(request: PriorRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
-    """Run, or go on, and write the results. Returns the summary that the JSON holds."""
+    """Runs, or goes on, and writes the results. Returns the summary that the JSON holds."""
     settings, spec = DemoConfig().settings, DemoConfig().guidance
     if not isinstance(spec, PocketSpec):
         raise ConfigError(f"The demo's prior is {type(spec).__name__}; this evaluation is of the pocket prior.")

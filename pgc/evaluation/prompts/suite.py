@@ -77,7 +77,8 @@ class PromptSuite:
         self._views: dict[EvaluationMeshName, MeshViews] = {}
 
     def score(self, kind: Kind, case: PromptCase) -> dict[str, Any]:
-        """One case's verdict, from the cache or made now. Keys: case, verdict, seconds, and for textures speckle."""
+        """Returns one case's verdict, from the cache or made now. Keys: case, verdict, seconds, and for textures
+        speckle."""
         part = f"{case.index:03d}-{kind}"
         known = self.cache.get(part)
         if known is not None:
@@ -130,13 +131,13 @@ class PromptSuite:
         return ddim_sample(self.guidance, conditions, noise, self.config.sampling).cpu().float(), views.mask
 
     def mesh(self, name: EvaluationMeshName) -> PreparedMesh:
-        """The evaluation mesh, normalised."""
+        """Returns the evaluation mesh, normalised."""
         if name not in self._meshes:
             self._meshes[name] = prepare_mesh(evaluation_mesh(name))
         return self._meshes[name]
 
     def views(self, name: EvaluationMeshName) -> MeshViews:
-        """The mesh's six views at `view_size`."""
+        """Returns the mesh's six views at `view_size`."""
         if name not in self._views:
             self._views[name] = MeshViews(self.mesh(name).triangles, self.config.view_size)
         return self._views[name]
@@ -151,7 +152,7 @@ class PromptSuite:
 
 
 def summarize(results: Mapping[Kind, Sequence[dict[str, Any]]], judge: Judge) -> dict[str, Any]:
-    """Accuracies with intervals, confusion matrices, failures and speckle, by kind of picture."""
+    """Returns accuracies with intervals, confusion matrices, failures and speckle, by kind of picture."""
     return {kind: _summary(rows, judge) for kind, rows in results.items() if rows}
 
 

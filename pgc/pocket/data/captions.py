@@ -80,12 +80,12 @@ _SPARE_WORDS = (
 
 
 def article(phrase: str) -> str:
-    """The phrase behind "a" or "an"."""
+    """Puts the phrase behind "a" or "an"."""
     return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
 
 
 def pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
-    """One of the options, each as likely."""
+    """Picks one of the options, each as likely."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -106,19 +106,19 @@ def _subject(rng: np.random.Generator, color: str, material: MaterialName, shape
 
 
 def shape_word(rng: np.random.Generator, shape: ShapeName) -> str:
-    """One of the names of a shape."""
+    """Picks one of the names of a shape."""
     return pick(rng, _SHAPE_WORDS[shape])
 
 
 def view_words(view: View) -> str:
-    """How captions name a view: "front view"."""
+    """Says how captions name a view: "front view"."""
     return _VIEW_WORDS[view]
 
 
 def write_caption(
     rng: np.random.Generator, color: ColorName, material: MaterialName, shape: ShapeName, view: View, lighting: Lighting
 ) -> str:
-    """An ordinary English caption; always names the colour and the material."""
+    """Writes an ordinary English caption; always names the colour and the material."""
     noun = shape_word(rng, shape) if rng.random() < 0.8 else "object"
     caption = pick(rng, OPENINGS) + _subject(rng, pick(rng, _COLOR_WORDS[color]), material, noun)
     if rng.random() < 0.6:
@@ -131,12 +131,12 @@ def write_caption(
 
 
 def caption_words(*phrases: str) -> list[str]:
-    """All words of the phrases, sorted, once each."""
+    """Returns all words of the phrases, sorted, once each."""
     return sorted({word for phrase in phrases for word in re.findall(r"[a-z0-9]+", phrase.replace("{c}", ""))})
 
 
 def vocabulary() -> dict[str, list[str]]:
-    """Known words by group. Every word of every caption is in one group or more."""
+    """Returns the known words by group. Every word of every caption is in one group or more."""
     materials = [*MATERIALS, *(phrase for name in MATERIALS for phrase in (*_ADJECTIVES[name], *_PHRASES[name]))]
     shapes = [*SHAPES, *(word for name in SHAPES for word in _SHAPE_WORDS[name])]
     other = [*SOFT_WORDS, *OPENINGS, *ENDINGS, "flat lighting", "texture on a an with"]
@@ -151,7 +151,7 @@ def vocabulary() -> dict[str, list[str]]:
 
 
 def unknown_words(prompt: str, known: dict[str, list[str]]) -> list[str]:
-    """Words of ``prompt`` that training never saw, in order; ``known`` is ``vocabulary.json``."""
+    """Returns the words of ``prompt`` that training never saw, in order; ``known`` is ``vocabulary.json``."""
     trained = {word for group, words in known.items() if group != "untrained" for word in words}
     cleaned = "".join(letter if letter not in string.punctuation else " " for letter in prompt.lower())
     return [word for word in dict.fromkeys(cleaned.split()) if word not in trained]

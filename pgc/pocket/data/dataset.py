@@ -52,7 +52,7 @@ def _labels(sample: Sample) -> dict[str, str]:
 
 
 def write_shard(number: int, folder: Path, config: DataConfig) -> None:
-    """Render one shard unless it is there already."""
+    """Renders one shard unless it is there already."""
     done = folder / f"{number:04d}.json"
     if done.exists():
         return
@@ -66,7 +66,7 @@ def write_shard(number: int, folder: Path, config: DataConfig) -> None:
 
 
 def generate(folder: Path, config: DataConfig, processes: int = 1) -> None:
-    """Render every missing shard of the data set."""
+    """Renders every missing shard of the data set."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     shards = range(-(-config.count // config.shard))
@@ -84,7 +84,7 @@ def run_shards(work: Callable[[int], None], shards: range, processes: int) -> No
 
 
 def load_captions(folder: Path) -> list[str]:
-    """The captions of all complete shards, in order."""
+    """Loads the captions of all complete shards, in order."""
     return [entry["caption"] for path in _complete(folder) for entry in _labels_of(path)]
 
 
@@ -101,7 +101,7 @@ def _labels_of(path: Path) -> list[dict[str, str]]:
 
 
 def load(folder: Path, limit: int | None = None) -> RenderSet:
-    """Read all complete shards, in order (the first ``limit`` of them when given)."""
+    """Reads all complete shards, in order (the first ``limit`` of them when given)."""
     complete = _complete(folder)[:limit]
     labels = [entry for path in complete for entry in _labels_of(path)]
     return RenderSet(

@@ -97,7 +97,7 @@ class LitMaterial:
 
 @dataclass(frozen=True)
 class PbrPoints:
-    """Material values at N points."""
+    """The values of a material at N points."""
 
     base_color: Floats  # [N, 3], sRGB in [0, 1]
     roughness: Floats  # [N]
@@ -165,7 +165,7 @@ def _natural(params: MaterialParams, tone: Rgb, level: float) -> MaterialParams:
 
 
 def draw_pattern(rng: np.random.Generator, cobblestone: int = 4) -> LitMaterial:
-    """Draw a pattern under a finish; ``cobblestone`` is how often that one counts, which is most often wet."""
+    """Draws a pattern under a finish; ``cobblestone`` is how often that one counts, which is most often wet."""
     stones: list[MaterialName] = ["cobblestone"] * (cobblestone - 1)
     names: tuple[MaterialName, ...] = (*stones, *_PATTERNS)
     name = names[int(rng.integers(len(names)))]
@@ -182,7 +182,7 @@ def draw_pattern(rng: np.random.Generator, cobblestone: int = 4) -> LitMaterial:
 
 
 def draw_material(rng: np.random.Generator) -> LitMaterial:
-    """Draw one material; the four kinds in shares of 35, 12, 21 and 32 %."""
+    """Draws one material; the four kinds in shares of 35, 12, 21 and 32 %."""
     kind = rng.random()
     if kind < 0.35:
         return _metal(rng)
@@ -208,7 +208,7 @@ def _rust_points(material: LitMaterial, positions: Floats) -> PbrPoints:
 
 
 def material_points(material: LitMaterial, positions: Floats, normals: Floats) -> PbrPoints:
-    """Values at points [N, 3] with unit normals [N, 3], in the axes of ``shade_points``."""
+    """Returns a material's values at points [N, 3] with unit normals [N, 3], in the axes of ``shade_points``."""
     if material.kind == "rusty":
         return _rust_points(material, positions)
     count = len(positions)
@@ -223,7 +223,7 @@ def material_points(material: LitMaterial, positions: Floats, normals: Floats) -
 
 
 def material_words(part: Literal["finish", "material", "color"]) -> tuple[str, ...]:
-    """All phrases that name a finish, a material or a colour here."""
+    """Returns all phrases that name a finish, a material or a colour here."""
     match part:
         case "finish":
             return tuple(word for words in _FINISH_WORDS.values() for word in words)

@@ -41,7 +41,7 @@ def _subject(rng: np.random.Generator, words: str, shape: str) -> str:
 def write_lit_caption(
     rng: np.random.Generator, material: LitMaterial, shape: ShapeName, view: View, lighting: LitLighting
 ) -> str:
-    """An ordinary English caption; always names the material and its finish."""
+    """Writes an ordinary English caption; always names the material and its finish."""
     noun = shape_word(rng, shape) if rng.random() < 0.7 else "object"
     caption = pick(rng, OPENINGS) + _subject(rng, material.words, noun)
     if rng.random() < 0.6:
@@ -54,7 +54,7 @@ def write_lit_caption(
 
 
 def lit_vocabulary() -> dict[str, list[str]]:
-    """Known words by group. Every word of every caption of both editions is in one group or more."""
+    """Returns the known words by group. Every word of every caption of both editions is in one group or more."""
     groups = vocabulary()
     colors, materials, finishes = (words_of(*material_words(part)) for part in ("color", "material", "finish"))
     trained = {

@@ -40,7 +40,7 @@ class LitSet:
 
 
 def write_lit_shard(number: int, folder: Path, config: LitDataConfig) -> None:
-    """Render one shard unless it is there already."""
+    """Renders one shard unless it is there already."""
     done = folder / f"{number:04d}.json"
     if done.exists():
         return
@@ -59,7 +59,7 @@ def write_lit_shard(number: int, folder: Path, config: LitDataConfig) -> None:
 
 
 def generate_lit(folder: Path, config: LitDataConfig) -> None:
-    """Render every missing shard."""
+    """Renders every missing shard."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     for number in range(-(-config.scenes // config.shard)):
@@ -67,7 +67,7 @@ def generate_lit(folder: Path, config: LitDataConfig) -> None:
 
 
 def load_lit_captions(folder: Path) -> list[str]:
-    """The captions of all complete shards, in order."""
+    """Loads the captions of all complete shards, in order."""
     return [entry["caption"] for path in _complete(folder) for entry in json.loads(path.read_text())["samples"]]
 
 
@@ -79,10 +79,11 @@ def _complete(folder: Path) -> list[Path]:
 
 
 def load_lit(folder: Path) -> LitSet:
-    """Read all complete shards, in order."""
+    """Reads all complete shards, in order."""
     complete = _complete(folder)
 
     def joined(part: str) -> np.ndarray:
+        """Reads one part of all shards as one array."""
         return np.concatenate([np.load(path.with_suffix(f".{part}.npy"), mmap_mode="r") for path in complete])
 
     captions = [entry["caption"] for path in complete for entry in json.loads(path.read_text())["samples"]]

@@ -77,7 +77,7 @@ class _Surface:
 
 @functools.cache
 def training_environments(drawn: int) -> tuple[PrefilteredEnvironment, ...]:
-    """The four named environments, then ``drawn`` others; none of them is one of a run's or the suite's draws."""
+    """Makes the four named environments, then ``drawn`` others; none of them is one of a run's or the suite's draws."""
     others = [random_environment(torch.Generator().manual_seed(700_000 + index)) for index in range(drawn)]
     return tuple(prefilter(one) for one in (studio(), overcast(), sky(), colored_key(), *others))
 
@@ -136,7 +136,8 @@ def _picture(
 
 @torch.no_grad()
 def render_lit(scene: int, seed: int, config: LitRenderConfig) -> list[LitSample]:
-    """The pictures of scene ``scene`` of the set ``seed``: one shape, one camera, several materials and lights."""
+    """Renders the pictures of scene ``scene`` of the set ``seed``: one shape, one camera, several materials and
+    lights."""
     rng = np.random.default_rng([seed, scene])
     setup = config.render
     shape, camera, view, (depth, rays) = visible_shape(rng, setup)

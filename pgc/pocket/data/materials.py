@@ -66,7 +66,7 @@ class _Surface:
 
 
 def sample_material(rng: np.random.Generator, color: ColorName, material: MaterialName) -> MaterialParams:
-    """Draw the jittered colours, size, offset and direction of one material."""
+    """Draws the jittered colours, size, offset and direction of one material."""
     main, second = jittered(rng, color), second_tone(rng, color)
     period = float(rng.uniform(*_PERIOD_RANGES[material]))
     # Mostly axis-aligned directions: "stripes" on real objects seldom run askew.
@@ -240,7 +240,7 @@ _PATTERNS: dict[MaterialName, Callable[[_Surface], Floats]] = {
 
 
 def shade_points(params: MaterialParams, positions: Floats, normals: Floats) -> Floats:
-    """Base colour, sRGB in [0, 1], float32 [N, 3], of surface points.
+    """Computes the base colour, sRGB in [0, 1], float32 [N, 3], of surface points.
 
     ``positions`` [N, 3] are in normalised object units ([-0.8, 0.8]^3), ``normals`` [N, 3] unit
     vectors in the same axes (Z up). The same point always gets the same colour.

@@ -11,7 +11,7 @@ Ints = NDArray[np.int64]
 
 
 def hash_lattice(cells: Ints, seed: int, channel: int = 0) -> Floats:
-    """Uniform values in [0, 1) for integer cells [..., D]; the same cell always gives the same value."""
+    """Returns uniform values in [0, 1) for integer cells [..., D]; the same cell always gives the same value."""
     state = np.full(cells.shape[:-1], (seed * 0x9E3779B1 + channel * 0x85EBCA77) & 0xFFFFFFFF, dtype=np.uint32)
     for axis, prime in zip(range(cells.shape[-1]), (0x8DA6B343, 0xD8163841, 0xCB1AB31F), strict=False):
         state ^= cells[..., axis].astype(np.uint32) * np.uint32(prime)
@@ -24,7 +24,7 @@ def hash_lattice(cells: Ints, seed: int, channel: int = 0) -> Floats:
 
 
 def value_noise(points: Floats, seed: int) -> Floats:
-    """Smooth value noise in [0, 1] at points [N, 3]; its features are about one unit wide."""
+    """Computes smooth value noise in [0, 1] at points [N, 3]; its features are about one unit wide."""
     base = np.floor(points)
     fraction = (points - base).astype(np.float32)
     weight = fraction * fraction * (3.0 - 2.0 * fraction)
@@ -38,7 +38,7 @@ def value_noise(points: Floats, seed: int) -> Floats:
 
 
 def fractal_noise(points: Floats, seed: int, octaves: int = 3) -> Floats:
-    """Sum of ``octaves`` of value noise, each twice as fine and half as strong; in [0, 1]."""
+    """Sums ``octaves`` of value noise, each twice as fine and half as strong; in [0, 1]."""
     total = np.zeros(len(points), dtype=np.float32)
     amplitude, norm = 0.5, 0.0
     for octave in range(octaves):
@@ -49,7 +49,7 @@ def fractal_noise(points: Floats, seed: int, octaves: int = 3) -> Floats:
 
 
 def cell_distances(points: Floats, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Voronoi cells of one jittered site a unit cube, at points [N, 3].
+    """Computes Voronoi cells of one jittered site a unit cube, at points [N, 3].
 
     Returns the distance to the nearest site, to the second nearest, and a value in [0, 1) that
     is constant over each cell.

@@ -27,6 +27,7 @@ _HSV_RANGES: dict[ColorName, tuple[tuple[float, float], tuple[float, float], tup
 
 
 def jittered(rng: np.random.Generator, color: ColorName) -> Rgb:
+    """Draws a shade of a colour."""
     hue, saturation, value = (float(rng.uniform(*bounds)) for bounds in _HSV_RANGES[color])
     return colorsys.hsv_to_rgb((hue / 360.0) % 1.0, saturation, value)
 
@@ -37,7 +38,7 @@ def _gray(rng: np.random.Generator, low: float, high: float) -> Rgb:
 
 
 def second_tone(rng: np.random.Generator, color: ColorName) -> Rgb:
-    """The tone beside the main colour: one fixed family a colour, so that a prompt has one answer."""
+    """Draws the tone beside the main colour: one fixed family a colour, so that a prompt has one answer."""
     match color:
         case "white":
             return _gray(rng, 0.36, 0.46)
@@ -51,15 +52,17 @@ def second_tone(rng: np.random.Generator, color: ColorName) -> Rgb:
 
 
 def scaled(color: Rgb, factor: float) -> Rgb:
+    """Returns the colour times a factor, each channel at most 1."""
     red, green, blue = (min(1.0, channel * factor) for channel in color)
     return (red, green, blue)
 
 
 def mixed(first: Rgb, second: Rgb, weight: float) -> Rgb:
+    """Returns the mean of two colours; ``weight`` is that of the second."""
     red, green, blue = (a + (b - a) * weight for a, b in zip(first, second, strict=True))
     return (red, green, blue)
 
 
 def third_tone(color: ColorName, main: Rgb) -> Rgb:
-    """A darker shade of the main colour for grain, gaps and blotches (lighter for black)."""
+    """Returns a darker shade of the main colour for grain, gaps and blotches (lighter for black)."""
     return mixed(main, (0.5, 0.5, 0.5), 0.85) if color == "black" else scaled(main, 0.42)

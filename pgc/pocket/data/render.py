@@ -50,13 +50,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class TrainingCamera:
+    """A camera of the training set: where it is, how it is turned, its focal length."""
+
     position: Floats  # [3]
     axes: Floats  # [3, 3]: rows right, up, forward
     focal: float
 
 
 def view_name(elevation: float, azimuth: float) -> View:
-    """View word of a camera (radians). The front looks along +Y from -Y, as in Blender."""
+    """Returns the view word of a camera (radians). The front looks along +Y from -Y, as in Blender."""
     if elevation > np.radians(60.0):
         return "overhead"
     if elevation < np.radians(-45.0):
@@ -125,7 +127,7 @@ def _trace(shape: Shape, camera: TrainingCamera, size: int, block: int) -> tuple
 
 
 def light_factors(rng: np.random.Generator, camera: TrainingCamera, normal: Floats, lighting: Lighting) -> Floats:
-    """Light factors [N]: nearly constant when flat, else soft Lambert from a random side."""
+    """Computes light factors [N]: nearly constant when flat, else soft Lambert from a random side."""
     light = rng.normal(size=3) * 0.7 - camera.axes[2] + np.array([0.0, 0.0, 0.6])
     facing = normal @ (light / np.linalg.norm(light)).astype(np.float32)
     if lighting == "flat":
@@ -135,7 +137,7 @@ def light_factors(rng: np.random.Generator, camera: TrainingCamera, normal: Floa
 
 
 def plain_background(rng: np.random.Generator, main: Rgb) -> Floats:
-    """A uniform background that the main colour stands out from."""
+    """Draws a uniform background that the main colour stands out from."""
     while True:
         drawn = _draw_background(rng)
         if np.abs(drawn - np.asarray(main)).max() > 0.25:
@@ -158,7 +160,7 @@ def _draw_background(rng: np.random.Generator) -> Floats:
 def visible_shape(
     rng: np.random.Generator, config: RenderConfig
 ) -> tuple[Shape, TrainingCamera, View, tuple[Floats, Floats]]:
-    """Draw shapes and cameras until at least 6 % of the picture is covered."""
+    """Draws shapes and cameras until at least 6 % of the picture is covered."""
     while True:
         shape = sample_shape(rng)
         camera, view = _sample_camera(rng, config)
@@ -169,7 +171,7 @@ def visible_shape(
 
 
 def render_sample(index: int, seed: int, config: RenderConfig) -> Sample:
-    """Render image ``index`` of the data set ``seed``. Colour and material run through their product."""
+    """Renders image ``index`` of the data set ``seed``. Colour and material run through their product."""
     rng = np.random.default_rng([seed, index])
     color = COLORS[index % len(COLORS)]
     material = MATERIALS[(index // len(COLORS)) % len(MATERIALS)]

@@ -118,7 +118,7 @@ _DISTANCES: dict[Kind, Callable[[Floats, tuple[float, ...]], Floats]] = {
 
 
 def distance(shape: Shape, points: Floats) -> Floats:
-    """Signed distance bound, float32 [N], of ``shape`` at points [N, 3]."""
+    """Computes the signed distance bound, float32 [N], of ``shape`` at points [N, 3]."""
     points = points / np.float32(shape.scale) + np.asarray(shape.center, np.float32)
     total: Floats | None = None
     for primitive in shape.primitives:
@@ -138,7 +138,7 @@ def distance(shape: Shape, points: Floats) -> Floats:
 
 
 def fitted(shape: Shape, extent: float) -> Shape:
-    """The same shape, centred and scaled so that its box reaches ``extent`` along its longest axis."""
+    """Returns the same shape, centred and scaled so that its box reaches ``extent`` along its longest axis."""
     ticks = np.linspace(-1.1, 1.1, 23, dtype=np.float32)
     grid = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
     inside = grid[distance(shape, grid) < 0.05]
@@ -151,7 +151,7 @@ def fitted(shape: Shape, extent: float) -> Shape:
 
 
 def normals(shape: Shape, points: Floats) -> Floats:
-    """Unit outward normals [N, 3] by tetrahedral differences."""
+    """Computes unit outward normals [N, 3] by tetrahedral differences."""
     corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32)
     gradient = np.zeros_like(points)
     for corner in corners:
@@ -182,6 +182,7 @@ def _random_size(rng: np.random.Generator, kind: Kind, scale: float) -> tuple[fl
     """Dimensions of one primitive, about ``scale`` in half extent."""
 
     def u(low: float, high: float) -> float:
+        """Draws a length between `low` and `high`, times `scale`."""
         return float(rng.uniform(low, high)) * scale
 
     if kind == "lathe":
@@ -230,7 +231,7 @@ def _figure(rng: np.random.Generator) -> Shape:
 
 
 def sample_shape(rng: np.random.Generator) -> Shape:
-    """Draw a named shape that reaches between 0.6 and 0.8 from the middle."""
+    """Draws a named shape that reaches between 0.6 and 0.8 from the middle."""
     return fitted(_draw_shape(rng), float(rng.uniform(0.6, 0.8)))
 
 

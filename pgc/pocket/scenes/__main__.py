@@ -48,7 +48,7 @@ def _sheet(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run one command."""
+    """Runs one command."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments = _parser().parse_args()
     if arguments.command == "sheet":

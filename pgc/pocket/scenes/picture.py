@@ -75,13 +75,13 @@ class _Seen:
     config: RenderConfig
 
     def raster(self, rows: Floats) -> Floats:
-        """Rows [P, C] back in their places [fine, fine, C], 0 elsewhere."""
+        """Puts rows [P, C] back in their places [fine, fine, C], 0 elsewhere."""
         full = np.zeros((*self.hit.shape, rows.shape[1]), np.float32)
         full[self.hit] = rows
         return full
 
     def pixels(self, fine: Floats) -> Floats:
-        """Means over the fine raster's blocks: [fine, fine, C] to [size, size, C]."""
+        """Averages over the fine raster's blocks: [fine, fine, C] to [size, size, C]."""
         size, step = self.config.size, self.config.supersample
         means: Floats = fine.reshape(size, step, size, step, -1).mean((1, 3))
         return means
@@ -145,7 +145,7 @@ def _one(
 
 
 def render_scene(scene: int, split: Split, config: SceneConfig) -> list[ScenePicture]:
-    """The pictures of scene ``scene`` of the set ``split``."""
+    """Renders the pictures of scene ``scene`` of the set ``split``."""
     rng = np.random.default_rng([SEEDS[split], scene])
     setup = config.render
     shape, camera, view, (depth, rays) = visible_shape(rng, setup)

@@ -38,7 +38,8 @@ def _same_surface(points: Floats, hit: NDArray[np.bool_], axis: int) -> NDArray[
 
 
 def relief_normals(points: Floats, normals: Floats, heights: Floats, hit: NDArray[np.bool_]) -> Floats:
-    """Unit normals [H, W, 3] of the surface at ``points`` [H, W, 3] raised by ``heights`` [H, W] along ``normals``.
+    """Computes unit normals [H, W, 3] of the surface at ``points`` [H, W, 3] raised by ``heights`` [H, W] along
+    ``normals``.
 
     ``hit`` [H, W] says where there is a surface; elsewhere the normals come back as they were.
     """

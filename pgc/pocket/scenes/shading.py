@@ -20,7 +20,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def surface_samples_of(normal: Floats, view: Floats, values: Values) -> SurfaceSamples:
-    """Samples of one picture at N points with unit normals and unit directions towards the camera."""
+    """Makes the samples of one picture at N points with unit normals and unit directions towards the camera."""
     normals = F.normalize(torch.from_numpy(np.ascontiguousarray(normal, np.float32)), dim=-1)
     views = torch.from_numpy(np.ascontiguousarray(view, np.float32))
     return SurfaceSamples(
@@ -37,6 +37,6 @@ def surface_samples_of(normal: Floats, view: Floats, values: Values) -> SurfaceS
 
 @torch.no_grad()
 def lit_colors(normal: Floats, view: Floats, values: Values, light: Light) -> Floats:
-    """Colours [N, 3] as a picture shows them, sRGB in [0, 1]."""
+    """Computes colours [N, 3] as a picture shows them, sRGB in [0, 1]."""
     colors: Floats = picture_from_radiance(split_sum(surface_samples_of(normal, view, values), light)).numpy()
     return colors

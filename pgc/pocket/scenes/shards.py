@@ -52,7 +52,7 @@ class SceneSet:
         return len(self.labels)
 
     def place(self, index: int) -> tuple[int, int]:
-        """(shard, row) of picture ``index``."""
+        """Returns (shard, row) of picture ``index``."""
         for shard, images in enumerate(self.images):
             if index < len(images):
                 return shard, index
@@ -71,7 +71,7 @@ def _labels(picture: ScenePicture) -> dict[str, str]:
 
 
 def write_scene_shard(number: int, folder: Path, config: SceneSetConfig) -> None:
-    """Render one shard unless it is there already."""
+    """Renders one shard unless it is there already."""
     done = folder / f"{number:04d}.json"
     if done.exists():
         return
@@ -86,7 +86,7 @@ def write_scene_shard(number: int, folder: Path, config: SceneSetConfig) -> None
 
 
 def make_scenes(folder: Path, config: SceneSetConfig, processes: int = 1) -> None:
-    """Render every missing shard of a set."""
+    """Renders every missing shard of a set."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.json", json.dumps(asdict(config), indent=1))
     shards = range(-(-config.scenes // config.shard))
@@ -94,7 +94,7 @@ def make_scenes(folder: Path, config: SceneSetConfig, processes: int = 1) -> Non
 
 
 def load_scenes(folder: Path) -> SceneSet:
-    """All complete shards, in order; arrays stay on disk until they are read."""
+    """Loads all complete shards, in order; arrays stay on disk until they are read."""
     complete = sorted(folder.glob("[0-9]*.json"))
     if not complete:
         raise FileNotFoundError(f"No complete shard in {folder}; run `python -m pgc.pocket.scenes data` first.")

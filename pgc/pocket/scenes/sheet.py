@@ -40,7 +40,7 @@ def _panel(size: int) -> tuple[Floats, Floats, np.ndarray]:
 
 
 def swatch(recipe: Recipe, look: Look, light: Light, size: int, flat: bool = False) -> Image.Image:
-    """One look of a material on a ball, or on a flat panel, ``size`` pixels wide."""
+    """Draws one look of a material on a ball, or on a flat panel, ``size`` pixels wide."""
     fine = 2 * size
     points, normals, hit = _panel(fine) if flat else _ball(fine)
     rows = recipe.paint(surface_of(points[hit], normals[hit], look), look)
@@ -55,7 +55,7 @@ def swatch(recipe: Recipe, look: Look, light: Light, size: int, flat: bool = Fal
 
 
 def contact_sheet(drawn: Sequence[tuple[Recipe, Sequence[Look]]], light: Light, size: int, columns: int) -> Image.Image:
-    """All materials, each as a strip of its looks on balls and the first of them flat, named below."""
+    """Shows all materials, each as a strip of its looks on balls and the first of them flat, named below."""
     wide = max(len(looks) for _, looks in drawn) + 1
     rows = -(-len(drawn) // columns)
     sheet = Image.new("RGB", (columns * wide * size, rows * (size + _LABEL)), (40, 40, 40))

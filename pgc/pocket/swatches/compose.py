@@ -18,7 +18,8 @@ _RAISED: dict[Layout, float] = {"bands": 0.02, "patches": 0.008, "top": 0.02}
 
 
 def coverage(layout: Layout, positions: Floats, normals: Floats, seed: int, period: float) -> Floats:
-    """How far the second material covers the first, [N] in [0, 1]; ``period`` is the layout's own, in object units."""
+    """Says how far the second material covers the first, [N] in [0, 1]; ``period`` is the layout's own, in object
+    units."""
     drawn = hashed(seed, 4)
     points = np.asarray(positions, np.float32) / np.float32(period)
     match layout:
@@ -37,9 +38,10 @@ def coverage(layout: Layout, positions: Floats, normals: Floats, seed: int, peri
 
 
 def composed(first: Values, second: Values, cover: Floats, layout: Layout) -> Values:
-    """``second`` over ``first`` where ``cover`` [N] is 1; heights in object units."""
+    """Lays ``second`` over ``first`` where ``cover`` [N] is 1; heights in object units."""
 
     def between(a: Floats, b: Floats) -> Floats:
+        """Mixes two values by the cover."""
         return a + (b - a) * cover
 
     return values(

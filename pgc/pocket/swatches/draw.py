@@ -89,7 +89,8 @@ def _colors(rng: np.random.Generator, recipe: Recipe, likely: float) -> tuple[st
 
 
 def substance(rng: np.random.Generator, recipe: Recipe, likely: float = 0.6) -> Substance:
-    """A look of ``recipe`` with what is said of it; a colour is said with the chance ``likely`` where it has none."""
+    """Draws a look of ``recipe`` with what is said of it; a colour is said with the chance ``likely`` where it has
+    none."""
     color, second, main, other = _colors(rng, recipe, likely)
     scale: Scale = ""
     if recipe.sized and rng.random() < 0.4:
@@ -111,7 +112,8 @@ def substance(rng: np.random.Generator, recipe: Recipe, likely: float = 0.6) -> 
 
 
 def split_of(drawn: Drawn) -> Split:
-    """Which set a drawn material belongs to: what is said in parts is held out by its words, the rest is in all."""
+    """Says which set a drawn material belongs to: what is said in parts is held out by its words, the rest is in
+    all."""
     parts = [drawn.first.color, drawn.first.recipe.name, drawn.first.second]
     if drawn.other is not None:
         parts += [drawn.other.color, drawn.other.recipe.name, drawn.layout]
@@ -138,7 +140,7 @@ def _draw_once(rng: np.random.Generator, recipes: tuple[Recipe, ...], two: float
 def draw(
     rng: np.random.Generator, split: Split = "train", recipes: tuple[Recipe, ...] = RECIPES, two: float = 0.18
 ) -> Drawn:
-    """Draw what a picture of the set ``split`` shows; ``two`` is the share with a second material."""
+    """Draws what a picture of the set ``split`` shows; ``two`` is the share with a second material."""
     while True:
         drawn = _draw_once(rng, recipes, two)
         belongs = split_of(drawn)
@@ -156,7 +158,7 @@ def _values(one: Substance, positions: Floats, normals: Floats) -> Values:
 
 
 def drawn_values(drawn: Drawn, positions: Floats, normals: Floats) -> Values:
-    """Values at points [N, 3] with unit normals [N, 3] (Z up, object units); ``height`` in object units."""
+    """Returns the values at points [N, 3] with unit normals [N, 3] (Z up, object units); ``height`` in object units."""
     first = _values(drawn.first, positions, normals)
     if drawn.other is None:
         return first

@@ -44,12 +44,12 @@ def _volume() -> Tensor:
 
 
 def hashed(seed: int, count: int) -> Floats:
-    """``count`` numbers in [0, 1) that follow from ``seed``."""
+    """Returns ``count`` numbers in [0, 1) that follow from ``seed``."""
     return hash_lattice(np.stack([np.arange(count), np.full(count, 7)], -1), seed)
 
 
 def noise(points: Floats, seed: int) -> Floats:
-    """Isotropic noise at points [N, 3], features about one unit wide: mean 0, deviation 1, float32 [N]."""
+    """Computes isotropic noise at points [N, 3], features about one unit wide: mean 0, deviation 1, float32 [N]."""
     period = _SIDE / _SAMPLES_A_UNIT
     shifted = np.remainder(points + hashed(seed, 3) * np.float32(period), period) * np.float32(2.0 / period) - 1.0
     grid = torch.from_numpy(np.ascontiguousarray(shifted, dtype=np.float32))[None, None, None]
@@ -59,7 +59,7 @@ def noise(points: Floats, seed: int) -> Floats:
 
 
 def fractal(points: Floats, seed: int, octaves: int = 4, gain: float = 0.55) -> Floats:
-    """Octaves of ``noise``, each twice as fine and ``gain`` as strong; mean 0, deviation 1."""
+    """Sums octaves of ``noise``, each twice as fine and ``gain`` as strong; mean 0, deviation 1."""
     total = np.zeros(len(points), np.float32)
     power, amplitude = 0.0, 1.0
     for octave in range(octaves):
@@ -70,32 +70,32 @@ def fractal(points: Floats, seed: int, octaves: int = 4, gain: float = 0.55) -> 
 
 
 def ridges(points: Floats, seed: int, octaves: int = 3) -> Floats:
-    """1 on winding sheets (lines on a surface), falling to 0 away from them."""
+    """Returns 1 on winding sheets (lines on a surface), falling to 0 away from them."""
     return 1.0 - np.minimum(np.abs(fractal(points, seed, octaves, 0.45)), 1.0)
 
 
 def warped(points: Floats, seed: int, amount: float, scale: float = 1.0, octaves: int = 2) -> Floats:
-    """Points [N, D] moved by noise of features 1 / ``scale`` wide, up to about twice ``amount``."""
+    """Returns points [N, D] moved by noise of features 1 / ``scale`` wide, up to about twice ``amount``."""
     at = points if points.shape[1] == 3 else np.concatenate([points, np.zeros((len(points), 1), np.float32)], -1)
     moves = [fractal(at * np.float32(scale), seed + 31 * axis, octaves) for axis in range(points.shape[1])]
     return (points + np.float32(amount) * np.stack(moves, -1)).astype(np.float32)
 
 
 def share(values: Floats) -> Floats:
-    """A standard normal field as a uniform one: its value is the share of the surface that lies below."""
+    """Turns a standard normal field into a uniform one: its value is the share of the surface that lies below."""
     result: Floats = ndtr(values).astype(np.float32)
     return result
 
 
 def ramp(values: Floats, edge: float, width: float) -> Floats:
-    """Smooth 0 to 1 step of ``width`` centred on ``edge``."""
+    """Computes a smooth step from 0 to 1 of ``width`` centred on ``edge``."""
     t = np.clip((values - np.float32(edge)) / np.float32(width) + 0.5, 0.0, 1.0)
     return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Voronoi cells at N points."""
+    """Voronoi cells, as N points see them."""
 
     first: Floats  # [N] distance to the nearest site
     border: Floats  # [N] distance to the border with the second nearest's cell
@@ -103,12 +103,12 @@ class Cells:
     keys: NDArray[np.int64]  # [N, D] lattice cell of the nearest site: the cell's name
 
     def value(self, seed: int, channel: int = 0) -> Floats:
-        """A number in [0, 1) that is constant over each cell."""
+        """Returns a number in [0, 1) that is constant over each cell."""
         return hash_lattice(self.keys, seed, channel)
 
 
 def cells(points: Floats, seed: int, jitter: float = 0.8) -> Cells:
-    """Voronoi cells of one jittered site a unit cube, at points [N, D], D = 2 or 3."""
+    """Computes Voronoi cells of one jittered site a unit cube, at points [N, D], D = 2 or 3."""
     # Sites two cells beyond the points: whatever the batch is, the nearest two are among them.
     low, high = (np.floor(bound).astype(np.int64) for bound in (points.min(0) - 2.0, points.max(0) + 3.0))
     ticks = [np.arange(a, b) for a, b in zip(low, high, strict=True)]

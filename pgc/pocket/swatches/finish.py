@@ -47,7 +47,7 @@ def _worn(s: Surface, made: Values, target: float, seed: int) -> Values:
 
 
 def finished(s: Surface, made: Values, finish: Finish, target: float, seed: int) -> Values:
-    """``made`` under ``finish``, its roughness about ``target`` (see ``ROUGHNESS``)."""
+    """Puts ``made`` under ``finish``, its roughness about ``target`` (see ``ROUGHNESS``)."""
     match finish:
         case "dusty":
             return _dusty(s, made, target, seed)

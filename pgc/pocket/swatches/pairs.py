@@ -38,5 +38,5 @@ def _named(names: tuple[str, ...]) -> tuple[Recipe, ...]:
 
 @functools.cache
 def partners(layout: Layout) -> tuple[tuple[Recipe, ...], tuple[Recipe, ...]]:
-    """(materials below, materials above) that a layout is drawn of."""
+    """Returns the (materials below, materials above) that a layout is drawn of."""
     return _named(_BASES[layout]), _named(_OTHERS[layout])

@@ -94,7 +94,7 @@ class Recipe:
 
 
 def box_mapped(positions: Floats, normals: Floats) -> Floats:
-    """Coordinates [N, 2] across the dominant normal axis."""
+    """Returns coordinates [N, 2] across the dominant normal axis."""
     axis = np.abs(normals).argmax(axis=-1)[:, None]
     x, y, z = positions[:, 0], positions[:, 1], positions[:, 2]
     side_x, side_y, top = np.stack([y, z], -1), np.stack([x, z], -1), np.stack([x, y], -1)
@@ -102,30 +102,31 @@ def box_mapped(positions: Floats, normals: Floats) -> Floats:
 
 
 def surface_of(positions: Floats, normals: Floats, look: Look) -> Surface:
-    """Points [N, 3] in object units with unit normals [N, 3] (Z up), as ``look`` sees them."""
+    """Returns points [N, 3] in object units with unit normals [N, 3] (Z up), as ``look`` sees them."""
     points = np.asarray(positions, np.float32) * np.float32(1.0 / look.period) + np.asarray(look.offset, np.float32)
     normals = np.asarray(normals, np.float32)
     return Surface(points, box_mapped(points, normals), normals)
 
 
 def mixed(first: Rgb | Floats, second: Rgb | Floats, weight: Floats) -> Floats:
-    """From ``first`` to ``second`` by ``weight`` [N]; each a colour or colours [N, 3]."""
+    """Blends from ``first`` to ``second`` by ``weight`` [N]; each a colour or colours [N, 3]."""
     a, b = np.asarray(first, np.float32), np.asarray(second, np.float32)
     return (a + (b - a) * np.asarray(weight, np.float32)[:, None]).astype(np.float32)
 
 
 def tinted(color: Rgb | Floats, level: Floats) -> Floats:
-    """A colour (or colours [N, 3]) times a brightness [N]."""
+    """Returns a colour (or colours [N, 3]) times a brightness [N]."""
     return (np.asarray(color, np.float32) * np.asarray(level, np.float32)[:, None]).astype(np.float32)
 
 
 def values(
     base_color: Floats, roughness: Floats | float, height: Floats | float = 0.0, metallic: Floats | float = 0.0
 ) -> Values:
-    """Values at N points, numbers spread over all of them, everything held in its range."""
+    """Makes values at N points: numbers are spread over all of them, and everything is held in its range."""
     count = len(base_color)
 
     def column(part: Floats | float) -> Floats:
+        """Spreads a number over all points."""
         return np.broadcast_to(np.asarray(part, np.float32), (count,))
 
     return Values(

@@ -51,7 +51,7 @@ def _substance_phrase(rng: np.random.Generator, one: Substance) -> str:
 
 
 def phrase(rng: np.random.Generator, drawn: Drawn) -> str:
-    """A noun phrase without an article: "red bricks with black mortar", "oak with brass bands"."""
+    """Writes a noun phrase without an article: "red bricks with black mortar", "oak with brass bands"."""
     first = _substance_phrase(rng, drawn.first)
     if drawn.other is None:
         return first
@@ -74,7 +74,8 @@ def _subject(rng: np.random.Generator, drawn: Drawn, shape: str) -> str:
 
 
 def caption(rng: np.random.Generator, drawn: Drawn, shape: ShapeName, view: View, flat: bool) -> str:
-    """An ordinary English caption; always names the material, its colours where they are not its own, its finish."""
+    """Writes an ordinary English caption; always names the material, its colours where they are not its own, its
+    finish."""
     noun = shape_word(rng, shape) if rng.random() < 0.7 else "object"
     text = pick(rng, OPENINGS) + _subject(rng, drawn, noun)
     if rng.random() < 0.6:
@@ -87,7 +88,7 @@ def caption(rng: np.random.Generator, drawn: Drawn, shape: ShapeName, view: View
 
 
 def vocabulary() -> dict[str, list[str]]:
-    """Known words by group. Every word of every caption is in one group or more."""
+    """Returns the known words by group. Every word of every caption is in one group or more."""
     names = [text for one in RECIPES for text in (one.name, one.adjective, one.second, *one.nouns)]
     phrases = [part for layout in LAYOUT_PHRASES.values() for part in layout]
     layouts = [part.replace("{a}", "").replace("{b}", "") for part in phrases]

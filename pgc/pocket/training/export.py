@@ -28,7 +28,7 @@ SIZE_LIMIT = 36 * 2**20
 
 @dataclass(frozen=True)
 class ExportSources:
-    """Where the trained parts lie."""
+    """Where the parts lie that training has made."""
 
     vae_checkpoint: Path
     diffusion_checkpoint: Path
@@ -41,7 +41,7 @@ class ExportSources:
 
 
 def trained_vae(checkpoint: Path, config: VaeConfig) -> AutoencoderKL:
-    """The autoencoder with its averaged weights, in evaluation mode."""
+    """Loads the autoencoder with its averaged weights, in evaluation mode."""
     vae = build_vae(config)
     load_average(checkpoint, vae)
     use_channels_last(vae)
@@ -50,7 +50,7 @@ def trained_vae(checkpoint: Path, config: VaeConfig) -> AutoencoderKL:
 
 
 def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: DiffusionConfig) -> Path:
-    """Write the shipped folder; refuses to write more than the size limit. Returns ``folder``."""
+    """Writes the shipped folder; refuses to write more than the size limit. Returns ``folder``."""
     vae = trained_vae(sources.vae_checkpoint, vae_config)
     vae.register_to_config(scaling_factor=sources.scaling_factor)
     networks = build_networks(config, sources.tokenizer_folder)

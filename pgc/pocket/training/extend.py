@@ -26,7 +26,7 @@ class ExtendConfig:
 
 
 def extend(first: Path, out: Path, config: ExtendConfig) -> Path:
-    """Run every stage under ``out``; returns the exported folder ``out/weights``."""
+    """Runs every stage under ``out``; returns the exported folder ``out/weights``."""
     torch.set_num_threads(config.threads)
     generate_lit(out / "lit", config.data)
     scaling = float(read_metadata(first / "latents.safetensors")["scaling"])
@@ -35,7 +35,7 @@ def extend(first: Path, out: Path, config: ExtendConfig) -> Path:
 
 
 def export_second(first: Path, out: Path, folder: Path, config: ExtendConfig) -> Path:
-    """Export the newest checkpoint of ``out`` to ``folder``, whether or not training is done."""
+    """Exports the newest checkpoint of ``out`` to ``folder``, whether or not training is done."""
     facts = read_metadata(first / "latents.safetensors")
     sources = ExportSources(
         vae_checkpoint=first / "vae.safetensors",

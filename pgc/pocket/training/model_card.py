@@ -118,7 +118,7 @@ def _rows(curve: dict[str, list[float]], key: str, count: int = 12) -> str:
 
 
 def write_card(path: Path, facts: CardFacts) -> None:
-    """Write the card to ``path``."""
+    """Writes the card to ``path``."""
     groups = lit_vocabulary() if facts.lit_images else vocabulary()
     words = "\n".join(f"- {group}: {', '.join(known)}" for group, known in groups.items())
     data = DataConfig()

@@ -32,7 +32,7 @@ class OptimizerConfig:
 
 
 def rate_share(config: OptimizerConfig, step: int, total: int) -> float:
-    """Share of the peak learning rate at ``step`` of ``total``."""
+    """Returns the share of the peak learning rate at ``step`` of ``total``."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     progress = min(1.0, (step - config.warmup) / max(1, total - config.warmup))
@@ -40,7 +40,7 @@ def rate_share(config: OptimizerConfig, step: int, total: int) -> float:
 
 
 def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """The nearly orthogonal factor of ``matrix`` [R, C] by a quintic Newton-Schulz iteration.
+    """Computes the nearly orthogonal factor of ``matrix`` [R, C] by a quintic Newton-Schulz iteration.
 
     Its coefficients push all singular values into about [0.7, 1.2], which is all that an update
     direction needs, in fewer rounds than exact convergence takes. bfloat16 suffices for the same reason.
@@ -65,7 +65,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step on every parameter that has a gradient."""
+        """Takes one step on every parameter that has a gradient."""
         for group in self.param_groups:
             for value in group["params"]:
                 if value.grad is None:
@@ -102,7 +102,7 @@ class TrainState:
         }
 
     def update(self, loss: Tensor, total_steps: int) -> float:
-        """One optimiser step on ``loss``; returns the gradient's norm before clipping."""
+        """Takes one optimiser step on ``loss``; returns the gradient's norm before clipping."""
         if not math.isfinite(float(loss.detach())):
             raise FloatingPointError(
                 f"The loss at step {self.step} is {float(loss.detach())}; the last checkpoint is sound."
@@ -125,7 +125,7 @@ class TrainState:
         return float(norm)
 
     def save(self, path: Path, notes: dict[str, list[float]]) -> None:
-        """Write weights, average, optimiser moments, step and ``notes`` (curves) to one file, atomically."""
+        """Writes weights, average, optimiser moments, step and ``notes`` (curves) to one file, atomically."""
         tensors = {f"weight.{name}": value.detach() for name, value in self.parameters.items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for optimizer in self.optimizers.values():
@@ -136,7 +136,7 @@ class TrainState:
         write_tensors(path, {key: value.contiguous() for key, value in tensors.items()}, metadata=metadata)
 
     def load(self, path: Path) -> dict[str, list[float]]:
-        """Restore what ``save`` wrote; returns the notes."""
+        """Restores what ``save`` wrote; returns the notes."""
         metadata = read_metadata(path)
         tensors = load_file(path)
         self.step = int(metadata["step"])
@@ -155,7 +155,7 @@ class TrainState:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file."""
+    """Reads the metadata of a safetensors file."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as opened:
@@ -164,14 +164,14 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def use_channels_last(module: nn.Module) -> None:
-    """Store convolution weights channels last, which CPUs convolve faster."""
+    """Stores convolution weights channels last, which CPUs convolve faster."""
     for value in module.parameters():
         if value.ndim == 4:
             value.data = value.data.contiguous(memory_format=torch.channels_last)
 
 
 def load_average(path: Path, module: nn.Module) -> None:
-    """Put the averaged weights of a checkpoint into ``module``."""
+    """Puts the averaged weights of a checkpoint into ``module``."""
     tensors = load_file(path)
     with torch.no_grad():
         for name, value in module.named_parameters():

@@ -39,7 +39,7 @@ def _merge(pieces: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def learn_merges(words: list[str]) -> list[tuple[str, str]]:
-    """BPE merges, learnt until every word is one token. Deterministic."""
+    """Learns BPE merges until every word is one token. Deterministic."""
     split = [[*word[:-1], word[-1] + _WORD_END] for word in sorted(set(words)) if not word.isdigit()]
     merges: list[tuple[str, str]] = []
     while (pair := _pair_up(split)) is not None:
@@ -49,7 +49,7 @@ def learn_merges(words: list[str]) -> list[tuple[str, str]]:
 
 
 def write_tokenizer(folder: Path, groups: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Write ``vocab.json``, ``merges.txt`` and the configuration of the tokenizer.
+    """Writes ``vocab.json``, ``merges.txt`` and the configuration of the tokenizer.
 
     ``groups`` are the words that become whole tokens, by default those of ``vocabulary``.
     """
@@ -80,6 +80,6 @@ def _byte_symbol(byte: int) -> str:
 
 
 def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """The tokenizer that ``write_tokenizer`` wrote."""
+    """Loads the tokenizer that ``write_tokenizer`` wrote."""
     tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
     return tokenizer

@@ -48,7 +48,7 @@ def _latents(out: Path, config: TrainConfig) -> Path:
 
 
 def export_from(out: Path, folder: Path, config: TrainConfig) -> Path:
-    """Export the newest checkpoints under ``out`` to ``folder``, whether or not training is done."""
+    """Exports the newest checkpoints under ``out`` to ``folder``, whether or not training is done."""
     facts = read_metadata(out / "latents.safetensors")
     sources = ExportSources(
         vae_checkpoint=out / "vae.safetensors",
@@ -62,7 +62,7 @@ def export_from(out: Path, folder: Path, config: TrainConfig) -> Path:
 
 
 def train(out: Path, config: TrainConfig) -> Path:
-    """Run every stage under ``out``; returns the exported folder ``out/weights``."""
+    """Runs every stage under ``out``; returns the exported folder ``out/weights``."""
     torch.set_num_threads(config.threads)
     generate(out / "data", config.data, config.processes)
     train_vae(out / "data", out, config.vae)

@@ -106,7 +106,7 @@ class Networks(nn.Module):
         self.controlnet.set_attn_processor(AttnProcessor())
 
     def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor, condition: Tensor) -> Tensor:
-        """Predict velocity [B, C, h, w] from noisy latents, token ids [B, L] and the condition [B, K, S, S]."""
+        """Predicts velocity [B, C, h, w] from noisy latents, token ids [B, L] and the condition [B, K, S, S]."""
         hidden = self.text_encoder(tokens).last_hidden_state
         down, middle = self.controlnet(noisy, timestep, hidden, controlnet_cond=condition, return_dict=False)
         predicted: Tensor = self.unet(
@@ -116,7 +116,7 @@ class Networks(nn.Module):
 
 
 def build_scheduler() -> DDPMScheduler:
-    """Stable Diffusion's noise schedule, predicting velocity (steadier than noise at few pixels)."""
+    """Builds Stable Diffusion's noise schedule, predicting velocity (steadier than noise at few pixels)."""
     return DDPMScheduler(
         num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
         prediction_type="v_prediction", clip_sample=False,
@@ -125,7 +125,7 @@ def build_scheduler() -> DDPMScheduler:
 
 @torch.no_grad()
 def encode_latents(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
-    """Unscaled latents, float16 [N, C, h, w], of uint8 pictures [N, S, S, 3]: the posterior's mean."""
+    """Returns unscaled latents, float16 [N, C, h, w], of uint8 pictures [N, S, S, 3]: the posterior's mean."""
     parts = []
     for first in range(0, len(images), 8):
         batch = to_input(images[first : first + 8])
@@ -135,7 +135,7 @@ def encode_latents(vae: AutoencoderKL, images: np.ndarray) -> Tensor:
 
 
 def cache_latents(vae: AutoencoderKL, data: RenderSet, tokenizer_folder: Path) -> tuple[LatentSet, float]:
-    """Encode every picture and its mirror image; returns the set and the VAE's scaling factor."""
+    """Encodes every picture and its mirror image; returns the set and the VAE's scaling factor."""
     latents = torch.stack([encode_latents(vae, data.images), encode_latents(vae, data.images[:, :, ::-1])])
     scaling = 1.0 / float(latents[0, :4096].float().std())
     tokenizer = load_tokenizer(tokenizer_folder)
@@ -147,14 +147,14 @@ def cache_latents(vae: AutoencoderKL, data: RenderSet, tokenizer_folder: Path) -
 
 
 def save_latents(cached: LatentSet, scaling: float, path: Path, held_out_psnr: float) -> None:
-    """Keep the cache in one safetensors file, with what the export needs to know about it."""
+    """Keeps the cache in one safetensors file, with what the export needs to know about it."""
     tensors = {"latents": cached.latents, "depths": cached.depths, "tokens": cached.tokens, "empty": cached.empty}
     facts = {"scaling": repr(scaling), "held_out_psnr": repr(held_out_psnr), "images": str(len(cached.tokens))}
     write_tensors(path, {key: value.contiguous() for key, value in tensors.items()}, metadata=facts)
 
 
 def load_latents(path: Path) -> LatentSet:
-    """Read what ``save_latents`` wrote."""
+    """Reads what ``save_latents`` wrote."""
     from safetensors.torch import load_file
 
     return LatentSet(**load_file(path))
@@ -178,7 +178,8 @@ def _batch(cached: LatentSet, config: DiffusionConfig, step: int) -> tuple[Tenso
 def velocity_loss(
     networks: Networks, scheduler: DDPMScheduler, batch: tuple[Tensor, Tensor, Tensor], seed: int, min_snr: float
 ) -> Tensor:
-    """Velocity loss of (latents, token ids, condition), weighted so that nearly clean latents do not dominate.
+    """Computes the velocity loss of (latents, token ids, condition), weighted so that nearly clean latents do not
+    dominate.
 
     The weighting is min-SNR; noise and timesteps are drawn from ``seed`` alone.
     """
@@ -201,7 +202,7 @@ def velocity_loss(
 
 
 def build_networks(config: DiffusionConfig, tokenizer_folder: Path) -> Networks:
-    """Untrained networks for the tokenizer in ``tokenizer_folder``."""
+    """Builds untrained networks for the tokenizer in ``tokenizer_folder``."""
     tokenizer = load_tokenizer(tokenizer_folder)
     if tokenizer.convert_tokens_to_ids([START, END]) != [len(tokenizer) - 2, len(tokenizer) - 1]:
         raise ValueError(f"The tokenizer in {tokenizer_folder} must end with its start and end tokens.")
@@ -212,12 +213,13 @@ def build_networks(config: DiffusionConfig, tokenizer_folder: Path) -> Networks:
 
 
 def train_diffusion(cached: LatentSet, tokenizer_folder: Path, out: Path, config: DiffusionConfig) -> Path:
-    """Train, or go on from ``out/diffusion.safetensors``; returns that path."""
+    """Trains, or goes on from ``out/diffusion.safetensors``; returns that path."""
     networks = build_networks(config, tokenizer_folder)
     state = TrainState(networks, config.optimizer)
     scheduler = build_scheduler()
 
     def loss_at(step: int) -> Tensor:
+        """Returns the loss of a step's batch."""
         seed = config.seed * 1_000_003 + step
         return velocity_loss(networks, scheduler, _batch(cached, config, step), seed, config.min_snr)
 
@@ -225,7 +227,7 @@ def train_diffusion(cached: LatentSet, tokenizer_folder: Path, out: Path, config
 
 
 def fit(state: TrainState, loss_at: Callable[[int], Tensor], checkpoint: Path, *, steps: int, save_every: int) -> Path:
-    """Take steps up to ``steps``, from the checkpoint where there is one; returns the checkpoint's path."""
+    """Takes steps up to ``steps``, from the checkpoint where there is one; returns the checkpoint's path."""
     curves: dict[str, list[float]] = {"step": [], "loss": []}
     if checkpoint.exists():
         curves = state.load(checkpoint)

@@ -69,7 +69,7 @@ class LitLatents:
 
 
 def tokens_of(captions: list[str], tokenizer_folder: Path) -> Tensor:
-    """Token ids [N, MAX_LENGTH] of captions."""
+    """Returns the token ids [N, MAX_LENGTH] of captions."""
     tokenizer = load_tokenizer(tokenizer_folder)
     options = {"padding": "max_length", "max_length": MAX_LENGTH, "truncation": True, "return_tensors": "pt"}
     ids: Tensor = tokenizer(captions, **options).input_ids
@@ -77,7 +77,7 @@ def tokens_of(captions: list[str], tokenizer_folder: Path) -> Tensor:
 
 
 def retokenized(cached: LatentSet, captions: list[str], tokenizer_folder: Path) -> LatentSet:
-    """The first edition's cache in the second's tokens."""
+    """Returns the first edition's cache in the second's tokens."""
     if len(captions) != len(cached.tokens):
         raise ValueError(f"Got {len(captions)} captions for {len(cached.tokens)} latents; expected one each.")
     tokens = tokens_of([*captions, ""], tokenizer_folder)
@@ -85,7 +85,7 @@ def retokenized(cached: LatentSet, captions: list[str], tokenizer_folder: Path) 
 
 
 def cache_lit(vae: AutoencoderKL, data: LitSet, scaling: float, tokenizer_folder: Path, cache: Path) -> LitLatents:
-    """Latents of the lit set; pictures that ``cache`` (an .npy file) has already are not encoded again."""
+    """Returns the latents of the lit set; pictures that ``cache`` (an .npy file) has already are not encoded again."""
     known = np.load(cache) if cache.exists() else None
     start = 0 if known is None else len(known)
     if start < len(data.images):
@@ -108,7 +108,8 @@ def _dropped(rng: np.random.Generator, count: int, share: float) -> Tensor:
 
 
 def draw_batch(lit: LitLatents, first: LatentSet, config: LitTrainConfig, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents, token ids and conditions of one batch: ``replay`` pictures of the first edition, then lit ones."""
+    """Draws the latents, token ids and conditions of one batch: ``replay`` pictures of the first edition, then lit
+    ones."""
     rng = np.random.default_rng([config.seed, step])
     old = torch.from_numpy(rng.integers(len(first.tokens), size=config.replay))
     new = torch.from_numpy(rng.integers(len(lit.tokens), size=config.batch - config.replay))
@@ -129,13 +130,13 @@ def draw_batch(lit: LitLatents, first: LatentSet, config: LitTrainConfig, step: 
 
 
 def first_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """The averaged weights of a diffusion checkpoint, by parameter."""
+    """Reads the averaged weights of a diffusion checkpoint, by parameter."""
     tensors = load_file(checkpoint)
     return {name.removeprefix("average."): value for name, value in tensors.items() if name.startswith("average.")}
 
 
 def train_lit(first: Path, out: Path, vae: AutoencoderKL, scaling: float, config: LitTrainConfig) -> Path:
-    """Train, or go on from ``out/diffusion.safetensors``; returns that path.
+    """Trains, or goes on from ``out/diffusion.safetensors``; returns that path.
 
     ``first`` is the first edition's training folder, ``out/lit`` holds the lit set. New shards are taken up on the way.
     """
@@ -151,6 +152,7 @@ def train_lit(first: Path, out: Path, vae: AutoencoderKL, scaling: float, config
     _LOG.info("second edition: %d lit pictures, %d replayed", len(lit.tokens), len(replayed.tokens))
 
     def loss_at(step: int) -> Tensor:
+        """Returns the loss of a step's batch; where a checkpoint is due, takes new shards in first."""
         nonlocal lit
         if step % config.save_every == 0 and len(load_lit_captions(out / "lit")) > len(lit.tokens):
             lit = cache_lit(vae, load_lit(out / "lit"), scaling, folder, out / "lit_latents.npy")

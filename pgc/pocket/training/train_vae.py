@@ -40,7 +40,7 @@ class VaeConfig:
 
 
 def build_vae(config: VaeConfig) -> AutoencoderKL:
-    """An untrained autoencoder, 8 times smaller in latent space."""
+    """Builds an untrained autoencoder, 8 times smaller in latent space."""
     # diffusers annotates these as tuples of one element, and documents and takes longer ones.
     levels: dict[str, Any] = {
         "down_block_types": ("DownEncoderBlock2D",) * len(config.channels),
@@ -74,7 +74,7 @@ def _crops(data: RenderSet, rng: np.random.Generator, count: int, size: int) -> 
 
 
 def to_input(images: np.ndarray) -> Tensor:
-    """uint8 [B, H, W, 3] to float [B, 3, H, W] in [-1, 1], channels last in memory."""
+    """Turns uint8 [B, H, W, 3] into float [B, 3, H, W] in [-1, 1], channels last in memory."""
     tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
     return tensor.contiguous(memory_format=torch.channels_last)
 
@@ -96,7 +96,7 @@ def _loss(vae: AutoencoderKL, images: Tensor, config: VaeConfig) -> tuple[Tensor
 
 @torch.no_grad()
 def held_out_psnr(vae: AutoencoderKL, data: RenderSet, count: int = 48) -> float:
-    """PSNR in dB over whole pictures that were held out, decoded from the posterior's mean."""
+    """Computes the PSNR in dB over whole pictures that were held out, decoded from the posterior's mean."""
     images = to_input(data.images[-count:])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         latents = cast(torch.FloatTensor, vae.encode(images, return_dict=False)[0].mode())
@@ -106,7 +106,7 @@ def held_out_psnr(vae: AutoencoderKL, data: RenderSet, count: int = 48) -> float
 
 
 def train_vae(data_folder: Path, out: Path, config: VaeConfig) -> Path:
-    """Train, or go on from ``out/vae.safetensors``; returns that path. Picks up new shards on the way."""
+    """Trains, or goes on from ``out/vae.safetensors``; returns that path. Picks up new shards on the way."""
     torch.manual_seed(config.seed)
     checkpoint = out / "vae.safetensors"
     vae = build_vae(config)

@@ -17,7 +17,7 @@ _CONDITION = "controlnet.controlnet_cond_embedding."
 
 
 def widened(narrow: Tensor, wide: Tensor) -> Tensor:
-    """A layer's weights [o, i, …] (or bias [o]) inside those of a larger layer, which is left as it is elsewhere.
+    """Puts a layer's weights [o, i, …] (or bias [o]) inside those of a larger layer, which is left as it is elsewhere.
 
     What the old outputs take from the new inputs is 0, so that they stay what they were whatever the new inputs are;
     new outputs keep the larger layer's own weights.
@@ -42,7 +42,8 @@ def _tokens(narrow: Tensor, wide: Tensor, before: Mapping[str, int], after: Mapp
 def widened_networks(
     weights: Mapping[str, Tensor], tokenizer: Path, config: DiffusionConfig, wide_tokenizer: Path
 ) -> Networks:
-    """Networks of ``config`` that answer as ``weights`` do wherever the new channels are 0 and all words are known.
+    """Builds networks of ``config`` that answer as ``weights`` do wherever the new channels are 0 and all words are
+    known.
 
     ``weights`` are the first edition's parameters by name, read with ``tokenizer``. In truth they answer so whatever
     the new channels hold: what comes from them has weight 0 until training says otherwise.

@@ -11,7 +11,7 @@ __all__ = ["MADE", "hexagons"]
 
 
 def hexagons(flat: Floats) -> tuple[Floats, Ints]:
-    """(distance to the border, lattice key [N, 2]) of regular hexagons one unit wide."""
+    """Returns (distance to the border, lattice key [N, 2]) of regular hexagons one unit wide."""
     step = np.array([1.0, np.sqrt(3.0)], np.float32)
     near = np.floor(flat / step + 0.5)
     far = np.floor(flat / step) + 0.5

@@ -20,7 +20,7 @@ _RUST: tuple[Rgb, Rgb, Rgb] = ((0.62, 0.31, 0.12), (0.40, 0.18, 0.08), (0.26, 0.
 
 
 def bare_metal(s: Surface, look: Look) -> Values:
-    """Smooth metal with faint smudges in its gloss."""
+    """Makes smooth metal with faint smudges in its gloss."""
     smudge = share(fractal(s.points * 1.2, look.seed, 3))
     return values(tinted(look.main, np.ones(len(smudge), np.float32)), 0.16 + 0.16 * look.variant + 0.05 * smudge,
                   0.0, 1.0)  # fmt: skip
@@ -52,7 +52,7 @@ def _galvanised(s: Surface, look: Look) -> Values:
 
 
 def rust_colors(s: Surface, seed: int) -> Floats:
-    """Base colour of rust: orange to dark brown, in layers and grains."""
+    """Returns the base colour of rust: orange to dark brown, in layers and grains."""
     layer, grain = share(fractal(s.points * 2.3, seed, 4, 0.6)), share(fractal(s.points * 11.0, seed + 5, 3, 0.8))
     return mixed(mixed(_RUST[0], _RUST[1], layer), _RUST[2], 0.65 * ramp(grain, 0.62, 0.5))
 
