@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that counts what tests notice: it sees a test that notices, and one that does not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fcntl", reason="processes are forked as POSIX does it")
+from tests.mutation.mutants import chosen_mutants, meaning, mutants_of
+from tests.mutation.targets import ROOT, TARGETS, which_tests
+from tests.mutation.workshop import Workshop
+
+SOURCE = '''
+Number = int | float
+
+
+def larger(a: int | None, b: int = 0) -> int | None:
+    """Returns 1 + 1."""
+    return a if a > b else b
+'''
+NOTICES = """
+import larger
+
+
+def test_larger():
+    assert larger.larger(2, 1) == 2 == larger.larger(1, 2) == larger.larger(2)
+"""
+SLEEPS = "import larger\n\n\ndef test_nothing():\n    pass\n"
+
+
+def test_annotations_texts_and_types_are_no_mutants():
+    mutants = list(mutants_of(SOURCE))
+    assert mutants
+    assert {mutant.before for mutant in mutants} == {
+        "def larger(a: int | None, b: int = 0) -> int | None:",
+        "return a if a > b else b",
+    }
+    assert all(meaning(mutant.source) != meaning(SOURCE) for mutant in mutants)
+
+
+def test_a_seed_chooses_the_same_ones_and_places_come_before_repetitions():
+    assert chosen_mutants(SOURCE, 4, 1) == chosen_mutants(SOURCE, 4, 1)
+    places = {mutant.position for mutant in mutants_of(SOURCE)}
+    assert {mutant.position for mutant in chosen_mutants(SOURCE, len(places), 2)} == places
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with one module and two tests of it."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    files = {"larger.py": SOURCE, "test_notices.py": NOTICES, "test_sleeps.py": SLEEPS, "conftest.py": ""}
+    for name, text in files.items():
+        (root / name).write_text(text)
+    for command in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    return root
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from tests.mutation.workshop import Workshop
+shop = Workshop(Path(sys.argv[1]), Path(sys.argv[2]))
+plain = shop.read("larger.py")
+for source in (plain, plain.replace("a > b", "a < b"), plain.replace("return a", "while True: pass\\n    return a")):
+    for test in ("test_notices.py", "test_sleeps.py"):
+        print(shop.run("larger.py", source, [test], 5.0).verdict, flush=True)
+assert shop.read("larger.py") == plain
+"""
+
+
+@pytest.mark.slow
+def test_who_notices_is_told_from_who_does_not(repository, tmp_path):
+    command = [sys.executable, "-c", CHILD, str(repository), str(tmp_path / "work"), str(ROOT)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=100)
+    assert found.stdout.split() == ["survived", "survived", "killed", "survived", "timeout", "survived"]
+    assert (repository / "larger.py").read_text() == SOURCE
+
+
+def test_each_target_and_its_tests_are_there():
+    for module in TARGETS:
+        assert (ROOT / module).is_file(), module
+        assert all((ROOT / test).exists() for test in which_tests(module)), module
+    assert which_tests("pgc/rendering/compositing.py")[0].endswith("test_compositing.py")
+    assert which_tests("pgc/rendering/latlong.py") == ("tests/pgc/rendering/test_latlong.py",)
+    with pytest.raises(FileNotFoundError, match="neither"):
+        which_tests("nowhere/nothing.py")
+
+
+def test_a_copy_has_what_git_knows_and_nothing_else(repository, tmp_path):
+    (repository / "ignored.txt").write_text("")
+    Workshop(repository, tmp_path / "work")
+    assert sorted(path.name for path in Path(tmp_path / "work" / "copy").iterdir()) == [
+        "conftest.py", "larger.py", "test_notices.py", "test_sleeps.py",
+    ]  # fmt: skip
