@@ -114,14 +114,14 @@ class BrokerCore:
     # Start and end
 
     def start(self) -> None:
-        """Bring up the gate, and a worker where there is work or it is to be warm."""
+        """Starts the gate, and a worker where there is work or it is to be warm."""
         self.supervisor.ensure(ROLE_GATE, 0)
         if self.state.config.prewarm:
             self.supervisor.ensure(ROLE_WORKER, 0)
         self.runner.assign()
 
     def drain(self) -> None:
-        """Take no more jobs, have the running ones saved, end all children."""
+        """Takes no more jobs, has the running ones saved, and ends all children."""
         if self.state.draining:
             return
         _LOG.info("draining")
@@ -130,7 +130,7 @@ class BrokerCore:
             self.supervisor.stop(child, self.state.config.supervision.drain_limit)
 
     def is_drained(self) -> bool:
-        """Whether nothing is left to wait for."""
+        """Says whether nothing is left to wait for."""
         return self.state.draining and not self.supervisor.children() and not len(self.runner)
 
     # Messages
@@ -205,7 +205,7 @@ class BrokerCore:
     # Connections
 
     def unreachable(self, address: Address) -> None:
-        """The connection is gone, or takes nothing more."""
+        """Takes note that the connection is gone, or takes nothing more."""
         session = self.state.sessions.at(address)
         if session is None:
             return
@@ -224,8 +224,9 @@ class BrokerCore:
         self.downloads.left(session.sid)
 
     def set_clients(self, clients: dict[str, AllowedClient]) -> None:
-        """A new allow-list. Who is not on it any more is not heard any more; see
-        `server.broker.supervision.departures`."""
+        """Takes over a new allow-list. Who is not on it any more is not heard any more; see
+        `server.broker.supervision.departures`.
+        """
         self.state.clients = clients
         for session in self.state.sessions:
             if session.user not in clients:
@@ -235,12 +236,12 @@ class BrokerCore:
     # Time
 
     def turn(self) -> None:
-        """Once a turn of the loop: what waited for a connection to take it."""
+        """Sends what waited for a connection to take it, once a turn of the loop."""
         self.downloads.pump()
         self.feeds.pump_all()
 
     def tick(self) -> None:
-        """About ten times a second."""
+        """Does what is due by now; called about ten times a second."""
         now, wall = self.state.ports.now(), self.state.ports.wall()
         if max(now - self._last_tick[0], abs(wall - self._last_tick[1])) > _JUMP_SECONDS:
             _LOG.info("the clock jumped: deadlines count from now")

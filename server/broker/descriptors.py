@@ -37,20 +37,21 @@ class Room:
     uploads: int
 
     def within(self, quotas: QuotaConfig) -> QuotaConfig:
-        """The quotas, as far as there is room for them. A session has two connections."""
+        """Returns the quotas, as far as there is room for them. A session has two connections."""
         sessions = (self.connections - self.strangers) // 2
         return replace(quotas, sessions=min(quotas.sessions, sessions), uploads=min(quotas.uploads, self.uploads))
 
 
 def room_for(limit: int | None) -> Room:
-    """How to share so many open files; None: as many as one likes."""
+    """Shares so many open files among connections, strangers and uploads; None: as many as one likes."""
     free = max((_UNLIMITED if limit is None else min(limit, _UNLIMITED)) - _OWN, LEAST_FILES - _OWN)
     uploads, strangers = min(512, free // 4), min(256, free // 8)
     return Room(free - uploads, strangers, uploads)
 
 
 def patient(work: Callable[[], T]) -> Callable[[], T]:
-    """The same work, tried again for a while where files ran out: connections that were one too many are being cut.
+    """Returns the same work, tried again for a while where files ran out: connections that were one too many are being
+    cut.
 
     It must be fit to be done again from the start; opening a file is the first that most work does.
     """
@@ -69,6 +70,6 @@ def patient(work: Callable[[], T]) -> Callable[[], T]:
 
 
 def ran_out_of_files(error: BaseException) -> bool:
-    """Whether this process, or the system, has as many files open as it may."""
+    """Says whether this process, or the system, has as many files open as it may."""
     found = error if isinstance(error, OSError) else error.__cause__
     return isinstance(found, OSError) and found.errno in (errno.EMFILE, errno.ENFILE)

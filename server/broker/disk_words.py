@@ -42,7 +42,7 @@ class DiskRoom:
         return self.free < self.needed
 
     def sentence(self) -> str:
-        """What there is, and what there should be."""
+        """Says how much room there is, and how much there should be."""
         why = "the checkpoints of running jobs may take that" if self.for_checkpoints > self.floor else "its disk floor"
         return (
             f"The server's disk has {_gib(self.free)} free, and the server takes on nothing new below "
@@ -51,7 +51,7 @@ class DiskRoom:
 
 
 def low_disk(room: DiskRoom) -> WireError:
-    """For who wants something of a server whose disk is too full for more."""
+    """Returns the error for who wants something of a server whose disk is too full for more."""
     hint = "Make room on the disk of the server's data folder"
     if room.for_checkpoints <= room.floor:
         hint += ", or start the server with a lower floor: pgc-server start --disk-floor GIB"
@@ -63,7 +63,7 @@ def _gib(size: int) -> str:
 
 
 def disk_error(error: BaseException) -> WireError | None:
-    """The sentence for an error that came of reading or writing; None where it is an error of another kind."""
+    """Returns the error to send for one that came of reading or writing; None where it is an error of another kind."""
     if ran_out_of_files(error):
         return refusals.busy("The server has as many files and connections open as it may; send this again soon.")
     number = _number(error)

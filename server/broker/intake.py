@@ -75,7 +75,7 @@ class Intake:
         self._noted = False
 
     def use(self, core: BrokerCore) -> None:
-        """Whom messages are for."""
+        """Sets whom messages are for."""
         self._core = core
 
     @property
@@ -84,7 +84,9 @@ class Intake:
         return max(0.0, self._next_look - self._now())
 
     def begin(self) -> None:
-        """Before a turn: notice connections, count their bytes when it is time, close those of users that are out."""
+        """Begins a turn: notices connections, counts their bytes when it is time, closes those of users that
+        are out.
+        """
         now = self._now()
         self._hear(now)
         self._noted = now >= self._next_look
@@ -112,7 +114,7 @@ class Intake:
             del self._banned[user]
 
     def receive(self, channel: Channel, limit: int) -> bool:
-        """Take up to `limit` messages, for a few milliseconds; returns whether there may be more."""
+        """Takes up to `limit` messages, for a few milliseconds; returns whether there may be more."""
         way = self._ways[channel]
         deadline = self._now() + _BUDGET_SECONDS
         for count, message in enumerate(way.router.receive(limit, deadline), start=1):
@@ -129,7 +131,7 @@ class Intake:
         return not way.emptied
 
     def end(self) -> bool:
-        """After a turn: large headers, one at a time, then who holds too much; returns whether there is more."""
+        """Ends a turn: large headers, one at a time, then who holds too much; returns whether there is more."""
         deadline = self._now() + _BUDGET_SECONDS
         while self._lanes.turn() and self._now() < deadline:
             pass

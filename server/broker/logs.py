@@ -31,6 +31,7 @@ class JsonLines(logging.Formatter):
         self._epoch = epoch
 
     def format(self, record: logging.LogRecord) -> str:
+        """Returns one JSON object in one line for a record, with its trace where it has one."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, object] = {
             "ts": f"{stamp}.{int(record.msecs):03d}Z",

@@ -107,7 +107,7 @@ class Loop:
             raise
 
     def use(self, core: BrokerCore, journal: Journal) -> None:
-        """The logic that this loop drives, and its journal, which gets a thread."""
+        """Sets the logic that this loop drives, and its journal, which gets a thread."""
         self._core = core
         self._intake.use(core)
         self._journal = JournalThread(journal, self.call, self._journal_stuck)
@@ -118,18 +118,21 @@ class Loop:
             core.state.journal_stuck = stuck
 
     def allow_clients(self, keys: Sequence[str]) -> None:
-        """Public keys with which clients may connect."""
+        """Sets the public keys with which clients may connect."""
         self._zap.allow(CLIENT_DOMAIN, frozenset(keys))
 
     # Ports
 
     def now(self) -> float:
+        """Returns monotonic seconds."""
         return time.monotonic()
 
     def wall(self) -> float:
+        """Returns seconds since 1970."""
         return time.time()
 
     def send(self, address: Address, envelope: Envelope) -> None:
+        """Sends, or keeps until the connection takes more; a message that cannot be encoded becomes an error."""
         try:
             frames = encode(envelope)
         except ProtocolError as error:
@@ -140,19 +143,25 @@ class Loop:
         self._routers[address.channel].send(address.rid, frames)
 
     def backlog(self, address: Address) -> int:
+        """Returns how many bytes wait for this connection."""
         return self._routers[address.channel].backlog(address.rid)
 
     def cut(self, address: Address) -> None:
+        """Ends this connection, soon: what was sent before still goes out."""
         self._door.cut(address)
 
     def journal(self, operation: Callable[[Journal], Any], done: Done, *, essential: bool = False) -> None:
+        """Hands an operation to the journal's thread; see `Ports.journal`."""
         assert self._journal is not None
         self._journal.submit(operation, done, essential=essential)
 
     def disk(self, work: Callable[[], Any], done: Done, *, bulk: bool = False) -> None:
+        """Runs something that takes time in a pool of threads; see `Ports.disk`."""
         self._in_pool(self._bulk_pool if bulk else self._pool, work, done)
 
     def spawn(self, settings: ChildSettings, done: Callable[[ChildProcess | None, Exception | None], None]) -> None:
+        """Starts a child process in a thread and hands it its settings."""
+
         @patient
         def work() -> ChildProcess:
             process = self._executor.spawn(settings.role, settings.index)
@@ -167,18 +176,21 @@ class Loop:
         self._in_pool(self._spawn_pool, work, done)
 
     def allow_children(self, keys: Sequence[str]) -> None:
+        """Sets the public keys with which child processes may connect."""
         self._zap.allow(CHILD_DOMAIN, frozenset(keys))
 
     def to_child(self, rid: bytes, message: ToChild) -> None:
+        """Sends to a connected child; nothing happens when it is gone."""
         self._children.send(rid, [pack(message)])
 
     def child_endpoint(self) -> tuple[str, str]:
+        """Says where children connect, and that socket's public key."""
         return f"tcp://127.0.0.1:{self._child_port}", self._child_keys.public
 
     # Other threads
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have the loop's thread call this soon; from any thread."""
+        """Makes the loop's thread call this soon; from any thread."""
         self._calls.put(function)
         try:
             self._wake_writer.send(b"\0")
@@ -220,7 +232,7 @@ class Loop:
     # The loop
 
     def run(self, each_tick: Callable[[float], None]) -> None:
-        """Serve until drained. `each_tick(now)` is called about ten times a second."""
+        """Serves until drained. `each_tick(now)` is called about ten times a second."""
         assert self._core is not None
         core = self._core
         poller = zmq.Poller()
@@ -277,7 +289,7 @@ class Loop:
     # The end
 
     def close(self) -> None:
-        """End threads, children and sockets; the journal last, with all that waits for it."""
+        """Ends threads, children and sockets; the journal last, with all that waits for it."""
         self._spawn_pool.shutdown()
         for process in self._spawned:
             process.kill()

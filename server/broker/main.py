@@ -66,7 +66,7 @@ _KEPT_BYTES = 64 << 20
 
 
 def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: threading.Event | None = None) -> int:
-    """Serve until SIGTERM, Ctrl-C, DRAIN, or until `stop` is set; each drains. Returns the exit code.
+    """Serves until SIGTERM, Ctrl-C, DRAIN, or until `stop` is set; each drains. Returns the exit code.
 
     Raises:
         AlreadyRunningError: another server uses the data directory.

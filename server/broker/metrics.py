@@ -60,32 +60,36 @@ class Metrics:
         self._turns: deque[float] = deque(maxlen=_KEPT)
 
     def count(self, name: str, amount: float = 1.0) -> None:
+        """Adds an amount to a counter."""
         self._counters[name] += amount
 
     def set(self, name: str, value: float) -> None:
+        """Sets a gauge. Raises KeyError for one that does not exist."""
         if name not in self._gauges:
             raise KeyError(name)
         self._gauges[name] = value
 
     def set_total(self, name: str, value: float) -> None:
-        """Take over a counter that is kept elsewhere."""
+        """Takes over a counter that is kept elsewhere."""
         if name not in self._counters:
             raise KeyError(name)
         self._counters[name] = value
 
     def turn(self, seconds: float) -> None:
-        """Length of one turn of the loop, without its waiting."""
+        """Notes the length of one turn of the loop, without its waiting."""
         self._turns.append(seconds)
 
     def loop_lag(self) -> float:
-        """99th percentile of the newest turns, in seconds."""
+        """Returns the 99th percentile of the newest turns, in seconds."""
         ordered = sorted(self._turns)
         return ordered[int(0.99 * (len(ordered) - 1))] if ordered else 0.0
 
     def counter(self, name: str) -> float:
+        """Returns what a counter has come to."""
         return self._counters[name]
 
     def gauge(self, name: str) -> float:
+        """Returns what a gauge was set to last."""
         return self._gauges[name]
 
     def text(self) -> str:

@@ -49,45 +49,45 @@ class Ports(Protocol):
     """See the module's docstring."""
 
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Returns monotonic seconds."""
         ...
 
     def wall(self) -> float:
-        """Seconds since 1970."""
+        """Returns seconds since 1970."""
         ...
 
     def send(self, address: Address, envelope: Envelope) -> None:
-        """Send, or keep until the connection takes more; `BrokerCore.unreachable` tells when it never will."""
+        """Sends, or keeps until the connection takes more; `BrokerCore.unreachable` tells when it never will."""
         ...
 
     def backlog(self, address: Address) -> int:
-        """Bytes that wait for this connection because its other end reads slowly."""
+        """Returns the bytes that wait for this connection because its other end reads slowly."""
         ...
 
     def cut(self, address: Address) -> None:
-        """End this connection, soon: what was sent before still goes out."""
+        """Ends this connection, soon: what was sent before still goes out."""
         ...
 
     def journal(self, operation: Callable[[Journal], Any], done: Done, *, essential: bool = False) -> None:
-        """Commit an operation on the journal; in order. An essential one is tried until the disk takes it."""
+        """Commits an operation on the journal; in order. An essential one is tried until the disk takes it."""
         ...
 
     def disk(self, work: Callable[[], Any], done: Done, *, bulk: bool = False) -> None:
-        """Run something that takes time in a pool of threads; `bulk` work has its own, so as not to delay the rest."""
+        """Runs something that takes time in a pool of threads; `bulk` work has its own, so as not to delay the rest."""
         ...
 
     def spawn(self, settings: ChildSettings, done: Callable[[ChildProcess | None, Exception | None], None]) -> None:
-        """Start a child process and hand it its settings."""
+        """Starts a child process and hands it its settings."""
         ...
 
     def allow_children(self, keys: Sequence[str]) -> None:
-        """Public keys with which child processes may connect."""
+        """Sets the public keys with which child processes may connect."""
         ...
 
     def to_child(self, rid: bytes, message: ToChild) -> None:
-        """Send to a connected child; nothing happens when it is gone, which `ChildProcess.poll` tells."""
+        """Sends to a connected child; nothing happens when it is gone, which `ChildProcess.poll` tells."""
         ...
 
     def child_endpoint(self) -> tuple[str, str]:
-        """Where children connect, and that socket's public key."""
+        """Says where children connect, and that socket's public key."""
         ...

@@ -40,6 +40,7 @@ class QueuedJob:
     first: bool = False
 
     def is_urgent(self, now: float) -> bool:
+        """Says whether the job goes before those that are not: it is interactive, or has waited for long."""
         return self.interactive or now - self.since > AGEING
 
 
@@ -59,11 +60,11 @@ class FairQueue:
         return any(job in jobs for jobs in self._jobs.values())
 
     def runnable(self) -> int:
-        """How many jobs wait that are not paused."""
+        """Counts the jobs that wait and are not paused."""
         return sum(not job.paused for jobs in self._jobs.values() for job in jobs.values())
 
     def interactive(self) -> int:
-        """How many interactive jobs wait that are not paused."""
+        """Counts the interactive jobs that wait and are not paused."""
         return sum(job.interactive and not job.paused for jobs in self._jobs.values() for job in jobs.values())
 
     def interactive_users(self) -> set[str]:
@@ -72,7 +73,7 @@ class FairQueue:
         return {job.user for job in waiting if job.interactive and not job.paused}
 
     def add(self, job: QueuedJob) -> None:
-        """Let a job wait; one with the same id is replaced."""
+        """Lets a job wait; one with the same id is replaced."""
         self._jobs.setdefault(job.user, {})[job.job] = job
         if job.user not in self._turns:
             self._turns.append(job.user)
@@ -80,7 +81,7 @@ class FairQueue:
             self._balance[job.user] = min(0.0, self._balance.get(job.user, 0.0))
 
     def remove(self, user: str, job: str) -> bool:
-        """Take a job out; returns whether it was there."""
+        """Takes a job out; returns whether it was there."""
         found = self._jobs.get(user, {}).pop(job, None)
         if not self._jobs.get(user):
             self._jobs.pop(user, None)
@@ -89,18 +90,18 @@ class FairQueue:
         return found is not None
 
     def set_paused(self, user: str, job: str, paused: bool) -> bool:
-        """Hold a job back, or let it go on; returns whether it was there."""
+        """Holds a job back, or lets it go on; returns whether it was there."""
         found = self._jobs.get(user, {}).get(job)
         if found is not None:
             self._jobs[user][job] = replace(found, paused=paused)
         return found is not None
 
     def charge(self, user: str, seconds: float) -> None:
-        """Take worker time from a user's balance."""
+        """Takes worker time from a user's balance."""
         self._balance[user] = self._balance.get(user, 0.0) - seconds
 
     def take(self, now: float) -> QueuedJob | None:
-        """Remove and return the job that runs next; None when none may run."""
+        """Removes and returns the job that runs next; None when none may run."""
         chosen = self._choose(now)
         if chosen is None:
             return None
@@ -135,7 +136,7 @@ class FairQueue:
                 self._balance[user] += rounds * self._quantum
 
     def reorder(self, user: str, job: str, before: str | None) -> list[tuple[str, int]] | None:
-        """Put a user's waiting job before another one, or last; returns new (job, rank) pairs, None if one is unknown.
+        """Puts a user's waiting job before another one, or last; returns new (job, rank) pairs, None if one is unknown.
 
         An interactive job still runs before a batch job.
         """
@@ -157,7 +158,7 @@ class FairQueue:
         return [job.job for job in sorted(self._jobs[user].values(), key=lambda job: job.rank)]
 
     def positions(self, now: float) -> dict[str, int]:
-        """How many jobs are expected to start before each waiting job; paused ones come last."""
+        """Says how many jobs are expected to start before each waiting job; paused ones come last."""
         order = [*self._round_robin(now, urgent=True), *self._round_robin(now, urgent=False)]
         paused = [job.job for jobs in self._jobs.values() for job in jobs.values() if job.paused]
         return {job: place for place, job in enumerate([*order, *paused])}

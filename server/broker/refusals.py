@@ -7,6 +7,7 @@ from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 
 
 def session_unknown() -> WireError:
+    """Refuses a message whose session is not known."""
     return WireError(
         ErrorCode.PROTO_SESSION,
         Retry.SAME,
@@ -16,27 +17,29 @@ def session_unknown() -> WireError:
 
 
 def not_for_clients(message_type: str) -> WireError:
+    """Refuses a message of a type that no client sends on this channel."""
     return WireError(
         ErrorCode.PROTO_UNKNOWN_TYPE, Retry.NEVER, f"{message_type} is nothing that a client sends on this channel."
     )
 
 
 def job_unknown() -> WireError:
-    """Also for another user's job: whether it exists is not told."""
+    """Refuses a request about a job that is not there, or is another user's: whether it exists is not told."""
     return WireError(ErrorCode.JOB_UNKNOWN, Retry.NEVER, "There is no such job.", hint="LIST tells the jobs that are.")
 
 
 def job_finished() -> WireError:
+    """Refuses a request about a job that has ended."""
     return WireError(ErrorCode.JOB_FINISHED, Retry.NEVER, "The job has ended already.")
 
 
 def blob_unknown() -> WireError:
-    """Also for a blob that only others may read."""
+    """Refuses a request about a blob that is not there, or that only others may read."""
     return WireError(ErrorCode.INPUT_MISSING_BLOB, Retry.CHANGED, "There is no such blob.", hint="Upload it first.")
 
 
 def blob_lost(sha256: str) -> WireError:
-    """For a blob that the user may read, and that the store has no more as it was."""
+    """Refuses a request about a blob that the user may read, and that the store has no more as it was."""
     return WireError(
         ErrorCode.INPUT_MISSING_BLOB,
         Retry.CHANGED,
@@ -47,20 +50,24 @@ def blob_lost(sha256: str) -> WireError:
 
 
 def forbidden(message_type: str) -> WireError:
+    """Refuses a message that only admins may send."""
     return WireError(
         ErrorCode.AUTH_FORBIDDEN, Retry.NEVER, f"{message_type} is for admins of this server.", hint="Ask its owner."
     )
 
 
 def refused_user() -> WireError:
+    """Refuses a user who was taken off the list."""
     return WireError(ErrorCode.AUTH_REFUSED, Retry.NEVER, "This key may not use the server any more.")
 
 
 def draining() -> WireError:
+    """Refuses a job, since the server is about to stop."""
     return WireError(ErrorCode.DRAINING, Retry.LATER, "The server is about to stop and takes no new jobs.")
 
 
 def disk_full() -> WireError:
+    """Refuses a request, since the server's disk is full."""
     return WireError(
         ErrorCode.RES_DISK,
         Retry.LATER,
@@ -70,11 +77,12 @@ def disk_full() -> WireError:
 
 
 def busy(text: str) -> WireError:
+    """Refuses a request for now; `text` says why, and when to send it again."""
     return WireError(ErrorCode.BUSY, Retry.LATER, text)
 
 
 def flood(seconds: float) -> WireError:
-    """For messages that are longer, or more, than any client of ours sends."""
+    """Refuses messages that are longer, or more, than any client of ours sends."""
     return WireError(
         ErrorCode.PROTO_TOO_LARGE,
         Retry.CHANGED,
@@ -84,11 +92,12 @@ def flood(seconds: float) -> WireError:
 
 
 def invalid(field: str | None, text: str, code: ErrorCode = ErrorCode.INPUT_INVALID) -> WireError:
+    """Refuses a value that the sender has to change; `field` is its path."""
     return WireError(code, Retry.CHANGED, text, field=field)
 
 
 def internal(err_id: str) -> WireError:
-    """Something that should not happen; the log has the rest under `err_id`."""
+    """Answers for something that should not happen; the log has the rest under `err_id`."""
     return WireError(
         ErrorCode.INTERNAL,
         Retry.LATER,

@@ -56,7 +56,7 @@ class BrokerState:
     # Answers
 
     def send(self, address: Address, message: Message, re: str | None = None, buffers: Sequence[Buffer] = ()) -> None:
-        """Send one message to a connection."""
+        """Sends one message to a connection."""
         session = self.sessions.at(address)
         envelope = Envelope(
             message=message,
@@ -69,58 +69,62 @@ class BrokerState:
         self.ports.send(address, envelope)
 
     def refuse(self, address: Address, error: WireError, re: str | None) -> None:
-        """Answer with an error."""
+        """Answers with an error."""
         self.send(address, Error(error), re)
 
     def fault(self, where: str, error: Exception) -> WireError:
-        """An unforeseen error: into the log whole, to the client by its number only."""
+        """Reports an unforeseen error: into the log whole, to the client by its number only."""
         err_id = uuid.uuid4().hex[:12]
         _LOG.error("%s: %s", where, error, exc_info=error, extra={"err_id": err_id})
         return refusals.internal(err_id)
 
     def disk_fault(self, where: str, error: Exception) -> WireError:
-        """An error that came of reading or writing: into the log whole, to the client by what it is."""
+        """Reports an error that came of reading or writing: into the log whole, to the client by what it is."""
         fault = self.fault(where, error)
         return disk_error(error) or fault
 
     # Jobs
 
     def own_job(self, user: str, job: str) -> Job | None:
-        """The user's own job; another user's is as unknown as one that never was."""
+        """Returns the user's own job; another user's is as unknown as one that never was."""
         found = self.jobs.get(job)
         return found if found is not None and found.row.user == user else None
 
     def is_admin(self, user: str) -> bool:
+        """Says whether the user may also stop the server and see everybody's jobs."""
         return user in self.clients and self.clients[user].role is Role.ADMIN
 
     def job_in_reach(self, user: str, job: str) -> Job | None:
-        """A job that the user may cancel, pause and resume: the user's own, or an admin's any."""
+        """Returns a job that the user may cancel, pause and resume: the user's own, or an admin's any."""
         return self.jobs.get(job) if self.is_admin(user) else self.own_job(user, job)
 
     def owner_name(self, job: Job) -> str:
-        """Name of the machine whose job it is; of one that was taken off the list, the beginning of its key."""
+        """Returns the name of the machine whose job it is; of one that was taken off the list, the beginning of its
+        key.
+        """
         owner = self.clients.get(job.row.user)
         return job.row.user[:8] if owner is None else owner.name
 
     def jobs_of(self, user: str) -> list[Job]:
+        """Returns all jobs of a user."""
         return [job for job in self.jobs.values() if job.row.user == user]
 
     def info(self, job: Job, positions: dict[str, int] | None = None) -> JobInfo:
-        """The job for a list. `positions`: of the queue, where several are asked for."""
+        """Describes the job for a list. `positions`: of the queue, where several are asked for."""
         if job.told.state is not JobState.QUEUED:
             return job.info(0)
         places = self.queue.positions(self.ports.now()) if positions is None else positions
         return job.info(places.get(job.id, 0))
 
     def enqueue(self, job: Job, since: float | None = None) -> None:
-        """Let a job of state QUEUED wait for its turn; `since`: when it began to wait, now by default."""
+        """Lets a job of state QUEUED wait for its turn; `since`: when it began to wait, now by default."""
         row, since = job.row, self.ports.now() if since is None else since
         self.queue.add(QueuedJob(row.job, row.user, row.interactive, row.rank, since, row.paused, row.cancelling))
 
     def keep(
         self, row: JobRow, event: JobEvent | None, then: Callable[[], None], results: Sequence[Grant] = ()
     ) -> None:
-        """Commit a job's new values, which must not get lost, and go on when they are on the disk."""
+        """Commits a job's new values, which must not get lost, and goes on when they are on the disk."""
 
         def done(_result: object, error: Exception | None) -> None:
             if error is not None:
@@ -138,9 +142,11 @@ class BrokerState:
     # Blobs
 
     def may_read(self, user: str, sha256: str) -> bool:
+        """Says whether a blob is the user's to read."""
         return sha256 in self.grants.get(user, {})
 
     def add_grant(self, grant: Grant) -> None:
+        """Takes note that a user may read a blob."""
         self.grants.setdefault(grant.user, {})[grant.sha256] = grant.size
 
     @property
@@ -155,11 +161,11 @@ class BrokerState:
         return tuple(dict.fromkeys(found))
 
     def is_blocked(self) -> bool:
-        """Whether the disk takes nothing more."""
+        """Says whether the disk takes nothing more."""
         return self.disk.is_low or self.journal_stuck
 
     def blocked(self) -> WireError | None:
-        """Why the disk takes nothing more; None where it does."""
+        """Says why the disk takes nothing more; None where it does."""
         if self.journal_stuck:
             return refusals.disk_full()
         return low_disk(self.disk) if self.disk.is_low else None

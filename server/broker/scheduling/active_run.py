@@ -58,7 +58,7 @@ class ActiveRun:
 def making_room(
     runs: Sequence[ActiveRun], wanted: int, floor: float, turns_over: Sequence[ActiveRun] = ()
 ) -> list[ActiveRun]:
-    """The runs that are to end at their next step, so that `wanted` interactive jobs get workers.
+    """Returns the runs that are to end at their next step, so that `wanted` interactive jobs get workers.
 
     Batch jobs, but none that waited so long that it counts as urgent; then interactive ones whose turn is over. None
     that needs no more than `floor` seconds. Of several, the one with most work left. Those that make room count.
@@ -72,7 +72,7 @@ def making_room(
 
 
 def loss(child: Child) -> WireError:
-    """Why a worker was lost, for the job that it ran."""
+    """Says why a worker was lost, for the job that it ran."""
     if child.reason is not None and child.reason.startswith("no "):
         return WireError(ErrorCode.WORKER_STALLED, Retry.LATER, "The worker did not get on.")
     return WireError(ErrorCode.WORKER_LOST, Retry.LATER, "The worker ended unexpectedly.")

@@ -60,8 +60,9 @@ class Controls:
     # Jobs
 
     def cancel(self, request: Request, message: Cancel) -> None:
-        """A job that waits ends at once, unless a checkpoint is to become its result; one that runs is told to end.
-        It takes no further step, whatever happens."""
+        """Cancels a job. One that waits ends at once, unless a checkpoint is to become its result; one that runs is
+        told to end. It takes no further step, whatever happens.
+        """
         job = self._in_reach(request, message.job)
         if job is None:
             return
@@ -88,9 +89,11 @@ class Controls:
             self._runner.assign()
 
     def pause(self, request: Request, message: Pause) -> None:
+        """Holds a job back, and answers."""
         self._set_paused(request, message.job, True)
 
     def resume(self, request: Request, message: Resume) -> None:
+        """Lets a paused job go on, and answers."""
         self._set_paused(request, message.job, False)
         self._runner.assign()
 
@@ -119,7 +122,7 @@ class Controls:
             self._state.keep(job.row, event, kept)
 
     def reorder(self, request: Request, message: Reorder) -> None:
-        """Only among the user's own waiting jobs."""
+        """Puts a job before another one, only among the user's own waiting jobs."""
         job = self._own(request, message.job)
         if job is None or (message.before is not None and self._own(request, message.before) is None):
             return
@@ -137,7 +140,7 @@ class Controls:
         )
 
     def acknowledge(self, request: Request, message: ResultAck) -> None:
-        """The client has the result; how long checkpoints stay counts from here."""
+        """Takes note that the client has the result; how long checkpoints stay counts from here."""
         job = self._own(request, message.job)
         if job is None:
             return
@@ -181,13 +184,14 @@ class Controls:
     # Lists and figures
 
     def list_jobs(self, request: Request, message: ListJobs) -> None:
+        """Answers with the user's jobs, or with everybody's where an admin asks for them."""
         if not message.all_users:
             self._state.send(request.address, Jobs(self._lists.of(request.user)), request.id)
         elif self._is_admin(request, f"{message.TYPE} of all users' jobs"):
             self._state.send(request.address, Jobs(self._lists.of_all()), request.id)
 
     def condition(self) -> str:
-        """One of starting, ready, degraded, draining."""
+        """Returns one of starting, ready, degraded, draining."""
         if self._state.draining:
             return "draining"
         workers = range(self._state.config.workers)
@@ -198,6 +202,7 @@ class Controls:
         return "ready" if gate is not None and gate.is_ready else "starting"
 
     def status(self, request: Request, _message: Status) -> None:
+        """Answers how the server is."""
         state = self._state
         self.measure()
         condition = self.condition()
@@ -224,11 +229,12 @@ class Controls:
         state.send(request.address, report, request.id)
 
     def metrics(self, request: Request, _message: Metrics) -> None:
+        """Answers with the measurements as OpenMetrics text."""
         self.measure()
         self._state.send(request.address, MetricsText(self._state.metrics.text()), request.id)
 
     def measure(self) -> None:
-        """Bring the gauges up to date."""
+        """Brings the gauges up to date."""
         metrics = self._state.metrics
         metrics.set("queue_depth", len(self._state.queue))
         metrics.set("jobs_running", len(self._runner))
@@ -241,6 +247,7 @@ class Controls:
     # For admins
 
     def free_gpu(self, request: Request, message: FreeGpu) -> None:
+        """Makes all workers that are ready take their weights off the card, where an admin asks for it."""
         if self._is_admin(request, message.TYPE):
             for child in self._supervisor.children():
                 if child.role == ROLE_WORKER and child.is_ready:
@@ -248,6 +255,7 @@ class Controls:
             self._done(request)
 
     def drain(self, request: Request, message: Drain) -> None:
+        """Begins to drain the server, where an admin asks for it."""
         if self._is_admin(request, message.TYPE):
             self._done(request)
             self._drain()
@@ -260,5 +268,5 @@ class Controls:
 
 
 def server_name() -> str:
-    """What the server calls itself."""
+    """Returns what the server calls itself."""
     return "pgc-server"

@@ -32,8 +32,9 @@ class Lifecycle:
         result: JobResult | None = None,
         grants: Sequence[Grant] = (),
     ) -> None:
-        """The one terminal state of a job. An acknowledged cancel wins over whatever came after it; what was made
-        is its result all the same."""
+        """Brings a job to its one terminal state. An acknowledged cancel wins over whatever came after it; what was
+        made is its result all the same.
+        """
         if job.row.is_terminal:
             return
         if job.row.cancelling:
@@ -51,7 +52,8 @@ class Lifecycle:
         self._state.keep(job.row, event, kept, grants)
 
     def end_cancelled(self, job: Job, kept: bool = False) -> None:
-        """A cancelled job whose worker gave no result waits once more, for one made of its newest checkpoint.
+        """Lets a cancelled job whose worker gave no result wait once more, for one made of its newest checkpoint; else
+        ends it.
 
         Args:
             kept: that was tried already, and failed.
@@ -64,7 +66,7 @@ class Lifecycle:
             self.requeue(job, "Cancelled; what was made so far is being kept.")
 
     def crashed(self, job: Job, cause: WireError) -> None:
-        """The worker died of the job: another try, unless there were too many."""
+        """Gives a job whose worker died of it another try, unless there were too many."""
         crashes = job.row.crashes + 1
         job.row = replace(job.row, crashes=crashes)
         if crashes < self._state.config.supervision.attempts:
@@ -74,14 +76,14 @@ class Lifecycle:
         self.finish(job, JobState.FAILED, poisoned(crashes, cause.text))
 
     def requeue(self, job: Job, text: str | None, since: float | None = None) -> None:
-        """Let a job wait again, at its old place. `since`: when it began to wait, where that is to count on."""
+        """Lets a job wait again, at its old place. `since`: when it began to wait, where that is to count on."""
         job.eta_s = None
         event = job.record(replace(job.row, state=JobState.QUEUED), EventKind.STATE, text)
         self._state.enqueue(job, since)
         self._state.keep(job.row, event, lambda: self.feeds.publish(job, event))
 
     def notice(self, job: Job, text: str) -> None:
-        """Something for the artist to read."""
+        """Sends the artist something to read."""
         if job.row.is_terminal or job.notices >= MAX_NOTICES:
             return
         job.notices += 1
@@ -90,7 +92,7 @@ class Lifecycle:
 
 
 def poisoned(times: int, last: str) -> WireError:
-    """The error of a job that is set aside."""
+    """Returns the error of a job that is set aside."""
     text = f"The job's worker was lost {times} times, so the job is set aside. The last time: {last}"
     hint = "Its inputs are kept. Send it again with other settings, for example a smaller texture."
     return WireError(ErrorCode.JOB_POISONED, Retry.CHANGED, text, hint=hint)

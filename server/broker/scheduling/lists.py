@@ -24,7 +24,7 @@ class Lists:
         self._state = state
 
     def of(self, user: str) -> tuple[JobInfo, ...]:
-        """The user's jobs, newest first."""
+        """Returns the user's jobs, newest first."""
         jobs = sorted(self._state.jobs_of(user), key=lambda job: (job.row.is_terminal, -job.row.created))
         chosen = self._fitting(jobs, self._state.info)
         return tuple(sorted(chosen, key=lambda info: -info.created))

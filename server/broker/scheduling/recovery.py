@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def recover(journal: Journal, state: BrokerState) -> None:
-    """Fill the state from the journal, and bring the journal itself up to date; before anybody connects."""
+    """Fills the state from the journal, and brings the journal itself up to date; before anybody connects."""
     wall = state.ports.wall()
     with journal.transaction():
         for found in journal.jobs():

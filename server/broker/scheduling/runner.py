@@ -50,7 +50,7 @@ class Runner:
     # Start
 
     def assign(self) -> None:
-        """Give waiting jobs to free workers, and start workers for those that are left."""
+        """Gives waiting jobs to free workers, and starts workers for those that are left."""
         if self._state.draining or self._state.is_blocked():
             return
         coming = 0
@@ -107,12 +107,12 @@ class Runner:
     # What workers tell
 
     def run_of(self, child: Child, job: str) -> ActiveRun | None:
-        """The run that a worker's message is about; None when that is over."""
+        """Returns the run that a worker's message is about; None when that is over."""
         run = self._runs.get(child.index)
         return run if run is not None and run.child is child and run.job.id == job else None
 
     def beat(self, child: Child, counter: int) -> None:
-        """Anything that grows is life."""
+        """Takes a worker's counter as a sign of life: anything that grows is one."""
         run = self._runs.get(child.index)
         if run is not None and run.child is child and counter != run.counter:
             run.counter = counter
@@ -120,6 +120,7 @@ class Runner:
         child.counter = counter
 
     def progress(self, run: ActiveRun, message: WorkerProgress) -> None:
+        """Takes note of a step, and tells those who watch the job."""
         now, job = self._state.ports.now(), run.job
         if run.last_step_at is not None and message.step > job.step:
             run.step_seconds.append((now - run.last_step_at) / (message.step - job.step))
@@ -132,6 +133,7 @@ class Runner:
         self._feeds.publish(job, job.event(EventKind.PROGRESS))
 
     def checkpointed(self, run: ActiveRun, step: int) -> None:
+        """Takes note that a checkpoint of this step is on the disk."""
         self._state.metrics.count("checkpoints")
         run.last_advance = self._state.ports.now()
         row = run.job.row
@@ -141,7 +143,7 @@ class Runner:
         self._state.keep(run.job.row, None, lambda: None)
 
     def done(self, run: ActiveRun, message: WorkerDone) -> None:
-        """All results are said to be in the store: look, then end the job."""
+        """Ends a job whose results are all said to be in the store, after a look there."""
         self._release(run)
         run.child.useful = True
         self._conclude(run.job, message.result, JobState.SUCCEEDED)
@@ -163,7 +165,7 @@ class Runner:
         self._state.ports.disk(lambda: {sha256: self._store.size(sha256) for sha256 in hashes}, checked)
 
     def failed(self, run: ActiveRun, message: WorkerFailed) -> None:
-        """A broken CUDA context is the worker's end, not the job's."""
+        """Ends a job that has failed. A broken CUDA context is the worker's end, not the job's."""
         if message.error.code is ErrorCode.RES_OOM:
             self._state.metrics.count("out_of_memory")
         self._release(run)
@@ -179,11 +181,12 @@ class Runner:
         self.assign()
 
     def keeping(self, run: ActiveRun) -> None:
-        """The worker obeys: it makes the result, which may take a while."""
+        """Takes note that the worker obeys: it makes the result, which may take a while."""
         if run.terminate_at is not None:
             run.terminate_at = self._state.ports.now() + self._state.config.supervision.keep_limit
 
     def cancelled(self, run: ActiveRun, message: WorkerCancelled) -> None:
+        """Ends a job that its worker stopped at a cancel; one that nobody cancelled waits again."""
         self._release(run)
         run.child.useful = True
         if run.job.row.cancelling and message.result is not None:
@@ -195,7 +198,7 @@ class Runner:
         self.assign()
 
     def yielded(self, run: ActiveRun, message: WorkerYielded) -> None:
-        """The job waits again, on its checkpoint; the worker is free."""
+        """Lets the job wait again, on its checkpoint; the worker is free."""
         self._release(run)
         run.child.useful = True
         job = run.job
@@ -208,11 +211,14 @@ class Runner:
         self.assign()
 
     def child_ready(self, child: Child) -> None:
+        """Takes note that a worker is ready, and gives it a job."""
         self._idle_since[child.index] = self._state.ports.now()
         self.assign()
 
     def child_lost(self, child: Child, code: int | None) -> None:
-        """A worker is gone. Wanted, its job waits again; unwanted, the job has one try less."""
+        """Handles the loss of a worker. Where the server ended it, its job waits again; where not, the job has one try
+        less.
+        """
         run = self._runs.get(child.index)
         if run is not None and run.child is child:
             self._release(run)
@@ -231,7 +237,7 @@ class Runner:
     # Ends
 
     def cancel(self, job: Job) -> None:
-        """Tell the worker; see that it obeys in time. The job's row says `cancelling` already."""
+        """Tells the worker, and sees that it obeys in time. The job's row says `cancelling` already."""
         for run in self._runs.values():
             if run.job is job and run.terminate_at is None:
                 run.terminate_at = self._state.ports.now() + run.patience(self._state.config.supervision)
@@ -239,7 +245,7 @@ class Runner:
                     self._supervisor.send(run.child, CancelRun(job.id))
 
     def pause(self, job: Job) -> None:
-        """Have the job's run end at the next step, on a checkpoint. The job's row says `paused` already."""
+        """Makes the job's run end at the next step, on a checkpoint. The job's row says `paused` already."""
         for run in self._runs.values():
             if run.job is job and not run.yielding:
                 self._make_room(run)
@@ -263,7 +269,7 @@ class Runner:
     # Time
 
     def tick(self, now: float) -> None:
-        """Charge for time, end what was cancelled or hangs, let idle workers go."""
+        """Charges for time, ends what was cancelled or hangs, lets idle workers go."""
         for run in list(self._runs.values()):
             self._charge(run, now)
             self._watch(run, now)
@@ -296,17 +302,17 @@ class Runner:
             self.free(child)
 
     def free(self, child: Child) -> None:
-        """Let an idle worker take its weights off the GPU."""
+        """Makes an idle worker take its weights off the GPU."""
         self._freed.add(child.index)
         self._supervisor.send(child, FreeGpu())
 
     def step_seconds(self) -> float:
-        """Median of the newest steps, over all runs."""
+        """Returns the median of the newest steps, over all runs."""
         newest = [seconds for run in self._runs.values() for seconds in run.step_seconds]
         return statistics.median(newest) if newest else 0.0
 
     def rearm(self, now: float) -> None:
-        """The machine slept: nothing is stalled because of that."""
+        """Counts deadlines from now, since the machine slept: nothing is stalled because of that."""
         for run in self._runs.values():
             run.last_advance = now
             run.last_step_at = None

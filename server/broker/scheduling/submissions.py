@@ -65,7 +65,7 @@ class Submissions:
         return len(self._pending)
 
     def submit(self, request: Request, message: Submit) -> None:
-        """Take a SUBMIT; its ACCEPTED or ERROR follows."""
+        """Takes a SUBMIT; its ACCEPTED or ERROR follows."""
 
         def digest() -> tuple[bytes, str]:
             data = dump(message.spec)

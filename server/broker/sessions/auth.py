@@ -64,14 +64,14 @@ class AllowedClient:
 
 
 def new_key_pair() -> KeyPair:
-    """A fresh random pair."""
+    """Makes a fresh random pair."""
     public, secret = zmq.curve_keypair()
     return KeyPair(public.decode("ascii"), secret.decode("ascii"))
 
 
 def load_key_pair(paths: ServerPaths, name: str) -> KeyPair:
-    """The pair in `keys/<name>.json`, made when there is none. A copy lies beside it, since with another key its user
-    is another user, without jobs: where the file is lost or damaged, the copy takes its place.
+    """Returns the pair in `keys/<name>.json`, made when there is none. A copy lies beside it, since with another key
+    its user is another user, without jobs: where the file is lost or damaged, the copy takes its place.
 
     Raises:
         ConfigError: both are damaged.
@@ -117,7 +117,7 @@ def _is_pair(public: str, secret: str) -> bool:
 
 
 def add_client(paths: ServerPaths, name: str, public: str, role: Role = Role.ARTIST) -> AllowedClient:
-    """Let another machine's key connect; a running server takes notice within seconds.
+    """Lets another machine's key connect; a running server takes notice within seconds.
 
     Raises:
         ConfigError: the name or the key has the wrong form, or the name is taken by another key.
@@ -158,7 +158,7 @@ def check_new_name(paths: ServerPaths, name: str) -> None:
 
 
 def remove_client(paths: ServerPaths, name: str) -> bool:
-    """Take a key off the allow-list; returns whether it was there."""
+    """Takes a key off the allow-list; returns whether it was there."""
     if not _NAME.fullmatch(name):
         return False
     path = _clients_folder(paths) / f"{name}.json"
@@ -183,7 +183,7 @@ class AllowList:
 
 
 def read_allow_list(paths: ServerPaths) -> AllowList:
-    """The allow-list as it is now; a damaged entry lets nobody in."""
+    """Reads the allow-list as it is now; a damaged entry lets nobody in."""
     clients: dict[str, AllowedClient] = {}
     damaged: dict[str, str] = {}
     folder = _clients_folder(paths)
@@ -242,18 +242,18 @@ class ZapHandler:
         self._thread.start()
 
     def allow(self, domain: str, keys: Mapping[str, object] | frozenset[str]) -> None:
-        """Replace the keys that may connect in this domain. Connections that stand are not cut."""
+        """Replaces the keys that may connect in this domain. Connections that stand are not cut."""
         self._allowed[domain] = frozenset(keys)
 
     def ban(self, key: str, seconds: float) -> None:
-        """Let a key not come in for so long, on no list and in no domain."""
+        """Keeps a key out for so long, on every list and in every domain."""
         self._banned[key] = time.monotonic() + seconds
 
     def _is_banned(self, key: str) -> bool:
         return time.monotonic() < self._banned.get(key, 0.0)
 
     def close(self) -> None:
-        """End the thread and close its socket."""
+        """Ends the thread and closes its socket."""
         self._ended.set()
         self._thread.join()
 
@@ -267,7 +267,7 @@ class ZapHandler:
         self._socket.close()
 
     def answer(self, frames: list[bytes]) -> list[bytes]:
-        """Reply frames of ZAP 1.0 (RFC 27) for request frames."""
+        """Returns the reply frames of ZAP 1.0 (RFC 27) for request frames."""
         request = frames[1] if len(frames) > 1 else b""
         if len(frames) == 7 and frames[0] == b"1.0" and frames[5] == b"CURVE":
             domain = frames[2].decode("ascii", "replace")

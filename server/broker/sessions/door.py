@@ -68,7 +68,7 @@ class Door:
         return len(self._strangers) + len(self._known)
 
     def heard(self, address: Address) -> None:
-        """A message came from this connection, so that its key was found good."""
+        """Takes note that a message came from this connection, so that its key was found good."""
         key = (address.channel, address.descriptor)
         if key in self._strangers:
             with self._lock:
@@ -77,24 +77,24 @@ class Door:
                     self._known[key] = None
 
     def cut(self, address: Address) -> None:
-        """End a connection in a second, so that what was sent before goes out."""
+        """Ends a connection in a second, so that what was sent before goes out."""
         # Once only: what it sent before may still be read when its descriptor is another connection's already.
         if address not in self._were_cut:
             self._to_cut.setdefault(address, time.monotonic() + LAST_WORDS_SECONDS)
 
     def tick(self, now: float) -> None:
-        """End connections that are due."""
+        """Ends connections that are due."""
         for address in [address for address, due in self._to_cut.items() if due <= now]:
             del self._to_cut[address]
             self._were_cut.append(address)
             self.end((address.channel, address.descriptor))
 
     def is_crowded(self) -> bool:
-        """Whether `make_room` has something to do. There is always room left for strangers."""
+        """Says whether `make_room` has something to do. There is always room left for strangers."""
         return len(self._known) > self._room.connections - self._room.strangers
 
     def make_room(self, in_use: Collection[Address]) -> None:
-        """End the oldest of those connections that were heard and belong to no session."""
+        """Ends the oldest of those connections that were heard and belong to no session."""
         kept = {(address.channel, address.descriptor) for address in in_use}
         excess = len(self._known) - (self._room.connections - self._room.strangers)
         with self._lock:
@@ -103,7 +103,7 @@ class Door:
             self._turn_away(key)
 
     def close(self) -> None:
-        """End the thread, before the sockets are closed."""
+        """Ends the thread, before the sockets are closed."""
         # While the thread still reads: an event that nobody takes would block libzmq, which holds the monitor's lock.
         for of in self._sockets.values():
             of.disable_monitor()
@@ -154,7 +154,7 @@ class Door:
             _LOG.warning("%s", text)
 
     def end(self, key: Key) -> None:
-        """End a connection at once. libzmq has no call for that, but takes the end of its stream as such.
+        """Ends a connection at once. libzmq has no call for that, but takes the end of its stream as such.
 
         Should the descriptor be another connection's by now, that one comes back by itself.
         """

@@ -58,30 +58,30 @@ class FloodGuard:
         return len(self._accounts)
 
     def opened(self, descriptor: int, now: float) -> None:
-        """A connection begins."""
+        """Takes note that a connection begins."""
         self._accounts[descriptor] = _Account(now)
 
     def closed(self, descriptor: int) -> None:
-        """A connection has ended; its descriptor may soon be another's."""
+        """Takes note that a connection has ended; its descriptor may soon be another's."""
         self._accounts.pop(descriptor, None)
 
     def took(self, descriptor: int, user: str, size: int, now: float) -> None:
-        """A whole message was handed on, of so many bytes on the wire."""
+        """Takes note that a whole message was handed on, of so many bytes on the wire."""
         account = self._accounts.get(descriptor)
         if account is not None:
             account.taken += size + int(_HEARTBEATS * (now - account.heard))
             account.heard, account.user = now, user
 
     def of_user(self, user: str) -> list[int]:
-        """The connections by which this user has sent something."""
+        """Returns the connections by which this user has sent something."""
         return [descriptor for descriptor, account in self._accounts.items() if account.user == user]
 
     def user_of(self, descriptor: int) -> str:
-        """Who sent something by this connection; empty where nobody did yet."""
+        """Says who sent something by this connection; empty where nobody did yet."""
         return self._accounts[descriptor].user
 
     def note(self) -> bool:
-        """Read the system's counts; returns whether any has moved by more than heartbeats."""
+        """Reads the system's counts; returns whether any has moved by more than heartbeats."""
         moved = False
         for descriptor, account in list(self._accounts.items()):
             try:
@@ -110,5 +110,5 @@ class FloodGuard:
         ]
 
     def holdings(self, now: float) -> dict[int, int]:
-        """What each connection holds."""
+        """Says what each connection holds."""
         return {descriptor: self.held(descriptor, now) for descriptor in self._accounts}

@@ -57,7 +57,7 @@ class Lanes:
         return sum(len(line.waiting) for line in self._lines.values())
 
     def take(self, address: Address, frames: Sequence[Buffer]) -> None:
-        """Handle a message now, or let it wait for its turn."""
+        """Handles a message now, or lets it wait for its turn."""
         line = self._lines.get(address.user)
         behind = line is not None and any(other == address for other, _frames in line.waiting)
         if not behind and not _takes_long(frames):
@@ -76,7 +76,7 @@ class Lanes:
         line.size += size
 
     def turn(self) -> bool:
-        """Handle one message of the user whose turn it is; returns whether there was one."""
+        """Handles one message of the user whose turn it is; returns whether there was one."""
         user = next(iter(self._lines), None)
         if user is None:
             return False
@@ -89,7 +89,7 @@ class Lanes:
         return True
 
     def forget(self, user: str) -> None:
-        """Drop what waits of a user."""
+        """Drops what waits of a user."""
         self._lines.pop(user, None)
 
 

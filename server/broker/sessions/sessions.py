@@ -57,7 +57,7 @@ class Sessions:
         return iter(list(self._by_sid.values()))
 
     def open(self, ctl: Address, now: float) -> tuple[Session, list[Session]]:
-        """A new session for this control connection, and the sessions that had to go for it.
+        """Opens a new session for this control connection; returns it, and the sessions that had to go for it.
 
         A connection has one session. A user with too many loses the one that was silent longest; so does the
         whole server.
@@ -77,7 +77,7 @@ class Sessions:
         return session, gone
 
     def bind_bulk(self, sid: str | None, bulk: Address) -> Session | None:
-        """Give a session its bulk connection; None when it is unknown or another user's."""
+        """Gives a session its bulk connection; returns None when it is unknown or another user's."""
         session = self._by_sid.get(sid or "")
         if session is None or session.user != bulk.user:
             return None
@@ -89,24 +89,26 @@ class Sessions:
         return session
 
     def find(self, address: Address, sid: str | None) -> Session | None:
-        """The session that a message belongs to. After a reconnection, which may have lost messages: None."""
+        """Returns the session that a message belongs to. After a reconnection, which may have lost messages: None."""
         session = self._by_address.get(address)
         return session if session is not None and session.sid == sid else None
 
     def by_sid(self, sid: str) -> Session | None:
+        """Returns the session of this id; None where there is none."""
         return self._by_sid.get(sid)
 
     def at(self, address: Address) -> Session | None:
+        """Returns the session of a connection; None where it has none."""
         return self._by_address.get(address)
 
     def unbind(self, session: Session) -> None:
-        """Its bulk connection is gone."""
+        """Takes note that a session's bulk connection is gone."""
         if session.bulk is not None:
             self._by_address.pop(session.bulk, None)
             session.bulk = None
 
     def drop(self, session: Session) -> None:
-        """Forget a session."""
+        """Forgets a session."""
         self._by_sid.pop(session.sid, None)
         self._by_address.pop(session.ctl, None)
         self.unbind(session)
@@ -116,7 +118,7 @@ class Sessions:
         return [session for session in self._by_sid.values() if now - session.last_seen > SILENCE_LIMIT]
 
     def rearm(self, now: float) -> None:
-        """The machine slept: silence counts from now on."""
+        """Counts silence from now on, since the machine slept."""
         for session in self._by_sid.values():
             session.last_seen = now
 

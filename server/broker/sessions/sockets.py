@@ -97,7 +97,7 @@ class Router:
         self.socket.tcp_keepalive_cnt = _KEEPALIVE_COUNT
 
     def bind(self, endpoint: str) -> int:
-        """Bind and return the port. An IPv6 endpoint switches IPv6 on.
+        """Binds to an endpoint and returns the port. An IPv6 endpoint switches IPv6 on.
 
         Raises:
             ListenError: the port is taken, or the address is none of this machine's.
@@ -111,7 +111,9 @@ class Router:
         return int(bound.rstrip(b"\0").rsplit(b":", 1)[1])
 
     def receive(self, limit: int, deadline: float) -> Iterator[Received]:
-        """Up to `limit` messages that are there, one at least unless `deadline` passes over the rest of a long one."""
+        """Yields up to `limit` messages that are there, one at least unless `deadline` passes over the rest of a long
+        one.
+        """
         for _ in range(limit):
             try:
                 if not self._drop_rest(deadline):
@@ -156,7 +158,7 @@ class Router:
         return not self._in_message
 
     def send(self, rid: bytes, frames: Sequence[Buffer]) -> None:
-        """Send now, or let it wait behind what waits already."""
+        """Sends now, or lets the message wait behind what waits already."""
         line = self._lines.get(rid)
         if line is None:
             outcome = self._try(rid, frames)
@@ -184,7 +186,7 @@ class Router:
         return True
 
     def flush(self) -> None:
-        """Try what waits: one message for each connection in turn, until none takes more."""
+        """Tries to send what waits: one message for each connection in turn, until none takes more."""
         for rid, line in list(self._lines.items()):
             while line.messages and self._lines.get(rid) is line:
                 outcome = self._try(rid, line.messages[0])
@@ -198,14 +200,16 @@ class Router:
                 del self._lines[rid]
 
     def backlog(self, rid: bytes) -> int:
+        """Returns how many bytes wait for a connection."""
         line = self._lines.get(rid)
         return 0 if line is None else line.size
 
     def waits(self) -> bool:
-        """Whether anything waits to be sent."""
+        """Says whether anything waits to be sent."""
         return bool(self._lines)
 
     def close(self) -> None:
+        """Closes the socket."""
         self.socket.close()
 
 

@@ -61,7 +61,7 @@ def _unread(descriptor: int) -> int:
 
 
 def can_count() -> bool:
-    """Whether the count of this system is right: a connection of our own is counted, for layouts change."""
+    """Says whether the count of this system is right: a connection of our own is counted, for layouts change."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
             receiver, _peer = server.accept()

@@ -38,14 +38,14 @@ class Departures:
         self.is_sure = False
 
     def leave(self, session: Session) -> None:
-        """Tell the client of a session why, and end its connections."""
+        """Tells the client of a session why, and ends its connections."""
         self._state.send(session.ctl, Reject(refusals.refused_user()))
         for address in (session.ctl, session.bulk):
             if address is not None:
                 self._state.ports.cut(address)
 
     def tick(self, now: float) -> None:
-        """End what belongs to nobody on the list any more, in the end."""
+        """Ends what belongs to nobody on the list any more, in the end."""
         if now < self._next_look or not self.is_sure:
             return
         self._next_look = now + _LOOK_SECONDS

@@ -39,6 +39,7 @@ class Housekeeping:
         self._cleaned_checkpoints: set[str] = set()
 
     def tick(self, now: float) -> None:
+        """Does what is due by now: the clock's file, the journal's copy, the look at the disk, and the clean-up."""
         if self._age.tick():
             self._state.ports.disk(self._age.save, self._log_failure)
         if now >= self._next_copy:
@@ -159,8 +160,9 @@ class Known:
 
 
 def sweep(store: BlobStore, paths: ServerPaths, known: Known, age: AgeClock, keep: Retention) -> Swept:
-    """At the start: half-written files of a crash go; whole jobs and blobs that the journal does not know go to
-    quarantine, since the fault may be the journal's. What is younger than `keep.orphan_seconds` is left."""
+    """Tidies up at the start: half-written files of a crash go; whole jobs and blobs that the journal does not know go
+    to quarantine, since the fault may be the journal's. What is younger than `keep.orphan_seconds` is left.
+    """
     removed = store.sweep(keep.orphan_seconds, keep.unfinished_upload_seconds, age.age)
     quarantine = Quarantine(paths)
     for sha256 in list(store.names()):

@@ -63,9 +63,13 @@ class Child:
 class Listener(Protocol):
     """Who wants to know of a role's children."""
 
-    def child_ready(self, child: Child) -> None: ...
+    def child_ready(self, child: Child) -> None:
+        """Takes note that a child of the role is ready."""
+        ...
 
-    def child_lost(self, child: Child, code: int | None) -> None: ...
+    def child_lost(self, child: Child, code: int | None) -> None:
+        """Takes note that a child of the role has ended, with its exit code."""
+        ...
 
 
 class Supervisor:
@@ -80,20 +84,23 @@ class Supervisor:
         self._failures: dict[Slot, deque[float]] = {}
 
     def listen(self, role: str, listener: Listener) -> None:
+        """Sets who hears of the children of a role."""
         self._listeners[role] = listener
 
     def child(self, role: str, index: int) -> Child | None:
+        """Returns the child of this role and number; None where it was not started."""
         return self._children.get((role, index))
 
     def children(self) -> list[Child]:
+        """Returns all children that are there."""
         return list(self._children.values())
 
     def by_key(self, key: str) -> Child | None:
-        """The child with this public key, if it is one that still counts."""
+        """Returns the child with this public key, if it is one that still counts."""
         return self._by_key.get(key)
 
     def degraded(self, role: str, index: int) -> bool:
-        """Whether this child failed so often that it is not started for now."""
+        """Says whether this child failed so often that it is not started for now."""
         now, limits = self._state.ports.now(), self._state.config.supervision
         failures = self._failures.get((role, index), deque())
         while failures and now - failures[0] > limits.respawn_window:
@@ -101,7 +108,7 @@ class Supervisor:
         return len(failures) > limits.respawns
 
     def ensure(self, role: str, index: int) -> bool:
-        """Start the child unless it is there; returns whether it is, or comes."""
+        """Starts the child unless it is there; returns whether it is, or comes."""
         if (role, index) in self._children:
             return True
         if self.degraded(role, index):
@@ -142,23 +149,26 @@ class Supervisor:
             self.kill(child, child.reason or "not needed any more")
 
     def heard(self, child: Child, rid: bytes) -> None:
-        """Any message of a child is a sign of life."""
+        """Takes any message of a child as a sign of life."""
         child.rid = rid
         child.last_beat = self._state.ports.now()
 
     def ready(self, child: Child, message: Ready) -> None:
-        """First message of a child."""
+        """Handles the first message of a child."""
         if child.ready is None:
             child.ready = message
             if child.is_ready:
                 self._listeners[child.role].child_ready(child)
 
     def send(self, child: Child, message: ToChild) -> None:
+        """Sends to a child; nothing happens before its first message came."""
         if child.rid is not None:
             self._state.ports.to_child(child.rid, message)
 
     def stop(self, child: Child, patience: float) -> None:
-        """Ask a child to end by itself; `patience` seconds later it is told by the system, then killed."""
+        """Asks a child to end by itself; `patience` seconds later the system ends it, first by a signal, then
+        by force.
+        """
         if child.stopping:
             return
         child.stopping = True
@@ -169,14 +179,14 @@ class Supervisor:
             self.send(child, Stop())
 
     def terminate(self, child: Child, reason: str) -> None:
-        """End a child: its stacks into its log, the system's signal, and soon after force."""
+        """Ends a child: its stacks into its log, the system's signal, and soon after force."""
         child.terminate_at = None
         if child.signal_at is None and child.kill_at is None:
             self._dump(child, reason)
             child.signal_at = self._state.ports.now() + self._state.config.supervision.stack_dump
 
     def end_hung(self, child: Child, reason: str) -> None:
-        """End a child that would heed no signal: its stacks into its log, then force."""
+        """Ends a child that would heed no signal: its stacks into its log, then force."""
         if child.kill_at is None:
             self._dump(child, reason)
             child.kill_at = self._state.ports.now() + self._state.config.supervision.stack_dump
@@ -196,14 +206,14 @@ class Supervisor:
             child.process.stop()
 
     def kill(self, child: Child, reason: str) -> None:
-        """End a child by force."""
+        """Ends a child by force."""
         child.reason = child.reason or reason
         _LOG.warning("%s %d is killed: %s", child.role, child.index, child.reason)
         if child.process is not None:
             child.process.kill()
 
     def tick(self, now: float) -> None:
-        """Look after all children: who has ended, who has to."""
+        """Looks after all children: who has ended, who has to."""
         for child in self.children():
             if child.process is None:
                 continue
@@ -241,13 +251,13 @@ class Supervisor:
         self._listeners[child.role].child_lost(child, code)
 
     def rearm(self, now: float) -> None:
-        """The machine slept: nobody is to blame for the silence."""
+        """Counts silence from now on, since the machine slept: nobody is to blame for it."""
         for child in self.children():
             child.last_beat = now
             child.started = max(child.started, now) if child.ready is None else child.started
 
     def kill_all(self) -> None:
-        """The end: nothing stays behind."""
+        """Ends all children by force at the server's end: nothing stays behind."""
         for child in self.children():
             self.kill(child, "the server ends")
 

@@ -49,7 +49,7 @@ class Validation:
         supervisor.listen(ROLE_GATE, self)
 
     def check(self, job: str, user: str, verdict: Callable[[WireError | None], None]) -> None:
-        """Have a user's job looked at; `verdict` gets None, or what is wrong with it."""
+        """Lets the gate look at a user's job; `verdict` gets None, or what is wrong with it."""
         own = [check.turn + 1 for check in self._line if check.user == user]
         check = _Check(job, verdict, user, max([self._turn, *own]))
         at = next((at for at, other in enumerate(self._line) if other.turn > check.turn), len(self._line))
@@ -78,7 +78,7 @@ class Validation:
             self._line.popleft().verdict(error)
 
     def decided(self, child: Child, message: GateVerdict) -> None:
-        """The gate's answer. One for a job that is not the first in line is late, and ignored."""
+        """Takes the gate's answer. One for a job that is not the first in line is late, and ignored."""
         if not self._line or self._line[0].job != message.job or self._line[0].started is None:
             return
         child.useful = True
@@ -90,10 +90,11 @@ class Validation:
         self._go_on()
 
     def child_ready(self, child: Child) -> None:
+        """Goes on with the line, since a gate is ready."""
         self._go_on()
 
     def child_lost(self, child: Child, code: int | None) -> None:
-        """The gate died. In the same job twice: it is refused, with what happened."""
+        """Handles the death of the gate. In the same job twice: it is refused, with what happened."""
         if self._line and self._line[0].started is not None:
             first = self._line[0]
             first.started = None
@@ -106,7 +107,7 @@ class Validation:
         self._go_on()
 
     def tick(self, now: float) -> None:
-        """A gate that is not there is started again; a job that takes too long costs it its life."""
+        """Starts a gate that is not there again; a job that takes too long costs it its life."""
         if not self._state.draining:
             self._supervisor.ensure(ROLE_GATE, 0)
         limit = self._state.config.supervision.gate_limit
@@ -124,7 +125,7 @@ class Validation:
 
 
 def gate_failed(timed_out: bool, silent: bool, code: int | None, limit: float) -> WireError:
-    """What became of a gate that gave no verdict. `code`: of its end; below 0 the signal that ended it."""
+    """Says what became of a gate that gave no verdict. `code`: of its end; below 0 the signal that ended it."""
     if timed_out:
         text = f"The job's data could not be checked within {limit:g} s. Send less, or simpler, geometry."
         return refusals.invalid(None, text)

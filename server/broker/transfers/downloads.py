@@ -38,7 +38,7 @@ class Downloads:
         self._reading = 0
 
     def get(self, request: Request, message: Get) -> None:
-        """Take one GET; its CHUNK follows."""
+        """Takes one GET; its CHUNK follows."""
         size = self._state.grants.get(request.user, {}).get(message.sha256)
         if size is None:
             self._state.refuse(request.address, refusals.blob_unknown(), request.id)
@@ -57,7 +57,7 @@ class Downloads:
             self.pump()
 
     def pump(self) -> None:
-        """Start what may start, one read for each session in turn."""
+        """Starts what may start, one read for each session in turn."""
         started = True
         while started and self._reading < READS_TOGETHER:
             started = False
@@ -101,7 +101,7 @@ class Downloads:
         self._state.send(request.address, Chunk(message.sha256, message.offset, total), request.id, (data,))
 
     def left(self, sid: str) -> None:
-        """The session's bulk connection is gone, and its open GETs with it."""
+        """Drops the open GETs of a session, since its bulk connection is gone."""
         line = self._lines.pop(sid, None)
         if line is not None:
             line.waiting.clear()

@@ -40,7 +40,7 @@ class Feeds:
         self._newest: dict[str, dict[PreviewKey, tuple[Preview, Buffer]]] = {}
 
     def attach(self, request: Request, message: Attach) -> None:
-        """SNAPSHOT of a job, and from then on its events. The journal is read behind all writes before."""
+        """Sends a SNAPSHOT of a job, and from then on its events. The journal is read behind all writes before."""
         job = self._state.own_job(request.user, message.job)
         if job is None:
             self._state.refuse(request.address, refusals.job_unknown(), request.id)
@@ -76,7 +76,7 @@ class Feeds:
         self.pump(session)
 
     def detach(self, request: Request, message: Detach) -> None:
-        """No more events; for a job that is not watched too."""
+        """Sends no more events of a job; answers for one that is not watched too."""
         self._forget(request.session, message.job)
         self._state.send(request.address, Done(), request.id)
 
@@ -88,12 +88,12 @@ class Feeds:
             del session.previews[key]
 
     def left(self, session: Session) -> None:
-        """The session is gone."""
+        """Forgets what a session watched, since it is gone."""
         for job in list(session.watching):
             self._forget(session, job)
 
     def publish(self, job: Job, event: JobEvent) -> None:
-        """Tell all who watch. Call it when the event is on the disk."""
+        """Tells all who watch. Call it when the event is on the disk."""
         if event.kind is EventKind.STATE and job.row.is_terminal:
             self._newest.pop(job.id, None)
         for session in self._watchers(job):
@@ -109,7 +109,7 @@ class Feeds:
         return [session for session in found if session is not None]
 
     def show(self, job: Job, picture: WorkerPreview, payload: Buffer) -> None:
-        """A worker's newest picture of a map's tile."""
+        """Takes a worker's newest picture of a map's tile."""
         newest = self._newest.setdefault(job.id, {})
         key = (job.id, picture.map, picture.tile)
         if len(payload) > MAX_PREVIEW_BYTES or (key not in newest and len(newest) >= _MAX_PICTURES):
@@ -134,12 +134,12 @@ class Feeds:
             self.pump(session)
 
     def credit(self, session: Session, message: Credit) -> None:
-        """The client takes that many bytes more."""
+        """Takes note that the client takes that many bytes more."""
         session.credit = min(session.credit + max(0, message.bytes), MAX_CREDIT)
         self.pump(session)
 
     def pump(self, session: Session) -> None:
-        """Send what the credit allows, one picture at a time: the next one when this one is out."""
+        """Sends what the credit allows, one picture at a time: the next one when this one is out."""
         while session.previews and session.bulk is not None:
             key, (preview, payload) = next(iter(session.previews.items()))
             if self._state.ports.backlog(session.bulk):
@@ -153,7 +153,9 @@ class Feeds:
             self._state.send(session.bulk, preview, buffers=(payload,))
 
     def pump_all(self) -> None:
-        """Once a turn of the loop: connections may have taken what they had not before."""
+        """Sends what the credits allow, once a turn of the loop: connections may have taken what they had not
+        before.
+        """
         for session in self._state.sessions:
             if session.previews:
                 self.pump(session)

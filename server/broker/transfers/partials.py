@@ -36,7 +36,7 @@ class Partials:
             self.rest(owner, sha256, path.stat().st_size)
 
     def rest(self, owner: str, sha256: str, received: int) -> None:
-        """Nobody goes on with this one for now."""
+        """Keeps an upload with which nobody goes on for now."""
         own = self._kept.setdefault(owner, {})
         own.pop(sha256, None)
         own[sha256] = _Partial(max(received, _LEAST_BYTES), self._state.ports.now())
@@ -44,11 +44,11 @@ class Partials:
             self._discard(owner, [next(iter(own))])
 
     def go_on(self, owner: str, sha256: str) -> None:
-        """Its upload is under way again, and counts by itself."""
+        """Takes an upload off the list: it is under way again, and counts by itself."""
         self._kept.get(owner, {}).pop(sha256, None)
 
     def is_going(self, owner: str, sha256: str) -> bool:
-        """Whether it is being removed."""
+        """Says whether it is being removed."""
         return (owner, sha256) in self._going
 
     def stored(self, owner: str, without: str = "") -> int:
@@ -56,7 +56,7 @@ class Partials:
         return sum(partial.size for sha256, partial in self._kept.get(owner, {}).items() if sha256 != without)
 
     def make_room(self, owner: str, wanted: int, without: str) -> None:
-        """Give up the oldest ones of a user, until so many bytes are free."""
+        """Gives up the oldest ones of a user, until so many bytes are free."""
         given_up: list[str] = []
         for sha256, partial in self._kept.get(owner, {}).items():
             if wanted > 0 and sha256 != without:
@@ -65,11 +65,11 @@ class Partials:
         self._discard(owner, given_up)
 
     def forget(self, owner: str) -> None:
-        """Give up all of a user's."""
+        """Gives up all of a user's."""
         self._discard(owner, list(self._kept.get(owner, {})))
 
     def tick(self, now: float) -> None:
-        """Give up those with which nobody went on for long."""
+        """Gives up those with which nobody went on for long."""
         latest = now - self._state.config.retention.unfinished_upload_seconds
         for owner, own in list(self._kept.items()):
             self._discard(owner, [sha256 for sha256, partial in own.items() if partial.since < latest])

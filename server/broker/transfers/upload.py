@@ -44,7 +44,7 @@ class Upload:
     """Up to here the system was asked to write it out."""
 
     def resume(self) -> int:
-        """Take up what is on the disk from before; returns the bytes that are there."""
+        """Takes up what is on the disk from before; returns the bytes that are there."""
         path = self.store.partial_path(self.sha256, self.owner)
         if path.is_file():
             with path.open("rb") as file:
@@ -57,7 +57,7 @@ class Upload:
         return self.received
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Append a piece; returns all bytes received so far.
+        """Appends a piece; returns all bytes received so far.
 
         Raises:
             BlobError: more bytes than were announced.
@@ -76,7 +76,7 @@ class Upload:
         return self.received
 
     def finish(self) -> None:
-        """Check the hash and put the blob in its place.
+        """Checks the hash and puts the blob in its place.
 
         Raises:
             BlobError: the bytes have another hash. They are discarded.
@@ -95,14 +95,14 @@ class Upload:
             raise BlobError(f"The bytes of blob {self.sha256[:12]}… are gone from the disk; send it again.") from error
 
     def discard(self) -> None:
-        """Forget all bytes."""
+        """Forgets all bytes."""
         self.close()
         self.store.partial_path(self.sha256, self.owner).unlink(missing_ok=True)
         self.received = self._begun = 0
         self._digest = hashlib.sha256()
 
     def close(self) -> None:
-        """Close the file; what was written stays for `resume`."""
+        """Closes the file; what was written stays for `resume`."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -110,6 +110,8 @@ class Upload:
 
 @dataclass
 class Piece:
+    """A piece of an upload, and the request that brought it."""
+
     request: Request
     offset: int
     data: Buffer
@@ -150,12 +152,14 @@ class Written:
 
 
 def owner_tag(user: str) -> str:
-    """A user's key as part of a file name."""
+    """Returns a user's key as part of a file name."""
     return hashlib.sha256(user.encode()).hexdigest()[:16]
 
 
 def writing(active: ActiveUpload, pieces: list[Piece]) -> Callable[[], Written]:
-    """Work for a disk thread: append the pieces that continue the file; a piece that does not is passed over."""
+    """Returns the work for a disk thread: it appends the pieces that continue the file; a piece that does not is passed
+    over.
+    """
     upload, resume = active.upload, not active.resumed
 
     def work() -> Written:

@@ -42,11 +42,11 @@ class Uploads:
         return len(self._active)
 
     def users(self) -> set[str]:
-        """Who has an upload under way."""
+        """Says who has an upload under way."""
         return {active.user for active in self._active.values()}
 
     def forget(self, user: str) -> None:
-        """Throw away what this user has begun to upload."""
+        """Throws away what this user has begun to upload."""
         for key in [key for key in self._active if key[0] == user]:
             active = self._active.pop(key)
             active.unwanted = True
@@ -62,7 +62,7 @@ class Uploads:
         return sum(not active.resting for active in self._active.values())
 
     def query(self, request: Request, message: BlobQuery) -> None:
-        """Which of these blobs the user still has to send, and how much of each is here."""
+        """Answers which of these blobs the user still has to send, and how much of each is here."""
         hashes = tuple(dict.fromkeys(message.hashes))
         granted = {sha: self._granted(request.user, sha) for sha in hashes if self._state.may_read(request.user, sha)}
         if granted:  # So that housekeeping leaves them until the SUBMIT that this announces.
@@ -72,7 +72,7 @@ class Uploads:
         tag = owner_tag(request.user)
 
         def look() -> tuple[list[str], dict[str, int]]:
-            """Granted blobs whose file is gone, and how much of the others is here."""
+            """Returns granted blobs whose file is gone, and how much of the others is here."""
             lost = [sha for sha, size in granted.items() if not self._store.holds(sha, size)]
             paths = {
                 sha: self._store.partial_path(sha, tag)
@@ -104,7 +104,7 @@ class Uploads:
         self._state.ports.journal(lambda journal: journal.take_back(user, sha256), _ignore)
 
     def put(self, request: Request, message: BlobPut) -> None:
-        """One piece of a blob."""
+        """Takes one piece of a blob."""
         if not self._state.may_read(request.user, message.sha256):
             self._take(request, message)
             return
@@ -265,14 +265,14 @@ class Uploads:
         self._state.send(request.address, BlobOk(sha256, received, complete, self.window()), request.id)
 
     def tick(self, now: float) -> None:
-        """Close uploads that nobody goes on with; what came of them stays on the disk, for a time."""
+        """Closes uploads that nobody goes on with; what came of them stays on the disk, for a time."""
         for active in list(self._active.values()):
             if active.is_still and now - active.last_used > IDLE_SECONDS:
                 self._close(active, at_end=True)
         self._partials.tick(now)
 
     def close(self) -> None:
-        """Close all files."""
+        """Closes all files."""
         for active in self._active.values():
             active.upload.close()
 
