@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..protocol.errors import WireError
+from ..protocol.limits import DEFAULT_LIMITS, Limits
 from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, ModelInfo, StatusReport
 
 __all__ = [
@@ -69,6 +70,8 @@ class Connected:
     again: bool = False
     maps: tuple[str, ...] = ("base_color",)
     """What jobs may ask for."""
+    limits: Limits = DEFAULT_LIMITS
+    """How large a job may be there; `protocol.job_size.refusal` tells what is too large before anything is sent."""
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,7 @@ class Session:
                 draining=welcome.draining,
                 again=again,
                 maps=welcome.maps,
+                limits=welcome.limits,
             )
         )
         for channel in Channel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..protocol.limits import Limits
 from ..protocol.records import ModelInfo
 from .state import AppState
 
@@ -18,6 +19,7 @@ __all__ = [
     "cost_text",
     "duration",
     "expected_steps",
+    "limit_figures",
     "model_note",
     "need_light",
 ]
@@ -115,3 +117,18 @@ def model_note(key: str, info: ModelInfo | None) -> tuple[str, str]:
         return ("", "CHECKMARK") if key == "pocket" else ("not known yet whether the server has it", "QUESTION")
     note, icon = _MODEL_STATES[info.state]
     return info.note or note, icon
+
+
+def limit_figures(limits: Limits) -> tuple[str, str, str]:
+    """How many triangles, texels and bytes a job may have on a server, as an artist reads them; "": not told."""
+    texels = _millions(limits.job_texels) if limits.job_texels else ""
+    return _millions(limits.triangles), texels, _gigabytes(limits.job_bytes) if limits.job_bytes else ""
+
+
+def _millions(count: int) -> str:
+    # Rounded down: what is said must be allowed.
+    return f"{count:,}" if count < 10_000 else f"{count // 10_000 / 100:g} M"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size // 100_000_000 / 10:.1f} GB"

@@ -26,6 +26,7 @@ __all__ = [
 _LOG = ("pgc.open_server_log", "Open Server Log")
 _AGAIN = ("pgc.generate", "Try Again")
 _START = ("pgc.start_server", "Start Server")
+_SMALLER = ("pgc.smaller_texture", "Use a Smaller Texture")
 _PAIR = ("pgc.pair", "Pair with Server")
 
 _PLAIN: dict[ErrorCode, tuple[str, tuple[str, str]]] = {
@@ -47,7 +48,7 @@ _PLAIN: dict[ErrorCode, tuple[str, tuple[str, str]]] = {
     ErrorCode.QUOTA_BYTES: ("The server has no room for this mesh now. Try again when a job has ended.", _AGAIN),
     ErrorCode.RES_OOM: (
         "The texture does not fit into the server's memory. Use a smaller texture.",
-        ("pgc.smaller_texture", "Use a Smaller Texture"),
+        _SMALLER,
     ),
     ErrorCode.RES_DISK: ("The server cannot store anything now.", _AGAIN),
     ErrorCode.JOB_UNKNOWN: ("The server no longer knows this job. Generate the texture again.", _AGAIN),
@@ -71,6 +72,11 @@ def of_error(error: WireError, model: str = "pocket") -> Problem:
     if error.code in _MODEL:
         text = f"The model {model} is not ready on the server. {error.text} Download it there, or use the built-in one."
         return Problem(text, "pgc.use_model", "Use the Built-In Model", {"model": "pocket"})
+    if error.code is ErrorCode.PROTO_TOO_LARGE and error.field == "settings.texture_size":
+        return Problem(" ".join(filter(None, (error.text, error.hint))), *_SMALLER)
+    if error.code is ErrorCode.PROTO_TOO_LARGE and error.field == "meshes":
+        # Which mesh is sent is the artist's to change; to send it again as it is would be refused again.
+        return Problem(" ".join(filter(None, (error.text, error.hint))))
     if error.code is ErrorCode.INPUT_INVALID and (error.field or "").startswith("maps"):
         return Problem(error.text, "pgc.base_color_only", "Use Base Color Only")
     known = _PLAIN.get(error.code)
@@ -90,7 +96,7 @@ def unwrap_problem(error: WireError) -> Problem:
     if (error.field or "").startswith("maps"):
         return xatlas_problem()
     problem = of_error(error)
-    return Problem(problem.text, *_SMART) if problem.operator in _OF_TEXTURES else problem
+    return Problem(problem.text, *_SMART) if problem.operator in ("", *_OF_TEXTURES) else problem
 
 
 def xatlas_problem() -> Problem:

@@ -145,7 +145,7 @@ def _server(state: AppState, event: _ServerEvent) -> Sequence[Effect]:
         case Connected():
             server.state, server.name, server.draining = ServerState.READY, event.server, event.draining
             server.devices, server.models, server.maps = event.devices, event.models, event.maps
-            server.jobs = event.jobs
+            server.jobs, server.limits = event.jobs, event.limits
             server.problem = problems.draining_problem() if event.draining else None
             return _find_again(state, event)
         case Disconnected():

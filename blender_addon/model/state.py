@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..client import MapFile
+from ..protocol.limits import Limits
 from ..protocol.records import JobInfo, ModelInfo
 
 __all__ = ["AppState", "JobRequest", "JobView", "Phase", "Problem", "ServerState", "ServerView", "UnwrapTask"]
@@ -192,6 +193,8 @@ class ServerView:
     models: tuple[ModelInfo, ...] = ()
     maps: tuple[str, ...] = ("base_color",)
     """The maps that it can make, as far as is known."""
+    limits: Limits | None = None
+    """How large a job may be there; None: it has not said."""
     draining: bool = False
     jobs: tuple[JobInfo, ...] = ()
     """This user's, as the server told last."""

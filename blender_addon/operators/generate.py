@@ -11,7 +11,7 @@ from ..model.state import Problem, ServerState
 from ..scene.errors import SceneError
 from ..session import event_pump, recent_prompts
 from ..session.readiness import reason_against, textured
-from ..session.submission import prepare_order
+from ..session.submission import objection, prepare_order
 from ..session.uv_checks import checks
 
 __all__ = ["PGC_OT_generate"]
@@ -39,6 +39,11 @@ class PGC_OT_generate(bpy.types.Operator):
         except SceneError as error:
             event_pump.show_problem(Problem(error.text, error.fix or ""))
             self.report({"ERROR"}, error.text)
+            return {"CANCELLED"}
+        too_large = objection(orders, session.state.server)
+        if too_large is not None:
+            event_pump.show_problem(too_large)
+            self.report({"ERROR"}, too_large.text)
             return {"CANCELLED"}
         # After what makes it another mesh: instances made real, a mesh of its own.
         if self._bad_uvs(context):

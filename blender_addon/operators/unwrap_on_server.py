@@ -7,12 +7,13 @@ from typing import ClassVar
 
 import bpy
 
-from ..model.problems import xatlas_problem
+from ..model.problems import unwrap_problem, xatlas_problem
 from ..model.state import Problem, ServerState
 from ..protocol.specs.job import NEW_UVS
 from ..scene.errors import SceneError
 from ..session import event_pump
 from ..session.readiness import reason_against_object
+from ..session.submission import objection
 from ..session.unwrapping import prepare_unwrap
 from .unwrap import poll_unwrap
 
@@ -46,6 +47,9 @@ class PGC_OT_unwrap_on_server(bpy.types.Operator):
             order = prepare_unwrap(context.object)
         except SceneError as error:
             return self._refuse(Problem(error.text, error.fix or ""))
+        too_large = objection([order], server, unwrap_problem)
+        if too_large is not None:
+            return self._refuse(too_large)
         if not session.submit(order.view, order.spec, order.arrays):
             return self._refuse(server.problem or xatlas_problem())
         if server.state is ServerState.ABSENT:

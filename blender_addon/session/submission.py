@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,12 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage
+from ..client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
 from ..model.choices import MAPS, need_light
-from ..model.state import JobRequest, JobView
+from ..model.problems import of_error
+from ..model.state import JobRequest, JobView, Problem, ServerView
 from ..protocol.arrays import array_ref, give_away
+from ..protocol.job_size import refusal
 from ..scene.camera_rig import rig_for, scene_cameras, view_spec
 from ..scene.errors import SceneError
 from ..scene.meshes.export import ExportOptions, export_mesh, mesh_spec
@@ -25,7 +27,7 @@ from ..scene.meshes.uv_watch import packed_uvs_of
 from ..scene.ownership import check_editable, check_private
 from ..scene.painting.keep_mask import KeptTexture, kept_texture
 
-__all__ = ["KEPT", "Order", "prepare_order"]
+__all__ = ["KEPT", "Order", "objection", "prepare_order"]
 
 _MOST_TRIANGLES = 2_000_000
 """What a server optimises."""
@@ -97,6 +99,19 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         view.warning = f"The mask of {obj.name} is black all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
     return Order(view, spec, arrays, () if kept is None else kept.notes)
+
+
+def objection(
+    orders: Sequence[Order], server: ServerView, describe: Callable[[WireError], Problem] = of_error
+) -> Problem | None:
+    """What the server's limits say against these orders, by the first that is too large; None: nothing, or no server
+    has told its limits yet (the client then looks when it has, before it uploads)."""
+    for order in orders:
+        error = None if server.limits is None else refusal(order.spec, server.limits)
+        if error is not None:
+            problem = describe(error)
+            return replace(problem, text=f"{order.view.object_name}: {problem.text}")
+    return None
 
 
 def _check_place(obj: bpy.types.Object, target: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..model.choices import MAPS, MODEL_NAMES, cost_text, need_light
+from ..model.choices import MAPS, MODEL_NAMES, cost_text, limit_figures, need_light
 from ..model.state import AppState
 from ..model.vocabulary import unknown_words
 from ..scene.live_preview import covered_material
@@ -13,7 +13,7 @@ from ..scene.painting.keep_mask import kept_picture
 from ..scene.painting.mask_display import is_painting
 from ..session.readiness import selected_meshes
 from ..translations import tr
-from .text import draw_line
+from .text import draw_line, draw_text
 
 __all__ = ["draw_prompt", "draw_quality", "draw_settings", "draw_target"]
 
@@ -77,6 +77,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     settings = context.scene.pgc
     _draw_model(layout, settings, state)
     layout.prop(settings, "texture_size")
+    _draw_limits(layout, context, state)
     if set(state.server.maps) != {"base_color"}:
         _draw_maps(layout, settings, state)
     textured = selected_meshes(context) if settings.target == "objects" else [context.object]
@@ -92,6 +93,19 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
         row.prop(settings, "rig", text="")
         row.operator("pgc.add_rig", text="", icon="ADD")
         row.operator("pgc.remove_rig", text="", icon="REMOVE")
+
+
+def _draw_limits(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
+    """How large a job may be, where the server has told."""
+    if state.server.limits is None:
+        return
+    triangles, texels, size = limit_figures(state.server.limits)
+    parts = [tr("{count} triangles").format(count=triangles)]
+    parts += [tr("{count} texels").format(count=texels)] if texels else []
+    parts += [tr("{size} of data").format(size=size)] if size else []
+    column = layout.column()
+    column.active = False
+    draw_text(column, tr("The server takes at most {parts}").format(parts=", ".join(parts)), context)
 
 
 def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

@@ -67,6 +67,29 @@ class TestInBlender:
         assert not menu
         assert "gnarly" not in texts
 
+    def test_what_is_too_large_for_the_server_is_refused_at_the_click_by_its_limit(self, run_in_blender):
+        found = run_in_blender("limits", script=PROBE)
+        assert "at most 40 M triangles" in found["before"]
+        said = {
+            "triangles": ("2 triangles; this server's machine takes 1 at most", ""),
+            "vertices": ("4 vertices in a mesh; this server's machine takes 3", ""),
+            "job_texels": ("1,048,576 texels; this server's machine takes 262,144", "pgc.smaller_texture"),
+            "job_bytes": ("bytes of arrays; this server's machine takes 99", ""),
+            "job_memory": ("needs about 0.1 GB of memory", "pgc.smaller_texture"),
+        }
+        for name, (words, button) in said.items():
+            told, shown, operator, submitted, _drawn = found[name]
+            assert words in told
+            assert shown.startswith("Shown: The job ")
+            assert words in shown
+            assert (operator, submitted) == (button, 0)
+        assert "at most 1 triangles" in found["triangles"][4]
+        assert "0.26 M texels" in found["job_texels"][4] or "262,144 texels" in found["job_texels"][4]
+        assert found["smaller"] == ["512", 1, True]
+        told, operator, submitted = found["unwrap"]
+        assert "2 triangles; this server's machine takes 1 at most" in told
+        assert (operator, submitted) == ("pgc.unwrap", 1)
+
     def test_prompts_are_remembered(self, run_in_blender):
         found = run_in_blender("prompts", script=PROBE)
         assert found["words"] == "red bricks"

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting, silence, sleep, restarts and refusals, on a clock of the test's own."""
 
+from dataclasses import replace
+
 import pytest
 
 from blender_addon.client.events import Connected, Disconnected, Refused, ServerStarting
 from blender_addon.client.link import Link, Loss, SessionConfig
 from blender_addon.client.requests import Channel
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import Bye, Done, Error, Hello, ListJobs, Ping, Pong, Reject
 from tests.blender_addon.client.harness import EPOCH, SESSION, Rig, welcome
 
@@ -42,6 +45,15 @@ def test_hello_on_ctl_then_on_bulk_with_the_session_then_connected(rig):
     assert rig.session.link is Link.READY
     [event] = rig.events_of(Connected)
     assert (event.epoch, event.devices, event.again) == (EPOCH, ("cpu",), False)
+    assert event.limits == DEFAULT_LIMITS
+
+
+def test_the_servers_limits_are_told(rig):
+    limits = replace(DEFAULT_LIMITS, triangles=1000, job_texels=1 << 20, job_bytes=7)
+    for channel in (Channel.CTL, Channel.BULK):
+        rig.reply(rig.taken(Hello), replace(welcome(), limits=limits), channel=channel)
+    [event] = rig.events_of(Connected)
+    assert event.limits == limits
 
 
 def test_a_server_that_never_answers_is_tried_again_with_growing_waits(rig):

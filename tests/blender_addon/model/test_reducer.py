@@ -29,11 +29,13 @@ from blender_addon.client.events import (
     Uploading,
 )
 from blender_addon.model import problems, reducer
+from blender_addon.model.choices import limit_figures
 from blender_addon.model.reducer import Deliver, Ended, Follow, Remember, SendCancel, ShowPreview
 from blender_addon.model.state import AppState, JobRequest, JobView, Phase, Problem, ServerState
 from blender_addon.model.timings import read_timings, written_timings
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.records import JobInfo, JobResult, JobState, MapFile, ModelInfo
 
 KEY, JOB, UID = "a" * 32, "job-1", 7
@@ -396,3 +398,29 @@ def test_every_kind_of_event_is_handled():
     text = (MODEL / "reducer.py").read_text(encoding="utf-8")
     ignored = {"Acknowledged", "Fetched", "JobList", "Metrics", "ServerStatus"}
     assert kinds - ignored <= set(re.findall(r"\b[A-Z]\w+", text))
+
+
+def test_the_servers_limits_are_known_from_its_welcome_and_stay_while_it_is_away():
+    limits = replace(DEFAULT_LIMITS, triangles=1000)
+    state = AppState()
+    assert state.server.limits is None
+    reducer.reduce_event(state, replace(CONNECTED, limits=limits))
+    reducer.reduce_event(state, LOST)
+    assert state.server.limits == limits
+
+
+@pytest.mark.parametrize(
+    ("field", "button", "for_uvs"),
+    [("settings.texture_size", "pgc.smaller_texture", "pgc.unwrap"), ("meshes", "", "pgc.unwrap")],
+)
+def test_what_is_too_large_is_said_with_what_helps(field, button, for_uvs):
+    told = error(ErrorCode.PROTO_TOO_LARGE, field=field, hint="Do this.")
+    label = "Use a Smaller Texture" if button else ""
+    assert problems.of_error(told) == Problem("What came was this. Do this.", button, label)
+    assert problems.unwrap_problem(told).operator == for_uvs
+
+
+def test_limits_are_said_as_figures_that_are_allowed():
+    limits = replace(DEFAULT_LIMITS, triangles=9_999_999, job_texels=262_144, job_bytes=2_599_999_999)
+    assert limit_figures(limits) == ("9.99 M", "0.26 M", "2.5 GB")
+    assert limit_figures(replace(DEFAULT_LIMITS, triangles=9_999)) == ("9,999", "", "")

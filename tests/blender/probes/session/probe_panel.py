@@ -193,6 +193,44 @@ def settings_drawn() -> Any:
     return found
 
 
+def limits() -> Any:
+    """Jobs that the server's limits forbid: each is refused at the click, by its limit, and nothing is sent."""
+    from dataclasses import replace
+
+    from blender_addon.protocol.limits import DEFAULT_LIMITS
+
+    enable()
+    rig = Rig()
+    settings = bpy.context.scene.pgc
+    settings.texture_size = "1024"
+    found: dict[str, Any] = {"before": _texts(draw())}
+    tight = {"triangles": 1, "vertices": 3, "job_texels": 1 << 18, "job_bytes": 99, "job_memory": 1 << 20}
+    for name, most in tight.items():
+        rig.fake.say(replace(rig.hello, limits=replace(DEFAULT_LIMITS, **{name: most})))
+        rig.tick()
+        try:
+            bpy.ops.pgc.generate()
+        except RuntimeError as error:  # What the operator reports as an error.
+            told = str(error)
+        problem = rig.state.problem
+        found[name] = [told, problem.text, problem.operator, len(rig.fake.submitted), _texts(draw())]
+    rig.fake.say(replace(rig.hello, limits=replace(DEFAULT_LIMITS, job_texels=1 << 18)))
+    rig.tick()
+    bpy.ops.pgc.smaller_texture()
+    found["smaller"] = [settings.texture_size, len(rig.fake.submitted), rig.state.problem is None]
+    rig.fake.say(replace(rig.hello, maps=("base_color", "corner_uvs"), limits=replace(DEFAULT_LIMITS, triangles=1)))
+    rig.tick()
+    other = _plane("Other")
+    bpy.context.view_layer.objects.active = other
+    try:
+        bpy.ops.pgc.unwrap_on_server()
+    except RuntimeError as error:
+        told = str(error)
+    found["unwrap"] = [told, rig.state.problem.operator, len(rig.fake.submitted)]
+    disable()
+    return found
+
+
 def prompts() -> Any:
     """Words go into the prompt; prompts are kept in the preferences, newest first, each once."""
     enable()
