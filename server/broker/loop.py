@@ -35,7 +35,8 @@ from server.broker.sessions.door import Change, Door
 from server.broker.sessions.sockets import Received, Router
 from server.broker.sessions.tcp_counts import can_count
 from server.children.executor import ChildProcess, Executor
-from server.children.messages import ChildSettings, ToChild, pack
+from server.children.messages import ToChild, pack
+from server.children.settings import ChildSettings
 from server.config import ListenConfig
 from server.errors import ListenError, ServerError
 from server.storage.journal import Journal

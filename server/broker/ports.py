@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeAlias
 
 from blender_addon.protocol.codec import Buffer, Envelope
 from server.children.executor import ChildProcess
-from server.children.messages import ChildSettings, ToChild
+from server.children.messages import ToChild
+from server.children.settings import ChildSettings
 from server.storage.journal import Journal
 
 Done: TypeAlias = Callable[[Any, Exception | None], None]

@@ -28,7 +28,6 @@ import zmq
 from server.children.messages import (
     Beat,
     CancelRun,
-    ChildSettings,
     FreeGpu,
     FromChild,
     Run,
@@ -39,6 +38,7 @@ from server.children.messages import (
     pack,
     unpack,
 )
+from server.children.settings import ChildSettings
 from server.errors import ConfigError, InternalMessageError
 
 __all__ = ["BrokerGone", "Link", "read_settings"]

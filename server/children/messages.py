@@ -11,7 +11,7 @@ message; `WorkerPreview` is followed by one frame of payload.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
@@ -25,36 +25,6 @@ ROLE_GATE = "gate"
 ROLE_WORKER = "worker"
 MAX_MESSAGE_BYTES = 1 << 20
 """Of one frame; a preview's payload has the same limit."""
-
-
-@dataclass(frozen=True)
-class ChildSettings:
-    """What a child reads from its standard input: one line of JSON. End of file there: the broker is gone.
-
-    Args:
-        endpoint: address of the broker's internal socket, `tcp://127.0.0.1:PORT`.
-        server_public: CURVE key of that socket, Z85, 40 characters; `own_public` and `own_secret` likewise.
-        role: `gate` or `worker`; index: number of the worker, from 0.
-        device: `auto`, `cpu` or `cuda`.
-        checkpoint_seconds: least time between two checkpoints.
-    """
-
-    endpoint: str
-    server_public: str
-    own_public: str
-    own_secret: str
-    role: str
-    index: int
-    data_dir: str
-    device: str = "auto"
-    checkpoint_seconds: float = 20.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the settings as plain values, to be written as JSON."""
-        return asdict(self)
-
-    def __repr__(self) -> str:
-        return f"ChildSettings(role={self.role!r}, index={self.index})"  # Never the secret key.
 
 
 @dataclass(frozen=True)

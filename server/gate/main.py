@@ -16,7 +16,8 @@ from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireE
 from blender_addon.protocol.specs.mesh_checks import Passed
 from server.children.link import BrokerGone, Link
 from server.children.log import new_error_id
-from server.children.messages import ChildSettings, GateVerdict, Ready, Stop, Validate
+from server.children.messages import GateVerdict, Ready, Stop, Validate
+from server.children.settings import ChildSettings
 from server.config import ServerPaths
 from server.gate.validation import validate
 from server.platform import limit_cpu, limit_memory

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from pgc.errors import CheckpointError
+from pgc.optimization.loop import Optimization
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from server.config import ServerPaths
 from server.platform import fsync_directory, replace
@@ -45,6 +46,13 @@ class Saved:
     def step(self) -> int:
         """Steps that are done."""
         return int(self.header["step"])
+
+    @classmethod
+    def on_cpu(cls, optimization: Optimization, plan: int) -> Saved:
+        """The run as it is, copied off its device: to go on from with another plan."""
+        tensors, header = optimization.state_dict()
+        copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        return cls(tensors=copies, header=header, plan=plan)
 
 
 def spec_hash(paths: ServerPaths, job: str) -> str:

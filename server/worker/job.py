@@ -14,27 +14,21 @@ import numpy.typing as npt
 
 from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import WireError
-from blender_addon.protocol.messages import JobResult, PreviewCodec
+from blender_addon.protocol.messages import JobResult
 from blender_addon.protocol.specs.job import TextureJobSpec
 from pgc.devices import release_cached_memory
 from pgc.errors import CheckpointError
 from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
-from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerPreview, WorkerProgress
+from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
 from server.recipes import JobRun, memory_planner, prepare
 from server.storage.blob_care import read_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
-from server.worker.failures import (
-    is_disk_full,
-    memory_figures,
-    out_of_memory_error,
-    sticky_error,
-    wire_error,
-)
+from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
 from server.worker.job_files import read_spec
 from server.worker.keeping import AbsentPrior
-from server.worker.previews import Throttle, preview_tiles
+from server.worker.previews import Throttle, preview_messages
 from server.worker.results import Timings, write_result
 from server.worker.tools import Ending, JobOutcome, JobTools, Pace
 from server.worker.unwrap_job import unwrap_job
@@ -121,7 +115,7 @@ class _Job:
                 return self._finish(run, plan)
             if plan + 1 >= len(planner.plans):
                 raise _OutOfMemoryError
-            state = self._state_at_hand(plan + 1) or state
+            state = self._reached(plan + 1) or state
             self.forget()
             self._notice(planner.describe(plan + 1, since=plan))
             plan += 1
@@ -260,18 +254,8 @@ class _Job:
 
     def _preview(self, run: JobRun, size: int) -> float:
         start = time.perf_counter()
-        for tile in preview_tiles(run.optimization.scene.texture, size, run.settings.maps):
-            message = WorkerPreview(
-                job=self.job,
-                step=run.optimization.step,
-                map=tile.map,
-                tile=tile.tile,
-                width=tile.side,
-                height=tile.side,
-                channels=tile.channels,
-                codec=PreviewCodec.RAW_U8.value,
-            )
-            self.tools.send(message, tile.pixels, True)
+        for message, pixels in preview_messages(self.job, run, size):
+            self.tools.send(message, pixels, True)
         seconds = time.perf_counter() - start
         self.timings.add("previews", seconds)
         return seconds
@@ -294,14 +278,10 @@ class _Job:
         self.timings.add("total", time.perf_counter() - self.begun)
         return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
 
-    def _state_at_hand(self, plan: int) -> Saved | None:
+    def _reached(self, plan: int) -> Saved | None:
         """What the run had reached when memory ended; None before its first step."""
         run = self.active
-        if run is None or run.optimization.step == 0:
-            return None
-        tensors, header = run.optimization.state_dict()
-        on_cpu = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-        return Saved(tensors=on_cpu, header=header, plan=plan)
+        return None if run is None or run.optimization.step == 0 else Saved.on_cpu(run.optimization, plan)
 
     def out_of_memory(self) -> WireError:
         """Returns the error for a job that does not fit even with the last plan."""

@@ -20,7 +20,6 @@ from pgc.devices import DeviceName, release_cached_memory, resolve_device
 from server.children.link import BrokerGone, Incoming, Link
 from server.children.messages import (
     CancelRun,
-    ChildSettings,
     FreeGpu,
     Ready,
     Run,
@@ -31,6 +30,7 @@ from server.children.messages import (
     WorkerYielded,
     YieldRun,
 )
+from server.children.settings import ChildSettings
 from server.config import ServerPaths
 from server.storage.blobs import BlobStore
 from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job

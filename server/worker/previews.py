@@ -11,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blender_addon.protocol.messages import PreviewCodec
 from pgc.texture.field import TextureField, to_uint8_values
 from pgc.texture.material_field import MaterialField, normal_from_slopes
 from pgc.texture.texel_pyramid import TexelPyramid
+from server.children.messages import WorkerPreview
+from server.recipes import JobRun
 
-__all__ = ["MAX_SIDE", "PreviewTile", "Throttle", "preview_tiles"]
+__all__ = ["MAX_SIDE", "PreviewTile", "Throttle", "preview_messages", "preview_tiles"]
 
 MAX_SIDE = 512
 """Three bytes a texel of a bigger one would not fit into one frame of 1 MiB."""
@@ -45,6 +48,22 @@ def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("ba
             for tile, pixels in zip(tiles, image, strict=True):
                 data = to_uint8_values(pixels).permute(1, 2, 0).contiguous().cpu()
                 yield PreviewTile(name, tile, int(data.shape[0]), int(data.shape[2]), data.numpy().tobytes())
+
+
+def preview_messages(job: str, run: JobRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
+    """A message and its pixels for each tile of each map that the job wants, as they are now."""
+    for tile in preview_tiles(run.optimization.scene.texture, size, run.settings.maps):
+        message = WorkerPreview(
+            job=job,
+            step=run.optimization.step,
+            map=tile.map,
+            tile=tile.tile,
+            width=tile.side,
+            height=tile.side,
+            channels=tile.channels,
+            codec=PreviewCodec.RAW_U8.value,
+        )
+        yield message, tile.pixels
 
 
 def _images(texture: TextureField, size: int, maps: Collection[str]) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import zmq
 
 from server.children.local_executor import LocalExecutor
-from server.children.messages import Beat, ChildSettings, Ready, pack, unpack
+from server.children.messages import Beat, Ready, pack, unpack
+from server.children.settings import ChildSettings
 from server.config import ServerPaths
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
@@ -53,6 +53,33 @@ class ActiveRun:
         the weights in the worker too."""
         step = self.median_step
         return max(limits.cancel_terminate, 1.5 * step) if step <= limits.cancel_longest else limits.cancel_terminate
+
+    def stall_limit(self, limits: Supervision) -> float:
+        """Seconds without a sign of life after which it hangs."""
+        if not self.step_seconds:
+            return limits.load_limit
+        return max(limits.stall_floor, limits.stall_factor * self.median_step)
+
+    def stepped(self, now: float, step: int) -> None:
+        """The worker tells a step. To be called before the job's own count is set."""
+        if self.last_step_at is not None and step > self.job.step:
+            self.step_seconds.append((now - self.last_step_at) / (step - self.job.step))
+        self.last_step_at = self.last_advance = now
+
+    def rearm(self, now: float) -> None:
+        """The machine slept: nothing is stalled because of that."""
+        self.last_advance = now
+        self.last_step_at = None
+        self.job.charged_until = now
+
+
+def turns_over(runs: Sequence[ActiveRun], waiting: Set[str], latest: float) -> list[ActiveRun]:
+    """Interactive runs that have had their time while another artist waits for a worker.
+
+    Args:
+        waiting: users who wait for an interactive job; latest: who began until then has had the time.
+    """
+    return [run for run in runs if run.begun <= latest and waiting - {run.job.row.user} and run.job.row.interactive]
 
 
 def making_room(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.messages import EventKind, JobResult, JobState
-from server.broker.scheduling.active_run import ActiveRun, loss, making_room
+from server.broker.scheduling.active_run import ActiveRun, loss, making_room, turns_over
 from server.broker.scheduling.lifecycle import Lifecycle
 from server.broker.state import BrokerState
 from server.broker.supervision.supervisor import Child, Supervisor
@@ -63,16 +63,13 @@ class Runner:
             elif child is None and self._state.queue.runnable() > coming:
                 coming += self._supervisor.ensure(ROLE_WORKER, index)
         wanted = self._state.queue.interactive() - coming
-        runs = list(self._runs.values())
-        for run in making_room(runs, wanted, self._state.config.supervision.preempt_floor, self._turns_over(runs)):
+        runs, limits = list(self._runs.values()), self._state.config.supervision
+        over = turns_over(
+            runs, self._state.queue.interactive_users(), self._state.ports.now() - limits.interactive_turn
+        )
+        for run in making_room(runs, wanted, limits.preempt_floor, over):
             self._state.metrics.count("preemptions")
             self._make_room(run)
-
-    def _turns_over(self, runs: list[ActiveRun]) -> list[ActiveRun]:
-        """Interactive runs that have had their time while another artist waits for a worker."""
-        waiting = self._state.queue.interactive_users()
-        latest = self._state.ports.now() - self._state.config.supervision.interactive_turn
-        return [run for run in runs if run.begun <= latest and waiting - {run.job.row.user} and run.job.row.interactive]
 
     def _take(self, child: Child) -> None:
         now = self._state.ports.now()
@@ -122,9 +119,7 @@ class Runner:
     def progress(self, run: ActiveRun, message: WorkerProgress) -> None:
         """Takes note of a step, and tells those who watch the job."""
         now, job = self._state.ports.now(), run.job
-        if run.last_step_at is not None and message.step > job.step:
-            run.step_seconds.append((now - run.last_step_at) / (message.step - job.step))
-        run.last_step_at = run.last_advance = now
+        run.stepped(now, message.step)
         run.child.useful = True
         job.step, job.eta_s = message.step, message.eta_s
         if message.steps != job.row.steps:
@@ -284,14 +279,8 @@ class Runner:
             return
         if run.terminate_at is not None and now >= run.terminate_at:
             self._supervisor.terminate(run.child, "the cancelled job did not end")
-        elif run.sent and now - run.last_advance > self._stall_limit(run):
+        elif run.sent and now - run.last_advance > run.stall_limit(self._state.config.supervision):
             self._supervisor.end_hung(run.child, f"no step for {now - run.last_advance:.0f} s")
-
-    def _stall_limit(self, run: ActiveRun) -> float:
-        limits = self._state.config.supervision
-        if not run.step_seconds:
-            return limits.load_limit
-        return max(limits.stall_floor, limits.stall_factor * run.median_step)
 
     def _rest(self, child: Child, now: float) -> None:
         limits = self._state.config.supervision
@@ -314,6 +303,4 @@ class Runner:
     def rearm(self, now: float) -> None:
         """Counts deadlines from now, since the machine slept: nothing is stalled because of that."""
         for run in self._runs.values():
-            run.last_advance = now
-            run.last_step_at = None
-            run.job.charged_until = now
+            run.rearm(now)

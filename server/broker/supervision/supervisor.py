@@ -17,7 +17,8 @@ from typing import Protocol
 from server.broker.sessions.auth import KeyPair, new_key_pair
 from server.broker.state import BrokerState
 from server.children.executor import ChildProcess
-from server.children.messages import ROLE_GATE, ChildSettings, Ready, Stop, ToChild
+from server.children.messages import ROLE_GATE, Ready, Stop, ToChild
+from server.children.settings import ChildSettings
 from server.config import Supervision
 
 _LOG = logging.getLogger(__name__)

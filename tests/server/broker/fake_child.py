@@ -21,7 +21,6 @@ from blender_addon.protocol.messages import JobResult, MapFile
 from server.children.messages import (
     Beat,
     CancelRun,
-    ChildSettings,
     GateVerdict,
     Ready,
     Run,
@@ -38,6 +37,7 @@ from server.children.messages import (
     pack,
     unpack,
 )
+from server.children.settings import ChildSettings
 from server.storage.blobs import BlobStore
 
 

@@ -14,6 +14,7 @@ from blender_addon.protocol.messages import JobResult, MapFile
 from server.broker.logs import LogFile
 from server.broker.metrics import Metrics
 from server.children import messages as internal
+from server.children.settings import ChildSettings
 from server.config import ListenConfig, ServerConfig, ServerPaths
 from server.errors import ConfigError, InternalMessageError
 
@@ -64,8 +65,8 @@ def test_other_bytes_are_told_as_such(data: bytes) -> None:
 
 
 def test_a_childs_settings_survive_json_and_hide_their_secret() -> None:
-    settings = internal.ChildSettings("tcp://127.0.0.1:1", "p", "o", "hidden", "gate", 0, "/data")
-    assert internal.ChildSettings(**json.loads(json.dumps(settings.as_dict()))) == settings
+    settings = ChildSettings("tcp://127.0.0.1:1", "p", "o", "hidden", "gate", 0, "/data")
+    assert ChildSettings(**json.loads(json.dumps(settings.as_dict()))) == settings
     assert "hidden" not in repr(settings)
 
 
