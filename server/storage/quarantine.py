@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,9 +44,10 @@ class Quarantine:
 
     def note(self, text: str) -> None:
         """Adds a line to the reasons."""
+        line = _one_line(text)
         with (self._made() / REASONS).open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
-        _LOG.warning("quarantine: %s", text)
+            file.write(line + "\n")
+        _LOG.warning("quarantine: %s", line)
 
     def _made(self) -> Path:
         if self._folder is None:
@@ -72,9 +76,15 @@ def quarantined(paths: ServerPaths) -> Quarantined:
     """Counts what lies in quarantine now."""
     if not paths.quarantine.is_dir():
         return Quarantined(0, 0, 0)
-    folders = [path for path in paths.quarantine.iterdir() if path.is_dir()]
-    files = [path for path in paths.quarantine.rglob("*") if path.is_file() and path.name != REASONS]
-    return Quarantined(len(folders), len(files), sum(path.stat().st_size for path in files))
+    sizes: list[int] = []
+    # What cannot be looked into, or goes meanwhile, is passed over: this is only told.
+    for folder, _folders, names in os.walk(paths.quarantine):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, name))
+                sizes += [found.st_size] if name != REASONS and not stat.S_ISLNK(found.st_mode) else []
+    folders = sum(entry.is_dir(follow_symlinks=False) for entry in os.scandir(paths.quarantine))
+    return Quarantined(folders, len(sizes), sum(sizes))
 
 
 def empty_old(paths: ServerPaths, older_than: float, age: Callable[[float], float]) -> int:
@@ -85,6 +95,11 @@ def empty_old(paths: ServerPaths, older_than: float, age: Callable[[float], floa
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     return removed
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks and bytes that are no text: names of files may have both."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _free(path: Path) -> Path:
