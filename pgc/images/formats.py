@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from pgc.errors import TextureError
+from pgc.images.png_texts import check_texts
 
 __all__ = ["KNOWN_FORMATS", "check_claims", "sniff_format"]
 
@@ -112,11 +113,13 @@ def _looks_like_targa(head: bytes) -> bool:
 
 
 def _check_early(path: Path, name: str, head: bytes) -> None:
-    """The size that a header claims, for formats whose decoder takes memory for it when the file is opened."""
+    """What a file claims or carries, for formats whose decoder takes memory for it when the file is opened."""
     if name == "gif":
         # The screen, and the frame before and after (GIF89a, 18).
         width, height = struct.unpack("<HH", head[6:10].ljust(4, b"\0"))
         check_claims(path, width, height, 12)
+    elif name == "png":
+        check_texts(path)
     elif name == "jpeg2000":
         # The marker SIZ (ITU T.800, A.5.1); components are 32 bits wide while they are decoded.
         at = head.find(b"\xff\x4f\xff\x51")
