@@ -7,9 +7,12 @@ import psutil
 import pytest
 
 from blender_addon.protocol.errors import ErrorCode
-from blender_addon.protocol.job_size import BYTES_PER_TEXEL, BYTES_PER_TRIANGLE
+from blender_addon.protocol.job_size import BYTES_PER_LIT_TEXEL, BYTES_PER_TEXEL, BYTES_PER_TRIANGLE
 from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import Error, Hello, Submit, Welcome
+from pgc.guidance.specs import OracleSpec
+from pgc.runs.memory.plan import texels_gb
+from pgc.runs.presets import preset_settings, with_maps, with_overrides
 from server.job_limits import limits_for, machine_memory
 from tests.server.broker.conftest import make_core
 from tests.server.broker.rig import spec
@@ -17,6 +20,7 @@ from tests.server.broker.rig import spec
 __all__ = ["make_core"]
 
 GIB = 1 << 30
+MAPS = ("base_color", "roughness", "metallic", "normal")
 
 
 @pytest.mark.parametrize("memory", [2 * GIB, 8 * GIB, 24 * GIB, 64 * GIB])
@@ -26,6 +30,16 @@ def test_all_that_is_promised_fits_into_the_machine(memory):
     assert limits.job_texels * BYTES_PER_TEXEL <= memory * 0.75
     assert 0 < limits.job_memory < memory
     assert 300_000 < limits.triangles <= DEFAULT_LIMITS.triangles
+
+
+@pytest.mark.parametrize(("maps", "each"), [(("base_color",), BYTES_PER_TEXEL), (MAPS, BYTES_PER_LIT_TEXEL)])
+def test_a_texel_costs_what_the_run_itself_plans(maps, each):
+    """The broker may not import the library, so that the figure stands twice."""
+    settings = with_maps(preset_settings("standard", OracleSpec()), OracleSpec(), maps)
+    for side in (512, 2048, 8192):
+        planned = texels_gb(with_overrides(settings, texture_size=side)) * 1e9
+        assert each * side**2 == pytest.approx(planned, rel=0.01)
+        assert each * side**2 >= planned
 
 
 def test_on_a_card_texels_are_the_runs_own_business():

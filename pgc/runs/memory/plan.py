@@ -20,7 +20,7 @@ from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.presets import RunSettings
 
-__all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "cap_memory", "device_memory"]
+__all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "cap_memory", "device_memory", "texels_gb"]
 
 _GB = 10**9
 _SMALLEST_RESOLUTION = 64
@@ -164,7 +164,7 @@ class MemoryPlanner:
 
     def suggestion(self) -> str:
         """What to do where nothing fits: what takes the most comes first."""
-        side, texels = self.settings.texture.texture_size, _texels_gb(self.settings)
+        side, texels = self.settings.texture.texture_size, texels_gb(self.settings)
         own = f"of {side} x {side} pixels" + (f", which alone takes about {texels:.1f} GB" if texels >= 1 else "")
         close = "Close other programs"
         if self.device.type != "cpu":
@@ -221,10 +221,11 @@ def _prior_gb(plan: MemoryPlan, spec: PocketSpec | StableDiffusionSpec | SDXLSpe
 def _renderer_gb(plan: MemoryPlan, settings: RunSettings) -> float:
     """Texels with their optimiser, and views with their shading: 1.0 (3.9 lit) for the largest preset's 4 views."""
     pixels = plan.views * (plan.resolution / 1024) ** 2
-    return _texels_gb(settings) + (0.15 if settings.material is None else 0.7) * pixels
+    return texels_gb(settings) + (0.15 if settings.material is None else 0.7) * pixels
 
 
-def _texels_gb(settings: RunSettings) -> float:
+def texels_gb(settings: RunSettings) -> float:
+    """GB of the texels of one tile, with gradients and the optimiser's two moments."""
     texels = (settings.texture.texture_size / 2048) ** 2
     return (0.4 if settings.material is None else 1.1) * texels
 

@@ -3,7 +3,8 @@
 
 import pytest
 
-from blender_addon.protocol.messages import Attach, Event, EventKind, JobState, Snapshot
+from blender_addon.protocol.errors import ErrorCode
+from blender_addon.protocol.messages import Attach, Error, Event, EventKind, JobState, Snapshot, Submit
 from server.children.messages import (
     Beat,
     FreeGpu,
@@ -13,6 +14,7 @@ from server.children.messages import (
 )
 from server.config import QuotaConfig, ServerConfig, Supervision
 from tests.server.broker.core_rig import CoreRig, User
+from tests.server.broker.rig import spec
 
 
 @pytest.fixture
@@ -146,6 +148,20 @@ def test_a_gate_that_is_never_ready_is_killed_within_a_minute(core: CoreRig, ali
     core.tick(4.0)
     assert gate.calls == ["kill"]
     assert core.config.supervision.gate_start_limit < core.config.supervision.start_limit
+
+
+def test_a_job_before_a_gate_that_never_comes_up_is_answered_after_six_tries(core: CoreRig, alice: User) -> None:
+    """As long as PROTOCOL.md says that SUBMIT may take; six minutes, of which each start may take one."""
+    core.end("gate")
+    alice.post(Submit("1" * 32, spec()))
+    since = core.ports.clock
+    while not (refused := [error for error in alice.received(Error) if error.error.code is ErrorCode.BUSY]):
+        core.tick(5.0)
+        assert core.ports.clock < since + 600.0
+    assert len(refused) == 1
+    limits = core.config.supervision
+    tries = limits.respawns  # And the one that was there before, which has ended too.
+    assert limits.gate_start_limit * tries <= core.ports.clock - since <= (limits.gate_start_limit + 5.0) * tries
 
 
 def test_a_drain_saves_the_running_job_for_the_next_server(core: CoreRig, alice: User) -> None:
