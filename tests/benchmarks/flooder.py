@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hostile client in a process of its own: it has a key, and sends what no client of ours would.
 
-    echo ADDRESS-AS-JSON | python -m tests.benchmarks.flooder one-message-of-mebibytes
+    echo ADDRESS-AS-JSON | python -m tests.benchmarks.flooder one-message-of-mebibytes 6
 
-Each attack goes on for `SECONDS`, and comes back whenever the server cuts it off.
+Each attack goes on for so many seconds, and comes back whenever the server cuts it off.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _KIB, _MIB = 1 << 10, 1 << 20
 
 
 class Flooder:
-    """Args: address: with the keys to come in by."""
+    """Args: address: with the keys to come in by; seconds: how long an attack goes on."""
 
-    def __init__(self, address: ServerAddress) -> None:
+    def __init__(self, address: ServerAddress, seconds: float = SECONDS) -> None:
         self._address = address
         self._context = zmq.Context()
-        self._until = time.monotonic() + SECONDS
+        self._until = time.monotonic() + seconds
 
     def _socket(self, bulk: bool) -> zmq.Socket:
         endpoint = self._address.bulk_endpoint if bulk else self._address.ctl_endpoint
@@ -92,6 +92,19 @@ class Flooder:
             time.sleep(1.0)
             for socket in sockets:
                 socket.close()
+
+    def forty_windows(self) -> None:
+        """Forty connections, each with twenty whole messages of a MiB on the way: 800 MiB, were there no bound."""
+        sockets = [self._socket(bulk=True) for _ in range(40)]
+        frames = [*encode(Envelope(Ping(1), request_id())), bytes(_MIB)]
+        while self._goes_on():
+            for socket in sockets:
+                for _ in range(20):
+                    try:
+                        socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+                    except zmq.Again:
+                        break
+            time.sleep(1.0)
 
     def full_messages(self) -> None:
         """Whole messages of 9 MiB, one after the other, on four connections."""
@@ -162,6 +175,7 @@ ATTACKS: tuple[Callable[[Flooder], None], ...] = (
     Flooder.one_message_of_bytes_on_bulk,
     Flooder.whole_messages_of_bytes,
     Flooder.forty_connections,
+    Flooder.forty_windows,
     Flooder.full_messages,
     Flooder.bad_headers,
     Flooder.pings_of_180_kib,
@@ -178,7 +192,7 @@ def name_of(attack: Callable[[Flooder], None]) -> str:
 def main() -> int:
     """Do one attack."""
     attack = next(attack for attack in ATTACKS if name_of(attack) == sys.argv[1])
-    flooder = Flooder(ServerAddress(**json.loads(sys.stdin.readline())))
+    flooder = Flooder(ServerAddress(**json.loads(sys.stdin.readline())), float(sys.argv[2]))
     attack(flooder)
     flooder.close()
     return 0

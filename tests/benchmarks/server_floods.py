@@ -62,15 +62,15 @@ class Victim:
         self._context.term()
 
 
-def measure(attack: Callable[[Flooder], None]) -> dict[str, Any]:
-    """One attack on one server."""
+def measure(attack: Callable[[Flooder], None], seconds: float = SECONDS) -> dict[str, Any]:
+    """One attack of so many seconds on one server."""
     with StandinServer(users=2) as server:
         victim = Victim(server)
         quiet_until = time.monotonic() + 1.0
         victim.ping_while(lambda: time.monotonic() < quiet_until)
         before, quiet = server.resident, max(victim.seconds[False])
         victim.seconds = {False: [], True: []}
-        command = [sys.executable, "-m", "tests.benchmarks.flooder", name_of(attack)]
+        command = [sys.executable, "-m", "tests.benchmarks.flooder", name_of(attack), str(seconds)]
         flooder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
         assert flooder.stdin is not None
         flooder.stdin.write(json.dumps(asdict(server.address(server.users[1]))) + "\n")
