@@ -238,6 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def say() -> None:
         parts = [item["parts"] for item in result["targets"].values()]
         result["cases_together"] = sum(parts)
+        earlier = sum(item["cases"] for item in result.get("earlier_runs", ()))
+        result["cases_with_earlier_runs"] = sum(parts) + earlier
         result["failures_together"] = sum(item["failure_count"] for item in result["targets"].values())
         if options.out is not None:
             _write(options.out, result)

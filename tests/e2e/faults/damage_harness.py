@@ -36,6 +36,7 @@ from tests.server.fuzzing.judge import contents, lost
 VICTIMS = ("broker", "worker", "gate")
 STEPS = 50
 END_SECONDS = 240.0
+"""Without a step of a job, or of one before it, after which it counts as stuck."""
 VOLATILE = ("logs/", "journal", "connection.json", "clock.json", "pgc-server.json", "server.lock", "blobs/tmp/",
             "blobs/partial/", "quarantine/", "keys/")  # fmt: skip
 """What a server writes anew as it likes. The journal and its copies are judged by the jobs in them."""
@@ -207,11 +208,14 @@ class DamageHarness:
         return job in found.damaged or name in self._inputs or found.damaged.startswith("journal.sqlite")
 
     def _end_of(self, job: str) -> Snapshot | None:
-        deadline = time.monotonic() + END_SECONDS
+        deadline, seen = time.monotonic() + END_SECONDS, None
         while time.monotonic() < deadline:
             answer = self.client().ask(Attach(job, 0))
             if isinstance(answer, Snapshot) and answer.info.state in TERMINAL:
                 return answer
+            place = (answer.info.position, answer.info.step) if isinstance(answer, Snapshot) else seen
+            if place != seen:  # It gets on, however busy the machine is.
+                seen, deadline = place, time.monotonic() + END_SECONDS
             self.client().unasked.clear()
             time.sleep(0.3)
         return None
