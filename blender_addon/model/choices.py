@@ -120,7 +120,7 @@ def model_note(key: str, info: ModelInfo | None) -> tuple[str, str]:
 
 
 def limit_figures(limits: Limits) -> tuple[str, str, str]:
-    """How many triangles, texels and bytes a job may have on a server, as an artist reads them; "": not told."""
+    """Returns how many triangles, texels and bytes a job may have on a server, as text; "": not told."""
     texels = _millions(limits.job_texels) if limits.job_texels else ""
     return _millions(limits.triangles), texels, _gigabytes(limits.job_bytes) if limits.job_bytes else ""
 

@@ -104,8 +104,8 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
 def objection(
     orders: Sequence[Order], server: ServerView, describe: Callable[[WireError], Problem] = of_error
 ) -> Problem | None:
-    """What the server's limits say against these orders, by the first that is too large; None: nothing, or no server
-    has told its limits yet (the client then looks when it has, before it uploads)."""
+    """Returns what the server's limits say against these orders, by the first that is too large; None: nothing, or no
+    server has told its limits yet (the client then looks when it has, before it uploads)."""
     for order in orders:
         error = None if server.limits is None else refusal(order.spec, server.limits)
         if error is not None:

@@ -96,7 +96,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
 
 
 def _draw_limits(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
-    """How large a job may be, where the server has told."""
+    """Draws how large a job may be, where the server has told."""
     if state.server.limits is None:
         return
     triangles, texels, size = limit_figures(state.server.limits)

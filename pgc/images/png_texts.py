@@ -39,7 +39,7 @@ def check_texts(path: Path) -> None:
 
 
 def _texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and data of each chunk that holds text; what is cut off or damaged is the decoder's to tell."""
+    """Yields kind and data of each chunk that holds text; what is cut off or damaged is the decoder's to tell."""
     with path.open("rb") as file:
         file.seek(_SIGNATURE)
         while len(head := file.read(8)) == 8:
@@ -54,7 +54,7 @@ def _texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _packed(kind: bytes, data: bytes) -> bytes:
-    """The compressed part (PNG specification, 11.3.3); empty where there is none."""
+    """Returns the compressed part (PNG specification, 11.3.3); empty where there is none."""
     _keyword, _zero, rest = data.partition(b"\0")
     if kind == b"zTXt":
         return rest[1:]
@@ -63,7 +63,7 @@ def _packed(kind: bytes, data: bytes) -> bytes:
 
 
 def _inflated(packed: bytes) -> int:
-    """Bytes that it takes in memory, without taking more than a MiB to count them."""
+    """Counts the bytes that it takes in memory, and takes no more than a MiB for that."""
     inflater, size = zlib.decompressobj(), 0
     try:
         while packed and size <= _LARGEST:

@@ -49,7 +49,7 @@ class Saved:
 
     @classmethod
     def on_cpu(cls, optimization: Optimization, plan: int) -> Saved:
-        """The run as it is, copied off its device: to go on from with another plan."""
+        """Returns the run as it is, copied off its device: to go on from with another plan."""
         tensors, header = optimization.state_dict()
         copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         return cls(tensors=copies, header=header, plan=plan)

@@ -51,7 +51,7 @@ def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("ba
 
 
 def preview_messages(job: str, run: JobRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
-    """A message and its pixels for each tile of each map that the job wants, as they are now."""
+    """Yields a message and its pixels for each tile of each map that the job wants, as they are now."""
     for tile in preview_tiles(run.optimization.scene.texture, size, run.settings.maps):
         message = WorkerPreview(
             job=job,

@@ -225,7 +225,7 @@ def _renderer_gb(plan: MemoryPlan, settings: RunSettings) -> float:
 
 
 def texels_gb(settings: RunSettings) -> float:
-    """GB of the texels of one tile, with gradients and the optimiser's two moments."""
+    """Returns GB of the texels of one tile, with gradients and the optimiser's two moments."""
     texels = (settings.texture.texture_size / 2048) ** 2
     return (0.4 if settings.material is None else 1.1) * texels
 

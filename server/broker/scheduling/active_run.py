@@ -55,26 +55,26 @@ class ActiveRun:
         return max(limits.cancel_terminate, 1.5 * step) if step <= limits.cancel_longest else limits.cancel_terminate
 
     def stall_limit(self, limits: Supervision) -> float:
-        """Seconds without a sign of life after which it hangs."""
+        """Returns the seconds without a sign of life after which it hangs."""
         if not self.step_seconds:
             return limits.load_limit
         return max(limits.stall_floor, limits.stall_factor * self.median_step)
 
     def stepped(self, now: float, step: int) -> None:
-        """The worker tells a step. To be called before the job's own count is set."""
+        """Notes a step that the worker tells. To be called before the job's own count is set."""
         if self.last_step_at is not None and step > self.job.step:
             self.step_seconds.append((now - self.last_step_at) / (step - self.job.step))
         self.last_step_at = self.last_advance = now
 
     def rearm(self, now: float) -> None:
-        """The machine slept: nothing is stalled because of that."""
+        """Forgets the silence while the machine slept: nothing is stalled because of that."""
         self.last_advance = now
         self.last_step_at = None
         self.job.charged_until = now
 
 
 def turns_over(runs: Sequence[ActiveRun], waiting: Set[str], latest: float) -> list[ActiveRun]:
-    """Interactive runs that have had their time while another artist waits for a worker.
+    """Returns interactive runs that have had their time while another artist waits for a worker.
 
     Args:
         waiting: users who wait for an interactive job; latest: who began until then has had the time.
