@@ -56,8 +56,10 @@ class ArrayRef:
 
     def __post_init__(self) -> None:
         check_hash("sha256", self.sha256)
-        if not 1 <= len(self.shape) <= _MAX_DIMENSIONS or any(side < 0 for side in self.shape):
-            raise FieldError("shape", f"Got {list(self.shape)}; expected 1 to {_MAX_DIMENSIONS} sides of 0 or more.")
+        if not 1 <= len(self.shape) <= _MAX_DIMENSIONS:
+            raise FieldError("shape", f"Got {len(self.shape)} sides; expected 1 to {_MAX_DIMENSIONS}.")
+        if any(side < 0 for side in self.shape):
+            raise FieldError("shape", f"Got {list(self.shape)}; expected sides of 0 or more.")
         if self.nbytes > DEFAULT_LIMITS.blob:
             raise FieldError("shape", f"Got {self.nbytes} bytes; an array may have {DEFAULT_LIMITS.blob} at most.")
 

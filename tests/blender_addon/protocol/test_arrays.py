@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from blender_addon.protocol.arrays import ArrayRef, DType, array_from, array_ref, blob_of, give_away, handed_over
-from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
 
 
 @pytest.mark.parametrize("dtype", DType)
@@ -87,3 +87,13 @@ def test_sizes_are_exact():
     with pytest.raises(ValueError, match="may have"):
         ArrayRef("a" * 64, DType.F32, (1 << 32, 1 << 32, 1 << 32))
     assert ArrayRef("a" * 64, DType.U8, (1 << 16, 1 << 16)).nbytes == 1 << 32
+
+
+@pytest.mark.parametrize("shape", [(), (0,) * 4000, (-1,), (1 << 62,) * 4, (1, -(1 << 62), 1)])
+def test_a_shape_that_cannot_be_is_told_in_one_sentence_however_long_it_is(shape):
+    """A list of 4,000 sides was repeated in its error."""
+    with pytest.raises(FieldError) as caught:
+        ArrayRef("0" * 64, DType.U8, shape)
+    assert caught.value.field == "shape"
+    assert caught.value.text.startswith("Got ")
+    assert len(caught.value.text) < 200
