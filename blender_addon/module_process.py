@@ -24,7 +24,7 @@ def module_command(python: str, module: str, arguments: Sequence[str]) -> list[s
 
 
 def module_environment(python: str, source: Path | None = None) -> dict[str, str]:
-    """Variables for such a command: this process's own for this very interpreter, cleaned ones for another.
+    """Returns the variables for such a command: this process's own for this very interpreter, cleaned ones for another.
 
     Args:
         source: folder that holds the module where it need not be installed.

@@ -38,7 +38,7 @@ _CLASSES = (*properties.CLASSES, *(guarded_class(cls, _told) for cls in (*prefer
 
 
 def register() -> None:
-    """Classes, properties, handlers, then the timer."""
+    """Registers classes, properties, handlers, then the timer."""
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()

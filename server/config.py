@@ -39,11 +39,12 @@ class ServerPaths:
 
     @property
     def marker(self) -> Path:
-        """Says that this folder is a server's (`server.storage.ownership`)."""
+        """The file that says that this folder is a server's (`server.storage.ownership`)."""
         return self.root / "pgc-server.json"
 
     @property
     def lock(self) -> Path:
+        """The lock's file, which one server holds while it runs."""
         return self.root / "server.lock"
 
     def worker_lock(self, index: int) -> Path:
@@ -64,10 +65,12 @@ class ServerPaths:
 
     @property
     def blobs(self) -> Path:
+        """The folder of all blobs."""
         return self.root / "blobs"
 
     @property
     def journal(self) -> Path:
+        """The database of jobs and grants."""
         return self.root / "journal.sqlite"
 
     @property
@@ -87,18 +90,22 @@ class ServerPaths:
 
     @property
     def jobs(self) -> Path:
+        """The folder that has a folder for each job."""
         return self.root / "jobs"
 
     @property
     def logs(self) -> Path:
+        """The folder of all logs."""
         return self.root / "logs"
 
     @property
     def log_file(self) -> Path:
+        """The broker's own log."""
         return self.logs / "server.jsonl"
 
     @property
     def models(self) -> Path:
+        """The folder of models that were pulled into the server."""
         return self.root / "models"
 
     def job(self, job: str) -> Path:
@@ -152,10 +159,11 @@ class ListenConfig:
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
         return ipaddress.ip_address(self.host).is_loopback
 
     def endpoint(self, port: int) -> str:
-        """Address for ZeroMQ; an IPv6 address gets its brackets."""
+        """Returns the address for ZeroMQ; an IPv6 address gets its brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{port or '*'}"
 

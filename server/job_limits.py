@@ -27,7 +27,7 @@ _MOST_BYTES = 16 << 30
 
 
 def machine_memory(cgroups: Sequence[str] = _CGROUPS) -> int:
-    """Bytes of main memory, or what this container may have of it."""
+    """Returns the bytes of main memory, or what this container may have of it."""
     total = psutil.virtual_memory().total
     for name in cgroups:
         try:

@@ -13,7 +13,7 @@ class ConnectionFileError(ClientError):
 
 
 class NoConnectionFileError(ConnectionFileError):
-    """There is none: no server runs."""
+    """There is no connection file: no server runs."""
 
 
 class ClientClosedError(ClientError):

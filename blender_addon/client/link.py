@@ -16,7 +16,7 @@ __all__ = ["Action", "Close", "Link", "Loss", "Open", "SessionConfig", "StartSer
 
 @dataclass(frozen=True)
 class Open:
-    """Make fresh sockets and connect them."""
+    """The instruction to make fresh sockets and connect them."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Close:
 
 @dataclass(frozen=True)
 class StartServer:
-    """Nobody is there: ask the starter."""
+    """The instruction to ask the starter for a server, since nobody is there."""
 
 
 Action: TypeAlias = Open | Close | StartServer | Send
@@ -57,7 +57,7 @@ class Loss(enum.Enum):
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """Seconds and counts.
+    """How long a session waits, and how often it tries: seconds and counts.
 
     Args:
         client: name and version, for the server's log.

@@ -92,7 +92,7 @@ class Backoff:
         self._next = self._config.first
 
     def wait(self) -> float:
-        """Seconds until the next try: between half of the nominal wait and all of it."""
+        """Returns the seconds until the next try: between half of the nominal wait and all of it."""
         nominal = self._next
         self._next = min(self._config.longest, nominal * self._config.factor)
         return nominal * (0.5 + 0.5 * self._random())
@@ -106,7 +106,7 @@ class ClockWatch:
         self._tolerance = tolerance
 
     def gap(self, now: Now, expected: float) -> float:
-        """Seconds that were missed since the last call, 0 for an ordinary tick.
+        """Returns the seconds that were missed since the last call, 0 for an ordinary tick.
 
         Args:
             expected: how long, at most, this call was meant to come after the last one.

@@ -100,7 +100,7 @@ def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int
 
 
 def duration(seconds: float) -> str:
-    """Seconds as an artist says them."""
+    """Says seconds as an artist says them."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -39,7 +39,7 @@ def _chose_steps(request: JobRequest) -> bool:
 
 
 def written_timings(state: AppState) -> str:
-    """Steps of each preset and seconds of a step, as JSON; the newest entries of each."""
+    """Writes the steps of each preset and the seconds of a step as JSON; the newest entries of each."""
     seconds = [[*key, round(value, 4)] for key, value in state.seconds_per_step.items()]
     steps = [[model, preset, value] for (model, preset), value in state.steps.items()]
     return json.dumps({"seconds_per_step": seconds[-_MOST:], "steps": steps[-_MOST:]})

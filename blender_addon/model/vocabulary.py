@@ -40,7 +40,7 @@ _KNOWN = frozenset(word for group in GROUPS.values() for word in group) | frozen
 
 
 def unknown_words(prompt: str, vocabulary: Sequence[str] = ()) -> tuple[str, ...]:
-    """Words of a prompt that the pocket model never saw, in order, each once."""
+    """Returns the words of a prompt that the pocket model never saw, in order, each once."""
     known = frozenset(vocabulary) or _KNOWN
     words = _words(prompt.lower())
     return tuple(dict.fromkeys(word for word in words if word not in known))

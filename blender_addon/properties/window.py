@@ -86,6 +86,6 @@ def steps(group: Any) -> int:  # noqa: ANN401
 
 
 def eta(group: Any) -> float:  # noqa: ANN401
-    """Seconds left, -1 where unknown."""
+    """Returns the seconds that are left, -1 where unknown."""
     view = _newest()
     return -1.0 if view is None or view.eta_s is None else view.eta_s

@@ -57,7 +57,7 @@ def request_id() -> str:
 
 
 def encode(envelope: Envelope, limits: Limits = DEFAULT_LIMITS) -> list[Buffer]:
-    """Frames of a message.
+    """Returns the frames of a message.
 
     Raises:
         ProtocolError: PROTO.TOO_LARGE: the receiver would refuse it; INPUT.INVALID: a value cannot be packed.

@@ -88,7 +88,7 @@ def remove(folder: Path) -> None:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files under a folder."""
+    """Counts the bytes of all files under a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

@@ -195,7 +195,7 @@ def _free_space(folder: Path) -> int:
 
 
 def size_text(size: int) -> str:
-    """Bytes for people: "450 MB", "2.1 GB"."""
+    """Says bytes for people: "450 MB", "2.1 GB"."""
     return f"{size / GB:.1f} GB" if size >= GB else f"{max(1, round(size / MB))} MB"
 
 

@@ -36,7 +36,9 @@ class Interpreter:
 
 
 def candidates() -> list[list[str]]:
-    """Commands that may start a Python on this machine, the best first; not the newest, which packages lag behind."""
+    """Returns the commands that may start a Python on this machine, the best first; not the newest, which packages lag
+    behind.
+    """
     if os.name == "nt":
         # The launcher first: a bare `python` may be the shortcut to the Store.
         return [["py", "-3.12"], ["py", "-3.13"], ["py", "-3.11"], ["py", "-3"], ["python"]]

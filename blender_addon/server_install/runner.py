@@ -57,7 +57,7 @@ class Installation:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """How far the installation is."""
         with self._lock:
             return self._progress
 
@@ -175,7 +175,7 @@ class Removal:
 
     @property
     def progress(self) -> Progress:
-        """How far it is: running, done, or failed with the reason."""
+        """How far the removal is: running, done, or failed with the reason."""
         return self._progress
 
     def start(self) -> None:

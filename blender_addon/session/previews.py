@@ -58,7 +58,7 @@ class Previews:
             end_preview(obj)
 
     def take_off_strangers(self, state: AppState) -> None:
-        """Previews of no job that goes on, as an undo or a loaded file may bring them back, go for good."""
+        """Removes for good the previews of no job that goes on, as an undo or a loaded file may bring them back."""
         live = {view.key for view in state.live() if not view.cancelling}
         for obj in _objects_with_preview():
             masked = obj.pgc.job.preview.key == MASK_KEY and is_painting(obj)

@@ -158,7 +158,7 @@ class Session:
         self.state.changed()
 
     def adopt(self, views: Sequence[JobView]) -> None:
-        """Jobs that the open file knows of are followed again; those that only a closed file knew are let go.
+        """Follows the jobs that the open file has again; those that only a closed file had are let go.
 
         A job of a file that was never saved with it can never be found again, and is cancelled.
         """

@@ -44,7 +44,7 @@ class UvCheck:
 
 @dataclass(slots=True)
 class UvChecks:
-    """Of all objects of this Blender, by their `session_uid`."""
+    """The checks of all objects of this Blender, by their `session_uid`."""
 
     found: dict[int, UvCheck] = field(default_factory=dict)
     accepted: set[tuple[int, Part]] = field(default_factory=set)

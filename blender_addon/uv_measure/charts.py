@@ -28,7 +28,7 @@ def edge_keys(faces: Ints, vertex_count: int) -> Ints:
 
 
 def edge_uvs(faces: Ints, corner_uvs: Floats) -> Floats:
-    """UVs [3 F, 4] of the ends of each half-edge, the end with the smaller position index first."""
+    """Returns the UVs [3 F, 4] of the ends of each half-edge, the end with the smaller position index first."""
     start_uv = corner_uvs.reshape(-1, 2)
     end_uv = corner_uvs[:, [1, 2, 0]].reshape(-1, 2)
     forward = (faces < faces[:, [1, 2, 0]]).reshape(-1, 1)
@@ -98,7 +98,7 @@ def wound_charts(faces: Ints, corner_uvs: Floats, flipped: npt.NDArray[np.bool_]
 def cut_neighbours(
     faces: Ints, corner_uvs: Floats, flipped: npt.NDArray[np.bool_], charts: Ints, vertex_count: int
 ) -> tuple[Ints, Ints]:
-    """Pairs of charts that share an edge of the surface where the picture starts anew, one entry an edge.
+    """Returns the pairs of charts that share an edge of the surface where the picture starts anew, one entry an edge.
 
     Where two halves are mirrored the UVs of the edge are the same (by whole units) and the winding is not: there the
     picture goes on as its own mirror image, and the pair is none of these.

@@ -27,7 +27,7 @@ SCALES = (1.0, 0.8, 0.64, 0.5)
 
 
 def taken_cells(corner_uvs: Floats) -> Bools:
-    """Cells [row, column] of the unit square that triangles [F, 3, 2] touch, and some around them.
+    """Returns the cells [row, column] of the unit square that triangles [F, 3, 2] touch, and some around them.
 
     UVs that run over the edge of the texture touch what lies there when it repeats.
     """

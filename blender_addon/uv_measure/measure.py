@@ -72,7 +72,7 @@ class UvMeasure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UvFaces:
-    """The same by triangle [F]."""
+    """What was measured, by triangle [F]."""
 
     without: Bools
     collapsed: Bools

@@ -21,7 +21,8 @@ _MARGIN = 1e-3
 
 
 def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
-    """Pairs (triangle [N], cell [N, 2]) where the sample point of an integer cell (column, row) lies in the triangle.
+    """Returns the pairs (triangle [N], cell [N, 2]) where the sample point of an integer cell (column, row) lies in the
+    triangle.
 
     Sample points are off the cells' centres by an odd amount, so that edges on a regular lattice do not hit them;
     a point must be inside by a small margin, so that triangles with a common edge never both have it.

@@ -56,7 +56,7 @@ class Children:
         self._lifecycle = lifecycle
 
     def received(self, key: str, rid: bytes, frames: Sequence[Buffer]) -> None:
-        """Frames of the child with this public key."""
+        """Handles the frames of the child with this public key."""
         child = self._supervisor.by_key(key)
         if child is None or not frames:
             return

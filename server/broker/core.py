@@ -66,7 +66,7 @@ _JUMP_SECONDS = 5.0
 
 
 class BrokerCore:
-    """Args: bulk_port: told in WELCOME."""
+    """The broker's logic: it takes messages, and acts by its ports. `bulk_port`: told in WELCOME."""
 
     def __init__(self, state: BrokerState, store: BlobStore, bulk_port: int = 0) -> None:
         self.state = state
@@ -136,7 +136,7 @@ class BrokerCore:
     # Messages
 
     def received(self, address: Address, frames: Sequence[Buffer]) -> None:
-        """Frames of a client, without the routing id. Whatever they are, there is an answer."""
+        """Handles the frames of a client, without the routing id. Whatever they are, there is an answer."""
         self.state.metrics.count("messages_received")
         try:
             envelope = decode(frames, of_client=True)

@@ -35,10 +35,12 @@ class DiskRoom:
 
     @property
     def needed(self) -> int:
+        """The bytes that have to be free for anything new."""
         return max(self.floor, self.for_checkpoints)
 
     @property
     def is_low(self) -> bool:
+        """Whether fewer bytes are free than that."""
         return self.free < self.needed
 
     def sentence(self) -> str:

@@ -93,7 +93,7 @@ class Metrics:
         return self._gauges[name]
 
     def text(self) -> str:
-        """OpenMetrics 1.0."""
+        """Returns all figures as OpenMetrics 1.0."""
         self.set("loop_lag_seconds", self.loop_lag())
         lines: list[str] = []
         for name, help_text in COUNTERS.items():

@@ -47,7 +47,7 @@ class Address:
 
 
 class Ports(Protocol):
-    """See the module's docstring."""
+    """What the broker's logic does to the world; see the module's docstring."""
 
     def now(self) -> float:
         """Returns monotonic seconds."""

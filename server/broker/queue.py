@@ -68,7 +68,7 @@ class FairQueue:
         return sum(job.interactive and not job.paused for jobs in self._jobs.values() for job in jobs.values())
 
     def interactive_users(self) -> set[str]:
-        """Users who wait for an interactive job that is not paused."""
+        """Returns the users who wait for an interactive job that is not paused."""
         waiting = (job for jobs in self._jobs.values() for job in jobs.values())
         return {job.user for job in waiting if job.interactive and not job.paused}
 

@@ -181,8 +181,10 @@ class Request:
 
     @property
     def id(self) -> str:
+        """The id of the client's message."""
         return self.envelope.id
 
     @property
     def user(self) -> str:
+        """The key of the client's user."""
         return self.address.user

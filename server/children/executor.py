@@ -18,7 +18,7 @@ class ChildProcess(Protocol):
 
     @property
     def stdin(self) -> IO[bytes]:
-        """Takes one line of settings; its end tells the child that the broker is gone."""
+        """Where one line of settings is written to; its end tells the child that the broker is gone."""
         ...
 
     def dump_stacks(self) -> None:

@@ -31,10 +31,12 @@ class LocalChild:
 
     @property
     def pid(self) -> int:
+        """The process id, for the log and for measurements."""
         return self._process.pid
 
     @property
     def stdin(self) -> IO[bytes]:
+        """Where the settings are written to; see `ChildProcess.stdin`."""
         assert self._process.stdin is not None
         return self._process.stdin
 

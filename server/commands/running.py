@@ -29,6 +29,7 @@ class Running:
 
     @property
     def name(self) -> str:
+        """What a person reads of the server's process."""
         return "process unknown" if self.process is None else f"process {self.process.pid}"
 
 

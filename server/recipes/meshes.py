@@ -141,7 +141,9 @@ def _joined_slots(meshes: Sequence[MeshArrays]) -> I32:
 
 
 def untextured_texels(meshes: Sequence[MeshArrays], prepared: PreparedMesh, size: int) -> list[Tensor] | None:
-    """Texels [size, size] of each tile that only faces without texture use, row 0 at the top; None: there are none."""
+    """Finds the texels [size, size] of each tile that only faces without texture use, row 0 at the top; None: there are
+    none.
+    """
     if all(mesh.textured is None for mesh in meshes):
         return None
     textured = np.concatenate(

@@ -70,7 +70,7 @@ class AgeClock:
         self._saved = monotonic()
 
     def age(self, since: float) -> float:
-        """Seconds that have passed since a time stamp of the wall clock, at the least; never negative.
+        """Returns the seconds that have passed since a time stamp of the wall clock, at the least; never negative.
 
         Between two jumps the clock ran. After it was set back the same time came twice: then the later one counts,
         which makes the thing younger.

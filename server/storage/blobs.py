@@ -64,7 +64,7 @@ class BlobStore:
         return self.path(sha256).is_file()
 
     def size(self, sha256: str) -> int:
-        """Bytes of the blob. Raises BlobError without it."""
+        """Returns the bytes of the blob. Raises BlobError without it."""
         with _there(sha256):
             status = self.path(sha256).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -99,7 +99,7 @@ class BlobStore:
             return self.path(sha256).read_bytes()
 
     def read_range(self, sha256: str, offset: int, length: int) -> bytes:
-        """Bytes [offset, offset + length), fewer at the end. Raises BlobError without the blob."""
+        """Reads the bytes [offset, offset + length), fewer at the end. Raises BlobError without the blob."""
         with _there(sha256), self.path(sha256).open("rb") as file:
             file.seek(offset)
             return file.read(length)
@@ -132,7 +132,7 @@ class BlobStore:
         self.path(sha256).unlink(missing_ok=True)
 
     def age(self, sha256: str, age: Callable[[float], float]) -> float:
-        """Seconds since somebody stored the blob (again), by a clock's `age` of a time stamp.
+        """Returns the seconds since somebody stored the blob (again), by a clock's `age` of a time stamp.
 
         Raises:
             BlobError: it is not there.
@@ -152,7 +152,7 @@ class BlobStore:
         return False
 
     def names(self) -> Iterator[str]:
-        """Hashes of all blobs in the store."""
+        """Yields the hashes of all blobs in the store."""
         for folder in self._root.iterdir():
             if len(folder.name) == 2 and folder.is_dir():
                 yield from (file.name for file in folder.iterdir() if is_sha256(file.name) and file.is_file())
@@ -167,7 +167,7 @@ class BlobStore:
         self._publish(partial, sha256)
 
     def partials(self) -> Iterator[Path]:
-        """Files of uploads that are not complete, each named `HASH.OWNER`."""
+        """Yields the files of uploads that are not complete, each named `HASH.OWNER`."""
         paths = (self._root / _PARTIAL).iterdir()
         return (path for path in paths if is_sha256(path.name.partition(".")[0]) and path.is_file())
 

@@ -14,7 +14,7 @@ __all__ = ["holders"]
 
 
 def holders(lock: Path, first: int | None = None) -> Iterator[psutil.Process]:
-    """Processes that have the lock's file open, as far as they can be seen from here.
+    """Yields the processes that have the lock's file open, as far as they can be seen from here.
 
     Args:
         first: number of a process that is looked at before all others.

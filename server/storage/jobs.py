@@ -50,6 +50,7 @@ class JobRow:
 
     @property
     def is_terminal(self) -> bool:
+        """Whether the job has ended."""
         return self.state in TERMINAL
 
 
@@ -76,6 +77,7 @@ class Job:
 
     @property
     def id(self) -> str:
+        """The job's id."""
         return self.row.job
 
     def record(self, row: JobRow, kind: EventKind, text: str | None = None) -> JobEvent:

@@ -53,7 +53,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class Journal:
-    """Open the journal, making it where there is none.
+    """The database of jobs, events and grants; it is made where there is none.
 
     Attributes:
         is_new: whether it was made just now, or was empty.
@@ -230,12 +230,12 @@ class Journal:
         return grants
 
     def blobs(self) -> set[str]:
-        """Hashes that some user may read or some job uses."""
+        """Returns the hashes that some user may read or some job uses."""
         rows = self._db.execute("SELECT sha256 FROM grants UNION SELECT sha256 FROM uses")
         return {sha256 for (sha256,) in rows if isinstance(sha256, str)}
 
     def check(self) -> list[str]:
-        """SQLite's own integrity check; empty when all is well."""
+        """Runs SQLite's own integrity check; returns what it says, empty when all is well."""
         try:
             found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
         except sqlite3.DatabaseError as error:

@@ -45,7 +45,9 @@ def sticky_error(error: BaseException) -> WireError:
 
 
 def memory_figures() -> tuple[int | None, int | None]:
-    """Bytes that this process holds at its peak, and bytes that are free on the graphics card; None without one."""
+    """Returns the bytes that this process holds at its peak, and the bytes that are free on the graphics card; None
+    without one.
+    """
     if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
         return None, None
     free, _total = torch.cuda.mem_get_info()

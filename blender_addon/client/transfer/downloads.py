@@ -27,7 +27,7 @@ _MOST_REQUESTS = 32
 
 @dataclass(eq=False)
 class Download:
-    """One file.
+    """One file that is to be downloaded.
 
     Args:
         total: its size; None where only the server knows it.

@@ -28,7 +28,7 @@ KIB = 1 << 10
 
 @dataclass(frozen=True)
 class UploadConfig:
-    """Bytes, seconds and counts.
+    """How much goes at once, how often it is tried, and how long is waited: bytes, counts and seconds.
 
     Args:
         chunk: the largest; on a slow line they are smaller, a quarter of what should be under way there.

@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """Bytes and seconds.
+    """How many bytes a window has, and how many seconds it may take.
 
     Args:
         delay: how long a full window may take at the measured speed beyond the line's own time, and so the wait that

@@ -66,7 +66,7 @@ class PromptSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsSpec(Strict):
-    """None leaves a value to the preset.
+    """What the artist sets of a run; None leaves a value to the preset.
 
     `separate_slots`: the material slots of the meshes are different materials, of which nothing is blended.
     """
@@ -108,7 +108,7 @@ class GuidanceSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationSpec(Strict):
-    """`preset`: what the preset of the prior says."""
+    """How the prior's judgement becomes a gradient; `preset`: what the preset of the prior says."""
 
     kind: Literal["preset", "sds", "hifa"] = "preset"
 

@@ -30,10 +30,14 @@ class Rows(Protocol):
     used up before the next one is taken."""
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the values."""
+        ...
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """The sides, rows first."""
+        ...
 
     def __getitem__(self, rows: Any, /) -> Any: ...  # noqa: ANN401 - as numpy
 

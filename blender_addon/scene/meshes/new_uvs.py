@@ -84,7 +84,7 @@ class Filling:
         """Polygons [P] that are to get UVs."""
 
     def placed(self, uvs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-        """UVs [L, 2] of all corners, those of the chosen polygons in free room; None without room.
+        """Returns the UVs [L, 2] of all corners, those of the chosen polygons in free room; None without room.
 
         Args:
             uvs: [L, 2], new ones of the chosen polygons, anywhere; of the others nothing is looked at.

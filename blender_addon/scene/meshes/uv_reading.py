@@ -15,7 +15,7 @@ __all__ = ["UvArrays", "read_uv_arrays", "read_uvs", "write_uvs"]
 
 @dataclass(frozen=True, eq=False)
 class UvArrays:
-    """Of one mesh and one UV map.
+    """The arrays of one mesh and one UV map.
 
     Args:
         positions: float32 [V, 3]; faces: int32 [F, 3]; loops: int32 [F, 3], the corners in the mesh.

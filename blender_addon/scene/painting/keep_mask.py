@@ -24,7 +24,7 @@ _ONE_TILE = (
 
 @dataclass(frozen=True, eq=False)
 class KeptTexture:
-    """What a job gets of it, row 0 at the top.
+    """What a job gets of the texture that is kept, row 0 at the top.
 
     Args:
         picture: uint8 [S, S, 3], sRGB, the texture as it is; mask: uint8 [S, S], 255 where it stays, else 0.

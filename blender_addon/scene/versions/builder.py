@@ -50,7 +50,7 @@ class VersionFacts:
 
     @property
     def title(self) -> str:
-        """What it is called."""
+        """What the version is called."""
         return self.name or self.prompt
 
 

@@ -43,7 +43,9 @@ def cover_slot(layers: Sequence[Layer], index: int) -> Layer | None:
 
 
 def without_hidden(layers: Sequence[Layer]) -> list[Layer]:
-    """Layers that something can be seen of: none below one of the whole object, of its slot or of all its faces."""
+    """Returns the layers that something can be seen of: none below one of the whole object, of its slot or of all its
+    faces.
+    """
     kept: list[Layer] = []
     slots: set[int] = set()
     faces: npt.NDArray[np.bool_] | None = None

@@ -24,7 +24,9 @@ __all__ = [
 
 
 def version_bytes(version: bpy.types.PropertyGroup) -> int:
-    """Bytes of the version's pictures in the .blend; those on the disk count nothing. Cheap enough for drawing."""
+    """Counts the bytes of the version's pictures in the .blend; those on the disk count nothing. Cheap enough for
+    drawing.
+    """
     return sum(_packed_size(image) for image in version_images(version))
 
 
@@ -34,7 +36,9 @@ def on_disk(version: bpy.types.PropertyGroup) -> bool:
 
 
 def hidden_versions(obj: bpy.types.Object) -> list[int]:
-    """Indices of the versions that are not on the object, which Purge removes; those of a library file stay."""
+    """Returns the indices of the versions that are not on the object, which Purge removes; those of a library file
+    stay.
+    """
     first, versions = library_versions(obj), obj.pgc.versions
     return [index for index in range(first, len(versions)) if not is_shown(obj, versions[index])]
 

@@ -49,8 +49,9 @@ class ActiveRun:
         return statistics.median(self.step_seconds) if self.step_seconds else 0.0
 
     def patience(self, limits: Supervision) -> float:
-        """Seconds in which a cancelled run is to end: a slow step may come to its end, so that its work is kept, and
-        the weights in the worker too."""
+        """Returns the seconds in which a cancelled run is to end: a slow step may come to its end, so that its work is
+        kept, and the weights in the worker too.
+        """
         step = self.median_step
         return max(limits.cancel_terminate, 1.5 * step) if step <= limits.cancel_longest else limits.cancel_terminate
 

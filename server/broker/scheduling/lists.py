@@ -30,7 +30,9 @@ class Lists:
         return tuple(sorted(chosen, key=lambda info: -info.created))
 
     def of_all(self) -> tuple[JobInfo, ...]:
-        """Everybody's jobs, each with its owner's name: first those that run, then those that wait, then the newest."""
+        """Returns everybody's jobs, each with its owner's name: first those that run, then those that wait, then the
+        newest.
+        """
 
         def place(job: Job) -> tuple[bool, bool, float]:
             return job.row.is_terminal, job.row.state is not JobState.RUNNING, -job.row.created

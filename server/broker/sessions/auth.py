@@ -199,7 +199,7 @@ def read_allow_list(paths: ServerPaths) -> AllowList:
 
 
 def load_clients(paths: ServerPaths) -> dict[str, AllowedClient]:
-    """Clients of other machines, by public key, without damaged entries."""
+    """Returns the clients of other machines, by public key, without damaged entries."""
     return read_allow_list(paths).clients
 
 

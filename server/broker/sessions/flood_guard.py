@@ -24,7 +24,7 @@ _SEALED, _SHORT, _LONG = 33, 2, 9
 
 
 def wire_size(frames: Sequence[int]) -> int:
-    """Bytes that frames of these sizes take on a CURVE connection."""
+    """Returns the bytes that frames of these sizes take on a CURVE connection."""
     sealed = [size + _SEALED for size in frames]
     return sum(size + (_SHORT if size <= 255 else _LONG) for size in sealed)
 
@@ -95,13 +95,16 @@ class FloodGuard:
         return moved
 
     def held(self, descriptor: int, now: float) -> int:
-        """Bytes of a connection that lay in ZeroMQ's memory at the last `note`, and were not taken since."""
+        """Returns the bytes of a connection that lay in ZeroMQ's memory at the last `note`, and were not taken
+        since.
+        """
         account = self._accounts[descriptor]
         return max(0, account.noted - account.taken - _HANDSHAKE - int(_HEARTBEATS * (now - account.heard)))
 
     def offenders(self, emptied: bool, now: float) -> list[int]:
-        """Connections that hold more than a client of ours can. `emptied`: since the last `note` the socket had nothing
-        whole to hand on any more."""
+        """Returns the connections that hold more than a client of ours can. `emptied`: since the last `note` the socket
+        had nothing whole to hand on any more.
+        """
         most = self._settings.unfinished if emptied else self._settings.waiting
         return [
             descriptor

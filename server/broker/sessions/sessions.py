@@ -38,6 +38,7 @@ class Session:
 
     @property
     def user(self) -> str:
+        """The key of the session's user."""
         return self.ctl.user
 
 
@@ -114,7 +115,7 @@ class Sessions:
         self.unbind(session)
 
     def silent(self, now: float) -> list[Session]:
-        """Sessions that said nothing for too long."""
+        """Returns the sessions that said nothing for too long."""
         return [session for session in self._by_sid.values() if now - session.last_seen > SILENCE_LIMIT]
 
     def rearm(self, now: float) -> None:
@@ -123,5 +124,5 @@ class Sessions:
             session.last_seen = now
 
     def of_channel(self, channel: Channel) -> Iterator[Address]:
-        """Addresses of one channel."""
+        """Returns the addresses of one channel."""
         return (address for address in list(self._by_address) if address.channel is channel)

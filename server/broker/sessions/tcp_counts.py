@@ -34,7 +34,7 @@ _PROBE = 1000
 
 
 def bytes_read(descriptor: int) -> int:
-    """Bytes that came by this connection, without those that nobody has read yet.
+    """Counts the bytes that came by this connection, without those that nobody has read yet.
 
     Raises:
         OSError: it is no TCP connection, or the system does not tell.

@@ -54,10 +54,12 @@ class Child:
 
     @property
     def slot(self) -> Slot:
+        """The child's role and number."""
         return self.role, self.index
 
     @property
     def is_ready(self) -> bool:
+        """Whether the child has said that it is ready, and is not about to end."""
         return self.ready is not None and not self.stopping and self.reason is None
 
 

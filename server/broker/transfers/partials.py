@@ -52,7 +52,7 @@ class Partials:
         return (owner, sha256) in self._going
 
     def stored(self, owner: str, without: str = "") -> int:
-        """Bytes of one user's unfinished uploads; `without` one of them."""
+        """Counts the bytes of one user's unfinished uploads; `without` one of them."""
         return sum(partial.size for sha256, partial in self._kept.get(owner, {}).items() if sha256 != without)
 
     def make_room(self, owner: str, wanted: int, without: str) -> None:

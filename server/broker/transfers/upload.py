@@ -140,6 +140,7 @@ class ActiveUpload:
 
     @property
     def key(self) -> tuple[str, str]:
+        """The user and the hash of the blob."""
         return self.user, self.upload.sha256
 
 

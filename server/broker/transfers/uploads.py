@@ -55,7 +55,7 @@ class Uploads:
         self._partials.forget(owner_tag(user))
 
     def window(self) -> int:
-        """Bytes that one client may have on the way."""
+        """Returns the bytes that one client may have on the way."""
         return max(MIN_WINDOW, min(MAX_WINDOW, WINDOW_BUDGET // max(1, self._under_way())))
 
     def _under_way(self) -> int:
