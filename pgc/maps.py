@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from pgc.errors import ConfigError
 
-__all__ = ["MAP_NAMES", "MapName", "complete_maps", "need_light", "parse_maps"]
+__all__ = ["MAP_NAMES", "MapName", "complete_maps", "need_light", "parse_maps", "read_maps"]
 
 MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
@@ -33,11 +33,16 @@ def complete_maps(wanted: Iterable[MapName]) -> tuple[MapName, ...]:
     return tuple(name for name in MAP_NAMES if name in chosen)
 
 
-def parse_maps(text: str) -> tuple[MapName, ...]:
-    """Maps from their names with commas between, completed. Raises ConfigError for other names."""
+def read_maps(text: str) -> tuple[MapName, ...]:
+    """Reads maps from their names with commas between, as they are named. Raises ConfigError for other names."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in MAP_NAMES]
     if unknown or not names:
         got = f"Got {', '.join(map(repr, unknown))}" if unknown else "Got no map"
         raise ConfigError(f"{got}; the maps are {', '.join(MAP_NAMES)}, with commas between.")
-    return complete_maps(name for name in MAP_NAMES if name in names)
+    return tuple(known for name in names for known in MAP_NAMES if known == name)
+
+
+def parse_maps(text: str) -> tuple[MapName, ...]:
+    """Reads maps from their names with commas between, and completes them. Raises ConfigError for other names."""
+    return complete_maps(read_maps(text))

@@ -7,44 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blender_addon import client as wire
-from pgc.demo.assets import demo_mesh_path
 from pgc.demo.config import DemoConfig, DemoPrompt
-from pgc.demo.run import DemoOutcome
-from pgc.errors import ConfigError
-from pgc.guidance.specs import OracleSpec, PocketSpec
+from pgc.demo.run import DemoOutcome, demo_arguments
 from pgc.remote.texturizer import RemoteHooks, RemoteRun, RemoteTexturizer
-from pgc.runs.arguments import TextureArguments
 from pgc.runs.folder import RunFolder
 
-__all__ = ["OverTheWire", "demo_arguments"]
-
-
-def demo_arguments(prompt: DemoPrompt, config: DemoConfig) -> TextureArguments:
-    """One of the demo's textures as a command line would name it; every number explicit.
-
-    Raises:
-        ConfigError: the demo's prior is none that has a name.
-    """
-    match config.guidance:
-        case PocketSpec(source=None):
-            guidance = "pocket"
-        case OracleSpec():
-            guidance = "oracle"
-        case _:
-            raise ConfigError(f"The demo's prior is {type(config.guidance).__name__}; expected pocket or the oracle.")
-    settings = config.settings
-    return TextureArguments(
-        mesh=str(demo_mesh_path()),
-        prompt=prompt.text,
-        guidance=guidance,
-        steps=settings.optimize.steps,
-        views=settings.optimize.views,
-        resolution=settings.optimize.resolution,
-        texture_size=settings.texture.texture_size,
-        seed=settings.optimize.seed,
-        maps=",".join(settings.maps),
-        oracle_texture=None if prompt.oracle_texture is None else str(prompt.oracle_texture),
-    )
+__all__ = ["OverTheWire"]
 
 
 class OverTheWire:

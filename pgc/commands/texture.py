@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from pgc.commands.choice_options import takes_choices
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
+from pgc.runs.choices import RunChoices
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console
@@ -28,12 +30,12 @@ __all__ = ["texture"]
 _PRIOR = "Prior"
 _MESH = "Mesh"
 _START = "Start from a texture"
-_QUALITY = "Quality and time"
 _OUTPUT = "Pictures"
 _SERVER = "Server"
 
 
 @reports_failures
+@takes_choices
 def texture(  # noqa: PLR0913 - one parameter an option
     mesh: Annotated[Path | None, typer.Argument(help="OBJ, GLB, glTF, PLY or STL file.", show_default=False)] = None,
     prompt: Annotated[str | None, typer.Option(help="What the texture is to be, such as 'red bricks'.")] = None,
@@ -47,25 +49,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_PRIOR)] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="draft, standard (the default) or fine.", rich_help_panel=_QUALITY)
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the optimisation.", rich_help_panel=_QUALITY)] = None,
-    views: Annotated[int | None, typer.Option(help="Views a step.", rich_help_panel=_QUALITY)] = None,
-    resolution: Annotated[int | None, typer.Option(help="Side of a view, pixels.", rich_help_panel=_QUALITY)] = None,
-    texture_size: Annotated[
-        int | None, typer.Option(help="Side of the texture, texels: a power of two.", rich_help_panel=_QUALITY)
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Another seed gives another texture.", rich_help_panel=_QUALITY)
-    ] = None,
-    maps: Annotated[
-        str | None,
-        typer.Option(
-            help="Maps to make, with commas between: base_color (the default), roughness, metallic, normal, occlusion.",
-            rich_help_panel=_QUALITY,
-        ),
-    ] = None,
+    choices: RunChoices = RunChoices(),  # noqa: B008 - frozen
     front: Annotated[
         str | None,
         typer.Option(
@@ -81,14 +65,6 @@ def texture(  # noqa: PLR0913 - one parameter an option
         typer.Option(
             "--keep-uvs",
             help="Texture the mesh's own UVs even where they repeat, overlap or have no area.",
-            rich_help_panel=_MESH,
-        ),
-    ] = None,
-    separate_slots: Annotated[
-        bool | None,
-        typer.Option(
-            "--separate-slots",
-            help="Material slots are different materials: nothing is blended across their borders.",
             rich_help_panel=_MESH,
         ),
     ] = None,
@@ -138,18 +114,12 @@ def texture(  # noqa: PLR0913 - one parameter an option
     Writes a PNG for each map, textured.glb, preview.png, turntable.webp and run.json. Ctrl-C keeps what there is.
     With an option about export, more files go to the folder "export" in --out.
     """
-    given = TextureArguments(
+    given = TextureArguments.of(
+        choices,
         mesh=None if mesh is None else str(mesh),
         prompt=prompt,
         negative=negative,
         guidance=guidance,
-        preset=preset,
-        steps=steps,
-        resolution=resolution,
-        texture_size=texture_size,
-        seed=seed,
-        views=views,
-        maps=maps,
         front=front,
         up=up,
         init_texture=init_texture,
@@ -158,7 +128,6 @@ def texture(  # noqa: PLR0913 - one parameter an option
         view_prompts=view_prompts,
         unwrap=unwrap,
         keep_uvs=keep_uvs,
-        separate_slots=separate_slots,
         device=device,
     ).with_absolute_paths()
     if resume and overwrite:

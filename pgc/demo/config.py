@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgc.errors import ConfigError
-from pgc.guidance.specs import GuidanceSpec, PocketSpec
+from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName
+from pgc.runs.choices import RunChoices
 from pgc.runs.folder import OutputConfig
-from pgc.runs.presets import RunSettings, lit_prior, preset_settings, with_maps
+from pgc.runs.presets import RunSettings, resolve
 
 __all__ = ["DemoConfig", "DemoPrompt"]
 
@@ -44,8 +44,9 @@ class DemoConfig:
     """What `make demo` does. The prompt evaluation uses the same settings."""
 
     prompts: tuple[DemoPrompt, ...] = field(default_factory=_prompts)
-    guidance: GuidanceSpec = field(default_factory=PocketSpec)
-    settings: RunSettings = field(default_factory=lambda: preset_settings("standard", PocketSpec()))
+    guidance: str = "pocket"
+    """The prior's name, as it stands behind --guidance."""
+    choices: RunChoices = field(default_factory=lambda: RunChoices(maps=("base_color",)))
     outputs: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
@@ -53,8 +54,10 @@ class DemoConfig:
         if not names or len(set(names)) != len(names):
             raise ConfigError(f"The demo's names are {names}; expected one or more, all different.")
 
-    def with_maps(self, wanted: Iterable[MapName]) -> DemoConfig:
+    def resolved(self) -> tuple[GuidanceSpec, RunSettings]:
+        """Returns the prior and the settings of its runs."""
+        return resolve(self.choices, parse_guidance(self.guidance))
+
+    def with_maps(self, wanted: tuple[MapName, ...]) -> DemoConfig:
         """Returns the same demo with more maps than base colour."""
-        settings = with_maps(self.settings, self.guidance, wanted)
-        guidance = self.guidance if settings.material is None else lit_prior(self.guidance)
-        return replace(self, settings=settings, guidance=guidance)
+        return replace(self, choices=replace(self.choices, maps=wanted))

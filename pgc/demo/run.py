@@ -13,13 +13,13 @@ from pgc.demo.assets import demo_mesh_path
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.page import PageEntry, write_page
 from pgc.devices import DeviceName
-from pgc.optimization.config import Prompt
+from pgc.runs.arguments import TextureArguments
 from pgc.runs.folder import RunFolder
+from pgc.runs.presets import explicit_choices
 from pgc.runs.report import RunReport
-from pgc.runs.request import TextureRequest
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 
-__all__ = ["DemoOutcome", "InProcess", "Texturize", "demo_request", "run_demo"]
+__all__ = ["DemoOutcome", "InProcess", "Texturize", "demo_arguments", "run_demo"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,14 +39,18 @@ class Texturize(Protocol):
         ...
 
 
-def demo_request(prompt: DemoPrompt, config: DemoConfig, device: DeviceName = "auto") -> TextureRequest:
-    """Makes the request of one of the demo's textures."""
-    return TextureRequest(
-        mesh=demo_mesh_path(),
-        prompt=Prompt(text=prompt.text),
+def demo_arguments(prompt: DemoPrompt, config: DemoConfig, device: DeviceName | None = None) -> TextureArguments:
+    """Returns one of the demo's textures as a command line would name it; every number explicit.
+
+    Raises:
+        PgcError: a choice is out of range, or there is no such prior.
+    """
+    return TextureArguments.of(
+        explicit_choices(config.choices, config.resolved()[1]),
+        mesh=str(demo_mesh_path()),
+        prompt=prompt.text,
         guidance=config.guidance,
-        settings=config.settings,
-        oracle_texture=prompt.oracle_texture,
+        oracle_texture=None if prompt.oracle_texture is None else str(prompt.oracle_texture),
         device=device,
     )
 
@@ -67,7 +71,7 @@ class InProcess:
 
     def __call__(self, prompt: DemoPrompt, folder: RunFolder) -> DemoOutcome:
         outcome = texture_mesh(
-            demo_request(prompt, self._config, self._device),
+            demo_arguments(prompt, self._config, self._device).to_request(),
             folder,
             outputs=self._config.outputs,
             hooks=self._hooks_for(prompt),

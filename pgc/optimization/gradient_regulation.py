@@ -25,6 +25,7 @@ __all__ = [
     "PixelwiseClipping",
     "PixelwiseClippingConfig",
     "RegulationConfig",
+    "RegulationName",
     "Unregulated",
     "backpropagate",
     "build_regulation",
@@ -127,6 +128,7 @@ class BackpropagationConfig:
 
 
 RegulationConfig = PixelwiseClippingConfig | BackpropagationConfig
+RegulationName = Literal["pgc", "none"]
 
 
 class PixelwiseClipping:

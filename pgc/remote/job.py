@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,12 @@ from blender_addon import client as wire
 from pgc.errors import ConfigError
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
+from pgc.runs.choices import RunChoices
 from pgc.texture.field import BakedTexture
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pgc.runs.presets import PresetName
     from pgc.runs.request import SourceTextures, TextureRequest
 
 __all__ = ["RemoteJob", "check_remote_arguments", "remote_job"]
@@ -88,7 +88,9 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
     arrays = _Arrays()
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
-    guidance = wire.GuidanceSpec(model=given.guidance or "pocket", oracle_texture=oracle)
+    guidance = wire.GuidanceSpec(
+        model=given.guidance or "pocket", guidance_scale=given.guidance_scale, oracle_texture=oracle
+    )
     spec = wire.TextureJobSpec(
         meshes=(_mesh(arrays, mesh),),
         cameras=wire.CameraSamplerSpec(),
@@ -100,6 +102,12 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         ),
         settings=_settings(given, request),
         guidance=guidance,
+        distillation=wire.DistillationSpec(kind=given.distillation or "preset"),
+        regulation=wire.RegulationSpec(
+            kind=given.regulation or "preset", threshold=given.clip_threshold, norm=given.clip_norm
+        ),
+        conditions=wire.ConditionsSpec(depth=given.depth is not False, depth_scale=given.depth_scale),
+        lighting=_lighting(given),
         preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
         maps=request.settings.maps,
         initial_texture=() if sources.initial is None else _texture(arrays, sources.initial),
@@ -110,16 +118,23 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
 
 
 def _settings(given: TextureArguments, request: TextureRequest) -> wire.SettingsSpec:
-    # An initial texture brings its size along, which stands in the request only.
-    sized = given.texture_size is not None or given.init_texture is not None
-    return wire.SettingsSpec(
-        preset=cast("PresetName", given.preset or "standard"),
-        seed=request.settings.optimize.seed,
-        steps=given.steps,
-        views=given.views,
-        resolution=given.resolution,
-        texture_size=request.settings.texture.texture_size if sized else None,
-        separate_slots=bool(given.separate_slots),
+    """Returns what was chosen, by the names that the protocol shares with the library."""
+    shared = {item.name for item in fields(wire.SettingsSpec)} & {item.name for item in fields(RunChoices)}
+    chosen = {name: value for name in shared if (value := getattr(given, name)) is not None}
+    if given.init_texture is not None:
+        # An initial texture brings its size along, which stands in the request only.
+        chosen["texture_size"] = request.settings.texture.texture_size
+    return wire.SettingsSpec(**chosen)
+
+
+def _lighting(given: RunChoices) -> wire.LightingSpec:
+    if given.rotate_light is None and given.exposure is None and given.environments is None:
+        return wire.LightingSpec()
+    return wire.LightingSpec(
+        kind="environments",
+        rotate=given.rotate_light,
+        exposure=given.exposure,
+        environments=given.environments or (),
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of `pgc texture` as plain data, and from there to a request."""
+"""What `pgc texture` is told as plain data, and from there to a request."""
 
 from __future__ import annotations
 
@@ -9,30 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pgc.errors import ConfigError
+from pgc.runs.choices import RunChoices, choices_offered
 
 if TYPE_CHECKING:
     from pgc.devices import DeviceName
-    from pgc.runs.presets import RunSettings
     from pgc.runs.request import TextureRequest
 
 __all__ = ["TextureArguments", "arguments_from_report", "checked_device"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextureArguments:
-    """What stands on the command line; None is "not given"."""
+class TextureArguments(RunChoices):
+    """What stands on the command line: the choices, and what they are about; None is "not given"."""
 
     mesh: str | None = None
     prompt: str | None = None
     negative: str | None = None
     guidance: str | None = None
-    preset: str | None = None
-    steps: int | None = None
-    resolution: int | None = None
-    texture_size: int | None = None
-    seed: int | None = None
-    views: int | None = None
-    maps: str | None = None
     front: str | None = None
     up: str | None = None
     init_texture: str | None = None
@@ -41,8 +34,12 @@ class TextureArguments:
     view_prompts: bool | None = None
     unwrap: bool | None = None
     keep_uvs: bool | None = None
-    separate_slots: bool | None = None
     device: str | None = None
+
+    @staticmethod
+    def of(choices: RunChoices, **what: Any) -> TextureArguments:  # noqa: ANN401 - of any field
+        """Returns choices that were made elsewhere than on the command line, with what they are about."""
+        return TextureArguments(**{item.name: getattr(choices, item.name) for item in fields(RunChoices)}, **what)
 
     def with_absolute_paths(self) -> TextureArguments:
         """The same with paths that hold in any folder."""
@@ -51,8 +48,9 @@ class TextureArguments:
         return replace(self, **{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
 
     def given(self) -> dict[str, Any]:
-        """Only what stands on the command line."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Returns only what stands on the command line, spelled as there."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def to_request(self) -> TextureRequest:
         """The request, with the preset's settings for what is not given.
@@ -61,17 +59,13 @@ class TextureArguments:
             PgcError: something is missing, unknown or out of range.
         """
         from pgc.guidance.specs import parse_guidance
-        from pgc.maps import need_light, parse_maps
         from pgc.optimization.config import Prompt
-        from pgc.runs.presets import PRESETS, lit_prior, preset_settings, with_maps, with_separate_slots
+        from pgc.runs.presets import resolve
         from pgc.runs.request import TextureRequest
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
-        spec = parse_guidance(self.guidance or "pocket")
-        settings = self._override(preset_settings(_one_of("--preset", self.preset or "standard", PRESETS), spec))
-        maps = parse_maps(self.maps or "base_color")
-        settings = with_maps(settings, spec, maps)
+        guidance, settings = resolve(self._sized(), parse_guidance(self.guidance or "pocket"))
         return TextureRequest(
             mesh=Path(self.mesh),
             prompt=Prompt(
@@ -80,8 +74,8 @@ class TextureArguments:
                 view_dependent=self.view_prompts is not False,
                 front_axis=_one_of("--front", self.front or "-y", ("-y", "+y", "-x", "+x")),
             ),
-            guidance=lit_prior(spec) if need_light(maps) else spec,
-            settings=with_separate_slots(settings) if self.separate_slots else settings,
+            guidance=guidance,
+            settings=settings,
             up_axis=None if self.up is None else _one_of("--up", self.up, ("y", "z")),
             unwrap=bool(self.unwrap),
             keep_uvs=bool(self.keep_uvs),
@@ -91,22 +85,13 @@ class TextureArguments:
             device=checked_device(self.device or "auto"),
         )
 
-    def _override(self, settings: RunSettings) -> RunSettings:
+    def _sized(self) -> TextureArguments:
+        """Returns the arguments with the size of the texture that a run starts from, unless another one was chosen."""
+        if self.texture_size is not None or self.init_texture is None:
+            return self
         from pgc.images.sources import texture_side
-        from pgc.runs.presets import with_overrides
 
-        texture_size = self.texture_size
-        if texture_size is None and self.init_texture is not None:
-            # A run that starts from a texture keeps its size unless told otherwise.
-            texture_size = texture_side(Path(self.init_texture))
-        return with_overrides(
-            settings,
-            steps=self.steps,
-            views=self.views,
-            resolution=self.resolution,
-            texture_size=texture_size,
-            seed=self.seed,
-        )
+        return replace(self, texture_size=texture_side(Path(self.init_texture)))
 
 
 def _path(text: str | None) -> Path | None:
@@ -136,12 +121,14 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
     known = {item.name for item in fields(TextureArguments)}
     if not stored or not stored.keys() <= known:
         raise ConfigError("The run's report lacks its arguments, so it cannot be resumed; start it again.")
-    differing = [name for name, value in now.given().items() if name != "device" and stored.get(name) != value]
+    readers = {
+        name: offer.read for name, offer in choices_offered().items() if offer.read is not None and name in stored
+    }
+    earlier = TextureArguments(**{**stored, **{name: read(stored[name]) for name, read in readers.items()}})
+    differing = [name for name in now.given() if name != "device" and getattr(earlier, name) != getattr(now, name)]
     if differing:
         raise ConfigError(
             f"A resumed run keeps its settings, but {', '.join(differing)} differ(s) from the run's; "
             "leave them out, or start a new run in another folder."
         )
-    if now.device is not None:
-        stored["device"] = now.device
-    return TextureArguments(**stored)
+    return earlier if now.device is None else replace(earlier, device=now.device)

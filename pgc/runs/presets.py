@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that go together, for each kind of prior. Whoever wants others replaces single fields."""
+"""Settings that go together, for each kind of prior; and from what a person chose to all that a run needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, get_args
 
 from pgc.baking.occlusion import OcclusionConfig
 from pgc.cameras.sampling import SphereSamplerConfig
+from pgc.distillation.build import DistillationConfig, distillation_named
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import AnnealedTimestepConfig
@@ -17,26 +16,20 @@ from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
-from pgc.pocket import takes_shading, weights_folder
-from pgc.runs.lit_settings import MaterialConfig
-from pgc.texture.material_field import MaterialFieldConfig
-from pgc.texture.priors import MaterialPriorConfig
-from pgc.texture.texel_config import MapSettings
+from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig, RegulationConfig
+from pgc.runs.choices import PresetName, RunChoices
+from pgc.runs.lit_settings import MaterialConfig, base_material, lit_optimize, lit_prior
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
 __all__ = [
-    "PRESETS",
-    "PresetName",
     "RunSettings",
-    "lit_prior",
+    "explicit_choices",
     "preset_settings",
+    "resolve",
     "with_maps",
     "with_overrides",
     "with_separate_slots",
 ]
-
-PresetName = Literal["draft", "standard", "fine"]
-PRESETS: tuple[PresetName, ...] = get_args(PresetName)
 
 _SLOT_WEIGHT = 0.02
 """Of one finish a slot: what the material suite uses (`pgc eval materials`, material ids)."""
@@ -65,6 +58,91 @@ class RunSettings:
             raise ConfigError(f"Got maps {self.maps}, but the material's settings say otherwise; use with_maps.")
         if (self.occlusion is not None) != ("occlusion" in self.maps):
             raise ConfigError(f"Got maps {self.maps}, but occlusion's settings say otherwise; use with_maps.")
+
+
+def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunSettings]:
+    """Makes the prior and the settings of a run from what was chosen: the one way to them, wherever that was.
+
+    Args:
+        choices: what a person chose.
+        spec: the prior that was named.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    maps = complete_maps(choices.maps or ("base_color",))
+    prior = _with_depth(lit_prior(spec) if need_light(maps) else spec, choices)
+    settings = with_overrides(
+        preset_settings(choices.preset or "standard", spec),
+        steps=choices.steps,
+        views=choices.views,
+        resolution=choices.resolution,
+        texture_size=choices.texture_size,
+        seed=choices.seed,
+    )
+    optimize = replace(
+        settings.optimize,
+        distillation=_distillation(choices, settings.optimize.distillation),
+        regulation=_regulation(choices, settings.optimize.regulation),
+    )
+    settings = with_maps(replace(settings, optimize=optimize), spec, maps)
+    if settings.material is not None:
+        settings = replace(settings, material=_lit(choices, settings.material))
+    return prior, with_separate_slots(settings) if choices.separate_slots else settings
+
+
+def explicit_choices(choices: RunChoices, settings: RunSettings) -> RunChoices:
+    """Returns the choices that gave these settings, each number named, whatever another version's preset says."""
+    optimize = settings.optimize
+    return replace(
+        choices,
+        steps=optimize.steps,
+        views=optimize.views,
+        resolution=optimize.resolution,
+        texture_size=settings.texture.texture_size,
+        seed=optimize.seed,
+        maps=settings.maps,
+    )
+
+
+def _with_depth(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:
+    """Returns the prior with as much of the mesh's depth as was chosen; the oracle looks at none."""
+    if isinstance(prior, OracleSpec):
+        return prior
+    if choices.depth is not False:
+        scale = prior.run.control_scale if choices.depth_scale is None else choices.depth_scale
+        return replace(prior, run=replace(prior.run, control_scale=scale))
+    if isinstance(prior, PocketSpec):
+        return replace(prior, run=replace(prior.run, control_scale=0.0))
+    return replace(prior, controlnet=None)
+
+
+def _distillation(choices: RunChoices, preset: DistillationConfig) -> DistillationConfig:
+    config = preset if choices.distillation is None else distillation_named(choices.distillation, preset)
+    scale = choices.guidance_scale
+    return config if scale is None else replace(config, guidance_scale=scale)
+
+
+def _regulation(choices: RunChoices, preset: RegulationConfig) -> RegulationConfig:
+    if choices.regulation == "none":
+        return BackpropagationConfig(loss_scale=preset.loss_scale)
+    if choices.regulation is None and not isinstance(preset, PixelwiseClippingConfig):
+        return preset
+    config = preset if isinstance(preset, PixelwiseClippingConfig) else PixelwiseClippingConfig()
+    threshold = config.threshold if choices.clip_threshold is None else choices.clip_threshold
+    return replace(config, threshold=threshold, norm=choices.clip_norm or config.norm)
+
+
+def _lit(choices: RunChoices, preset: MaterialConfig) -> MaterialConfig:
+    lighting = preset.lighting
+    lighting = replace(
+        lighting,
+        rotate=lighting.rotate if choices.rotate_light is None else choices.rotate_light,
+        exposure=lighting.exposure if choices.exposure is None else choices.exposure,
+    )
+    if choices.environments is None:
+        return replace(preset, lighting=lighting)
+    return replace(preset, lighting=lighting, environments=choices.environments, drawn=0)
 
 
 def _base_settings(spec: GuidanceSpec) -> RunSettings:
@@ -153,7 +231,7 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
     occlusion = (settings.occlusion or OcclusionConfig()) if "occlusion" in maps else None
     if not need_light(maps):
         return replace(settings, maps=maps, material=None, occlusion=occlusion)
-    material = settings.material or _base_material(spec)
+    material = settings.material or base_material(spec)
     fields = replace(
         material.fields,
         with_metallic="metallic" in maps,
@@ -162,7 +240,7 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
     )
     return replace(
         settings,
-        optimize=_lit_optimize(settings.optimize, spec),
+        optimize=lit_optimize(settings.optimize, spec),
         maps=maps,
         material=replace(material, fields=fields),
         occlusion=occlusion,
@@ -183,67 +261,3 @@ def with_separate_slots(settings: RunSettings) -> RunSettings:
     fields = replace(material.fields, texture=settings.texture)
     priors = replace(material.priors, regions=_SLOT_WEIGHT)
     return replace(settings, material=replace(material, fields=fields, priors=priors))
-
-
-def _is_told_the_light(spec: GuidanceSpec) -> bool:
-    """Whether a prior's weights were trained to be; only the pocket prior's second edition was."""
-    if not isinstance(spec, PocketSpec):
-        return False
-    return takes_shading(weights_folder() if spec.source is None else Path(spec.source))
-
-
-def _base_material(spec: GuidanceSpec) -> MaterialConfig:
-    if _is_told_the_light(spec):
-        # What such a prior paints fits the light that it is told, and metal may go where the picture says: it starts
-        # between the two and moves fast. Its noise is more than the oracle's, and so are the weights against it. And
-        # its small decoder blunts highlights, which roughness would take for its own.
-        fields = MaterialFieldConfig(
-            roughness=MapSettings(initial=0.5, low=0.05, rate=1.5), metallic=MapSettings(initial=0.3, rate=2.0)
-        )
-        priors = MaterialPriorConfig(
-            smoothness=0.05, roughness_smoothness=1.0, metallic_extremes=0.02, color_smoothness=0.002
-        )
-        return MaterialConfig(
-            fields=fields,
-            priors=priors,
-            environments=("studio", "overcast", "sky"),
-            drawn=0,
-            baseline="reconstruction",
-        )
-    if not isinstance(spec, OracleSpec):
-        # A prior that is not told the light explains whatever it wants to see by metal and relief, if these may go
-        # anywhere: they move slowly, and are held together more. Coloured light it would paint against.
-        fields = MaterialFieldConfig(
-            roughness=MapSettings(initial=0.6, low=0.05, rate=0.4),
-            metallic=MapSettings(initial=0.02, rate=0.1),
-            slope=MapSettings(initial=0.5, rate=0.08),
-        )
-        priors = MaterialPriorConfig(
-            smoothness=0.05, roughness_smoothness=1.0, metallic_extremes=0.02, color_smoothness=0.002
-        )
-        return MaterialConfig(fields=fields, priors=priors, environments=("studio", "overcast", "sky"), drawn=0)
-    # Rates and weights of the material suite (`pgc eval materials`): metal has the longest way to go.
-    priors = MaterialPriorConfig(
-        smoothness=0.01, roughness_smoothness=2.0, metallic_extremes=0.01, color_smoothness=0.002
-    )
-    fields = MaterialFieldConfig(
-        base_color=MapSettings(initial=0.5, low=0.02, rate=1.5),
-        roughness=MapSettings(initial=0.5, low=0.05, rate=2.0),
-        metallic=MapSettings(initial=0.3, rate=3.0),
-    )
-    return MaterialConfig(fields=fields, priors=priors)
-
-
-def _lit_optimize(optimize: OptimizeConfig, spec: GuidanceSpec) -> OptimizeConfig:
-    """Light changes from step to step, and what it shows of a texel with it."""
-    if not isinstance(spec, OracleSpec):
-        return optimize
-    # Texels that few pixels see have gradients of little but noise, which a small epsilon makes whole steps of.
-    return replace(optimize, epsilon=max(optimize.epsilon, 0.03), average_from=min(optimize.average_from, 0.5))
-
-
-def lit_prior(spec: GuidanceSpec) -> GuidanceSpec:
-    """The prior for lit pictures: the pocket prior is told that there is light, in the words of its training."""
-    if isinstance(spec, PocketSpec) and spec.prompt_suffix == PocketSpec().prompt_suffix:
-        return replace(spec, prompt_suffix=", soft lighting")
-    return spec

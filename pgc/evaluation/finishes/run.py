@@ -16,7 +16,8 @@ from pgc.evaluation.prior_runs import PriorRunRequest, Texturizer
 from pgc.guidance.base import LightAware
 from pgc.guidance.diffusion.pocket import pocket_weights
 from pgc.guidance.specs import PocketSpec, load_guidance
-from pgc.runs.presets import lit_prior, preset_settings, with_maps
+from pgc.runs.choices import RunChoices
+from pgc.runs.presets import resolve
 
 __all__ = ["run_finishes"]
 
@@ -27,8 +28,7 @@ _SECONDS_A_RUN = 150.0
 def run_finishes(request: PriorRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
     """Runs, or goes on, and writes the results. Returns the summary that the JSON holds."""
     spec = PocketSpec(source=None if request.weights is None else str(request.weights))
-    settings = with_maps(preset_settings("standard", spec), spec, ("base_color", "roughness", "metallic"))
-    prior = lit_prior(spec)
+    prior, settings = resolve(RunChoices(maps=("base_color", "roughness", "metallic")), spec)
     cases = finish_cases()[: request.limit]
     configuration = {
         "format": 1,

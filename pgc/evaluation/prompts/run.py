@@ -51,7 +51,7 @@ def select_cases(cases: Sequence[PromptCase], limit: int | None) -> tuple[Prompt
 
 def run_prompts(request: PriorRunRequest, report: Callable[[str], None]) -> dict[str, Any]:
     """Runs, or goes on, and writes the results. Returns the summary that the JSON holds."""
-    settings, spec = DemoConfig().settings, DemoConfig().guidance
+    spec, settings = DemoConfig().resolved()
     if not isinstance(spec, PocketSpec):
         raise ConfigError(f"The demo's prior is {type(spec).__name__}; this evaluation is of the pocket prior.")
     if request.weights is not None:

@@ -6,17 +6,17 @@ from typer.testing import CliRunner
 
 from blender_addon.client import Client
 from pgc.cli import app
-from pgc.commands.demo_remote import OverTheWire, demo_arguments
+from pgc.commands.demo_remote import OverTheWire
 from pgc.demo.config import DemoConfig, DemoPrompt
-from pgc.demo.run import Texturize, run_demo
-from pgc.errors import ConfigError
-from pgc.guidance.specs import OracleSpec, PocketSpec, StableDiffusionSpec
+from pgc.demo.run import Texturize, demo_arguments, run_demo
+from pgc.errors import GuidanceError
+from pgc.guidance.specs import PocketSpec
 from pgc.images.maps import encode_png
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.remote.events import JobEvents, RemoteError
 from pgc.remote.texturizer import RemoteHooks, RemoteTexturizer
+from pgc.runs.choices import RunChoices
 from pgc.runs.folder import OutputConfig
-from pgc.runs.presets import preset_settings, with_overrides
 from tests.blender_addon.client.fake_server import serving
 
 
@@ -24,8 +24,8 @@ from tests.blender_addon.client.fake_server import serving
 def config(red_texture):
     return DemoConfig(
         prompts=tuple(DemoPrompt(name=name, text=f"red {name}", oracle_texture=red_texture) for name in ("one", "two")),
-        guidance=OracleSpec(),
-        settings=with_overrides(preset_settings("standard", OracleSpec()), steps=2, views=1, resolution=16),
+        guidance="oracle",
+        choices=RunChoices(steps=2, views=1, resolution=16),
         outputs=OutputConfig(preview=PreviewConfig(view_size=16), turntable=None),
     )
 
@@ -66,9 +66,9 @@ def test_without_a_server_the_wait_ends_with_a_sentence(config, tmp_path):
             run_demo(tmp_path / "demo", config, texturize)
 
 
-def test_priors_without_a_name_on_the_server_are_refused():
-    config = DemoConfig(guidance=StableDiffusionSpec())
-    with pytest.raises(ConfigError, match="pocket or the oracle"):
+def test_a_prior_that_is_not_there_is_refused(tmp_path):
+    config = DemoConfig(guidance=str(tmp_path / "none"))
+    with pytest.raises(GuidanceError):
         demo_arguments(config.prompts[0], config)
 
 
@@ -80,8 +80,11 @@ def test_mps_needs_no_server(tmp_path):
 
 def test_more_maps_than_base_color_are_asked_for():
     config = DemoConfig().with_maps(("normal", "occlusion"))
-    assert config.settings.maps == ("base_color", "roughness", "normal", "occlusion")
-    assert isinstance(config.guidance, PocketSpec)
-    assert config.guidance.prompt_suffix == ", soft lighting"
-    assert demo_arguments(config.prompts[0], config).maps == "base_color,roughness,normal,occlusion"
+    prior, settings = config.resolved()
+    assert settings.maps == ("base_color", "roughness", "normal", "occlusion")
+    assert isinstance(prior, PocketSpec)
+    assert prior.prompt_suffix == ", soft lighting"
+    arguments = demo_arguments(config.prompts[0], config).given()
+    assert arguments["maps"] == "base_color,roughness,normal,occlusion"
+    assert (arguments["steps"], arguments["texture_size"], arguments["seed"]) == (170, 512, 0), "every number explicit"
     assert DemoConfig().with_maps(("base_color",)) == DemoConfig()

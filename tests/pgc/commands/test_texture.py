@@ -179,8 +179,9 @@ def test_a_stopped_lit_run_resumes_with_its_maps(pgc_texture, tmp_path):
     assert pgc_texture("--maps", "roughness").exit_code == 0
     stored = read_report(tmp_path / "out" / "run.json")
     with pytest.raises(ConfigError, match="maps differ"):
-        arguments_from_report(stored, TextureArguments(maps="metallic"))
-    assert arguments_from_report(stored, TextureArguments()).maps == "roughness"
+        arguments_from_report(stored, TextureArguments(maps=("metallic",)))
+    assert arguments_from_report(stored, TextureArguments()).maps == ("roughness",)
+    assert stored["arguments"]["maps"] == "roughness"
 
 
 def test_separate_slots_matter_where_there_are_two(pgc_texture, cube_obj, tmp_path):

@@ -2,26 +2,22 @@
 import pytest
 
 from pgc.demo.config import DemoConfig, DemoPrompt
-from pgc.demo.run import InProcess, demo_request, run_demo
+from pgc.demo.run import InProcess, demo_arguments, run_demo
 from pgc.errors import ConfigError
-from pgc.guidance.oracle import OracleConfig
-from pgc.guidance.specs import OracleSpec
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
 from pgc.pocket.data.captions import vocabulary
+from pgc.runs.choices import RunChoices
 from pgc.runs.folder import OutputConfig
-from pgc.runs.presets import preset_settings, with_overrides
 from pgc.runs.runner import RunHooks
-
-ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
 
 
 @pytest.fixture
 def config(red_texture):
     return DemoConfig(
         prompts=tuple(DemoPrompt(name=name, text=f"red {name}", oracle_texture=red_texture) for name in ("one", "two")),
-        guidance=ORACLE,
-        settings=with_overrides(preset_settings("standard", ORACLE), steps=2, views=1, resolution=16, texture_size=64),
+        guidance="oracle",
+        choices=RunChoices(steps=2, views=1, resolution=16, texture_size=64),
         outputs=OutputConfig(preview=PreviewConfig(view_size=16), turntable=TurntableConfig(size=16, frames=2)),
     )
 
@@ -74,9 +70,10 @@ def test_the_demos_own_prompts_use_words_that_the_prior_knows():
 
 def test_the_demo_runs_the_pocket_prior_on_the_bundled_mesh():
     config = DemoConfig()
-    request = demo_request(config.prompts[0], config)
+    request = demo_arguments(config.prompts[0], config, "cpu").to_request()
     assert request.mesh.name == "teapot.obj"
-    assert request.guidance == config.guidance
+    assert request.device == "cpu"
+    assert (request.guidance, request.settings) == config.resolved()
 
 
 @pytest.mark.parametrize("name", ["Bricks", "a/b", "", ".."])

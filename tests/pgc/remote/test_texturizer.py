@@ -13,9 +13,6 @@ from typer.testing import CliRunner
 
 from blender_addon import client as wire
 from pgc.cli import app
-from pgc.commands.demo_remote import demo_arguments
-from pgc.demo.config import DemoConfig
-from pgc.demo.run import demo_request
 from pgc.errors import ConfigError
 from pgc.images.maps import encode_png
 from pgc.remote.events import RemoteError
@@ -142,18 +139,12 @@ def test_textures_to_start_from_go_along(cube_obj, red_texture):
 def test_a_whole_material_to_start_from_is_not_for_the_server(cube_obj, red_texture, tmp_path):
     for name in ("base_color", "roughness"):
         Image.open(red_texture).save(tmp_path / f"{name}.png")
-    arguments = TextureArguments(mesh=str(cube_obj), prompt="red", maps="roughness", init_texture=str(tmp_path))
+    arguments = TextureArguments(mesh=str(cube_obj), prompt="red", maps=("roughness",), init_texture=str(tmp_path))
     with pytest.raises(ConfigError, match="from base colour alone"):
         job_of(arguments)
     # Base colour alone is wanted: that is all that would be used here too.
     job, _mesh = job_of(replace(arguments, maps=None))
     assert len(job.spec.initial_texture) == 1
-
-
-def test_the_demo_asks_the_server_for_what_it_does_here():
-    config = DemoConfig()
-    for prompt in config.prompts:
-        assert demo_arguments(prompt, config).to_request() == demo_request(prompt, config)
 
 
 def test_models_are_named_not_pathed():

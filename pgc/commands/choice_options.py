@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a command for what a person may choose of a run, from the table in `pgc.runs.choices`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pgc.runs.choices import Offer, RunChoices, choices_offered
+
+__all__ = ["takes_choices"]
+
+_PARAMETER = "choices"
+
+
+def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorates a command: its parameter `choices` becomes an option for each choice that is offered.
+
+    Raises:
+        TypeError: the command has no such parameter.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    if _PARAMETER not in signature.parameters:
+        raise TypeError(f"{command.__name__} has no parameter {_PARAMETER!r}; expected one to put options in place of.")
+    offered = choices_offered()
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:  # noqa: ANN401 - as the command has them
+        values = {name: _read(offer, given.pop(name, None)) for name, offer in offered.items()}
+        command(**given, choices=RunChoices(**values))
+
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        parameters += [_option(*row) for row in offered.items()] if name == _PARAMETER else [parameter]
+    vars(wrapped)["__signature__"] = signature.replace(parameters=parameters)
+    return wrapped
+
+
+def _option(name: str, offer: Offer) -> inspect.Parameter:
+    flags = () if offer.flag is None else (offer.flag,)
+    option = typer.Option(*flags, help=offer.help, rich_help_panel=offer.panel)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(name, kind, default=None, annotation=Annotated[offer.kind | None, option])
+
+
+def _read(offer: Offer, value: Any) -> Any:  # noqa: ANN401 - of the offer's kind
+    return value if value is None or offer.read is None else offer.read(value)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+
+from pgc.distillation.build import DistillationName, distillation_named
+from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.sds import SDSConfig
+from pgc.errors import ConfigError
+from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig
+from pgc.runs.choices import PRESETS, RunChoices, choices_offered
+from pgc.runs.presets import explicit_choices, lit_prior, preset_settings, resolve, with_maps
+
+SPECS = (PocketSpec(), OracleSpec(), StableDiffusionSpec(), SDXLSpec())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_where_nothing_else_is_chosen_the_preset_says_all(spec, preset):
+    assert resolve(RunChoices(preset=preset), spec) == (spec, preset_settings(preset, spec))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+def test_maps_that_need_light_bring_it(spec):
+    maps = ("metallic", "occlusion")
+    expected = with_maps(preset_settings("standard", spec), spec, maps)
+    assert resolve(RunChoices(maps=maps), spec) == (lit_prior(spec), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, offer in choices_offered().items() if offer.least is not None])
+def test_numbers_below_their_range_are_refused_by_name(name):
+    least = choices_offered()[name].least
+    assert getattr(RunChoices(**{name: least}), name) == least
+    with pytest.raises(ConfigError, match=f"^{name} is {least - 1}; it must be {least} or more.$"):
+        RunChoices(**{name: least - 1})
+
+
+def test_what_was_resolved_can_be_chosen_again_number_by_number():
+    choices = RunChoices(preset="fine", maps=("normal",), seed=4, separate_slots=True, guidance_scale=3.0)
+    prior, settings = resolve(choices, PocketSpec())
+    explicit = explicit_choices(choices, settings)
+    assert (explicit.steps, explicit.views, explicit.resolution, explicit.texture_size) == (340, 2, 128, 512)
+    assert explicit.maps == ("base_color", "roughness", "normal")
+    assert resolve(explicit, PocketSpec()) == (prior, settings)
+
+
+@pytest.mark.parametrize("spec", [PocketSpec(), OracleSpec()], ids=["hifa", "sds"])
+@pytest.mark.parametrize("name", get_args(DistillationName))
+def test_a_named_loss_keeps_the_presets_scale_and_timesteps(spec, name):
+    preset = preset_settings("standard", spec).optimize.distillation
+    config = distillation_named(name, preset)
+    assert isinstance(config, {"sds": SDSConfig, "hifa": HiFAConfig}[name])
+    assert (config.guidance_scale, config.timestep) == (preset.guidance_scale, preset.timestep)
+    assert (config is preset) == isinstance(preset, type(config))
+
+
+def test_regulation_and_depth_are_chosen():
+    plain = resolve(RunChoices(regulation="none"), SDXLSpec())[1].optimize.regulation
+    assert plain == BackpropagationConfig()
+    clipped = resolve(RunChoices(clip_threshold=0.3, clip_norm="linf"), SDXLSpec())[1].optimize.regulation
+    assert clipped == PixelwiseClippingConfig(threshold=0.3, norm="linf")
+    assert resolve(RunChoices(depth=False), SDXLSpec())[0].controlnet is None
+    assert resolve(RunChoices(depth=False), PocketSpec())[0].run.control_scale == 0.0
+    assert resolve(RunChoices(depth_scale=0.25), SDXLSpec())[0].run.control_scale == 0.25
+
+
+def test_every_choice_changes_what_a_run_gets():
+    """A field that nothing reads would be a choice that is dropped in silence."""
+    changes = {
+        **{"preset": "draft", "steps": 7, "views": 3, "resolution": 32, "texture_size": 64, "seed": 1},
+        **{"maps": ("base_color", "roughness", "normal"), "separate_slots": True, "guidance_scale": 2.0},
+        **{"distillation": "sds", "regulation": "none", "clip_threshold": 0.5, "clip_norm": "linf"},
+        **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
+    }
+    assert changes.keys() == {item.name for item in fields(RunChoices)}
+    usual = resolve(RunChoices(maps=("roughness",)), PocketSpec())
+    for name, value in changes.items():
+        assert resolve(RunChoices(**{"maps": ("roughness",), name: value}), PocketSpec()) != usual, name

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is chosen at a terminal arrives at a server as the same choice."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from blender_addon.protocol.specs.job import SettingsSpec
+from pgc.demo.config import DemoConfig
+from pgc.demo.run import demo_arguments
+from pgc.remote.job import remote_job
+from pgc.runs.arguments import TextureArguments
+from pgc.runs.choices import RunChoices
+from pgc.runs.request import load_prepared, load_sources
+from server.recipes import prior_spec, run_settings
+
+ALL = RunChoices(
+    preset="fine",
+    steps=7,
+    views=3,
+    resolution=32,
+    texture_size=64,
+    seed=5,
+    maps=("roughness", "metallic"),
+    separate_slots=True,
+    guidance_scale=2.0,
+    distillation="sds",
+    regulation="pgc",
+    clip_threshold=0.5,
+    clip_norm="linf",
+    depth=True,
+    depth_scale=0.5,
+    rotate_light=False,
+    exposure=0.25,
+    environments=("sky",),
+)
+
+
+def job_of(arguments):
+    request = arguments.to_request()
+    mesh = load_prepared(request, lambda stage, fraction: None)
+    return request, remote_job(arguments, request, mesh, load_sources(request, mesh)).spec
+
+
+def test_every_setting_of_the_wire_is_a_choice():
+    assert {item.name for item in fields(SettingsSpec)} <= {item.name for item in fields(RunChoices)}
+
+
+@pytest.mark.parametrize("name", [None, *(item.name for item in fields(RunChoices))])
+def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, name):
+    """Each alone, and all of them together."""
+    one = ALL if name is None else RunChoices(**{"maps": ALL.maps, name: getattr(ALL, name)})
+    request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red"))
+    assert (prior_spec(spec), run_settings(spec)) == (request.guidance, request.settings)
+
+
+def test_the_demo_asks_a_server_for_what_it_does_here(cube_obj):
+    config = DemoConfig()
+    # Of any mesh: the demo's own takes seconds to read.
+    request, spec = job_of(replace(demo_arguments(config.prompts[0], config), mesh=str(cube_obj)))
+    assert (request.guidance, request.settings) == config.resolved()
+    assert (prior_spec(spec), run_settings(spec)) == config.resolved()
+    named = {name: getattr(spec.settings, name) for name in ("steps", "views", "resolution", "texture_size", "seed")}
+    assert named == {"steps": 170, "views": 2, "resolution": 128, "texture_size": 512, "seed": 0}, "every number"
