@@ -81,6 +81,9 @@ class Journal:
             self._db.close()
             damaged = getattr(error, "sqlite_errorcode", None) in _DAMAGED
             raise (DamagedJournalError if damaged else JournalError)(_unusable(path, error)) from error
+        except UnicodeDecodeError as error:  # What SQLite quotes of a damaged schema is no text.
+            self._db.close()
+            raise DamagedJournalError(_unusable(path, error)) from error
         except JournalError:
             self._db.close()
             raise
@@ -238,7 +241,7 @@ class Journal:
         """Runs SQLite's own integrity check; returns what it says, empty when all is well."""
         try:
             found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check")]
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return [str(error)]
         return [] if found == ["ok"] else found
 
@@ -272,5 +275,5 @@ def _as_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> str:
+def _unusable(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> str:
     return f"The journal {path} cannot be used ({error}); see to the disk and to its rights, then start again."

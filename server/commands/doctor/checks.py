@@ -105,7 +105,7 @@ def check_journal(paths: ServerPaths) -> Finding:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{paths.journal}?mode=ro", uri=True, timeout=5.0)) as database:
             answer = str(database.execute("PRAGMA integrity_check").fetchone()[0])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # What it quotes of a damaged schema may be no text.
         answer = str(error)
     if answer == "ok":
         return ok("journal", f"whole, {paths.journal.stat().st_size / _MIB:.1f} MiB")

@@ -102,6 +102,9 @@ def test_a_damaged_journal_is_found(paths):
         database.execute("CREATE TABLE t (x)")
     database.close()
     assert checks.check_journal(paths).grade is Grade.OK
+    damaged = paths.journal.read_bytes().replace(b"CREATE TABLE t", b"CREATE \xd2ABLE t")
+    paths.journal.write_bytes(damaged)  # SQLite quotes the word in its error, which Python cannot decode.
+    assert checks.check_journal(paths).grade is Grade.FAILURE
     paths.journal.write_bytes(b"no database at all " * 100)
     assert checks.check_journal(paths).grade is Grade.FAILURE
 

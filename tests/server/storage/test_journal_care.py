@@ -71,7 +71,15 @@ def text(paths: ServerPaths) -> None:
     paths.journal.write_text("Dropbox conflict copy")
 
 
-DAMAGES = [remove_journal, empty, cut_in_half, other_bytes, a_page_of_noise, text]
+def a_schema_that_is_no_text(paths: ServerPaths) -> None:
+    """SQLite quotes the damaged word in its error, which Python cannot decode."""
+    data = paths.journal.read_bytes()
+    remove_journal(paths)
+    assert b"CREATE TABLE jobs" in data
+    paths.journal.write_bytes(data.replace(b"CREATE TABLE jobs", b"CREATE \xd2ABLE jobs"))
+
+
+DAMAGES = [remove_journal, empty, cut_in_half, other_bytes, a_page_of_noise, text, a_schema_that_is_no_text]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
