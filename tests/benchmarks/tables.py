@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import product_tables, quality_tables
+from tests.benchmarks import product_tables, quality_tables, server_tables
 
 __all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
 
@@ -34,6 +34,9 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "fuzzing": product_tables.fuzzing,
     "kills": product_tables.kills,
     "server": product_tables.server,
+    "soak": server_tables.soak,
+    "server-fuzzing": server_tables.server_fuzzing,
+    "damage": server_tables.damage,
     "blender": product_tables.blender,
     "steps": product_tables.steps,
 }

@@ -269,6 +269,7 @@ def main() -> int:
         rounds.append(found)
         sys.stderr.write(json.dumps(asdict(found)) + "\n")
         content = {**summary(rounds), "seed": options.seed, "conditions": conditions.as_dict()}
+        content["looked_into"] = stored.get("looked_into", [])  # By people, who wrote what they found.
         content["rounds"] = [asdict(item) for item in rounds]
         if options.out is not None:
             options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
