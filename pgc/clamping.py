@@ -17,12 +17,14 @@ class _ClampInward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:  # noqa: ANN401
+        """Clamps, and keeps what `backward` needs."""
         ctx.save_for_backward(x)
         ctx.limits = low, high
         return x.clamp(low, high)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Passes the gradient on, without what leads further out of the range."""
         (x,), (low, high) = ctx.saved_tensors, ctx.limits
         gradient = gradients[0]
         # -1 below, 1 above, 0 inside; stuck where descent would lead further that way. Arithmetic instead of
@@ -33,7 +35,7 @@ class _ClampInward(torch.autograd.Function):
 
 
 def clamp_inward(x: Float[Tensor, "*shape"], low: float = 0.0, high: float = 1.0) -> Float[Tensor, "*shape"]:
-    """Clamp to [low, high]; outside, only gradients whose descent leads back inside pass, so that nothing sticks.
+    """Clamps to [low, high]; outside, only gradients whose descent leads back inside pass, so that nothing sticks.
 
     On the edge itself every gradient passes. `Tensor.clamp` has one there up to torch 2.13 and none in 2.15, where a
     metallic of 0 could never leave it.

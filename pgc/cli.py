@@ -62,5 +62,5 @@ def _options(
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Runs the command."""
     run_program(app, "pgc")

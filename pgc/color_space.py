@@ -17,7 +17,8 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def linear_from_srgb(encoded: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Encoded values to linear ones, both 0 to 1 for what a screen shows; above 1 the power goes on, below 0 the line.
+    """Turns encoded values into linear ones, both 0 to 1 for what a screen shows; above 1 the power goes on, below 0
+    the line.
 
     Strictly increasing; gradients are finite everywhere.
     """
@@ -27,12 +28,12 @@ def linear_from_srgb(encoded: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"
 
 
 def srgb_from_linear(linear: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Linear values to encoded ones: the inverse of `linear_from_srgb`."""
+    """Turns linear values into encoded ones: the inverse of `linear_from_srgb`."""
     power = 1.055 * linear.clamp_min(_LINEAR_KNEE) ** (1.0 / 2.4) - 0.055
     return torch.where(linear <= _LINEAR_KNEE, linear * 12.92, power)
 
 
 def luminance(linear: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 1 h w"]:
-    """Relative luminance Y of linear Rec. 709 values; white has 1."""
+    """Computes the relative luminance Y of linear Rec. 709 values; white has 1."""
     weights = torch.tensor(_LUMINANCE, dtype=linear.dtype, device=linear.device).view(3, 1, 1)
     return (linear * weights).sum(dim=-3, keepdim=True)

@@ -59,7 +59,7 @@ class Machine:
 
 
 def find_nvidia_card(machine: Machine | None = None) -> NvidiaCard | None:
-    """An NVIDIA card of this machine; None where there is none, or where CUDA_VISIBLE_DEVICES hides it.
+    """Finds an NVIDIA card of this machine; None where there is none, or where CUDA_VISIBLE_DEVICES hides it.
 
     Linux lists its cards under /sys and the driver under /proc (WSL has /dev/dxg and the driver's tool instead).
     Elsewhere the driver's tool, nvidia-smi, stands for both.
@@ -92,7 +92,7 @@ def _text(path: Path) -> str:
 
 
 def unused_accelerator(machine: Machine | None = None) -> str | None:
-    """Why torch cannot use a card that this machine has, and what to install; None where nothing lies idle."""
+    """Says why torch cannot use a card that this machine has, and what to install; None where nothing lies idle."""
     if torch.cuda.is_available():
         return _without_kernels()
     if torch.backends.mps.is_available():
@@ -151,7 +151,7 @@ def _without_kernels() -> str | None:
 
 
 def with_index(device: torch.device | str) -> torch.device:
-    """The same device by its full name: "cuda" is the current CUDA device, "mps" the only one.
+    """Returns the same device by its full name: "cuda" is the current CUDA device, "mps" the only one.
 
     torch holds torch.device("cuda") and torch.device("cuda", 0) for different, and tensors always say the latter.
     """
@@ -162,7 +162,7 @@ def with_index(device: torch.device | str) -> torch.device:
 
 
 def resolve_device(name: DeviceName) -> torch.device:
-    """The device that a name means here, with its index: "auto" takes CUDA, then Apple's MPS, then the CPU.
+    """Returns the device that a name means here, with its index: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
     "auto" passes over a device that this torch cannot use; `unused_accelerator` says why.
 
@@ -184,7 +184,7 @@ def resolve_device(name: DeviceName) -> torch.device:
 
 
 def release_cached_memory() -> None:
-    """Give memory that nothing uses any more back to the graphics card, whatever kind it is."""
+    """Gives memory that nothing uses any more back to the graphics card, whatever kind it is."""
     gc.collect()
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -17,12 +17,12 @@ _LIT: frozenset[MapName] = frozenset({"roughness", "metallic", "normal"})
 
 
 def need_light(maps: Iterable[MapName]) -> bool:
-    """Whether a run must be lit to find these maps; base colour is found without, occlusion is computed."""
+    """Says whether a run must be lit to find these maps; base colour is found without, occlusion is computed."""
     return not _LIT.isdisjoint(maps)
 
 
 def complete_maps(wanted: Iterable[MapName]) -> tuple[MapName, ...]:
-    """The wanted maps with those that they rest on, each once, in the order of `MAP_NAMES`.
+    """Returns the wanted maps with those that they rest on, each once, in the order of `MAP_NAMES`.
 
     Base colour is always there, and roughness wherever there is metal or relief: a lit surface has both, so that the
     others would mean little without them.

@@ -12,7 +12,7 @@ __all__ = ["generator_for", "numpy_generator_for", "seed_for"]
 
 
 def seed_for(seed: int, step: int, purpose: str) -> int:
-    """A 63-bit seed that depends on all three arguments and on nothing else.
+    """Returns a 63-bit seed that depends on all three arguments and on nothing else.
 
     SHA-256 rather than `hash`, since Python's own hash of a string differs from process to process.
     """
@@ -21,7 +21,7 @@ def seed_for(seed: int, step: int, purpose: str) -> int:
 
 
 def generator_for(seed: int, step: int, purpose: str) -> torch.Generator:
-    """A CPU generator for one purpose in one step.
+    """Makes a CPU generator for one purpose in one step.
 
     Always on the CPU: the draws are small, and the same run then sees the same draws on every device.
     """
@@ -29,5 +29,5 @@ def generator_for(seed: int, step: int, purpose: str) -> torch.Generator:
 
 
 def numpy_generator_for(seed: int, step: int, purpose: str) -> np.random.Generator:
-    """As `generator_for`, for code that draws through NumPy (cameras)."""
+    """Does what `generator_for` does, for code that draws through NumPy (cameras)."""
     return np.random.Generator(np.random.PCG64(seed_for(seed, step, purpose)))

@@ -10,7 +10,7 @@ __all__ = ["unique_rows"]
 
 
 def unique_rows(rows: Num[np.ndarray, "N C"]) -> tuple[Num[np.ndarray, "M C"], Int[np.ndarray, " N"]]:
-    """The distinct rows in ascending order, and for each given row the number of its distinct one.
+    """Returns the distinct rows in ascending order, and for each given row the number of its distinct one.
 
     The same as `numpy.unique(rows, axis=0, return_inverse=True)`, which sorts rows as structures and stands still for
     seconds on a mesh of two million triangles; this sorts column by column. NaN equals nothing, not itself either.

@@ -20,7 +20,7 @@ _WORDS = re.compile(
 
 
 def view_words(text: str) -> str | None:
-    """The first words that name a view, such as "back view" or "seen from above"; None where there are none.
+    """Returns the first words that name a view, such as "back view" or "seen from above"; None where there are none.
 
     Where something else comes from a side ("lit from above", "moss from below") is no view.
     """

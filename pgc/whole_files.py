@@ -48,12 +48,12 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class OutputError(PgcError):
-    """A result cannot be written."""
+    """A result that cannot be written: which file, why, and what to do."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` (same suffix) that takes its place at the end; nothing changes on an error.
+    """Yields a temporary path beside `path` (same suffix) that takes its place at the end; nothing changes on an error.
 
     The body writes the file as it likes, by a library too. At the end it is on the disk before it gets its name.
 
@@ -106,7 +106,7 @@ def _rename(source: Path, target: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError | str) -> OutputError:
-    """The sentence about a file that cannot be written: which one, why, and how much room there is."""
+    """Makes the error about a file that cannot be written: which one, why, and how much room there is."""
     reason = error if isinstance(error, str) else error.strerror or str(error)
     advice = "choose another folder"
     free = _free_bytes(path.parent)
@@ -124,7 +124,7 @@ def _free_bytes(folder: Path) -> int | None:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove temporary files that killed processes left in a folder; returns how many.
+    """Removes temporary files that killed processes left in a folder; returns how many.
 
     Those of processes that run stay, unless they are old: the number may be another process's by now.
     """
@@ -151,31 +151,32 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """In UTF-8, lines ended by \\n. Raises OutputError where that fails."""
+    r"""Writes a text in UTF-8, lines ended by \n. Raises OutputError where that fails."""
     # Names of files may hold bytes that are no text: they come out as escapes.
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Indented UTF-8 JSON. Raises OutputError where that fails."""
+    """Writes indented UTF-8 JSON. Raises OutputError where that fails."""
     # Of a lone surrogate, "backslashreplace" makes what JSON itself would write.
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
-    """An .npy file. Raises OutputError where that fails."""
+    """Writes an .npy file. Raises OutputError where that fails."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, array)
 
 
 def write_picture(path: Path, image: Image.Image, **options: Any) -> None:  # noqa: ANN401 - Pillow's own
-    """A picture in the format of its suffix, with Pillow's options for it. Raises OutputError where that fails."""
+    """Writes a picture in the format of its suffix, with Pillow's options for it. Raises OutputError where that
+    fails."""
     with replacing(path) as temporary:
         image.save(temporary, **options)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
-    """A safetensors file of contiguous torch tensors. Raises OutputError where that fails."""
+    """Writes a safetensors file of contiguous torch tensors. Raises OutputError where that fails."""
     # Torch takes seconds to import, and most that is written needs none.
     from safetensors import SafetensorError
     from safetensors.torch import save_file

@@ -12,7 +12,7 @@ __all__ = ["forget_working_folder"]
 
 
 def forget_working_folder(main_file: str) -> None:
-    """Take the working folder off `sys.path`, unless the package whose `__main__.py` this is lies in it.
+    """Takes the working folder off `sys.path`, unless the package whose `__main__.py` this is lies in it.
 
     A checkout that is not installed is itself the working folder, and keeps it.
     """

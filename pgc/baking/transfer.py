@@ -64,7 +64,7 @@ class TransferConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TransferSource:
-    """What is read.
+    """What a transfer reads.
 
     Attributes:
         triangles: the textured mesh, normalised.
@@ -81,7 +81,7 @@ class TransferSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Transferred:
-    """What came of it.
+    """The outcome of a transfer.
 
     Attributes:
         texture: the maps in the target's layout, gutter included, on the CPU.

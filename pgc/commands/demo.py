@@ -40,7 +40,7 @@ def demo(
         typer.Option(help="Maps to make, with commas between: base_color, roughness, metallic, normal, occlusion."),
     ] = "base_color",
 ) -> None:
-    """Texture a bundled teapot with three prompts and write a page to look at them."""
+    """Textures a bundled teapot with three prompts and writes a page to look at them."""
     console = progress_console()
     console.print("Starting …", highlight=False)
     start = time.perf_counter()
@@ -72,6 +72,7 @@ class _Displays(ExitStack):
         self._one = self.enter_context(ExitStack())
 
     def of(self, prompt: DemoPrompt) -> RunDisplay:
+        """Opens the display of a prompt, and closes the one before."""
         self._one.close()
         return self._one.enter_context(RunDisplay(self.console, prompt.text))
 
@@ -83,6 +84,7 @@ def _here(device: str, maps: tuple[MapName, ...], displays: _Displays) -> Textur
     from pgc.runs.runner import RunHooks
 
     def hooks_for(prompt: DemoPrompt) -> RunHooks:
+        """Returns hooks that show a run of this process on the terminal."""
         display = displays.of(prompt)
         return RunHooks(
             progress=display.stage,
@@ -116,6 +118,7 @@ def _over_the_wire(
     config = DemoConfig().with_maps(maps)
 
     def hooks_for(prompt: DemoPrompt) -> RemoteHooks:
+        """Returns hooks that show a run of the server on the terminal."""
         return remote_hooks(displays.of(prompt), displays.interrupt)
 
     # All views of the turntable stay traced for the next prompt: the mesh is the same.

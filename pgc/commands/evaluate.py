@@ -16,7 +16,7 @@ __all__ = ["evaluate"]
 def evaluate(
     arguments: Annotated[list[str] | None, typer.Argument(help="A command of pgc eval and its options.")] = None,
 ) -> None:
-    """Measure how good the textures are (pgc eval --help says what there is)."""
+    """Measures how good the textures are (pgc eval --help says what there is)."""
     from pgc.evaluation.commands import app
 
     app(args=arguments or [], prog_name="pgc eval")

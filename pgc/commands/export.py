@@ -24,7 +24,7 @@ def export(
     normals: NormalsOption = None,
     models: ModelsOption = None,
 ) -> None:
-    """Write a run's maps as an engine wants them, and as GLB, OBJ or .blend.
+    """Writes a run's maps as an engine wants them, and as GLB, OBJ or .blend.
 
     What lies in a run's folder has 8 bits a channel; for more, give --format to `pgc texture` itself.
     """

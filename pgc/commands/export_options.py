@@ -43,7 +43,7 @@ ModelsOption = Annotated[
 def export_config(
     image_format: str | None, engine: str | None, normals: str | None, models: str | None
 ) -> ExportConfig:
-    """The configuration that options ask for; None stands for an option that is not given.
+    """Returns the configuration that options ask for; None stands for an option that is not given.
 
     Raises:
         ConfigError: a name is unknown.

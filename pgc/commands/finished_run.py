@@ -17,7 +17,7 @@ __all__ = ["load_run"]
 
 
 def load_run(folder: Path) -> tuple[PreparedMesh, BakedTexture]:
-    """The mesh of a run, prepared as the run had it, and its maps.
+    """Loads the mesh of a run, prepared as the run had it, and its maps.
 
     Raises:
         PgcError: the folder holds no run, the mesh has gone, or an image is missing or damaged.

@@ -22,6 +22,7 @@ class _ListsByDefault(TyperGroup):
     """`pgc models` alone means `pgc models list`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - the context class is click's own affair
+        """Parses the arguments; without any they are those of `list`."""
         return super().parse_args(ctx, args or ["list"])
 
 
@@ -33,7 +34,7 @@ app = typer.Typer(
 @app.command("list")
 @reports_failures
 def list_models() -> None:
-    """List the diffusion priors: what is installed, and how to get the rest."""
+    """Lists the diffusion priors: what is installed, and how to get the rest."""
     from pgc.guidance.models import KNOWN_MODELS, is_model_installed
 
     for model in KNOWN_MODELS:
@@ -49,7 +50,7 @@ def pull(
     model: Annotated[str, typer.Argument(help="sd15, sd21, sdxl, or a hub id (owner/name).")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: the size and the licence are known.")] = False,
 ) -> None:
-    """Fetch a model from the hub: safetensors only, no more than is needed. Nothing else ever downloads one."""
+    """Fetches a model from the hub: safetensors only, no more than is needed. Nothing else ever downloads one."""
     from pgc.guidance.models import KNOWN_MODELS, is_model_installed, pull_hub_id, pull_model
 
     known = next((known for known in KNOWN_MODELS if known.key == model), None)
@@ -82,7 +83,7 @@ def _ask(what: str, *, agreed: bool) -> None:
 
 
 def model_lines(model: KnownModel, *, installed: bool) -> list[str]:
-    """What is said about one model."""
+    """Returns what is said about one model."""
     from pgc.guidance.models import download_commands
 
     commands = download_commands(model)

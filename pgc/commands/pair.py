@@ -19,7 +19,7 @@ def pair(
     code: Annotated[str, typer.Argument(help="What `pgc-server pair` shows on the other machine.")],
     connection: Annotated[Path, typer.Option(help="Connection file to write.")] = Path("server.json"),
 ) -> None:
-    """Pair with a server on another machine; then use it with `pgc texture --connection`."""
+    """Pairs with a server on another machine; then use it with `pgc texture --connection`."""
     from blender_addon import client as wire
 
     try:

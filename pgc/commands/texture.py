@@ -109,7 +109,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
-    """Texture a mesh from a prompt.
+    """Textures a mesh from a prompt.
 
     Writes a PNG for each map, textured.glb, preview.png, turntable.webp and run.json. Ctrl-C keeps what there is.
     With an option about export, more files go to the folder "export" in --out.
@@ -166,6 +166,7 @@ class _Destination:
     """Image format, engine, normals, models, as they stand on the command line."""
 
     def outputs(self) -> OutputConfig:
+        """Returns the configuration of what the run writes."""
         from pgc.pictures.contact_sheet import PreviewConfig
         from pgc.pictures.turntable import TurntableConfig
         from pgc.runs.folder import OutputConfig
@@ -222,6 +223,7 @@ def _run_here(
     with folder.giving_back(), InterruptFlag() as interrupt, RunDisplay(console) as display:
 
         def on_ready(run: TextureRun) -> None:
+            """Shows the run's warnings; from then on Ctrl-C stops it and keeps its state."""
             for warning in run.warnings:
                 display.say(f"Note: {warning}")
             # Not before: while things load, there is nothing to keep.

@@ -33,17 +33,19 @@ _PATIENCE = 15.0
 
 
 def source_root() -> Path:
-    """The folder that holds the packages: there `python -m server` works in a checkout too."""
+    """Returns the folder that holds the packages: there `python -m server` works in a checkout too."""
     return Path(pgc.__file__).resolve().parent.parent
 
 
 @contextmanager
 def connected_events(console: Console, connection: Path, starter: wire.Starter | None) -> Iterator[JobEvents]:
-    """The events of a client of the server that a connection file names; `starter` starts it where it does not run."""
+    """Yields the events of a client of the server that a connection file names; `starter` starts it where it does not
+    run."""
     from blender_addon import client as wire
     from pgc.remote.events import JobEvents
 
     def say(text: str) -> None:
+        """Shows a line on the terminal."""
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     config = wire.SessionConfig(client=f"pgc-texture/{pgc.__version__}")
@@ -68,7 +70,7 @@ def _own_or_named(console: Console, connection: Path | None) -> Iterator[JobEven
 
 
 def leave_cores_to_server() -> None:
-    """Draw with half of the cores: the server computes on this machine meanwhile, and more threads than cores make
+    """Draws with half of the cores: the server computes on this machine meanwhile, and more threads than cores make
     both sides wait for each other."""
     import torch
 
@@ -76,12 +78,14 @@ def leave_cores_to_server() -> None:
 
 
 def remote_hooks(display: RunDisplay, interrupt: InterruptFlag) -> RemoteHooks:
-    """Stages, steps and the first picture on the terminal; Ctrl-C ends the job once the server has it."""
+    """Returns hooks that show stages, steps and the first picture on the terminal; Ctrl-C ends the job once the server
+    has it."""
     from pgc.remote.texturizer import RemoteHooks
 
     shown: list[Path] = []
 
     def on_preview(path: Path) -> None:
+        """Shows where the first picture lies."""
         if not shown:
             shown.append(path)
             display.say(f"First picture: {path}")
@@ -105,7 +109,7 @@ def run_on_server(
     connection: Path | None,
     report: dict[str, Any] | None,
 ) -> None:
-    """Texture on the server and write the folder; it must be claimed, unless a report of an earlier run is given.
+    """Textures on the server and writes the folder, which must be claimed, unless a report of an earlier run is given.
 
     Raises:
         PgcError: the run failed; typer.Exit: it was stopped.

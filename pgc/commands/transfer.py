@@ -32,7 +32,7 @@ def transfer(  # noqa: PLR0913 - one parameter an option
     normals: NormalsOption = None,
     models: ModelsOption = None,
 ) -> None:
-    """Carry a run's maps over to another UV layout, or to a twin of its mesh.
+    """Carries a run's maps over to another UV layout, or to a twin of its mesh.
 
     Normals are turned into the target's tangent frame, and hold what the two shapes differ by.
     """

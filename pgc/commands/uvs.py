@@ -24,7 +24,7 @@ def uvs(
     ] = None,
     texture_size: Annotated[int, typer.Option(help="Side of the texture that densities are told for, texels.")] = 2048,
 ) -> None:
-    """Say what a mesh's UVs can carry, and draw their texel density.
+    """Says what a mesh's UVs can carry, and draws their texel density.
 
     Gray is the median density, green finer, blue coarser; yellow texels serve mirrored or stacked parts, red ones
     places that should differ; dark ones are free.

@@ -70,6 +70,7 @@ class InProcess:
         self._hooks_for = hooks_for
 
     def __call__(self, prompt: DemoPrompt, folder: RunFolder) -> DemoOutcome:
+        """Textures as `Texturize` says."""
         outcome = texture_mesh(
             demo_arguments(prompt, self._config, self._device).to_request(),
             folder,

@@ -32,7 +32,7 @@ _UNSAFE = '<>:"/\\|?*'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportConfig:
-    """What is written.
+    """What an export writes.
 
     Attributes:
         image_format: of the images; models embed PNG of 8 bits always.

@@ -141,7 +141,7 @@ class Guidance(Protocol):
 
     @property
     def name(self) -> str:
-        """For reports: "pocket", "sd15", a hub id, a folder's name."""
+        """The prior's name in reports: "pocket", "sd15", a hub id, a folder's name."""
         ...
 
     @property

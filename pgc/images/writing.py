@@ -42,7 +42,7 @@ class Png:
 
     @property
     def suffix(self) -> str:
-        """With its dot."""
+        """The suffix of its files, with the dot."""
         return ".png"
 
 
@@ -54,7 +54,7 @@ class Exr:
 
     @property
     def suffix(self) -> str:
-        """With its dot."""
+        """The suffix of its files, with the dot."""
         return ".exr"
 
 

@@ -46,7 +46,7 @@ class Notes:
 
 
 def plain_text(data: bytes, notes: Notes, source: str) -> bytes:
-    """Returns a text file as UTF-8 without byte order mark, its lines ended by \\n. Raises `MeshError` for broken
+    r"""Returns a text file as UTF-8 without byte order mark, its lines ended by \n. Raises `MeshError` for broken
     UTF-16."""
     for mark, encoding in _WIDE_TEXT:
         if data.startswith(mark):

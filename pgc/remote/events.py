@@ -33,7 +33,7 @@ class RemoteError(PgcError):
 
     @staticmethod
     def of(error: wire.WireError) -> RemoteError:
-        """The server's own words, with its hint."""
+        """Repeats the server's own words, with its hint."""
         place = f"{error.field}: " if error.field and not error.text.startswith(error.field) else ""
         hint = f" {error.hint}" if error.hint else ""
         return RemoteError(f"{place}{error.text}{hint}")
@@ -68,11 +68,11 @@ class JobEvents:
         return self._away or not self._connected
 
     def expect(self, key: str) -> None:
-        """From now on events of this submission are kept for it."""
+        """Keeps events of this submission for it from now on."""
         self._waiting.setdefault(key, deque())
 
     def next(self, key: str, timeout: float) -> wire.Event | None:
-        """The next event of a submission; None where none comes in time.
+        """Returns the next event of a submission; None where none comes in time.
 
         Raises:
             RemoteError: there is no server, it refuses us, or the client broke.

@@ -64,7 +64,8 @@ class RemoteFiles:
         return Framing.of(self.mesh.triangles, self.request.prompt.front_axis)
 
     def preview(self, event: wire.JobPreview) -> bool:
-        """Take a preview in; write preview.png if one is due (at growing distances). Returns whether it was written."""
+        """Takes a preview in and writes preview.png if one is due (at growing distances). Returns whether it was
+        written."""
         if event.map not in self.request.settings.maps:
             return False
         self._tiles.setdefault(event.map, {})[event.tile] = event.image
@@ -99,7 +100,8 @@ class RemoteFiles:
         return BakedTexture.from_uint8(maps, tiles)
 
     def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
-        """All files of a run that ended with a texture. Raises RemoteError where they are not what was promised."""
+        """Writes all files of a run that ended with a texture. Raises RemoteError where they are not what was
+        promised."""
         start = time.perf_counter()
         texture = with_alpha_of(texture_of(done.maps, self.mesh.report.tiles), self.initial)
         told = _config(done.config)
@@ -122,7 +124,7 @@ class RemoteFiles:
         told: Mapping[str, Any] | None = None,
         warnings: tuple[str, ...] = (),
     ) -> RunReport:
-        """run.json as things stand; `told` is the server's own account."""
+        """Writes run.json as things stand; `told` is the server's own account."""
         told = told or {}
         mesh = self.mesh
         unknown = told.get("unknown_words")
@@ -160,7 +162,8 @@ class RemoteFiles:
 
 
 def texture_of(maps: Mapping[wire.MapFile, bytes], tiles: tuple[int, ...]) -> BakedTexture:
-    """The texture in the server's files, byte for byte. Raises RemoteError where a file is missing or unreadable."""
+    """Returns the texture in the server's files, byte for byte. Raises RemoteError where a file is missing or
+    unreadable."""
     names = list(dict.fromkeys(item.map for item in maps))
     found = {(item.map, item.tile): _pixels(item, data) for item, data in maps.items()}
     missing = [f"{name}.{tile}" for name in names for tile in tiles if (name, tile) not in found]

@@ -47,6 +47,7 @@ class _Arrays:
         self.by_hash: dict[str, Array] = {}
 
     def add(self, array: Array) -> wire.ArrayRef:
+        """Keeps an array and returns the reference that names it on the wire."""
         contiguous = np.ascontiguousarray(array)
         reference = wire.array_ref(contiguous)
         self.by_hash[reference.sha256] = contiguous
@@ -67,7 +68,7 @@ def check_remote_arguments(given: TextureArguments) -> None:
 def remote_job(
     given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures
 ) -> RemoteJob:
-    """The job that gives what the request gives in this process, bit for bit on the CPU.
+    """Makes the job that gives what the request gives in this process, bit for bit on the CPU.
 
     Settings that nobody gave stay open: the server takes them from the same preset.
 

@@ -53,7 +53,7 @@ class PrivateServer:
 
     @property
     def pid(self) -> int | None:
-        """Of the server's front process; None while there is none."""
+        """The number of the server's front process; None while there is none."""
         return None if self._process is None else self._process.pid
 
     def __enter__(self) -> PrivateServer:
@@ -65,7 +65,7 @@ class PrivateServer:
         self.stop()
 
     def start(self) -> None:
-        """Start the server if it does not run; returns at once. Raises OSError where that fails."""
+        """Starts the server if it does not run; returns at once. Raises OSError where that fails."""
         with self._lock:
             if self._closing or (self._process is not None and self._process.poll() is None):
                 return
@@ -83,7 +83,7 @@ class PrivateServer:
                 )
 
     def failure(self) -> str | None:
-        """What the server said last, if it ended by itself before it was up."""
+        """Returns what the server said last, if it ended by itself before it was up."""
         process = self._process
         if process is None or process.poll() is None or self.connection.is_file() or self._closing:
             return None
@@ -94,10 +94,10 @@ class PrivateServer:
         return f"The server cannot be started: {last}"
 
     def close(self) -> None:
-        """The client is closed; the server ends with `stop`."""
+        """Does nothing as the client is closed; the server ends with `stop`."""
 
     def stop(self) -> None:
-        """End the server, gently if it listens, and remove its folder."""
+        """Ends the server, gently if it listens, and removes its folder."""
         with self._lock:
             self._closing = True
             self._release()

@@ -48,7 +48,7 @@ class RemoteHooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RemoteOutcome:
-    """What became of a run."""
+    """What became of a run on the server: whether it finished, and its report."""
 
     finished: bool
     report: RunReport
@@ -56,7 +56,7 @@ class RemoteOutcome:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RemoteRun:
-    """A job that was submitted."""
+    """A job that was submitted: its key at the server, and its files here."""
 
     key: str
     files: RemoteFiles
@@ -96,7 +96,7 @@ class RemoteTexturizer:
     def start(
         self, given: TextureArguments, folder: RunFolder, hooks: RemoteHooks, *, key: str | None = None
     ) -> RemoteRun:
-        """Read what the job needs and submit it; the folder must be claimed.
+        """Reads what the job needs and submits it; the folder must be claimed.
 
         Args:
             key: of an earlier submission of the same job, which is then followed instead of run again.
@@ -146,7 +146,7 @@ class RemoteTexturizer:
         return self._meshes[where]
 
     def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | wire.JobCancelled | None:
-        """Wait for a run's end, showing what happens; None where the server does not answer to a cancel.
+        """Waits for a run's end and shows what happens; returns None where the server does not answer to a cancel.
 
         Raises:
             RemoteError: the job failed, or there is no server.
@@ -206,7 +206,7 @@ class RemoteTexturizer:
     def finish(
         self, run: RemoteRun, done: wire.JobFinished | wire.JobCancelled | None, hooks: RemoteHooks
     ) -> RemoteOutcome:
-        """Write the files of a run that ended; of a stopped one, what the server had made of it."""
+        """Writes the files of a run that ended; of a stopped one, what the server had made of it."""
         if done is None or not done.maps:
             return RemoteOutcome(finished=False, report=run.files.write_report("interrupted"))
         hooks.progress("Writing", 0.0)

@@ -42,18 +42,18 @@ class TextureArguments(RunChoices):
         return TextureArguments(**{item.name: getattr(choices, item.name) for item in fields(RunChoices)}, **what)
 
     def with_absolute_paths(self) -> TextureArguments:
-        """The same with paths that hold in any folder."""
+        """Returns the same with paths that hold in any folder."""
         names = ("mesh", "init_texture", "lock_mask", "oracle_texture")
         given = {name: getattr(self, name) for name in names}
         return replace(self, **{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
 
     def given(self) -> dict[str, Any]:
-        """Returns only what stands on the command line, spelled as there."""
+        """Returns returns only what stands on the command line, spelled as there."""
         values = {name: value for name, value in asdict(self).items() if value is not None}
         return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def to_request(self) -> TextureRequest:
-        """The request, with the preset's settings for what is not given.
+        """Makes the request, with the preset's settings for what is not given.
 
         Raises:
             PgcError: something is missing, unknown or out of range.
@@ -112,7 +112,7 @@ def checked_device(value: str) -> DeviceName:
 
 
 def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> TextureArguments:
-    """What a run was started with, to resume it; a device may be named anew.
+    """Returns what a run was started with, to resume it; a device may be named anew.
 
     Raises:
         ConfigError: other settings than the run's were given, or the report's are not ours.

@@ -26,7 +26,7 @@ FORMAT = "pgc-checkpoint-2"
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write `tensors` and a JSON-able `header`; a reader sees the old file or the new one, never a half of it.
+    """Writes `tensors` and a JSON-able `header`; a reader sees the old file or the new one, never a half of it.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -43,7 +43,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Mapping[s
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors (on the CPU) and the header of a checkpoint.
+    """Loads the tensors (on the CPU) and the header of a checkpoint.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another format.

@@ -58,21 +58,21 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """run.json."""
+        """The path of run.json."""
         return self.path / "run.json"
 
     @property
     def checkpoint(self) -> Path:
-        """checkpoint.safetensors: there while a run is unfinished."""
+        """The path of checkpoint.safetensors, which is there while a run is unfinished."""
         return self.path / "checkpoint.safetensors"
 
     @property
     def preview(self) -> Path:
-        """preview.png: there from the first seconds on."""
+        """The path of preview.png, which is there from the first seconds on."""
         return self.path / "preview.png"
 
     def claim(self, *, overwrite: bool) -> None:
-        """Make the folder for a new run. What an earlier one wrote is set aside until this one has a result.
+        """Makes the folder for a new run. What an earlier one wrote is set aside until this one has a result.
 
         Raises:
             ConfigError: something is in it already and may not be overwritten, or it is a file.
@@ -98,7 +98,7 @@ class RunFolder:
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
-        """Where the block raises and the new run left nothing to go on from, what it was to replace comes back."""
+        """Puts back what the new run was to replace, where the block raises and that run left nothing to go on from."""
         try:
             yield
         except BaseException:
@@ -124,7 +124,7 @@ class RunFolder:
         return [path.name for path in (self.report, self.checkpoint, self.preview)]
 
     def remove_leftovers(self) -> None:
-        """Remove what killed runs left half-written, here and in the folder of exports."""
+        """Removes what killed runs left half-written, here and in the folder of exports."""
         for folder in (self.path, self.path / "export"):
             remove_leftovers(folder)
 
@@ -137,13 +137,14 @@ class RunFolder:
         return [str(name) for name in files] if isinstance(files, dict) else []
 
     def write_preview(self, rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> None:
-        """preview.png."""
+        """Writes preview.png."""
         write_bytes(self.preview, render_preview(rasterizer, look, framing, config))
 
     def write_texture(
         self, mesh: PreparedMesh, texture: BakedTexture, rasterizer: Rasterizer, framing: Framing, config: OutputConfig
     ) -> dict[str, str]:
-        """Maps, ORM, GLB, contact sheet, turntable, exports; returns each file's SHA-256 by its path in the folder."""
+        """Writes maps, ORM, GLB, contact sheet, turntable and exports; returns each file's SHA-256 by its path in the
+        folder."""
         written: list[Path] = []
         encoded = {**encode_maps(texture), **_encode_orm(texture)}
         for name, images in encoded.items():

@@ -68,7 +68,7 @@ class MaterialConfig:
 
 
 def run_environments(config: MaterialConfig, device: torch.device) -> list[PrefilteredEnvironment]:
-    """The environments of a run: those that are named, then those that are drawn."""
+    """Makes the environments of a run: those that are named, then those that are drawn."""
     makers = {"sky": sky, "studio": studio, "overcast": overcast, "colored_key": colored_key}
     named = [makers[name]() for name in config.environments]
     drawn = [random_environment(torch.Generator().manual_seed(1000 + index)) for index in range(config.drawn)]

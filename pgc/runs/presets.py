@@ -185,7 +185,8 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
 
 
 def preset_settings(name: PresetName, spec: GuidanceSpec) -> RunSettings:
-    """The settings of a preset for a prior: "draft" takes half the steps of "standard", "fine" twice as many."""
+    """Returns the settings of a preset for a prior: "draft" takes half the steps of "standard", "fine" twice as
+    many."""
     settings = _base_settings(spec)
     steps = max(1, round(settings.optimize.steps * _STEP_SCALE[name]))
     return replace(settings, optimize=replace(settings.optimize, steps=steps))
@@ -200,7 +201,7 @@ def with_overrides(
     texture_size: int | None = None,
     seed: int | None = None,
 ) -> RunSettings:
-    """The same settings with what is not None in place of the preset's.
+    """Returns the same settings with what is not None in place of the preset's.
 
     Raises:
         ConfigError: a value is out of range.
@@ -223,7 +224,7 @@ def with_overrides(
 
 
 def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapName]) -> RunSettings:
-    """The same run for other maps, with a prior's settings for those that need light.
+    """Returns the settings of the same run for other maps, with a prior's settings for those that need light.
 
     Base colour alone leaves everything as it is; so does occlusion beside it, which is computed.
     """
@@ -248,7 +249,7 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
 
 
 def with_separate_slots(settings: RunSettings) -> RunSettings:
-    """The same run for a mesh whose material slots are different materials.
+    """Returns the settings of the same run for a mesh whose material slots are different materials.
 
     Seams between two slots stay open, and roughness and metallic are drawn together within a slot, where they nearly
     agree (`pgc.texture.region_prior`).

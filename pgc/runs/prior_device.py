@@ -15,7 +15,7 @@ __all__ = ["check_prior_fits"]
 def check_prior_fits(
     spec: GuidanceSpec, asked: DeviceName, device: torch.device, unused: str | None
 ) -> tuple[str, ...]:
-    """What a person should know before a prior runs on this device.
+    """Returns what a person should know before a prior runs on this device.
 
     Args:
         asked: the device as it was named; with "auto" nobody has chosen the CPU.

@@ -16,12 +16,13 @@ _MOST_PHRASES, _MOST_LETTERS = 12, 80
 
 
 def prompt_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
-    """Plain sentences about unknown words, then those of `reading_warnings`. None of it ends a run."""
+    """Returns plain sentences about unknown words, then those of `reading_warnings`. None of it ends a run."""
     return (*_unknown(guidance, prompt), *reading_warnings(guidance, prompt))
 
 
 def reading_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
-    """Plain sentences about how a prompt is read: a view that it names itself, and what is left out of a long one."""
+    """Returns plain sentences about how a prompt is read: a view that it names itself, and what is left out of a long
+    one."""
     return (*_own_view(prompt), *_too_long(guidance, prompt))
 
 

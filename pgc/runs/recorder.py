@@ -39,7 +39,7 @@ class RunHooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunOutcome:
-    """What became of a run."""
+    """What became of a run: whether it finished, and its report."""
 
     finished: bool
     """False: stopped before its end, resumable."""
@@ -55,12 +55,15 @@ class RunClock:
         self.stages: dict[str, float] = {}
 
     def elapsed(self) -> float:
+        """Returns the seconds since the start."""
         return time.perf_counter() - self.start
 
     def add(self, stage: str, seconds: float) -> None:
+        """Adds seconds to a stage."""
         self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
     def summary(self) -> dict[str, float]:
+        """Returns the seconds by stage, with the "total"."""
         rounded = {name: round(seconds, 3) for name, seconds in self.stages.items()}
         return {**rounded, "total": round(self.elapsed(), 3)}
 
@@ -88,7 +91,7 @@ class RunRecorder:
         self.framing = Framing.of(self.run.mesh.triangles, self.run.request.prompt.front_axis)
 
     def after_step(self, result: StepResult) -> None:
-        """Previews at growing distances, checkpoints at fixed ones."""
+        """Writes previews at growing distances and checkpoints at fixed ones."""
         for stage, seconds in result.seconds.items():
             self.clock.add(stage, seconds)
         now = self.clock.elapsed()
@@ -101,12 +104,12 @@ class RunRecorder:
             self.next_checkpoint = self.clock.elapsed() + self.outputs.checkpoint_seconds
 
     def keep_failed(self, error: PgcError) -> None:
-        """For a run that cannot go on: its state, and why."""
+        """Keeps the state of a run that cannot go on, and why."""
         self.run.save(self.folder.checkpoint)
         self.write_report("failed", why=(str(error),))
 
     def current_look(self) -> Look:
-        """The texture as it is, without the work of baking it."""
+        """Returns the texture as it is, without the work of baking it."""
         texture = self.run.optimization.scene.texture
         if self.run.optimization.scene.lighting is not None:
             if self.light is None:
@@ -114,12 +117,13 @@ class RunRecorder:
             return LitMaterial(fetch=texture.sample, light=self.light)
 
         def colors(points: SurfacePoints) -> torch.Tensor:
+            """Fetches the base colour alone."""
             return texture.sample(points)["base_color"]
 
         return colors
 
     def finish(self, hooks: RunHooks) -> RunOutcome:
-        """Results, or what is needed to go on; then the report."""
+        """Writes results, or what is needed to go on; then the report."""
         optimization = self.run.optimization
         finished = optimization.step >= optimization.config.steps
         tell = hooks.progress or (lambda stage, fraction: None)
@@ -147,7 +151,7 @@ class RunRecorder:
         uncovered: float | None = None,
         why: tuple[str, ...] = (),
     ) -> RunReport:
-        """run.json as things stand."""
+        """Writes run.json as things stand."""
         run = self.run
         mesh = run.mesh
         report = RunReport(

@@ -54,7 +54,7 @@ class RunReport:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the system and the packages that decide a result."""
+    """Returns the versions of Python, the system and the packages that decide a result."""
     found = {"pgc-texture": pgc.__version__, "python": platform.python_version(), "system": platform.platform()}
     for name in _PACKAGES:
         try:
@@ -65,7 +65,7 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """The commit that pgc runs from, with "+changes" behind it if the tree differs; None outside a checkout."""
+    """Returns the commit that pgc runs from, with "+changes" behind it if the tree differs; None outside a checkout."""
     root = Path(pgc.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
@@ -84,7 +84,8 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
-    """Dataclasses, paths, tuples and mappings as plain JSON values; a dataclass says which one it is ("type")."""
+    """Returns dataclasses, paths, tuples and mappings as plain JSON values; a dataclass says which one it is
+    ("type")."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -104,7 +105,7 @@ def write_report(path: Path, report: RunReport) -> None:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """The content of a run.json.
+    """Reads the content of a run.json.
 
     Raises:
         CheckpointError: there is none, or it is not one of ours.

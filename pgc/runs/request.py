@@ -95,7 +95,7 @@ class TextureRequest:
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 
     def fingerprint(self) -> str:
-        """SHA-256 over all settings and the contents of all files: equal for runs that may resume each other.
+        """Hashes all settings and the contents of all files (SHA-256): equal for runs that may resume each other.
 
         The device is left out: a run may move to another machine, where its last bits may differ.
         """
@@ -128,7 +128,7 @@ def start_optimization(
     rasterizer: Rasterizer | None = None,
     cameras: CameraSampler | None = None,
 ) -> Optimization:
-    """A run on a mesh at hand, with a prior that is loaded already; on the prior's device.
+    """Sets up a run on a mesh at hand, with a prior that is loaded already; on the prior's device.
 
     `cameras`: views of the normalised mesh; by default from the whole sphere.
 
@@ -143,7 +143,7 @@ def start_optimization(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TextureRun:
-    """A request made ready to run."""
+    """A request that is ready to run: its mesh and its optimisation are set up."""
 
     request: TextureRequest
     mesh: PreparedMesh
@@ -163,17 +163,17 @@ class TextureRun:
         return self.optimization.scene.rasterizer
 
     def bake(self) -> BakedTexture:
-        """The wanted maps as they are now: filled, padded, without seams."""
+        """Returns the wanted maps as they are now: filled, padded, without seams."""
         done = bake_maps(self.optimization.scene, self.mesh, self.request.settings)
         return with_alpha_of(done, self.sources.initial)
 
     def save(self, path: Path) -> None:
-        """A checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
+        """Writes a checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
         tensors, header = self.optimization.state_dict()
         save_checkpoint(path, tensors, {**header, "request": self.request.fingerprint(), "plan": self.plan_number})
 
     def resume(self, path: Path) -> None:
-        """Continue where a checkpoint of the same request stopped.
+        """Continues where a checkpoint of the same request stopped.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged, or of another request.
@@ -181,12 +181,12 @@ class TextureRun:
         self.resume_from(*load_checkpoint(path))
 
     def resume_from(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        """As `resume`, with what `load_checkpoint` has read."""
+        """Resumes, as `resume` does, from what `load_checkpoint` has read."""
         _check_request(header, self.request)
         self.restore(tensors, header)
 
     def restore(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        """Continue from a state of the same request. Texels do not depend on the plan, so that it may be another."""
+        """Continues from a state of the same request. Texels do not depend on the plan, so that it may be another."""
         self.optimization.load_state_dict(tensors, {**header, "config": self.optimization.config.fingerprint()})
 
 
@@ -199,7 +199,7 @@ def _check_request(header: Mapping[str, Any], request: TextureRequest) -> None:
 
 
 def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
-    """The mesh of a request, ready for a run. Raises MeshError where it is missing, damaged or too big."""
+    """Loads the mesh of a request, ready for a run. Raises MeshError where it is missing, damaged or too big."""
     progress("Reading the mesh", 0.0)
     mesh = load_mesh(request.mesh)
     if request.up_axis is not None:
@@ -209,6 +209,7 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     stage = f"Unwrapping {mesh.triangle_count:,} triangles (about {seconds:.0f} s)" if seconds > 5.0 else "Unwrapping"
 
     def unwrapping(fraction: float) -> None:
+        """Reports how much of the unwrapping is done."""
         progress(stage, fraction)
 
     return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
@@ -223,7 +224,7 @@ def _uv_policy(request: TextureRequest) -> UvPolicy:
 
 
 def check_images(request: TextureRequest) -> None:
-    """Look at the headers of a request's images, before time goes into its mesh.
+    """Looks at the headers of a request's images, before time goes into its mesh.
 
     Raises:
         TextureError: one is missing, no image, or too big.
@@ -234,7 +235,7 @@ def check_images(request: TextureRequest) -> None:
 
 
 def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
-    """The images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
+    """Loads the images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
     size, tiles = request.settings.texture.texture_size, mesh.report.tiles
     initial = None if request.initial_texture is None else _read_initial(request.initial_texture, size, tiles)
     locks = None if request.lock_mask is None else read_lock_masks(request.lock_mask, size, tiles)
@@ -255,12 +256,12 @@ def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
 
 
 def planner_for(request: TextureRequest, device: torch.device) -> MemoryPlanner:
-    """The plans of a request on a device."""
+    """Returns the plans of a request on a device."""
     return MemoryPlanner(spec=request.guidance, settings=request.settings, device=device)
 
 
 def saved_plan(header: Mapping[str, Any]) -> int:
-    """The number of the plan by which a checkpoint's run went on."""
+    """Returns the number of the plan by which a checkpoint's run went on."""
     number = header.get("plan", 0)
     return number if isinstance(number, int) else 0
 
@@ -273,7 +274,7 @@ def prepare_run(
     progress: Progress | None = None,
     least_plan: int = 0,
 ) -> TextureRun:
-    """Load all that a request names and set the run up; no step is taken yet.
+    """Loads all that a request names and sets the run up; no step is taken yet.
 
     Args:
         request: what to do.

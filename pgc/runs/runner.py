@@ -44,7 +44,7 @@ def texture_mesh(
     hooks: RunHooks | None = None,
     shared: SharedParts | None = None,
 ) -> RunOutcome:
-    """Texture a mesh from beginning to end. The folder must be claimed, or hold the run that is to be resumed.
+    """Textures a mesh from beginning to end. The folder must be claimed, or hold the run that is to be resumed.
 
     Raises:
         PgcError: something is missing, damaged or does not fit.
@@ -95,7 +95,7 @@ class _Attempts:
         self._begun = 0.0
 
     def until_memory_ends(self) -> RunOutcome | None:
-        """The finished or stopped run; None where memory ran out. The error and its frames are gone by then.
+        """Returns the finished or stopped run; None where memory ran out. The error and its frames are gone by then.
 
         Raises:
             PgcError: as `texture_mesh`.
@@ -151,7 +151,7 @@ class _Attempts:
         self._state = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, header
 
     def step_down(self) -> None:
-        """To the next plan.
+        """Steps to the next plan.
 
         Raises:
             ConfigError: there is none.

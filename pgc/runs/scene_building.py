@@ -55,7 +55,7 @@ def build_scene(
     rasterizer: Rasterizer | None = None,
     cameras: CameraSampler | None = None,
 ) -> Scene:
-    """The scene of a run: unlit where base colour alone is optimised, else lit.
+    """Builds the scene of a run: unlit where base colour alone is optimised, else lit.
 
     Args:
         rasterizer: one of the same mesh, to share its cache.
@@ -112,14 +112,15 @@ def _complete(initial: BakedTexture, material: MaterialConfig) -> BakedTexture:
 
 
 def with_alpha_of(done: BakedTexture, initial: BakedTexture | None) -> BakedTexture:
-    """The finished texture with the initial one's alpha, which no run sees or changes; alpha is of base colour."""
+    """Returns the finished texture with the initial one's alpha, which no run sees or changes; alpha is of base
+    colour."""
     if initial is None or "base_color" not in done.maps:
         return done
     return replace(done, alpha=initial.alpha)
 
 
 def bake_maps(scene: Scene, mesh: PreparedMesh, settings: RunSettings) -> BakedTexture:
-    """The maps that a run is to give, as they are now: filled, padded, without seams; occlusion computed.
+    """Bakes the maps that a run is to give, as they are now: filled, padded, without seams; occlusion computed.
 
     Raises:
         ConfigError: occlusion is wanted, but the scene's rasteriser casts no rays.

@@ -25,12 +25,12 @@ class Step(Protocol):
 
     @property
     def step(self) -> int:
-        """1 after the first step."""
+        """How many steps are done: 1 after the first."""
         ...
 
     @property
     def steps(self) -> int:
-        """Of the whole run."""
+        """How many steps the whole run has."""
         ...
 
 

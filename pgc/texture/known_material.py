@@ -37,7 +37,7 @@ class KnownMaterial:
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """See `TextureField.channels`."""
+        """The channel groups; see `TextureField.channels`."""
         return self._channels
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:

@@ -122,7 +122,7 @@ class MaterialField:
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """See `TextureField.channels`."""
+        """The channel groups; see `TextureField.channels`."""
         return MATERIAL_CHANNELS
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:

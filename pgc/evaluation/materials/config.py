@@ -121,7 +121,7 @@ class MaterialCase:
 
     @property
     def name(self) -> str:
-        """For files and reports."""
+        """The case's name in files and reports."""
         return f"{self.mesh:02d}-{self.material}-{self.setting.replace(', ', '-')}"
 
 

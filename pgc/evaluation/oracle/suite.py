@@ -88,7 +88,7 @@ class OracleCase:
 
     @property
     def name(self) -> str:
-        """For files and reports."""
+        """The case's name in files and reports."""
         noise = "noise" if self.noise else "clean"
         clipping = "pgc" if self.clipping else "plain"
         return f"{self.mesh}-{self.color}-{self.material}-{self.encoder}-{noise}-{clipping}"

@@ -67,7 +67,7 @@ class GuidanceCost:
 
     @property
     def step(self) -> int:
-        """A view in a step of score distillation with classifier-free guidance and depth control."""
+        """The operations for a view in a step of score distillation with classifier-free guidance and depth control."""
         return 2 * (self.unet + self.controlnet) + self.vae_encode + self.vae_backward
 
 

@@ -61,7 +61,7 @@ class BadLines:
 
 @dataclass(frozen=True)
 class ObjText:
-    """The text, and what was wrong with it.
+    """The text of an OBJ file, and what was wrong with it.
 
     Args:
         data: UTF-8. Bad v, vt and vn lines hold NaN instead, bad f lines are empty.

@@ -42,7 +42,7 @@ class PlyElement:
 
 @dataclass(frozen=True, slots=True)
 class PlyHeader:
-    """All of it. `body` is the offset of the first byte behind."""
+    """The whole header of a PLY file. `body` is the offset of the first byte behind."""
 
     elements: tuple[PlyElement, ...]
     encoding: Encoding

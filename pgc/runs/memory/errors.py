@@ -49,7 +49,7 @@ _PAGING_FILE = 1455
 
 
 def error_chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from, each once."""
+    """Yields an error and what it came from, each once."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -67,12 +67,13 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, the graphics card's or this machine's: the process may go on with a smaller plan."""
+    """Says whether memory ran out, the graphics card's or this machine's: the process may go on with a smaller plan."""
     return any(_is_memory(cause) for cause in error_chain(error))
 
 
 def is_broken_context(error: BaseException) -> bool:
-    """Whether the graphics card is unusable from now on in this process: an illegal access, a failed assertion, …"""
+    """Says whether the graphics card is unusable from now on in this process: an illegal access, a failed assertion and
+    the like."""
     if is_out_of_memory(error):
         return False
     return any(

@@ -46,7 +46,7 @@ class MemoryPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceMemory:
-    """Bytes of a graphics card."""
+    """The memory of a graphics card, in bytes."""
 
     available: int
     """Free, or held by this process already."""
@@ -71,7 +71,7 @@ _POCKET = _ModelCost(weights=0.1, image_size=128, encoder_view=0.03, denoiser_ro
 
 
 def device_memory(device: torch.device) -> DeviceMemory | None:
-    """What is free on a device; None for the CPU, whose memory the system manages."""
+    """Says what is free on a device; None for the CPU, whose memory the system manages."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return DeviceMemory(available=free + torch.cuda.memory_reserved(device), total=total)
@@ -83,7 +83,7 @@ def device_memory(device: torch.device) -> DeviceMemory | None:
 
 
 def cap_memory(device: torch.device, memory: DeviceMemory | None, platform: str = sys.platform) -> None:
-    """On Windows, have torch raise where it would take more than is free, instead of spilling into main memory."""
+    """Makes torch raise, on Windows, where it would take more than is free, instead of spilling into main memory."""
     if device.type == "cuda" and platform == "win32" and memory is not None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, memory.available / memory.total), device)
 
@@ -99,15 +99,17 @@ class MemoryPlanner:
 
     @property
     def plans(self) -> tuple[MemoryPlan, ...]:
-        """In the order of trying; the first is what was asked for."""
+        """The plans in the order of trying; the first is what was asked for."""
         return tuple(_plans(self.spec, self.settings))
 
     def known(self, number: int) -> int:
-        """The number of the nearest plan that there is: a checkpoint of another version may name one past the last."""
+        """Returns the number of the nearest plan that there is: a checkpoint of another version may name one past the
+        last."""
         return min(max(number, 0), len(self.plans) - 1)
 
     def apply(self, number: int) -> tuple[GuidanceSpec, RunSettings, MemoryPlan]:
-        """The prior and the settings of a run with this plan; and the plan, whose `view_by_view` goes to the loop."""
+        """Returns the prior and the settings of a run with this plan; and the plan, whose `view_by_view` goes to the
+        loop."""
         plan = self.plans[self.known(number)]
         spec, settings = self.spec, self.settings
         settings = replace(settings, optimize=replace(settings.optimize, views=plan.views, resolution=plan.resolution))
@@ -118,7 +120,7 @@ class MemoryPlanner:
         return replace(spec, run=run), settings, plan
 
     def choose(self, memory: DeviceMemory | None, least: int = 0) -> int:
-        """The first plan that fits, from number `least` on; the last, where that alone may.
+        """Chooses the first plan that fits, from number `least` on; the last, where that alone may.
 
         Raises:
             ConfigError: not even the last plan fits.
@@ -139,7 +141,7 @@ class MemoryPlanner:
         return numbers[-1]
 
     def estimate_bytes(self, number: int) -> int:
-        """The peak of a run with this plan, the graphics driver's own share included."""
+        """Estimates the peak of a run with this plan, the graphics driver's own share included."""
         spec, settings, plan = self.apply(number)
         total = _renderer_gb(plan, settings)
         if not isinstance(spec, OracleSpec):
@@ -147,7 +149,7 @@ class MemoryPlanner:
         return int(total * _GB) + _CONTEXT
 
     def describe(self, number: int, memory: DeviceMemory | None = None, since: int = 0) -> str:
-        """What a person is told about a smaller plan: why, and what it costs.
+        """Says what a person is told about a smaller plan: why, and what it costs.
 
         Args:
             memory: what was free when the plan was chosen; None: it was taken because memory ran out.
@@ -163,7 +165,7 @@ class MemoryPlanner:
         return f"{reason}: the job goes on with {_difference(self.plans[since], self.plans[number])}."
 
     def suggestion(self) -> str:
-        """What to do where nothing fits: what takes the most comes first."""
+        """Says what to do where nothing fits: what takes the most comes first."""
         side, texels = self.settings.texture.texture_size, texels_gb(self.settings)
         own = f"of {side} x {side} pixels" + (f", which alone takes about {texels:.1f} GB" if texels >= 1 else "")
         close = "Close other programs"

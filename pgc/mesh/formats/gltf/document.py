@@ -43,7 +43,7 @@ _NO_GEOMETRY = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """What every other part reads from."""
+    """The file as every other part reads it."""
 
     root: Fields
     binary: memoryview | None
