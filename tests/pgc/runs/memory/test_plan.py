@@ -207,6 +207,40 @@ def test_nobody_is_sent_to_a_graphics_card_that_is_not_used() -> None:
     assert "graphics card" in sized(1024, CARD).suggestion()
 
 
+@pytest.mark.parametrize(
+    ("side", "lit", "spec", "device", "said"),
+    [
+        (
+            1024, False, SDXLSpec(), CARD,
+            "Close other programs that use the graphics card (a render in Blender among them), take a smaller model "
+            "(sd15), or ask for a smaller texture than the one of 1024 x 1024 pixels.",
+        ),
+        (
+            8192, True, PocketSpec(), CARD,
+            "Ask for a smaller texture than the one of 8192 x 8192 pixels, which alone takes about 17.6 GB. Else: "
+            "close other programs that use the graphics card (a render in Blender among them).",
+        ),
+        (
+            4096, True, SDXLSpec(), CARD,
+            "Close other programs that use the graphics card (a render in Blender among them), take a smaller model "
+            "(sd15), or ask for a smaller texture than the one of 4096 x 4096 pixels, which alone takes about 4.4 GB.",
+        ),
+        (
+            8192, False, StableDiffusionSpec(), torch.device("cpu"),
+            "Close other programs, take the pocket prior, or ask for a smaller texture than the one of 8192 x 8192 "
+            "pixels, which alone takes about 6.4 GB.",
+        ),
+        (
+            256, False, OracleSpec(), torch.device("mps", 0),
+            "Close other programs that use the graphics card (a render in Blender among them), or ask for a smaller "
+            "texture than the one of 256 x 256 pixels.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_takes_the_most_is_named_first_on_cards_and_with_priors_too(side, lit, spec, device, said) -> None:
+    assert sized(side, device, lit=lit, spec=spec).suggestion() == said
+
+
 def test_no_plan_has_as_many_pixels_as_the_one_before() -> None:
     """Views of 64 pixels in place of 64."""
     for resolution in (64, 65, 100, 512):
