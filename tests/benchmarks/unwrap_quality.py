@@ -4,8 +4,9 @@
     python -m tests.benchmarks.unwrap_quality FILES.sh3f FOLDER … --out FILE.json [--before OLDER.json]
 
 Every OBJ in the archives (.zip and Sweet Home 3D's .sh3f) and folders is loaded; those without UVs are unwrapped, with
---all the others too. `overlap` is the share of used texels of 2048² that lie in two triangles. With --before, the
-table also has what an older version gave (the same script, run there). Exit code 1 where an overlap is above 0.5 %.
+--all the others too. `overlap` is the share of used texels of 2048² that lie in two triangles, `mirrored` that of the
+area whose triangles are clockwise. With --before, the table also has what an older version gave (the same script, run
+there). Exit code 1 where an overlap is above 0.5 %.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ def quality(corner_uvs: np.ndarray) -> dict[str, float]:
     _, cell = covered_cells(corner_uvs.astype(np.float64) * GRID)
     _, count = np.unique(cell[:, 1].astype(np.int64) * (4 * GRID) + cell[:, 0], return_counts=True)
     overlap = float((count > 1).mean()) if len(count) else 0.0
-    return {"overlap": round(overlap, 6), "used": round(len(count) / GRID**2, 4)}
+    a, b = (corner_uvs[:, side].astype(np.float64) - corner_uvs[:, 0] for side in (1, 2))
+    area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    mirrored = float(-np.minimum(area, 0.0).sum() / max(np.abs(area).sum(), 1e-300))
+    return {"overlap": round(overlap, 6), "used": round(len(count) / GRID**2, 4), "mirrored": round(mirrored, 4)}
 
 
 def processor_seconds() -> float:
@@ -120,7 +124,9 @@ def main() -> int:
             if found is None:
                 continue
             if name in before:
-                found["before"] = {key: before[name].get(key) for key in ("overlap", "used", "processor_seconds")}
+                found["before"] = {
+                    key: before[name].get(key) for key in ("overlap", "used", "mirrored", "processor_seconds")
+                }
             rows.append(found)
             sys.stdout.write(json.dumps(found) + "\n")
             sys.stdout.flush()

@@ -14,6 +14,7 @@ from pgc.mesh.data import Mesh, TriangleMesh
 from pgc.mesh.triangulation import triangulate
 from pgc.mesh.uvs.chart_overlaps import folded_polygons, overlapping_pairs, polygons_to_move
 from pgc.mesh.uvs.flat_polygons import Polygons, doubled_areas, fill_gaps, links, torn_polygons
+from pgc.mesh.uvs.mirrored import unmirrored
 from pgc.mesh.uvs.xatlas_process import Meter, run_xatlas
 
 __all__ = ["unwrap"]
@@ -52,6 +53,7 @@ def unwrap(mesh: Mesh, progress: Callable[[float], None] | None = None) -> Mesh:
     meter.tell()
     layout = _chart(mesh, triangles, meter)
     layout = _separate(mesh, triangles, _with_whole_polygons(mesh, triangles, layout), meter)
+    layout = _turned_over(layout, triangles, mesh.name, meter)
     flat = _by_corner(mesh, triangles, layout)
     pool, corner_uvs = np.unique(flat, axis=0, return_inverse=True)
     meter.tell(done=True)
@@ -237,8 +239,17 @@ def _placing(base: Float64[np.ndarray, "3 2"], uv: Float64[np.ndarray, "3 2"]) -
     return np.array([[cosine, sine], [-sine, cosine]]) / (edge @ edge)
 
 
-def _pack(layout: _Layout, triangles: TriangleMesh, name: str, meter: Meter) -> _Layout:
-    """Charts (faces that share UVs) packed into [0, 1]^2 without overlap.
+def _turned_over(layout: _Layout, triangles: TriangleMesh, name: str, meter: Meter) -> _Layout:
+    """The layout without mirrored charts. xatlas turns charts by exchanging u and v, which mirrors them."""
+    corners = layout.corners.copy()
+    corners[layout.placed] = unmirrored(corners[layout.placed])
+    if np.array_equal(corners, layout.corners):
+        return layout
+    return _pack(replace(layout, corners=corners, packed=False), triangles, name, meter, turning=False)
+
+
+def _pack(layout: _Layout, triangles: TriangleMesh, name: str, meter: Meter, *, turning: bool = True) -> _Layout:
+    """Charts (faces that share UVs) packed into [0, 1]^2 without overlap; none is mirrored where not `turning`.
 
     xatlas drops triangles without area here too, and leaves their corners where they were: they lose their place
     before. What they held together moves together all the same, by links that are no triangles of the mesh.
@@ -248,7 +259,7 @@ def _pack(layout: _Layout, triangles: TriangleMesh, name: str, meter: Meter) -> 
     joining = texels.reshape(-1, 2)[links(triangles, placed, texels.astype(np.float64), _LEAST_TEXELS)]
     points = np.concatenate([texels[placed].reshape(-1, 2), joining])
     pool, inverse = np.unique(points, axis=0, return_inverse=True)
-    indices, uvs = run_xatlas("pack", pool, inverse.reshape(-1, 3), name, meter)
+    indices, uvs = run_xatlas("pack" if turning else "move", pool, inverse.reshape(-1, 3), name, meter)
     corners = layout.corners.copy()
     corners[placed] = uvs[indices[: int(placed.sum())]]
     return replace(layout, corners=corners, placed=placed, packed=True)

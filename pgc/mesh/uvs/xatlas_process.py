@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int
 
+from blender_addon.uv_measure.charts import connected
 from pgc.errors import MeshError
 
 __all__ = ["Meter", "expected_seconds", "run_xatlas"]
@@ -44,12 +45,17 @@ def run_xatlas(
 ) -> tuple[Int[np.ndarray, "F 3"], Float32[np.ndarray, "N 2"]]:
     """Returns indices into the new UVs for each triangle corner, in the order of `faces`, and the UVs.
 
-    `mode` is "chart" for positions, "pack" for UVs in texels. Raises `MeshError` where xatlas fails.
+    `mode` is "chart" for positions, "pack" for UVs in texels, "move" for such whose charts may not be mirrored.
+    Raises `MeshError` where xatlas fails.
     """
     with tempfile.TemporaryDirectory(prefix="pgc-unwrap-") as name_of_folder:
         folder = Path(name_of_folder)
         np.save(folder / "vertices.npy", np.ascontiguousarray(vertices))
         np.save(folder / "faces.npy", faces.astype(np.uint32))
+        if mode == "move":
+            np.save(
+                folder / "charts.npy", connected(len(vertices), np.repeat(faces[:, 0], 2), faces[:, 1:].reshape(-1))
+            )
         script = Path(__file__).with_name("xatlas_worker.py")
         errors = folder / "errors.txt"
         with errors.open("wb") as sink:
