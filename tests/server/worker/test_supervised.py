@@ -9,17 +9,20 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 
-from blender_addon.protocol.arrays import blob_of
+from blender_addon.protocol.arrays import array_ref, blob_of
 from blender_addon.protocol.errors import ErrorCode, Retry
 from blender_addon.protocol.messages import Accepted, Cancel, Done, JobState, Pause, Resume, Submit
+from blender_addon.protocol.specs.job import MeshSpec, PromptSpec, TextureJobSpec
 from server.children import local_executor as local
 from server.children.local_executor import LocalExecutor
 from server.config import QuotaConfig, ServerConfig, Supervision
 from server.storage.blobs import BlobStore
 from tests.e2e.server_rig import oracle_job
+from tests.pgc import needs
 from tests.server.broker.rig import Client, Rig
 from tests.server.faulty_worker import HANG, HANGING, KILLED, OUT_OF_MEMORY, OUT_OF_MEMORY_ONCE, SLOW, STICKY_ONCE
 
@@ -243,3 +246,46 @@ def test_paused_and_preempted_jobs_go_on_to_the_bytes_of_an_undisturbed_run(make
     assert events[-1].state is JobState.SUCCEEDED
     assert any((event.text or "").startswith("An interactive job") for event in events)
     assert events[-1].result.maps[0].sha256 == undisturbed
+
+
+def _submit_unwrap(client: Client) -> str:
+    """A job for new UVs that keeps xatlas busy for seconds."""
+    side = np.arange(161, dtype=np.int32)
+    i, j = (axis.reshape(-1) for axis in np.meshgrid(side[:-1], side[:-1], indexing="ij"))
+    first = i * 161 + j
+    faces = np.concatenate(
+        [np.stack([first, first + 161, first + 162], 1), np.stack([first, first + 162, first + 1], 1)]
+    )
+    x, y = np.meshgrid(side / 160.0, side / 160.0, indexing="ij")
+    points = np.stack([x, y, 0.3 * np.sin(37.0 * x) * np.cos(41.0 * y)], axis=-1).reshape(-1, 3).astype(np.float32)
+    arrays = points, faces.astype(np.int32), np.arange(len(faces), dtype=np.int32)
+    positions, corners, polygons = (array_ref(array) for array in arrays)
+    mesh = MeshSpec(name="waves", positions=positions, faces=corners, polygon_index=polygons)
+    spec = TextureJobSpec(meshes=(mesh,), prompt=PromptSpec(text="UVs"), maps=("corner_uvs",))
+    client.upload(*(blob_of(array) for array in arrays))
+    answer = client.ask(Submit(uuid.uuid4().hex, spec))
+    assert isinstance(answer, Accepted), answer
+    return answer.job
+
+
+@needs.XATLAS
+def test_cancel_of_a_job_for_new_uvs_ends_xatlas_and_keeps_the_worker(make_rig):
+    rig = make_rig()
+    client = rig.client(timeout=200.0)
+    job = _submit_unwrap(client)
+
+    def unwrapping() -> list[psutil.Process]:
+        found = [child for worker in rig.workers() for child in worker.children(recursive=True)]
+        return [child for child in found if "xatlas_worker" in " ".join(child.cmdline())]
+
+    _at_step(client, job, 1)
+    _await(lambda: bool(unwrapping()))
+    [xatlas], [worker] = unwrapping(), rig.workers()
+    # It stands still, so that it cannot come to its end of itself.
+    xatlas.suspend()
+    assert client.ask(Cancel(job)) == Done()
+    xatlas.wait(30)
+    end = client.events(job)[-1]
+    assert (end.state, end.result) == (JobState.CANCELLED, None)
+    assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED
+    assert [process.pid for process in rig.workers()] == [worker.pid]
