@@ -94,6 +94,9 @@ GERMAN: dict[str, str] = {
     "Checking the Mesh": "Prüft das Mesh",
     "Waiting for Its Turn": "Wartet, bis es dran ist",
     "Waiting Behind {count} More": "Wartet hinter {count} anderen",
+    "The server does one job at a time. Cancel, and New UV Map makes UVs in Blender at once.": (
+        "Der Server macht einen Auftrag nach dem anderen. Brich ab, und „Neue UV-Map“ macht UVs sofort in Blender."
+    ),
     "Step {step} of {steps}": "Schritt {step} von {steps}",
     "Step {step} of {steps}, {left} left": "Schritt {step} von {steps}, noch {left}",
     "Preparing": "Bereitet vor",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..client import MapFile
 from ..protocol.limits import Limits
 from ..protocol.records import JobInfo, ModelInfo
+from ..protocol.specs.job import NEW_UVS
 
 __all__ = ["AppState", "JobRequest", "JobView", "Phase", "Problem", "ServerState", "ServerView", "UnwrapTask"]
 
@@ -192,12 +193,17 @@ class ServerView:
     devices: tuple[str, ...] = ()
     models: tuple[ModelInfo, ...] = ()
     maps: tuple[str, ...] = ("base_color",)
-    """The maps that it can make, as far as is known."""
+    """The maps that it can make, as far as is known; new UVs are among them ("corner_uvs"), which are no picture."""
     limits: Limits | None = None
     """How large a job may be there; None: it has not said."""
     draining: bool = False
     jobs: tuple[JobInfo, ...] = ()
     """This user's, as the server told last."""
+
+    @property
+    def textures(self) -> tuple[str, ...]:
+        """Those of its maps that are pictures: what a version may be made of."""
+        return tuple(name for name in self.maps if name != NEW_UVS)
 
     @property
     def ready(self) -> bool:

@@ -13,7 +13,7 @@ from ..session.previews import export_options
 from ..translations import tr
 from .text import draw_text
 
-__all__ = ["draw_progress", "progress_text"]
+__all__ = ["draw_progress", "progress_text", "waiting_text"]
 
 _TEXTS = {
     Phase.FOUND: "Looking for the Job on the Server",
@@ -49,6 +49,13 @@ def progress_text(view: JobView, server: ServerState) -> str:
             return tr((_TEXTS if view.unwrap is None else _UV_TEXTS).get(view.phase, ""))
 
 
+def waiting_text(view: JobView) -> str:
+    """What new UVs that wait on the server wait for, and the way without waiting; empty where they do not."""
+    if view.unwrap is None or view.phase is not Phase.QUEUED:
+        return ""
+    return tr("The server does one job at a time. Cancel, and New UV Map makes UVs in Blender at once.")
+
+
 def _running_text(view: JobView) -> str:
     if not view.steps:
         return tr("Preparing")
@@ -79,7 +86,8 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     own = obj is not None and obj.session_uid == view.object_uid
     if view.phase is Phase.RUNNING and own and view.unwrap is None:
         hindrance = preview_hindrance(obj, export_options(view.request))
-    for text, mark in ((view.note, "INFO"), (view.warning, "ERROR"), (hindrance, "HIDE_ON")):
+    lines = ((view.note, "INFO"), (waiting_text(view), "INFO"), (view.warning, "ERROR"), (hindrance, "HIDE_ON"))
+    for text, mark in lines:
         if text:
             draw_text(box, text, context, icon=mark)
     buttons = box.row(align=True)

@@ -78,7 +78,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     _draw_model(layout, settings, state)
     layout.prop(settings, "texture_size")
     _draw_limits(layout, context, state)
-    if set(state.server.maps) != {"base_color"}:
+    if set(state.server.textures) != {"base_color"}:
         _draw_maps(layout, settings, state)
     textured = selected_meshes(context) if settings.target == "objects" else [context.object]
     if settings.target != "slot" and any(obj is not None and len(obj.material_slots) > 1 for obj in textured):
@@ -143,7 +143,7 @@ def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, st
     column.use_property_split = False
     for map_name, *_ in MAPS:
         row = column.row(align=True)
-        row.enabled = map_name in state.server.maps
+        row.enabled = map_name in state.server.textures
         row.prop_enum(settings, "maps", map_name)
 
 

@@ -67,6 +67,10 @@ def test_progress_cancel_and_modes_in_which_the_uvs_wait(run_in_blender):
     found = run_in_blender("meanwhile", script=PROBE)
     assert found["sending"] == "Sending the Mesh"
     assert found["queued"] == "Waiting Behind 2 More"
+    # Which way needs no server is said while it waits there, and only then.
+    sending, queued, running = found["waits for"]
+    assert queued == "The server does one job at a time. Cancel, and New UV Map makes UVs in Blender at once."
+    assert (sending, running) == ("", "")
     assert found["running"] == ["Making UVs", 0.4, False]
     assert found["away"] == "Waiting for the Server"
     assert (found["generate meanwhile"], found["again meanwhile"], found["generate after it"]) == (False, False, True)

@@ -58,6 +58,7 @@ class TestInBlender:
         assert {"pgc.add_rig", "pgc.remove_rig"} <= set(found["rig"])
         assert found["uv"]
         assert not found["maps"]
+        assert not found["new UVs"]
         assert found["more maps"]
         assert found["slots"] == [False, True, False]
         assert found["models"][0].count("pgc.use_model") == 4

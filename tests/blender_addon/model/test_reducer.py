@@ -29,7 +29,7 @@ from blender_addon.client.events import (
     Uploading,
 )
 from blender_addon.model import problems, reducer
-from blender_addon.model.choices import limit_figures
+from blender_addon.model.choices import MAPS, limit_figures
 from blender_addon.model.reducer import Deliver, Ended, Follow, Remember, SendCancel, ShowPreview
 from blender_addon.model.state import AppState, JobRequest, JobView, Phase, Problem, ServerState
 from blender_addon.model.timings import read_timings, written_timings
@@ -390,6 +390,16 @@ def test_a_step_with_light_is_another_step():
     result = replace(RESULT, maps=(FILE, metallic))
     state, *_ = with_job(*RUNNING, JobFinished(JOB, KEY, result, {FILE: b"png", metallic: b"png"}))
     assert state.seconds_per_step == {("pocket", 0, True): 20.0 / 9}
+
+
+@pytest.mark.parametrize(
+    "maps", [("base_color",), ("base_color", "corner_uvs"), ("corner_uvs", "base_color", "normal"), ()]
+)
+def test_new_uvs_that_a_server_makes_are_none_of_its_pictures(maps):
+    state = AppState()
+    reducer.reduce_event(state, replace(CONNECTED, maps=maps))
+    assert state.server.maps == maps
+    assert state.server.textures == tuple(name for name, *_ in MAPS if name in maps)
 
 
 def test_every_kind_of_event_is_handled():

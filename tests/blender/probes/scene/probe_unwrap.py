@@ -250,18 +250,22 @@ def meanwhile() -> Any:
     from blender_addon.protocol.records import JobInfo, JobState
 
     enable()
-    progress = import_module("blender_addon.ui.progress").progress_text
+    module = import_module("blender_addon.ui.progress")
+    progress, waiting = module.progress_text, module.waiting_text
     found: dict[str, Any] = {}
     rig = _rig()
     obj = _box("Crate", "tiling")
     bpy.ops.pgc.unwrap_on_server()
     view = rig.state.newest()
     found["sending"] = progress(view, ServerState.READY)
+    found["waits for"] = [waiting(view)]
     rig.fake.say(JobAccepted(JOB, view.key, JobState.QUEUED, 2, False))
     rig.tick()
     found["queued"] = progress(view, ServerState.READY)
+    found["waits for"].append(waiting(view))
     rig.fake.say(JobStateChanged(JOB, view.key, JobState.RUNNING), JobProgress(JOB, 40, 100))
     rig.tick()
+    found["waits for"].append(waiting(view))
     found["running"] = [progress(view, ServerState.READY), view.progress, view.stoppable]
     found["away"] = progress(view, ServerState.CONNECTING)
     found["generate meanwhile"] = bpy.ops.pgc.generate.poll()

@@ -166,6 +166,8 @@ def settings_drawn() -> Any:
     rig.obj.data.uv_layers.new(name="Second")
     found["uv"] = ("prop", "uv_map") in draw()
     found["maps"] = ("prop_enum", "roughness") in draw()
+    rig.state.server.maps = ("base_color", "corner_uvs")
+    found["new UVs"] = ("prop_enum", "roughness") in draw()
     rig.state.server.maps = ("base_color", "roughness")
     found["more maps"] = ("prop_enum", "roughness") in draw()
     found["slots"] = [("prop", "separate_slots") in draw()]
