@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import bpy
@@ -46,10 +48,10 @@ class PGC_OT_unwrap(bpy.types.Operator):
         partial = check is not None and check.judgement.remedy is UvRemedy.FILL
         arrays = read_uv_arrays(mesh, before) if partial else None
         name = add_uv_map(mesh)
-        if arrays is not None and _fill(mesh, arrays, name):
+        if arrays is not None and _fill(context, mesh, arrays, name):
             self.report({"INFO"}, "Faces without UVs got some; all others keep theirs.")
         else:
-            _project(mesh, np.ones(len(mesh.polygons), np.bool_))
+            _project(context, mesh, np.ones(len(mesh.polygons), np.bool_))
         if context.scene.pgc.uv_map:
             context.scene.pgc.uv_map = name
         checks().forget(context.object)
@@ -65,28 +67,53 @@ def poll_unwrap(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bo
     return True
 
 
-def _project(mesh: bpy.types.Mesh, chosen: npt.NDArray[np.bool_]) -> None:
+@contextmanager
+def _alone(context: bpy.types.Context, mesh: bpy.types.Mesh) -> Iterator[None]:
+    """A plain object of this mesh is the only one selected, for a while.
+
+    Edit Mode is no way for the artist's own object: an override cannot enter it, and all that are selected beside it
+    enter it too, so that their UVs would be made anew.
+    """
+    objects = context.view_layer.objects
+    active, selected = objects.active, [obj for obj in objects if obj.select_get()]
+    stand_in = bpy.data.objects.new("PGC New UV Map", mesh)
+    context.scene.collection.objects.link(stand_in)
+    try:
+        for obj in selected:
+            obj.select_set(False)
+        stand_in.select_set(True)
+        objects.active = stand_in
+        yield
+    finally:
+        bpy.data.objects.remove(stand_in)
+        objects.active = active
+        for obj in selected:
+            obj.select_set(True)
+
+
+def _project(context: bpy.types.Context, mesh: bpy.types.Mesh, chosen: npt.NDArray[np.bool_]) -> None:
     """Smart UV Project of some polygons in the active UV map; what was selected is so again."""
     selection = np.empty(len(mesh.polygons), np.bool_)
     hidden = np.empty(len(mesh.polygons), np.bool_)
     mesh.polygons.foreach_get("select", selection)
     mesh.polygons.foreach_get("hide", hidden)
-    bpy.ops.object.mode_set(mode="EDIT")
-    bpy.ops.mesh.reveal(select=False)
-    bpy.ops.mesh.select_all(action="DESELECT")
-    bpy.ops.object.mode_set(mode="OBJECT")
-    mesh.polygons.foreach_set("select", chosen)
-    bpy.ops.object.mode_set(mode="EDIT")
-    bpy.ops.uv.smart_project(island_margin=_MARGIN)
-    bpy.ops.object.mode_set(mode="OBJECT")
+    with _alone(context, mesh):
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.ops.mesh.reveal(select=False)
+        bpy.ops.mesh.select_all(action="DESELECT")
+        bpy.ops.object.mode_set(mode="OBJECT")
+        mesh.polygons.foreach_set("select", chosen)
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.ops.uv.smart_project(island_margin=_MARGIN)
+        bpy.ops.object.mode_set(mode="OBJECT")
     mesh.polygons.foreach_set("select", selection)
     mesh.polygons.foreach_set("hide", hidden)
 
 
-def _fill(mesh: bpy.types.Mesh, arrays: UvArrays, name: str) -> bool:
+def _fill(context: bpy.types.Context, mesh: bpy.types.Mesh, arrays: UvArrays, name: str) -> bool:
     """UVs for the faces that have none, in the free room of the others' layout; False where there is no room."""
     filling = Filling(mesh, arrays)
-    _project(mesh, filling.chosen)
+    _project(context, mesh, filling.chosen)
     placed = filling.placed(read_uvs(mesh, name))
     if placed is not None:
         write_uvs(mesh, name, placed)

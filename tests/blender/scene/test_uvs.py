@@ -31,6 +31,21 @@ def test_the_panel_says_what_is_wrong_and_a_new_map_mends_it(run_in_blender):
     assert found["sent"] == 5
 
 
+def test_a_new_map_is_made_for_one_object_and_also_where_that_cannot_enter_edit_mode(run_in_blender):
+    found = run_in_blender("unusual_objects", script=PROBE)
+    assert (found.pop("left"), found.pop("problem")) == ([], "")
+    assert len(found) == 8 * 2
+    for name in ("hidden", "viewport"):
+        for row in (found.pop(f"{name}, tiling"), found.pop(f"{name}, partial")):
+            assert (row["answer"], row["maps"]) == (["Error: Crate is hidden; show it, then unwrap it.\n"], ["UVMap"])
+    for name, row in found.items():
+        assert (name, row["answer"], row["maps"]) == (name, ["FINISHED"], ["UVMap", "PGC"])
+        assert (name, row["verdict"], row["without"]) == (name, "good", 0)
+        assert row["same"], f"{name}: mode, active object and selection are as before"
+        assert row["other"], f"{name}: what is selected beside it keeps its UVs"
+    assert found["shape keys, tiling"]["moved"] == 0.0
+
+
 def test_texture_anyway_is_remembered_and_a_changed_mesh_is_looked_at_again(run_in_blender):
     found = run_in_blender("anyway", script=PROBE)
     assert (found["before"], found["anyway"], found["sent"]) == (["CANCELLED"], ["FINISHED"], 1)

@@ -96,6 +96,67 @@ def offers() -> Any:
     return found
 
 
+def _as_override(obj: bpy.types.Object, folder: str) -> bpy.types.Object:
+    """The same object as a library override that has a mesh of its own."""
+    name, path = obj.name, f"{folder}/library.blend"
+    bpy.data.libraries.write(path, {obj})
+    bpy.data.objects.remove(obj)
+    with bpy.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.objects = [name]
+    linked = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(linked)
+    own = linked.override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = own
+    own.select_set(True)
+    own.data = own.data.copy()
+    return own
+
+
+def unusual_objects() -> Any:
+    """New UV Map of objects that cannot enter Edit Mode, or that are selected beside others."""
+    import tempfile
+
+    enable()
+    found = {}
+    rig = Rig()
+    other = _box("Other", "tiling")
+    uvs = _uvs(other, "UVMap")
+    for name in ("plain", "several", "hidden", "viewport", "override", "shape keys", "shared mesh", "parts selected"):
+        for layout in ("tiling", "partial"):
+            bpy.ops.object.select_all(action="DESELECT")
+            obj = _box("Crate", layout)
+            if name == "override":
+                obj = _as_override(obj, tempfile.mkdtemp())
+            elif name == "shape keys":
+                obj.shape_key_add()
+                obj.shape_key_add().data[0].co.x += 1.0
+            elif name == "shared mesh":
+                bpy.context.scene.collection.objects.link(bpy.data.objects.new("Twin", obj.data))
+            elif name == "parts selected":
+                obj.data.polygons.foreach_set("select", [True, False] * 3)
+                obj.data.polygons.foreach_set("hide", [False] * 5 + [True])
+            other.select_set(name == "several")
+            if name == "hidden":
+                obj.hide_set(True)
+            obj.hide_viewport = name == "viewport"
+            before = [bool(face.select) for face in obj.data.polygons], [o.select_get() for o in bpy.data.objects]
+            try:
+                answer = sorted(bpy.ops.pgc.unwrap())
+            except RuntimeError as error:
+                answer = [str(error)]
+            after = [bool(face.select) for face in obj.data.polygons], [o.select_get() for o in bpy.data.objects]
+            same = before == after and bpy.context.view_layer.objects.active == obj and obj.mode == "OBJECT"
+            row = {"answer": answer, "same": same, "other": bool(np.array_equal(_uvs(other, "UVMap"), uvs))}
+            row |= _measure(obj) | {"maps": [layer.name for layer in obj.data.uv_layers]}
+            row["moved"] = float(obj.data.shape_keys.key_blocks[1].data[0].co.x) if name == "shape keys" else 0.0
+            found[f"{name}, {layout}"] = row
+            bpy.data.objects.remove(obj)
+    found["left"] = sorted(obj.name for obj in bpy.data.objects if obj.name.startswith("PGC"))
+    found["problem"] = rig.state.problem.text if rig.state.problem else ""
+    disable()
+    return found
+
+
 def anyway() -> Any:
     """Texture Anyway sends the artist's UVs, and is remembered; a mesh that changed is looked at again."""
     from importlib import import_module
