@@ -3,22 +3,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pgc.errors import ConfigError
 
-__all__ = ["MAP_NAMES", "MapName", "complete_maps", "need_light", "parse_maps", "read_maps"]
+__all__ = [
+    "MAPS",
+    "MAP_NAMES",
+    "MapInfo",
+    "MapName",
+    "complete_maps",
+    "map_channels",
+    "need_light",
+    "parse_maps",
+    "read_maps",
+]
 
 MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)
-_LIT: frozenset[MapName] = frozenset({"roughness", "metallic", "normal"})
-"""Maps that only light shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapInfo:
+    """What all who handle maps need to know of one.
+
+    Attributes:
+        name: as glTF 2.0 has it, and so in file names and messages.
+        channels: of its image.
+        neutral: what it holds, as stored, where a texture does not have it: matte, no metal, flat, nothing in the way
+            of light. Base colour is always there.
+        lit: whether only light shows it, so that a run must be lit to find it.
+        start: whether a run takes it from a texture to start from; else it is computed from the shape at the end.
+        is_color: whether it is colour, sRGB-encoded; else it is data.
+    """
+
+    name: MapName
+    channels: int
+    neutral: tuple[float, ...]
+    lit: bool = False
+    start: bool = True
+    is_color: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.neutral) != self.channels:
+            raise ConfigError(f"Got {len(self.neutral)} neutral values; expected {self.channels}, one a channel.")
+
+
+MAPS: Mapping[str, MapInfo] = {
+    info.name: info
+    for info in (
+        MapInfo(name="base_color", channels=3, neutral=(1.0, 1.0, 1.0), is_color=True),
+        MapInfo(name="roughness", channels=1, neutral=(1.0,), lit=True),
+        MapInfo(name="metallic", channels=1, neutral=(0.0,), lit=True),
+        MapInfo(name="normal", channels=3, neutral=(0.5, 0.5, 1.0), lit=True),
+        MapInfo(name="occlusion", channels=1, neutral=(1.0,), start=False),
+    )
+}
+"""Every map: a new one is a row here and a name above, and what it means for shading (`pgc.rendering.pbr_shading`,
+`pgc.texture.material_field`). Protocol and add-on have lists of their own, which tests/test_map_tables.py compares."""
+
+
+def map_channels(*, start: bool = False) -> dict[str, int]:
+    """Returns channels by the maps' names; `start`: of those only that a run may start from."""
+    return {name: info.channels for name, info in MAPS.items() if info.start or not start}
 
 
 def need_light(maps: Iterable[MapName]) -> bool:
     """Says whether a run must be lit to find these maps; base colour is found without, occlusion is computed."""
-    return not _LIT.isdisjoint(maps)
+    return any(MAPS[name].lit for name in maps)
 
 
 def complete_maps(wanted: Iterable[MapName]) -> tuple[MapName, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..protocol.limits import Limits
 from ..protocol.records import ModelInfo
+from ..protocol.specs.job import LIT_MAPS
 from .state import AppState
 
 __all__ = [
@@ -39,7 +40,6 @@ MAPS = (
     ("normal", "Normal", "Fine relief, as a tangent-space normal map", "NORMALS_FACE", 8),
     ("occlusion", "Occlusion", "Where little light gets, from the shape; exported to glTF", "SHADING_RENDERED", 16),
 )
-_LIT_MAPS = frozenset({"roughness", "metallic", "normal"})
 TARGETS = (
     ("object", "Whole Object", "All faces of the active object", "OBJECT_DATA", 0),
     ("selected_faces", "Selected Faces", "The faces that are selected in Edit Mode; the others stay", "FACESEL", 1),
@@ -78,7 +78,7 @@ def expected_steps(state: AppState, model: str, preset: str) -> int | None:
 
 def need_light(maps: Iterable[str]) -> bool:
     """Says whether only light shows some of these maps: a server finds them anew, and its steps take longer."""
-    return not _LIT_MAPS.isdisjoint(maps)
+    return not LIT_MAPS.isdisjoint(maps)
 
 
 def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False) -> str:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from ..client.events import Event, JobCancelled, JobFailed, JobFinished, JobPreview
 
-__all__ = ["MAX_SIDE", "AtlasPlace", "FrameComposer", "PreviewFrame"]
+__all__ = ["COLOR_MAPS", "MAX_SIDE", "AtlasPlace", "FrameComposer", "PreviewFrame"]
 
 MAX_SIDE = 1024
 """Pixels of a frame's longer side: what one tick can copy."""
-_COLOR_MAPS = ("base_color",)
+COLOR_MAPS = ("base_color",)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _frame(event: JobPreview, tiles: dict[int, npt.NDArray[np.uint8]]) -> Previe
     width, height = cell * place.columns, cell * place.rows
     rgba = np.zeros((height, width, 4), np.float32)
     rgba[..., 3] = 1.0
-    values = _LINEAR if event.map in _COLOR_MAPS else _PLAIN
+    values = _LINEAR if event.map in COLOR_MAPS else _PLAIN
     for tile, image in tiles.items():
         column, row = (tile - 1001) % 10 - place.u, (tile - 1001) // 10 - place.v
         rgba[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell, :3] = values[_fitted(image, cell)]

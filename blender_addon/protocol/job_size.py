@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .errors import ErrorCode, Retry, WireError
 from .limits import Limits
-from .specs.job import TextureJobSpec
+from .specs.job import LIT_MAPS, TextureJobSpec
 
 __all__ = ["BYTES_PER_LIT_TEXEL", "BYTES_PER_TEXEL", "BYTES_PER_TRIANGLE", "JobSize", "refusal", "size_of"]
 
@@ -19,7 +19,6 @@ BYTES_PER_TEXEL, BYTES_PER_LIT_TEXEL = 96, 264
 """With gradients and the optimiser's two moments; lit: all maps (`pgc.runs.memory.plan` counts the same on a card)."""
 _DEFAULT_SIDE = 2048
 """The largest that a preset takes where the job does not say."""
-_LIT = frozenset({"roughness", "metallic", "normal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def size_of(spec: TextureJobSpec) -> JobSize:
     side = spec.settings.texture_size or max((max(image.array.shape[:2]) for of in images for image in of), default=0)
     texels = max(1, len(tiles)) * (side or _DEFAULT_SIDE) ** 2
     blobs = {ref.sha256: ref.nbytes for ref in spec.refs().values()}
-    each = BYTES_PER_LIT_TEXEL if _LIT.intersection(spec.maps) else BYTES_PER_TEXEL
+    each = BYTES_PER_LIT_TEXEL if LIT_MAPS.intersection(spec.maps) else BYTES_PER_TEXEL
     memory = triangles * BYTES_PER_TRIANGLE + texels * each
     return JobSize(triangles, texels, sum(blobs.values()), memory)
 

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pgc.errors import ConfigError
+from pgc.maps import MAPS
 from pgc.mesh.data import PreparedMesh, TriangleMesh
 from pgc.mesh.tangents import tangents_of
 from pgc.mesh.uvs.charts import seam_edges
@@ -35,7 +36,7 @@ __all__ = ["TransferConfig", "TransferSource", "Transferred", "in_space_of", "tr
 
 _GRAZING = 0.05
 """Cosine below which a surface counts as no flatter: the footprint stays finite where a ray only grazes it."""
-_FLAT = (0.5, 0.5, 1.0)
+_FLAT = MAPS["normal"].neutral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,10 @@ from pgc.errors import ConfigError, TextureError
 from pgc.export.blend import BlenderProgram, find_blender, write_blend
 from pgc.export.glb import write_glb
 from pgc.export.obj import MTL_MAPS, write_obj
-from pgc.export.packing import GLTF, MAPS, SEPARATE, NormalGreen, PackedImage, Packing, pack
+from pgc.export.packing import GLTF, SEPARATE, NormalGreen, PackedImage, Packing, pack
 from pgc.images.maps import encode_png
 from pgc.images.writing import Exr, ImageFormat, Png, read_image, write_image
+from pgc.maps import map_channels
 from pgc.mesh.data import PreparedMesh
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import OutputError, remove_leftovers
@@ -188,7 +189,7 @@ def _read_map(folder: Path, image: PackedImage, tiles: Sequence[int]) -> list[Te
 
     Base colour may have alpha as a fourth.
     """
-    channels = 4 if image.name == "base_color" else MAPS.get(image.name, 3)
+    channels = 4 if image.name == "base_color" else map_channels().get(image.name, 3)
     for image_format in (Exr(), Png()):
         files = _file_names(image, tiles, image_format, "")
         if (folder / files[tiles[0]]).is_file():

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
 from pgc.images.writing import Content
+from pgc.maps import MAPS, MapName, map_channels
 from pgc.texture.field import BakedTexture
 
 __all__ = [
     "GLTF",
     "GODOT",
-    "MAPS",
     "PACKINGS",
     "SEPARATE",
     "UNITY_HDRP",
@@ -39,17 +39,14 @@ __all__ = [
 
 NormalGreen = Literal["opengl", "directx"]
 """Where green of a normal map points: up the texture (glTF, Blender, Unity, Godot), or down it (Unreal)."""
-MAPS = {"base_color": 3, "roughness": 1, "metallic": 1, "occlusion": 1, "normal": 3}
-"""Channels of each map that can be exported."""
-_ABSENT = {"roughness": 1.0, "metallic": 0.0, "occlusion": 1.0}
-"""What a packed channel holds where its map is missing: matte, no metal, nothing in the way of light."""
+_CHANNELS = map_channels()
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One channel of an image: a gray map, inverted if asked for, or a constant where `map` is None."""
 
-    map: Literal["roughness", "metallic", "occlusion"] | None
+    map: MapName | None
     invert: bool = False
     constant: float = 0.0
 
@@ -64,12 +61,12 @@ class PackedImage:
     """
 
     name: str
-    source: Literal["base_color", "normal"] | tuple[Channel, ...]
+    source: MapName | tuple[Channel, ...]
 
     @property
     def content(self) -> Content:
         """Whether its pixels are colour or data."""
-        return "color" if self.source == "base_color" else "data"
+        return "color" if isinstance(self.source, str) and MAPS[self.source].is_color else "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +82,8 @@ _SMOOTHNESS = Channel("roughness", invert=True)
 _ORM = (_OCCLUSION, _ROUGHNESS, _METALLIC)
 
 SEPARATE = Packing(
-    images=(
-        PackedImage("base_color", "base_color"),
-        PackedImage("roughness", (_ROUGHNESS,)),
-        PackedImage("metallic", (_METALLIC,)),
-        PackedImage("occlusion", (_OCCLUSION,)),
-        PackedImage("normal", "normal"),
+    images=tuple(
+        PackedImage(info.name, (Channel(info.name),) if info.channels == 1 else info.name) for info in MAPS.values()
     )
 )
 """Each map in an image of its own, as OBJ and most renderers take them."""
@@ -202,12 +195,13 @@ def _channel(texture: BakedTexture, channel: Channel, tile: int) -> Float[Tensor
     if channel.map is None:
         return torch.full((1, texture.size, texture.size), channel.constant)
     images = texture.maps.get(channel.map)
-    values = torch.full((1, texture.size, texture.size), _ABSENT[channel.map]) if images is None else images[tile].cpu()
+    size, absent = texture.size, MAPS[channel.map].neutral[0]
+    values = torch.full((1, size, size), absent) if images is None else images[tile].cpu()
     return 1.0 - values if channel.invert else values
 
 
 def _check(texture: BakedTexture) -> None:
     for name, images in texture.maps.items():
         for image in images:
-            if len(image) != MAPS.get(name, len(image)):
-                raise TextureError(f"Map '{name}' has {len(image)} channels; expected {MAPS[name]}.")
+            if len(image) != _CHANNELS.get(name, len(image)):
+                raise TextureError(f"Map '{name}' has {len(image)} channels; expected {_CHANNELS[name]}.")

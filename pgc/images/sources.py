@@ -17,6 +17,7 @@ from pgc.color_space import srgb_from_linear
 from pgc.errors import TextureError
 from pgc.images.color_profiles import in_srgb
 from pgc.images.reading import Depth, SourceImage, image_size, read_source_image, unit_values
+from pgc.maps import MAPS, map_channels
 from pgc.texture.field import BakedTexture
 
 __all__ = [
@@ -29,8 +30,8 @@ __all__ = [
     "tile_paths",
 ]
 
-_MAPS = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3}
-"""Maps that a run may start from, and their channels."""
+_CHANNELS = map_channels(start=True)
+"""Of the maps that a run may start from."""
 _SUFFIXES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".hdr")
 """Of a folder's maps: the first that is there is taken."""
 _SIDES = (16, 8192)
@@ -115,14 +116,13 @@ def read_texture(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> Sourc
 
 
 def read_material(folder: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceTexture:
-    """Reads the maps in a folder, named as a run names them: base_color, and roughness, metallic and normal where they
-    are.
+    """Reads the maps in a folder, named as a run names them: base_color, and of the others those that are there.
 
     Raises:
         TextureError: there is no base_color, or an image is damaged or too big, or lacks a tile.
     """
     files: dict[str, list[Path]] = {}
-    for name in _MAPS:
+    for name in _CHANNELS:
         numbers = [""] if tuple(tiles) == (1001,) else [f".{tile}" for tile in tiles]
         for suffix in _SUFFIXES:
             found = [folder / f"{name}{number}{suffix}" for number in numbers]
@@ -143,9 +143,9 @@ def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) ->
     for name, paths in files.items():
         maps[name] = []
         for path in paths:
-            is_color = name == "base_color"
+            is_color = MAPS[name].is_color
             image = _profiled(path, read_source_image(path), is_color=is_color)
-            maps[name].append(_sampled(path, image, _MAPS[name], size, is_color=is_color, notes=notes))
+            maps[name].append(_sampled(path, image, _CHANNELS[name], size, is_color=is_color, notes=notes))
             if is_color:
                 alpha.append(_alpha(image, size))
             depths.add(image.depth)

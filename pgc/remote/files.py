@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from blender_addon import client as wire
-from pgc.export.packing import MAPS as MAP_CHANNELS
+from pgc.maps import MAPS, map_channels
 from pgc.mesh import PreparedMesh
 from pgc.pictures.studio import Framing, baked_look, studio_light
 from pgc.remote.events import RemoteError
@@ -86,15 +86,15 @@ class RemoteFiles:
         return True
 
     def _complete(self) -> bool:
-        """Whether there is something of every map that a run shows; occlusion comes at the end only."""
-        return set(self._tiles) == set(self.request.settings.maps) - {"occlusion"}
+        """Says whether there is something of every map that a run shows; what is computed comes at the end only."""
+        return set(self._tiles) == {name for name in self.request.settings.maps if MAPS[name].start}
 
     def _so_far(self) -> BakedTexture:
         """The newest preview of every map and tile, at one size."""
         side = max(max(image.shape[:2]) for tiles in self._tiles.values() for image in tiles.values())
-        tiles = self.mesh.report.tiles
+        tiles, channels = self.mesh.report.tiles, map_channels()
         maps = {
-            name: [_square(found.get(tile), side, MAP_CHANNELS[name]) for tile in tiles]
+            name: [_square(found.get(tile), side, channels[name]) for tile in tiles]
             for name, found in self._tiles.items()
         }
         return BakedTexture.from_uint8(maps, tiles)

@@ -17,6 +17,7 @@ from torch import Tensor
 from pgc.clamping import clamp_inward
 from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
+from pgc.maps import MAPS, map_channels
 from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, base_share, compensation, table_coordinates
 from pgc.rendering.lobes import lobes_at
 from pgc.rendering.prefilter import PrefilteredEnvironment
@@ -25,8 +26,7 @@ from pgc.rendering.tone_curve import picture_from_radiance
 
 __all__ = ["Light", "SurfaceSamples", "ViewedLight", "pbr", "pbr_linear", "pbr_shade", "split_sum", "surface_samples"]
 
-_CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3, "occlusion": 1}
-_DEFAULTS = {"roughness": 1.0, "metallic": 0.0}
+_CHANNELS = map_channels()
 _STEEPEST = 0.02
 """A normal map may tilt a normal no nearer to the tangent plane than this cosine."""
 
@@ -107,9 +107,9 @@ def pbr_linear(
 
     Args:
         gbuffer: the visible surface.
-        material: maps at the pixels, [B, c, H, W] in [0, 1]. "base_color" (3, sRGB) is needed; "roughness" (1, else
-            1), "metallic" (1, else 0), "normal" (3, tangent space stored as 0.5 + 0.5 n, OpenGL +Y) and "occlusion"
-            (1) are optional.
+        material: maps at the pixels, [B, c, H, W] in [0, 1]. "base_color" (3, sRGB) is needed; The others of
+            `pgc.maps` are optional: "normal" is in tangent space, stored as 0.5 + 0.5 n, OpenGL +Y; what is missing
+            is neutral.
         light: environment, rotation and exposure.
         eye: positions of the cameras, world. For an orthographic camera a point far away along its backward axis.
 
@@ -140,7 +140,7 @@ def surface_samples(
         """Returns a map's values at these pixels, or its default where the material lacks it."""
         if name in material:
             return clamp_inward(rows(material[name]))
-        return torch.full((len(flat), 1), _DEFAULTS.get(name, 1.0), device=flat.device)
+        return torch.tensor(MAPS[name].neutral, device=flat.device).repeat(len(flat), 1)
 
     view_index = flat // (height * width)
     view = F.normalize(eye.to(gbuffer.position).index_select(0, view_index) - rows(gbuffer.position), dim=-1)

@@ -13,6 +13,7 @@ from pgc.cameras.sampling import CameraSampler, SphereCameraSampler
 from pgc.errors import ConfigError
 from pgc.images.reading import Depth
 from pgc.lighting.environments import EnvironmentLighting
+from pgc.maps import map_channels
 from pgc.mesh import PreparedMesh
 from pgc.optimization.scene import Scene
 from pgc.rendering.occlusion import RayCaster
@@ -103,11 +104,13 @@ def _lit_scene(
 
 
 def _complete(initial: BakedTexture, material: MaterialConfig) -> BakedTexture:
-    """The initial texture with a start value for roughness and metallic, where they are not in it."""
-    maps = dict(initial.maps)
-    for name, start in (("roughness", material.fields.roughness), ("metallic", material.fields.metallic)):
-        if name not in maps:
-            maps[name] = [torch.full((1, initial.size, initial.size), start.initial) for _ in initial.tiles]
+    """Returns the initial texture with a start value for the maps that are not in it; base
+    colour must be, relief need not."""
+    maps, size = dict(initial.maps), initial.size
+    found = material.fields.optimized()
+    for name, channels in map_channels(start=True).items():
+        if name in found and name != "base_color" and name not in maps:
+            maps[name] = [torch.full((channels, size, size), found[name].initial) for _ in initial.tiles]
     return replace(initial, maps=maps)
 
 

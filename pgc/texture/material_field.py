@@ -19,6 +19,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
+from pgc.maps import MAPS, map_channels
 from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.coverage import combine_seen
@@ -28,7 +29,7 @@ from pgc.texture.texel_pyramid import TexelPyramid
 
 __all__ = ["MATERIAL_CHANNELS", "MaterialField", "MaterialFieldConfig", "normal_from_slopes", "slopes_from_normal"]
 
-MATERIAL_CHANNELS: Mapping[str, int] = {"base_color": 3, "roughness": 1, "metallic": 1, "normal": 3}
+MATERIAL_CHANNELS: Mapping[str, int] = map_channels(start=True)
 """The maps that a material field gives, name -> channels."""
 
 _SLOPE = "slope"
@@ -81,13 +82,18 @@ class MaterialFieldConfig:
 
     def pyramid(self) -> TexelPyramidConfig:
         """Returns the configuration of the pyramid that holds the texels."""
-        channels = {"base_color": 3, "roughness": 1}
+        maps = self.optimized()
+        channels = {name: 2 if name == _SLOPE else MATERIAL_CHANNELS[name] for name in maps}
+        return replace(self.texture, channels=channels, maps=maps)
+
+    def optimized(self) -> dict[str, MapSettings]:
+        """Returns the maps that are found, with slopes in place of the normal; the others are neutral everywhere."""
         maps = {"base_color": self.base_color, "roughness": self.roughness}
         if self.with_metallic:
-            channels, maps = {**channels, "metallic": 1}, {**maps, "metallic": self.metallic}
+            maps["metallic"] = self.metallic
         if self.with_normal:
-            channels, maps = {**channels, _SLOPE: 2}, {**maps, _SLOPE: self.slope}
-        return replace(self.texture, channels=channels, maps=maps)
+            maps[_SLOPE] = self.slope
+        return maps
 
 
 class MaterialField:
@@ -130,18 +136,13 @@ class MaterialField:
         maps = self.pyramid.sample(points)
         mask = points.mask.to(maps["base_color"])
         if self.config.with_normal:
-            normal = normal_from_slopes(maps.pop(_SLOPE)) * mask
-        else:
-            flat = torch.tensor((0.5, 0.5, 1.0), device=mask.device)[:, None, None]
-            normal = flat * mask
-        metallic = maps["metallic"] if self.config.with_metallic else torch.zeros_like(maps["roughness"])
-        return {**maps, "metallic": metallic, "normal": normal}
+            maps["normal"] = normal_from_slopes(maps.pop(_SLOPE)) * mask
+        return maps | {name: _neutral(name).to(mask) * mask for name in MATERIAL_CHANNELS if name not in maps}
 
     def texels(self, name: str, finest: int = 0) -> Tensor:
-        """Returns the texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]; for
-        priors."""
-        if name == "metallic" and not self.config.with_metallic:
-            return torch.zeros_like(self.texels("roughness", finest))
+        """Returns the texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]."""
+        if name in MATERIAL_CHANNELS and name not in self.pyramid.channels:
+            return torch.ones_like(self.texels("roughness", finest)) * _neutral(name).to(next(self.parameters()))
         value = self.pyramid.texels(name, finest)[finest]
         assert value is not None
         return value
@@ -160,14 +161,15 @@ class MaterialField:
         """
         done = self.pyramid.bake(names=[name for name in self.pyramid.channels if name != _SLOPE])
         maps = dict(done.maps)
-        if not self.config.with_metallic:
-            maps["metallic"] = [torch.zeros_like(image) for image in maps["roughness"]]
+        for name in MATERIAL_CHANNELS:
+            if name not in maps:
+                maps[name] = [torch.ones_like(image) * _neutral(name).to(image) for image in maps["roughness"]]
         maps["normal"] = self._bake_normal()
         return BakedTexture(maps=maps, tiles=done.tiles, uncovered_fraction=done.uncovered_fraction)
 
     def _bake_normal(self) -> list[Tensor]:
         size = self.config.texture.texture_size
-        flat = torch.tensor((0.5, 0.5, 1.0))[:, None, None].expand(3, size, size).contiguous()
+        flat = _neutral("normal").expand(3, size, size).contiguous()
         if not self.config.with_normal:
             return [flat.clone() for _ in self.surfaces]
         slopes = self.pyramid.bake(finish=False, names=(_SLOPE,)).maps[_SLOPE]
@@ -209,6 +211,10 @@ class MaterialField:
         return self.pyramid.load_state_dict(state_dict)
 
 
+def _neutral(name: str) -> Float[Tensor, "c 1 1"]:
+    return torch.tensor(MAPS[name].neutral)[:, None, None]
+
+
 def continue_nearest(image: Float[Tensor, "c s s"], inside: Tensor) -> Float[Tensor, "c s s"]:
     """Returns the image with every texel outside the charts replaced by the nearest one inside; unchanged without
     charts."""
@@ -221,10 +227,10 @@ def continue_nearest(image: Float[Tensor, "c s s"], inside: Tensor) -> Float[Ten
 
 def _with_slopes(initial: BakedTexture, config: MaterialFieldConfig) -> BakedTexture:
     """The texture that the pyramid starts from: slopes in place of the normal."""
-    missing = sorted({"base_color", "roughness", "metallic"} - set(initial.maps))
+    missing = sorted(config.optimized().keys() - {_SLOPE} - initial.maps.keys())
     if missing:
         raise TextureError(f"The initial material has maps {sorted(initial.maps)}, but not {missing}; add them.")
-    maps = {name: images for name, images in initial.maps.items() if name in config.pyramid().channels}
+    maps = {name: images for name, images in initial.maps.items() if name in config.optimized()}
     if config.with_normal:
         count, size = len(initial.tiles), initial.size
         flat = [torch.full((2, size, size), 0.5) for _ in range(count)]

@@ -14,6 +14,7 @@ from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 
 __all__ = [
+    "LIT_MAPS",
     "NEW_UVS",
     "CameraRigSpec",
     "CameraSamplerSpec",
@@ -37,6 +38,8 @@ __all__ = [
 MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", "corner_uvs"]
 NEW_UVS: Final = "corner_uvs"
 """Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
+LIT_MAPS: Final = frozenset({"roughness", "metallic", "normal"})
+"""Maps that only light shows: a server finds them anew, takes longer over a step, and needs more memory."""
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
