@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +16,9 @@ from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, weights_dtypes
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
+
+if TYPE_CHECKING:
+    from pgc.guidance.diffusion.loading import Components, ControlNetModel
 
 __all__ = [
     "GuidanceSpec",
@@ -140,53 +144,47 @@ def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
 
 
 def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
-    from pgc.guidance.diffusion.loading import load_components, load_controlnet
     from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 
-    dtype, vae_dtype = weights_dtypes(spec.run, device)
-    return StableDiffusionGuidance(
-        spec.source,
-        load_components(
-            spec.source,
-            xl=False,
-            dtype=dtype,
-            vae_dtype=vae_dtype,
-            device=device,
-            config=spec.config,
-            cache_dir=cache_dir,
-        ),
-        controlnet=None
-        if spec.controlnet is None
-        else load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir),
-        config=spec.run,
-        device=device,
-    )
+    components, controlnet = _load_parts(spec, device, cache_dir)
+    return StableDiffusionGuidance(spec.source, components, controlnet=controlnet, config=spec.run, device=device)
 
 
 def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
-    from pgc.guidance.diffusion.loading import load_components, load_controlnet, load_vae
+    from pgc.guidance.diffusion.loading import load_vae
     from pgc.guidance.diffusion.sdxl import SDXLGuidance
 
-    dtype, vae_dtype = weights_dtypes(spec.run, device)
+    _, vae_dtype = weights_dtypes(spec.run, device)
+    components, controlnet = _load_parts(spec, device, cache_dir)
     other_vae = spec.half_precision_vae if vae_dtype == torch.float16 else None
     return SDXLGuidance(
         spec.source,
-        load_components(
-            spec.source,
-            xl=True,
-            dtype=dtype,
-            vae_dtype=vae_dtype,
-            device=device,
-            config=spec.config,
-            cache_dir=cache_dir,
-        ),
-        controlnet=None
-        if spec.controlnet is None
-        else load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir),
+        components,
+        controlnet=controlnet,
         config=spec.run,
         device=device,
         vae=None if other_vae is None else load_vae(other_vae, dtype=vae_dtype, device=device, cache_dir=cache_dir),
     )
+
+
+def _load_parts(
+    spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None
+) -> tuple[Components, ControlNetModel | None]:
+    from pgc.guidance.diffusion.loading import load_components, load_controlnet
+
+    dtype, vae_dtype = weights_dtypes(spec.run, device)
+    components = load_components(
+        spec.source,
+        xl=isinstance(spec, SDXLSpec),
+        dtype=dtype,
+        vae_dtype=vae_dtype,
+        device=device,
+        config=spec.config,
+        cache_dir=cache_dir,
+    )
+    if spec.controlnet is None:
+        return components, None
+    return components, load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir)
 
 
 def _inspect(text: str, run: LatentDiffusionConfig) -> GuidanceSpec:

@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.errors import GuidanceError
-from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.base import PredictionType, PromptEmbedding
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import Components, ControlNetModel
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fitted_prompt
 from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
+from pgc.guidance.diffusion.through_model import ThroughModel
 from pgc.guidance.sources import packaged_pocket
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.pocket.conditioning import depth_condition, lit_condition
@@ -45,7 +46,7 @@ def pocket_weights() -> Path:
     return folder
 
 
-class PocketGuidance:
+class PocketGuidance(ThroughModel[StableDiffusionGuidance]):
     """`pgc.guidance.base.Guidance` with a vocabulary of its own; `LightAware` with the weights for it."""
 
     def __init__(
@@ -59,7 +60,7 @@ class PocketGuidance:
         device: torch.device,
     ) -> None:
         channels = _DEPTH_CHANNELS if controlnet is None else int(controlnet.config["conditioning_channels"])
-        self._inner = StableDiffusionGuidance(
+        self._model = StableDiffusionGuidance(
             "pocket",
             components,
             controlnet=controlnet,
@@ -70,41 +71,21 @@ class PocketGuidance:
         self.takes_shading = channels > _DEPTH_CHANNELS
         self.vocabulary = vocabulary
         self.prompt_suffix = prompt_suffix
-        self.name = self._inner.name
+        self.name = self._model.name
         self.device = device
-        self.dtype = self._inner.dtype
-        self.image_size = self._inner.image_size
-        self.alphas_cumprod = self._inner.alphas_cumprod
-        self.prediction_type: PredictionType = self._inner.prediction_type
+        self.dtype = self._model.dtype
+        self.image_size = self._model.image_size
+        self.alphas_cumprod = self._model.alphas_cumprod
+        self.prediction_type: PredictionType = self._model.prediction_type
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says; `prompt_suffix` goes on every prompt that says something and is
         wanted."""
-        return self._inner.encode_prompt([self._complete(prompt, negative=negative).text for prompt in prompts])
+        return self._model.encode_prompt([self._complete(prompt, negative=negative).text for prompt in prompts])
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """Returns what `Guidance.unknown_words` says; `vocabulary.message` says the same in sentences."""
         return self.vocabulary.unknown_words(prompt)
-
-    def encode_image(
-        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "b k m n"]:
-        """Encodes as `Guidance.encode_image` says."""
-        return self._inner.encode_image(image, generator=generator)
-
-    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """Decodes as `Guidance.decode_latents` says."""
-        return self._inner.decode_latents(latents)
-
-    def widen_autoencoder(self) -> bool:
-        """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
-        return self._inner.widen_autoencoder()
-
-    def predict_noise(
-        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
-    ) -> NoisePrediction:
-        """Predicts as `Guidance.predict_noise` says."""
-        return self._inner.predict_noise(noisy_latents, timestep, conditions)
 
     def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
         """Returns what `LimitedReader.left_out` says."""
@@ -115,9 +96,9 @@ class PocketGuidance:
         shade are better left to the renderer."""
         said = self.prompt_suffix.strip(" ,")
         if negative or not prompt.strip() or not said:
-            return fitted_prompt(prompt, self._inner.fits_one_window)
+            return fitted_prompt(prompt, self._model.fits_one_window)
         ending = "" if said.lower() in prompt.lower() else self.prompt_suffix
-        return fitted_prompt(prompt, self._inner.fits_one_window, keep=(said,), ending=ending)
+        return fitted_prompt(prompt, self._model.fits_one_window, keep=(said,), ending=ending)
 
 
 def _control_image(

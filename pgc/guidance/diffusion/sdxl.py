@@ -6,20 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from pgc.errors import GuidanceError
-from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.base import PredictionType, PromptEmbedding
 from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, depth_image, tokenize
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel
 from pgc.guidance.diffusion.long_prompts import fitted_prompt
+from pgc.guidance.diffusion.through_model import ThroughModel
 
 __all__ = ["SDXLGuidance"]
 
 
-class SDXLGuidance:
+class SDXLGuidance(ThroughModel[LatentDiffusion]):
     """`pgc.guidance.base.Guidance` with two text encoders and size conditioning."""
 
     def __init__(
@@ -92,26 +92,6 @@ class SDXLGuidance:
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """Returns none: its byte-pair tokens spell any word."""
         return ()
-
-    def encode_image(
-        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "b k m n"]:
-        """Encodes as `Guidance.encode_image` says."""
-        return self._model.encode_image(image, generator=generator)
-
-    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """Decodes as `Guidance.decode_latents` says."""
-        return self._model.decode_latents(latents)
-
-    def widen_autoencoder(self) -> bool:
-        """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
-        return self._model.widen_autoencoder()
-
-    def predict_noise(
-        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
-    ) -> NoisePrediction:
-        """Predicts as `Guidance.predict_noise` says."""
-        return self._model.predict_noise(noisy_latents, timestep, conditions)
 
     def _added_conditions(self, prompt: PromptEmbedding) -> Mapping[str, Tensor]:
         """Pooled text, and "an image of this size, uncropped, shown at this size" (the paper's section 2.2)."""

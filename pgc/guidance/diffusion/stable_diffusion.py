@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
-from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
+from pgc.guidance.base import PredictionType, PromptEmbedding
 from pgc.guidance.diffusion.latent_diffusion import ControlImage, LatentDiffusion, PromptWindows, depth_image, tokenize
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import Components, ControlNetModel
+from pgc.guidance.diffusion.through_model import ThroughModel
 
 __all__ = ["StableDiffusionGuidance"]
 
 
-class StableDiffusionGuidance:
+class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
     """`pgc.guidance.base.Guidance` with one CLIP text encoder."""
 
     def __init__(
@@ -72,26 +72,6 @@ class StableDiffusionGuidance:
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """Returns none: its byte-pair tokens spell any word."""
         return ()
-
-    def encode_image(
-        self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "b k m n"]:
-        """Encodes as `Guidance.encode_image` says."""
-        return self._model.encode_image(image, generator=generator)
-
-    def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """Decodes as `Guidance.decode_latents` says."""
-        return self._model.decode_latents(latents)
-
-    def widen_autoencoder(self) -> bool:
-        """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
-        return self._model.widen_autoencoder()
-
-    def predict_noise(
-        self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
-    ) -> NoisePrediction:
-        """Predicts as `Guidance.predict_noise` says."""
-        return self._model.predict_noise(noisy_latents, timestep, conditions)
 
 
 def _nothing(prompt: PromptEmbedding) -> Mapping[str, Tensor] | None:

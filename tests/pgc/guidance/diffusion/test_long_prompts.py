@@ -75,7 +75,7 @@ def test_pocket_leaves_out_whole_phrases_and_keeps_view_and_light(pocket):
     assert set(complete.left_out) <= set(LONG.split(", "))
     kept = set(complete.text.split(", "))
     assert set(LONG.split(", ")) <= kept | set(complete.left_out)
-    (tokenizer,) = pocket._inner._model.components.tokenizers
+    (tokenizer,) = pocket._model._model.components.tokenizers
     assert len(tokenizer(complete.text).input_ids) <= 32
     assert pocket.left_out(view_prompt(LONG, "back")) == complete.left_out
 
@@ -249,7 +249,7 @@ def test_bytes_that_are_no_text_are_refused():
 
 
 def test_tokenizers_are_asked_with_start_and_end(pocket):
-    (tokenizer,) = pocket._inner._model.components.tokenizers
+    (tokenizer,) = pocket._model._model.components.tokenizers
     fits = fits_tokenizers([tokenizer])
     assert fits(" ".join(["red"] * 30))
     assert not fits(" ".join(["red"] * 31))

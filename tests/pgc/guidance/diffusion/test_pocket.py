@@ -78,7 +78,7 @@ def test_depth_is_drawn_as_in_training(
     timestep = torch.tensor([10, 600])
     ours = guidance.predict_noise(latents, timestep, conditions)
     picture = depth_condition(conditions.depth, conditions.mask.float())
-    model = guidance._inner._model
+    model = guidance._model._model
     assert model._control_image(conditions.depth, conditions.mask).equal(picture)
     theirs = plain.predict_noise(latents, timestep, conditions)
     assert not torch.allclose(ours.cond, theirs.cond, atol=1e-5)
