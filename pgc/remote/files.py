@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -22,8 +21,8 @@ from pgc.pictures.studio import Framing, baked_look, studio_light
 from pgc.remote.events import RemoteError
 from pgc.rendering.pbr_shading import Light
 from pgc.rendering.raster.rasterizer import Rasterizer
-from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.report import RunReport, RunState, plain, write_report
+from pgc.runs.folder import OutputConfig, PreviewCadence, RunFolder
+from pgc.runs.report import RunClock, RunReport, RunState, mesh_facts, plain, write_report
 from pgc.runs.request import TextureRequest
 from pgc.runs.scene_building import with_alpha_of
 from pgc.texture.field import BakedTexture
@@ -48,15 +47,13 @@ class RemoteFiles:
     """Its alpha stays here, and comes back into the result."""
     server: dict[str, Any]
     """What the report says of the server: key, job, connection."""
-    started: float = field(default_factory=time.perf_counter)
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    clock: RunClock = field(default_factory=RunClock)
     steps_done: int = 0
     notices: list[str] = field(default_factory=list[str])
     _tiles: dict[str, dict[int, np.ndarray]] = field(default_factory=dict[str, dict[int, np.ndarray]])
     """The newest previews, by map and tile."""
     _light: Light | None = None
-    _running_since: float | None = None
-    _next_preview: float = 0.0
+    _cadence: PreviewCadence | None = None
 
     @property
     def framing(self) -> Framing:
@@ -71,18 +68,17 @@ class RemoteFiles:
         self._tiles.setdefault(event.map, {})[event.tile] = event.image
         if not self._complete():
             return False
-        now = time.perf_counter()
-        if self._running_since is None:
-            self._running_since = now
-        if now < self._next_preview:
+        now = self.clock.elapsed()
+        if self._cadence is None:
+            self._cadence = PreviewCadence(self.outputs, now, first=now)
+        if not self._cadence.is_due(now):
             return False
         if self._light is None and self.request.settings.material is not None:
             self._light = studio_light()
         look = baked_look(self._so_far(), repeat=self.mesh.report.needs_repeat, light=self._light)
         self.folder.write_preview(self.rasterizer, look, self.framing, self.outputs.preview)
-        self._add("previews", time.perf_counter() - now)
-        running = max(now - self._running_since, self.outputs.first_preview_seconds)
-        self._next_preview = now + running * (self.outputs.preview_growth - 1.0)
+        self.clock.add("previews", self.clock.elapsed() - now)
+        self._cadence.made(now)
         return True
 
     def _complete(self) -> bool:
@@ -102,13 +98,13 @@ class RemoteFiles:
     def finish(self, done: wire.JobFinished | wire.JobCancelled) -> RunReport:
         """Writes all files of a run that ended with a texture. Raises RemoteError where they are not what was
         promised."""
-        start = time.perf_counter()
+        start = self.clock.elapsed()
         texture = with_alpha_of(texture_of(done.maps, self.mesh.report.tiles), self.initial)
         told = _config(done.config)
         files = self.folder.write_texture(self.mesh, texture, self.rasterizer, self.framing, self.outputs)
-        self._add("write", time.perf_counter() - start)
+        self.clock.add("write", self.clock.elapsed() - start)
         if done.result is not None:
-            self.seconds["server"] = round(done.result.seconds, 3)
+            self.clock.add("server", done.result.seconds)
         warnings = () if done.result is None else done.result.warnings
         if isinstance(done, wire.JobCancelled):
             reached = told.get("steps_done")
@@ -126,7 +122,6 @@ class RemoteFiles:
     ) -> RunReport:
         """Writes run.json as things stand; `told` is the server's own account."""
         told = told or {}
-        mesh = self.mesh
         unknown = told.get("unknown_words")
         uncovered = told.get("uncovered_fraction")
         report = RunReport(
@@ -136,29 +131,16 @@ class RemoteFiles:
             seed=self.request.settings.optimize.seed,
             steps_done=self.steps_done,
             device=str(told.get("device") or "server"),
-            mesh={
-                "name": mesh.mesh.name,
-                "vertices": len(mesh.mesh.positions),
-                "polygons": len(mesh.mesh.polygon_sizes),
-                "triangles": len(mesh.triangles.faces),
-                "report": plain(mesh.report),
-            },
+            mesh=mesh_facts(self.mesh),
             unknown_words=tuple(map(str, unknown)) if isinstance(unknown, list) else (),
-            warnings=tuple(dict.fromkeys((*mesh.report.warnings, *warnings, *self.notices))),
-            seconds=self._summary(),
+            warnings=tuple(dict.fromkeys((*self.mesh.report.warnings, *warnings, *self.notices))),
+            seconds=self.clock.summary(),
             files=files or {},
             uncovered_fraction=float(uncovered) if isinstance(uncovered, int | float) else None,
             server={**self.server, **({"report": dict(told)} if told else {})},
         )
         write_report(self.folder.report, report)
         return report
-
-    def _add(self, stage: str, seconds: float) -> None:
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    def _summary(self) -> dict[str, float]:
-        rounded = {name: round(value, 3) for name, value in self.seconds.items()}
-        return {**rounded, "total": round(time.perf_counter() - self.started, 3)}
 
 
 def texture_of(maps: Mapping[wire.MapFile, bytes], tiles: tuple[int, ...]) -> BakedTexture:

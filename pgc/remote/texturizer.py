@@ -21,7 +21,7 @@ from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.report import RunReport
+from pgc.runs.report import RunClock, RunReport
 from pgc.runs.request import Progress, SourceTextures, TextureRequest, check_images, load_prepared, load_sources
 
 __all__ = ["RemoteHooks", "RemoteOutcome", "RemoteRun", "RemoteTexturizer"]
@@ -104,7 +104,7 @@ class RemoteTexturizer:
         Raises:
             PgcError: something is missing, damaged or does not fit.
         """
-        started = time.perf_counter()
+        clock = RunClock()
         request = given.to_request()
         check_remote_arguments(given)
         check_images(request)
@@ -122,9 +122,9 @@ class RemoteTexturizer:
             initial=sources.initial,
             notices=list(_notes(sources)),
             server={**self.server, "key": key},
-            started=started,
+            clock=clock,
         )
-        files.seconds["prepare"] = time.perf_counter() - started
+        clock.add("prepare", clock.elapsed())
         for warning in (*known.mesh.report.warnings, *files.notices):
             hooks.say(f"Note: {warning}")
         # Before the job is sent: after a crash of ours, the report holds the key to it.

@@ -24,7 +24,7 @@ from pgc.runs.report import read_report
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import remove_leftovers, write_bytes
 
-__all__ = ["OutputConfig", "RunFolder"]
+__all__ = ["OutputConfig", "PreviewCadence", "RunFolder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,30 @@ class OutputConfig:
             raise ConfigError("first_preview_seconds must be 0 or more, and checkpoint_seconds above 0.")
         if not self.preview_growth > 1:
             raise ConfigError(f"preview_growth is {self.preview_growth}; it must be above 1.")
+
+
+class PreviewCadence:
+    """When the next preview is due: the time to it grows, so that previews cost the same share of any run.
+
+    Args:
+        config: by how much it grows.
+        begun: when the steps began, in seconds of any clock.
+        first: when the first preview is due, by the same clock.
+    """
+
+    def __init__(self, config: OutputConfig, begun: float, first: float) -> None:
+        self._config = config
+        self._begun = begun
+        self._due = first
+
+    def is_due(self, now: float) -> bool:
+        """Says whether to make one now."""
+        return now >= self._due
+
+    def made(self, now: float) -> None:
+        """Notes that one was begun now."""
+        running = max(now - self._begun, self._config.first_preview_seconds)
+        self._due = now + running * (self._config.preview_growth - 1.0)
 
 
 class RunFolder:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +13,12 @@ from pgc.errors import PgcError
 from pgc.optimization.step_result import StepResult
 from pgc.pictures.studio import Framing, LitMaterial, Look, studio_light
 from pgc.rendering.pbr_shading import Light
-from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.report import RunReport, RunState, plain, write_report
+from pgc.runs.folder import OutputConfig, PreviewCadence, RunFolder
+from pgc.runs.report import RunClock, RunReport, RunState, mesh_facts, plain, write_report
 from pgc.runs.request import Progress, TextureRun
 from pgc.surface import SurfacePoints
 
-__all__ = ["RunClock", "RunHooks", "RunOutcome", "RunRecorder"]
+__all__ = ["RunHooks", "RunOutcome", "RunRecorder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,27 +46,6 @@ class RunOutcome:
     run: TextureRun
 
 
-class RunClock:
-    """Seconds since the start, and by stage."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-        self.stages: dict[str, float] = {}
-
-    def elapsed(self) -> float:
-        """Returns the seconds since the start."""
-        return time.perf_counter() - self.start
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Adds seconds to a stage."""
-        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
-
-    def summary(self) -> dict[str, float]:
-        """Returns the seconds by stage, with the "total"."""
-        rounded = {name: round(seconds, 3) for name, seconds in self.stages.items()}
-        return {**rounded, "total": round(self.elapsed(), 3)}
-
-
 @dataclass(slots=True, eq=False)
 class RunRecorder:
     """Writes what a run leaves behind, while it runs and at its end."""
@@ -78,7 +56,7 @@ class RunRecorder:
     arguments: Mapping[str, Any]
     clock: RunClock
     earlier_notes: tuple[str, ...]
-    next_preview: float = field(init=False)
+    cadence: PreviewCadence = field(init=False)
     next_checkpoint: float = field(init=False)
     framing: Framing = field(init=False)
     light: Light | None = None
@@ -86,7 +64,7 @@ class RunRecorder:
 
     def __post_init__(self) -> None:
         now = self.clock.elapsed()
-        self.next_preview = now + self.outputs.first_preview_seconds
+        self.cadence = PreviewCadence(self.outputs, now, first=now + self.outputs.first_preview_seconds)
         self.next_checkpoint = now + self.outputs.checkpoint_seconds
         self.framing = Framing.of(self.run.mesh.triangles, self.run.request.prompt.front_axis)
 
@@ -95,9 +73,9 @@ class RunRecorder:
         for stage, seconds in result.seconds.items():
             self.clock.add(stage, seconds)
         now = self.clock.elapsed()
-        if now >= self.next_preview:
+        if self.cadence.is_due(now):
             self.folder.write_preview(self.run.rasterizer, self.current_look(), self.framing, self.outputs.preview)
-            self.next_preview = now + (now - self.clock.stages["prepare"]) * (self.outputs.preview_growth - 1.0)
+            self.cadence.made(now)
             self.clock.add("previews", self.clock.elapsed() - now)
         if now >= self.next_checkpoint:
             self.run.save(self.folder.checkpoint)
@@ -153,7 +131,6 @@ class RunRecorder:
     ) -> RunReport:
         """Writes run.json as things stand."""
         run = self.run
-        mesh = run.mesh
         report = RunReport(
             state=state,
             arguments=self.arguments,
@@ -161,19 +138,13 @@ class RunRecorder:
             seed=run.request.settings.optimize.seed,
             steps_done=run.optimization.step,
             device=str(run.guidance.device),
-            mesh={
-                "name": mesh.mesh.name,
-                "vertices": len(mesh.mesh.positions),
-                "polygons": len(mesh.mesh.polygon_sizes),
-                "triangles": len(mesh.triangles.faces),
-                "report": plain(mesh.report),
-            },
+            mesh=mesh_facts(run.mesh),
             unknown_words=run.unknown_words,
             warnings=(*self.earlier_notes, *run.warnings, *run.optimization.finite.notes, *why),
             seconds=self.clock.summary(),
             files=files or {},
             uncovered_fraction=uncovered,
-            memory_plan=plain(run.plan),
+            memory_plan=plain(run.memory_plan),
             non_finite=run.optimization.finite.summary(),
         )
         write_report(self.folder.report, report)

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,21 @@ from typing import Any, Literal
 
 import pgc
 from pgc.errors import CheckpointError
+from pgc.mesh import PreparedMesh
 from pgc.whole_files import write_json
 
-__all__ = ["FORMAT", "RunReport", "RunState", "git_revision", "plain", "read_report", "versions", "write_report"]
+__all__ = [
+    "FORMAT",
+    "RunClock",
+    "RunReport",
+    "RunState",
+    "git_revision",
+    "mesh_facts",
+    "plain",
+    "read_report",
+    "versions",
+    "write_report",
+]
 
 FORMAT = "pgc-run-1"
 RunState = Literal["running", "interrupted", "finished", "failed"]
@@ -51,6 +64,38 @@ class RunReport:
     """Steps and pixels whose gradient was an infinity or a NaN, and counted as zero."""
     server: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Where a server ran it: the submission's key, the job's name there, and what the server says of the run."""
+
+
+class RunClock:
+    """Seconds since the start, and by stage."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.stages: dict[str, float] = {}
+
+    def elapsed(self) -> float:
+        """Returns the seconds since the start."""
+        return time.perf_counter() - self.start
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Counts seconds to a stage."""
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def summary(self) -> dict[str, float]:
+        """Returns the stages and the total, rounded, as a report has them."""
+        rounded = {name: round(seconds, 3) for name, seconds in self.stages.items()}
+        return {**rounded, "total": round(self.elapsed(), 3)}
+
+
+def mesh_facts(mesh: PreparedMesh) -> dict[str, Any]:
+    """Returns what a report says of the mesh."""
+    return {
+        "name": mesh.mesh.name,
+        "vertices": len(mesh.mesh.positions),
+        "polygons": len(mesh.mesh.polygon_sizes),
+        "triangles": len(mesh.triangles.faces),
+        "report": plain(mesh.report),
+    }
 
 
 def versions() -> dict[str, str]:

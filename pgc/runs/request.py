@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgc.cameras.sampling import CameraSampler
 from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
@@ -33,15 +32,14 @@ from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.mesh.uvs.xatlas_process import expected_seconds
 from pgc.optimization.config import Prompt
-from pgc.optimization.loop import Optimization
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
-from pgc.runs.memory.plan import MemoryPlan, MemoryPlanner, cap_memory, device_memory
+from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
+from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.presets import RunSettings, preset_settings
 from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
-from pgc.runs.scene_building import SourceTextures, bake_maps, build_scene, with_alpha_of
-from pgc.texture.field import BakedTexture
+from pgc.runs.scene_building import SourceTextures
 
 __all__ = [
     "SourceTextures",
@@ -53,7 +51,6 @@ __all__ = [
     "planner_for",
     "prepare_run",
     "saved_plan",
-    "start_optimization",
 ]
 
 Progress = Callable[[str, float], None]
@@ -118,54 +115,18 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def start_optimization(
-    mesh: PreparedMesh,
-    prompt: Prompt,
-    settings: RunSettings,
-    guidance: Guidance,
-    *,
-    sources: SourceTextures | None = None,
-    rasterizer: Rasterizer | None = None,
-    cameras: CameraSampler | None = None,
-) -> Optimization:
-    """Sets up a run on a mesh at hand, with a prior that is loaded already; on the prior's device.
-
-    `cameras`: views of the normalised mesh; by default from the whole sphere.
-
-    Raises:
-        PgcError: the textures do not fit the mesh or the settings.
-    """
-    scene = build_scene(
-        mesh, settings, sources or SourceTextures(), guidance.device, rasterizer=rasterizer, cameras=cameras
-    )
-    return Optimization(scene, guidance, prompt, settings.optimize)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TextureRun:
+class TextureRun(PreparedRun):
     """A request that is ready to run: its mesh and its optimisation are set up."""
 
     request: TextureRequest
-    mesh: PreparedMesh
-    guidance: Guidance
-    optimization: Optimization
-    sources: SourceTextures
-    warnings: tuple[str, ...]
-    """Plain sentences for the person who asked."""
-    unknown_words: tuple[str, ...]
-    plan: MemoryPlan
     plan_number: int
     """Of the request's plans; 0: as asked for."""
 
     @property
     def rasterizer(self) -> Rasterizer:
-        """The run's rasteriser, whose acceleration structure pictures may share."""
+        """Returns the run's rasteriser, whose acceleration structure pictures may share."""
         return self.optimization.scene.rasterizer
-
-    def bake(self) -> BakedTexture:
-        """Returns the wanted maps as they are now: filled, padded, without seams."""
-        done = bake_maps(self.optimization.scene, self.mesh, self.request.settings)
-        return with_alpha_of(done, self.sources.initial)
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint from which `resume` continues. Raises CheckpointError where it cannot be written."""
@@ -308,12 +269,14 @@ def prepare_run(
         optimization.encode_view_by_view()
     return TextureRun(
         request=request,
+        prompt=request.prompt,
+        settings=settings,
         mesh=mesh,
         guidance=prior,
         optimization=optimization,
         sources=sources,
         warnings=(*notes, *mesh.report.warnings, *sources.notes, *prompt_warnings(prior, request.prompt)),
         unknown_words=prior.unknown_words(request.prompt.text),
-        plan=plan,
+        memory_plan=plan,
         plan_number=number,
     )

@@ -17,7 +17,8 @@ from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.memory.errors import is_out_of_memory
-from pgc.runs.recorder import RunClock, RunHooks, RunOutcome, RunRecorder
+from pgc.runs.recorder import RunHooks, RunOutcome, RunRecorder
+from pgc.runs.report import RunClock
 from pgc.runs.request import TextureRequest, TextureRun, planner_for, prepare_run, saved_plan
 
 __all__ = ["RunHooks", "RunOutcome", "SharedParts", "texture_mesh"]

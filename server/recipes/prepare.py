@@ -31,15 +31,10 @@ from pgc.cameras.sampling import CameraSampler, PaperCameraSampler
 from pgc.cameras.view_names import FrontAxis
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec as PriorSpec
-from pgc.mesh import Normalization, PreparedMesh
+from pgc.mesh import Normalization
 from pgc.optimization.config import Prompt
-from pgc.optimization.loop import Optimization
-from pgc.runs.memory.plan import MemoryPlan
-from pgc.runs.presets import RunSettings
+from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
-from pgc.runs.request import start_optimization
-from pgc.runs.scene_building import bake_maps
-from pgc.texture.field import BakedTexture
 from server.recipes.cameras import FixedViews, normalized_camera
 from server.recipes.meshes import MeshArrays, assemble, keep_untextured
 from server.recipes.settings import check_supported, memory_planner
@@ -51,26 +46,13 @@ _FRONT_AXES: dict[str, FrontAxis] = {"-y": "-y", "-x": "-x", "y": "+y", "x": "+x
 Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class JobRun:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JobRun(PreparedRun):
     """A job made ready to run."""
 
     prior: PriorSpec
-    prompt: Prompt
-    settings: RunSettings
-    mesh: PreparedMesh
-    guidance: Guidance
-    optimization: Optimization
-    warnings: tuple[str, ...]
     notices: tuple[str, ...]
     """Those of the warnings that should be heard before the result: how the prompt is read."""
-    """Plain sentences for the artist."""
-    unknown_words: tuple[str, ...]
-    memory_plan: MemoryPlan
-
-    def bake(self) -> BakedTexture:
-        """Bakes the wanted maps as they are now: filled, padded, without seams."""
-        return bake_maps(self.optimization.scene, self.mesh, self.settings)
 
 
 def prepare(
@@ -120,6 +102,7 @@ def prepare(
         mesh=mesh,
         guidance=guidance,
         optimization=optimization,
+        sources=sources,
         warnings=(*mesh.report.warnings, *prompt_warnings(guidance, prompt)),
         notices=reading_warnings(guidance, prompt),
         unknown_words=guidance.unknown_words(prompt.text),

@@ -25,8 +25,8 @@ from pgc.optimization.gradient_regulation import (
 )
 from pgc.optimization.loop import Optimization
 from pgc.optimization.view_encoder import ViewEncoder, finite_pixels
+from pgc.runs.prepared import start_optimization
 from pgc.runs.presets import RunSettings
-from pgc.runs.request import start_optimization
 from pgc.runs.scene_building import SourceTextures
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramidConfig
