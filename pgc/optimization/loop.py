@@ -62,7 +62,7 @@ class _Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Wish:
+class _Feedback:
     """What the prior wants of a step's pictures."""
 
     outcome: LatentGradient
@@ -129,24 +129,24 @@ class Optimization:
         with watch.stage("shade"):
             reference = self._reference(view)
         with watch.stage("guidance"):
-            wish = self._ask(picture, reference)
-        residual, lost = finite_pixels(image_residual(picture.image.detach(), wish.outcome))
-        gradient = wish.through_encoder + residual
+            feedback = self._ask(picture, reference)
+        residual, lost = finite_pixels(image_residual(picture.image.detach(), feedback.outcome))
+        gradient = feedback.through_encoder + residual
         with watch.stage("backward"):
-            self._update_texels(picture, gradient, wish, progress)
+            self._update_texels(picture, gradient, feedback, progress)
         for _ in range(self.config.updates - 1):
             again = self._picture(view, watch)
             with watch.stage("backward"):
-                residual, _ = finite_pixels(image_residual(again.image.detach(), wish.outcome))
-                self._update_texels(again, residual, wish, progress)
+                residual, _ = finite_pixels(image_residual(again.image.detach(), feedback.outcome))
+                self._update_texels(again, residual, feedback, progress)
         self.step += 1
         self._update_average()
-        median, largest, count = gradient_summary(gradient, view.gbuffer.coverage, lost | wish.lost)
+        median, largest, count = gradient_summary(gradient, view.gbuffer.coverage, lost | feedback.lost)
         self.finite.after_step(self.step, count, lost.numel())
         return StepResult(
             step=self.step,
             steps=self.config.steps,
-            timesteps=tuple(wish.outcome.timestep.tolist()),
+            timesteps=tuple(feedback.outcome.timestep.tolist()),
             gradient_median=median,
             gradient_maximum=largest,
             non_finite_pixels=count,
@@ -175,16 +175,16 @@ class Optimization:
         return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
     def _update_texels(
-        self, picture: _Picture, gradient: Float[Tensor, "b 3 h w"], wish: _Wish, progress: float
+        self, picture: _Picture, gradient: Float[Tensor, "b 3 h w"], feedback: _Feedback, progress: float
     ) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        finish = None if wish.baseline_shift is None else gradient + wish.baseline_shift
+        finish = None if feedback.baseline_shift is None else gradient + feedback.baseline_shift
         backward_by_map(picture.image, picture.material, gradient, finish)
-        self._add_prior(picture.view.gbuffer.mask, progress)
+        self._add_penalty(picture.view.gbuffer.mask, progress)
         self.optimizer.step()
         self.scene.texture.after_step()
 
-    def _ask(self, picture: _Picture, reference: Float[Tensor, "b 3 h w"] | None) -> _Wish:
+    def _ask(self, picture: _Picture, reference: Float[Tensor, "b 3 h w"] | None) -> _Feedback:
         """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
         view = picture.view
         encoded = self.encoder.encode(picture.image)
@@ -209,7 +209,7 @@ class Optimization:
         if self.scene.baseline == "reconstruction" and outcome.image_target is not None:
             error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
             shift, _ = finite_pixels(outcome.image_weight * error)
-        return _Wish(outcome=outcome, through_encoder=gradient, lost=lost, baseline_shift=shift)
+        return _Feedback(outcome=outcome, through_encoder=gradient, lost=lost, baseline_shift=shift)
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""
@@ -229,9 +229,9 @@ class Optimization:
             return StepLights(render=None, reference=None)
         return self.scene.lighting.draw(cameras, generator_for(self.config.seed, self.step, "lighting"))
 
-    def _add_prior(self, mask: Bool[Tensor, "b 1 h w"], progress: float) -> None:
+    def _add_penalty(self, mask: Bool[Tensor, "b 1 h w"], progress: float) -> None:
         """The penalty's gradient on top of the image's, in proportion to how many pixels spoke in this step."""
-        penalty = None if self.scene.prior is None else self.scene.prior.penalty(self.step, progress)
+        penalty = None if self.scene.penalty is None else self.scene.penalty.penalty(self.step, progress)
         if penalty is not None:
             (penalty * float(mask.sum())).backward()
 

@@ -11,7 +11,7 @@ from pgc.optimization.map_gradients import Baseline
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.rendering.shading import Shade, unlit
 from pgc.texture.field import TextureField
-from pgc.texture.priors import TexelPrior
+from pgc.texture.penalties import TexelPenalty
 
 __all__ = ["Scene"]
 
@@ -26,7 +26,7 @@ class Scene:
     shade: Shade = unlit
     lighting: Lighting | None = None
     """The light of each step, for a `shade` that needs one; None for unlit shading."""
-    prior: TexelPrior | None = None
+    penalty: TexelPenalty | None = None
     """A penalty on the texels themselves."""
     baseline: Baseline = "render"
     """What the prior's picture is compared with for all maps but base colour; of account for losses with a target in

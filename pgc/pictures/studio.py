@@ -26,7 +26,7 @@ from pgc.rendering.raster.gbuffer import GBuffer, surface_points
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.mip_fetch import sample_mipmapped
 
 __all__ = ["Colors", "Framing", "LitMaterial", "Look", "baked_colors", "baked_look", "studio_light", "take_pictures"]
@@ -108,13 +108,13 @@ def baked_look(texture: BakedTexture, *, repeat: bool = False, light: Light | No
     """Says how a finished texture looks; `light`: of a whole material, by default the studio's."""
     if "roughness" not in texture.maps:
         return baked_colors(texture, repeat=repeat)
-    kept: dict[torch.device, KnownMaterial] = {}
+    kept: dict[torch.device, FinishedTexture] = {}
 
     def fetch(points: SurfacePoints) -> Mapping[str, Tensor]:
         """Returns all maps at these points."""
         device = points.uv.device
         if device not in kept:
-            kept[device] = KnownMaterial(texture, repeat=repeat, device=device)
+            kept[device] = FinishedTexture(texture, repeat=repeat, device=device)
         return kept[device].sample(points)
 
     return LitMaterial(fetch=fetch, light=light or studio_light())

@@ -18,7 +18,7 @@ from pgc.pocket import takes_shading, weights_folder
 from pgc.rendering.environment import colored_key, overcast, random_environment, sky, studio
 from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 from pgc.texture.material_field import MaterialFieldConfig
-from pgc.texture.priors import MaterialPriorConfig
+from pgc.texture.penalties import MaterialPriorConfig
 from pgc.texture.texel_config import MapSettings
 
 __all__ = [

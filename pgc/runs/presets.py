@@ -252,7 +252,7 @@ def with_separate_slots(settings: RunSettings) -> RunSettings:
     """Returns the settings of the same run for a mesh whose material slots are different materials.
 
     Seams between two slots stay open, and roughness and metallic are drawn together within a slot, where they nearly
-    agree (`pgc.texture.region_prior`).
+    agree (`pgc.texture.region_penalty`).
     """
     texture = settings.texture
     settings = replace(settings, texture=replace(texture, seams=replace(texture.seams, across_slots=False)))

@@ -23,9 +23,9 @@ from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.lit_settings import MaterialConfig, run_environments
 from pgc.runs.presets import RunSettings
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.material_field import MaterialField
-from pgc.texture.priors import MaterialPriors
+from pgc.texture.penalties import MaterialPenalties
 from pgc.texture.texel_config import TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
@@ -96,10 +96,10 @@ def _lit_scene(
         shade=pbr_shade,
         lighting=EnvironmentLighting(run_environments(material, device), material.lighting),
         baseline=material.baseline,
-        prior=None if material.priors.is_off else MaterialPriors(texture, mesh.triangles, material.priors),
+        penalty=None if material.priors.is_off else MaterialPenalties(texture, mesh.triangles, material.priors),
         reference=None
         if sources.oracle is None
-        else KnownMaterial(sources.oracle, repeat=config.repeat, device=device),
+        else FinishedTexture(sources.oracle, repeat=config.repeat, device=device),
     )
 
 

@@ -33,7 +33,7 @@ from pgc.rendering.pbr_shading import Light, pbr
 from pgc.rendering.prefilter import prefilter
 from pgc.rendering.raster.gbuffer import surface_points
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.whole_files import write_picture
 
 __all__ = [
@@ -152,7 +152,7 @@ class FinishSuite:
     def _save_strip(self, mesh: PreparedMesh, texture: BakedTexture, case: FinishCase) -> None:
         """Three views in a studio; then base colour, roughness and metallic of the first, unlit."""
         views = MeshViews(mesh.triangles, self.view_size)
-        material = KnownMaterial(texture).sample(surface_points(views.gbuffer))
+        material = FinishedTexture(texture).sample(surface_points(views.gbuffer))
         light = Light(environment=prefilter(studio()))
         lit = pbr(views.gbuffer, material, light, eye=eyes_of(views.cameras))
         shown = [

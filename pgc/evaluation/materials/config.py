@@ -12,7 +12,7 @@ from pgc.evaluation.materials.truth import SUITE_MATERIALS, SUITE_MESHES, SuiteM
 from pgc.guidance.oracle import OracleNoise
 from pgc.optimization.gradient_regulation import BackpropagationConfig, RegulationConfig
 from pgc.texture.material_field import MaterialFieldConfig
-from pgc.texture.priors import MaterialPriorConfig
+from pgc.texture.penalties import MaterialPriorConfig
 from pgc.texture.texel_config import MapSettings
 
 __all__ = ["LIGHT_SETTINGS", "LightSetting", "MaterialCase", "MaterialSuiteConfig", "cases"]

@@ -32,7 +32,7 @@ from pgc.mesh import TriangleMesh
 from pgc.rendering.pbr_shading import Light, pbr
 from pgc.rendering.raster.gbuffer import GBuffer, surface_points
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.texel_surface import texel_surface
 
 __all__ = ["judge", "map_scores", "relight_pairs", "texel_area"]
@@ -94,7 +94,7 @@ def relight_pairs(world: MaterialWorld, texture: BakedTexture) -> Iterator[tuple
     Views are spread over the sphere; each environment is turned by an angle of its own.
     """
     config = world.config
-    fields = [KnownMaterial(each) for each in (texture, world.truth)]
+    fields = [FinishedTexture(each) for each in (texture, world.truth)]
     cameras = _cameras(config.relight_views, 0.3)
     size = (config.relight_resolution, config.relight_resolution)
     batches = [cameras[at : at + _BATCH] for at in range(0, len(cameras), _BATCH)]

@@ -14,7 +14,7 @@ from pgc.errors import ConfigError
 from pgc.evaluation.measures.color_difference import delta_e_2000, lab_from_srgb
 from pgc.evaluation.measures.flip import flip
 from pgc.evaluation.measures.scores import psnr
-from pgc.texture.priors import harmonics
+from pgc.texture.penalties import harmonics
 
 __all__ = [
     "baked_light",

@@ -38,9 +38,9 @@ from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.material_field import MaterialField
-from pgc.texture.priors import MaterialPriors
+from pgc.texture.penalties import MaterialPenalties
 
 __all__ = [
     "MaterialWorld",
@@ -128,8 +128,8 @@ class MaterialWorld:
             cameras=PooledCameras(config.camera_pool, config.seed),
             shade=pbr_shade,
             lighting=_lighting(case.light, config.exposure_offset),
-            prior=None if priors.is_off else MaterialPriors(material, self.triangles, priors),
-            reference=KnownMaterial(self.truth),
+            penalty=None if priors.is_off else MaterialPenalties(material, self.triangles, priors),
+            reference=FinishedTexture(self.truth),
         )
         oracle = OracleConfig(image_size=config.resolution, noise=config.noise if case.noise else None)
         # One timestep: the oracle is exact at all of them, and they differ by a factor on the gradient alone.

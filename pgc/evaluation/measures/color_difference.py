@@ -9,19 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["WHITE_D65", "delta_e_2000", "lab_from_srgb", "lab_from_xyz", "linear_from_srgb", "xyz_from_linear"]
+from pgc.color_space import linear_from_srgb
+
+__all__ = ["WHITE_D65", "delta_e_2000", "lab_from_srgb", "lab_from_xyz", "xyz_from_linear"]
 
 _RGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 """Linear sRGB (IEC 61966-2-1) to CIE 1931 XYZ, D65."""
 
 WHITE_D65: tuple[float, float, float] = tuple(sum(row) for row in _RGB_TO_XYZ)  # type: ignore[assignment]
 """XYZ of sRGB white."""
-
-
-def linear_from_srgb(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
-    """Decodes sRGB by IEC 61966-2-1, in float64."""
-    value = image.double()
-    return torch.where(value <= 0.04045, value / 12.92, ((value.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 
 
 def xyz_from_linear(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
@@ -41,7 +37,7 @@ def lab_from_xyz(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
 
 def lab_from_srgb(image: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     """Turns sRGB in [0, 1] into L*a*b*, float64."""
-    return lab_from_xyz(xyz_from_linear(linear_from_srgb(image)))
+    return lab_from_xyz(xyz_from_linear(linear_from_srgb(image.double())))
 
 
 def delta_e_2000(first: Float[Tensor, "3 p"], second: Float[Tensor, "3 p"]) -> Float[Tensor, " p"]:

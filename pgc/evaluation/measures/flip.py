@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.color_space import linear_from_srgb
 from pgc.errors import ConfigError
-from pgc.evaluation.measures.color_difference import WHITE_D65, lab_from_xyz, linear_from_srgb, xyz_from_linear
+from pgc.evaluation.measures.color_difference import WHITE_D65, lab_from_xyz, xyz_from_linear
 
 __all__ = ["PIXELS_PER_DEGREE", "flip"]
 
@@ -52,7 +53,9 @@ def flip(
     """
     if image.shape != truth.shape:
         raise ConfigError(f"FLIP of pictures of {tuple(image.shape)} and {tuple(truth.shape)}; give equal sizes.")
-    first, second = (_opponent(linear_from_srgb(picture.clamp(0.0, 1.0)).float()) for picture in (image, truth))
+    first, second = (
+        _opponent(linear_from_srgb(picture.double().clamp(0.0, 1.0)).float()) for picture in (image, truth)
+    )
     color = _color_error(first, second, pixels_per_degree)
     feature = _feature_error(first, second, pixels_per_degree)
     return color ** (1.0 - feature)  # eq. 14

@@ -259,11 +259,6 @@ class Supervisor:
             child.last_beat = now
             child.started = max(child.started, now) if child.ready is None else child.started
 
-    def kill_all(self) -> None:
-        """Ends all children by force at the server's end: nothing stays behind."""
-        for child in self.children():
-            self.kill(child, "the server ends")
-
 
 def _start_limit(child: Child, limits: Supervision) -> float:
     """Returns the seconds that a child may take until it is ready."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop with light, priors on texels and averaged iterates."""
+"""The loop with light, penalties on texels and averaged iterates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 CONFIG = OptimizeConfig(steps=6, views=1, resolution=24, learning_rate=0.05)
@@ -47,7 +47,7 @@ def dimmed(gbuffer: GBuffer, material: Mapping[str, Tensor], light: object | Non
 
 
 class Darkening:
-    """A prior that knows one thing: texels should be dark."""
+    """A penalty that knows one thing: texels should be dark."""
 
     def __init__(self, texture: TexelPyramid, weight: float) -> None:
         self.texture, self.weight = texture, weight
@@ -73,8 +73,8 @@ def start(
         rasterizer=WarpRasterizer(triangles, device=torch.device("cpu")),
         texture=texture,
         cameras=SphereCameraSampler(),
-        reference=KnownMaterial(BakedTexture(maps={"base_color": [image]})),
-        prior=None if weight is None else Darkening(texture, weight),
+        reference=FinishedTexture(BakedTexture(maps={"base_color": [image]})),
+        penalty=None if weight is None else Darkening(texture, weight),
     )
     if lit:
         scene = replace(scene, shade=dimmed, lighting=Brightness())
@@ -109,13 +109,13 @@ def test_the_light_of_a_step_depends_on_seed_and_step_alone(triangles: TriangleM
     assert first.scene.lighting.drawn == second.scene.lighting.drawn
 
 
-def test_a_prior_pulls_and_its_absence_changes_no_bit(triangles: TriangleMesh) -> None:
+def test_a_penalty_pulls_and_its_absence_changes_no_bit(triangles: TriangleMesh) -> None:
     plain, silent, loud = start(triangles), start(triangles, weight=0.0), start(triangles, weight=3.0)
     textures = [finish(run) for run in (plain, silent, loud)]
     assert torch.equal(textures[0], textures[1])
     assert float(textures[2].mean()) < float(textures[0].mean()) - 0.05
-    assert isinstance(silent.scene.prior, Darkening)
-    assert silent.scene.prior.asked == [(step, step / 6) for step in range(6)]
+    assert isinstance(silent.scene.penalty, Darkening)
+    assert silent.scene.penalty.asked == [(step, step / 6) for step in range(6)]
 
 
 def test_a_run_ends_with_the_mean_of_its_last_iterates(triangles: TriangleMesh) -> None:

@@ -25,7 +25,7 @@ from pgc.rendering.environment import prefilter, studio
 from pgc.rendering.pbr_shading import pbr_shade
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.material_field import MaterialField, MaterialFieldConfig
 from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
 
@@ -159,7 +159,7 @@ def _run(baseline: Baseline, *, latents_only: bool = False) -> tuple[float, Blun
         shade=pbr_shade,
         lighting=EnvironmentLighting([prefilter(studio())]),
         baseline=baseline,
-        reference=KnownMaterial(BakedTexture(maps=truth)),
+        reference=FinishedTexture(BakedTexture(maps=truth)),
     )
     image_loss = HiFAConfig(guidance_scale=1.0, latent_weight=0.0)
     latent_loss = SDSConfig(guidance_scale=1.0, timestep=UniformTimestepConfig(minimum=0.3, maximum=0.3))

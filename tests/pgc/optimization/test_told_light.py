@@ -24,7 +24,7 @@ from pgc.rendering.pbr_shading import pbr_shade
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.rendering.shading import unlit
 from pgc.texture.field import BakedTexture
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def run(triangles: TriangleMesh, guidance: Listener, *, lit: bool) -> Optimizati
         cameras=SphereCameraSampler(),
         shade=pbr_shade if lit else unlit,
         lighting=EnvironmentLighting([prefilter(colored_key())]) if lit else None,
-        reference=KnownMaterial(BakedTexture(maps={"base_color": [torch.full((3, 32, 32), 0.6)]})),
+        reference=FinishedTexture(BakedTexture(maps={"base_color": [torch.full((3, 32, 32), 0.6)]})),
     )
     config = OptimizeConfig(steps=2, views=2, resolution=24, learning_rate=0.05)
     done = Optimization(scene, guidance, Prompt(text=""), config)

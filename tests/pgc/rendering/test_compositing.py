@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-import pytest
 import torch
 
-from pgc.rendering.compositing import composite, plain_background, random_background
+from pgc.rendering.compositing import composite
 
 
 def test_coverage_weighs_image_against_background():
@@ -15,23 +14,3 @@ def test_coverage_weighs_image_against_background():
     torch.testing.assert_close(gradient, coverage.expand_as(gradient))
     full = background.expand(2, 3, 1, 2)
     assert torch.equal(composite(image, coverage, full), picture)
-
-
-def test_random_backgrounds_are_one_color_a_view_and_follow_the_generator():
-    draw = random_background(400, torch.Generator().manual_seed(5))
-    assert draw.shape == (400, 3, 1, 1)
-    assert torch.equal(draw, random_background(400, torch.Generator().manual_seed(5)))
-    assert not torch.equal(draw, random_background(400, torch.Generator().manual_seed(6)))
-    assert draw.min() >= 0
-    assert draw.max() <= 1
-    assert (draw.mean(dim=0) - 0.5).abs().max() < 0.06
-    assert (draw[:, 0] - draw[:, 1]).abs().max() > 0.5
-    grey = random_background(9, torch.Generator().manual_seed(5), grey=True)
-    assert torch.equal(grey[:, 0], grey[:, 2])
-    assert grey.std() > 0.05
-
-
-def test_plain_backgrounds():
-    assert plain_background(2, (0.1, 0.2, 0.3))[1].flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match="three numbers in"):
-        plain_background(1, (0.0, 0.0, 1.5))

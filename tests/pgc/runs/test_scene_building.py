@@ -182,7 +182,7 @@ def test_material_settings_reach_the_scene(request_):
     settings = replace(lit(), material=MaterialConfig(environments=("sky",), drawn=0))
     scene = prepare_run(replace(request_, settings=settings)).optimization.scene
     assert [one.name for one in scene.lighting.environments] == ["sky"]
-    assert scene.prior is None
+    assert scene.penalty is None
 
 
 def test_tiles_get_an_image_each_of_every_map(request_, tmp_path):

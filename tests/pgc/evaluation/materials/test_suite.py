@@ -20,7 +20,7 @@ from pgc.evaluation.materials.run import MaterialRunRequest, light_settings, run
 from pgc.evaluation.materials.suite import MaterialWorld, PooledCameras, recover
 from pgc.evaluation.materials.truth import SUITE_MATERIALS
 from pgc.texture.field import BakedTexture
-from pgc.texture.priors import MaterialPriorConfig
+from pgc.texture.penalties import MaterialPriorConfig
 
 TINY = MaterialSuiteConfig(
     meshes=(2,), materials=("two_plastics",), environments=1, relight_views=2, relight_resolution=24, steps=40,

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pgc.evaluation.measures.color_difference import delta_e_2000, lab_from_srgb, linear_from_srgb
+from pgc.color_space import linear_from_srgb
+from pgc.evaluation.measures.color_difference import delta_e_2000, lab_from_srgb
 
 # Sharma, Wu and Dalal, 2005, table 1: pairs 1, 4, 7, 9, 10, 16, 17, 25, 28 and 34.
 _PAIRS = [

@@ -15,10 +15,10 @@ from torch import Tensor
 from pgc.errors import ConfigError
 from pgc.mesh.data import TriangleMesh
 from pgc.texture.material_field import MaterialField, MaterialFieldConfig
-from pgc.texture.priors import (
+from pgc.texture.penalties import (
+    MaterialPenalties,
     MaterialPriorConfig,
-    MaterialPriors,
-    TexelPrior,
+    TexelPenalty,
     extremes_penalty,
     harmonics,
     light_penalty,
@@ -114,8 +114,8 @@ def test_each_prior_alone_lowers_its_penalty(make_quad: MakeQuad, name: str) -> 
     with torch.no_grad():
         for parameter in field.parameters():
             parameter.normal_(std=0.15, generator=generator)
-    prior = MaterialPriors(field, bent, MaterialPriorConfig(**{name: 1.0}))
-    assert isinstance(prior, TexelPrior)
+    prior = MaterialPenalties(field, bent, MaterialPriorConfig(**{name: 1.0}))
+    assert isinstance(prior, TexelPenalty)
     adam = torch.optim.Adam(field.parameter_groups(0.01))
     values = []
     for step in range(40):
@@ -148,8 +148,8 @@ def _bowl(mesh: TriangleMesh) -> np.ndarray:
 
 def test_switched_off_priors_do_nothing(make_quad: MakeQuad) -> None:
     field = _field(make_quad())
-    assert MaterialPriors(field, field.triangles, MaterialPriorConfig()).penalty(0, 1.0) is None
-    late = MaterialPriors(field, field.triangles, MaterialPriorConfig(metallic_extremes=1.0, from_progress=0.5))
+    assert MaterialPenalties(field, field.triangles, MaterialPriorConfig()).penalty(0, 1.0) is None
+    late = MaterialPenalties(field, field.triangles, MaterialPriorConfig(metallic_extremes=1.0, from_progress=0.5))
     early = late.penalty(0, 0.4)
     assert early is not None
     assert float(early.detach()) == 0.0
@@ -164,7 +164,7 @@ def test_regions_wait_and_draw_the_same_pairs_in_the_same_step(make_quad: MakeQu
     with torch.no_grad():
         for parameter in field.parameters():
             parameter.normal_(std=0.15, generator=torch.Generator().manual_seed(6))
-    prior = MaterialPriors(field, field.triangles, MaterialPriorConfig(regions=1.0, from_progress=0.5))
+    prior = MaterialPenalties(field, field.triangles, MaterialPriorConfig(regions=1.0, from_progress=0.5))
     values = [prior.penalty(step, progress) for step, progress in ((3, 0.4), (3, 0.75), (3, 1.0), (3, 1.0), (4, 1.0))]
     early, half, whole, again, other = (float(value.detach()) for value in values if value is not None)
     assert early == 0.0
@@ -176,8 +176,8 @@ def test_regions_wait_and_draw_the_same_pairs_in_the_same_step(make_quad: MakeQu
 def test_every_so_many_steps_with_so_many_times_the_weight(make_quad: MakeQuad) -> None:
     field = _field(make_quad())
     config = MaterialPriorConfig(metallic_extremes=1.0)
-    once = MaterialPriors(field, field.triangles, config).penalty(0, 1.0)
-    third = MaterialPriors(field, field.triangles, replace(config, every=3))
+    once = MaterialPenalties(field, field.triangles, config).penalty(0, 1.0)
+    third = MaterialPenalties(field, field.triangles, replace(config, every=3))
     assert third.penalty(1, 1.0) is None
     thrice = third.penalty(3, 1.0)
     assert once is not None

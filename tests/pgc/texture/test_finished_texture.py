@@ -10,7 +10,7 @@ from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.composition import mip_chain
 from pgc.texture.field import BakedTexture, TextureField
-from pgc.texture.known_material import KnownMaterial
+from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.mip_fetch import plan_fetch, sample_mipmapped_reference, sample_planned
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
@@ -37,7 +37,7 @@ def points(make_points: MakePoints) -> SurfacePoints:
 
 
 def test_it_is_the_slow_reference(texture: BakedTexture, points: SurfacePoints) -> None:
-    field = KnownMaterial(texture)
+    field = FinishedTexture(texture)
     assert isinstance(field, TextureField)
     found = field.sample(points)
     assert {name: value.shape[1] for name, value in found.items()} == CHANNELS
@@ -53,11 +53,11 @@ def test_on_one_full_chart_it_is_the_pyramid(texture: BakedTexture, points: Surf
     pyramid = TexelPyramid(make_quad(), config, initial=texture)
     pyramid.set_progress(1.0)
     for name, value in pyramid.sample(points).items():
-        torch.testing.assert_close(value.detach(), KnownMaterial(texture).sample(points)[name], atol=1e-5, rtol=0)
+        torch.testing.assert_close(value.detach(), FinishedTexture(texture).sample(points)[name], atol=1e-5, rtol=0)
 
 
 def test_it_has_nothing_to_learn(texture: BakedTexture) -> None:
-    field = KnownMaterial(texture)
+    field = FinishedTexture(texture)
     assert (list(field.parameters()), field.parameter_groups(0.1), field.state_dict()) == ([], [], {})
     field.set_progress(0.5)
     field.after_step()

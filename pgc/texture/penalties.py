@@ -11,7 +11,7 @@
                         normal like the irradiance of a distant light: its fit by spherical harmonics of order 2
                         (Ramamoorthi and Hanrahan, 2001: nine coefficients hold 99 % of any irradiance)
     regions             roughness and metallic agree within a region (a material slot of the mesh) where they nearly
-                        do: see pgc.texture.region_prior
+                        do: see pgc.texture.region_penalty
 
 All are means over the texels inside charts, so that a weight means the same at every texture size. Weights are in
 units of the gradient on one pixel; 0 switches a prior off, and all at 0 cost nothing.
@@ -31,13 +31,13 @@ from pgc.errors import ConfigError
 from pgc.mesh.data import TriangleMesh
 from pgc.randomness import generator_for
 from pgc.texture.material_field import MaterialField
-from pgc.texture.region_prior import RegionOrder, region_penalty
+from pgc.texture.region_penalty import RegionOrder, region_penalty
 from pgc.texture.texel_surface import TexelSurface
 
 __all__ = [
+    "MaterialPenalties",
     "MaterialPriorConfig",
-    "MaterialPriors",
-    "TexelPrior",
+    "TexelPenalty",
     "extremes_penalty",
     "harmonics",
     "light_penalty",
@@ -53,7 +53,7 @@ _PARTNERS = 4
 
 
 @runtime_checkable
-class TexelPrior(Protocol):
+class TexelPenalty(Protocol):
     """A penalty on the texels themselves, beside what the rendered image asks for."""
 
     def penalty(self, step: int, progress: float) -> Tensor | None:
@@ -198,7 +198,7 @@ class _Level:
     inverse: Tensor
 
 
-class MaterialPriors:
+class MaterialPenalties:
     """The priors of one material field.
 
     Args:
@@ -215,7 +215,7 @@ class MaterialPriors:
         self._levels: dict[int, _Level] = {}
 
     def penalty(self, step: int, progress: float) -> Tensor | None:
-        """Returns what `TexelPrior.penalty` says."""
+        """Returns what `TexelPenalty.penalty` says."""
         config = self.config
         if config.is_off or step % config.every:
             return None

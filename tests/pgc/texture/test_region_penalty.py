@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pgc.texture.region_prior import RegionOrder, region_penalty
+from pgc.texture.region_penalty import RegionOrder, region_penalty
 
 SCALE = 0.3
 

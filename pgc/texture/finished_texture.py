@@ -14,10 +14,10 @@ from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture
 from pgc.texture.mip_fetch import plan_fetch, sample_planned
 
-__all__ = ["KnownMaterial"]
+__all__ = ["FinishedTexture"]
 
 
-class KnownMaterial:
+class FinishedTexture:
     """A `TextureField` without parameters. Its mips are box-filtered, as a viewer of the exported image has them.
 
     Args:
