@@ -233,12 +233,7 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
     if not need_light(maps):
         return replace(settings, maps=maps, material=None, occlusion=occlusion)
     material = settings.material or base_material(spec)
-    fields = replace(
-        material.fields,
-        with_metallic="metallic" in maps,
-        with_normal="normal" in maps,
-        texture=settings.texture,
-    )
+    fields = replace(material.fields.for_maps(maps), texture=settings.texture)
     return replace(
         settings,
         optimize=lit_optimize(settings.optimize, spec),

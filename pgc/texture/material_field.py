@@ -8,7 +8,7 @@ The normal leaves this module as it stands in an image file: 0.5 + 0.5 n, tangen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,6 +85,10 @@ class MaterialFieldConfig:
         maps = self.optimized()
         channels = {name: 2 if name == _SLOPE else MATERIAL_CHANNELS[name] for name in maps}
         return replace(self.texture, channels=channels, maps=maps)
+
+    def for_maps(self, maps: Collection[str]) -> MaterialFieldConfig:
+        """Returns the same settings for other maps: what is not wanted is not optimised."""
+        return replace(self, with_metallic="metallic" in maps, with_normal="normal" in maps)
 
     def optimized(self) -> dict[str, MapSettings]:
         """Returns the maps that are found, with slopes in place of the normal; the others are neutral everywhere."""
