@@ -10,7 +10,7 @@ from pgc.lighting.base import Lighting
 from pgc.optimization.map_gradients import Baseline
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.rendering.shading import Shade, unlit
-from pgc.texture.field import TextureField
+from pgc.texture.field import SurfaceMaterial, TextureField
 from pgc.texture.penalties import TexelPenalty
 
 __all__ = ["Scene"]
@@ -31,5 +31,5 @@ class Scene:
     baseline: Baseline = "render"
     """What the prior's picture is compared with for all maps but base colour; of account for losses with a target in
     the image alone, as latents are compared with latents anyway."""
-    reference: TextureField | None = None
+    reference: SurfaceMaterial | None = None
     """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""

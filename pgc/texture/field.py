@@ -18,7 +18,7 @@ from torch import Tensor
 from pgc.errors import TextureError
 from pgc.surface import SurfacePoints
 
-__all__ = ["BakedTexture", "TextureField", "from_uint8_values", "to_uint8_values"]
+__all__ = ["BakedTexture", "SurfaceMaterial", "TextureField", "from_uint8_values", "to_uint8_values"]
 
 
 def to_uint8_values(values: Float[Tensor, "c h w"]) -> UInt8[Tensor, "c h w"]:
@@ -85,8 +85,8 @@ class BakedTexture:
 
 
 @runtime_checkable
-class TextureField(Protocol):
-    """Something that has a colour (and roughness, ...) at each surface point and can be optimised."""
+class SurfaceMaterial(Protocol):
+    """Something that has a colour (and roughness, ...) at each surface point."""
 
     @property
     def channels(self) -> Mapping[str, int]:
@@ -95,6 +95,16 @@ class TextureField(Protocol):
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
         """Fetches differentiably: name -> [B, c, H, W] in [0, 1], zeros where the mask is False."""
+        ...
+
+
+@runtime_checkable
+class TextureField(SurfaceMaterial, Protocol):
+    """A material that can be optimised, and leaves a texture behind."""
+
+    def preview(self, size: int) -> BakedTexture:
+        """Returns the maps as they are now, at most `size` texels a side where it has such a level; nothing is filled
+        and no seam closed."""
         ...
 
     def bake(self) -> BakedTexture:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ __all__ = ["FinishedTexture"]
 
 
 class FinishedTexture:
-    """A `TextureField` without parameters. Its mips are box-filtered, as a viewer of the exported image has them.
+    """A `SurfaceMaterial` that nothing changes. Its mips are box-filtered, as a viewer of the exported image has them.
 
     Args:
         texture: finished, its sides a power of two.
@@ -37,11 +36,11 @@ class FinishedTexture:
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """The channel groups; see `TextureField.channels`."""
+        """The channel groups; see `SurfaceMaterial.channels`."""
         return self._channels
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
-        """Fetches as `TextureField.sample` says, without gradients."""
+        """Fetches as `SurfaceMaterial.sample` says, without gradients."""
         plan = plan_fetch(
             points.uv,
             points.uv_footprint,
@@ -53,28 +52,3 @@ class FinishedTexture:
         )
         values = sample_planned(self._mips, plan).split(list(self._channels.values()), dim=1)
         return dict(zip(self._channels, values, strict=True))
-
-    def bake(self) -> BakedTexture:
-        """Returns the texture itself."""
-        return self._texture
-
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Returns none: nothing here learns."""
-        return []
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """Returns none."""
-        return iter(())
-
-    def set_progress(self, fraction: float) -> None:
-        """Does nothing: a finished texture is the same at all times."""
-
-    def after_step(self) -> None:
-        """Does nothing, as there is nothing to project."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns nothing, as there is nothing to keep."""
-        return {}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Does nothing, as there is nothing to restore."""

@@ -156,6 +156,15 @@ class MaterialField:
         """The finest level that learns at the present progress; 0 is full size."""
         return self.pyramid.finest_live
 
+    @torch.no_grad()
+    def preview(self, size: int) -> BakedTexture:
+        """Returns what `TextureField.preview` says, of the maps that are optimised."""
+        shown = self.pyramid.preview(size)
+        maps = dict(shown.maps)
+        if _SLOPE in maps:
+            maps["normal"] = [normal_from_slopes(slopes[None])[0] for slopes in maps.pop(_SLOPE)]
+        return BakedTexture(maps=maps, tiles=shown.tiles)
+
     def bake(self) -> BakedTexture:
         """Returns all four maps: filled, padded, without seams.
 

@@ -172,6 +172,16 @@ class TexelPyramid(nn.Module):
         """Texels looked at so far, [tiles, S/2^l, S/2^l] bool a level, by the mip at which they were."""
         return [self.get_buffer(f"seen_{level}") for level in range(self.config.levels)]
 
+    @torch.no_grad()
+    def preview(self, size: int) -> BakedTexture:
+        """Returns what `TextureField.preview` says: a coarser level is the full texture's mip, and costs nothing."""
+        level = 0
+        while self.config.texture_size >> level > size and level < self.config.levels - 1:
+            level += 1
+        images = {name: self.texels(name, level)[level] for name in self.config.channels}
+        maps = {name: list(image) for name, image in images.items() if image is not None}
+        return BakedTexture(maps=maps, tiles=self.config.tiles)
+
     def bake(self, *, finish: bool = True, names: Sequence[str] | None = None) -> BakedTexture:
         """Returns the texture at full size; the field itself stays as it is.
 

@@ -7,14 +7,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
 from blender_addon.protocol.messages import PreviewCodec
 from pgc.texture.field import TextureField, to_uint8_values
-from pgc.texture.material_field import MaterialField, normal_from_slopes
-from pgc.texture.texel_pyramid import TexelPyramid
 from server.children.messages import WorkerPreview
 from server.recipes import JobRun
 
@@ -43,11 +37,13 @@ def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("ba
     Maps that the texture does not hold are left out: occlusion comes at the end.
     """
     size = min(size, MAX_SIDE)
-    with torch.no_grad():
-        for name, tiles, image in _images(texture, size, maps):
-            for tile, pixels in zip(tiles, image, strict=True):
-                data = to_uint8_values(pixels).permute(1, 2, 0).contiguous().cpu()
-                yield PreviewTile(name, tile, int(data.shape[0]), int(data.shape[2]), data.numpy().tobytes())
+    shown = texture.preview(size)
+    for name, images in shown.maps.items():
+        if name not in maps:
+            continue
+        for tile, pixels in zip(shown.tiles, images, strict=True):
+            data = to_uint8_values(pixels).permute(1, 2, 0).contiguous().cpu()
+            yield PreviewTile(name, tile, int(data.shape[0]), int(data.shape[2]), data.numpy().tobytes())
 
 
 def preview_messages(job: str, run: JobRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
@@ -64,30 +60,6 @@ def preview_messages(job: str, run: JobRun, size: int) -> Iterator[tuple[WorkerP
             codec=PreviewCodec.RAW_U8.value,
         )
         yield message, tile.pixels
-
-
-def _images(texture: TextureField, size: int, maps: Collection[str]) -> Iterator[tuple[str, tuple[int, ...], Tensor]]:
-    """Name, tile numbers and [tiles, c, s, s] of each map."""
-    pyramid = texture.pyramid if isinstance(texture, MaterialField) else texture
-    if isinstance(pyramid, TexelPyramid):
-        # A coarser level of the pyramid is the mip of the full texture, and costs nothing.
-        level = 0
-        while pyramid.config.texture_size >> level > size and level < pyramid.config.levels - 1:
-            level += 1
-        for name in pyramid.channels:
-            image = pyramid.texels(name, level)[level]
-            assert image is not None
-            shown, image = ("normal", normal_from_slopes(image)) if name == "slope" else (name, image)
-            if shown in maps:
-                yield shown, pyramid.config.tiles, image
-        return
-    baked = texture.bake()
-    for name, images in baked.maps.items():
-        if name not in maps:
-            continue
-        stacked = torch.stack(list(images))
-        factor = max(1, stacked.shape[-1] // size)
-        yield name, baked.tiles, F.avg_pool2d(stacked, factor)
 
 
 class Throttle:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,6 @@ from pgc.optimization.scene import Scene
 from pgc.rendering.raster.gbuffer import surface_points
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.surface import SurfacePoints
-from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 __all__ = ["PatternField", "PatternRunConfig", "pattern_colors", "pattern_run"]
@@ -53,7 +52,7 @@ def pattern_colors(position: Tensor, period: float) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class PatternField:
-    """The pattern as a field that nothing can change."""
+    """The pattern as a material that nothing can change."""
 
     period: float
 
@@ -65,31 +64,6 @@ class PatternField:
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
         """The pattern's colours, zeros off the mask."""
         return {"base_color": pattern_colors(points.position, self.period) * points.mask}
-
-    def bake(self) -> BakedTexture:
-        """A pattern in space has no texture: `pattern_run` is about that."""
-        raise NotImplementedError("A pattern in space has no texture.")
-
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """None."""
-        return []
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """None."""
-        return iter(())
-
-    def set_progress(self, fraction: float) -> None:
-        """Nothing changes."""
-
-    def after_step(self) -> None:
-        """Nothing changes."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to resume."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to resume."""
 
 
 def pattern_run(mesh: PreparedMesh, config: PatternRunConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.composition import mip_chain
-from pgc.texture.field import BakedTexture, TextureField
+from pgc.texture.field import BakedTexture, SurfaceMaterial, TextureField
 from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.mip_fetch import plan_fetch, sample_mipmapped_reference, sample_planned
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
@@ -38,7 +38,9 @@ def points(make_points: MakePoints) -> SurfacePoints:
 
 def test_it_is_the_slow_reference(texture: BakedTexture, points: SurfacePoints) -> None:
     field = FinishedTexture(texture)
-    assert isinstance(field, TextureField)
+    assert isinstance(field, SurfaceMaterial)
+    assert not isinstance(field, TextureField), "nothing in it learns"
+    assert dict(field.channels) == CHANNELS
     found = field.sample(points)
     assert {name: value.shape[1] for name, value in found.items()} == CHANNELS
     ones = [torch.full((1, 1, SIZE >> level, SIZE >> level), 0.25) for level in range(SIZE.bit_length() - 1)]
@@ -54,16 +56,6 @@ def test_on_one_full_chart_it_is_the_pyramid(texture: BakedTexture, points: Surf
     pyramid.set_progress(1.0)
     for name, value in pyramid.sample(points).items():
         torch.testing.assert_close(value.detach(), FinishedTexture(texture).sample(points)[name], atol=1e-5, rtol=0)
-
-
-def test_it_has_nothing_to_learn(texture: BakedTexture) -> None:
-    field = FinishedTexture(texture)
-    assert (list(field.parameters()), field.parameter_groups(0.1), field.state_dict()) == ([], [], {})
-    field.set_progress(0.5)
-    field.after_step()
-    field.load_state_dict({})
-    assert field.bake() is texture
-    assert dict(field.channels) == CHANNELS
 
 
 def test_one_fetch_of_all_maps_is_that_of_each(points: SurfacePoints, make_quad: MakeQuad) -> None:
