@@ -15,6 +15,7 @@ from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.messages import JobResult, MapFile
 from blender_addon.protocol.specs.job import NEW_UVS
 from pgc.images.maps import encode_maps
+from pgc.maps import MAPS
 from pgc.runs.report import plain, versions
 from pgc.texture.field import BakedTexture
 from server.recipes import JobRun
@@ -62,7 +63,7 @@ def write_result(
                     height=texture.size,
                     channels=int(texture.maps[name][0].shape[0]),
                     dtype=DType.U8,
-                    color_space="srgb" if name == "base_color" else "linear",
+                    color_space="srgb" if MAPS[name].is_color else "linear",
                     codec="png",
                     sha256=store.put(data),
                     bytes=len(data),

@@ -101,6 +101,6 @@ def making_room(
 
 def loss(child: Child) -> WireError:
     """Says why a worker was lost, for the job that it ran."""
-    if child.reason is not None and child.reason.startswith("no "):
+    if child.stalled:
         return WireError(ErrorCode.WORKER_STALLED, Retry.LATER, "The worker did not get on.")
     return WireError(ErrorCode.WORKER_LOST, Retry.LATER, "The worker ended unexpectedly.")

@@ -34,6 +34,7 @@ class Child:
     Args:
         useful: it has done something, so that its end is not one of an installation that cannot work.
         stopping: its end is wanted; reason: why it was killed, for messages.
+        stalled: it was ended because it did not get on, or gave no sign of life.
     """
 
     role: str
@@ -51,6 +52,7 @@ class Child:
     signal_at: float | None = None
     kill_at: float | None = None
     reason: str | None = None
+    stalled: bool = False
 
     @property
     def slot(self) -> Slot:
@@ -191,6 +193,7 @@ class Supervisor:
     def end_hung(self, child: Child, reason: str) -> None:
         """Ends a child that would heed no signal: its stacks into its log, then force."""
         if child.kill_at is None:
+            child.stalled = child.stalled or child.reason is None
             self._dump(child, reason)
             child.kill_at = self._state.ports.now() + self._state.config.supervision.stack_dump
 
