@@ -126,7 +126,7 @@ def base_material(spec: GuidanceSpec) -> MaterialConfig:
 
 
 def lit_optimize(optimize: OptimizeConfig, spec: GuidanceSpec) -> OptimizeConfig:
-    """Light changes from step to step, and what it shows of a texel with it."""
+    """Returns the loop's settings for light that changes from step to step, and what it shows of a texel with it."""
     if not isinstance(spec, OracleSpec):
         return optimize
     # Texels that few pixels see have gradients of little but noise, which a small epsilon makes whole steps of.
@@ -134,7 +134,7 @@ def lit_optimize(optimize: OptimizeConfig, spec: GuidanceSpec) -> OptimizeConfig
 
 
 def lit_prior(spec: GuidanceSpec) -> GuidanceSpec:
-    """The prior for lit pictures: the pocket prior is told that there is light, in the words of its training."""
+    """Returns the prior for lit pictures: the pocket prior is told of light, in the words of its training."""
     if isinstance(spec, PocketSpec) and spec.prompt_suffix == PocketSpec().prompt_suffix:
         return replace(spec, prompt_suffix=", soft lighting")
     return spec

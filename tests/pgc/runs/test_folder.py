@@ -15,7 +15,7 @@ from pgc.pictures.studio import Framing
 from pgc.pictures.turntable import TurntableConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs import earlier_run as earlier_run_module
-from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.folder import OutputConfig, PreviewCadence, RunFolder
 from pgc.runs.report import FORMAT
 from pgc.texture.field import BakedTexture
 
@@ -247,3 +247,14 @@ def test_what_orm_lacks_is_matte_free_and_no_metal(tmp_path, cube):
     kept = {name: images for name, images in maps_of().items() if name in ("base_color", "occlusion")}
     write(tmp_path / "out", cube, BakedTexture(maps=kept))
     assert np.array(Image.open(tmp_path / "out" / "orm.png"))[0, 0].tolist() == [51, 255, 0]
+
+
+def test_the_time_to_the_next_preview_grows_with_the_run():
+    cadence = PreviewCadence(OutputConfig(first_preview_seconds=2.0, preview_growth=3.0), begun=10.0, first=12.0)
+    assert [cadence.is_due(now) for now in (11.9, 12.0)] == [False, True]
+    cadence.made(14.0)
+    # 4 seconds of running by now: the next after 3 times as many.
+    assert [cadence.is_due(now) for now in (21.9, 22.0)] == [False, True]
+    early = PreviewCadence(OutputConfig(first_preview_seconds=2.0, preview_growth=3.0), begun=10.0, first=10.0)
+    early.made(10.0)
+    assert [early.is_due(now) for now in (13.9, 14.0)] == [False, True], "the first ones do not follow at once"

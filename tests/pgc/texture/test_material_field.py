@@ -132,6 +132,20 @@ def test_without_metal_and_relief_nothing_of_them_learns(make_quad: MakeQuad, ma
     assert not field.texels("metallic").any()
 
 
+def test_a_preview_is_the_mip_of_what_is_optimised(make_quad: MakeQuad, make_points: MakePoints) -> None:
+    field = _field(make_quad(), with_metallic=False)
+    values = {"base_color": (0.9, 0.1, 0.2), "roughness": (0.3,), "metallic": (0.0,), "normal": (0.7, 0.5, 0.9)}
+    _train(field, _points(make_points), values, steps=5)
+    size = field.config.texture.texture_size
+    shown = field.preview(size // 2)
+    assert shown.size == size // 2
+    assert set(shown.maps) == {"base_color", "roughness", "normal"}
+    assert torch.equal(shown.maps["base_color"][0], field.texels("base_color", 1)[0].detach())
+    assert torch.equal(shown.maps["normal"][0], normal_from_slopes(field.texels("slope", 1))[0].detach())
+    assert field.preview(10 * size).size == size
+    assert isinstance(field, TextureField)
+
+
 def test_the_relief_of_one_chart_does_not_leak_into_another(two_charts: TriangleMesh, make_points: MakePoints) -> None:
     """Both charts lean by the same slope in their own axes, which point elsewhere: nothing is to be reconciled."""
     field = _field(two_charts)

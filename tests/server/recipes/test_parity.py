@@ -59,7 +59,7 @@ def test_a_lit_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu,
         "red",
         guidance="oracle",
         oracle_texture=str(red_texture),
-        maps=",".join(every),
+        maps=every,
         steps=3,
         views=2,
         resolution=16,
@@ -73,8 +73,8 @@ def test_separate_slots_equal_the_run_in_one_process(oracle_job, arrays, cpu, cu
 
     tiny = {"steps": 3, "views": 2, "resolution": 16, "texture_size": 32}
     oracle = {"guidance": "oracle", "oracle_texture": str(red_texture)}
-    together = in_process(cube_obj, "red", maps="metallic", **oracle, **tiny)
-    separate = in_process(cube_obj, "red", maps="metallic", separate_slots=True, **oracle, **tiny)
+    together = in_process(cube_obj, "red", maps=("metallic",), **oracle, **tiny)
+    separate = in_process(cube_obj, "red", maps=("metallic",), separate_slots=True, **oracle, **tiny)
     assert separate != together
     settings = replace(oracle_job.settings, separate_slots=True)
     spec = replace(oracle_job, maps=("base_color", "roughness", "metallic"), settings=settings)
