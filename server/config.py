@@ -175,6 +175,7 @@ class QuotaConfig:
     Args:
         disk_floor: with less room than this on the disk nothing new is taken on; None: 5 GiB, and no more than a
             twentieth of the disk. Running jobs may need more for their checkpoints.
+
     Raises:
         ConfigError: the floor is below 0.
     """
@@ -258,6 +259,7 @@ class ServerConfig:
         checkpoint_seconds: least time between two checkpoints of a job.
         start_paused: jobs that waited or ran when the last server ended wait for their RESUME.
         prewarm: start a worker at once, so that devices and models are known and the first job need not wait.
+
     Raises:
         ConfigError: a number is out of range.
     """

@@ -174,7 +174,7 @@ class ClientThread(threading.Thread):
         self._session.received(channel, envelope, now)
 
     def _look_around(self, now: Now) -> None:
-        """Without a connection: has a server been started, or did a start of ours fail?"""
+        """Looks, without a connection, whether a server has been started, or a start of ours has failed."""
         if self._session.link is not Link.WAITING:
             return
         if isinstance(self._source, Path) and self._seen is not None and _stamp(self._source) != self._seen:

@@ -50,6 +50,7 @@ class FrameComposer:
         self._tiles: dict[tuple[str, str], dict[int, npt.NDArray[np.uint8]]] = {}
 
     def __call__(self, event: Event) -> Event:
+        """Returns the frame of a JobPreview; any other event as it is."""
         match event:
             case JobPreview():
                 tiles = self._tiles.setdefault((event.job, event.map), {})

@@ -90,7 +90,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """This side ends the connection. Jobs go on."""
+    """A side ends the connection. Jobs go on."""
 
     TYPE: ClassVar[str] = "BYE"
 

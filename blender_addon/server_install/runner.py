@@ -243,7 +243,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _reason(lines: Sequence[str], code: int) -> str:
-    """pip's own last error, with what to do about the common ones."""
+    """The last error of pip itself, with what to do about the common ones."""
     text = "\n".join(lines)
     said = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
     last = said[-1] if said else next((line for line in reversed(lines) if line.strip()), f"exit code {code}")

@@ -103,7 +103,7 @@ def _allow_open_files() -> None:
 
 @dataclass(frozen=True)
 class _Life:
-    """This run of the server: the lock that it holds, what ends it, its id."""
+    """One run of the server: the lock that it holds, what ends it, its id."""
 
     lock: InstanceLock
     stop: threading.Event

@@ -56,6 +56,7 @@ class LocalChild:
             self._process.kill()
 
     def poll(self) -> int | None:
+        """Returns the exit code, or None while it runs; negative: the signal that ended it."""
         return self._process.poll()
 
 

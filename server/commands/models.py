@@ -41,7 +41,7 @@ def _find(key: str) -> tuple[KnownModel, list[Source]]:
 @app.command("list")
 @reports_failures
 def list_models(data: Data = None, as_json: JsonOutput = False) -> None:
-    """Which models there are, and which are installed."""
+    """Lists the models that there are, and says which are installed."""
     from pgc.guidance.models import is_model_installed
 
     store = ModelStore(paths_of(data).models)
@@ -62,7 +62,7 @@ def list_models(data: Data = None, as_json: JsonOutput = False) -> None:
 @app.command()
 @reports_failures
 def pull(key: Key, data: Data = None) -> None:
-    """Fetch a model from the hub: safetensors only, every file hashed."""
+    """Fetches a model from the hub: safetensors only, every file hashed."""
     model, sources = _find(key)
     typer.echo(f"{model.title}: about {model.download_gb:.1f} GB; licence {model.license}.")
     paths = paths_of(data)
@@ -74,7 +74,7 @@ def pull(key: Key, data: Data = None) -> None:
 @app.command()
 @reports_failures
 def remove(key: Key, data: Data = None) -> None:
-    """Delete a model that was pulled into the server."""
+    """Deletes a model that was pulled into the server."""
     _model, sources = _find(key)
     if not ModelStore(paths_of(data).models).remove(key, sources):
         raise ModelError(f"{key} is not in the server; what is in the user's own cache stays.")
@@ -84,7 +84,7 @@ def remove(key: Key, data: Data = None) -> None:
 @app.command()
 @reports_failures
 def verify(key: Key, data: Data = None) -> None:
-    """Hash all files of a model again. Exit code 1 where one has changed."""
+    """Hashes all files of a model again. Exit code 1 where one has changed."""
     _find(key)
     problems = ModelStore(paths_of(data).models).verify(key, typer.echo)
     for problem in problems:

@@ -39,7 +39,7 @@ def pair(  # noqa: PLR0913 - one parameter an option
     minutes: Annotated[float, typer.Option(help="How long the code is good.")] = 10.0,
     remove: Annotated[bool, typer.Option("--remove", help="Take the machine off the list.")] = False,
 ) -> None:
-    """Add another machine's key. Prints a code that works once; without a name, lists the machines."""
+    """Adds another machine's key. Prints a code that works once; without a name, lists the machines."""
     paths = paths_of(data)
     if role not in _ROLES:
         raise ConfigError(f"--role is {role!r}; expected one of {', '.join(_ROLES)}.")

@@ -49,7 +49,7 @@ def start(  # noqa: PLR0913 - one parameter an option
     ] = None,
     until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
-    """Start the server. It keeps running, and its jobs with it, whatever happens to Blender."""
+    """Starts the server. It keeps running, and its jobs with it, whatever happens to Blender."""
     config = ServerConfig(
         paths=paths_of(data),
         listen=ListenConfig(host=listen, ctl_port=port, bulk_port=port + 1 if port else 0),

@@ -38,7 +38,7 @@ _GIB = 1 << 30
 
 @reports_failures
 def status(data: Data = None, as_json: JsonOutput = False) -> None:
-    """Say how the server is. Exit code 0 where it is ready."""
+    """Says how the server is. Exit code 0 where it is ready."""
     paths = paths_of(data)
     with Admin.open(paths) as admin:
         report = admin.ask(Status(), StatusReport)
@@ -97,7 +97,7 @@ def jobs(
         typer.Option(help="List this machine's jobs only, by its name in `pgc-server pair`.", metavar="NAME"),
     ] = None,
 ) -> None:
-    """List the jobs of all users, or cancel, pause or resume one (the first characters of its id will do)."""
+    """Lists the jobs of all users, or cancels, pauses or resumes one (the first characters of its id will do)."""
     with Admin.open(paths_of(data)) as admin:
         known = admin.jobs()
         for prefix, kind in ((cancel, Cancel), (pause, Pause), (resume, Resume)):
@@ -146,7 +146,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 50,
     as_json: JsonOutput = False,
 ) -> None:
-    """Show the last lines of the logs of broker, gate and workers, together and in order of time."""
+    """Shows the last lines of the logs of broker, gate and workers, together and in order of time."""
     paths = paths_of(data)
     entries = sorted(_entries(paths.logs), key=lambda entry: entry[0])
     if search is not None:

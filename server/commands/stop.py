@@ -30,7 +30,7 @@ def stop(
         bool, typer.Option("--now", help="Do not wait for checkpoints: work since the last ones is done again.")
     ] = False,
 ) -> None:
-    """Stop the server. Jobs that run are kept with their checkpoints, and go on at the next start."""
+    """Stops the server. Jobs that run are kept with their checkpoints, and go on at the next start."""
     paths = paths_of(data)
     running = find_running(paths)
     if running is None:

@@ -224,7 +224,7 @@ def _clients_folder(paths: ServerPaths, make: bool = False) -> Path:
 
 
 class ZapHandler:
-    """Answers libzmq's question for each new connection: may this public key come in?
+    """Answers what libzmq asks of each new connection: whether this public key may come in.
 
     Runs in a thread of its own, so that a storm of connections does not touch the broker's loop.
     """

@@ -42,7 +42,7 @@ def doctor(
     as_json: JsonOutput = False,
     job: Annotated[bool, typer.Option("--job/--no-job", help="Run the tiny job at the end.")] = True,
 ) -> None:
-    """Check this machine, and run one tiny job. Nothing is kept but compiled kernels in your cache folder.
+    """Checks this machine, and runs one tiny job. Nothing is kept but compiled kernels in your cache folder.
 
     Exit code 0: all is well, 1: warnings, 2: something is broken.
     """
