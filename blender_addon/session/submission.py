@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..client import GuidanceSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
+from ..client import ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
 from ..model.choices import MAPS, need_light
 from ..model.problems import of_error
 from ..model.state import JobRequest, JobView, Problem, ServerView
@@ -87,7 +87,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             texture_size=size,
             separate_slots=settings.separate_slots,
         ),
-        guidance=GuidanceSpec(model=settings.model),
+        guidance=ModelSpec(model=settings.model),
         maps=tuple(name for name, *_ in MAPS if name in settings.maps),
         initial_texture=initial,
         lock_mask=locks,

@@ -89,7 +89,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
     arrays = _Arrays()
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
-    guidance = wire.GuidanceSpec(
+    guidance = wire.ModelSpec(
         model=given.guidance or "pocket", guidance_scale=given.guidance_scale, oracle_texture=oracle
     )
     spec = wire.TextureJobSpec(

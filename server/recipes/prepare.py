@@ -30,7 +30,7 @@ from pgc.cameras import Camera
 from pgc.cameras.sampling import CameraSampler, PaperCameraSampler
 from pgc.cameras.view_names import FrontAxis
 from pgc.guidance.base import Guidance
-from pgc.guidance.specs import GuidanceSpec as PriorSpec
+from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import Normalization
 from pgc.optimization.config import Prompt
 from pgc.runs.prepared import PreparedRun, start_optimization
@@ -50,7 +50,7 @@ Progress = Callable[[str, float], None]
 class JobRun(PreparedRun):
     """A job made ready to run."""
 
-    prior: PriorSpec
+    prior: GuidanceSpec
     notices: tuple[str, ...]
     """Those of the warnings that should be heard before the result: how the prompt is read."""
 
@@ -59,7 +59,7 @@ def prepare(
     spec: TextureJobSpec,
     read: ReadArray,
     device: torch.device,
-    guidance_for: Callable[[PriorSpec, torch.device], Guidance],
+    guidance_for: Callable[[GuidanceSpec, torch.device], Guidance],
     *,
     plan: int = 0,
     progress: Progress | None = None,

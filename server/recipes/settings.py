@@ -10,8 +10,7 @@ import torch
 
 from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.specs.job import NEW_UVS, TextureJobSpec
-from pgc.guidance.specs import GuidanceSpec as PriorSpec
-from pgc.guidance.specs import parse_guidance
+from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName, need_light
 from pgc.runs.choices import RunChoices
 from pgc.runs.memory.plan import MemoryPlanner
@@ -74,7 +73,7 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
     )
 
 
-def _resolved(spec: TextureJobSpec) -> tuple[PriorSpec, RunSettings]:
+def _resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
     key = spec.guidance.model
     if key not in MODEL_KEYS:
         # Checked here too: anything else that parse_guidance takes is a path or a hub id.
@@ -84,7 +83,7 @@ def _resolved(spec: TextureJobSpec) -> tuple[PriorSpec, RunSettings]:
     return resolve(_choices(spec), parse_guidance(key))
 
 
-def prior_spec(spec: TextureJobSpec) -> PriorSpec:
+def prior_spec(spec: TextureJobSpec) -> GuidanceSpec:
     """Returns the prior that a job names. Raises ProtocolError for a key that is none of ours."""
     return _resolved(spec)[0]
 

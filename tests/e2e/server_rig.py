@@ -45,7 +45,7 @@ def oracle_job(*, steps=50, size=64, seed=0, resolution=32, every_s=0.05, name="
         meshes=(wire.MeshSpec(name="cube", positions=add(positions), faces=add(faces), corner_uvs=add(uvs)),),
         prompt=wire.PromptSpec(text="a checkered cube"),
         settings=wire.SettingsSpec(seed=seed, steps=steps, views=1, resolution=resolution, texture_size=size),
-        guidance=wire.GuidanceSpec(model="oracle", oracle_texture=(wire.TileImage(tile=1001, array=add(truth)),)),
+        guidance=wire.ModelSpec(model="oracle", oracle_texture=(wire.TileImage(tile=1001, array=add(truth)),)),
         preview=wire.PreviewSpec(every_s=every_s, size=32),
         name=name,
     )

@@ -13,8 +13,8 @@ import torch
 
 from blender_addon.protocol.arrays import ArrayRef, array_ref, blob_of
 from blender_addon.protocol.specs.job import (
-    GuidanceSpec,
     MeshSpec,
+    ModelSpec,
     PromptSpec,
     SettingsSpec,
     TextureJobSpec,
@@ -79,7 +79,7 @@ def oracle_job(arrays, cube_obj, red_texture) -> TextureJobSpec:
         meshes=(mesh_spec(arrays, cube_obj),),
         prompt=PromptSpec(text="red"),
         settings=SettingsSpec(steps=3, views=2, resolution=16, texture_size=32),
-        guidance=GuidanceSpec(model="oracle", oracle_texture=tile_images(arrays, red_texture, 32)),
+        guidance=ModelSpec(model="oracle", oracle_texture=tile_images(arrays, red_texture, 32)),
     )
 
 

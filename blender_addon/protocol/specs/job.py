@@ -21,11 +21,11 @@ __all__ = [
     "CameraSpec",
     "ConditionsSpec",
     "DistillationSpec",
-    "GuidanceSpec",
     "LightingSpec",
     "MapName",
     "MemoryPlanSpec",
     "MeshSpec",
+    "ModelSpec",
     "PreviewSpec",
     "Priority",
     "PromptSpec",
@@ -93,7 +93,7 @@ class SettingsSpec(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuidanceSpec(Strict):
+class ModelSpec(Strict):
     """The prior, by a key of WELCOME's models. `oracle` knows `oracle_texture`: for tests and evaluations."""
 
     model: str = "pocket"
@@ -189,7 +189,7 @@ class TextureJobSpec(Strict):
     prompt: PromptSpec
     cameras: CameraSamplerSpec | CameraRigSpec = field(default_factory=CameraSamplerSpec)
     settings: SettingsSpec = field(default_factory=SettingsSpec)
-    guidance: GuidanceSpec = field(default_factory=GuidanceSpec)
+    guidance: ModelSpec = field(default_factory=ModelSpec)
     distillation: DistillationSpec = field(default_factory=DistillationSpec)
     regulation: RegulationSpec = field(default_factory=RegulationSpec)
     conditions: ConditionsSpec = field(default_factory=ConditionsSpec)

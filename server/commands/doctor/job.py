@@ -32,8 +32,8 @@ from blender_addon.protocol.messages import (
     Submit,
 )
 from blender_addon.protocol.specs.job import (
-    GuidanceSpec,
     MeshSpec,
+    ModelSpec,
     PromptSpec,
     SettingsSpec,
     TextureJobSpec,
@@ -86,7 +86,7 @@ def tiny_job() -> tuple[TextureJobSpec, dict[str, bytes]]:
         meshes=(mesh,),
         prompt=PromptSpec(text="red"),
         settings=SettingsSpec(steps=3, views=1, resolution=32, texture_size=_SIZE),
-        guidance=GuidanceSpec(model="oracle", oracle_texture=(TileImage(tile=1001, array=job.put(red)),)),
+        guidance=ModelSpec(model="oracle", oracle_texture=(TileImage(tile=1001, array=job.put(red)),)),
         name="doctor",
     )
     return spec, job.blobs

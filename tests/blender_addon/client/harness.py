@@ -30,8 +30,8 @@ from blender_addon.protocol.messages import (
 from blender_addon.protocol.messages import Event as EventMessage
 from blender_addon.protocol.specs.job import (
     CameraSamplerSpec,
-    GuidanceSpec,
     MeshSpec,
+    ModelSpec,
     PromptSpec,
     SettingsSpec,
     TextureJobSpec,
@@ -233,5 +233,5 @@ def small_spec(arrays=()):
         cameras=CameraSamplerSpec(),
         prompt=PromptSpec(text="red"),
         settings=SettingsSpec(),
-        guidance=GuidanceSpec(),
+        guidance=ModelSpec(),
     )

@@ -59,9 +59,9 @@ from blender_addon.protocol.specs.job import (
     CameraRigSpec,
     CameraSpec,
     ConditionsSpec,
-    GuidanceSpec,
     LightingSpec,
     MeshSpec,
+    ModelSpec,
     PromptSpec,
     RegulationSpec,
     SettingsSpec,
@@ -107,7 +107,7 @@ def spec(**changes: object) -> TextureJobSpec:
         "settings": SettingsSpec(
             preset="draft", seed=7, steps=50, views=4, resolution=128, texture_size=64, separate_slots=True
         ),
-        "guidance": GuidanceSpec(model="oracle", guidance_scale=7.5, revision="main", oracle_texture=(image,)),
+        "guidance": ModelSpec(model="oracle", guidance_scale=7.5, revision="main", oracle_texture=(image,)),
         "regulation": RegulationSpec(kind="pgc", threshold=0.1, norm="l2"),
         "conditions": ConditionsSpec(depth_scale=0.5),
         "lighting": LightingSpec(kind="environments", rotate=False, exposure=1.0, environments=("sky", "studio")),

@@ -11,8 +11,8 @@ from blender_addon.protocol.errors import ErrorCode, Retry
 from blender_addon.protocol.job_size import BYTES_PER_LIT_TEXEL, BYTES_PER_TEXEL, BYTES_PER_TRIANGLE, refusal, size_of
 from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
 from blender_addon.protocol.specs.job import (
-    GuidanceSpec,
     MeshSpec,
+    ModelSpec,
     PromptSpec,
     SettingsSpec,
     TextureJobSpec,
@@ -57,7 +57,7 @@ def test_sizes_are_totals():
 def test_tiles_maps_and_defaults_count():
     images = tuple(TileImage(tile=tile, array=_ref(90, DType.U8, 128, 128, 3)) for tile in (1001, 1002))
     assert size_of(_job(_mesh(1), size=None)).texels == 2048**2
-    job = _job(_mesh(1), size=None, guidance=GuidanceSpec(model="oracle", oracle_texture=images), maps=("roughness",))
+    job = _job(_mesh(1), size=None, guidance=ModelSpec(model="oracle", oracle_texture=images), maps=("roughness",))
     assert size_of(job).texels == 2 * 128**2
     assert size_of(job).memory == BYTES_PER_TRIANGLE + 2 * 128**2 * BYTES_PER_LIT_TEXEL
 

@@ -19,9 +19,9 @@ from blender_addon.protocol.specs.job import (
     CameraSpec,
     ConditionsSpec,
     DistillationSpec,
-    GuidanceSpec,
     LightingSpec,
     MeshSpec,
+    ModelSpec,
     PromptSpec,
     RegulationSpec,
     SettingsSpec,
@@ -38,20 +38,20 @@ from server.recipes.cameras import FixedViews
 
 @pytest.fixture
 def pocket_job(oracle_job):
-    return replace(oracle_job, guidance=GuidanceSpec(model="pocket"), settings=SettingsSpec())
+    return replace(oracle_job, guidance=ModelSpec(model="pocket"), settings=SettingsSpec())
 
 
 @pytest.mark.parametrize("preset", ["draft", "standard", "fine"])
 @pytest.mark.parametrize("model", ["pocket", "sd15", "sd21", "sdxl"])
 def test_what_is_not_given_is_the_presets(pocket_job, preset, model):
-    spec = replace(pocket_job, guidance=GuidanceSpec(model=model), settings=SettingsSpec(preset=preset))
+    spec = replace(pocket_job, guidance=ModelSpec(model=model), settings=SettingsSpec(preset=preset))
     assert run_settings(spec) == preset_settings(preset, prior_spec(spec))
 
 
 def test_what_is_given_replaces_single_values(pocket_job):
     spec = replace(
         pocket_job,
-        guidance=GuidanceSpec(model="pocket", guidance_scale=3.0),
+        guidance=ModelSpec(model="pocket", guidance_scale=3.0),
         distillation=DistillationSpec(kind="sds"),
         regulation=RegulationSpec(kind="pgc", threshold=0.2, norm="linf"),
         settings=SettingsSpec(seed=7, steps=5, texture_size=64),
@@ -61,7 +61,7 @@ def test_what_is_given_replaces_single_values(pocket_job):
     assert optimize.distillation.guidance_scale == 3.0
     assert (optimize.regulation.threshold, optimize.regulation.norm) == (0.2, "linf")
     assert (optimize.seed, optimize.steps) == (7, 5)
-    sd15 = replace(spec, guidance=GuidanceSpec(model="sd15"), distillation=DistillationSpec(kind="hifa"))
+    sd15 = replace(spec, guidance=ModelSpec(model="sd15"), distillation=DistillationSpec(kind="hifa"))
     assert isinstance(run_settings(sd15).optimize.distillation, HiFAConfig)
     none = replace(spec, regulation=RegulationSpec(kind="none"))
     assert isinstance(run_settings(none).optimize.regulation, BackpropagationConfig)
@@ -70,7 +70,7 @@ def test_what_is_given_replaces_single_values(pocket_job):
 def test_depth_can_be_scaled_or_left_out(pocket_job):
     assert prior_spec(replace(pocket_job, conditions=ConditionsSpec(depth_scale=0.5))).run.control_scale == 0.5
     assert prior_spec(replace(pocket_job, conditions=ConditionsSpec(depth=False))).run.control_scale == 0.0
-    sdxl = replace(pocket_job, guidance=GuidanceSpec(model="sdxl"), conditions=ConditionsSpec(depth=False))
+    sdxl = replace(pocket_job, guidance=ModelSpec(model="sdxl"), conditions=ConditionsSpec(depth=False))
     assert prior_spec(sdxl).controlnet is None
 
 
@@ -78,7 +78,7 @@ def test_depth_can_be_scaled_or_left_out(pocket_job):
 def test_a_model_is_a_key_of_the_registry_and_nothing_else(pocket_job, model):
     """parse_guidance alone would take paths and hub ids (Triton's CVE-2026-24208 began with such a name)."""
     with pytest.raises(ProtocolError) as caught:
-        prior_spec(replace(pocket_job, guidance=GuidanceSpec(model=model)))
+        prior_spec(replace(pocket_job, guidance=ModelSpec(model=model)))
     assert caught.value.error.code is ErrorCode.MODEL_MISSING
     assert caught.value.error.field == "guidance.model"
 
@@ -109,8 +109,8 @@ def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu, monkeypatch):
         ({"maps": ("base_color", "normal"), "lighting": LightingSpec(kind="unlit")}, "lighting.kind"),
         ({"lighting": LightingSpec(kind="environments")}, "lighting.kind"),
         ({"maps": ("occlusion",), "lighting": LightingSpec(kind="environments")}, "lighting.kind"),
-        ({"guidance": GuidanceSpec(model="oracle")}, "guidance.oracle_texture"),
-        ({"guidance": GuidanceSpec(model="pocket", revision="main")}, "guidance.revision"),
+        ({"guidance": ModelSpec(model="oracle")}, "guidance.oracle_texture"),
+        ({"guidance": ModelSpec(model="pocket", revision="main")}, "guidance.revision"),
         ({"settings": SettingsSpec(texture_size=64)}, "guidance.oracle_texture[0]"),
     ],
 )

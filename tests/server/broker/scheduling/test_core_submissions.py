@@ -11,7 +11,7 @@ import pytest
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.messages import Accepted, Error, Submit
-from blender_addon.protocol.specs.job import GuidanceSpec
+from blender_addon.protocol.specs.job import ModelSpec
 from server.broker.disk_words import DiskRoom
 from server.children.messages import GateVerdict, Validate
 from server.config import QuotaConfig, Supervision
@@ -305,7 +305,7 @@ def test_the_jobs_position_counts_those_before_it(core: CoreRig) -> None:
 
 def test_a_model_that_the_server_does_not_know_is_refused_before_it_waits(core: CoreRig) -> None:
     alice = core.user().upload()
-    unknown = replace(spec(), guidance=GuidanceSpec(model="sd99"))
+    unknown = replace(spec(), guidance=ModelSpec(model="sd99"))
     assert isinstance(alice.ask(Submit(uuid.uuid4().hex, unknown)), Accepted)  # No worker has told its models yet.
     core.ready("worker")
     answer = alice.ask(Submit(uuid.uuid4().hex, unknown))
@@ -313,5 +313,5 @@ def test_a_model_that_the_server_does_not_know_is_refused_before_it_waits(core: 
     assert answer.error.field == "guidance.model"
     assert "pocket" in answer.error.text
     for model in ("pocket", "sdxl", "oracle"):
-        known = replace(spec(), guidance=GuidanceSpec(model=model))
+        known = replace(spec(), guidance=ModelSpec(model=model))
         assert isinstance(alice.ask(Submit(uuid.uuid4().hex, known)), Accepted)
