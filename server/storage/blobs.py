@@ -172,8 +172,8 @@ class BlobStore:
         return (path for path in paths if is_sha256(path.name.partition(".")[0]) and path.is_file())
 
     def make_way(self, path: Path) -> None:
-        """Puts a folder, or a link in circles, that has a file's name out of its way, under another name."""
-        if os.path.lexists(path) and not path.is_file():
+        """Puts a folder, or a link, that has a file's name out of its way, under another name."""
+        if path.is_symlink() or (path.exists() and not path.is_file()):
             path.rename(path.with_name(f"{uuid.uuid4().hex}.no-file"))
 
     def sweep(self, older_than: float, partials_older_than: float, age: Callable[[float], float]) -> int:

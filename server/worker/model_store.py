@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -200,7 +201,7 @@ def _model_file(entry: Mapping[str, Any]) -> ModelFile:
     for field in fields(ModelFile):
         if type(getattr(file, field.name)).__name__ != field.type:
             raise TypeError(field.name)
-    if "\0" in file.path:
+    if b"\0" in os.fsencode(file.path):  # Which raises ValueError for what no name of a file can be.
         raise ValueError("path")
     return file
 

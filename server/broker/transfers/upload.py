@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,12 +47,11 @@ class Upload:
     def resume(self) -> int:
         """Takes up what is on the disk from before; returns the bytes that are there."""
         path = self.store.partial_path(self.sha256, self.owner)
+        self.store.make_way(path)
         if path.is_file():
             with path.open("rb") as file:
                 self._digest = hash_of(file)
                 self.received = self._begun = file.tell()
-        else:
-            self.store.make_way(path)
         if self.received > self.size:
             self.discard()
         return self.received
@@ -64,14 +64,12 @@ class Upload:
         """
         if self.received + len(data) > self.size:
             raise BlobError(f"{self.received + len(data)} bytes for a blob that was announced with {self.size}.")
-        if self._file is None:
-            self._file = self.store.partial_path(self.sha256, self.owner).open("ab")
-        self._file.write(data)
+        self._opened().write(data)
         self._digest.update(data)
         self.received += len(data)
         if self.received - self._begun >= _WRITE_AHEAD:
             start = max(0, self.received - _REMEMBERED)
-            write_out(self._file, start, self.received - start)
+            write_out(self._opened(), start, self.received - start)
             self._begun = self.received
         return self.received
 
@@ -81,23 +79,41 @@ class Upload:
         Raises:
             BlobError: the bytes have another hash. They are discarded.
         """
-        if self._file is None:
-            self._file = self.store.partial_path(self.sha256, self.owner).open("ab")
+        file = self._opened()
         got = self._digest.hexdigest()
         if self.received != self.size or got != self.sha256:
             self.discard()
             raise BlobError(f"The bytes of blob {self.sha256[:12]}… have the hash {got[:12]}…; send it again.")
-        flush(self._file)
+        flush(file)
+        is_there = self._is_there(file)
         self.close()
+        if not is_there:
+            self.discard()
+            raise BlobError(f"The bytes of blob {self.sha256[:12]}… are gone from the disk; send it again.")
+        self.store.publish_partial(self.store.partial_path(self.sha256, self.owner), self.sha256)
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            path = self.store.partial_path(self.sha256, self.owner)
+            self.store.make_way(path)  # Through a link the bytes would end in another file.
+            self._file = path.open("ab")
+        return self._file
+
+    def _is_there(self, file: BinaryIO) -> bool:
+        """Says whether what has the upload's name is the file that was written, with all its bytes."""
         try:
-            self.store.publish_partial(self.store.partial_path(self.sha256, self.owner), self.sha256)
-        except FileNotFoundError as error:
-            raise BlobError(f"The bytes of blob {self.sha256[:12]}… are gone from the disk; send it again.") from error
+            named = os.lstat(self.store.partial_path(self.sha256, self.owner))
+        except FileNotFoundError:
+            return False
+        written = os.fstat(file.fileno())
+        return os.path.samestat(named, written) and written.st_size == self.size
 
     def discard(self) -> None:
         """Forgets all bytes."""
         self.close()
-        self.store.partial_path(self.sha256, self.owner).unlink(missing_ok=True)
+        path = self.store.partial_path(self.sha256, self.owner)
+        self.store.make_way(path)
+        path.unlink(missing_ok=True)
         self.received = self._begun = 0
         self._digest = hashlib.sha256()
 

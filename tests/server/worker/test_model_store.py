@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 
@@ -133,3 +134,15 @@ def test_the_list_says_what_is_there(tmp_path):
     result = CliRunner().invoke(app, ["models", "pull", "pocket", "--data", str(tmp_path)])
     assert result.exit_code == 2
     assert "comes with pgc" in result.output
+
+
+@pytest.mark.parametrize("path", ["unet/\ud800.json", "unet/\0.json", 7, None])
+def test_a_record_with_a_path_that_no_file_can_have_is_damaged(store, path):
+    store.pull("sd15", SOURCES, lambda _text: None)
+    record = store.root / "sd15.json"
+    fields = json.loads(record.read_text())
+    fields["files"][0]["path"] = path
+    record.write_text(json.dumps(fields))
+    for look in (store.verify, store.changed_files):
+        with pytest.raises(ModelError, match="record of sd15 is damaged"):
+            look("sd15")
