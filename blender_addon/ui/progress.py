@@ -50,7 +50,7 @@ def progress_text(view: JobView, server: ServerState) -> str:
 
 
 def waiting_text(view: JobView) -> str:
-    """What new UVs that wait on the server wait for, and the way without waiting; empty where they do not."""
+    """Says what new UVs that wait on the server wait for, and the way without waiting; empty where they do not."""
     if view.unwrap is None or view.phase is not Phase.QUEUED:
         return ""
     return tr("The server does one job at a time. Cancel, and New UV Map makes UVs in Blender at once.")

@@ -11,7 +11,7 @@ __all__ = ["mirrored_triangles", "unmirrored"]
 
 
 def mirrored_triangles(corners: Float64[np.ndarray, "F 3 2"]) -> Bool[np.ndarray, " F"]:
-    """The triangles of charts that turn clockwise, over their whole area, where the surface does not.
+    """Says which triangles are of charts that turn clockwise, over their whole area, where the surface does not.
 
     Letters and grain are read backwards there, and what a tangent space calls left is right. A chart is what hangs
     together by equal points.
@@ -24,7 +24,7 @@ def mirrored_triangles(corners: Float64[np.ndarray, "F 3 2"]) -> Bool[np.ndarray
 
 
 def unmirrored(corners: Float64[np.ndarray, "F 3 2"]) -> Float64[np.ndarray, "F 3 2"]:
-    """The layout in [0, 1]^2 with mirrored charts turned over, left of the others: they have to be packed.
+    """Returns the layout in [0, 1]^2 with mirrored charts turned over, left of the others: they have to be packed.
 
     All turn over at u = 0, which is exact, so that what lay side by side still does.
     """

@@ -84,7 +84,7 @@ def _covered(indices: np.ndarray, uvs: np.ndarray) -> float:
 
 
 def turned(points: np.ndarray, charts: np.ndarray, tries: int) -> Iterator[np.ndarray]:
-    """The UVs [V,2] as they are, then up to `tries` − 1 times with each chart turned by quarters, by chance.
+    """Yields the UVs [V,2] as they are, then up to `tries` − 1 times with each chart turned by quarters, by chance.
 
     Turning about the origin is exact. A try is passed over where a chart would come to touch another one there: to
     xatlas they would be one.
