@@ -7,7 +7,8 @@
     ├── TextureError      a texture, mask or texel field is not usable
     ├── GuidanceError     a diffusion prior is missing, refused or incompatible
     ├── ConfigError       a setting is unknown or out of range
-    └── CheckpointError   a saved run cannot be resumed
+    ├── CheckpointError   a saved run cannot be resumed
+    └── OutputError       a result cannot be written
 
 A message says what was got, what was expected, and what to do.
 """
@@ -18,6 +19,7 @@ __all__ = [
     "ConfigError",
     "GuidanceError",
     "MeshError",
+    "OutputError",
     "PgcError",
     "TextureError",
 ]
@@ -49,3 +51,7 @@ class ConfigError(PgcError):
 
 class CheckpointError(PgcError):
     """A saved run cannot be resumed."""
+
+
+class OutputError(PgcError):
+    """A result cannot be written; the text says which file, why, and what to do."""

@@ -24,10 +24,9 @@ import psutil
 from jaxtyping import Shaped
 from PIL import Image
 
-from pgc.errors import PgcError
+from pgc.errors import OutputError
 
 __all__ = [
-    "OutputError",
     "cannot_write",
     "remove_leftovers",
     "replacing",
@@ -45,10 +44,6 @@ _OLD_SECONDS = 3600.0
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _ATTEMPTS, _PAUSE = 10, 0.05
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class OutputError(PgcError):
-    """A result that cannot be written: which file, why, and what to do."""
 
 
 @contextmanager

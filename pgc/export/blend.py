@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 import pgc
+from pgc.errors import OutputError
 from pgc.mesh.data import Mesh, Normalization, PreparedMesh
-from pgc.whole_files import OutputError, replacing
+from pgc.whole_files import replacing
 
 __all__ = ["BlenderProgram", "find_blender", "write_blend"]
 

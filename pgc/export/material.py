@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from pgc.errors import ConfigError, TextureError
+from pgc.errors import ConfigError, OutputError, TextureError
 from pgc.export.blend import BlenderProgram, find_blender, write_blend
 from pgc.export.glb import write_glb
 from pgc.export.obj import MTL_MAPS, write_obj
@@ -21,7 +21,7 @@ from pgc.images.writing import Exr, ImageFormat, Png, read_image, write_image
 from pgc.maps import map_channels
 from pgc.mesh.data import PreparedMesh
 from pgc.texture.field import BakedTexture, to_uint8_values
-from pgc.whole_files import OutputError, remove_leftovers
+from pgc.whole_files import remove_leftovers
 
 __all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "export_material", "parse_models", "read_maps", "write_maps"]
 

@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pgc.errors import CheckpointError
-from pgc.whole_files import OutputError, write_tensors
+from pgc.errors import CheckpointError, OutputError
+from pgc.whole_files import write_tensors
 
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 

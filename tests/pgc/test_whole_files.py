@@ -5,7 +5,8 @@ import stat
 
 import pytest
 
-from pgc.whole_files import OutputError, replacing, write_bytes, write_json
+from pgc.errors import OutputError
+from pgc.whole_files import replacing, write_bytes, write_json
 
 
 def test_a_file_is_written_and_nothing_else_is_left(tmp_path):

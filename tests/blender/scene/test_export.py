@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pgc.errors import OutputError
 from pgc.export.blend import BlenderProgram, write_blend
 from pgc.export.glb import write_glb
 from pgc.export.obj import write_obj
@@ -14,7 +15,6 @@ from pgc.export.packing import pack_orm
 from pgc.images.maps import encode_png
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.texture.field import to_uint8_values
-from pgc.whole_files import OutputError
 from tests.pgc.export.awkward import AWKWARD, material, pixels
 from tests.pgc.export.test_glb_sets import colored, with_sets
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from pgc.errors import OutputError
 from pgc.export.blend import BlenderProgram, find_blender, write_blend
 from pgc.mesh import prepare_mesh
-from pgc.whole_files import OutputError
 from tests.pgc.export.awkward import AWKWARD
 
 

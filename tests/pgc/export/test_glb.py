@@ -9,10 +9,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from pgc.errors import MeshError
+from pgc.errors import MeshError, OutputError
 from pgc.export.glb import write_glb
 from pgc.mesh import Mesh, load_mesh, prepare_mesh
-from pgc.whole_files import OutputError
 
 
 def png(colour=(200, 30, 30)):

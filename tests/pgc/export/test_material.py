@@ -7,13 +7,12 @@ import pygltflib
 import pytest
 import torch
 
-from pgc.errors import ConfigError, TextureError
+from pgc.errors import ConfigError, OutputError, TextureError
 from pgc.export.material import ExportConfig, export_material, parse_models, read_maps, write_maps
 from pgc.export.packing import GLTF, SEPARATE, UNITY_HDRP, UNREAL
 from pgc.images.writing import Exr, Png, read_image, write_image
 from pgc.mesh import prepare_mesh
 from pgc.texture.field import BakedTexture
-from pgc.whole_files import OutputError
 from tests.pgc.export.awkward import AWKWARD, material, pixels
 
 PLAIN = prepare_mesh(AWKWARD["plain"])

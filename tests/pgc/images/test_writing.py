@@ -6,9 +6,8 @@ import torch
 from PIL import Image
 
 from pgc.color_space import linear_from_srgb
-from pgc.errors import ConfigError, TextureError
+from pgc.errors import ConfigError, OutputError, TextureError
 from pgc.images.writing import FORMATS, Exr, Png, parse_format, read_image, write_image
-from pgc.whole_files import OutputError
 
 
 def ramp(channels=3, size=64):

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from pgc import whole_files
-from pgc.errors import PgcError
+from pgc.errors import OutputError, PgcError
 from pgc.export.material import ExportConfig
 from pgc.guidance.oracle import OracleConfig
 from pgc.guidance.specs import OracleSpec
@@ -32,7 +32,7 @@ from pgc.runs.presets import preset_settings, with_overrides
 from pgc.runs.report import read_report
 from pgc.runs.request import TextureRequest
 from pgc.runs.runner import texture_mesh
-from pgc.whole_files import OutputError, write_array, write_bytes, write_picture, write_tensors
+from pgc.whole_files import write_array, write_bytes, write_picture, write_tensors
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
 OUTPUTS = OutputConfig(
