@@ -65,9 +65,11 @@ def server_fuzzing(read: Callable[[str], Any]) -> str:
     ]
     earlier = found["earlier_runs"]
     mended = sum(run["failures"] for run in earlier)
-    rows.append(["all of these, before the last mending", f"{sum(run['cases'] for run in earlier):,}", str(mended), ""])
-    total = found["failures_together"] + mended
-    rows.append(["together", f"{found['cases_with_earlier_runs']:,}", str(total), ""])
+    rows.append(["all of these, in earlier runs", f"{sum(run['cases'] for run in earlier):,}", str(mended), ""])
+    last = found["after_the_last_mending"]
+    rows.append(["all of these, after the last mending", f"{last['cases']:,}", str(last["failures"]), ""])
+    cases = found["cases_with_earlier_runs"] + last["cases"]
+    rows.append(["together", f"{cases:,}", str(found["failures_together"] + mended + last["failures"]), ""])
     return table(["damaged", "cases", "failures", "slowest"], rows)
 
 
