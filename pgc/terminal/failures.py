@@ -75,10 +75,13 @@ class FailureReporter:
     Attributes:
         program: the name before the sentence.
         expected: the root of the errors that the program raises on purpose.
+        needs_folder: whether a working folder that is gone is said before a command begins. Libraries of mathematics
+            end the process in words of their own there, when they are first used.
     """
 
     program: str
     expected: type[Exception]
+    needs_folder: bool = False
 
     def __call__(self, command: Callable[_P, _T]) -> Callable[_P, _T]:
         """The command, which ends by typer.Exit where it would have raised an expected error."""
@@ -87,6 +90,8 @@ class FailureReporter:
         def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
             """Runs the command and ends the program with a sentence where it fails."""
             try:
+                if self.needs_folder:
+                    os.getcwd()
                 return command(*args, **kwargs)
             except self.expected as error:
                 raise self._end(str(error), EXIT_ERROR) from error
@@ -124,4 +129,4 @@ class FailureReporter:
         return typer.Exit(code)
 
 
-reports_failures = FailureReporter("pgc", PgcError)
+reports_failures = FailureReporter("pgc", PgcError, needs_folder=True)

@@ -27,7 +27,13 @@ __all__ = ["COMMANDS", "Command", "Outcome", "build_place", "run_cell"]
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "tests" / "benchmarks" / "results" / "hostile_environments.json"
 _EXIT_CODES = frozenset({0, 1, 2, 130, 141})
-_SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "Exception ignored", "Fatal Python error", "Aborted")
+_SIGNS_OF_A_BUG = (
+    "Traceback (most recent call last)",
+    "Exception ignored",
+    "Fatal Python error",
+    "FATAL ERROR",
+    "Aborted",
+)
 _SECONDS = 240.0
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from pgc.errors import PgcError
-from pgc.terminal.failures import FailureReporter, sentence_of
+from pgc.terminal.failures import FailureReporter, reports_failures, sentence_of
 from pgc.terminal.streams import ProgressStream, show_every_character
 
 
@@ -82,6 +83,29 @@ def test_a_working_folder_that_is_gone_is_named(monkeypatch):
 
     monkeypatch.setattr(os, "getcwd", gone)
     assert "folder you work in is gone" in sentence_of(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that is worked in cannot be deleted there")
+@pytest.mark.parametrize("needed", [True, False])
+def test_without_a_working_folder_a_command_that_needs_one_does_not_begin(tmp_path, monkeypatch, capsys, needed):
+    begun = []
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    command = FailureReporter("x", PgcError, needs_folder=needed)(lambda: begun.append(1))
+    if needed:
+        with pytest.raises(typer.Exit) as caught:
+            command()
+        assert caught.value.exit_code == 2
+        assert "x: The folder you work in is gone: change to another one" in capsys.readouterr().err
+    else:
+        command()
+    assert begun == ([] if needed else [1])
+
+
+def test_commands_of_pgc_need_a_working_folder():
+    assert reports_failures.needs_folder
 
 
 @pytest.mark.parametrize(
