@@ -52,7 +52,7 @@ def mutants_of(source: str) -> Iterator[Mutant]:
         positions = [start for node in nodes for start, _end in operator.mutation_positions(node)]
         for occurrence, position in enumerate(positions):
             changed = mutate_code(source, operator, occurrence)
-            if changed is None or meaning(changed) == was:
+            if changed is None or _meaning_of_change(changed) in (None, was):
                 continue
             before, after = _first_difference(source, changed)
             yield Mutant(
@@ -78,6 +78,14 @@ def chosen_mutants(source: str, most: int, seed: int) -> list[Mutant]:
 def meaning(source: str) -> str:
     """Describes what a module does, without what a change of does nothing: annotations, docstrings, unions of types."""
     return ast.dump(_Bare().visit(ast.parse(source)))
+
+
+def _meaning_of_change(source: str) -> str | None:
+    """Returns nothing where the change is no Python: a star of `**values` is not a product."""
+    try:
+        return meaning(source)
+    except SyntaxError:
+        return None
 
 
 def _first_difference(before: str, after: str) -> tuple[str, str]:

@@ -41,6 +41,11 @@ def test_annotations_texts_and_types_are_no_mutants():
     assert all(meaning(mutant.source) != meaning(SOURCE) for mutant in mutants)
 
 
+def test_what_is_no_python_is_no_mutant():
+    source = 'def f(values):\n    return {"a": 1, **values}\n'
+    assert all(mutant.after != 'return {"a": 1, +values}' for mutant in mutants_of(source))
+
+
 def test_a_seed_chooses_the_same_ones_and_places_come_before_repetitions():
     assert chosen_mutants(SOURCE, 4, 1) == chosen_mutants(SOURCE, 4, 1)
     places = {mutant.position for mutant in mutants_of(SOURCE)}

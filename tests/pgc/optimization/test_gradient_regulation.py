@@ -124,8 +124,10 @@ def test_propagate_is_backpropagation_then_clipping() -> None:
     (plain,) = torch.autograd.grad(encode(image), image, latent_gradient)
     assert float(torch.linalg.vector_norm(plain, dim=1).max()) > 0.1, "nothing to clip: the test would be empty"
 
-    unregulated = build_regulation(BackpropagationConfig()).propagate(image, encode(image), latent_gradient)
-    torch.testing.assert_close(unregulated, plain)
+    assert (BackpropagationConfig().loss_scale, PixelwiseClippingConfig().loss_scale) == (1.0, 1.0)
+    for scale in (1.0, 1024.0):
+        regulation = build_regulation(BackpropagationConfig(loss_scale=scale))
+        torch.testing.assert_close(regulation.propagate(image, encode(image), latent_gradient), plain)
     torch.testing.assert_close(backpropagate(image, encode(image), latent_gradient), plain)
 
     for scale in (1.0, 1024.0):
