@@ -118,6 +118,8 @@ class Workshop:
             sys.path.insert(0, str(self._folder))
             # The same second and the same size would make Python believe a compiled file of before.
             sys.dont_write_bytecode = True
+            # The limit of the whole run counts, and not one a test, which a busy machine reaches by itself.
+            os.environ["PYTEST_TIMEOUT"] = "0"
             for name in list(sys.modules):
                 if name.split(".")[0] in _OWN:
                     del sys.modules[name]
