@@ -13,10 +13,7 @@ _TEXTURE, _PROTOCOL = ("tests/pgc/texture",), ("tests/blender_addon/protocol",)
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "pgc/optimization/gradient_regulation.py": ("tests/pgc/optimization/test_gradient_regulation.py",),
-    "pgc/optimization/averaging.py": (
-        "tests/pgc/optimization/test_averaging.py",
-        "tests/pgc/optimization/test_loop.py",
-    ),
+    "pgc/optimization/averaging.py": ("tests/pgc/optimization/test_averaging.py",),
     "pgc/distillation/timestep.py": ("tests/pgc/distillation",),
     "pgc/distillation/hifa.py": ("tests/pgc/distillation",),
     "pgc/distillation/sds.py": ("tests/pgc/distillation",),
