@@ -72,10 +72,11 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     box = layout.box()
     if view.phase is Phase.HELD:
         draw_text(box, view.note, context, icon="INFO")
-        row = box.row(align=True)
+        # Side by side, a sidebar of ordinary width cuts the first one.
+        column = box.column(align=True)
         if view.unwrap is None:
-            row.operator("pgc.apply_to_active").key = view.key
-        row.operator("pgc.cancel", text="Discard", icon="X").key = view.key
+            column.operator("pgc.apply_to_active").key = view.key
+        column.operator("pgc.cancel", text="Discard", icon="X").key = view.key
         return
     icon = session.icons.icon_id(view.key) if session is not None else 0
     if icon:
