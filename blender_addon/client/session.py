@@ -75,9 +75,7 @@ class Session:
     # What the thread reports.
 
     def tick(self, now: Now) -> None:
-        """Does what is due by now. Call it at `deadline` at the latest, after everything that came in was
-        handed over.
-        """
+        """Does what is due by now. Call it at `deadline` at the latest, after what came in was handed over."""
         self.port.now = now.mono
         if self.link is Link.WAITING:
             if now.mono >= self._next_try:

@@ -105,9 +105,7 @@ class Submissions:
         self._round += 1
 
     def opened(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        """Asks anew what is missing, since the bulk channel stands again: a server that crashed may have lost a
-        part.
-        """
+        """Asks anew what is missing, since the bulk channel stands again: a crash may have lost a part."""
         self._open, self._limits = True, limits
         for submission in list(self._waiting.values()):
             if not submission.submitting:
