@@ -81,8 +81,7 @@ class InstanceLock:
 
     def is_in_place(self) -> bool:
         """Says whether the lock's file is still the one at its path. If not, the folder was deleted or replaced, and
-        another server can hold a lock there.
-        """
+        another server can hold a lock there."""
         if self._descriptor is None:
             return False
         try:
@@ -126,8 +125,7 @@ def keep_new_files_private() -> None:
 
 def write_private(path: Path, data: bytes) -> None:
     """Replaces a file by one that only its owner can read (0600; Windows: by the directory), durably: all of it or
-    nothing. Raises ConfigError where a folder has its name.
-    """
+    nothing. Raises ConfigError where a folder has its name."""
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; expected a file. Move it away, and start again.")
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -153,8 +151,7 @@ def is_private(path: Path) -> bool:
 
 def write_out(file: IO[bytes], offset: int, length: int) -> None:
     """Makes the system begin to write out what is in [offset, offset + length), so that a later fsync has less to wait
-    for, and let go of the memory of what is on the disk by now. A hint: systems without it do both when they like.
-    """
+    for, and let go of the memory of what is on the disk by now. A hint: systems without it do both when they like."""
     advise = getattr(os, "posix_fadvise", None)
     if advise is not None:
         # On Linux this starts the writing of pages that are dirty, and drops the others.
@@ -189,8 +186,7 @@ def fsync_directory(path: Path) -> None:
 
 def keep_freed_memory(most: int) -> bool:
     """Makes the C library keep up to `most` bytes that were freed, for the next frame of a transfer; returns whether it
-    will. By default glibc gives memory of frames back to the system each time, which then has to clear it anew.
-    """
+    will. By default glibc gives memory of frames back to the system each time, which then has to clear it anew."""
     if sys.platform != "linux":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -274,8 +270,7 @@ def on_stop_request(handler: Callable[[], None]) -> None:
 
 def dump_stacks_on_request() -> bool:
     """Lets `request_stacks` work on this process: from then on the signal writes the stacks of all threads to standard
-    error, also while C code keeps Python's lock. Returns whether the system can; Windows has no such signal.
-    """
+    error, also while C code keeps Python's lock. Returns whether the system can; Windows has no such signal."""
     number = getattr(signal, "SIGUSR1", None)
     register = getattr(faulthandler, "register", None)
     if number is None or register is None:
@@ -286,8 +281,7 @@ def dump_stacks_on_request() -> bool:
 
 def request_stacks(pid: int) -> bool:
     """Makes a process that called `dump_stacks_on_request` write its stacks; returns whether it was asked. One that did
-    not call it would be ended by the signal.
-    """
+    not call it would be ended by the signal."""
     number = getattr(signal, "SIGUSR1", None)
     if number is None:
         return False

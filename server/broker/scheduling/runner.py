@@ -212,8 +212,7 @@ class Runner:
 
     def child_lost(self, child: Child, code: int | None) -> None:
         """Handles the loss of a worker. Where the server ended it, its job waits again; where not, the job has one try
-        less.
-        """
+        less."""
         run = self._runs.get(child.index)
         if run is not None and run.child is child:
             self._release(run)
