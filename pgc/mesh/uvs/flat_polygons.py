@@ -10,12 +10,14 @@ from scipy.sparse.csgraph import connected_components
 
 from pgc.mesh.data import Mesh, TriangleMesh
 from pgc.mesh.triangulation import newell_normals, project_polygon
-from pgc.mesh.uvs.layout import covered_cells
+from pgc.mesh.uvs.layout import candidate_counts, covered_cells
 
 __all__ = ["Polygons", "doubled_areas", "fill_gaps", "links", "opened", "ring", "torn_polygons"]
 
 _GRID = 160
 """Cells a side of the box around a polygon, where it is looked at whether it lies upon itself."""
+_LEAST_GRID, _MOST_CELLS = 40, 2_000_000
+"""A polygon of a thousand corners has a thousand long triangles, each with a box of its own: then fewer cells."""
 _TOLERATED = 1e-3
 """Of a polygon's cells or area: rounding of edges."""
 _SQUEEZED = 0.1
@@ -144,9 +146,12 @@ def _areas(points: Float64[np.ndarray, "N 3"], local: Int[np.ndarray, "T 3"]) ->
 def _covers_once(flat: Float64[np.ndarray, "N 2"], local: Int[np.ndarray, "T 3"]) -> bool:
     """Whether no triangle lies on another."""
     low, high = flat.min(axis=0), flat.max(axis=0)
-    scaled = (flat - low) * (_GRID / np.maximum(high - low, 1e-300))
-    _, cell = covered_cells(scaled[local])
-    number = cell[:, 1] * (4 * _GRID) + cell[:, 0]
+    unit = ((flat - low) / np.maximum(high - low, 1e-300))[local]
+    grid = _GRID
+    while grid > _LEAST_GRID and candidate_counts(unit * grid)[1].sum() > _MOST_CELLS:
+        grid //= 2
+    _, cell = covered_cells(unit * grid)
+    number = cell[:, 1] * (4 * grid) + cell[:, 0]
     return len(number) - len(np.unique(number)) <= _TOLERATED * len(number)
 
 

@@ -44,7 +44,7 @@ def test_no_polygon_lies_on_itself(monkeypatch, kind, charting):
     real = unwrap_module.run_xatlas
 
     def alone(mode, vertices, faces, name, meter):
-        return real(mode, vertices, faces, name, meter) if mode == "pack" else triangles_alone(vertices, faces)
+        return real(mode, vertices, faces, name, meter) if mode in ("pack", "move") else triangles_alone(vertices, faces)
 
     if charting != "xatlas":
         monkeypatch.setattr(unwrap_module, "run_xatlas", alone)
@@ -158,3 +158,24 @@ def test_the_walk_takes_the_bigger_chart_first_and_goes_from_neighbour_to_neighb
     pairs = np.array([[0, 2], [1, 3]])
     moved = polygons_to_move(pairs, corners, owner)
     assert moved.tolist() == [True, True, False, False, False, False, False, False]
+
+
+def test_a_polygon_of_a_thousand_corners_is_looked_at_in_fewer_cells(monkeypatch):
+    """A star whose points reach around a ring twice: folded in its plane, and each of its triangles has a large box."""
+    count = 1000
+    turns = np.linspace(0.0, 4.0 * np.pi, count, endpoint=False)
+    far = np.where(np.arange(count) % 2 == 0, 1.0, 0.2)
+    points = np.stack([far * np.cos(turns), far * np.sin(turns), turns * 0.01], axis=1)
+    mesh = polygons_mesh([points])
+    asked = []
+
+    def counted(triangles):
+        low, high = triangles.min(axis=1), triangles.max(axis=1)
+        asked.append(float(np.prod(high - low, axis=1).sum()))
+        return covered_cells(triangles)
+
+    monkeypatch.setattr("pgc.mesh.uvs.flat_polygons.covered_cells", counted)
+    triangles = triangulate(mesh)
+    flat = Polygons(mesh, triangles).spread(0)
+    assert max(asked) < 3e6
+    assert covered_twice(np.asarray(flat / np.ptp(flat))[triangles.corner_index]) <= 0.001
