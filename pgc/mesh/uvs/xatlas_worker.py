@@ -18,10 +18,13 @@ from pathlib import Path
 import numpy as np
 import xatlas
 
-__all__ = ["main", "turned"]
+__all__ = ["largest_chart", "main", "turned"]
 
 _PADDING = 4
 """Texels between charts at about 1024 texels a side; room for the gutter at the mips that views use."""
+_MANY_TRIANGLES, _LARGEST_CHART = 20_000, 0.05
+"""Above so many triangles no chart has more than this share of the surface: on a smooth one they would grow so large
+that xatlas takes minutes to flatten them (a torus of 49,284 triangles: 70 seconds of a processor, 14 so)."""
 _TRIES = 5
 """Ways to turn the charts that are packed where xatlas may not turn them itself; the densest is kept."""
 
@@ -65,15 +68,25 @@ def _packed(vertices: np.ndarray, faces: np.ndarray, *, chart: bool, turning: bo
     # Its turns to the axes may mirror, as its quarter turns do.
     options.rotate_charts = options.rotate_charts_to_axis = turning
     atlas = xatlas.Atlas()
+    charting = xatlas.ChartOptions()
     if chart:
         atlas.add_mesh(vertices, faces)
+        charting.max_chart_area = largest_chart(vertices, faces)
     else:
         atlas.add_uv_mesh(vertices, faces)
-    atlas.generate(pack_options=options)
+    atlas.generate(chart_options=charting, pack_options=options)
     _, indices, uvs = atlas[0]
     # xatlas divides each axis by its own length: undo that, so that texels are square.
     size = np.array([atlas.width, atlas.height], dtype=np.float64)
     return indices.reshape(-1, 3), (uvs * (size / size.max())).astype(np.float32)
+
+
+def largest_chart(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Returns the area that a chart may have, in units of the vertices; 0, xatlas' word for any, for small meshes."""
+    if len(faces) <= _MANY_TRIANGLES:
+        return 0.0
+    a, b, c = (vertices[faces[:, side]].astype(np.float64) for side in range(3))
+    return _LARGEST_CHART * float(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
 
 
 def _covered(indices: np.ndarray, uvs: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -54,3 +55,14 @@ def test_a_worker_that_is_killed_takes_its_xatlas_along(tmp_path):
             os.close(writer)
             if child.is_running():
                 child.kill()
+
+
+@needs.XATLAS
+def test_charts_of_large_meshes_have_a_largest_area():
+    """A smooth surface would become one chart, which takes minutes to flatten."""
+    from pgc.mesh.uvs.xatlas_worker import largest_chart
+
+    vertices = np.array([[0, 0, 0], [2, 0, 0], [0, 3, 0]], dtype=np.float32)
+    triangle = np.array([[0, 1, 2]], dtype=np.uint32)
+    assert largest_chart(vertices, np.repeat(triangle, 20_000, axis=0)) == 0.0
+    assert largest_chart(vertices, np.repeat(triangle, 20_001, axis=0)) == pytest.approx(0.05 * 3.0 * 20_001)
