@@ -50,7 +50,10 @@ def test_a_full_socket_whose_client_hangs_up_does_not_end_the_process():
     flood = context.socket(zmq.DEALER)
     flood.sndhwm, flood.linger = 100, 0
     flood.curve_serverkey, flood.curve_publickey, flood.curve_secretkey = (key.encode() for key in keys)
+    monitor = flood.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     flood.connect(f"tcp://127.0.0.1:{port}")
+    assert monitor.poll(60_000), "the socket has answered"
+    flood.disable_monitor()
     fill(flood)
     flood.close(linger=0)
     time.sleep(4.5)
