@@ -54,6 +54,7 @@ def test_a_full_socket_whose_client_hangs_up_does_not_end_the_process():
     flood.connect(f"tcp://127.0.0.1:{port}")
     assert monitor.poll(60_000), "the socket has answered"
     flood.disable_monitor()
+    monitor.close(linger=0)
     fill(flood)
     flood.close(linger=0)
     time.sleep(4.5)
