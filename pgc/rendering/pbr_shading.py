@@ -107,7 +107,7 @@ def pbr_linear(
 
     Args:
         gbuffer: the visible surface.
-        material: maps at the pixels, [B, c, H, W] in [0, 1]. "base_color" (3, sRGB) is needed; The others of
+        material: maps at the pixels, [B, c, H, W] in [0, 1]. "base_color" (3, sRGB) is needed; the others of
             `pgc.maps` are optional: "normal" is in tangent space, stored as 0.5 + 0.5 n, OpenGL +Y; what is missing
             is neutral.
         light: environment, rotation and exposure.
@@ -140,7 +140,9 @@ def surface_samples(
         """Returns a map's values at these pixels, or its default where the material lacks it."""
         if name in material:
             return clamp_inward(rows(material[name]))
-        return torch.tensor(MAPS[name].neutral, device=flat.device).repeat(len(flat), 1)
+        # Filled there: a tensor made of numbers would be copied to a card, and waited for.
+        levels = (torch.full((len(flat), 1), level, device=flat.device) for level in MAPS[name].neutral)
+        return torch.cat(list(levels), dim=1)
 
     view_index = flat // (height * width)
     view = F.normalize(eye.to(gbuffer.position).index_select(0, view_index) - rows(gbuffer.position), dim=-1)
