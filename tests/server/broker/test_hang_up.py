@@ -36,6 +36,7 @@ def fill(flood: zmq.Socket) -> None:
             last = time.monotonic()
         except zmq.Again:
             time.sleep(0.01)
+    assert time.monotonic() < end, "nothing stopped the flood: the queue is not full"
 
 
 @pytest.mark.slow
@@ -61,4 +62,5 @@ def test_a_full_socket_whose_client_hangs_up_does_not_end_the_process():
     told, _ = process.communicate("\n")
     context.term()
     assert process.returncode == 0
-    assert int(told) >= 8, "its queue was full"
+    # The queue holds about eight; the system gives what arrived before the end, all of it or not.
+    assert int(told) > 0
