@@ -18,6 +18,7 @@ from typing import Any, Protocol
 __all__ = ["Judge", "Target", "WrongError", "contents", "lost"]
 
 LONGEST_SENTENCE = 700
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class WrongError(Exception):
@@ -56,7 +57,9 @@ class Judge:
         except WrongError as error:
             self._failed(number, str(error))
         except Exception:  # noqa: BLE001 - any of them is what is looked for
-            lines = [line.strip() for line in traceback.format_exc().strip().splitlines()]
+            # Without where the repository lies on this machine: results are for others.
+            text = traceback.format_exc().replace(f"{ROOT}{os.sep}", "")
+            lines = [line.strip() for line in text.strip().splitlines()]
             self._failed(number, f"{lines[-1][:300]} | {' | '.join(lines[-9:-1])}")
         else:
             self.outcomes.update(outcomes)

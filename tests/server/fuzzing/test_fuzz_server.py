@@ -14,7 +14,7 @@ from tests.server.fuzzing.blobs import Blobs
 from tests.server.fuzzing.checkpoints import Checkpoints
 from tests.server.fuzzing.conversations import Conversations
 from tests.server.fuzzing.journals import Journals
-from tests.server.fuzzing.judge import Judge, WrongError, contents, lost, sentence
+from tests.server.fuzzing.judge import ROOT, Judge, WrongError, contents, lost, sentence
 from tests.server.fuzzing.small_files import SmallFiles
 from tests.server.fuzzing.specs import Specs
 
@@ -115,6 +115,8 @@ def test_the_judge_sees_what_must_not_be(error):
     judge = judged(Always(error), 1, first=7)
     assert judge.failures[0]["case"] == 7
     assert str(error) in judge.failures[0]["what"]
+    assert "tests/server/fuzzing/test_fuzz_server.py" in judge.failures[0]["what"].replace("\\", "/")
+    assert str(ROOT) not in judge.failures[0]["what"]
     assert judge.outcomes == {"failed": 1}
 
 
