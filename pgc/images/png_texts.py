@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts of a PNG, which its decoder inflates and keeps: a thousand of them, 8 KiB each, may become 8 GiB."""
+"""Texts of a PNG, which its decoder inflates and keeps: a thousand of them, 8 KiB each, may become 8 GiB.
+
+Those that it passes over, since they are too large or damaged, it has inflated all the same: they cost time instead.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,16 @@ from pgc.errors import TextureError
 __all__ = ["MOST_TEXT", "check_texts"]
 
 MOST_TEXT = 64 << 20
-"""Bytes of all texts together."""
+"""Bytes that are inflated for all texts together."""
 _LARGEST = 8_000_000
-"""libpng passes over a text that inflates to more."""
+"""libpng stops inflating a text there, and passes over it."""
 _STEP = 1 << 20
 _SIGNATURE = 8
 _KINDS = frozenset({b"zTXt", b"iTXt"})
 
 
 def check_texts(path: Path) -> None:
-    """Refuses a PNG whose compressed texts would fill the memory.
+    """Refuses a PNG whose compressed texts would fill the memory, or take the decoder seconds.
 
     Raises:
         TextureError: they inflate to more than `MOST_TEXT`.
@@ -63,12 +66,12 @@ def _packed(kind: bytes, data: bytes) -> bytes:
 
 
 def _inflated(packed: bytes) -> int:
-    """Counts the bytes that it takes in memory, and takes no more than a MiB for that."""
+    """Counts the bytes that a decoder inflates of it, and takes no more than a MiB for that."""
     inflater, size = zlib.decompressobj(), 0
     try:
         while packed and size <= _LARGEST:
             size += len(inflater.decompress(packed, _STEP))
             packed = inflater.unconsumed_tail
-    except zlib.error:  # Damaged: the decoder passes over it.
-        return 0
-    return size if size <= _LARGEST else 0
+    except zlib.error:  # Damaged: the decoder passes over it, here too.
+        return size
+    return size

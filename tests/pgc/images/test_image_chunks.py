@@ -51,12 +51,22 @@ def _frames(count: int) -> bytes:
 
 PADDING = zlib.compress(b"x" * INFLATED, 9)
 MANY = zlib.compress(b"x" * (1 << 20), 9)
+TORN = zlib.compress(b"x" * (7 << 20), 9)[:-8] + bytes(8)
 CASES: dict[str, tuple[bytes, object]] = {
     "a text": (_png(_chunk(b"zTXt", b"Comment\0\0" + PADDING)), WHOLE),
     "an international text": (_png(_chunk(b"iTXt", b"Comment\0\1\0\0\0" + PADDING)), WHOLE),
     "a profile": (_png(_chunk(b"iCCP", b"sRGB\0\0" + PADDING)), WHOLE),
     "three hundred texts of a MiB": (_png(*[_chunk(b"zTXt", b"C%d\0\0" % n + MANY) for n in range(300)]), "MiB beside"),
     "and international ones": (_png(*[_chunk(b"iTXt", b"C\0\1\0\0\0" + MANY)] * 99), "MiB beside"),
+    "texts that are too large, which a decoder inflates and drops": (
+        _png(*[_chunk(b"zTXt", b"C%d\0\0" % n + PADDING) for n in range(9)]),
+        "MiB beside",
+    ),
+    "four of them": (_png(*[_chunk(b"zTXt", b"C%d\0\0" % n + PADDING) for n in range(4)]), WHOLE),
+    "texts that are damaged behind their first eight MiB": (
+        _png(*[_chunk(b"zTXt", b"C%d\0\0" % n + TORN) for n in range(20)]),
+        "MiB beside",
+    ),
     "twenty of them": (_png(*[_chunk(b"zTXt", b"C%d\0\0" % n + MANY) for n in range(20)]), WHOLE),
     "a hundred thousand chunks that nobody knows": (_png(_chunk(b"juNk", b"") * 100_000), WHOLE),
     "pixels that go on after the last row": (_png(more=bytes(INFLATED)), WHOLE),
