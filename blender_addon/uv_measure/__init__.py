@@ -6,7 +6,7 @@ numpy only: no bpy, no torch, no scipy, so that both sides can import it and say
 
 from .measure import UvFaces, UvMeasure, measure_uvs
 from .picture import density_picture
-from .raster import candidate_counts, covered_cells
+from .raster import affordable_grid, covered_cells
 from .verdict import UvJudgement, UvRemedy, UvVerdict, judge_uvs
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "UvMeasure",
     "UvRemedy",
     "UvVerdict",
-    "candidate_counts",
+    "affordable_grid",
     "covered_cells",
     "density_picture",
     "judge_uvs",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .charts import welded
 from .layout import Layout, origins
-from .raster import SAMPLE, candidate_counts, corner_bounds, covered_cells
+from .raster import SAMPLE, affordable_grid, corner_bounds, covered_cells
 from .sharing import Samples, Sharing, all_parked, find_sharing
 
 __all__ = ["UvFaces", "UvMeasure", "measure_uvs"]
@@ -213,8 +213,7 @@ class _Sampled:
 def _sample(places: Floats, faces: Ints, uvs: Floats, layout: Layout, chosen: Ints, grid: int) -> _Sampled:
     """The places of the chosen faces that fall on texels' sample points."""
     triangles = uvs[chosen]
-    while grid > _LEAST_GRID and candidate_counts(triangles * grid)[1].sum() > _MAX_CANDIDATES:
-        grid //= 2
+    grid = affordable_grid(triangles, grid, least=_LEAST_GRID, most_cells=_MAX_CANDIDATES)
     row, cell = covered_cells(triangles * grid)
     face = chosen[row]
     inner = np.mod(cell, grid) if layout.folds else cell - origins(layout.tile[face]) * grid

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SAMPLE", "candidate_counts", "corner_bounds", "covered_cells"]
+__all__ = ["SAMPLE", "affordable_grid", "candidate_counts", "corner_bounds", "covered_cells"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.signedinteger[Any]]
@@ -43,6 +43,19 @@ def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
         cells.append(cell)
         begin = end
     return np.concatenate(faces), np.concatenate(cells)
+
+
+def affordable_grid(triangles: Floats, finest: int, *, least: int, most_cells: int) -> int:
+    """Returns how many cells a unit has: `finest`, halved as often as the cells to look at would be too many.
+
+    Args:
+        triangles: corners [F, 3, 2], in units. Long thin ones have large boxes, of which each cell is looked at.
+        least: a grid that is not halved any more; most_cells: in the boxes around all triangles.
+    """
+    grid = finest
+    while grid > least and candidate_counts(triangles * grid)[1].sum() > most_cells:
+        grid //= 2
+    return grid
 
 
 def candidate_counts(triangles: Floats) -> tuple[Ints, Ints]:

@@ -6,11 +6,11 @@ from jaxtyping import Bool, Float64, Int, Int32
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from pgc.mesh.uvs.layout import covered_cells
+from pgc.mesh.uvs.layout import affordable_grid, covered_cells
 
 __all__ = ["folded_polygons", "overlapping_pairs", "polygons_to_move"]
 
-_GRIDS = (1024, 512, 256, 128, 64, 32)
+_GRID, _LEAST_GRID = 1024, 32
 _LOOKED_AT = (-1.0, 3.0)
 _MOST_CELLS = 10_000_000
 """In the boxes around all triangles: each is looked at, about ten million a second."""
@@ -45,17 +45,11 @@ def _users(
     """A number for each covered texel, once for each triangle that covers it, and that triangle's polygon; in order."""
     # Whatever lies far away lies on nothing, and its box would fill the memory.
     corners = np.clip(corners, *_LOOKED_AT)
-    grid = _grid(corners)
+    grid = affordable_grid(corners, _GRID, least=_LEAST_GRID, most_cells=_MOST_CELLS)
     face, cell = covered_cells(corners * grid)
     texel, owner = cell[:, 1] * (4 * grid) + cell[:, 0], polygon[face].astype(np.int64)
     order = np.lexsort((owner, texel))
     return texel[order], owner[order]
-
-
-def _grid(corners: Float64[np.ndarray, "F 3 2"]) -> int:
-    """Texels a side: fewer where long thin triangles would make it slow."""
-    boxes = float(np.ptp(corners, axis=1).prod(axis=1).sum())
-    return next((grid for grid in _GRIDS if boxes * grid * grid <= _MOST_CELLS), _GRIDS[-1])
 
 
 def polygons_to_move(

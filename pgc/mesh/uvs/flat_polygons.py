@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pgc.mesh.data import Mesh, TriangleMesh
 from pgc.mesh.triangulation import newell_normals, project_polygon
-from pgc.mesh.uvs.layout import candidate_counts, covered_cells
+from pgc.mesh.uvs.layout import affordable_grid, covered_cells
 
 __all__ = ["Polygons", "doubled_areas", "fill_gaps", "links", "opened", "ring", "torn_polygons"]
 
@@ -147,9 +147,7 @@ def _covers_once(flat: Float64[np.ndarray, "N 2"], local: Int[np.ndarray, "T 3"]
     """Whether no triangle lies on another."""
     low, high = flat.min(axis=0), flat.max(axis=0)
     unit = ((flat - low) / np.maximum(high - low, 1e-300))[local]
-    grid = _GRID
-    while grid > _LEAST_GRID and candidate_counts(unit * grid)[1].sum() > _MOST_CELLS:
-        grid //= 2
+    grid = affordable_grid(unit, _GRID, least=_LEAST_GRID, most_cells=_MOST_CELLS)
     _, cell = covered_cells(unit * grid)
     number = cell[:, 1] * (4 * grid) + cell[:, 0]
     return len(number) - len(np.unique(number)) <= _TOLERATED * len(number)

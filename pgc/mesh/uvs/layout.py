@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
-from blender_addon.uv_measure import candidate_counts, covered_cells
+from blender_addon.uv_measure import affordable_grid, covered_cells
 
-__all__ = ["UvLayout", "arrange_uvs", "candidate_counts", "covered_cells"]
+__all__ = ["UvLayout", "affordable_grid", "arrange_uvs", "covered_cells"]
 
 _FIRST_TILE = 1001
 _TILES_IN_ROW = 10

@@ -44,7 +44,7 @@ def main(mode: str, folder: Path) -> None:
         indices, uvs = _packed(vertices, faces, chart=False, turning=True)
     else:
         charts = np.load(folder / "charts.npy", allow_pickle=False)
-        tries = [_packed(points, faces, chart=False, turning=False) for points in turned(vertices, charts, _TRIES)]
+        tries = (_packed(points, faces, chart=False, turning=False) for points in turned(vertices, charts, _TRIES))
         indices, uvs = max(tries, key=lambda made: _covered(*made))
     np.save(folder / "indices.npy", indices)
     np.save(folder / "uvs.npy", uvs)
