@@ -17,7 +17,8 @@ from torch import Tensor
 from pgc.clamping import clamp_inward
 from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
-from pgc.maps import MAPS, map_channels
+from pgc.maps import map_channels
+from pgc.neutral_maps import neutral_map
 from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, base_share, compensation, table_coordinates
 from pgc.rendering.lobes import lobes_at
 from pgc.rendering.prefilter import PrefilteredEnvironment
@@ -140,9 +141,7 @@ def surface_samples(
         """Returns a map's values at these pixels, or its default where the material lacks it."""
         if name in material:
             return clamp_inward(rows(material[name]))
-        # Filled there: a tensor made of numbers would be copied to a card, and waited for.
-        levels = (torch.full((len(flat), 1), level, device=flat.device) for level in MAPS[name].neutral)
-        return torch.cat(list(levels), dim=1)
+        return neutral_map(name, normal, 1)
 
     view_index = flat // (height * width)
     view = F.normalize(eye.to(gbuffer.position).index_select(0, view_index) - rows(gbuffer.position), dim=-1)

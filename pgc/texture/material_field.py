@@ -19,8 +19,9 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from pgc.errors import ConfigError, TextureError
-from pgc.maps import MAPS, map_channels
+from pgc.maps import map_channels
 from pgc.mesh.data import TriangleMesh
+from pgc.neutral_maps import neutral_map
 from pgc.surface import SurfacePoints
 from pgc.texture.coverage import combine_seen
 from pgc.texture.field import BakedTexture
@@ -141,12 +142,12 @@ class MaterialField:
         mask = points.mask.to(maps["base_color"])
         if self.config.with_normal:
             maps["normal"] = normal_from_slopes(maps.pop(_SLOPE)) * mask
-        return maps | {name: _neutral(name).to(mask) * mask for name in MATERIAL_CHANNELS if name not in maps}
+        return maps | {name: neutral_map(name, mask, 1) * mask for name in MATERIAL_CHANNELS if name not in maps}
 
     def texels(self, name: str, finest: int = 0) -> Tensor:
         """Returns the texels of "base_color", "roughness", "metallic" or "slope" at a level, [tiles, c, s, s]."""
         if name in MATERIAL_CHANNELS and name not in self.pyramid.channels:
-            return torch.ones_like(self.texels("roughness", finest)) * _neutral(name).to(next(self.parameters()))
+            return neutral_map(name, self.texels("roughness", finest), 1)
         value = self.pyramid.texels(name, finest)[finest]
         assert value is not None
         return value
@@ -176,13 +177,13 @@ class MaterialField:
         maps = dict(done.maps)
         for name in MATERIAL_CHANNELS:
             if name not in maps:
-                maps[name] = [torch.ones_like(image) * _neutral(name).to(image) for image in maps["roughness"]]
+                maps[name] = [neutral_map(name, image, 0) for image in maps["roughness"]]
         maps["normal"] = self._bake_normal()
         return BakedTexture(maps=maps, tiles=done.tiles, uncovered_fraction=done.uncovered_fraction)
 
     def _bake_normal(self) -> list[Tensor]:
         size = self.config.texture.texture_size
-        flat = _neutral("normal").expand(3, size, size).contiguous()
+        flat = neutral_map("normal", torch.empty(1, size, size), 0)
         if not self.config.with_normal:
             return [flat.clone() for _ in self.surfaces]
         slopes = self.pyramid.bake(finish=False, names=(_SLOPE,)).maps[_SLOPE]
@@ -222,10 +223,6 @@ class MaterialField:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as torch.nn.Module
         """Does what `TextureField.load_state_dict` says."""
         return self.pyramid.load_state_dict(state_dict)
-
-
-def _neutral(name: str) -> Float[Tensor, "c 1 1"]:
-    return torch.tensor(MAPS[name].neutral)[:, None, None]
 
 
 def continue_nearest(image: Float[Tensor, "c s s"], inside: Tensor) -> Float[Tensor, "c s s"]:

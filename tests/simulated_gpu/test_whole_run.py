@@ -220,6 +220,8 @@ class Budget:
 BUDGETS: dict[tuple[str, DeviceName], Budget] = {
     ("unlit", "cuda"): Budget(23, 3, 393256),
     ("lit", "cuda"): Budget(32, 38, 397600),
+    # Metallic and normal are neutral here.
+    ("separate slots", "cuda"): Budget(32, 42, 397616),
     ("diffusion", "cuda"): Budget(20, 4, 2280),
     # Rays are traced on the CPU, and G-buffers copied.
     ("diffusion", "mps"): Budget(6, 14, 184552),
