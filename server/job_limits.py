@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large a job this machine can do, from the memory that it has: what WELCOME promises must be true."""
+"""How large a job this machine can do, from the memory that it has and what a run takes: what WELCOME promises must be
+true.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from blender_addon.protocol.job_size import BYTES_PER_TEXEL, BYTES_PER_TRIANGLE
+from blender_addon.protocol.job_size import BYTES_PER_TEXEL, BYTES_PER_TRIANGLE, MOST_TRIANGLES
 from blender_addon.protocol.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["limits_for", "machine_memory"]
@@ -47,7 +49,7 @@ def limits_for(memory: int, on_card: bool) -> Limits:
     triangles = min(DEFAULT_LIMITS.triangles, for_a_job // BYTES_PER_TRIANGLE)
     return replace(
         DEFAULT_LIMITS,
-        triangles=triangles,
+        triangles=min(MOST_TRIANGLES, triangles),
         vertices=min(DEFAULT_LIMITS.vertices, _VERTICES_SHARE * triangles),
         job_texels=0 if on_card else for_a_job // BYTES_PER_TEXEL,
         job_bytes=min(_MOST_BYTES, for_a_job),

@@ -11,8 +11,18 @@ from .errors import ErrorCode, Retry, WireError
 from .limits import Limits
 from .specs.job import LIT_MAPS, TextureJobSpec
 
-__all__ = ["BYTES_PER_LIT_TEXEL", "BYTES_PER_TEXEL", "BYTES_PER_TRIANGLE", "JobSize", "refusal", "size_of"]
+__all__ = [
+    "BYTES_PER_LIT_TEXEL",
+    "BYTES_PER_TEXEL",
+    "BYTES_PER_TRIANGLE",
+    "MOST_TRIANGLES",
+    "JobSize",
+    "refusal",
+    "size_of",
+]
 
+MOST_TRIANGLES = 2_000_000
+"""Of all meshes of a job: no run takes more, on whatever machine (`pgc.mesh.MAX_TRIANGLES`)."""
 BYTES_PER_TRIANGLE = 1500
 """Of main memory, at the peak, while a worker makes a mesh ready."""
 BYTES_PER_TEXEL, BYTES_PER_LIT_TEXEL = 96, 264

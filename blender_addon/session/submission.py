@@ -18,7 +18,7 @@ from ..model.choices import MAPS, need_light
 from ..model.problems import of_error
 from ..model.state import JobRequest, JobView, Problem, ServerView
 from ..protocol.arrays import array_ref, give_away
-from ..protocol.job_size import refusal
+from ..protocol.job_size import MOST_TRIANGLES, refusal
 from ..scene.camera_rig import rig_for, scene_cameras, view_spec
 from ..scene.errors import SceneError
 from ..scene.meshes.export import ExportOptions, export_mesh, mesh_spec
@@ -29,8 +29,6 @@ from ..scene.painting.keep_mask import KeptTexture, kept_texture
 
 __all__ = ["KEPT", "Order", "objection", "prepare_order"]
 
-_MOST_TRIANGLES = 2_000_000
-"""What a server optimises."""
 KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
 """Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
 
@@ -63,9 +61,9 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
     options = _options(settings, obj)
     depsgraph = context.evaluated_depsgraph_get()
     mesh = export_mesh(obj, depsgraph, options)
-    if len(mesh.faces) > _MOST_TRIANGLES:
+    if len(mesh.faces) > MOST_TRIANGLES:
         raise SceneError(
-            f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {_MOST_TRIANGLES:,}; "
+            f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {MOST_TRIANGLES:,}; "
             "lower its subdivision or decimate it first."
         )
     kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None

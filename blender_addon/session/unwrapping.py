@@ -13,6 +13,7 @@ from ..client import MapFile, PromptSpec, TextureJobSpec
 from ..model.recent_results import NEW_UV_MAP
 from ..model.state import JobRequest, JobView, UnwrapTask
 from ..protocol.arrays import array_ref, give_away
+from ..protocol.job_size import MOST_TRIANGLES
 from ..protocol.specs.job import NEW_UVS, MeshSpec
 from ..scene.errors import SceneError
 from ..scene.meshes.new_uvs import mesh_digest, put_corner_uvs
@@ -23,8 +24,6 @@ from .submission import Order
 from .uv_checks import checks, textured_map
 
 __all__ = ["prepare_unwrap", "put_new_uvs", "unwrap_hindrance"]
-
-_MOST_TRIANGLES = 2_000_000
 
 
 def prepare_unwrap(obj: bpy.types.Object) -> Order:
@@ -39,9 +38,9 @@ def prepare_unwrap(obj: bpy.types.Object) -> Order:
     arrays = read_uv_arrays(mesh, before)
     if len(arrays.faces) == 0:
         raise SceneError(f"{obj.name} has no faces, so there is nothing to unwrap.")
-    if len(arrays.faces) > _MOST_TRIANGLES:
+    if len(arrays.faces) > MOST_TRIANGLES:
         raise SceneError(
-            f"{obj.name} has {len(arrays.faces):,} triangles, and the server unwraps at most {_MOST_TRIANGLES:,}; "
+            f"{obj.name} has {len(arrays.faces):,} triangles, and the server unwraps at most {MOST_TRIANGLES:,}; "
             "use Smart UV Project."
         )
     given = {

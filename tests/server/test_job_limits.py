@@ -7,10 +7,11 @@ import psutil
 import pytest
 
 from blender_addon.protocol.errors import ErrorCode
-from blender_addon.protocol.job_size import BYTES_PER_LIT_TEXEL, BYTES_PER_TEXEL, BYTES_PER_TRIANGLE
+from blender_addon.protocol.job_size import BYTES_PER_LIT_TEXEL, BYTES_PER_TEXEL, BYTES_PER_TRIANGLE, MOST_TRIANGLES
 from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import Error, Hello, Submit, Welcome
 from pgc.guidance.specs import OracleSpec
+from pgc.mesh import MAX_TRIANGLES
 from pgc.runs.memory.plan import texels_gb
 from pgc.runs.presets import preset_settings, with_maps, with_overrides
 from server.job_limits import limits_for, machine_memory
@@ -29,7 +30,25 @@ def test_all_that_is_promised_fits_into_the_machine(memory):
     assert limits.triangles * BYTES_PER_TRIANGLE <= memory * 0.75
     assert limits.job_texels * BYTES_PER_TEXEL <= memory * 0.75
     assert 0 < limits.job_memory < memory
-    assert 300_000 < limits.triangles <= DEFAULT_LIMITS.triangles
+    assert 300_000 < limits.triangles <= MOST_TRIANGLES
+    assert limits.vertices <= DEFAULT_LIMITS.vertices
+
+
+def test_no_machine_promises_more_triangles_than_a_run_takes(make_core):
+    """The broker may not import the library, so that the figure stands twice."""
+    assert MOST_TRIANGLES == MAX_TRIANGLES
+    assert limits_for(1 << 40, on_card=True).triangles == MAX_TRIANGLES
+    core = make_core()
+    core.state.memory = 64 * GIB
+    alice, job = core.user(), spec()
+    count = MAX_TRIANGLES // 2 + 1
+    faces = replace(job.meshes[0].faces, shape=(count, 3))
+    mesh = replace(job.meshes[0], faces=faces, corner_uvs=replace(job.meshes[0].corner_uvs, shape=(count, 3, 2)))
+    answer = alice.ask(Submit("2" * 32, replace(job, meshes=(mesh, mesh))))
+    assert isinstance(answer, Error)
+    assert answer.error.code is ErrorCode.PROTO_TOO_LARGE
+    assert "2,000,002 triangles" in answer.error.text
+    assert "2,000,000 at most" in answer.error.text
 
 
 @pytest.mark.parametrize(("maps", "each"), [(("base_color",), BYTES_PER_TEXEL), (MAPS, BYTES_PER_LIT_TEXEL)])
