@@ -157,7 +157,9 @@ class PGC_OT_show_texel_density(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         arrays = read_uv_arrays(context.object.data, textured_map(context.object))
-        measure, faces = measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without)
+        measure, faces = measure_uvs(
+            arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without, material=arrays.materials
+        )
         picture = density_picture(arrays.corner_uvs, faces, measure.density_median, _PICTURE_SIZE)
         _show(context, _image(picture))
         return {"FINISHED"}

@@ -71,7 +71,12 @@ class UvChecks:
             if not chosen.any():
                 return None
             measure, _ = measure_uvs(
-                arrays.positions, arrays.faces[chosen], arrays.corner_uvs[chosen], arrays.without[chosen], grid=_GRID
+                arrays.positions,
+                arrays.faces[chosen],
+                arrays.corner_uvs[chosen],
+                arrays.without[chosen],
+                material=arrays.materials[chosen],
+                grid=_GRID,
             )
             known = self.found[obj.session_uid] = UvCheck(part, judge_uvs(measure))
         return known

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .charts import welded
-from .layout import Layout, origins
-from .raster import SAMPLE, affordable_grid, corner_bounds, covered_cells
-from .sharing import Samples, Sharing, all_parked, find_sharing
+from .layout import Layout
+from .raster import corner_bounds
+from .sampling import Sampled, Shape, sample
+from .sharing import Sharing, all_parked, find_sharing
 
 __all__ = ["UvFaces", "UvMeasure", "measure_uvs"]
 
@@ -20,8 +21,7 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.signedinteger[Any]]
 
-_MAX_CANDIDATES = 4_000_000
-_FINE_GRID, _QUICK_GRID, _LEAST_GRID = 1024, 512, 4
+_FINE_GRID, _QUICK_GRID = 1024, 512
 _CLEAR_SHARE = 0.001
 """Of the surface: a fifth of the least that any verdict asks for."""
 _CLEAR_USED = 0.02
@@ -46,9 +46,10 @@ class UvMeasure:
     area_tiled: float = 0.0
     """Its texels repeat: on one surface, or since its UVs lie beyond the unit square."""
     area_crossed: float = 0.0
-    """Its texels serve places of different shape within one square: charts lie upon each other by accident."""
+    """Its texels serve places of different shape or material within one square: charts lie upon each other by accident,
+    or each has a picture of its own."""
     area_stacked: float = 0.0
-    """Its texels serve congruent places only: mirrored or stacked on purpose."""
+    """Its texels serve congruent places of one material only: mirrored or stacked on purpose."""
     density_median: float = 0.0
     """Side of a unit square of the surface in UV units; times the texture's side, texels a unit of length."""
     density_least: float = 0.0
@@ -85,7 +86,13 @@ class UvFaces:
 
 
 def measure_uvs(
-    positions: Floats, faces: Ints, corner_uvs: Floats, without: Bools | None = None, *, grid: int | None = None
+    positions: Floats,
+    faces: Ints,
+    corner_uvs: Floats,
+    without: Bools | None = None,
+    *,
+    material: Ints | None = None,
+    grid: int | None = None,
 ) -> tuple[UvMeasure, UvFaces]:
     """Measures a triangulated mesh, in about two seconds a million triangles.
 
@@ -97,13 +104,28 @@ def measure_uvs(
         corner_uvs: [F, 3, 2], origin bottom-left. UVs outside the unit square repeat the texture, unless every chart
             lies inside one square of a UDIM layout.
         without: [F], triangles that have no UVs; None: all have.
+        material: [F], a number for each material; None: all have one.
         grid: samples along the side of the texture; fewer are taken where there would be too many. None: 512, and
             1024 where at 512 anything is the matter.
     """
+    without = np.zeros(len(faces), dtype=bool) if without is None else without
+    material = np.zeros(len(faces), dtype=np.int64) if material is None else material
+    given = _Given(positions, faces, corner_uvs, without, material)
     if grid is not None:
-        return _measured(positions, faces, corner_uvs, without, grid)
-    quick = _measured(positions, faces, corner_uvs, without, _QUICK_GRID)
-    return quick if _is_clear(quick[0]) else _measured(positions, faces, corner_uvs, without, _FINE_GRID)
+        return _measured(given, grid)
+    quick = _measured(given, _QUICK_GRID)
+    return quick if _is_clear(quick[0]) else _measured(given, _FINE_GRID)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The arrays of `measure_uvs`, with nothing left out."""
+
+    positions: Floats
+    faces: Ints
+    corner_uvs: Floats
+    without: Bools
+    material: Ints
 
 
 def _is_clear(measure: UvMeasure) -> bool:
@@ -113,25 +135,23 @@ def _is_clear(measure: UvMeasure) -> bool:
     return measure.used >= _CLEAR_USED and shared < _CLEAR_SHARE and lacking == 0.0 and measure.faces_without == 0
 
 
-def _measured(
-    positions: Floats, faces: Ints, corner_uvs: Floats, without: Bools | None, grid: int
-) -> tuple[UvMeasure, UvFaces]:
+def _measured(given: _Given, grid: int) -> tuple[UvMeasure, UvFaces]:
+    positions, faces, corner_uvs, without = given.positions, given.faces, given.corner_uvs, given.without
     count = len(faces)
-    without = np.zeros(count, dtype=bool) if without is None else without
     extent = float(np.ptp(positions, axis=0).max()) if len(positions) else 0.0
     scale = extent if extent > 0.0 else 1.0
     places = (positions.astype(np.float64) - positions.min(axis=0)) / scale if len(positions) else positions
     faces = welded(places, faces)
-    corners = places[faces]
+    shape = Shape(places[faces], np.where(without[:, None, None], 0.0, corner_uvs.astype(np.float64)), given.material)
+    corners, uvs = shape.corners, shape.uvs
     area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    uvs = np.where(without[:, None, None], 0.0, corner_uvs.astype(np.float64))
     signed = _signed_areas(uvs)
     density, median, least, collapsed = _densities(area, np.abs(signed), without)
     total = max(float(area.sum()), 1e-300)
     layout = Layout.of(faces, corner_uvs, signed < 0.0, len(positions), ~(without | collapsed))
     low, high = corner_bounds(uvs)
     wide = layout.usable & (np.maximum(high[:, 0] - low[:, 0], high[:, 1] - low[:, 1]) > _MAX_EXTENT)
-    layout, sampled, sharing = _settled(places, faces, uvs, layout, np.flatnonzero(layout.usable & ~wide), grid)
+    layout, sampled, sharing = _settled(shape, layout, np.flatnonzero(layout.usable & ~wide), grid)
     tiled, crossed, stacked = (
         np.bincount(sampled.face[chosen], minlength=count) / np.maximum(sampled.hits(count), 1)
         for chosen in (sharing.tiled, sharing.crossed, sharing.stacked)
@@ -185,67 +205,21 @@ def _quantile(values: Floats, weights: Floats, share: float) -> float:
     return float(values[order[min(int(np.searchsorted(sums, share * sums[-1])), len(order) - 1)]])
 
 
-def _settled(
-    places: Floats, faces: Ints, uvs: Floats, layout: Layout, chosen: Ints, grid: int
-) -> tuple[Layout, _Sampled, Sharing]:
+def _settled(shape: Shape, layout: Layout, chosen: Ints, grid: int) -> tuple[Layout, Sampled, Sharing]:
     """The layout, or, where its other tiles are none, the one that it is; what was sampled of it, and how it shares."""
     if layout.tile_count > 1:
         folded = layout.folded()
-        sampled = _sample(places, faces, uvs, folded, chosen, grid)
+        sampled = sample(shape, folded, chosen, grid)
         sharing = find_sharing(sampled.samples, folded.cuts, folded.chart_count)
-        flipped = _signed_areas(uvs[sampled.face]) < 0.0
+        flipped = _signed_areas(shape.uvs[sampled.face]) < 0.0
         if all_parked(sampled.samples, sharing, layout.tile[sampled.face], flipped):
             return folded, sampled, sharing
-    sampled = _sample(places, faces, uvs, layout, chosen, grid)
+    sampled = sample(shape, layout, chosen, grid)
     return layout, sampled, find_sharing(sampled.samples, layout.cuts, layout.chart_count)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sampled:
-    samples: Samples
-    face: Ints
-    grid: int
-
-    def hits(self, count: int) -> Ints:
-        return np.bincount(self.face, minlength=count)
-
-
-def _sample(places: Floats, faces: Ints, uvs: Floats, layout: Layout, chosen: Ints, grid: int) -> _Sampled:
-    """The places of the chosen faces that fall on texels' sample points."""
-    triangles = uvs[chosen]
-    grid = affordable_grid(triangles, grid, least=_LEAST_GRID, most_cells=_MAX_CANDIDATES)
-    row, cell = covered_cells(triangles * grid)
-    face = chosen[row]
-    inner = np.mod(cell, grid) if layout.folds else cell - origins(layout.tile[face]) * grid
-    inner = np.clip(inner, 0, grid - 1)
-    texel = (layout.tile[face] * grid + inner[:, 1]) * grid + inner[:, 0]
-    weights = _barycentrics(triangles[row], (cell + SAMPLE) / grid)
-    place = np.einsum("nk,nkd->nd", weights, places[faces[face]])
-    return _Sampled(
-        samples=Samples(
-            texel=texel, square=_square_number(cell, grid), chart=layout.chart[face], place=place.reshape(-1, 3)
-        ),
-        face=face,
-        grid=grid,
-    )
-
-
-def _square_number(cell: Ints, grid: int) -> Ints:
-    square = np.floor_divide(cell, grid)
-    return square[:, 0] + (square[:, 1] << 32)
-
-
-def _barycentrics(corners: Floats, points: Floats) -> Floats:
-    origin, a, b = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    offset = points - origin
-    whole = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    second = (offset[:, 0] * b[:, 1] - offset[:, 1] * b[:, 0]) / whole
-    third = (a[:, 0] * offset[:, 1] - a[:, 1] * offset[:, 0]) / whole
-    return np.stack([1.0 - second - third, second, third], axis=1)
-
-
 def _shares(
-    sampled: _Sampled, sharing: Sharing, area: Floats, uv_area: Floats, usable: Bools, wide: Bools
+    sampled: Sampled, sharing: Sharing, area: Floats, uv_area: Floats, usable: Bools, wide: Bools
 ) -> dict[str, float]:
     """Shares of the surface. A sample stands for as much surface as a texel covers there; all together stand for all
     faces that were sampled, those among them too that were too small to be met."""
@@ -259,7 +233,7 @@ def _shares(
     }
 
 
-def _uses(sampled: _Sampled, sharing: Sharing, repeated: float, tiles: int) -> dict[str, Any]:
+def _uses(sampled: Sampled, sharing: Sharing, repeated: float, tiles: int) -> dict[str, Any]:
     """How often texels are used; `repeated` is the UV area of triangles that repeat the texture upon themselves."""
     cells = sampled.grid**2
     texels = cells if repeated > 0.0 else len(sharing.uses)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which texels serve several places of the surface, and whether those places are made to look the same.
 
-Wanted: charts that lie upon each other as a whole and are congruent (mirror images among them): the halves of a
-model, its screws, its chair legs. Everything else that shares a texel does so by tiling or by accident.
+Wanted: charts that lie upon each other as a whole, are congruent (mirror images among them) and have one material: the
+halves of a model, its screws, its chair legs. Copies of different materials have a picture each (playing cards).
+Everything else that shares a texel does so by tiling or by accident.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ class Samples:
         texel: number [N] of the texel; equal for all places that it serves.
         square: number [N] of the unit square that the sample's own UV lies in.
         chart: chart [N]; place: position [N, 3], in units of about the mesh's size.
+        material: number [N] of the material; what has different ones is made to look different.
     """
 
     texel: Ints
     square: Ints
     chart: Ints
     place: Floats
+    material: Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,8 @@ def find_sharing(samples: Samples, cut_pairs: tuple[Ints, Ints], chart_count: in
     lead = leader[follower]
     first, second = chart[lead], chart[follower]
     congruent = _congruent(samples.place[order][lead], samples.place[order][follower], first, second, chart)
+    material = samples.material[order]
+    congruent &= material[lead] == material[follower]
     stack = connected(chart_count, first[congruent], second[congruent])
     repeating = np.zeros(chart_count, dtype=bool)
     cut_first, cut_second = stack[cut_pairs[0]], stack[cut_pairs[1]]

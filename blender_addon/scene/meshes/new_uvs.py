@@ -76,7 +76,9 @@ class Filling:
     """Which polygons of a UV map lack UVs, and room for theirs beside the others'."""
 
     def __init__(self, mesh: bpy.types.Mesh, arrays: UvArrays) -> None:
-        measure, faces = measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without)
+        measure, faces = measure_uvs(
+            arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without, material=arrays.materials
+        )
         self._arrays, self._density = arrays, measure.density_median
         self._sizes = np.empty(len(mesh.polygons), np.int32)
         mesh.polygons.foreach_get("loop_total", self._sizes)

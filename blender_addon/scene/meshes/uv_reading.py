@@ -21,6 +21,7 @@ class UvArrays:
         positions: float32 [V, 3]; faces: int32 [F, 3]; loops: int32 [F, 3], the corners in the mesh.
         polygons: int32 [F]; uvs: float32 [L, 2] by corner.
         without: bool [F], where all three corners lie in the very origin: what importers give faces without UVs.
+        materials: int32 [F], a number for each material, whichever slots it is in.
     """
 
     positions: npt.NDArray[np.float32]
@@ -29,6 +30,7 @@ class UvArrays:
     polygons: npt.NDArray[np.int32]
     uvs: npt.NDArray[np.float32]
     without: npt.NDArray[np.bool_]
+    materials: npt.NDArray[np.int32]
 
     @property
     def corner_uvs(self) -> npt.NDArray[np.float32]:
@@ -45,14 +47,26 @@ def read_uv_arrays(mesh: bpy.types.Mesh, layer: str) -> UvArrays:
     faces = _get(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
     loops = _get(mesh.loop_triangles, "loops", count * 3, np.int32).reshape(count, 3)
     uvs = read_uvs(mesh, layer)
+    polygons = _get(mesh.loop_triangles, "polygon_index", count, np.int32)
     return UvArrays(
         positions=_get(mesh.vertices, "co", len(mesh.vertices) * 3, np.float32).reshape(-1, 3),
         faces=faces,
         loops=loops,
-        polygons=_get(mesh.loop_triangles, "polygon_index", count, np.int32),
+        polygons=polygons,
         uvs=uvs,
         without=(uvs[loops] == 0.0).all(axis=(1, 2)),
+        materials=_materials(mesh)[polygons],
     )
+
+
+def _materials(mesh: bpy.types.Mesh) -> npt.NDArray[np.int32]:
+    """A number for the material of each polygon [P]. Slots past the last one show the last one's, as Blender does."""
+    slots = list(mesh.materials)
+    if len(slots) < 2:
+        return np.zeros(len(mesh.polygons), np.int32)
+    first = np.array([slots.index(material) for material in slots], np.int32)
+    index = _get(mesh.polygons, "material_index", len(mesh.polygons), np.int32)
+    return first[np.clip(index, 0, len(slots) - 1)]
 
 
 def read_uvs(mesh: bpy.types.Mesh, layer: str) -> npt.NDArray[np.float32]:

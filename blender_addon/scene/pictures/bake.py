@@ -209,7 +209,10 @@ def _tiles(mesh: bpy.types.Mesh, uv_map: str) -> list[int]:
 def _is_parked(mesh: bpy.types.Mesh, uv_map: str) -> bool:
     """Whether what lies in other squares takes its texels from the first: Blender's bake passes over it."""
     arrays = read_uv_arrays(mesh, uv_map)
-    return measure_uvs(arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without, grid=256)[0].parked
+    measure, _ = measure_uvs(
+        arrays.positions, arrays.faces, arrays.corner_uvs, arrays.without, material=arrays.materials, grid=256
+    )
+    return measure.parked
 
 
 def _bake(

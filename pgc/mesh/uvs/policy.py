@@ -51,7 +51,14 @@ def measure_mesh(
 ) -> tuple[UvMeasure, UvFaces]:
     """Measures a mesh by `measure_uvs`; `triangles` are `triangulate(mesh)`, where they are at hand."""
     triangles = triangulate(mesh) if triangles is None else triangles
-    return measure_uvs(triangles.positions, triangles.faces, triangles.corner_uvs, _without(mesh, triangles), grid=grid)
+    return measure_uvs(
+        triangles.positions,
+        triangles.faces,
+        triangles.corner_uvs,
+        _without(mesh, triangles),
+        material=triangles.material_index,
+        grid=grid,
+    )
 
 
 def _without(mesh: Mesh, triangles: TriangleMesh) -> Bool[np.ndarray, " F"]:

@@ -62,6 +62,12 @@ def test_slots_are_judged_alone(run_in_blender):
     assert found["whole"] == ["CANCELLED"]
     assert found["slot 0"] == [["FINISHED"], []]
     assert found["slot 1"] == [["FINISHED"], []]
+    assert found["copies"] == [
+        [["FINISHED"], []],
+        [["FINISHED"], []],
+        [["CANCELLED"], ["UVs of different parts overlap"]],
+        [["FINISHED"], []],
+    ]
 
 
 def test_the_texel_density_is_one_image(run_in_blender):

@@ -105,6 +105,41 @@ def test_mirrored_copies_that_are_parked_in_another_square_are_no_udim_tiles(sur
         assert faces.stacked.all()
 
 
+def cards():
+    """Five cards of one shape on the same texels, a front and a back each."""
+    surface = Surface()
+    for number in range(5):
+        front = FULL * (0.7, 1.0) @ np.eye(2, 3) + (number, 0, 0.1 * number)
+        surface.quad(front, FULL * (0.4, 0.9)).quad((front - (0, 0, 0.01))[::-1], FULL * (0.4, 0.9) + (0.5, 0))
+    return surface
+
+
+TWO_MATERIALS = {
+    # surface, a material for each quad, verdict, remedy
+    "cards, a picture each": (cards(), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4], "overlapping", "new"),
+    "cards, fronts of their own and one back": (cards(), [1, 0, 2, 0, 3, 0, 4, 0, 5, 0], "overlapping", "new"),
+    "cards of one material, whatever its number": (cards(), [7] * 10, "stacked", "keep"),
+    "screws of brass and of steel": (screws(4), [0] * 12 + [1] * 12, "overlapping", "new"),
+    "each screw with a slot of another material": (screws(4), [0, 0, 0, 0, 0, 1] * 4, "stacked", "keep"),
+    "one screw of thirty is another": (screws(30), [0] * 174 + [1] * 6, "overlapping", "new"),
+    "halves, left and right": (mirrored_bar(), [0, 1], "overlapping", "new"),
+    "a picture for each, in squares of their own": (parked(), [0, 1] * 2, "good", "keep"),
+    "a box, unwrapped, six materials": (Surface().box(), range(6), "good", "keep"),
+}
+
+
+@pytest.mark.parametrize(
+    ("surface", "materials", "verdict", "remedy"), TWO_MATERIALS.values(), ids=TWO_MATERIALS.keys()
+)
+def test_copies_of_different_materials_have_a_picture_each(surface, materials, verdict, remedy):
+    measure, faces = measure_uvs(*surface.arrays(), material=np.repeat(list(materials), 2), grid=256)
+    judgement = judge_uvs(measure)
+    assert (judgement.verdict.value, judgement.remedy.value) == (verdict, remedy), measure
+    if verdict == "overlapping":
+        assert faces.crossed.any()
+        assert judge_uvs(measure_uvs(*surface.arrays(), grid=256)[0]).verdict.value == "stacked", "as before"
+
+
 @pytest.mark.parametrize(
     ("missing", "verdict", "remedy"), [(1, "partial", "fill"), (5, "partial", "new"), (6, "none", "new")]
 )
@@ -203,7 +238,7 @@ def shared_share(positions, faces, uvs, rng, count=4000):
 def test_a_layout_with_too_many_samples_is_measured_on_a_coarser_grid(monkeypatch):
     arrays = screws(9).arrays()
     fine, _ = measure_uvs(*arrays)
-    monkeypatch.setattr("blender_addon.uv_measure.measure._MAX_CANDIDATES", 60_000)
+    monkeypatch.setattr("blender_addon.uv_measure.sampling._MAX_CANDIDATES", 60_000)
     monkeypatch.setattr("blender_addon.uv_measure.raster._CHUNK", 5_000)
     coarse, _ = measure_uvs(*arrays)
     assert coarse.grid < fine.grid

@@ -204,8 +204,27 @@ def slots() -> Any:
         obj.active_material_index = slot
         found[f"slot {slot}"] = [_generate(), _drawn()]
         bpy.ops.pgc.cancel(key=rig.state.newest().key)
+    settings.target = "object"
+    found["copies"] = [_copies(rig, words) for words in ("", "brass brass", "brass steel", "brass")]
     disable()
     return found
+
+
+def _copies(rig: Rig, words: str) -> list[Any]:
+    """What is said of two boxes on the same texels, whose slots have these materials."""
+    first = _box("Copies", "good")
+    second = _box("Copy", "good")
+    second.location.x = 5.0
+    first.select_set(True)
+    bpy.context.view_layer.objects.active = first
+    bpy.ops.object.join()
+    for word in words.split():
+        first.data.materials.append(bpy.data.materials.get(word) or bpy.data.materials.new(word))
+    first.data.polygons.foreach_set("material_index", [0] * 6 + [1] * 6)
+    clicked = _generate()
+    if clicked == ["FINISHED"]:
+        bpy.ops.pgc.cancel(key=rig.state.newest().key)
+    return [clicked, _drawn()[:1]]
 
 
 def picture() -> Any:

@@ -53,6 +53,18 @@ def test_uvs_that_carry_a_texture_stay(surface):
 
 
 @needs.XATLAS
+def test_copies_of_two_materials_get_texels_of_their_own():
+    surface = screws(2)
+    materials = np.repeat([0, 1], 6).astype(np.int32)
+    mesh = mesh_of(surface, material_index=materials, material_names=("brass", "steel"))
+    got = chosen(mesh)
+    assert (got.report.verdict, got.report.done) == ("overlapping", "new")
+    assert got.report.measure.shared < 0.005
+    (warning,) = got.warnings
+    assert warning.startswith("UVs of different parts overlap on 100% of the surface: a new UV map, PGC, is textured")
+
+
+@needs.XATLAS
 @pytest.mark.parametrize(
     "surface",
     [Surface().box(uv=full), crossed(), strip(3, uv=lambda c: FULL * (3, 1)), Surface().box(uv=lambda n: FULL * 0)],
