@@ -27,8 +27,8 @@ class LatentGradient:
     """After classifier-free guidance; of the last call where there were several."""
     image_target: Float[Tensor, "b 3 h w"] | None = None
     """What the image should become, in [0, 1] at the guidance's `image_size`; None where a loss has no such term."""
-    image_weight: float = 0.0
-    """Of image − image_target in ∂L/∂x, which it enters beside the encoder and unregulated."""
+    image_weight: float | Float[Tensor, "b 1 1 1"] = 0.0
+    """Of image − image_target in ∂L/∂x, which it enters beside the encoder; one for all views or one a view."""
 
 
 @runtime_checkable

@@ -13,44 +13,34 @@ where one step gives the blurred mean of all that the noise allows.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from pgc.distillation.base import LatentGradient, add_noise
-from pgc.distillation.timestep import TimestepConfig, UniformTimestepConfig, draw_timesteps
-from pgc.distillation.weighting import sigma_squared
+from pgc.distillation.ddim import predict_clean_latents
+from pgc.distillation.score import ScoreConfig, draw, guided_noise
+from pgc.distillation.weighting import weights
 from pgc.errors import ConfigError
 from pgc.guidance.base import Conditions, Guidance
 
-__all__ = ["HiFAConfig", "HiFALoss", "predict_clean_latents"]
-
-
-def predict_clean_latents(
-    noisy: Float[Tensor, "b k m n"],
-    noise_pred: Float[Tensor, "b k m n"],
-    alphas_cumprod: Float[Tensor, " t"],
-    timestep: Int[Tensor, " b"],
-) -> Float[Tensor, "b k m n"]:
-    """Computes ẑ = (z_t − √(1 − ᾱ_t) ε̂) / √ᾱ_t (DDIM, eq. 9)."""
-    alpha = alphas_cumprod[timestep].to(noisy.dtype)[:, None, None, None]
-    return (noisy - (1.0 - alpha).sqrt() * noise_pred) / alpha.sqrt()
+__all__ = ["HiFAConfig", "HiFALoss"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HiFAConfig:
+class HiFAConfig(ScoreConfig):
     """Image residual, latent residual, and how ẑ is found."""
 
+    kind: Literal["hifa"] = "hifa"
     guidance_scale: float = 7.5
-    """s in uncond + s·(cond − uncond), as diffusers."""
-    timestep: TimestepConfig = field(default_factory=UniformTimestepConfig)
     image_weight: float = 1.0
     """λ_rgb: of the residual in the image, x − D(ẑ)."""
     latent_weight: float = 1.0
-    """Of the residual on the latents, w(t) (z − ẑ) with w(t) = 1 − ᾱ_t, which goes through the encoder and the
-    regulation. At 0 there is no way back through the encoder at all."""
+    """Of the residual on the latents, w(t) (z − ẑ), which goes through the encoder. At 0 there is no way back through
+    the encoder at all."""
     denoising_steps: int = 1
     """Calls of the denoiser for ẑ, at least; 1 is HiFA."""
     longest_stride: float = 1.0
@@ -58,7 +48,8 @@ class HiFAConfig:
     little, where one is enough."""
 
     def __post_init__(self) -> None:
-        for name in ("guidance_scale", "image_weight", "latent_weight"):
+        ScoreConfig.__post_init__(self)
+        for name in ("image_weight", "latent_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"distillation.{name} is {getattr(self, name)}; it must be 0 or more.")
         if self.image_weight == 0 == self.latent_weight:
@@ -94,21 +85,18 @@ class HiFALoss:
         """Returns what `DistillationLoss.gradient` says."""
         alphas_cumprod = guidance.alphas_cumprod
         count = alphas_cumprod.shape[0]
-        drawn = draw_timesteps(self.config.timestep, progress, count, batch=latents.shape[0], generator=generator).to(
-            latents.device
-        )
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        drawn, noise = draw(self.config, latents, count, progress=progress, generator=generator)
         clean, noise_pred = latents, noise
         # All views of a step take as many calls as the noisiest one.
         calls = self.config.calls(int(drawn.max()), count)
         for remaining in range(calls, 0, -1):
             timestep = torch.clamp(drawn * remaining // calls, min=1)
             noisy = add_noise(clean, noise_pred, alphas_cumprod, timestep)
-            noise_pred = guidance.predict_noise(noisy, timestep, conditions).guided(self.config.guidance_scale)
+            noise_pred = guided_noise(guidance.predict_noise(noisy, timestep, conditions), self.config)
             clean = predict_clean_latents(noisy, noise_pred, alphas_cumprod, timestep)
-        weight = self.config.latent_weight * sigma_squared(alphas_cumprod, drawn).to(latents.dtype)
+        weight = self.config.latent_weight * weights(self.config.weighting, alphas_cumprod, drawn).to(latents.dtype)
         return LatentGradient(
-            gradient=weight[:, None, None, None] * (latents - clean),
+            gradient=weight * (latents - clean),
             timestep=drawn,
             noise=noise,
             noise_pred=noise_pred,

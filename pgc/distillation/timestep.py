@@ -4,20 +4,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, assert_never
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pgc.errors import ConfigError
 
 __all__ = [
     "AnnealedTimestepConfig",
+    "DreamTimeTimestepConfig",
     "TimestepConfig",
+    "TimestepName",
     "UniformTimestepConfig",
     "draw_timesteps",
+    "dreamtime_weights",
     "timestep_range",
+    "timesteps_named",
 ]
+
+TimestepName = Literal["uniform", "linear", "square_root", "dreamtime"]
 
 
 def _check_fraction(name: str, value: float) -> None:
@@ -61,7 +68,69 @@ class AnnealedTimestepConfig:
             raise ConfigError(f"timestep.power is {self.power}; it must be above 0.")
 
 
-TimestepConfig = UniformTimestepConfig | AnnealedTimestepConfig
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DreamTimeTimestepConfig:
+    """The schedule of DreamTime (Huang et al., ICLR 2024): t falls so that as many steps are spent at it as W(t) says.
+
+    W(t) is 1 between `middle` and falls off as a Gaussian on either side. All numbers are fractions of the number of
+    timesteps. Defaults: the paper's m2, m1, s2 and s1, and the support of the official PGC code. As there, W is the
+    paper's prior weight alone; the paper multiplies by √((1 - ᾱ)/ᾱ) as well, which depends on the model.
+    """
+
+    middle: tuple[float, float] = (0.5, 0.8)
+    std_below: float = 0.1
+    std_above: float = 0.3
+    minimum: float = 0.2
+    maximum: float = 0.681
+    """The first timestep is the one just below it."""
+
+    def __post_init__(self) -> None:
+        for name in ("minimum", "maximum"):
+            _check_fraction(name, getattr(self, name))
+        if not self.minimum < self.maximum:
+            raise ConfigError(f"timestep.minimum {self.minimum} is not below timestep.maximum {self.maximum}.")
+        if not 0.0 <= self.middle[0] <= self.middle[1] <= 1.0:
+            raise ConfigError(f"timestep.middle is {self.middle}; expected two fractions, the smaller one first.")
+        for name in ("std_below", "std_above"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"timestep.{name} is {getattr(self, name)}; it must be above 0.")
+
+
+TimestepConfig = UniformTimestepConfig | AnnealedTimestepConfig | DreamTimeTimestepConfig
+
+
+def timesteps_named(name: TimestepName) -> TimestepConfig:
+    """Returns a schedule of the literature with its published numbers.
+
+    linear: one timestep a step, from 0.98 to 0.02 (as SDI's). square_root: 0.681 - 0.431·√progress, HiFA's schedule
+    (Zhu et al., ICLR 2024) with the numbers of the official PGC code.
+    """
+    match name:
+        case "uniform":
+            return UniformTimestepConfig()
+        case "linear":
+            return AnnealedTimestepConfig(start=0.98, end=0.02, half_width=0.0, power=1.0)
+        case "square_root":
+            return AnnealedTimestepConfig(start=0.681, end=0.25, half_width=0.0, power=0.5)
+        case "dreamtime":
+            return DreamTimeTimestepConfig()
+        case _:
+            assert_never(name)
+
+
+def dreamtime_weights(config: DreamTimeTimestepConfig, count: int) -> tuple[int, Float[Tensor, " n"]]:
+    """Returns the smallest timestep of the schedule, and W(t) from there to the largest; float64."""
+    first, stop = round(config.minimum * count), round(config.maximum * count)
+    times = torch.arange(first, max(stop, first + 1), dtype=torch.float64) / count
+    below, above = (config.middle[0] - times).clamp_min(0.0), (times - config.middle[1]).clamp_min(0.0)
+    return first, torch.exp(-0.5 * ((below / config.std_below) ** 2 + (above / config.std_above) ** 2))
+
+
+def _dreamtime_timestep(config: DreamTimeTimestepConfig, progress: float, count: int) -> int:
+    """The t whose share of W at and above it is nearest to the progress."""
+    first, weight = dreamtime_weights(config, count)
+    spent = weight.flip(0).cumsum(0).flip(0) / weight.sum()
+    return first + int((spent - progress).abs().argmin())
 
 
 def timestep_range(config: TimestepConfig, progress: float, count: int) -> tuple[int, int]:
@@ -73,6 +142,8 @@ def timestep_range(config: TimestepConfig, progress: float, count: int) -> tuple
         case AnnealedTimestepConfig():
             centre = config.start + (config.end - config.start) * progress**config.power
             low, high = centre - config.half_width, centre + config.half_width
+        case DreamTimeTimestepConfig():
+            low = high = _dreamtime_timestep(config, progress, count) / count
     # t = 0 would divide by a vanishing σ in x0 conversions, and t = count does not exist.
     lowest = min(max(round(low * count), 1), count - 1)
     highest = min(max(round(high * count), lowest), count - 1)

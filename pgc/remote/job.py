@@ -103,7 +103,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         ),
         settings=_settings(given, request),
         guidance=guidance,
-        distillation=wire.DistillationSpec(kind=given.distillation or "preset"),
+        distillation=_distillation(given),
         regulation=wire.RegulationSpec(
             kind=given.regulation or "preset", threshold=given.clip_threshold, norm=given.clip_norm
         ),
@@ -126,6 +126,17 @@ def _settings(given: TextureArguments, request: TextureRequest) -> wire.Settings
         # An initial texture brings its size along, which stands in the request only.
         chosen["texture_size"] = request.settings.texture.texture_size
     return wire.SettingsSpec(**chosen)
+
+
+def _distillation(given: RunChoices) -> wire.DistillationSpec:
+    name = given.distillation
+    if name is None:
+        return wire.DistillationSpec()
+    if name not in ("sds", "hifa"):
+        raise ConfigError(
+            f"The loss {name} has no word in the protocol yet; with --server use sds or hifa, or run without --server."
+        )
+    return wire.DistillationSpec(kind=name)
 
 
 def _lighting(given: RunChoices) -> wire.LightingSpec:

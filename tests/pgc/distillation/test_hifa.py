@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pgc.distillation.base import add_noise
-from pgc.distillation.hifa import HiFAConfig, HiFALoss, predict_clean_latents
+from pgc.distillation.ddim import predict_clean_latents
+from pgc.distillation.hifa import HiFAConfig, HiFALoss
 from pgc.distillation.timestep import UniformTimestepConfig
 from pgc.errors import ConfigError
 from pgc.guidance.base import Conditions, PromptEmbedding

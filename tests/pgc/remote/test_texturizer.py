@@ -124,6 +124,13 @@ def test_the_mesh_goes_out_as_it_stands_in_the_file_only_turned(cube_obj):
     assert separate.spec.settings == wire.SettingsSpec(separate_slots=True)
 
 
+def test_a_loss_that_the_protocol_has_no_word_for_is_refused_by_name(cube_obj):
+    job, _ = job_of(TextureArguments(mesh=str(cube_obj), prompt="red", distillation="sds"))
+    assert job.spec.distillation == wire.DistillationSpec(kind="sds")
+    with pytest.raises(ConfigError, match="The loss csd has no word in the protocol yet"):
+        job_of(TextureArguments(mesh=str(cube_obj), prompt="red", distillation="csd"))
+
+
 def test_textures_to_start_from_go_along(cube_obj, red_texture):
     arguments = TextureArguments(
         mesh=str(cube_obj), prompt="red", init_texture=str(red_texture), lock_mask=str(red_texture)

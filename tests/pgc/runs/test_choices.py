@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import fields
-from typing import get_args
 
 import pytest
 
-from pgc.distillation.build import DistillationName, distillation_named
-from pgc.distillation.hifa import HiFAConfig
-from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig
@@ -44,16 +40,6 @@ def test_what_was_resolved_can_be_chosen_again_number_by_number():
     assert (explicit.steps, explicit.views, explicit.resolution, explicit.texture_size) == (340, 2, 128, 512)
     assert explicit.maps == ("base_color", "roughness", "normal")
     assert resolve(explicit, PocketSpec()) == (prior, settings)
-
-
-@pytest.mark.parametrize("spec", [PocketSpec(), OracleSpec()], ids=["hifa", "sds"])
-@pytest.mark.parametrize("name", get_args(DistillationName))
-def test_a_named_loss_keeps_the_presets_scale_and_timesteps(spec, name):
-    preset = preset_settings("standard", spec).optimize.distillation
-    config = distillation_named(name, preset)
-    assert isinstance(config, {"sds": SDSConfig, "hifa": HiFAConfig}[name])
-    assert (config.guidance_scale, config.timestep) == (preset.guidance_scale, preset.timestep)
-    assert (config is preset) == isinstance(preset, type(config))
 
 
 def test_regulation_and_depth_are_chosen():
