@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -12,9 +13,10 @@ from pgc.cameras.view_names import FrontAxis, ViewName, view_prompt
 from pgc.distillation.build import DistillationConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
-from pgc.optimization.gradient_regulation import PixelwiseClippingConfig, RegulationConfig
+from pgc.gradient_regulation.build import RegulationConfig
+from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 
-__all__ = ["BackgroundConfig", "OptimizeConfig", "Prompt"]
+__all__ = ["BackgroundConfig", "EncoderGradientConfig", "OptimizeConfig", "Prompt"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,19 @@ class BackgroundConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderGradientConfig:
+    """How a gradient on the latents is carried to the picture: by the encoder's own graph."""
+
+    loss_scale: float = 1.0
+    """S: what the latent gradient is multiplied by before it goes through a half-precision encoder; the result is
+    divided by it before anything looks at it, so that S changes nothing but underflow."""
+
+    def __post_init__(self) -> None:
+        if not (self.loss_scale > 0 and math.isfinite(self.loss_scale)):
+            raise ConfigError(f"encoder_gradient.loss_scale is {self.loss_scale}; it must be positive and finite.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizeConfig:
     """Everything that decides the outcome of the loop, apart from the mesh, the field and the prior."""
 
@@ -86,7 +101,10 @@ class OptimizeConfig:
     """Fraction of the steps from which on the texels are averaged; the run ends with their mean. 1: no averaging."""
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
     distillation: DistillationConfig = field(default_factory=SDSConfig)
+    encoder_gradient: EncoderGradientConfig = field(default_factory=EncoderGradientConfig)
+    """Where the loss has no gradient on the latents, the encoder is not gone through."""
     regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
+    """Of the whole ∂L/∂x on the composited render, in each update of a step."""
 
     def __post_init__(self) -> None:
         positive = {"steps": self.steps, "views": self.views, "updates": self.updates, "resolution": self.resolution}

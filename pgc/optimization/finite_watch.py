@@ -10,15 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance, HalfPrecisionAutoencoder
-from pgc.optimization.gradient_regulation import pixel_norm
 
-__all__ = ["MOST_SPOILT_IN_A_ROW", "FiniteWatch", "gradient_summary"]
+__all__ = ["MOST_SPOILT_IN_A_ROW", "FiniteWatch"]
 
 MOST_SPOILT_IN_A_ROW = 8
 _SPOILT = 0.01
@@ -79,16 +74,3 @@ class FiniteWatch:
 
     def _widen(self) -> bool:
         return isinstance(self._guidance, HalfPrecisionAutoencoder) and self._guidance.widen_autoencoder()
-
-
-def gradient_summary(
-    gradient: Float[Tensor, "b 3 h w"], coverage: Float[Tensor, "b 1 h w"], lost: Bool[Tensor, "b 1 h w"]
-) -> tuple[float, float, int]:
-    """Returns the median and largest norm of the gradient where the mesh is, and how many pixels were lost; one wait
-    for a GPU."""
-    sizes = pixel_norm(gradient)[coverage > 0]
-    if not sizes.numel():
-        return 0.0, 0.0, int(lost.sum())
-    # float32 counts exactly as far as 16 million pixels.
-    median, largest, count = torch.stack([sizes.median(), sizes.max(), lost.sum().to(sizes.dtype)]).tolist()
-    return median, largest, int(count)

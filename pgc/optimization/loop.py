@@ -2,14 +2,14 @@
 """The loop: a generator of step results. The caller does IO, preview, cancel and checkpoints.
 
 One step: sample cameras → G-buffer → texture fetch → shading → image x → encode → distillation's gradient on the
-latents → regulated gradient on x → texels → Adam.
+latents → through the encoder, and the residual in the image → the sum of both, regulated → texels → Adam.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,60 +18,29 @@ from torch import Tensor
 
 from pgc.cameras import Camera
 from pgc.cameras.view_names import ViewName, view_name
-from pgc.distillation.base import DistillationLoss, LatentGradient
+from pgc.distillation.base import DistillationLoss
 from pgc.distillation.build import build_distillation
 from pgc.errors import CheckpointError, ConfigError
+from pgc.gradient_regulation.base import finite_pixels
+from pgc.gradient_regulation.build import build_regulation
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
 from pgc.lighting.base import StepLights
 from pgc.optimization.averaging import TexelAverage
 from pgc.optimization.config import OptimizeConfig, Prompt
-from pgc.optimization.finite_watch import FiniteWatch, gradient_summary
-from pgc.optimization.gradient_regulation import build_regulation
+from pgc.optimization.finite_watch import FiniteWatch
+from pgc.optimization.gradient_statistics import RegulationRecord, gradient_statistics
 from pgc.optimization.map_gradients import backward_by_map, image_residual, reconstruction_error
 from pgc.optimization.scene import Scene
+from pgc.optimization.step_parts import Feedback, Picture, View
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.optimization.told_light import told_light
-from pgc.optimization.view_encoder import ViewEncoder, finite_pixels
+from pgc.optimization.view_encoder import ViewEncoder
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
-from pgc.rendering.raster.gbuffer import GBuffer, surface_points
-from pgc.surface import SurfacePoints
+from pgc.rendering.raster.gbuffer import surface_points
 
 __all__ = ["Optimization"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _View:
-    """What a step looks at: everything about its picture but the texels."""
-
-    cameras: list[Camera]
-    gbuffer: GBuffer
-    points: SurfacePoints
-    background: Float[Tensor, "b 3 1 1"]
-    lights: StepLights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Picture:
-    """A view with the texels of this moment in it."""
-
-    view: _View
-    material: Mapping[str, Tensor]
-    image: Float[Tensor, "b 3 h w"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Feedback:
-    """What the prior wants of a step's pictures."""
-
-    outcome: LatentGradient
-    through_encoder: Float[Tensor, "b 3 h w"]
-    """∂L/∂x of the loss on the latents, regulated."""
-    lost: Bool[Tensor, "b 1 h w"]
-    """Pixels where that was not finite."""
-    baseline_shift: Float[Tensor, "b 3 h w"] | None
-    """How the picture that finishes are compared with differs from the render, by the weight of the residual."""
 
 
 class Optimization:
@@ -95,9 +64,11 @@ class Optimization:
             )
         self.encoder = ViewEncoder(
             guidance=guidance,
-            regulation=build_regulation(config.regulation),
+            config=config.encoder_gradient,
             needs_gradient=self.loss.needs_encoder_gradient,
         )
+        self.regulation = build_regulation(config.regulation)
+        self.regulated = RegulationRecord()
         self.finite = FiniteWatch(guidance)
         self._groups = scene.texture.parameter_groups(config.learning_rate)
         self._base_rates = [float(group["lr"]) for group in self._groups]
@@ -130,10 +101,11 @@ class Optimization:
             reference = self._reference(view)
         with watch.stage("guidance"):
             feedback = self._ask(picture, reference)
-        residual, lost = finite_pixels(image_residual(picture.image.detach(), feedback.outcome))
-        gradient = feedback.through_encoder + residual
+        total = feedback.through_encoder + image_residual(picture.image.detach(), feedback.outcome)
+        gradient, lost = finite_pixels(total)
+        covered = view.gbuffer.coverage > 0
         with watch.stage("backward"):
-            self._update_texels(picture, gradient, feedback, progress)
+            regulated = self._update_texels(picture, gradient, feedback, progress)
         for _ in range(self.config.updates - 1):
             again = self._picture(view, watch)
             with watch.stage("backward"):
@@ -141,23 +113,22 @@ class Optimization:
                 self._update_texels(again, residual, feedback, progress)
         self.step += 1
         self._update_average()
-        median, largest, count = gradient_summary(gradient, view.gbuffer.coverage, lost | feedback.lost)
-        self.finite.after_step(self.step, count, lost.numel())
+        statistics = gradient_statistics(gradient, regulated, covered, lost)
+        self.regulated.after_step(statistics)
+        self.finite.after_step(self.step, statistics.non_finite_pixels, lost.numel())
         return StepResult(
             step=self.step,
             steps=self.config.steps,
             timesteps=tuple(feedback.outcome.timestep.tolist()),
-            gradient_median=median,
-            gradient_maximum=largest,
-            non_finite_pixels=count,
+            gradient=statistics,
             image=picture.image.detach(),
             seconds=watch.finish(),
         )
 
-    def _draw_view(self, index: int) -> _View:
+    def _draw_view(self, index: int) -> View:
         cameras = self.scene.cameras.sample(self.config.views, numpy_generator_for(self.config.seed, index, "cameras"))
         gbuffer = self.scene.rasterizer.render(cameras, (self.config.resolution, self.config.resolution))
-        return _View(
+        return View(
             cameras=cameras,
             gbuffer=gbuffer,
             points=surface_points(gbuffer),
@@ -165,27 +136,32 @@ class Optimization:
             lights=self._lights(cameras),
         )
 
-    def _picture(self, view: _View, watch: Stopwatch) -> _Picture:
+    def _picture(self, view: View, watch: Stopwatch) -> Picture:
         with watch.stage("fetch"):
             material = self.scene.texture.sample(view.points)
         with watch.stage("shade"):
-            return _Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
+            return Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
 
-    def _shade(self, view: _View, material: Mapping[str, Tensor], light: object | None) -> Float[Tensor, "b 3 h w"]:
+    def _shade(self, view: View, material: Mapping[str, Tensor], light: object | None) -> Float[Tensor, "b 3 h w"]:
         return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
     def _update_texels(
-        self, picture: _Picture, gradient: Float[Tensor, "b 3 h w"], feedback: _Feedback, progress: float
-    ) -> None:
+        self, picture: Picture, gradient: Float[Tensor, "b 3 h w"], feedback: Feedback, progress: float
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Takes one step of the optimiser; returns ∂L/∂x as regulation left it."""
+        covered = picture.view.gbuffer.coverage > 0
         self.optimizer.zero_grad(set_to_none=True)
-        finish = None if feedback.baseline_shift is None else gradient + feedback.baseline_shift
-        backward_by_map(picture.image, picture.material, gradient, finish)
+        shift = feedback.baseline_shift
+        regulated = self.regulation.regulate(gradient, covered)
+        finish = None if shift is None else self.regulation.regulate(gradient + shift, covered)
+        backward_by_map(picture.image, picture.material, regulated, finish)
         self._add_penalty(picture.view.gbuffer.mask, progress)
         self.optimizer.step()
         self.scene.texture.after_step()
+        return regulated
 
-    def _ask(self, picture: _Picture, reference: Float[Tensor, "b 3 h w"] | None) -> _Feedback:
-        """∂L/∂x, regulated. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
+    def _ask(self, picture: Picture, reference: Float[Tensor, "b 3 h w"] | None) -> Feedback:
+        """What the prior wants. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
         view = picture.view
         encoded = self.encoder.encode(picture.image)
         conditions = Conditions(
@@ -204,12 +180,12 @@ class Optimization:
             progress=self.step / self.config.steps,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )
-        gradient, lost = self.encoder.propagate(encoded, outcome.gradient)
+        gradient = self.encoder.propagate(encoded, outcome.gradient)
         shift = None
         if self.scene.baseline == "reconstruction" and outcome.image_target is not None:
             error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
             shift, _ = finite_pixels(outcome.image_weight * error)
-        return _Feedback(outcome=outcome, through_encoder=gradient, lost=lost, baseline_shift=shift)
+        return Feedback(outcome=outcome, through_encoder=gradient, baseline_shift=shift)
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""
@@ -243,7 +219,7 @@ class Optimization:
         if self.step == config.steps:
             self._average.apply()
 
-    def _reference(self, view: _View) -> Float[Tensor, "b 3 h w"] | None:
+    def _reference(self, view: View) -> Float[Tensor, "b 3 h w"] | None:
         if self.scene.reference is None:
             return None
         with torch.no_grad():
@@ -261,6 +237,12 @@ class Optimization:
             group["lr"] = rate * scale
         self.scene.texture.set_progress(min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0)
 
+    def regulation_summary(self) -> dict[str, Any]:
+        """Says what regulated ∂L/∂x, what it did so far, and which gradients it saw: what was not used is not named."""
+        parts = ["through the encoder"] if self.loss.needs_encoder_gradient else []
+        parts += ["residual in the image"] if self.loss.has_image_target else []
+        return {"method": self.config.regulation, "gradients": parts, **self.regulated.summary()}
+
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Returns tensors and a JSON-able header for `pgc.runs.checkpoint.save_checkpoint`."""
         tensors = {f"texture.{key}": value for key, value in self.scene.texture.state_dict().items()}
@@ -268,7 +250,8 @@ class Optimization:
             for key, value in state.items():
                 tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
         tensors.update({f"average.{key}": value for key, value in self._average.state_dict().items()})
-        return tensors, {"step": self.step, "config": self.config.fingerprint()}
+        header = {"step": self.step, "config": self.config.fingerprint(), "regulated": self.regulated.state()}
+        return tensors, header
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Continues from a saved state.
@@ -289,6 +272,7 @@ class Optimization:
                 _, index, name = key.split(".")
                 state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.regulated.load_state(header["regulated"])
         self.step = int(header["step"])
 
 

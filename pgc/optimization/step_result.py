@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.optimization.gradient_statistics import GradientStatistics
+
 __all__ = ["StepResult"]
 
 
@@ -20,11 +22,8 @@ class StepResult:
     """1 after the first step."""
     steps: int
     timesteps: tuple[int, ...]
-    gradient_median: float
-    """Median over covered pixels of the norm of ∂L/∂x, after regulation."""
-    gradient_maximum: float
-    non_finite_pixels: int
-    """Pixels of all views whose ∂L/∂x was an infinity or a NaN, and counted as zero."""
+    gradient: GradientStatistics
+    """What regulation did to ∂L/∂x in the step's first update."""
     image: Float[Tensor, "b 3 h w"]
     """The composited render that was scored."""
     seconds: Mapping[str, float]

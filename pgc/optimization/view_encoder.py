@@ -12,19 +12,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from pgc.guidance.base import Guidance
-from pgc.optimization.gradient_regulation import GradientRegulation
+from pgc.optimization.config import EncoderGradientConfig
 
-__all__ = ["EncodedViews", "ViewEncoder", "finite_pixels"]
+__all__ = ["EncodedViews", "ViewEncoder", "backpropagate"]
 
 
-def finite_pixels(gradient: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Bool[Tensor, "b 1 h w"]]:
-    """Returns the gradient with zeros at pixels that hold an infinity or a NaN, and which pixels these were."""
-    finite = torch.isfinite(gradient).all(dim=1, keepdim=True)
-    return torch.where(finite, gradient, torch.zeros((), dtype=gradient.dtype, device=gradient.device)), ~finite
+def backpropagate(
+    image: Float[Tensor, "b c h w"], latents: Float[Tensor, "b k m n"], latent_gradient: Float[Tensor, "b k m n"]
+) -> Float[Tensor, "b c h w"]:
+    """Computes (∂z/∂x)ᵀ · ∂L/∂z through the encoder's own graph. `latents` must have been computed from `image`."""
+    (gradient,) = torch.autograd.grad(latents, image, grad_outputs=latent_gradient.to(latents.dtype))
+    return gradient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +43,7 @@ class ViewEncoder:
     """Encodes a step's pictures, and carries the gradient on their latents back."""
 
     guidance: Guidance
-    regulation: GradientRegulation
+    config: EncoderGradientConfig
     needs_gradient: bool
     """Whether a gradient on the latents will be carried back."""
     view_by_view: bool = False
@@ -57,29 +59,19 @@ class ViewEncoder:
             latents = torch.cat([self.guidance.encode_image(view) for view in leaf.split(1)])
         return EncodedViews(image=leaf, latents=latents)
 
-    def propagate(
-        self, encoded: EncodedViews, latent_gradient: Float[Tensor, "b k m n"]
-    ) -> tuple[Float[Tensor, "b 3 h w"], Bool[Tensor, "b 1 h w"]]:
-        """Returns ∂L/∂x, regulated, and the pixels where it was not finite before. What `encode` held is consumed."""
+    def propagate(self, encoded: EncodedViews, latent_gradient: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
+        """Returns ∂L/∂x as the encoder gives it, infinities and NaNs included; what `encode` held is consumed."""
         if not self.needs_gradient:
-            image = encoded.image
-            return torch.zeros_like(image), torch.zeros_like(image[:, :1], dtype=torch.bool)
+            return torch.zeros_like(encoded.image)
         if not self.view_by_view:
             return self._propagate(encoded, latent_gradient)
         gradients: list[Tensor] = []
-        lost: list[Tensor] = []
         for view, wanted in zip(encoded.image.split(1), latent_gradient.split(1), strict=True):
             leaf = view.detach().requires_grad_(True)
             again = EncodedViews(image=leaf, latents=self.guidance.encode_image(leaf))
-            gradient, where = self._propagate(again, wanted)
-            gradients.append(gradient)
-            lost.append(where)
-        return torch.cat(gradients), torch.cat(lost)
+            gradients.append(self._propagate(again, wanted))
+        return torch.cat(gradients)
 
-    def _propagate(self, encoded: EncodedViews, latent_gradient: Tensor) -> tuple[Tensor, Tensor]:
-        lost: list[Tensor] = []
-        # Regulation zeroes what is not finite; the hook sees the gradient as the encoder gave it.
-        handle = encoded.image.register_hook(lambda raw: lost.append(~torch.isfinite(raw).all(dim=1, keepdim=True)))
-        gradient = self.regulation.propagate(encoded.image, encoded.latents, latent_gradient)
-        handle.remove()
-        return gradient, lost[0] if lost else ~torch.isfinite(gradient).all(dim=1, keepdim=True)
+    def _propagate(self, encoded: EncodedViews, latent_gradient: Tensor) -> Tensor:
+        scale = self.config.loss_scale
+        return backpropagate(encoded.image, encoded.latents, latent_gradient * scale) / scale

@@ -16,7 +16,8 @@ from pgc.maps import MAP_NAMES, MapName, read_maps
 
 if TYPE_CHECKING:
     from pgc.distillation.build import DistillationName
-    from pgc.optimization.gradient_regulation import PixelNorm, RegulationName
+    from pgc.gradient_regulation.base import PixelNorm
+    from pgc.gradient_regulation.build import RegulationName
     from pgc.runs.lit_settings import EnvironmentName
 
 __all__ = ["PRESETS", "Offer", "PresetName", "RunChoices", "choices_offered"]

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 
 from pgc.baking.occlusion import OcclusionConfig
 from pgc.cameras.sampling import SphereSamplerConfig
-from pgc.distillation.build import DistillationConfig, distillation_named
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import AnnealedTimestepConfig
 from pgc.errors import ConfigError
+from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
-from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig, RegulationConfig
 from pgc.runs.choices import PresetName, RunChoices
 from pgc.runs.lit_settings import MaterialConfig, base_material, lit_optimize, lit_prior
+from pgc.runs.method import chosen_method
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
 __all__ = [
@@ -80,12 +80,7 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
         texture_size=choices.texture_size,
         seed=choices.seed,
     )
-    optimize = replace(
-        settings.optimize,
-        distillation=_distillation(choices, settings.optimize.distillation),
-        regulation=_regulation(choices, settings.optimize.regulation),
-    )
-    settings = with_maps(replace(settings, optimize=optimize), spec, maps)
+    settings = with_maps(replace(settings, optimize=chosen_method(choices, settings.optimize)), spec, maps)
     if settings.material is not None:
         settings = replace(settings, material=_lit(choices, settings.material))
     return prior, with_separate_slots(settings) if choices.separate_slots else settings
@@ -115,22 +110,6 @@ def _with_depth(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:
     if isinstance(prior, PocketSpec):
         return replace(prior, run=replace(prior.run, control_scale=0.0))
     return replace(prior, controlnet=None)
-
-
-def _distillation(choices: RunChoices, preset: DistillationConfig) -> DistillationConfig:
-    config = preset if choices.distillation is None else distillation_named(choices.distillation, preset)
-    scale = choices.guidance_scale
-    return config if scale is None else replace(config, guidance_scale=scale)
-
-
-def _regulation(choices: RunChoices, preset: RegulationConfig) -> RegulationConfig:
-    if choices.regulation == "none":
-        return BackpropagationConfig(loss_scale=preset.loss_scale)
-    if choices.regulation is None and not isinstance(preset, PixelwiseClippingConfig):
-        return preset
-    config = preset if isinstance(preset, PixelwiseClippingConfig) else PixelwiseClippingConfig()
-    threshold = config.threshold if choices.clip_threshold is None else choices.clip_threshold
-    return replace(config, threshold=threshold, norm=choices.clip_norm or config.norm)
 
 
 def _lit(choices: RunChoices, preset: MaterialConfig) -> MaterialConfig:
@@ -168,6 +147,8 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
                 betas=(0.7, 0.95),
                 epsilon=0.03,
                 distillation=distillation,
+                # Of residuals in a picture of [0, 1]: at the paper's 0.1 most pixels would be clipped.
+                regulation=PixelwiseClippingConfig(threshold=0.3),
             )
             # 128 pixels are few: the mesh fills more of them than the paper's lenses give it; and the size at which a
             # pattern is drawn follows that of the mesh in the picture, so that it must not vary much.

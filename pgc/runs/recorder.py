@@ -146,6 +146,7 @@ class RunRecorder:
             uncovered_fraction=uncovered,
             memory_plan=plain(run.memory_plan),
             non_finite=run.optimization.finite.summary(),
+            regulation=plain(run.optimization.regulation_summary()),
         )
         write_report(self.folder.report, report)
         return report

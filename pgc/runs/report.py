@@ -62,6 +62,8 @@ class RunReport:
     """Views, resolution and the like as they ran, which may be less than was asked for."""
     non_finite: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Steps and pixels whose gradient was an infinity or a NaN, and counted as zero."""
+    regulation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What regulation did to ∂L/∂x: see `pgc.optimization.loop.Optimization.regulation_summary`."""
     server: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Where a server ran it: the submission's key, the job's name there, and what the server says of the run."""
 

@@ -130,6 +130,7 @@ def _configuration(
         },
         "memory_plan": plain(run.memory_plan),
         "non_finite": dict(run.optimization.finite.summary()),
+        "regulation": plain(run.optimization.regulation_summary()),
         "uncovered_fraction": texture.uncovered_fraction,
         "unknown_words": list(run.unknown_words),
         "warnings": list(warnings),

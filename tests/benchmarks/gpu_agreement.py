@@ -11,17 +11,14 @@ from torch import Tensor
 
 from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.distillation.sds import SDSConfig, SDSLoss
+from pgc.gradient_regulation.base import PixelNorm
+from pgc.gradient_regulation.pixelwise_clipping import clip_gradient_pixelwise
 from pgc.guidance.base import Conditions
 from pgc.guidance.oracle import ConvolutionEncoderConfig, OracleConfig, OracleGuidance, OracleNoise
 from pgc.optimization.config import OptimizeConfig, Prompt
-from pgc.optimization.gradient_regulation import (
-    PixelNorm,
-    PixelwiseClippingConfig,
-    build_regulation,
-    clip_gradient_pixelwise,
-)
 from pgc.optimization.loop import Optimization
 from pgc.optimization.scene import Scene
+from pgc.optimization.view_encoder import backpropagate
 from pgc.rendering.raster.gbuffer import surface_points
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
@@ -114,9 +111,9 @@ def score_distillation(device: torch.device) -> dict[str, Any]:
         outcome = SDSLoss(SDSConfig(guidance_scale=10.0)).gradient(
             latents.detach(), prior, conditions, progress=0.5, generator=generator
         )
-        regulation = build_regulation(PixelwiseClippingConfig())
         found[f"{name} latents"] = outcome.gradient.detach().cpu()
-        found[f"{name} image"] = regulation.propagate(image, latents, outcome.gradient).detach().cpu()
+        gradient = backpropagate(image, latents, outcome.gradient)
+        found[f"{name} image"] = clip_gradient_pixelwise(gradient, 0.1).detach().cpu()
     return {
         "latent_gradient": _difference("SDS gradient", found["cpu latents"], found["device latents"], 1e-3),
         "image_gradient": _difference("image gradient", found["cpu image"], found["device image"], 1e-3),

@@ -140,7 +140,7 @@ def pocket_run(device: torch.device) -> dict[str, Any]:
             run = prepare_run(request)
             if view_by_view:
                 run.optimization.encode_view_by_view()
-            lost = [result.non_finite_pixels for result in run.optimization.steps()]
+            lost = [result.gradient.non_finite_pixels for result in run.optimization.steps()]
             if any(lost):
                 raise AssertionError(f"gradients were not finite: {lost} pixels a step")
             tiles = list(preview_tiles(run.optimization.scene.texture, 64))

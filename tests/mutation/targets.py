@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _TEXTURE, _PROTOCOL = ("tests/pgc/texture",), ("tests/blender_addon/protocol",)
 
 TARGETS: dict[str, tuple[str, ...]] = {
-    "pgc/optimization/gradient_regulation.py": ("tests/pgc/optimization/test_gradient_regulation.py",),
+    "pgc/gradient_regulation/pixelwise_clipping.py": ("tests/pgc/gradient_regulation/test_pixelwise_clipping.py",),
     "pgc/optimization/averaging.py": ("tests/pgc/optimization/test_averaging.py",),
     "pgc/distillation/timestep.py": ("tests/pgc/distillation",),
     "pgc/distillation/hifa.py": ("tests/pgc/distillation",),

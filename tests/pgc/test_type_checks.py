@@ -5,7 +5,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from pgc.optimization.gradient_regulation import clip_gradient_pixelwise
+from pgc.gradient_regulation.pixelwise_clipping import clip_gradient_pixelwise
 
 
 def test_wrong_shape_raises_under_the_import_hook():

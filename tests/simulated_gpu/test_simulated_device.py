@@ -108,7 +108,7 @@ def test_waits_and_copies_are_counted_while_the_log_is_on(cuda: Simulation) -> N
 
 
 def test_places_are_lines_of_this_project(cuda: Simulation) -> None:
-    from pgc.optimization.view_encoder import finite_pixels
+    from pgc.gradient_regulation.base import finite_pixels
 
     cuda.log.on = True
     with pytest.raises(TypeError, match=r"at .*test_simulated_device.py:\d+"):

@@ -144,8 +144,8 @@ def _diffused(request: TextureRequest, *, view_by_view: bool) -> torch.Tensor:
     if view_by_view:
         run.optimization.encode_view_by_view()
     for result in run.optimization.steps():
-        assert result.non_finite_pixels == 0
-        assert result.gradient_maximum > 0.0
+        assert result.gradient.non_finite_pixels == 0
+        assert result.gradient.maximum_after > 0.0
     return run.bake().maps["base_color"][0].cpu()
 
 
@@ -218,11 +218,11 @@ class Budget:
 
 
 BUDGETS: dict[tuple[str, DeviceName], Budget] = {
-    ("unlit", "cuda"): Budget(23, 3, 393256),
-    ("lit", "cuda"): Budget(32, 38, 397600),
+    ("unlit", "cuda"): Budget(22, 3, 393256),
+    ("lit", "cuda"): Budget(31, 38, 397600),
     # Metallic and normal are neutral here.
-    ("separate slots", "cuda"): Budget(32, 42, 397616),
-    ("diffusion", "cuda"): Budget(20, 4, 2280),
+    ("separate slots", "cuda"): Budget(31, 42, 397616),
+    ("diffusion", "cuda"): Budget(19, 4, 2280),
     # Rays are traced on the CPU, and G-buffers copied.
     ("diffusion", "mps"): Budget(6, 14, 184552),
 }
@@ -263,6 +263,6 @@ def test_one_wait_or_copy_more_is_noticed(ask: Ask, cuda: Simulation) -> None:
     cuda.log.on = False
     syncs = Counter({f"{place} {kind}": count for (place, kind), count in cuda.log.syncs.items()})
     waits, copied = budget.exceeded(syncs, cuda.log.copies)
-    assert waits.startswith("24 waits instead of 23")
+    assert waits.startswith("23 waits instead of 22")
     assert "test_whole_run.py" in waits
     assert copied.startswith("4 copies of ")

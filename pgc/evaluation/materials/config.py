@@ -9,8 +9,9 @@ from typing import Literal, get_args
 
 from pgc.errors import ConfigError
 from pgc.evaluation.materials.truth import SUITE_MATERIALS, SUITE_MESHES, SuiteMaterial
+from pgc.gradient_regulation.build import RegulationConfig
+from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.oracle import OracleNoise
-from pgc.optimization.gradient_regulation import BackpropagationConfig, RegulationConfig
 from pgc.texture.material_field import MaterialFieldConfig
 from pgc.texture.penalties import MaterialPriorConfig
 from pgc.texture.texel_config import MapSettings
@@ -85,7 +86,7 @@ class MaterialSuiteConfig:
     maps: MaterialFieldConfig = field(default_factory=_suite_maps)
     priors: MaterialPriorConfig = field(default_factory=_suite_priors)
     region_weight: float = 0.02
-    regulation: RegulationConfig = field(default_factory=BackpropagationConfig)
+    regulation: RegulationConfig = field(default_factory=UnregulatedConfig)
 
     def __post_init__(self) -> None:
         if not self.meshes or not self.materials:

@@ -167,7 +167,7 @@ def recover(world: MaterialWorld, case: MaterialCase) -> tuple[BakedTexture, dic
     run = world.optimization(case)
     last = math.nan
     for result in run.steps():
-        last = result.gradient_median
+        last = result.gradient.median_after
     return run.scene.texture.bake(), {"seconds": time.perf_counter() - start, "gradient_median": last}
 
 

@@ -24,6 +24,8 @@ from pgc.evaluation.ground_truth import bake_material, chart_mask, field_of_text
 from pgc.evaluation.measures.scores import maximum_difference, psnr_by_mip, sha256_of_maps
 from pgc.evaluation.measures.seams import seam_ratios
 from pgc.evaluation.meshes import EvaluationMeshName, evaluation_mesh
+from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
+from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.oracle import (
     ConvolutionEncoderConfig,
     IdentityEncoderConfig,
@@ -33,7 +35,6 @@ from pgc.guidance.oracle import (
 )
 from pgc.mesh import TriangleMesh, prepare_mesh
 from pgc.optimization.config import OptimizeConfig, Prompt
-from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig
 from pgc.optimization.loop import Optimization
 from pgc.optimization.scene import Scene
 from pgc.pocket.data.materials import ColorName, MaterialName
@@ -151,7 +152,7 @@ class OracleWorld:
             resolution=config.resolution,
             seed=config.seed,
             learning_rate=config.learning_rate,
-            regulation=PixelwiseClippingConfig() if case.clipping else BackpropagationConfig(),
+            regulation=PixelwiseClippingConfig() if case.clipping else UnregulatedConfig(),
         )
         return Optimization(scene, OracleGuidance(oracle, device), Prompt(text=""), optimize)
 
@@ -163,8 +164,8 @@ def run_case(world: OracleWorld, case: OracleCase) -> dict[str, Any]:
     run = world.optimization(case)
     medians, maxima = [], []
     for result in run.steps():
-        medians.append(result.gradient_median)
-        maxima.append(result.gradient_maximum)
+        medians.append(result.gradient.median_after)
+        maxima.append(result.gradient.maximum_after)
     texture = run.scene.texture.bake()
     image, truth = texture.maps["base_color"][0], world.truth.maps["base_color"][0]
     mask = chart_mask(world.triangles, world.config.texture_size)

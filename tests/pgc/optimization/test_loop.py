@@ -95,7 +95,7 @@ def test_the_texture_becomes_what_the_oracle_knows(triangles: TriangleMesh, rast
 
 def test_regulated_gradients_obey_the_threshold(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
     for result in start(triangles, rasterizer).steps():
-        assert result.gradient_maximum <= CONFIG.regulation.threshold + 1e-6  # type: ignore[union-attr]
+        assert result.gradient.maximum_after <= CONFIG.regulation.threshold + 1e-6  # type: ignore[union-attr]
 
 
 def test_resumed_equals_uninterrupted(triangles: TriangleMesh, rasterizer: Rasterizer, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_more_updates_a_step_come_nearer_to_the_same_target(triangles: TriangleM
         first, last = [run.advance() for _ in range(HIFA.steps)][:: HIFA.steps - 1]
         # The first step's picture is that of the texture before any update; the views are those of the seed.
         assert torch.equal(first.image, start(triangles, rasterizer, HIFA).advance().image)
-        errors.append(last.gradient_median)
+        errors.append(last.gradient.median_before)
     assert errors[1] < 0.7 * errors[0]
 
 
@@ -197,3 +197,70 @@ def test_a_run_with_several_updates_a_step_resumes_bit_for_bit(triangles: Triang
 def test_several_updates_need_a_target_in_the_image(triangles: TriangleMesh, rasterizer: Rasterizer):
     with pytest.raises(ConfigError, match="SDSConfig gives no picture"):
         start(triangles, rasterizer, replace(CONFIG, updates=2))
+
+
+class Recording:
+    """Halves what it is given, and keeps it."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def regulate(self, gradient: Tensor, covered: Tensor) -> Tensor:
+        self.seen.append(gradient.clone())
+        return gradient / 2
+
+
+def test_whatever_reaches_the_render_is_regulated_in_every_update(triangles: TriangleMesh, rasterizer: Rasterizer):
+    both = HiFAConfig(guidance_scale=1.0, latent_weight=0.5)
+    run = start(triangles, rasterizer, replace(HIFA, distillation=both))
+    recording = Recording()
+    run.regulation = recording
+    through: list[Tensor] = []
+    propagate = run.encoder.propagate
+
+    class Listening:
+        encode = staticmethod(run.encoder.encode)
+
+        def propagate(self, *given: Tensor) -> Tensor:
+            through.append(propagate(*given))
+            return through[-1]
+
+    run.encoder = Listening()  # type: ignore[assignment]
+    result = run.advance()
+    assert len(recording.seen) == 3, "one for each update"
+    residual = recording.seen[0] - through[0]
+    assert float(residual.abs().max()) > 1e-3
+    assert float(through[0].abs().max()) > 1e-3
+    target = result.image - residual
+    for later in recording.seen[1:]:
+        # Towards the same target, without the way through the encoder.
+        assert float((later - residual).abs().max()) < 0.5
+        assert float((later.abs() > 0).float().mean()) > 0.3
+    assert bool(((target > -0.01) & (target < 1.01)).all()), "what is left is the prior's picture"
+    norm = torch.linalg.vector_norm(recording.seen[0], dim=1)
+    assert result.gradient.clipped_fraction == pytest.approx(1.0, abs=0.02), "halving counts as clipping"
+    assert result.gradient.tail_after == pytest.approx(result.gradient.tail_before / 2, rel=1e-5)
+    assert 0.0 < result.gradient.median_before < float(norm.max())
+
+
+def test_a_report_says_what_regulation_did_and_a_resumed_run_goes_on_counting(
+    triangles: TriangleMesh, rasterizer: Rasterizer
+):
+    whole, first, second = (start(triangles, rasterizer) for _ in range(3))
+    results = list(whole.steps())
+    for _ in range(5):
+        first.advance()
+    second.load_state_dict(*first.state_dict())
+    for _ in second.steps():
+        pass
+    summary = whole.regulation_summary()
+    assert summary == second.regulation_summary()
+    assert summary["gradients"] == ["through the encoder"]
+    assert summary["method"] == CONFIG.regulation
+    assert summary["steps"] == 12
+    shares = [result.gradient.clipped_fraction for result in results]
+    assert min(shares) <= summary["clipped_fraction"] <= max(shares) == summary["largest_clipped_fraction"]
+    assert max(shares) > 0.0, "nothing was clipped: the test would be empty"
+    residual = start(triangles, rasterizer, HIFA).regulation_summary()
+    assert residual["gradients"] == ["residual in the image"]
+    assert residual["steps"] == 0

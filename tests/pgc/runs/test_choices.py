@@ -4,8 +4,9 @@ from dataclasses import fields
 import pytest
 
 from pgc.errors import ConfigError
+from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
+from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.optimization.gradient_regulation import BackpropagationConfig, PixelwiseClippingConfig
 from pgc.runs.choices import PRESETS, RunChoices, choices_offered
 from pgc.runs.presets import explicit_choices, lit_prior, preset_settings, resolve, with_maps
 
@@ -44,7 +45,7 @@ def test_what_was_resolved_can_be_chosen_again_number_by_number():
 
 def test_regulation_and_depth_are_chosen():
     plain = resolve(RunChoices(regulation="none"), SDXLSpec())[1].optimize.regulation
-    assert plain == BackpropagationConfig()
+    assert plain == UnregulatedConfig()
     clipped = resolve(RunChoices(clip_threshold=0.3, clip_norm="linf"), SDXLSpec())[1].optimize.regulation
     assert clipped == PixelwiseClippingConfig(threshold=0.3, norm="linf")
     assert resolve(RunChoices(depth=False), SDXLSpec())[0].controlnet is None

@@ -4,8 +4,20 @@ import io
 import torch
 from rich.console import Console
 
+from pgc.optimization.gradient_statistics import GradientStatistics
 from pgc.optimization.step_result import StepResult
 from pgc.terminal.progress import RunDisplay
+
+NO_GRADIENT = GradientStatistics(
+    pixels=0,
+    clipped_fraction=0.0,
+    median_before=0.0,
+    tail_before=0.0,
+    median_after=0.0,
+    tail_after=0.0,
+    maximum_after=0.0,
+    non_finite_pixels=0,
+)
 
 
 def step(number, steps=20):
@@ -13,9 +25,7 @@ def step(number, steps=20):
         step=number,
         steps=steps,
         timesteps=(1,),
-        gradient_median=0.0,
-        non_finite_pixels=0,
-        gradient_maximum=0.0,
+        gradient=NO_GRADIENT,
         image=torch.zeros(1, 3, 1, 1),
         seconds={},
     )

@@ -29,8 +29,8 @@ from blender_addon.protocol.specs.job import (
 from pgc.cameras.sampling import PaperCameraSampler
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
+from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import load_guidance
-from pgc.optimization.gradient_regulation import BackpropagationConfig
 from pgc.runs.presets import preset_settings, with_maps
 from server.recipes import prepare, prior_spec, run_settings
 from server.recipes.cameras import FixedViews
@@ -64,7 +64,7 @@ def test_what_is_given_replaces_single_values(pocket_job):
     sd15 = replace(spec, guidance=ModelSpec(model="sd15"), distillation=DistillationSpec(kind="hifa"))
     assert isinstance(run_settings(sd15).optimize.distillation, HiFAConfig)
     none = replace(spec, regulation=RegulationSpec(kind="none"))
-    assert isinstance(run_settings(none).optimize.regulation, BackpropagationConfig)
+    assert isinstance(run_settings(none).optimize.regulation, UnregulatedConfig)
 
 
 def test_depth_can_be_scaled_or_left_out(pocket_job):

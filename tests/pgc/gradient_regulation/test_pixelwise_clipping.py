@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from pgc.errors import ConfigError
-from pgc.optimization.gradient_regulation import (
-    BackpropagationConfig,
-    PixelNorm,
+from pgc.gradient_regulation.base import PixelNorm
+from pgc.gradient_regulation.pixelwise_clipping import (
+    PixelwiseClipping,
     PixelwiseClippingConfig,
-    backpropagate,
-    build_regulation,
     clip_gradient_pixelwise,
 )
 
@@ -103,34 +101,17 @@ def test_threshold_must_be_positive(threshold: float) -> None:
         PixelwiseClippingConfig(threshold=threshold)
 
 
-def test_norm_and_loss_scale_are_checked() -> None:
+def test_norm_is_checked() -> None:
     config = PixelwiseClippingConfig()
     # Set behind the constructor's back: under the run-time type check a wrong literal would not reach our own guard.
     object.__setattr__(config, "norm", "l1")
     with pytest.raises(ConfigError, match="norm"):
         config.__post_init__()
-    for kind in (PixelwiseClippingConfig, BackpropagationConfig):
-        with pytest.raises(ConfigError, match="loss_scale"):
-            kind(loss_scale=0.0)
 
 
-def encode(image: Tensor) -> Tensor:
-    return torch.nn.functional.avg_pool2d(torch.tanh(3 * image), 2)
-
-
-def test_propagate_is_backpropagation_then_clipping() -> None:
-    image = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(3)).requires_grad_(True)
-    latent_gradient = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(4))
-    (plain,) = torch.autograd.grad(encode(image), image, latent_gradient)
-    assert float(torch.linalg.vector_norm(plain, dim=1).max()) > 0.1, "nothing to clip: the test would be empty"
-
-    assert (BackpropagationConfig().loss_scale, PixelwiseClippingConfig().loss_scale) == (1.0, 1.0)
-    for scale in (1.0, 1024.0):
-        regulation = build_regulation(BackpropagationConfig(loss_scale=scale))
-        torch.testing.assert_close(regulation.propagate(image, encode(image), latent_gradient), plain)
-    torch.testing.assert_close(backpropagate(image, encode(image), latent_gradient), plain)
-
-    for scale in (1.0, 1024.0):
-        regulation = build_regulation(PixelwiseClippingConfig(loss_scale=scale))
-        propagated = regulation.propagate(image, encode(image), latent_gradient)
-        torch.testing.assert_close(propagated, clip_gradient_pixelwise(plain, 0.1))
+def test_the_default_is_the_papers() -> None:
+    grad = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    everywhere = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    regulated = PixelwiseClipping(PixelwiseClippingConfig()).regulate(grad, everywhere)
+    torch.testing.assert_close(regulated, clip_gradient_pixelwise(grad, 0.1, "l2"))
+    assert float(torch.linalg.vector_norm(grad, dim=1).max()) > 0.1, "nothing to clip: the test would be empty"

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a step of the loop looks at, makes and hears."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from pgc.cameras import Camera
+from pgc.distillation.base import LatentGradient
+from pgc.lighting.base import StepLights
+from pgc.rendering.raster.gbuffer import GBuffer
+from pgc.surface import SurfacePoints
+
+__all__ = ["Feedback", "Picture", "View"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """What a step looks at: everything about its picture but the texels."""
+
+    cameras: list[Camera]
+    gbuffer: GBuffer
+    points: SurfacePoints
+    background: Float[Tensor, "b 3 1 1"]
+    lights: StepLights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """A view with the texels of this moment in it."""
+
+    view: View
+    material: Mapping[str, Tensor]
+    image: Float[Tensor, "b 3 h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Feedback:
+    """What the prior wants of a step's pictures."""
+
+    outcome: LatentGradient
+    through_encoder: Float[Tensor, "b 3 h w"]
+    """∂L/∂x of the loss on the latents, as the encoder gives it."""
+    baseline_shift: Float[Tensor, "b 3 h w"] | None
+    """How the picture that finishes are compared with differs from the render, by the weight of the residual."""
