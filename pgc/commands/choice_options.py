@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of a command for what a person may choose of a run, from the table in `pgc.runs.choices`."""
+"""The options of a command for what a person may choose of a run, from the table in `pgc.runs.settings.choices`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pgc.runs.choices import Offer, RunChoices, choices_offered
+from pgc.runs.settings.choices import Offer, RunChoices, choices_offered
 
 __all__ = ["takes_choices"]
 

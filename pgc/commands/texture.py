@@ -15,7 +15,7 @@ from pgc.commands.choice_options import takes_choices
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
-from pgc.runs.choices import RunChoices
+from pgc.runs.settings.choices import RunChoices
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console

@@ -9,9 +9,9 @@ from pathlib import Path
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName
-from pgc.runs.choices import RunChoices
 from pgc.runs.folder import OutputConfig
-from pgc.runs.presets import RunSettings, resolve
+from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.presets import RunSettings, resolve
 
 __all__ = ["DemoConfig", "DemoPrompt"]
 

@@ -15,9 +15,9 @@ from pgc.demo.page import PageEntry, write_page
 from pgc.devices import DeviceName
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.folder import RunFolder
-from pgc.runs.presets import explicit_choices
 from pgc.runs.report import RunReport
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
+from pgc.runs.settings.presets import explicit_choices
 
 __all__ = ["DemoOutcome", "InProcess", "Texturize", "demo_arguments", "run_demo"]
 

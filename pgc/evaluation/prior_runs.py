@@ -11,7 +11,7 @@ from pgc.guidance.base import Guidance
 from pgc.mesh import PreparedMesh
 from pgc.optimization.config import Prompt
 from pgc.runs.prepared import start_optimization
-from pgc.runs.presets import RunSettings
+from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
 
 __all__ = ["PriorRunRequest", "Texturize", "Texturizer"]

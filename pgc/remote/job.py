@@ -14,7 +14,7 @@ from blender_addon import client as wire
 from pgc.errors import ConfigError
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
-from pgc.runs.choices import RunChoices
+from pgc.runs.settings.choices import RunChoices
 from pgc.texture.field import BakedTexture
 
 if TYPE_CHECKING:

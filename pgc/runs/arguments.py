@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pgc.errors import ConfigError
-from pgc.runs.choices import RunChoices, choices_offered
+from pgc.runs.settings.choices import RunChoices, choices_offered
 
 if TYPE_CHECKING:
     from pgc.devices import DeviceName
@@ -60,8 +60,8 @@ class TextureArguments(RunChoices):
         """
         from pgc.guidance.specs import parse_guidance
         from pgc.optimization.config import Prompt
-        from pgc.runs.presets import resolve
         from pgc.runs.request import TextureRequest
+        from pgc.runs.settings.presets import resolve
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")

@@ -12,8 +12,8 @@ from pgc.optimization.config import Prompt
 from pgc.optimization.loop import Optimization
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.memory.plan import MemoryPlan
-from pgc.runs.presets import RunSettings
 from pgc.runs.scene_building import SourceTextures, bake_maps, build_scene, with_alpha_of
+from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
 
 __all__ = ["PreparedRun", "start_optimization"]

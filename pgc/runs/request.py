@@ -36,10 +36,10 @@ from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
 from pgc.runs.prepared import PreparedRun, start_optimization
-from pgc.runs.presets import RunSettings, preset_settings
 from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.scene_building import SourceTextures
+from pgc.runs.settings.presets import RunSettings, preset_settings
 
 __all__ = [
     "SourceTextures",

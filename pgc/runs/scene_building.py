@@ -20,8 +20,8 @@ from pgc.rendering.occlusion import RayCaster
 from pgc.rendering.pbr_shading import pbr_shade
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
-from pgc.runs.lit_settings import MaterialConfig, run_environments
-from pgc.runs.presets import RunSettings
+from pgc.runs.settings.lit import MaterialConfig, run_environments
+from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
 from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.material_field import MaterialField

@@ -12,9 +12,9 @@ from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.specs.job import NEW_UVS, TextureJobSpec
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName, need_light
-from pgc.runs.choices import RunChoices
 from pgc.runs.memory.plan import MemoryPlanner
-from pgc.runs.presets import RunSettings, resolve
+from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.presets import RunSettings, resolve
 
 __all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "prior_spec", "run_settings"]
 

@@ -24,9 +24,9 @@ from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import MemoryPlanner, device_memory
-from pgc.runs.presets import preset_settings, with_maps, with_overrides, with_separate_slots
 from pgc.runs.request import TextureRequest, prepare_run
 from pgc.runs.runner import RunHooks, texture_mesh
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides, with_separate_slots
 from server.worker.previews import preview_tiles
 
 __all__ = ["device_and_errors", "estimate_gb", "lit_run", "pocket_run", "unlit_run"]

@@ -41,7 +41,7 @@ from pgc.optimization.loop import Optimization
 from pgc.optimization.scene import Scene
 from pgc.rendering.raster.rasterizer import RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
-from pgc.runs.presets import preset_settings
+from pgc.runs.settings.presets import preset_settings
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 CPU = torch.device("cpu")

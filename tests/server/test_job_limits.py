@@ -13,7 +13,7 @@ from blender_addon.protocol.messages import Error, Hello, Submit, Welcome
 from pgc.guidance.specs import OracleSpec
 from pgc.mesh import MAX_TRIANGLES
 from pgc.runs.memory.plan import texels_gb
-from pgc.runs.presets import preset_settings, with_maps, with_overrides
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
 from server.job_limits import limits_for, machine_memory
 from tests.server.broker.conftest import make_core
 from tests.server.broker.rig import spec

@@ -23,10 +23,10 @@ from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
 from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.presets import preset_settings, with_maps, with_overrides, with_separate_slots
 from pgc.runs.report import read_report
 from pgc.runs.request import TextureRequest, TextureRun, prepare_run
 from pgc.runs.runner import RunHooks, texture_mesh
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides, with_separate_slots
 from server.worker.previews import preview_tiles
 from tests.pgc.guidance.conftest import write_model
 from tests.simulated_gpu.simulated_device import Simulation

@@ -16,8 +16,8 @@ from pgc.evaluation.prior_runs import PriorRunRequest, Texturizer
 from pgc.guidance.base import LightAware
 from pgc.guidance.diffusion.pocket import pocket_weights
 from pgc.guidance.specs import PocketSpec, load_guidance
-from pgc.runs.choices import RunChoices
-from pgc.runs.presets import resolve
+from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.presets import resolve
 
 __all__ = ["run_finishes"]
 

@@ -18,7 +18,7 @@ import torch
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.runs.presets import RunSettings
+from pgc.runs.settings.presets import RunSettings
 
 __all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "cap_memory", "device_memory", "texels_gb"]
 

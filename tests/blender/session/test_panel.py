@@ -13,8 +13,8 @@ from pgc import maps as map_names
 from pgc.guidance.specs import PocketSpec
 from pgc.maps import MAP_NAMES
 from pgc.pocket.data.lit_captions import lit_vocabulary
-from pgc.runs.choices import PRESETS
-from pgc.runs.presets import preset_settings
+from pgc.runs.settings.choices import PRESETS
+from pgc.runs.settings.presets import preset_settings
 
 PROBE = "probe_panel.py"
 SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend", "xatlas"}

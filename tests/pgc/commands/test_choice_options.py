@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pgc.commands.choice_options import takes_choices
 from pgc.commands.texture import texture
-from pgc.runs.choices import RunChoices, choices_offered
+from pgc.runs.settings.choices import RunChoices, choices_offered
 
 
 def invoke(*words):

@@ -15,8 +15,8 @@ from pgc.images.maps import encode_png
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.remote.events import JobEvents, RemoteError
 from pgc.remote.texturizer import RemoteHooks, RemoteTexturizer
-from pgc.runs.choices import RunChoices
 from pgc.runs.folder import OutputConfig
+from pgc.runs.settings.choices import RunChoices
 from tests.blender_addon.client.fake_server import serving
 
 

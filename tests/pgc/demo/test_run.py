@@ -7,9 +7,9 @@ from pgc.errors import ConfigError
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
 from pgc.pocket.data.captions import vocabulary
-from pgc.runs.choices import RunChoices
 from pgc.runs.folder import OutputConfig
 from pgc.runs.runner import RunHooks
+from pgc.runs.settings.choices import RunChoices
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from pgc.images.writing import FORMATS
 from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.presets import preset_settings, with_overrides
 from pgc.runs.request import TextureRequest, prepare_run
 from pgc.runs.runner import RunHooks, texture_mesh
+from pgc.runs.settings.presets import preset_settings, with_overrides
 from tests.pgc.image_files import write_with_oiio
 
 SIDE = 16

@@ -21,8 +21,8 @@ from pgc.optimization.finite_watch import MOST_SPOILT_IN_A_ROW, FiniteWatch
 from pgc.optimization.loop import Optimization
 from pgc.optimization.view_encoder import ViewEncoder
 from pgc.runs.prepared import start_optimization
-from pgc.runs.presets import RunSettings
 from pgc.runs.scene_building import SourceTextures
+from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 

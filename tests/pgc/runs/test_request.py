@@ -12,8 +12,8 @@ from pgc.guidance.specs import OracleSpec
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.images.maps import encode_maps
 from pgc.optimization.config import Prompt
-from pgc.runs.presets import preset_settings, with_overrides
 from pgc.runs.request import TextureRequest, load_prepared, prepare_run
+from pgc.runs.settings.presets import preset_settings, with_overrides
 from tests.pgc import needs
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))

@@ -12,10 +12,10 @@ from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlanner
-from pgc.runs.presets import preset_settings, with_overrides
 from pgc.runs.report import read_report
 from pgc.runs.request import TextureRequest
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
+from pgc.runs.settings.presets import preset_settings, with_overrides
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
 OUTPUTS = OutputConfig(

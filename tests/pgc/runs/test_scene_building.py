@@ -15,10 +15,10 @@ from pgc.images.maps import encode_maps
 from pgc.maps import MAP_NAMES
 from pgc.optimization.config import Prompt
 from pgc.rendering.pbr_shading import ViewedLight
-from pgc.runs.lit_settings import MaterialConfig
-from pgc.runs.presets import preset_settings, with_maps, with_overrides
 from pgc.runs.request import TextureRequest, prepare_run
 from pgc.runs.scene_building import bake_maps
+from pgc.runs.settings.lit import MaterialConfig
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
 from pgc.texture.material_field import MaterialField
 from pgc.texture.texel_pyramid import TexelPyramid
 

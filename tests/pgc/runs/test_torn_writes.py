@@ -28,10 +28,10 @@ from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
 from pgc.runs.checkpoint import save_checkpoint
 from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.presets import preset_settings, with_overrides
 from pgc.runs.report import read_report
 from pgc.runs.request import TextureRequest
 from pgc.runs.runner import texture_mesh
+from pgc.runs.settings.presets import preset_settings, with_overrides
 from pgc.whole_files import write_array, write_bytes, write_picture, write_tensors
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))

@@ -10,8 +10,8 @@ from pgc.demo.config import DemoConfig
 from pgc.demo.run import demo_arguments
 from pgc.remote.job import remote_job
 from pgc.runs.arguments import TextureArguments
-from pgc.runs.choices import RunChoices
 from pgc.runs.request import load_prepared, load_sources
+from pgc.runs.settings.choices import RunChoices
 from server.recipes import prior_spec, run_settings
 
 ALL = RunChoices(

@@ -31,7 +31,7 @@ from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import load_guidance
-from pgc.runs.presets import preset_settings, with_maps
+from pgc.runs.settings.presets import preset_settings, with_maps
 from server.recipes import prepare, prior_spec, run_settings
 from server.recipes.cameras import FixedViews
 

@@ -13,7 +13,7 @@ from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.models import KNOWN_MODELS
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlan, MemoryPlanner, cap_memory, device_memory
-from pgc.runs.presets import preset_settings, with_maps, with_overrides
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
 
 GB = 10**9
 CARD = torch.device("cuda", 0)

@@ -3,8 +3,8 @@ import pytest
 
 from pgc.errors import ConfigError
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.runs.choices import PRESETS
-from pgc.runs.presets import preset_settings, with_maps, with_overrides, with_separate_slots
+from pgc.runs.settings.choices import PRESETS
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides, with_separate_slots
 
 SPECS = [PocketSpec(), OracleSpec(), StableDiffusionSpec(), SDXLSpec()]
 

@@ -11,8 +11,8 @@ from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec
 from pgc.maps import MAP_NAMES
 from pgc.pocket import takes_shading
-from pgc.runs.lit_settings import MaterialConfig, run_environments
-from pgc.runs.presets import lit_prior, preset_settings, with_maps
+from pgc.runs.settings.lit import MaterialConfig, run_environments
+from pgc.runs.settings.presets import lit_prior, preset_settings, with_maps
 from pgc.texture.texel_config import MapSettings
 
 SPECS = [PocketSpec(), OracleSpec(), SDXLSpec()]

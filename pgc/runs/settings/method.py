@@ -9,7 +9,7 @@ from pgc.distillation.build import DistillationConfig, build_distillation, disti
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
 from pgc.optimization.config import OptimizeConfig
-from pgc.runs.choices import RunChoices
+from pgc.runs.settings.choices import RunChoices
 
 __all__ = ["chosen_method"]
 

@@ -16,9 +16,9 @@ from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
-from pgc.runs.choices import PresetName, RunChoices
-from pgc.runs.lit_settings import MaterialConfig, base_material, lit_optimize, lit_prior
-from pgc.runs.method import chosen_method
+from pgc.runs.settings.choices import PresetName, RunChoices
+from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, lit_prior
+from pgc.runs.settings.method import chosen_method
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
 __all__ = [

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person may choose of how a run goes: one table of names, ranges and help for command line, server and demo.
 
-A new choice is a field here, and what it does stands in `pgc.runs.presets.resolve`. With an `Offer` it is an option
-of `pgc texture` too. Where the wire's `SettingsSpec` has a field of its name, it travels to a server under it.
+A new choice is a field here, and what it does stands in `pgc.runs.settings.presets.resolve`. With an `Offer` it is an
+option of `pgc texture` too. Where the wire's `SettingsSpec` has a field of its name, it travels to a server under it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pgc.distillation.build import DistillationName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
-    from pgc.runs.lit_settings import EnvironmentName
+    from pgc.runs.settings.lit import EnvironmentName
 
 __all__ = ["PRESETS", "Offer", "PresetName", "RunChoices", "choices_offered"]
 

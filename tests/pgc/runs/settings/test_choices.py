@@ -7,8 +7,8 @@ from pgc.errors import ConfigError
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
-from pgc.runs.choices import PRESETS, RunChoices, choices_offered
-from pgc.runs.presets import explicit_choices, lit_prior, preset_settings, resolve, with_maps
+from pgc.runs.settings.choices import PRESETS, RunChoices, choices_offered
+from pgc.runs.settings.presets import explicit_choices, lit_prior, preset_settings, resolve, with_maps
 
 SPECS = (PocketSpec(), OracleSpec(), StableDiffusionSpec(), SDXLSpec())
 
