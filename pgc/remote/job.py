@@ -104,9 +104,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         settings=_settings(given, request),
         guidance=guidance,
         distillation=_distillation(given),
-        regulation=wire.RegulationSpec(
-            kind=given.regulation or "preset", threshold=given.clip_threshold, norm=given.clip_norm
-        ),
+        regulation=_regulation(given),
         conditions=wire.ConditionsSpec(depth=given.depth is not False, depth_scale=given.depth_scale),
         lighting=_lighting(given),
         preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
@@ -137,6 +135,16 @@ def _distillation(given: RunChoices) -> wire.DistillationSpec:
             f"The loss {name} has no word in the protocol yet; with --server use sds or hifa, or run without --server."
         )
     return wire.DistillationSpec(kind=name)
+
+
+def _regulation(given: RunChoices) -> wire.RegulationSpec:
+    name = given.regulation
+    if name not in (None, "pgc", "none"):
+        raise ConfigError(
+            f"The regulation {name} has no word in the protocol yet; with --server use pgc or none, or run without "
+            "--server."
+        )
+    return wire.RegulationSpec(kind=name or "preset", threshold=given.clip_threshold, norm=given.clip_norm)
 
 
 def _lighting(given: RunChoices) -> wire.LightingSpec:
