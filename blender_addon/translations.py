@@ -94,6 +94,9 @@ GERMAN: dict[str, str] = {
     "Checking the Mesh": "Prüft das Mesh",
     "Waiting for Its Turn": "Wartet, bis es dran ist",
     "Waiting Behind {count} More": "Wartet hinter {count} anderen",
+    "xatlas takes about {time} for {count} triangles. Blender goes on meanwhile.": (
+        "xatlas braucht etwa {time} für {count} Dreiecke. In Blender geht es währenddessen weiter."
+    ),
     "The server does one job at a time. Cancel, and New UV Map makes UVs in Blender at once.": (
         "Der Server macht einen Auftrag nach dem anderen. Brich ab, und „Neue UV-Map“ macht UVs sofort in Blender."
     ),

@@ -110,11 +110,13 @@ class UnwrapTask:
     Args:
         digest: of the mesh as it was sent (`scene.new_uvs.mesh_digest`).
         before: the UV map that was active; fill: only faces without UVs in it get new ones.
+        triangles: of the mesh, which the time that it takes depends on.
     """
 
     digest: str
     before: str
     fill: bool
+    triangles: int
 
 
 @dataclass

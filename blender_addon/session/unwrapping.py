@@ -56,7 +56,7 @@ def prepare_unwrap(obj: bpy.types.Object) -> Order:
         name=NEW_UV_MAP.format(name=obj.name),
     )
     fill = check is not None and check.judgement.remedy is UvRemedy.FILL
-    task = UnwrapTask(digest=mesh_digest(mesh, before), before=before, fill=fill)
+    task = UnwrapTask(digest=mesh_digest(mesh, before), before=before, fill=fill, triangles=len(arrays.faces))
     view = JobView(uuid.uuid4().hex, JobRequest(prompt=""), obj.name, obj.session_uid, unwrap=task)
     return Order(view, spec, {refs[name].sha256: array for name, array in given.items()})
 

@@ -11,9 +11,10 @@ from ..scene.live_preview import preview_hindrance
 from ..session import event_pump
 from ..session.previews import export_options
 from ..translations import tr
+from ..uv_measure import WORTH_SAYING, expected_seconds
 from .text import draw_text
 
-__all__ = ["draw_progress", "progress_text", "waiting_text"]
+__all__ = ["draw_progress", "effort_text", "progress_text", "waiting_text"]
 
 _TEXTS = {
     Phase.FOUND: "Looking for the Job on the Server",
@@ -56,6 +57,17 @@ def waiting_text(view: JobView) -> str:
     return tr("The server does one job at a time. Cancel, and New UV Map makes UVs in Blender at once.")
 
 
+def effort_text(view: JobView) -> str:
+    """Says how long new UVs take, from the click on until they come; empty where it is not worth saying."""
+    if view.unwrap is None or view.phase not in (Phase.UPLOADING, Phase.QUEUED, Phase.RUNNING):
+        return ""
+    seconds = expected_seconds(view.unwrap.triangles)
+    if seconds <= WORTH_SAYING:
+        return ""
+    text = tr("xatlas takes about {time} for {count} triangles. Blender goes on meanwhile.")
+    return text.format(time=duration(seconds), count=f"{view.unwrap.triangles:,}")
+
+
 def _running_text(view: JobView) -> str:
     if not view.steps:
         return tr("Preparing")
@@ -87,7 +99,13 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     own = obj is not None and obj.session_uid == view.object_uid
     if view.phase is Phase.RUNNING and own and view.unwrap is None:
         hindrance = preview_hindrance(obj, export_options(view.request))
-    lines = ((view.note, "INFO"), (waiting_text(view), "INFO"), (view.warning, "ERROR"), (hindrance, "HIDE_ON"))
+    lines = (
+        (view.note, "INFO"),
+        (effort_text(view), "TIME"),
+        (waiting_text(view), "INFO"),
+        (view.warning, "ERROR"),
+        (hindrance, "HIDE_ON"),
+    )
     for text, mark in lines:
         if text:
             draw_text(box, text, context, icon=mark)

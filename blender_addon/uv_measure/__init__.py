@@ -4,12 +4,14 @@
 numpy only: no bpy, no torch, no scipy, so that both sides can import it and say the same of the same mesh.
 """
 
+from .effort import WORTH_SAYING, expected_seconds
 from .measure import UvFaces, UvMeasure, measure_uvs
 from .picture import density_picture
 from .raster import affordable_grid, covered_cells
 from .verdict import UvJudgement, UvRemedy, UvVerdict, judge_uvs
 
 __all__ = [
+    "WORTH_SAYING",
     "UvFaces",
     "UvJudgement",
     "UvMeasure",
@@ -18,6 +20,7 @@ __all__ = [
     "affordable_grid",
     "covered_cells",
     "density_picture",
+    "expected_seconds",
     "judge_uvs",
     "measure_uvs",
 ]

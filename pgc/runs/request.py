@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blender_addon.uv_measure import WORTH_SAYING, expected_seconds
 from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
@@ -30,7 +31,6 @@ from pgc.images.reading import image_size
 from pgc.images.sources import SourceTexture, read_lock_masks, read_material, read_texture
 from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
-from pgc.mesh.uvs.xatlas_process import expected_seconds
 from pgc.optimization.config import Prompt
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -167,7 +167,8 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
         mesh = replace(mesh, up_axis=request.up_axis)
 
     seconds = expected_seconds(mesh.triangle_count)
-    stage = f"Unwrapping {mesh.triangle_count:,} triangles (about {seconds:.0f} s)" if seconds > 5.0 else "Unwrapping"
+    long = seconds > WORTH_SAYING
+    stage = f"Unwrapping {mesh.triangle_count:,} triangles (about {seconds:.0f} s)" if long else "Unwrapping"
 
     def unwrapping(fraction: float) -> None:
         """Reports how much of the unwrapping is done."""

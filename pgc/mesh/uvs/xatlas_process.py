@@ -11,18 +11,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int
 
+from blender_addon.uv_measure import expected_seconds
 from blender_addon.uv_measure.charts import connected
 from pgc.errors import MeshError
 
-__all__ = ["Meter", "expected_seconds", "run_xatlas"]
-
-_SECONDS_PER_TRIANGLE = 2.0e-4
-"""Typical on one core; only what is said of the progress depends on it."""
-
-
-def expected_seconds(triangle_count: int) -> float:
-    """Estimates how long an unwrap typically takes on one core, in seconds; meshes of many small parts take longer."""
-    return 1.0 + _SECONDS_PER_TRIANGLE * triangle_count
+__all__ = ["Meter", "run_xatlas"]
 
 
 class Meter:

@@ -239,6 +239,23 @@ def refusals() -> Any:
     return found
 
 
+def _takes(view: Any) -> list[Any]:
+    """What is said of the time, by triangles and phase."""
+    from dataclasses import replace
+
+    from blender_addon.model.state import Phase
+    from blender_addon.ui.progress import effort_text
+
+    said = [view.unwrap.triangles]
+    for triangles in (12, 9_000, 49_284, 400_000):
+        said.append(effort_text(replace(view, unwrap=replace(view.unwrap, triangles=triangles))))
+    large = replace(view, unwrap=replace(view.unwrap, triangles=49_284))
+    phases = (Phase.UPLOADING, Phase.QUEUED, Phase.RUNNING, Phase.RECEIVING, Phase.HELD)
+    said.append([bool(effort_text(replace(large, phase=phase))) for phase in phases])
+    said.append(effort_text(replace(large, unwrap=None)))
+    return said
+
+
 def meanwhile() -> Any:
     """Progress, Cancel, modes in which the UVs wait, and what is not told of a job for UVs."""
     import time
@@ -258,6 +275,7 @@ def meanwhile() -> Any:
     bpy.ops.pgc.unwrap_on_server()
     view = rig.state.newest()
     found["sending"] = progress(view, ServerState.READY)
+    found["takes"] = _takes(view)
     found["waits for"] = [waiting(view)]
     rig.fake.say(JobAccepted(JOB, view.key, JobState.QUEUED, 2, False))
     rig.tick()
