@@ -44,6 +44,8 @@ _ADVICE = {
     errno.EADDRINUSE: "another program uses this port: choose another",
 }
 
+_FOLDER_GONE = "The folder you work in is gone: change to another one, and start again."
+
 
 def sentence_of(error: OSError) -> str:
     """Says what the system refused, where, and what to do: one sentence."""
@@ -53,7 +55,7 @@ def sentence_of(error: OSError) -> str:
     if error.errno == errno.ENOENT and not names and "temporary" in reason:
         return f"{reason}: set TMPDIR to a folder that you may write to."
     if error.errno == errno.ENOENT and not _has_working_folder():
-        return "The folder you work in is gone: change to another one, and start again."
+        return _FOLDER_GONE
     advice = _ADVICE.get(error.errno or 0, "check that it is there and may be used")
     return f"{where}{reason[:1].lower() + reason[1:] if names else reason}; {advice}."
 
@@ -90,8 +92,8 @@ class FailureReporter:
         def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
             """Runs the command and ends the program with a sentence where it fails."""
             try:
-                if self.needs_folder:
-                    os.getcwd()
+                if self.needs_folder and not _has_working_folder():
+                    raise self._end(_FOLDER_GONE, EXIT_ERROR)
                 return command(*args, **kwargs)
             except self.expected as error:
                 raise self._end(str(error), EXIT_ERROR) from error

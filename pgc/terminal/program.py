@@ -10,7 +10,13 @@ from typing import NoReturn
 import typer
 
 from pgc.terminal.failures import EXIT_ERROR, sentence_of
-from pgc.terminal.streams import EXIT_READER_GONE, finish_output, open_missing_streams, show_every_character
+from pgc.terminal.streams import (
+    EXIT_READER_GONE,
+    finish_output,
+    let_errors_go_unread,
+    open_missing_streams,
+    show_every_character,
+)
 
 __all__ = ["run_program"]
 
@@ -18,6 +24,7 @@ __all__ = ["run_program"]
 def run_program(app: typer.Typer, program: str) -> NoReturn:
     """Runs a command line to its end, and leaves. What the machine refuses is one sentence and exit code 2."""
     open_missing_streams()
+    let_errors_go_unread()
     show_every_character()
     raise SystemExit(finish_output(_code_of(app, program)))
 

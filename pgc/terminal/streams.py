@@ -13,7 +13,14 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["EXIT_READER_GONE", "ProgressStream", "finish_output", "open_missing_streams", "show_every_character"]
+__all__ = [
+    "EXIT_READER_GONE",
+    "ProgressStream",
+    "finish_output",
+    "let_errors_go_unread",
+    "open_missing_streams",
+    "show_every_character",
+]
 
 EXIT_READER_GONE = 141
 """What a shell shows for a program that ended because nobody reads its output: 128 + SIGPIPE."""
@@ -74,6 +81,43 @@ def show_every_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_POLICY)
+
+
+def let_errors_go_unread() -> None:
+    """Makes standard error take every text, also where its reader has gone or its disk is full.
+
+    Otherwise the sentence that nobody reads ends the program by an exit code of its own: what was wrong would be
+    told apart no more.
+    """
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _Unfailing(sys.stderr)
+
+
+class _Unfailing(io.TextIOWrapper):
+    """A text stream over another one's file, which loses what cannot be written, from the first failure on."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(stream.buffer, stream.encoding, stream.errors, line_buffering=True, write_through=True)
+        # Without a reference it would end, and close the file.
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            self._lose()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            self._lose()
+
+    def _lose(self) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())
+        os.close(null)
 
 
 def finish_output(code: int) -> int:

@@ -142,20 +142,19 @@ def run_cell(machine: Machine, command: Command, place: Place, number: int) -> O
             [*how.wrapper, sys.executable, "-m", module, *rest],
             stdin=subprocess.DEVNULL,
             stdout=how.stdout,
-            stderr=subprocess.PIPE,
+            stderr=how.stderr,
             env={**how.environment, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             cwd=how.folder,
             preexec_fn=how.before,
         )
-        how.started()
         try:
             out, errors = process.communicate(timeout=_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             out, errors = process.communicate()
-            errors += b"\nTraceback (most recent call last): none, it hung"
+            errors = (errors or b"") + b"\nTraceback (most recent call last): none, it hung"
     seconds = time.monotonic() - start
-    text, problem = _judged(process.returncode, out or b"", errors, machine)
+    text, problem = _judged(process.returncode, out or b"", errors or b"", machine)
     last = text.strip().splitlines()[-1][:200] if text.strip() else ""
     return Outcome(machine.name, command.name, process.returncode, round(seconds, 2), problem, last)
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 __all__ = ["MACHINES", "Cell", "How", "Machine", "Place"]
 
@@ -76,9 +75,9 @@ class How:
     environment: dict[str, str]
     folder: Path
     wrapper: Sequence[str] = ()
-    stdout: int | IO[bytes] = subprocess.PIPE
+    stdout: int = subprocess.PIPE
+    stderr: int = subprocess.PIPE
     before: Callable[[], None] | None = None
-    started: Callable[[], None] = lambda: None
     finished: Callable[[], None] = lambda: None
 
 
@@ -149,23 +148,16 @@ def _odd_home_in_ascii(how: How, cell: Cell) -> None:
     how.environment.update(PYTHONIOENCODING="cp1252", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
 
 
-def _read_only_home(how: How, cell: Cell) -> None:
-    (cell.folder / "home").chmod(0o555)
-    how.wrapper = ("setpriv", _NO_LEAVE, "--inh-caps=-dac_override,-dac_read_search") if _ROOT_USER else ()
-    how.finished = lambda: (cell.folder / "home").chmod(0o755)
+def _locked(**modes: int) -> Callable[[How, Cell], None]:
+    """Folders of the cell with these rights, for somebody who must keep to them."""
 
+    def change(how: How, cell: Cell) -> None:
+        for name, mode in modes.items():
+            (cell.folder / name).chmod(mode)
+        how.wrapper = ("setpriv", _NO_LEAVE, "--inh-caps=-dac_override,-dac_read_search") if _ROOT_USER else ()
+        how.finished = lambda: [(cell.folder / name).chmod(0o755) for name in modes] and None
 
-def _read_only_work(how: How, cell: Cell) -> None:
-    (cell.folder / "work").chmod(0o555)
-    how.wrapper = ("setpriv", _NO_LEAVE, "--inh-caps=-dac_override,-dac_read_search") if _ROOT_USER else ()
-    how.finished = lambda: (cell.folder / "work").chmod(0o755)
-
-
-def _locked_data(how: How, cell: Cell) -> None:
-    (cell.folder / "home").chmod(0)
-    (cell.folder / "work").chmod(0o555)
-    how.wrapper = ("setpriv", _NO_LEAVE, "--inh-caps=-dac_override,-dac_read_search") if _ROOT_USER else ()
-    how.finished = lambda: [(cell.folder / name).chmod(0o755) for name in ("home", "work")] and None
+    return change
 
 
 def _no_temporary(how: How, cell: Cell) -> None:
@@ -223,34 +215,41 @@ def _shadows(how: How, cell: Cell) -> None:
         (cell.folder / "work" / f"{name}.py").write_text("raise SystemExit('the wrong one')\n")
 
 
-def _closed_output(how: How, cell: Cell) -> None:
-    how.before = lambda: os.close(1)
+def _closed(*numbers: int) -> Callable[[How, Cell], None]:
+    def change(how: How, cell: Cell) -> None:
+        how.before = lambda: [os.close(number) for number in numbers] and None
 
-
-def _all_closed(how: How, cell: Cell) -> None:
-    def before() -> None:
-        for number in (0, 1):
-            os.close(number)
-
-    how.before = before
+    return change
 
 
 def _reader_gone(how: How, cell: Cell) -> None:
+    how.stdout = _unread(how)
+
+
+def _reader_of_errors_gone(how: How, cell: Cell) -> None:
+    how.stderr = _unread(how)
+
+
+def _errors_full(how: How, cell: Cell) -> None:
+    how.stderr = _full(how)
+
+
+def _unread(how: How) -> int:
+    """A pipe whose reader has gone."""
     reader, writer = os.pipe()
-    how.stdout = os.fdopen(writer, "wb")
-
-    def started() -> None:
-        os.close(reader)
-        os.close(writer_copy)
-
-    writer_copy = os.dup(writer)
-    how.started = started
-    how.finished = how.stdout.close
+    os.close(reader)
+    how.finished = functools.partial(os.close, writer)
+    return writer
 
 
 def _full_output(how: How, cell: Cell) -> None:
-    how.stdout = os.open("/dev/full", os.O_WRONLY)
-    how.finished = functools.partial(os.close, how.stdout)
+    how.stdout = _full(how)
+
+
+def _full(how: How) -> int:
+    number = os.open("/dev/full", os.O_WRONLY)
+    how.finished = functools.partial(os.close, number)
+    return number
 
 
 _COMMA = """import locale
@@ -275,17 +274,20 @@ MACHINES: tuple[Machine, ...] = (
     Machine("ASCII output", _variables(PYTHONIOENCODING="ascii"), "utf-8"),
     Machine("locale C", _variables(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")),
     Machine("home with other letters, cp1252", _odd_home_in_ascii, "cp1252"),
-    Machine("standard output closed", _closed_output, silent=True),
-    Machine("input and output closed", _all_closed, silent=True),
+    Machine("standard output closed", _closed(1), silent=True),
+    Machine("input and output closed", _closed(0, 1), silent=True),
     Machine("reader gone", _reader_gone, silent=True),
+    Machine("reader of errors gone", _reader_of_errors_gone, silent=True),
+    Machine("errors full", _errors_full, possible=lambda: Path("/dev/full").exists(), silent=True),
+    Machine("standard error closed", _closed(2), silent=True),
     Machine("output full", _full_output, possible=lambda: Path("/dev/full").exists(), silent=True),
     Machine("comma locale", _comma, possible=_with_localedef),
     Machine("home with other letters", _odd_home),
     Machine("no HOME", _no_home),
-    Machine("home not writable", _read_only_home, possible=_with_rights),
-    Machine("home and folder locked", _locked_data, possible=_with_rights),
+    Machine("home not writable", _locked(home=0o555), possible=_with_rights),
+    Machine("home and folder locked", _locked(home=0, work=0o555), possible=_with_rights),
     Machine("no temporary folder", _no_temporary),
-    Machine("working folder not writable", _read_only_work, possible=_with_rights),
+    Machine("working folder not writable", _locked(work=0o555), possible=_with_rights),
     Machine("working folder gone", _gone_folder),
     Machine("modules of the same names here", _shadows),
     Machine("20 columns", _variables(COLUMNS="20")),

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from pgc.cli import app
 from pgc.errors import PgcError
 from pgc.terminal.failures import FailureReporter, reports_failures, sentence_of
-from pgc.terminal.streams import ProgressStream, show_every_character
+from pgc.terminal.streams import ProgressStream, let_errors_go_unread, show_every_character
 
 
 def text_in(encoding, text, monkeypatch):
@@ -109,6 +111,33 @@ def test_commands_of_pgc_need_a_working_folder():
 
 
 @pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("texture mesh.obj --prompt red", 2),
+        ("texture /mesh.obj --prompt red --out /out", 2),
+        ("export /run --out /out", 2),
+        ("transfer /run /mesh.obj --out /out", 2),
+        ("uvs /mesh.obj", 2),
+        ("demo", 2),
+        ("models", 2),
+        ("--version", 0),
+        ("texture --help", 0),
+    ],
+)
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE, errno.EACCES])
+def test_a_working_folder_that_cannot_be_used_is_said_by_each_command(line, code, number, monkeypatch):
+    """Deleted, on a share that went, or below a folder that was closed: torch would end the process there."""
+
+    def gone():
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    done = CliRunner().invoke(app, line.split())
+    assert done.exit_code == code
+    assert ("pgc: The folder you work in is gone: change to another one" in done.output) == (code == 2)
+
+
+@pytest.mark.parametrize(
     ("error", "code", "text"),
     [
         (PgcError("ours"), 2, "x: ours"),
@@ -127,6 +156,70 @@ def test_commands_end_by_a_sentence_and_a_code(error, code, text, capsys):
         FailureReporter("x", PgcError)(command)()
     assert ended.value.exit_code == code
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and file descriptors of POSIX")
+@pytest.mark.parametrize(
+    ("errors", "line", "code"),
+    [
+        ("reader gone", "pgc pair nonsense", 2),
+        ("reader gone", "pgc texture", 2),
+        ("reader gone", "pgc --version", 0),
+        ("reader gone", "server start --data {file}", 2),
+        ("full", "pgc pair nonsense", 2),
+        ("closed", "pgc nonsense", 2),
+    ],
+)
+def test_standard_error_that_nobody_reads_changes_no_exit_code(errors, line, code):
+    module, *rest = line.format(file=__file__).split()
+    number = unwritable(errors)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *rest],
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=number,
+            preexec_fn=(lambda: os.close(2)) if errors == "closed" else None,
+        )
+    finally:
+        os.close(number)
+    assert done.returncode == code
+
+
+def unwritable(errors):
+    """A file descriptor that cannot be written."""
+    if errors == "full" and os.path.exists("/dev/full"):
+        return os.open("/dev/full", os.O_WRONLY)
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize("errors", ["reader gone", "full"])
+def test_errors_that_cannot_be_written_are_lost_and_later_ones_too(monkeypatch, errors):
+    number = unwritable(errors)
+    monkeypatch.setattr(sys, "stderr", os.fdopen(number, "w", encoding="utf-8"))
+    let_errors_go_unread()
+    for text in ("one\n", "two\n", "three"):
+        assert sys.stderr.write(text) == len(text)
+        sys.stderr.flush()
+    assert sys.stderr.encoding == "utf-8"
+    sys.stderr.close()
+
+
+def test_errors_that_can_be_written_are_written_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stderr", (tmp_path / "errors").open("w", encoding="utf-8"))
+    let_errors_go_unread()
+    sys.stderr.write("a line\n")
+    assert (tmp_path / "errors").read_text() == "a line\n"
+    sys.stderr.close()
+
+
+def test_a_standard_error_of_another_kind_is_left(monkeypatch):
+    for stream in (None, io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        let_errors_go_unread()
+        assert sys.stderr is stream
 
 
 def test_a_reader_that_went_is_not_hidden():
