@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from .errors import FieldError
 from .limits import DEFAULT_LIMITS
 
-__all__ = ["ArrayRef", "DType", "array_from", "array_ref", "blob_of", "check_hash", "give_away", "handed_over"]
+__all__ = ["ArrayRef", "DType", "array_ref", "blob_of", "check_hash", "give_away", "handed_over"]
 
 _HEX = frozenset("0123456789abcdef")
 _MAX_DIMENSIONS = 4
@@ -105,20 +105,6 @@ def array_ref(array: npt.NDArray[Any], blob: bytes | memoryview | None = None) -
     stored = np.ascontiguousarray(array, dtype=_dtype(array).numpy) if blob is None and array.size else array
     data = blob or (stored.data.cast("B") if array.size else b"")
     return ArrayRef(hashlib.sha256(data).hexdigest(), _dtype(array), tuple(int(side) for side in array.shape))
-
-
-def array_from(ref: ArrayRef, data: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
-    """Returns a read-only view of a blob as the array that `ref` describes.
-
-    Raises:
-        ProtocolError: the blob has another size.
-    """
-    if len(data) != ref.nbytes:
-        text = f"Got {len(data)} bytes; expected {ref.nbytes} for an array of shape {list(ref.shape)}."
-        raise ProtocolError(WireError(ErrorCode.INPUT_INVALID, Retry.CHANGED, text))
-    array = np.frombuffer(data, dtype=ref.dtype.numpy).reshape(ref.shape)
-    array.flags.writeable = False
-    return array
 
 
 def _dtype(array: npt.NDArray[Any]) -> DType:

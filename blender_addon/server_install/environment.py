@@ -13,7 +13,7 @@ from typing import cast
 from ..whole_file import write_whole
 from .errors import InstallError
 
-__all__ = ["MARKER", "Installed", "begin", "environment_python", "finish", "folder_size", "read_installed", "remove"]
+__all__ = ["MARKER", "Installed", "begin", "environment_python", "finish", "read_installed", "remove"]
 
 MARKER = "pgc-environment.json"
 SCHEMA = 1
@@ -85,11 +85,6 @@ def remove(folder: Path) -> None:
     except OSError as error:
         what = f"{error.filename or folder} cannot be deleted ({error.strerror or error})"
         raise InstallError(f"{what}; stop the server, then try again.") from error
-
-
-def folder_size(folder: Path) -> int:
-    """Counts the bytes of all files under a folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _read(folder: Path) -> dict[str, object] | None:

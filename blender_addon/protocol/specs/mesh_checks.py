@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from ..arrays import ArrayRef
 from ..errors import ProtocolError, invalid, join
-from .job import MeshSpec, TileImage
+from .job import MeshSpec
 
-__all__ = ["LARGEST", "Passed", "Rows", "check_image", "check_mesh"]
+__all__ = ["LARGEST", "Passed", "Rows", "check_mesh"]
 
 Array = npt.NDArray[Any]
 
@@ -115,18 +115,6 @@ def check_mesh(
         once(("flags", given["textured"]), partial(_check_textured, arrays["textured"], join(path, "textured")))
     areas = partial(_check_areas, arrays["positions"], arrays["faces"], join(path, "faces"))
     once(("areas", given["positions"], faces), areas)
-
-
-def check_image(image: TileImage, array: Rows, path: str) -> None:
-    """Checks the pixels of an image of a UDIM tile. Every U8 value is a colour, so that only the layout can be wrong.
-
-    Args:
-        path: of the image in the job, such as `lock_mask[0]`.
-
-    Raises:
-        ProtocolError: INPUT.INVALID: the array is not what `image` states.
-    """
-    _check_layout(image.array, array, join(path, "array"))
 
 
 def _check_layout(ref: ArrayRef, array: Rows, field: str) -> None:

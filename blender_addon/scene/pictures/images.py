@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import bpy
-import numpy as np
-import numpy.typing as npt
 
 from ..errors import SceneError
 
-__all__ = ["COLOR_SPACES", "new_packed_image", "new_preview_image", "new_tiled_image", "png_size", "show_preview"]
+__all__ = ["COLOR_SPACES", "new_packed_image", "new_tiled_image", "png_size"]
 
 COLOR_SPACES = {
     "srgb": ("sRGB", "sRGB Encoded Rec.709 (sRGB)", "sRGB - Texture", "Utility - sRGB - Texture", "srgb_texture"),
@@ -83,31 +81,6 @@ def new_tiled_image(name: str, tiles: Mapping[int, bytes], color_space: str) -> 
     # The folder is gone; a path into it would only mislead.
     image.filepath = f"//{bpy.path.clean_name(name)}.<UDIM>.png"
     return image
-
-
-def new_preview_image(name: str, width: int, height: int) -> bpy.types.Image:
-    """Makes an image for previews, sRGB, not packed: it is thrown away at the end."""
-    image = bpy.data.images.new(name, width, height, alpha=False)
-    _set_color_space(image, "srgb")
-    return image
-
-
-def show_preview(image: bpy.types.Image, pixels: npt.NDArray[np.uint8]) -> None:
-    """Puts a preview into its image, in one call and without an undo step.
-
-    Args:
-        pixels: uint8 [H, W, 3], sRGB, row 0 at the top; of the image's size.
-
-    Raises:
-        SceneError: the sizes differ.
-    """
-    height, width = pixels.shape[:2]
-    if (width, height) != tuple(image.size):
-        raise SceneError(f"The preview has {width} x {height} pixels, the image {image.size[0]} x {image.size[1]}.")
-    rgba = np.ones((height, width, 4), dtype=np.float32)
-    rgba[..., :3] = pixels[::-1].astype(np.float32) / 255.0
-    image.pixels.foreach_set(rgba.reshape(-1))
-    image.update()
 
 
 def _check(name: str, png: bytes) -> None:

@@ -22,7 +22,7 @@ from ..pictures.thumbnails import new_thumbnail
 from .covering import covered_slots
 from .showing import apply_version_index, check_ours
 
-__all__ = ["VersionBuilder", "VersionFacts", "add_version"]
+__all__ = ["VersionBuilder", "VersionFacts"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -151,25 +151,6 @@ class VersionBuilder:
         version.thumbnail = new_thumbnail(
             f"{self._title[:48]} thumbnail", facts.thumbnail, png, images.get("base_color")
         )
-
-
-def add_version(
-    obj: bpy.types.Object,
-    *,
-    maps: Mapping[str, tuple[bytes, str]],
-    facts: VersionFacts,
-    options: ExportOptions,
-    apply: bool = True,
-) -> int:
-    """Adds a new version from PNG bytes and colour space of each map, all at once; returns its index.
-
-    Raises:
-        SceneError: a map is no image, or it could not be shown.
-    """
-    builder = VersionBuilder(obj, facts, options)
-    for name, (png, color_space) in maps.items():
-        builder.add_map(name, png, color_space)
-    return builder.finish(obj, apply=apply)
 
 
 def _place_of(obj: bpy.types.Object, options: ExportOptions) -> tuple[str, int, str]:

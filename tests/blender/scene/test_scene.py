@@ -51,12 +51,5 @@ def test_nothing_else_changes_and_all_comes_back(run_in_blender):
             assert result["others"], name
 
 
-def test_previews_are_the_right_way_up(run_in_blender):
-    facts = run_in_blender("preview_pixels")
-    assert facts["top"] == [1.0, 0.0, 0.0]
-    assert facts["bottom"] == [0.0, 0.0, 0.0]
-    assert "4 x 3" in facts["refused"]
-
-
 def test_cameras_see_as_blender_does(run_in_blender):
     assert run_in_blender("cameras")["worst"] < 1e-4

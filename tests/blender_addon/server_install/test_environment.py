@@ -10,7 +10,6 @@ from blender_addon.server_install.environment import (
     begin,
     environment_python,
     finish,
-    folder_size,
     read_installed,
     remove,
 )
@@ -82,10 +81,3 @@ def test_a_file_in_the_place_of_the_folder_is_said(tmp_path):
 
 def test_removing_what_is_not_there_is_no_error(folder):
     remove(folder)
-
-
-def test_sizes_count_each_file_once(folder):
-    begin(folder)
-    before = folder_size(folder)
-    (folder / "a").write_bytes(b"12345")
-    assert folder_size(folder) == before + 5

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from probes import _clear, _cube, _plane, _png, _ramp, digest
+from probes import _clear, _cube, _plane, _png, _ramp, add_version, digest
 
 from blender_addon.scene.errors import SceneError
 from blender_addon.scene.meshes.export import ExportOptions
@@ -18,7 +18,7 @@ def promises() -> Any:
     for name, make in AWKWARD.items():
         _clear()
         bpy.ops.preferences.addon_enable(module="blender_addon")
-        from blender_addon.scene.versions.builder import VersionFacts, add_version
+        from blender_addon.scene.versions.builder import VersionFacts
         from blender_addon.scene.versions.showing import is_shown, restore_original
 
         obj, options = make()
@@ -27,7 +27,7 @@ def promises() -> Any:
         others = [other for other in bpy.data.objects if other.type == "MESH" and other != obj]
         before, before_others = digest(obj), [digest(other) for other in others]
         try:
-            add_version(obj, maps=maps, facts=VersionFacts(prompt="Made"), options=options)
+            add_version(obj, maps, VersionFacts(prompt="Made"), options)
         except SceneError as error:
             results[name] = {"refused": error.text, "same": before == digest(obj), "kept": len(obj.pgc.versions)}
             continue

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 from probe_session import Rig, disable, enable, materials
-from probes import _cube, _png, _ramp
+from probes import _cube, _png, _ramp, add_version
 
 Object = bpy.types.Object
 
@@ -19,10 +19,10 @@ def _write_library(path: str, *, slots: int, version: bool = False) -> None:
         obj.data.materials.append(bpy.data.materials.new(f"Lib{index}"))
     if version:
         from blender_addon.scene.meshes.export import ExportOptions
-        from blender_addon.scene.versions.builder import VersionFacts, add_version
+        from blender_addon.scene.versions.builder import VersionFacts
 
         maps = {"base_color": (_png(_ramp(16)), "srgb")}
-        add_version(obj, maps=maps, facts=VersionFacts(prompt="Lib"), options=ExportOptions())
+        add_version(obj, maps, VersionFacts(prompt="Lib"), ExportOptions())
         obj.pgc.job.pending.add().key = "of the library"
     bpy.ops.wm.save_as_mainfile(filepath=path)
     disable()

@@ -17,7 +17,7 @@ import numpy as np
 from blender_addon.scene.camera_rig import camera_spec
 from blender_addon.scene.errors import SceneError
 from blender_addon.scene.meshes.export import ExportOptions, export_mesh, mesh_spec
-from blender_addon.scene.pictures.images import new_packed_image, new_preview_image, show_preview
+from blender_addon.scene.pictures.images import new_packed_image
 from blender_addon.scene.pictures.materials import build_material
 
 
@@ -72,6 +72,16 @@ def _ramp(size: int = 64) -> np.ndarray:
     t = (np.arange(size) + 0.5) / size
     u, v = np.meshgrid(t, t[::-1])
     return np.round(np.stack([u, v * 0.5, np.full_like(u, 0.25)], -1) * 255).astype(np.uint8)
+
+
+def add_version(obj: bpy.types.Object, maps: Any, facts: Any, options: Any) -> int:
+    """A new version from PNG bytes and colour space of each map, all at once; its index."""
+    from blender_addon.scene.versions.builder import VersionBuilder
+
+    builder = VersionBuilder(obj, facts, options)
+    for name, (png, color_space) in maps.items():
+        builder.add_map(name, png, color_space)
+    return builder.finish(obj)
 
 
 def digest(obj: bpy.types.Object) -> str:
@@ -199,22 +209,6 @@ def _seen_from_above(size: int = 64) -> np.ndarray:
     values = np.empty(size * size * 4, dtype=np.float32)
     seen.pixels.foreach_get(values)
     return values.reshape(size, size, 4)[::-1, :, :3]
-
-
-def preview_pixels() -> Any:
-    """A preview lands the right way up: the first row of the wire is the top."""
-    _clear()
-    image = new_preview_image("preview", 4, 2)
-    pixels = np.zeros((2, 4, 3), np.uint8)
-    pixels[0, :, 0] = 255
-    show_preview(image, pixels)
-    values = np.array(image.pixels[:]).reshape(2, 4, 4)
-    try:
-        show_preview(image, np.zeros((3, 4, 3), np.uint8))
-        refused = ""
-    except SceneError as error:
-        refused = error.text
-    return {"bottom": values[0, 0, :3].tolist(), "top": values[1, 0, :3].tolist(), "refused": refused}
 
 
 def cameras() -> Any:

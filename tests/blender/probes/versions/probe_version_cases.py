@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 from probe_session import disable, enable
-from probes import _plane, _png, _ramp, digest
+from probes import _plane, _png, _ramp, add_version, digest
 
 LINEAR = {"orm": "linear", "normal": "linear", "roughness": "linear", "metallic": "linear", "occlusion": "linear"}
 
@@ -39,11 +39,11 @@ def _add(
 ) -> int:
     """A version number `index`, put where `ExportOptions(**where)` says."""
     from blender_addon.scene.meshes.export import ExportOptions
-    from blender_addon.scene.versions.builder import VersionFacts, add_version
+    from blender_addon.scene.versions.builder import VersionFacts
 
     images = {name: (_png(_pixels(index * 8 + row)), LINEAR.get(name, "srgb")) for row, name in enumerate(maps)}
     facts = VersionFacts(prompt=f"prompt {index}", negative="blurry", seed=100 + index, job=f"job{index}")
-    return add_version(obj, maps=images, facts=facts, options=ExportOptions(**where))
+    return add_version(obj, images, facts, ExportOptions(**where))
 
 
 def image_hash(image: bpy.types.Image) -> str:

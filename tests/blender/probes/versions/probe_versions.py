@@ -26,7 +26,7 @@ from probe_version_edits import (
     targets,
     undo_redo,
 )
-from probes import _cube, _png
+from probes import _cube, _png, add_version
 
 EDITS = (
     undo_redo,
@@ -299,7 +299,7 @@ def thumbnails() -> Any:
     """Small pictures: of the preview that was given, of a small map, and of no big map."""
     from blender_addon.scene.meshes.export import ExportOptions
     from blender_addon.scene.pictures.thumbnails import reduced
-    from blender_addon.scene.versions.builder import VersionFacts, add_version
+    from blender_addon.scene.versions.builder import VersionFacts
 
     obj = _start()
     generator = np.random.default_rng(0)
@@ -315,7 +315,7 @@ def thumbnails() -> Any:
     def thumbnail(side: int, preview: np.ndarray | None) -> Any:
         facts = VersionFacts(prompt="p", thumbnail=preview)
         given = {"base_color": (_png(_pixels(1, side)), "srgb")}
-        index = add_version(obj, maps=given, facts=facts, options=ExportOptions())
+        index = add_version(obj, given, facts, ExportOptions())
         image = obj.pgc.versions[index].thumbnail
         if image is None:
             return None

@@ -9,8 +9,8 @@ import pytest
 from blender_addon.protocol.arrays import ArrayRef, DType, array_ref
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry
 from blender_addon.protocol.specs import mesh_checks
-from blender_addon.protocol.specs.job import MeshSpec, TileImage
-from blender_addon.protocol.specs.mesh_checks import check_image, check_mesh
+from blender_addon.protocol.specs.job import MeshSpec
+from blender_addon.protocol.specs.mesh_checks import check_mesh
 
 FACES = 5
 
@@ -135,14 +135,6 @@ def test_arrays_must_be_what_the_spec_states():
         check_mesh(spec, {**given, "positions": given["positions"][:6]})
     with pytest.raises(ProtocolError, match="positions: Got float64"):
         check_mesh(spec, {**given, "positions": given["positions"].astype(np.float64)})
-
-
-def test_images():
-    pixels = np.zeros((16, 32, 3), np.uint8)
-    image = TileImage(tile=1001, array=array_ref(pixels))
-    check_image(image, pixels, "lock_mask[0]")
-    with pytest.raises(ProtocolError, match=r"lock_mask\[0\].array: Got uint8 \[32, 16, 3\]"):
-        check_image(image, pixels.swapaxes(0, 1), "lock_mask[0]")
 
 
 @pytest.mark.parametrize("piece", [1 << 20], indirect=True)
