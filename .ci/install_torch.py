@@ -37,16 +37,15 @@ class Choice:
 
     requirement: str
     options: tuple[str, ...]
-    cpu_only: bool
     label: str
 
 
 CPU_CHOICES = (
-    Choice(TORCH, ("--no-index",), True, "a CPU build from pip's local packages"),
-    Choice(TESTED, (), True, "a CPU build from pip's configured index"),
-    Choice(TORCH, ("--index-url", CPU_INDEX, "--timeout", "15", "--retries", "1"), True, "PyTorch's CPU wheels"),
+    Choice(TORCH, ("--no-index",), "a CPU build from pip's local packages"),
+    Choice(TESTED, (), "a CPU build from pip's configured index"),
+    Choice(TORCH, ("--index-url", CPU_INDEX, "--timeout", "15", "--retries", "1"), "PyTorch's CPU wheels"),
 )
-PLAIN = Choice(TORCH, (), False, "the package index")
+PLAIN = Choice(TORCH, (), "the package index")
 
 
 def has_nvidia_driver() -> bool:

@@ -237,7 +237,6 @@ class Supervision:
     load_limit: float = 1800.0
     stall_floor: float = 60.0
     stall_factor: float = 50.0
-    slow_factor: float = 20.0
     cancel_terminate: float = 2.5
     stack_dump: float = 0.5
     cancel_kill: float = 1.5

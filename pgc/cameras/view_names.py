@@ -9,13 +9,12 @@ import numpy as np
 from pgc.cameras.camera import Camera
 from pgc.view_words import view_words
 
-__all__ = ["FRONT_AXES", "VIEW_NAMES", "FrontAxis", "ViewName", "view_name", "view_prompt"]
+__all__ = ["VIEW_NAMES", "FrontAxis", "ViewName", "view_name", "view_prompt"]
 
 FrontAxis = Literal["-y", "+y", "-x", "+x"]
 """The world axis that the front of the mesh faces. Z is up; Blender's front is -y."""
 ViewName = Literal["front", "side", "back", "overhead", "underside"]
 
-FRONT_AXES: tuple[FrontAxis, ...] = get_args(FrontAxis)
 VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 
 _AXES: dict[FrontAxis, tuple[float, float]] = {"-y": (0.0, -1.0), "+y": (0.0, 1.0), "-x": (-1.0, 0.0), "+x": (1.0, 0.0)}

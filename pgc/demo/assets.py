@@ -6,19 +6,12 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from pgc.mesh import Mesh, load_mesh
-
-__all__ = ["demo_mesh_path", "load_demo_mesh", "viewer_script"]
+__all__ = ["demo_mesh_path", "viewer_script"]
 
 
 def demo_mesh_path() -> Path:
     """Returns the path of the bundled teapot, an OBJ file of quads (see `pgc.demo.teapot`)."""
     return Path(str(files("pgc.demo").joinpath("teapot.obj")))
-
-
-def load_demo_mesh() -> Mesh:
-    """Loads the bundled teapot."""
-    return load_mesh(demo_mesh_path())
 
 
 def viewer_script() -> str:

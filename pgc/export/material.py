@@ -23,7 +23,7 @@ from pgc.mesh.data import PreparedMesh
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import remove_leftovers
 
-__all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "export_material", "parse_models", "read_maps", "write_maps"]
+__all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "export_material", "parse_models", "read_maps"]
 
 ModelKind = Literal["glb", "obj", "blend"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
@@ -153,13 +153,8 @@ def _embedded(texture: BakedTexture) -> dict[str, dict[int, bytes]]:
     return embedded
 
 
-def write_maps(folder: Path, texture: BakedTexture, image_format: ImageFormat) -> tuple[Path, ...]:
-    """Writes every map in an image of its own, and orm where there is one of its three; returns the paths."""
-    return tuple(_write_images(folder, texture, (*SEPARATE.images, _ORM), image_format, "opengl", ""))
-
-
 def read_maps(folder: Path, tiles: Sequence[int]) -> BakedTexture:
-    """Reads the maps that `write_maps` or a run has left in a folder: the first of EXR and PNG that is there of each.
+    """Reads the maps that a run has left in a folder: the first of EXR and PNG that is there of each.
 
     Of an orm image its three channels are taken, where they do not lie there as maps of their own.
 

@@ -12,16 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from pgc.errors import PgcError
-
-__all__ = ["PrivateServer", "PrivateServerError"]
+__all__ = ["PrivateServer"]
 
 _DRAIN_SECONDS = 20.0
 _TERMINATE_SECONDS = 5.0
-
-
-class PrivateServerError(PgcError):
-    """A private server could not be started."""
 
 
 class PrivateServer:

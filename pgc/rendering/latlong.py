@@ -45,14 +45,6 @@ class Environment:
         if not bool(torch.isfinite(self.radiance).all()) or bool((self.radiance < 0).any()):
             raise ConfigError(f"Environment '{self.name}' has radiance that is negative or not finite; clean it first.")
 
-    def rotated(self, angle: float) -> "Environment":
-        """Returns the same light turned about +Z by `angle` radians (from +X towards +Y), by bilinear interpolation."""
-        width = self.radiance.shape[-1]
-        shift = angle / (2.0 * math.pi) * width
-        whole = math.floor(shift)
-        near, far = torch.roll(self.radiance, whole, dims=-1), torch.roll(self.radiance, whole + 1, dims=-1)
-        return Environment(self.name, near + (far - near) * (shift - whole))
-
 
 def texel_directions(height: int, device: torch.device | str = "cpu") -> Float[Tensor, "H W 3"]:
     """Returns unit directions of the texel centres of a picture of `height` x 2 `height`."""

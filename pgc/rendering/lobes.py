@@ -17,9 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["LOBES", "Lobe", "lobe_table", "lobes_at"]
-
-LOBES = 3
+__all__ = ["Lobe", "lobe_table", "lobes_at"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

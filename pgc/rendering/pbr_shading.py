@@ -3,7 +3,7 @@
 
 Reflectance is that of `pgc.rendering.brdf`. The integral over light directions is split into prefiltered light and
 an albedo (Karis, "Real shading in Unreal Engine 4", 2013), for each of a few lobes that stand for the true one
-(`pgc.rendering.lobes`). `pgc.rendering.monte_carlo` is the slow reference.
+(`pgc.rendering.lobes`). `tests.pgc.rendering.monte_carlo` is the slow reference.
 """
 
 from collections.abc import Mapping

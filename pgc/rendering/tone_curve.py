@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pgc.color_space import linear_from_srgb, srgb_from_linear
+from pgc.color_space import srgb_from_linear
 
-__all__ = ["SHOULDER", "picture_from_radiance", "radiance_from_picture"]
+__all__ = ["SHOULDER", "picture_from_radiance"]
 
 SHOULDER = 0.6
 """Linear value where the roll-off begins; sRGB 0.80."""
@@ -26,14 +26,3 @@ def picture_from_radiance(radiance: Float[Tensor, "*shape"]) -> Float[Tensor, "*
     linear = radiance.clamp_min(0.0)
     over = (linear - SHOULDER).clamp_min(0.0) / _SPAN
     return srgb_from_linear(torch.where(linear <= SHOULDER, linear, SHOULDER + _SPAN * over / (1.0 + over)))
-
-
-def radiance_from_picture(picture: Float[Tensor, "*shape"], *, ceiling: float = 1e4) -> Float[Tensor, "*shape"]:
-    """Inverts `picture_from_radiance`: turns sRGB in [0, 1] into linear radiance in [0, `ceiling`].
-
-    White means `ceiling`: the curve reaches it nowhere but by rounding.
-    """
-    linear = linear_from_srgb(picture.clamp(0.0, 1.0))
-    share = ((linear - SHOULDER) / _SPAN).clamp(0.0, 1.0)
-    over = share / (1.0 - share).clamp_min(torch.finfo(picture.dtype).eps)
-    return torch.where(linear <= SHOULDER, linear, SHOULDER + _SPAN * over).clamp_max(ceiling)

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 from torch.nn import functional as F
 
-from pgc.surface import SurfacePoints
-from pgc.texture.mip_fetch import FetchPlan, plan_fetch
+from pgc.texture.mip_fetch import FetchPlan
 
-__all__ = ["combine_seen", "empty_seen", "mark_seen", "texel_coverage"]
+__all__ = ["combine_seen", "empty_seen", "mark_seen"]
 
 
 def empty_seen(tiles: int, size: int, levels: int, device: torch.device | str = "cpu") -> list[Tensor]:
@@ -48,31 +47,3 @@ def combine_seen(seen: Sequence[Tensor]) -> Bool[Tensor, "tiles s s"]:
         grown = F.interpolate(current[:, None].float(), scale_factor=2, mode="nearest")[:, 0] > 0.5
         current = finer | grown
     return current
-
-
-def texel_coverage(
-    views: Iterable[SurfacePoints], *, size: int, tiles: Sequence[int] = (1001,), repeat: bool = False
-) -> Bool[Tensor, "tiles s s"]:
-    """Marks the texels that at least one of the views sees, at the mip where it sees them.
-
-    Args:
-        views: batches of surface points.
-        size: side of the texture in texels, a power of two.
-        tiles: UDIM numbers.
-        repeat: wrap UVs into the first tile.
-    """
-    levels = size.bit_length()
-    seen: list[Tensor] | None = None
-    for points in views:
-        seen = empty_seen(len(tiles), size, levels, points.uv.device) if seen is None else seen
-        plan = plan_fetch(
-            points.uv,
-            points.uv_footprint,
-            points.mask,
-            size=size,
-            levels=(0, levels - 1),
-            tiles=tiles,
-            repeat=repeat,
-        )
-        mark_seen(seen, plan)
-    return torch.zeros(len(tiles), size, size, dtype=torch.bool) if seen is None else combine_seen(seen)

@@ -24,9 +24,9 @@ import zmq
 from zmq.utils import z85
 
 from server.config import ListenConfig
-from server.errors import ConfigError, ServerError
+from server.errors import ServerError
 
-__all__ = ["Invitation", "KeyKeeper", "PairingError", "PairingServer", "ServerFacts", "redeem"]
+__all__ = ["Invitation", "KeyKeeper", "PairingError", "PairingServer", "ServerFacts"]
 
 _BITS = 128
 _SALT = b"pgc-server pairing 1"
@@ -52,22 +52,6 @@ class Invitation:
         """Returns the code as it is typed or pasted."""
         text = base64.b32encode(self.bits).decode("ascii").rstrip("=").lower()
         return f"{self.host}:{self.port}:{text}"
-
-    @classmethod
-    def parse(cls, code: str) -> Invitation:
-        """Reads an invitation from a code. Raises PairingError where it is none."""
-        host, _, rest = code.strip().rpartition(":")
-        host, _, port = host.rpartition(":")
-        try:
-            bits = base64.b32decode(rest.upper() + "=" * (-len(rest) % 8))
-            invitation = cls(host, int(port), bits)
-        except ValueError as error:
-            raise PairingError(
-                "This is no pairing code; it looks like 192.168.1.5:40123:abcdefg… Copy it again."
-            ) from error
-        if len(bits) * 8 != _BITS or not 0 < invitation.port < 65536:
-            raise PairingError("The pairing code is not complete; copy it again.")
-        return invitation
 
     def keys(self) -> tuple[bytes, bytes]:
         """Returns the pairing port's CURVE key pair: public and secret, Z85."""
@@ -172,37 +156,3 @@ def _public_key(data: bytes) -> str | None:
         return public if len(z85.decode(public)) == 32 else None
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def redeem(code: str, public: str, seconds: float = 10.0) -> ServerFacts:
-    """Does the other machine's half, for tests and as an example: hands in a public key, gets the server's.
-
-    Raises:
-        PairingError: the code is wrong, used, or too old.
-    """
-    invitation = Invitation.parse(code)
-    try:
-        endpoint = ListenConfig(host=invitation.host).endpoint(invitation.port)
-    except ConfigError as error:
-        raise PairingError("The pairing code holds no address; copy it again.") from error
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    try:
-        socket.linger = 0
-        socket.ipv6 = ":" in invitation.host
-        socket.curve_serverkey = invitation.keys()[0]
-        socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
-        socket.connect(endpoint)
-        socket.send(json.dumps({"public": public}).encode())
-        if not socket.poll(round(seconds * 1000)):
-            raise PairingError("The other machine does not answer: the code is wrong, was used, or is too old.")
-        content = cast("dict[str, Any]", json.loads(socket.recv()))
-    finally:
-        socket.close()
-        context.term()
-    if "error" in content:
-        raise PairingError(str(content["error"]))
-    major, minor = content["protocol"]
-    return ServerFacts(
-        (int(major), int(minor)), content["host"], content["ctl_port"], content["bulk_port"], content["server_public"]
-    )

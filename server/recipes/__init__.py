@@ -2,7 +2,7 @@
 """Job spec to pgc configuration: the only package that knows both."""
 
 from server.recipes.prepare import JobRun, prepare
-from server.recipes.settings import MODEL_KEYS, memory_planner, prior_spec, run_settings
+from server.recipes.settings import MODEL_KEYS, memory_planner, resolved
 from server.recipes.unwrapping import new_corner_uvs
 
-__all__ = ["MODEL_KEYS", "JobRun", "memory_planner", "new_corner_uvs", "prepare", "prior_spec", "run_settings"]
+__all__ = ["MODEL_KEYS", "JobRun", "memory_planner", "new_corner_uvs", "prepare", "resolved"]

@@ -16,7 +16,7 @@ from pgc.runs.memory.plan import MemoryPlanner
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
 
-__all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "prior_spec", "run_settings"]
+__all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "resolved"]
 
 MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
@@ -73,7 +73,13 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
     )
 
 
-def _resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
+def resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
+    """Returns the prior that a job names, and the preset with what the job overrides.
+
+    Raises:
+        ProtocolError: the model is none of ours.
+        ConfigError: a value is out of range.
+    """
     key = spec.guidance.model
     if key not in MODEL_KEYS:
         # Checked here too: anything else that parse_guidance takes is a path or a hub id.
@@ -83,17 +89,7 @@ def _resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
     return resolve(_choices(spec), parse_guidance(key))
 
 
-def prior_spec(spec: TextureJobSpec) -> GuidanceSpec:
-    """Returns the prior that a job names. Raises ProtocolError for a key that is none of ours."""
-    return _resolved(spec)[0]
-
-
-def run_settings(spec: TextureJobSpec) -> RunSettings:
-    """Returns the preset with what the job overrides. Raises ConfigError for values out of range."""
-    return _resolved(spec)[1]
-
-
 def memory_planner(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner:
-    """Returns the planner of a job's memory on a device. Raises as `prior_spec` and `run_settings`."""
-    prior, settings = _resolved(spec)
+    """Returns the planner of a job's memory on a device. Raises as `resolved`."""
+    prior, settings = resolved(spec)
     return MemoryPlanner(spec=prior, settings=settings, device=device)

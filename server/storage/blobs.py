@@ -81,18 +81,6 @@ class BlobStore:
                 self._publish(path, sha256)
         return sha256
 
-    def put_file(self, source: Path) -> str:
-        """Stores a copy of a file and returns its hash."""
-        digest = hashlib.sha256()
-        with source.open("rb") as reader, self._temporary() as (file, path):
-            while piece := reader.read(_PIECE):
-                digest.update(piece)
-                file.write(piece)
-            flush(file)
-            sha256 = digest.hexdigest()
-            self._publish(path, sha256)
-        return sha256
-
     def read(self, sha256: str) -> bytes:
         """Returns the whole blob. Raises BlobError without it."""
         with _there(sha256):

@@ -25,9 +25,9 @@ from pgc.rendering.brdf import (
     smith_height_correlated,
     smith_masking,
 )
-from pgc.rendering.lobes import LOBES
 from pgc.rendering.prefilter import STEPS, WIDEST
 
+LOBES = 3
 ROWS, COLUMNS = STEPS + 1, 24
 SAMPLES = 160
 SMALLEST_ROUGHNESS, SMALLEST_COSINE = 0.08, 0.02

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the split sum is from the integral it stands for: python -m tests.benchmarks.split_sum [OUT.json]
 
-A ball under twelve environments, at seven roughnesses, in six materials, against `pgc.rendering.monte_carlo`. Errors
-are RMSE in percent: "picture" of sRGB values after the tone curve (full scale 100), "radiance" of linear radiance,
-relative to its own root mean square. "plain" is the split sum with one lobe around the mirrored view.
+A ball under twelve environments, at seven roughnesses, in six materials, against `tests.pgc.rendering.monte_carlo`.
+Errors are RMSE in percent: "picture" of sRGB values after the tone curve (full scale 100), "radiance" of linear
+radiance, relative to its own root mean square. "plain" is the split sum with one lobe around the mirrored view.
 """
 
 import dataclasses
@@ -27,9 +27,9 @@ from pgc.rendering.environment import (
     sky,
     studio,
 )
-from pgc.rendering.monte_carlo import integrate, radiance_of
 from pgc.rendering.pbr_shading import Light, SurfaceSamples, split_sum
 from pgc.rendering.tone_curve import picture_from_radiance
+from tests.pgc.rendering.monte_carlo import integrate, radiance_of
 
 ROUGHNESSES = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
 MATERIALS: tuple[tuple[tuple[float, float, float], float], ...] = (

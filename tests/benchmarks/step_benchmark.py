@@ -32,7 +32,6 @@ from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
 from pgc.evaluation.cache import environment, write_json
 from pgc.evaluation.meshes import evaluation_mesh
 from pgc.guidance.base import Guidance
-from pgc.guidance.diffusion.cost import count_flops
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import PocketSpec, load_guidance
 from pgc.mesh import prepare_mesh
@@ -43,6 +42,7 @@ from pgc.rendering.raster.rasterizer import RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.settings.presets import preset_settings
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
+from tests.benchmarks.guidance_cost import count_flops
 
 CPU = torch.device("cpu")
 POCKET_BUDGET, SDXL_BUDGET = 0.25, 0.10

@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The prompts of `pgc eval prompts`: drawn once by a fixed seed, kept as JSON, and held to that draw by a test."""
+"""The prompts of `pgc eval prompts`: drawn once by a fixed seed and kept as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pgc.errors import ConfigError
-from pgc.evaluation.meshes import EVALUATION_MESHES, EvaluationMeshName
+from pgc.evaluation.meshes import EvaluationMeshName
 from pgc.pocket.data.materials import COLORS, MATERIALS, ColorName, MaterialName
-from pgc.whole_files import write_text
 
-__all__ = ["PROMPTS_FILE", "PROMPTS_SEED", "PromptCase", "draw_prompts", "load_prompts", "prompt_text", "save_prompts"]
+__all__ = ["PROMPTS_FILE", "PromptCase", "load_prompts", "prompt_text"]
 
 PROMPTS_FILE = Path(__file__).parents[1] / "data" / "prompts.json"
-PROMPTS_SEED = 20261121
 _LEAST = 3
 
 _ADJECTIVES: dict[MaterialName, str] = {
@@ -44,34 +40,6 @@ def prompt_text(color: ColorName, material: MaterialName) -> str:
     """Returns ordinary English with the same noun for every mesh: "an orange striped object"."""
     article = "an" if color[0] in "aeiou" else "a"
     return f"{article} {color} {_ADJECTIVES[material]} object"
-
-
-def draw_prompts(seed: int = PROMPTS_SEED) -> tuple[PromptCase, ...]:
-    """Draws 44 cases: every mesh meets every colour once, and materials are drawn so that no pair comes twice.
-
-    Every colour thus comes four times and every material three or four times, out of the 132 of the full product.
-    Whole draws are repeated until both hold, so that every allowed outcome is equally likely.
-    """
-    rng = np.random.default_rng(seed)
-    count = len(COLORS) * len(EVALUATION_MESHES)
-    colors = list(COLORS) * len(EVALUATION_MESHES)
-    meshes: list[EvaluationMeshName] = [mesh for mesh in EVALUATION_MESHES for _ in COLORS]
-    while True:
-        extra = rng.choice(len(MATERIALS), size=count % len(MATERIALS), replace=False)
-        deck = [*list(range(len(MATERIALS))) * (count // len(MATERIALS)), *(int(i) for i in extra)]
-        materials = [MATERIALS[deck[i]] for i in rng.permutation(count)]
-        if len(set(zip(colors, materials, strict=True))) == count:
-            break
-    return tuple(
-        PromptCase(index=i, prompt=prompt_text(c, m), color=c, material=m, mesh=mesh, seed=1000 + i)
-        for i, (c, m, mesh) in enumerate(zip(colors, materials, meshes, strict=True))
-    )
-
-
-def save_prompts(path: Path, cases: tuple[PromptCase, ...], seed: int) -> None:
-    """Writes the list as JSON."""
-    text = json.dumps({"seed": seed, "cases": [asdict(case) for case in cases]}, indent=1)
-    write_text(path, text + "\n")
 
 
 def load_prompts(path: Path = PROMPTS_FILE) -> tuple[PromptCase, ...]:

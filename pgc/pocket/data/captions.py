@@ -3,7 +3,7 @@
 
 import re
 import string
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from pgc.pocket.data.shapes import SHAPES, ShapeName
 
 View = Literal["front", "side", "back", "overhead", "underside"]
 Lighting = Literal["flat", "soft"]
-VIEWS: tuple[View, ...] = get_args(View)
 
 _COLOR_WORDS: dict[ColorName, tuple[str, ...]] = {
     "red": ("red", "red", "red", "crimson", "scarlet"),

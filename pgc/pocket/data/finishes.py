@@ -6,7 +6,7 @@ carry their colour in the base colour, as the metallic-roughness model has it.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from pgc.pocket.data.noise import fractal_noise
 from pgc.pocket.data.palette import COLORS, Rgb, jittered
 
 __all__ = [
-    "FINISHES",
     "METALS",
     "FinishName",
     "LitMaterial",
@@ -32,7 +31,6 @@ __all__ = [
 
 Floats = NDArray[np.floating[Any]]
 FinishName = Literal["polished", "glossy", "wet", "brushed", "matte", "bare"]
-FINISHES: tuple[FinishName, ...] = get_args(FinishName)
 LitKind = Literal["metal", "rusty", "plastic", "pattern"]
 
 _ROUGHNESS: dict[FinishName, tuple[float, float]] = {

@@ -25,13 +25,10 @@ from pgc.rendering.known_materials import SHADING_CHANNELS, known_shading
 from pgc.rendering.pbr_shading import Light
 from pgc.rendering.prefilter import PrefilteredEnvironment
 
-__all__ = ["SEEDS", "TRUTH_CHANNELS", "SceneConfig", "ScenePicture", "render_scene"]
+__all__ = ["SEEDS", "SceneConfig", "ScenePicture", "render_scene"]
 
 SEEDS: dict[Split, int] = {"train": 1_301, "tune": 1_302, "test": 1_303}
 """Of shapes, cameras, lights and looks; no scene is in two sets."""
-
-TRUTH_CHANNELS = 5
-"""Base colour (sRGB), roughness, metallic."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class ScenePicture:
     image: NDArray[np.uint8]  # 3 channels, sRGB
     depth: Floats
     shading: NDArray[np.uint8]  # the known materials under the light, all 0 where the picture is flat
-    truth: NDArray[np.uint8]  # TRUTH_CHANNELS
+    truth: NDArray[np.uint8]  # 5 channels: base colour (sRGB), roughness, metallic
     caption: str
     drawn: Drawn
     shape: ShapeName

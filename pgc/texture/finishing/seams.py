@@ -138,14 +138,6 @@ class SeamSolver:
         """Returns the texture with agreeing fetches at both sides of seams, at every mip; gutters change first."""
         return self._mips.solve(image)
 
-    def chart_jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
-        """Returns the weighted jumps that `close_charts` reduces."""
-        return self._charts.problems[0].jumps(image)
-
-    def mip_jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
-        """Returns the weighted jumps that `close_mips` reduces, one array a mip."""
-        return self._mips.problems[0].jumps(image)
-
 
 def _any_in_block(mask: Bool[np.ndarray, "tiles s s"], halvings: int) -> Bool[np.ndarray, "tiles m m"]:
     for _ in range(halvings):

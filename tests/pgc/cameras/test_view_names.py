@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
+from typing import get_args
 
 import pytest
 
 from pgc.cameras import Camera, direction_from_angles
-from pgc.cameras.view_names import FRONT_AXES, VIEW_NAMES, view_name, view_prompt
+from pgc.cameras.view_names import VIEW_NAMES, FrontAxis, view_name, view_prompt
 
 
 def camera(azimuth_deg: float, elevation_deg: float) -> Camera:
@@ -16,7 +17,7 @@ def camera(azimuth_deg: float, elevation_deg: float) -> Camera:
 FRONT_AZIMUTHS = {"-y": -90.0, "+y": 90.0, "-x": 180.0, "+x": 0.0}
 
 
-@pytest.mark.parametrize("front", FRONT_AXES)
+@pytest.mark.parametrize("front", get_args(FrontAxis))
 @pytest.mark.parametrize(
     ("turn", "expected"),
     [

@@ -2,15 +2,15 @@
 import numpy as np
 import pytest
 
-from pgc.demo.assets import demo_mesh_path, load_demo_mesh, viewer_script
+from pgc.demo.assets import demo_mesh_path, viewer_script
 from pgc.demo.teapot import bernstein, obj_text, part_normals, teapot_patches, tessellate
-from pgc.mesh import prepare_mesh
+from pgc.mesh import load_mesh, prepare_mesh
 from pgc.mesh.patches import mesh_from_patches
 
 
 @pytest.fixture(scope="module")
 def prepared():
-    return prepare_mesh(load_demo_mesh())
+    return prepare_mesh(load_mesh(demo_mesh_path()))
 
 
 def numbers(text):

@@ -12,6 +12,7 @@ from pgc.rendering.latlong import (
     texel_directions,
     texel_solid_angles,
 )
+from tests.pgc.rendering.turned import turned_environment
 
 
 def test_texel_centres_map_to_themselves():
@@ -52,9 +53,9 @@ def test_the_border_continues_across_seam_and_poles():
 def test_rotation_moves_light_from_x_towards_y():
     radiance = torch.zeros(3, 8, 16)
     radiance[:, 4, 8] = 1.0  # azimuth 11.25°
-    turned = Environment("dot", radiance).rotated(math.pi / 2)
+    turned = turned_environment(Environment("dot", radiance), math.pi / 2)
     assert int(turned.radiance[0, 4].argmax()) == 12
-    half = Environment("dot", radiance).rotated(math.pi / 16)
+    half = turned_environment(Environment("dot", radiance), math.pi / 16)
     assert half.radiance[0, 4, 8:10].tolist() == pytest.approx([0.5, 0.5], abs=1e-5)
 
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from pgc.rendering.brdf import MIN_COSINE, brdf_table, ggx_density, smith_height_correlated, table_coordinates
 from pgc.rendering.environment import colored_key
 from pgc.rendering.latlong import Environment, texel_directions, texel_solid_angles
-from pgc.rendering.monte_carlo import integrate, radiance_of
 from pgc.rendering.pbr_shading import SurfaceSamples
+from tests.pgc.rendering.monte_carlo import integrate, radiance_of
 
 
 def points(roughness: float, count: int = 24) -> SurfaceSamples:

@@ -11,10 +11,11 @@ from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
 from pgc.rendering.environment import colored_key, prefilter, studio
 from pgc.rendering.latlong import Environment
-from pgc.rendering.monte_carlo import integrate, radiance_of
 from pgc.rendering.pbr_shading import Light, ViewedLight, pbr, pbr_linear, pbr_shade, surface_samples
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
+from tests.pgc.rendering.monte_carlo import integrate, radiance_of
+from tests.pgc.rendering.turned import turned_environment
 
 EYE = torch.tensor([[0.0, -60.0, 0.0]])
 make_light = functools.cache(lambda make: prefilter(make()))
@@ -94,7 +95,7 @@ def test_straight_on_a_mirror_shows_what_is_behind_the_viewer():
 def test_rotation_and_exposure_are_a_turned_and_brighter_environment():
     surface, values, angle = ball(), material(roughness=0.3, metallic=1.0), 1.1
     light = Light(environment=make_light(colored_key), rotation=torch.tensor([angle]), exposure=torch.tensor([1.0]))
-    turned = Light(environment=prefilter(colored_key().rotated(angle)))
+    turned = Light(environment=prefilter(turned_environment(colored_key(), angle)))
     found, expected = pbr_linear(surface, values, light, eye=EYE), 2 * pbr_linear(surface, values, turned, eye=EYE)
     assert (found - expected).abs().mean() < 0.01 * expected.mean()
 

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 from server.__main__ import app
 from server.broker.sessions.auth import Role, add_client, load_clients, new_key_pair
 from server.commands import pair as pair_command
-from server.commands.pairing import Invitation, PairingError, PairingServer, ServerFacts, redeem
+from server.commands.pairing import Invitation, PairingError, PairingServer, ServerFacts
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.storage.connection import Connection
+from tests.server.commands.other_machine import invitation_of, redeem
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,38 +66,24 @@ def waiting(server, seconds=10.0, keeper=None):
 def test_the_code_carries_a_key_there_and_the_address_back(server):
     result = waiting(server)
     public = new_key_pair().public
-    assert redeem(server.invitation.code(), public) == FACTS
+    assert redeem(server.invitation, public) == FACTS
     assert result() == public
-
-
-def test_a_code_survives_typing():
-    invitation = Invitation("192.168.1.5", 40123, bytes(range(16)))
-    assert Invitation.parse(f"  {invitation.code().upper()} \n") == invitation
-    assert Invitation.parse(Invitation("fe80::1", 7, bytes(16)).code()) == Invitation("fe80::1", 7, bytes(16))
-
-
-@pytest.mark.parametrize(
-    "code", ["", "abc", "1.2.3.4:5", "1.2.3.4:5:abc", "1.2.3.4:x:" + "a" * 26, "1.2.3.4:0:" + "a" * 26]
-)
-def test_what_is_no_code_is_refused(code):
-    with pytest.raises(PairingError, match=r"[Cc]opy it again"):
-        Invitation.parse(code)
 
 
 def test_a_wrong_code_does_not_even_get_an_answer(server):
     result = waiting(server)
     wrong = Invitation("127.0.0.1", server.invitation.port, bytes(16))
     with pytest.raises(PairingError, match="wrong, was used, or is too old"):
-        redeem(wrong.code(), new_key_pair().public, seconds=0.5)
+        redeem(wrong, new_key_pair().public, seconds=0.5)
     public = new_key_pair().public
-    redeem(server.invitation.code(), public)
+    redeem(server.invitation, public)
     assert result() == public
 
 
 def test_a_used_code_is_worth_nothing():
     server = PairingServer("127.0.0.1", FACTS)
     result = waiting(server)
-    code = server.invitation.code()
+    code = server.invitation
     redeem(code, new_key_pair().public)
     result()
     server.close()
@@ -107,9 +94,9 @@ def test_a_used_code_is_worth_nothing():
 def test_a_request_without_a_key_does_not_end_the_wait(server):
     result = waiting(server)
     with pytest.raises(PairingError, match="no CURVE public key"):
-        redeem(server.invitation.code(), "not a key")
+        redeem(server.invitation, "not a key")
     public = new_key_pair().public
-    redeem(server.invitation.code(), public)
+    redeem(server.invitation, public)
     assert result() == public
 
 
@@ -160,7 +147,7 @@ def test_a_key_that_cannot_be_kept_is_told_to_both(server, fails, said):
     thread = threading.Thread(target=wait)
     thread.start()
     with pytest.raises(PairingError, match="could not keep this machine's key"):
-        redeem(server.invitation.code(), new_key_pair().public)
+        redeem(server.invitation, new_key_pair().public)
     thread.join()
     assert said in outcome[0]
     assert outcome[0].startswith("laptop is not paired, and was told so")
@@ -171,7 +158,7 @@ def test_a_key_is_on_the_list_before_its_machine_is_told(server):
     keeper = Keeper()
     result = waiting(server, keeper=keeper)
     public = new_key_pair().public
-    redeem(server.invitation.code(), public)
+    redeem(server.invitation, public)
     assert keeper.did == [public]
     assert result() == public
 
@@ -190,10 +177,10 @@ def test_a_machine_that_went_away_before_it_was_told_is_not_on_the_list_and_may_
     result = waiting(server, keeper=keeper)
     first, second = new_key_pair().public, new_key_pair().public
     with pytest.raises(PairingError, match="does not answer"):
-        redeem(server.invitation.code(), first, seconds=0.5)
+        redeem(server.invitation, first, seconds=0.5)
     time.sleep(0.3)  # Until its connection is gone.
     gone.set()
-    assert redeem(server.invitation.code(), second) == FACTS
+    assert redeem(server.invitation, second) == FACTS
     assert result() == second
     assert keeper.did == [first, "given back", second]
 
@@ -257,7 +244,7 @@ def test_the_whole_command_with_a_port_that_the_server_will_have(tmp_path):
     )
     process.stdout.readline()
     public = new_key_pair().public
-    facts = redeem(process.stdout.readline(), public)
+    facts = redeem(invitation_of(process.stdout.readline()), public)
     assert (facts.ctl_port, facts.bulk_port) == (4100, 4101)
     out, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors

@@ -12,7 +12,7 @@ from pgc.remote.job import remote_job
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.request import load_prepared, load_sources
 from pgc.runs.settings.choices import RunChoices
-from server.recipes import prior_spec, run_settings
+from server.recipes import resolved
 
 ALL = RunChoices(
     preset="fine",
@@ -51,7 +51,7 @@ def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, name):
     """Each alone, and all of them together."""
     one = ALL if name is None else RunChoices(**{"maps": ALL.maps, name: getattr(ALL, name)})
     request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red"))
-    assert (prior_spec(spec), run_settings(spec)) == (request.guidance, request.settings)
+    assert resolved(spec) == (request.guidance, request.settings)
 
 
 def test_the_demo_asks_a_server_for_what_it_does_here(cube_obj):
@@ -59,6 +59,6 @@ def test_the_demo_asks_a_server_for_what_it_does_here(cube_obj):
     # Of any mesh: the demo's own takes seconds to read.
     request, spec = job_of(replace(demo_arguments(config.prompts[0], config), mesh=str(cube_obj)))
     assert (request.guidance, request.settings) == config.resolved()
-    assert (prior_spec(spec), run_settings(spec)) == config.resolved()
+    assert resolved(spec) == config.resolved()
     named = {name: getattr(spec.settings, name) for name in ("steps", "views", "resolution", "texture_size", "seed")}
     assert named == {"steps": 170, "views": 2, "resolution": 128, "texture_size": 512, "seed": 0}, "every number"

@@ -32,8 +32,16 @@ from pgc.distillation.sds import SDSConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import load_guidance
 from pgc.runs.settings.presets import preset_settings, with_maps
-from server.recipes import prepare, prior_spec, run_settings
+from server.recipes import prepare, resolved
 from server.recipes.cameras import FixedViews
+
+
+def _prior(spec):
+    return resolved(spec)[0]
+
+
+def _settings(spec):
+    return resolved(spec)[1]
 
 
 @pytest.fixture
@@ -45,7 +53,8 @@ def pocket_job(oracle_job):
 @pytest.mark.parametrize("model", ["pocket", "sd15", "sd21", "sdxl"])
 def test_what_is_not_given_is_the_presets(pocket_job, preset, model):
     spec = replace(pocket_job, guidance=ModelSpec(model=model), settings=SettingsSpec(preset=preset))
-    assert run_settings(spec) == preset_settings(preset, prior_spec(spec))
+    prior, settings = resolved(spec)
+    assert settings == preset_settings(preset, prior)
 
 
 def test_what_is_given_replaces_single_values(pocket_job):
@@ -56,29 +65,29 @@ def test_what_is_given_replaces_single_values(pocket_job):
         regulation=RegulationSpec(kind="pgc", threshold=0.2, norm="linf"),
         settings=SettingsSpec(seed=7, steps=5, texture_size=64),
     )
-    optimize = run_settings(spec).optimize
+    optimize = _settings(spec).optimize
     assert isinstance(optimize.distillation, SDSConfig)
     assert optimize.distillation.guidance_scale == 3.0
     assert (optimize.regulation.threshold, optimize.regulation.norm) == (0.2, "linf")
     assert (optimize.seed, optimize.steps) == (7, 5)
     sd15 = replace(spec, guidance=ModelSpec(model="sd15"), distillation=DistillationSpec(kind="hifa"))
-    assert isinstance(run_settings(sd15).optimize.distillation, HiFAConfig)
+    assert isinstance(_settings(sd15).optimize.distillation, HiFAConfig)
     none = replace(spec, regulation=RegulationSpec(kind="none"))
-    assert isinstance(run_settings(none).optimize.regulation, UnregulatedConfig)
+    assert isinstance(_settings(none).optimize.regulation, UnregulatedConfig)
 
 
 def test_depth_can_be_scaled_or_left_out(pocket_job):
-    assert prior_spec(replace(pocket_job, conditions=ConditionsSpec(depth_scale=0.5))).run.control_scale == 0.5
-    assert prior_spec(replace(pocket_job, conditions=ConditionsSpec(depth=False))).run.control_scale == 0.0
+    assert _prior(replace(pocket_job, conditions=ConditionsSpec(depth_scale=0.5))).run.control_scale == 0.5
+    assert _prior(replace(pocket_job, conditions=ConditionsSpec(depth=False))).run.control_scale == 0.0
     sdxl = replace(pocket_job, guidance=ModelSpec(model="sdxl"), conditions=ConditionsSpec(depth=False))
-    assert prior_spec(sdxl).controlnet is None
+    assert _prior(sdxl).controlnet is None
 
 
 @pytest.mark.parametrize("model", ["sd99", "..", "stable-diffusion", "a.safetensors"])
 def test_a_model_is_a_key_of_the_registry_and_nothing_else(pocket_job, model):
     """parse_guidance alone would take paths and hub ids (Triton's CVE-2026-24208 began with such a name)."""
     with pytest.raises(ProtocolError) as caught:
-        prior_spec(replace(pocket_job, guidance=ModelSpec(model=model)))
+        _prior(replace(pocket_job, guidance=ModelSpec(model=model)))
     assert caught.value.error.code is ErrorCode.MODEL_MISSING
     assert caught.value.error.field == "guidance.model"
 
@@ -121,25 +130,25 @@ def test_what_cannot_be_done_names_its_field(oracle_job, arrays, cpu, changes, f
 
 
 def test_maps_bring_light_and_what_they_rest_on(oracle_job, pocket_job):
-    plain = run_settings(pocket_job)
+    plain = _settings(pocket_job)
     assert plain.maps == ("base_color",)
     assert plain.material is None
-    assert prior_spec(pocket_job).prompt_suffix == ", flat lighting"
+    assert _prior(pocket_job).prompt_suffix == ", flat lighting"
     metal = replace(pocket_job, maps=("metallic", "occlusion"))
-    assert run_settings(metal).maps == ("base_color", "roughness", "metallic", "occlusion")
-    assert run_settings(metal).material == with_maps(plain, prior_spec(metal), metal.maps).material
-    assert prior_spec(metal).prompt_suffix == ", soft lighting"
+    assert _settings(metal).maps == ("base_color", "roughness", "metallic", "occlusion")
+    assert _settings(metal).material == with_maps(plain, _prior(metal), metal.maps).material
+    assert _prior(metal).prompt_suffix == ", soft lighting"
     unlit = replace(pocket_job, lighting=LightingSpec(kind="unlit"))
-    assert run_settings(unlit) == plain
+    assert _settings(unlit) == plain
 
 
 def test_what_a_job_says_of_light_is_done(pocket_job):
     lit = replace(pocket_job, maps=("base_color", "roughness"))
-    usual = run_settings(lit).material
+    usual = _settings(lit).material
     assert usual is not None
-    assert run_settings(replace(lit, lighting=LightingSpec(kind="environments"))).material == usual
+    assert _settings(replace(lit, lighting=LightingSpec(kind="environments"))).material == usual
     light = LightingSpec(kind="environments", rotate=False, exposure=0.0, environments=("overcast",))
-    material = run_settings(replace(lit, lighting=light)).material
+    material = _settings(replace(lit, lighting=light)).material
     assert material is not None
     assert (material.lighting.rotate, material.lighting.exposure) == (False, 0.0)
     assert (material.environments, material.drawn) == (("overcast",), 0)

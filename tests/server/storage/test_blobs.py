@@ -34,8 +34,7 @@ def test_what_is_put_can_be_read(store: BlobStore, data: bytes) -> None:
 
 
 def test_putting_twice_keeps_one_file_and_leaves_nothing_behind(store: BlobStore, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"brass")
-    assert store.put(b"brass") == store.put(b"brass") == store.put_file(tmp_path / "file")
+    assert store.put(b"brass") == store.put(b"brass")
     assert [path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [_sha(b"brass")]
 
 
@@ -153,18 +152,10 @@ def test_an_empty_blob_needs_no_piece(store: BlobStore) -> None:
 @pytest.mark.parametrize("damage", [b"", b"oa", b"OAK", b"oak and more"])
 def test_what_is_stored_again_replaces_what_was_damaged(store: BlobStore, tmp_path: Path, damage: bytes) -> None:
     sha256 = store.put(b"oak")
-    for again in (store.put, _by_file(store, tmp_path), _by_upload(store)):
+    for again in (store.put, _by_upload(store)):
         store.path(sha256).write_bytes(damage)
         again(b"oak")
         assert store.read(sha256) == b"oak"
-
-
-def _by_file(store: BlobStore, folder: Path):
-    def put(data: bytes) -> None:
-        (folder / "source").write_bytes(data)
-        store.put_file(folder / "source")
-
-    return put
 
 
 def _by_upload(store: BlobStore):

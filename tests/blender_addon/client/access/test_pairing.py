@@ -56,6 +56,13 @@ def test_a_code_becomes_a_connection_file_whose_secret_stays_here(pairing, tmp_p
     assert [item.name for item in path.parent.iterdir()] == ["server.json"]
 
 
+def test_a_code_survives_typing(pairing, tmp_path):
+    code, came, thread = pairing()
+    address = pair(f"  {code.upper()} \n", tmp_path / "server.json")
+    thread.join()
+    assert came == [address.client_public]
+
+
 def test_a_server_that_does_not_run_is_told(pairing, tmp_path):
     code, _came, _thread = pairing(ctl_port=0)
     with pytest.raises(PairingError, match="start it there"):

@@ -10,16 +10,10 @@ from pathlib import Path
 import pytest
 
 from pgc.errors import ConfigError
-from pgc.evaluation.prompts.prompts import (
-    PROMPTS_FILE,
-    PROMPTS_SEED,
-    draw_prompts,
-    load_prompts,
-    prompt_text,
-    save_prompts,
-)
+from pgc.evaluation.prompts.prompts import PROMPTS_FILE, load_prompts, prompt_text
 from pgc.pocket.data.captions import vocabulary
 from pgc.pocket.data.materials import COLORS, MATERIALS
+from tests.pgc.evaluation.prompts.drawing import PROMPTS_SEED, draw_prompts, save_prompts
 
 
 def test_the_committed_list_is_the_draw_of_its_seed() -> None:

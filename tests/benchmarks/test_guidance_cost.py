@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgc.guidance.diffusion.cost import count_flops
+from tests.benchmarks.guidance_cost import count_flops
 
 
 def test_stable_diffusion_15() -> None:
