@@ -111,6 +111,24 @@ def finishes_command(
     )
 
 
+@app.command("methods")
+def methods_command(
+    out: OutOption = None,
+    work: WorkOption = Path("out/eval/methods"),
+    quick: QuickOption = False,
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Prompts, drawn for tuning.")] = 6,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of each run.")] = 80,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this method; may be repeated. Default: all of the sweep.")
+    ] = None,
+) -> None:
+    """Sweeps threshold, weight of the latent gradient and Adam's epsilon on prompts that no other list has."""
+    from pgc.evaluation.methods.run import MethodRunRequest, run_methods
+
+    request = MethodRunRequest(work=work, out=out, quick=quick, cases=cases, steps=steps, only=tuple(only or ()))
+    run_methods(request, typer.echo)
+
+
 @app.command("train-judge")
 def train_judge_command(
     out: Annotated[Path, typer.Option("--out", help="The judge's weights.")] = Path("out/judge/judge.safetensors"),

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One case by one method: a run, what the judge sees of it, how speckled it is, and what regulation did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pgc.evaluation.cache import ResultCache
+from pgc.evaluation.judge.judge import Judge, judge_input
+from pgc.evaluation.measures.scores import sha256_of_maps
+from pgc.evaluation.measures.speckle import chroma_noise_by_scale
+from pgc.evaluation.meshes import judge_meshes
+from pgc.evaluation.methods.config import TUNING_MESHES, TUNING_SEED, Method, TuningCase
+from pgc.evaluation.pictures import MeshViews, contact_sheet, to_bytes
+from pgc.guidance.base import Guidance
+from pgc.mesh import PreparedMesh, prepare_mesh
+from pgc.optimization.config import Prompt
+from pgc.runs.prepared import start_optimization
+from pgc.runs.report import plain
+from pgc.runs.settings.presets import RunSettings
+from pgc.whole_files import write_picture
+
+__all__ = ["MethodSuite", "judged", "mean_and_interval"]
+
+_VIEW = 128
+
+
+def judged(
+    judge: Judge, image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"], case: TuningCase
+) -> dict[str, float]:
+    """Returns the judge's mean probability, over the views, of the colour and of the material that a prompt names."""
+    color, material = judge.probabilities(judge_input(image, mask))
+    return {
+        "color": float(color[:, judge.colors.index(case.color)].mean()),
+        "material": float(material[:, judge.materials.index(case.material)].mean()),
+    }
+
+
+def mean_and_interval(values: Sequence[float]) -> dict[str, float]:
+    """Returns the mean with half a normal 95 % interval; of a single value the interval is 0."""
+    tensor = torch.tensor(list(values), dtype=torch.float64)
+    half = 1.96 * float(tensor.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return {"mean": float(tensor.mean()), "half_interval": half}
+
+
+class MethodSuite:
+    """Runs cases by methods; what the cache holds is not run again."""
+
+    def __init__(self, settings: RunSettings, guidance: Guidance, judge: Judge, cache: ResultCache) -> None:
+        self.settings = settings
+        self.guidance = guidance
+        self.judge = judge
+        self.cache = cache
+        self._meshes: dict[int, tuple[PreparedMesh, MeshViews]] = {}
+
+    @staticmethod
+    def part(method: Method, case: TuningCase) -> str:
+        """Returns the name under which the cache holds a run."""
+        return f"{method.name}--{case.index:02d}"
+
+    def score(self, method: Method, case: TuningCase) -> dict[str, Any]:
+        """Returns a run's row. Keys: name, method, case, color, material, speckle, regulation, sha256, seconds."""
+        part = self.part(method, case)
+        known = self.cache.get(part)
+        if known is not None:
+            return known
+        mesh, views = self._mesh(case.mesh)
+        start = time.perf_counter()
+        optimize = replace(method.optimize, seed=case.seed)
+        run = start_optimization(
+            mesh, Prompt(text=case.prompt), replace(self.settings, optimize=optimize), self.guidance
+        )
+        for _ in run.steps():
+            pass
+        texture = run.scene.texture.bake()
+        image = views.render(texture)
+        row = {
+            "name": part,
+            "method": method.name,
+            "case": asdict(case),
+            **judged(self.judge, image, views.mask, case),
+            "speckle": float(chroma_noise_by_scale(image, views.mask, (1,))[1].mean()),
+            "regulation": plain(run.regulation_summary()),
+            "sha256": sha256_of_maps(texture.maps),
+            "seconds": time.perf_counter() - start,
+        }
+        write_picture(self._picture(part), contact_sheet([list(to_bytes(image))], [part]), quality=80)
+        self.cache.put(part, row)
+        return row
+
+    def _picture(self, part: str) -> Path:
+        return self.cache.folder / f"{part}.webp"
+
+    def _mesh(self, index: int) -> tuple[PreparedMesh, MeshViews]:
+        if index not in self._meshes:
+            mesh = prepare_mesh(judge_meshes(TUNING_MESHES, TUNING_SEED)[index])
+            self._meshes[index] = (mesh, MeshViews(mesh.triangles, _VIEW))
+        return self._meshes[index]
