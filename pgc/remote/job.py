@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon import client as wire
+from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
@@ -103,7 +104,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         ),
         settings=_settings(given, request),
         guidance=guidance,
-        distillation=_distillation(given),
+        distillation=_distillation(given, request.settings.optimize.distillation),
         regulation=_regulation(given),
         conditions=wire.ConditionsSpec(depth=given.depth is not False, depth_scale=given.depth_scale),
         lighting=_lighting(given),
@@ -126,25 +127,24 @@ def _settings(given: TextureArguments, request: TextureRequest) -> wire.Settings
     return wire.SettingsSpec(**chosen)
 
 
-def _distillation(given: RunChoices) -> wire.DistillationSpec:
-    name = given.distillation
-    if name is None:
-        return wire.DistillationSpec()
-    if name not in ("sds", "hifa"):
-        raise ConfigError(
-            f"The loss {name} has no word in the protocol yet; with --server use sds or hifa, or run without --server."
-        )
-    return wire.DistillationSpec(kind=name)
+def _distillation(given: RunChoices, loss: DistillationConfig) -> wire.DistillationSpec:
+    # A weight of one loss goes out with that loss's name.
+    name = loss.kind if given.latent_weight is not None else given.distillation
+    return wire.DistillationSpec(
+        kind=name or "preset",
+        timesteps=given.timesteps or "preset",
+        guidance_rescale=given.guidance_rescale,
+        latent_weight=given.latent_weight,
+    )
 
 
 def _regulation(given: RunChoices) -> wire.RegulationSpec:
-    name = given.regulation
-    if name not in (None, "pgc", "none"):
-        raise ConfigError(
-            f"The regulation {name} has no word in the protocol yet; with --server use pgc or none, or run without "
-            "--server."
-        )
-    return wire.RegulationSpec(kind=name or "preset", threshold=given.clip_threshold, norm=given.clip_norm)
+    return wire.RegulationSpec(
+        kind=given.regulation or "preset",
+        threshold=given.clip_threshold,
+        norm=given.clip_norm,
+        quantile=given.clip_quantile,
+    )
 
 
 def _lighting(given: RunChoices) -> wire.LightingSpec:

@@ -50,7 +50,7 @@ def check_supported(spec: TextureJobSpec) -> None:
 
 def _choices(spec: TextureJobSpec) -> RunChoices:
     """Returns what the job chooses, as the library names it."""
-    given, light, regulation = spec.settings, spec.lighting, spec.regulation
+    given, light, loss, regulation = spec.settings, spec.lighting, spec.distillation, spec.regulation
     texture_size = given.texture_size
     if texture_size is None and spec.initial_texture:
         # As the command line: a run that starts from a texture keeps its size unless told otherwise.
@@ -61,10 +61,14 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         **same,
         maps=_texture_maps(spec),
         guidance_scale=spec.guidance.guidance_scale,
-        distillation=None if spec.distillation.kind == "preset" else spec.distillation.kind,
+        distillation=None if loss.kind == "preset" else loss.kind,
+        guidance_rescale=loss.guidance_rescale,
+        timesteps=None if loss.timesteps == "preset" else loss.timesteps,
+        latent_weight=loss.latent_weight,
         regulation=None if regulation.kind == "preset" else regulation.kind,
         clip_threshold=regulation.threshold,
         clip_norm=regulation.norm,
+        clip_quantile=regulation.quantile,
         depth=spec.conditions.depth,
         depth_scale=spec.conditions.depth_scale,
         rotate_light=light.rotate,

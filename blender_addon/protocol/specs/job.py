@@ -12,6 +12,7 @@ from ..fields import Strict, check_text, check_within
 from ..limits import DEFAULT_LIMITS
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
+from .method import ConditionsSpec, DistillationSpec, RegulationSpec
 
 __all__ = [
     "LIT_MAPS",
@@ -107,36 +108,6 @@ class ModelSpec(Strict):
             raise FieldError("model", "Expected a key of 1 to 64 lower-case letters, digits, dots, dashes or _.")
         check_within("guidance_scale", self.guidance_scale, 0.0, 1000.0)
         check_text("revision", self.revision or "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistillationSpec(Strict):
-    """How the prior's judgement becomes a gradient; `preset`: what the preset of the prior says."""
-
-    kind: Literal["preset", "sds", "hifa"] = "preset"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegulationSpec(Strict):
-    """Gradient regulation; `pgc` is PGC-N with a threshold and a norm (None: the preset's)."""
-
-    kind: Literal["preset", "pgc", "none"] = "preset"
-    threshold: float | None = None
-    norm: Literal["l2", "linf"] | None = None
-
-    def __post_init__(self) -> None:
-        check_within("threshold", self.threshold, 1e-9, 1e9)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionsSpec(Strict):
-    """What the prior sees besides the prompt."""
-
-    depth: bool = True
-    depth_scale: float | None = None
-
-    def __post_init__(self) -> None:
-        check_within("depth_scale", self.depth_scale, 0.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

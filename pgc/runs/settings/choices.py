@@ -7,53 +7,33 @@ option of `pgc texture` too. Where the wire's `SettingsSpec` has a field of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 from pgc.errors import ConfigError
 from pgc.maps import MAP_NAMES, MapName, read_maps
+from pgc.runs.settings.offers import (
+    METHOD,
+    PRESETS,
+    Offer,
+    PresetName,
+    read_clip_norm,
+    read_loss,
+    read_preset,
+    read_regulation,
+    read_timesteps,
+)
 
 if TYPE_CHECKING:
     from pgc.distillation.build import DistillationName
+    from pgc.distillation.timestep import TimestepName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
     from pgc.runs.settings.lit import EnvironmentName
 
 __all__ = ["PRESETS", "Offer", "PresetName", "RunChoices", "choices_offered"]
 
-PresetName = Literal["draft", "standard", "fine"]
-PRESETS: tuple[PresetName, ...] = get_args(PresetName)
-
 _OFFER = "offer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """How the command line offers a choice.
-
-    Attributes:
-        help: what the option does.
-        kind: type of what stands behind the option.
-        panel: heading in the help under which the option stands.
-        least: smallest number that is allowed.
-        read: from what stands behind the option to the choice's value; None takes it as it is.
-        flag: the option's spelling, where it is not that of the choice's name.
-    """
-
-    help: str
-    kind: type[str] | type[int] | type[bool]
-    panel: str = "Quality and time"
-    least: int | None = None
-    read: Callable[[str], Any] | None = None
-    flag: str | None = None
-
-
-def _read_preset(text: str) -> PresetName:
-    for name in PRESETS:
-        if name == text:
-            return name
-    raise ConfigError(f"--preset is {text!r}; expected one of {', '.join(PRESETS)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +41,12 @@ class RunChoices:
     """What a person chose; None leaves a value to the preset of the prior.
 
     Raises:
-        ConfigError: a number is below its range.
+        ConfigError: a number is outside its range, or two choices contradict each other.
     """
 
     preset: PresetName | None = field(
         default=None,
-        metadata={_OFFER: Offer(help="draft, standard (the default) or fine.", kind=str, read=_read_preset)},
+        metadata={_OFFER: Offer(help="draft, standard (the default) or fine.", kind=str, read=read_preset)},
     )
     steps: int | None = field(
         default=None, metadata={_OFFER: Offer(help="Steps of the optimisation.", kind=int, least=1)}
@@ -104,15 +84,104 @@ class RunChoices:
         },
     )
 
-    guidance_scale: float | None = None
-    distillation: DistillationName | None = None
-    regulation: RegulationName | None = None
-    clip_threshold: float | None = None
-    """Of pixel-wise clipping."""
-    clip_norm: PixelNorm | None = None
-    depth: bool | None = None
-    """False: the prior is not shown the mesh's depth."""
-    depth_scale: float | None = None
+    distillation: DistillationName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="Loss: sds, csd, ssd, hifa (of the built-in model), bgt.",
+                kind=str,
+                panel=METHOD,
+                read=read_loss,
+                flag="--loss",
+            )
+        },
+    )
+    guidance_scale: float | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(help="How far the prompt pulls, as diffusers counts it.", kind=float, panel=METHOD, least=0.0)
+        },
+    )
+    guidance_rescale: float | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="0 to 1: draws the spread of a strongly guided prediction back.",
+                kind=float,
+                panel=METHOD,
+                least=0.0,
+                most=1.0,
+            )
+        },
+    )
+    timesteps: TimestepName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="Noise over the run: uniform, linear, square_root, dreamtime; default: the model's own.",
+                kind=str,
+                panel=METHOD,
+                read=read_timesteps,
+            )
+        },
+    )
+    latent_weight: float | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="hifa: weight of the gradient that goes through the encoder, beside that of the picture.",
+                kind=float,
+                panel=METHOD,
+                least=0.0,
+            )
+        },
+    )
+    regulation: RegulationName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="What bounds each pixel's gradient: pgc (the default), pgc-v, pngd, adaptive, global, sigmoid, "
+                "soft, none.",
+                kind=str,
+                panel=METHOD,
+                read=read_regulation,
+            )
+        },
+    )
+    clip_threshold: float | None = field(
+        default=None,
+        metadata={_OFFER: Offer(help="Longest gradient of a pixel.", kind=float, panel=METHOD, flag="--clip")},
+    )
+    clip_norm: PixelNorm | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="l2 (the paper) or linf (the official code).", kind=str, panel=METHOD, read=read_clip_norm
+            )
+        },
+    )
+    clip_quantile: float | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="adaptive: share of the pixels that are left alone.", kind=float, panel=METHOD, least=0.0, most=1.0
+            )
+        },
+    )
+    depth: bool | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="Whether the model is shown the mesh's depth.", kind=bool, panel=METHOD, flag="--depth/--no-depth"
+            )
+        },
+    )
+    depth_scale: float | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(help="How much the depth counts, 0 to 2.", kind=float, panel=METHOD, least=0.0, most=2.0)
+        },
+    )
     rotate_light: bool | None = None
     exposure: float | None = None
     """Most stops by which the light varies."""
@@ -122,8 +191,14 @@ class RunChoices:
     def __post_init__(self) -> None:
         for name, offer in choices_offered().items():
             value = getattr(self, name)
-            if offer.least is not None and value is not None and value < offer.least:
-                raise ConfigError(f"{name} is {value}; it must be {offer.least} or more.")
+            if value is None:
+                continue
+            if offer.least is not None and not value >= offer.least:
+                raise ConfigError(f"{name} is {value}; it must be {offer.least:g} or more.")
+            if offer.most is not None and not value <= offer.most:
+                raise ConfigError(f"{name} is {value}; it must be {offer.most:g} or less.")
+        if self.depth is False and self.depth_scale is not None:
+            raise ConfigError(f"depth_scale is {self.depth_scale}, but depth is left out; give one of the two.")
 
 
 def choices_offered() -> dict[str, Offer]:

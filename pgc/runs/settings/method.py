@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import TypeVar
 
 from pgc.distillation.build import DistillationConfig, build_distillation, distillation_named
+from pgc.distillation.timestep import timesteps_named
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
+from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.choices import RunChoices
 
@@ -31,25 +35,42 @@ def chosen_method(choices: RunChoices, preset: OptimizeConfig) -> OptimizeConfig
 
 
 def _distillation(choices: RunChoices, preset: DistillationConfig) -> DistillationConfig:
-    config = preset if choices.distillation is None else distillation_named(choices.distillation, preset)
-    scale = choices.guidance_scale
-    return config if scale is None else replace(config, guidance_scale=scale)
+    name = choices.distillation
+    config = preset if name is None else distillation_named(name, preset)
+    timesteps = None if choices.timesteps is None else timesteps_named(choices.timesteps)
+    wishes = {
+        "guidance_scale": ("--guidance-scale", choices.guidance_scale),
+        "guidance_rescale": ("--guidance-rescale", choices.guidance_rescale),
+        "timestep": ("--timesteps", timesteps),
+        "latent_weight": ("--latent-weight", choices.latent_weight),
+    }
+    return _with(config, f"loss {type(config).__name__.removesuffix('Config')}", wishes)
 
 
 def _regulation(choices: RunChoices, preset: RegulationConfig) -> RegulationConfig:
     name = choices.regulation
     config = preset if name is None else regulation_named(name)
-    if type(config) is type(preset) and name not in ("global", "sigmoid", "soft"):
+    if isinstance(config, PixelwiseClippingConfig) and isinstance(preset, PixelwiseClippingConfig):
+        # The preset's threshold goes with its loss.
         config = preset
-    wishes = {"threshold": ("--clip", choices.clip_threshold), "norm": ("--clip-norm", choices.clip_norm)}
+    wishes = {
+        "threshold": ("--clip", choices.clip_threshold),
+        "norm": ("--clip-norm", choices.clip_norm),
+        "quantile": ("--clip-quantile", choices.clip_quantile),
+    }
+    return _with(config, f"regulation {name or type(config).__name__.removesuffix('Config')}", wishes)
+
+
+_Config = TypeVar("_Config", bound="DistillationConfig | RegulationConfig")
+
+
+def _with(config: _Config, what: str, wishes: Mapping[str, tuple[str, object]]) -> _Config:
+    """Returns the configuration with what was wished for: by setting, the option's name and its value."""
     known = {item.name for item in fields(config)}
-    for setting, (option, value) in wishes.items():
-        if value is None:
-            continue
+    wanted = {setting: wish for setting, wish in wishes.items() if wish[1] is not None}
+    for setting, (option, value) in wanted.items():
         if setting not in known:
             raise ConfigError(
-                f"{option} is {value}, but the regulation {name or type(config).__name__!r} has no {setting}; "
-                "leave one of the two away."
+                f"{option} is given ({value}), but the {what} has no such setting; leave one of the two away."
             )
-        config = replace(config, **{setting: value})
-    return config
+    return replace(config, **{setting: value for setting, (_, value) in wanted.items()})

@@ -16,9 +16,10 @@ from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
-from pgc.runs.settings.choices import PresetName, RunChoices
+from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, lit_prior
 from pgc.runs.settings.method import chosen_method
+from pgc.runs.settings.offers import PresetName
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
 __all__ = [
@@ -103,8 +104,14 @@ def explicit_choices(choices: RunChoices, settings: RunSettings) -> RunChoices:
 def _with_depth(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:
     """Returns the prior with as much of the mesh's depth as was chosen; the oracle looks at none."""
     if isinstance(prior, OracleSpec):
+        if choices.depth_scale is not None:
+            raise ConfigError(f"depth_scale is {choices.depth_scale}, but the oracle looks at no depth; leave it away.")
         return prior
     if choices.depth is not False:
+        if choices.depth_scale is not None and not isinstance(prior, PocketSpec) and prior.controlnet is None:
+            raise ConfigError(
+                f"depth_scale is {choices.depth_scale}, but the model has no depth ControlNet; leave it away."
+            )
         scale = prior.run.control_scale if choices.depth_scale is None else choices.depth_scale
         return replace(prior, run=replace(prior.run, control_scale=scale))
     if isinstance(prior, PocketSpec):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.messages import BlobPut, Get
 from blender_addon.protocol.specs.job import LightingSpec, MeshSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, RegulationSpec
 from tests.blender_addon.protocol import samples
 
 _LARGE = (1 << 63) - 1
@@ -41,8 +42,6 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "texture_size": st.none() | st.sampled_from([16, 256, 8192]),
     "model": st.text("abcxyz019._-", min_size=1, max_size=64),
     "guidance_scale": st.none() | st.floats(0, 1000),
-    "threshold": st.none() | st.floats(1e-9, 1e9),
-    "depth_scale": st.none() | st.floats(0, 10),
     "every_s": st.floats(0.05, 3600),
     "size": st.integers(16, 1024),
     "aspect": st.floats(1e-3, 1e3),
@@ -61,6 +60,26 @@ def _refs(*sides: int) -> st.SearchStrategy[ArrayRef]:
 
 
 _TILES = st.builds(TileImage, tile=st.integers(1001, 1999), array=_refs(16, 32) | _refs(8192, 16, 3))
+
+
+_SCHEDULES = st.sampled_from(["preset", "uniform", "linear", "square_root", "dreamtime"])
+_THRESHOLDS, _SHARES = st.none() | st.floats(1e-9, 1e9), st.none() | st.floats(0.0, 1.0)
+_NORMS = st.sampled_from([None, "l2", "linf"])
+_METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
+    DistillationSpec: [
+        {"kind": st.sampled_from(["csd", "ssd"]), "timesteps": _SCHEDULES},
+        {"kind": st.sampled_from(["preset", "sds", "bgt"]), "timesteps": _SCHEDULES, "guidance_rescale": _SHARES},
+        {"kind": st.just("hifa"), "guidance_rescale": _SHARES, "latent_weight": st.none() | st.floats(0.0, 1e6)},
+    ],
+    RegulationSpec: [
+        {"kind": st.sampled_from(["preset", "pgc", "pngd"]), "threshold": _THRESHOLDS, "norm": _NORMS},
+        {"kind": st.sampled_from(["pgc-v", "global", "sigmoid", "soft"]), "threshold": _THRESHOLDS},
+        {"kind": st.just("adaptive"), "norm": _NORMS, "quantile": st.none() | st.floats(1e-6, 1.0)},
+        {"kind": st.just("none")},
+    ],
+    ConditionsSpec: [{"depth": st.just(False)}, {"depth_scale": st.none() | st.floats(0.0, 2.0)}],
+}
+"""Which fields go with which kind."""
 
 
 def instances(cls: type[Any]) -> st.SearchStrategy[Any]:
@@ -88,6 +107,8 @@ def instances(cls: type[Any]) -> st.SearchStrategy[Any]:
             environments=st.lists(st.sampled_from(("sky", "studio")), max_size=2, unique=True).map(tuple),
         )
         return st.builds(LightingSpec, kind=st.sampled_from(("preset", "unlit"))) | free
+    if cls in _METHOD:
+        return st.one_of([st.builds(cls, **fields) for fields in _METHOD[cls]])
     hints = typing.get_type_hints(cls)
     fields = {field.name: _field(cls, field.name, hints[field.name]) for field in dataclasses.fields(cls)}
     return st.builds(cls, **fields)

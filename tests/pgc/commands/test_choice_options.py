@@ -32,7 +32,7 @@ def test_each_offered_choice_is_an_option_between_the_commands_own():
     start = names.index(offered[0])
     assert names[start : start + len(offered)] == offered
     assert "choices" not in names
-    assert not {"guidance_scale", "exposure"} & set(names), "of the wire alone"
+    assert not {"environments", "exposure"} & set(names), "of the wire alone"
 
 
 def test_what_is_given_arrives_as_choices():

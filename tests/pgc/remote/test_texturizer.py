@@ -124,11 +124,17 @@ def test_the_mesh_goes_out_as_it_stands_in_the_file_only_turned(cube_obj):
     assert separate.spec.settings == wire.SettingsSpec(separate_slots=True)
 
 
-def test_a_loss_that_the_protocol_has_no_word_for_is_refused_by_name(cube_obj):
-    job, _ = job_of(TextureArguments(mesh=str(cube_obj), prompt="red", distillation="sds"))
-    assert job.spec.distillation == wire.DistillationSpec(kind="sds")
-    with pytest.raises(ConfigError, match="The loss csd has no word in the protocol yet"):
-        job_of(TextureArguments(mesh=str(cube_obj), prompt="red", distillation="csd"))
+def test_the_method_goes_out_under_the_protocols_names(cube_obj):
+    arguments = TextureArguments(
+        mesh=str(cube_obj), prompt="red", distillation="csd", timesteps="dreamtime", regulation="adaptive"
+    )
+    spec = job_of(replace(arguments, clip_quantile=0.8, guidance_scale=2.0, depth_scale=0.5))[0].spec
+    assert spec.distillation == wire.DistillationSpec(kind="csd", timesteps="dreamtime")
+    assert spec.regulation == wire.RegulationSpec(kind="adaptive", quantile=0.8)
+    assert spec.guidance.guidance_scale == 2.0
+    assert spec.conditions == wire.ConditionsSpec(depth_scale=0.5)
+    weighted = job_of(TextureArguments(mesh=str(cube_obj), prompt="red", latent_weight=0.5))[0].spec
+    assert weighted.distillation == wire.DistillationSpec(kind="hifa", latent_weight=0.5)
 
 
 def test_textures_to_start_from_go_along(cube_obj, red_texture):

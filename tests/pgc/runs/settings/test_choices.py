@@ -30,8 +30,13 @@ def test_maps_that_need_light_bring_it(spec):
 def test_numbers_below_their_range_are_refused_by_name(name):
     least = choices_offered()[name].least
     assert getattr(RunChoices(**{name: least}), name) == least
-    with pytest.raises(ConfigError, match=f"^{name} is {least - 1}; it must be {least} or more.$"):
+    with pytest.raises(ConfigError, match=f"^{name} is {least - 1}; it must be {least:g} or more.$"):
         RunChoices(**{name: least - 1})
+    most = choices_offered()[name].most
+    if most is not None:
+        assert getattr(RunChoices(**{name: most}), name) == most
+        with pytest.raises(ConfigError, match=f"^{name} is {most + 1}; it must be {most:g} or less.$"):
+            RunChoices(**{name: most + 1})
 
 
 def test_what_was_resolved_can_be_chosen_again_number_by_number():
@@ -59,9 +64,15 @@ def test_every_choice_changes_what_a_run_gets():
         **{"preset": "draft", "steps": 7, "views": 3, "resolution": 32, "texture_size": 64, "seed": 1},
         **{"maps": ("base_color", "roughness", "normal"), "separate_slots": True, "guidance_scale": 2.0},
         **{"distillation": "sds", "regulation": "none", "clip_threshold": 0.5, "clip_norm": "linf"},
+        **{"guidance_rescale": 0.5, "timesteps": "dreamtime", "latent_weight": 0.5, "clip_quantile": 0.5},
         **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
     usual = resolve(RunChoices(maps=("roughness",)), PocketSpec())
     for name, value in changes.items():
-        assert resolve(RunChoices(**{"maps": ("roughness",), name: value}), PocketSpec()) != usual, name
+        chosen = {"maps": ("roughness",), name: value}
+        if name == "clip_quantile":
+            # Of one regulation alone.
+            usual = resolve(RunChoices(maps=("roughness",), regulation="adaptive"), PocketSpec())
+            chosen["regulation"] = "adaptive"
+        assert resolve(RunChoices(**chosen), PocketSpec()) != usual, name

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a prior's judgement becomes a texture: its loss, what bounds each pixel's gradient, what it sees of the mesh.
+
+The names are those of the library (`pgc.runs.settings.choices`), to which a test holds them. What a kind has no use for
+is refused here, so that no job is taken that fails later, or runs without what was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import FieldError
+from ..fields import Strict, check_within
+from ..structure import LATER
+
+__all__ = ["ConditionsSpec", "DistillationSpec", "RegulationSpec"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationSpec(Strict):
+    """How the prior's judgement becomes a gradient; `preset`: what the preset of the prior says."""
+
+    kind: Literal["preset", "sds", "csd", "ssd", "hifa", "bgt"] = "preset"
+    timesteps: Literal["preset", "uniform", "linear", "square_root", "dreamtime"] = field(
+        default="preset", metadata={LATER: True}
+    )
+    guidance_rescale: float | None = field(default=None, metadata={LATER: True})
+    latent_weight: float | None = field(default=None, metadata={LATER: True})
+    """Of `hifa`: the gradient through the encoder beside the residual in the image."""
+
+    def __post_init__(self) -> None:
+        check_within("guidance_rescale", self.guidance_rescale, 0.0, 1.0)
+        check_within("latent_weight", self.latent_weight, 0.0, 1e6)
+        if self.guidance_rescale is not None and self.kind in ("csd", "ssd"):
+            raise FieldError("guidance_rescale", f"{self.kind} has no guided prediction to rescale; leave it out.")
+        if self.latent_weight is not None and self.kind != "hifa":
+            raise FieldError("latent_weight", f"It is a weight of hifa, and the kind is {self.kind!r}; say hifa.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegulationSpec(Strict):
+    """What bounds each pixel's gradient; `pgc` is PGC-N with a threshold and a norm (None: the preset's)."""
+
+    kind: Literal["preset", "pgc", "pgc-v", "pngd", "adaptive", "global", "sigmoid", "soft", "none"] = "preset"
+    threshold: float | None = None
+    norm: Literal["l2", "linf"] | None = None
+    quantile: float | None = field(default=None, metadata={LATER: True})
+    """Of `adaptive`: the share of the pixels that are left alone."""
+
+    def __post_init__(self) -> None:
+        check_within("threshold", self.threshold, 1e-9, 1e9)
+        check_within("quantile", self.quantile, 1e-6, 1.0)
+        uses = {
+            "threshold": self.kind not in ("adaptive", "none"),
+            "norm": self.kind in ("preset", "pgc", "pngd", "adaptive"),
+            "quantile": self.kind == "adaptive",
+        }
+        for name, used in uses.items():
+            if not used and getattr(self, name) is not None:
+                raise FieldError(name, f"The regulation {self.kind!r} has no {name}; leave it out.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionsSpec(Strict):
+    """What the prior sees besides the prompt."""
+
+    depth: bool = True
+    depth_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        check_within("depth_scale", self.depth_scale, 0.0, 2.0)
+        if not self.depth and self.depth_scale is not None:
+            raise FieldError("depth_scale", "The depth is left out; leave its scale out too.")

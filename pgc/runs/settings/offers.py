@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the command line offers a choice: its help, its heading, and from a person's words to the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+from pgc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pgc.distillation.build import DistillationName
+    from pgc.distillation.timestep import TimestepName
+    from pgc.gradient_regulation.base import PixelNorm
+    from pgc.gradient_regulation.build import RegulationName
+
+__all__ = [
+    "METHOD",
+    "PRESETS",
+    "Offer",
+    "PresetName",
+    "read_clip_norm",
+    "read_loss",
+    "read_preset",
+    "read_regulation",
+    "read_timesteps",
+]
+
+PresetName = Literal["draft", "standard", "fine"]
+PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+METHOD = "Method"
+"""Heading of the options for the loss and what regulates its gradient."""
+_Name = TypeVar("_Name", bound=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """How the command line offers a choice.
+
+    Attributes:
+        help: what the option does.
+        kind: type of what stands behind the option.
+        panel: heading in the help under which the option stands.
+        least: smallest number that is allowed.
+        most: largest number that is allowed.
+        read: from what stands behind the option to the choice's value; None takes it as it is.
+        flag: the option's spelling, where it is not that of the choice's name.
+    """
+
+    help: str
+    kind: type[str] | type[int] | type[float] | type[bool]
+    panel: str = "Quality and time"
+    least: int | float | None = None
+    most: int | float | None = None
+    read: Callable[[str], Any] | None = None
+    flag: str | None = None
+
+
+def _one_of(option: str, text: str, names: Sequence[_Name]) -> _Name:
+    for name in names:
+        if name == text:
+            return name
+    raise ConfigError(f"{option} is {text!r}; expected one of {', '.join(names)}.")
+
+
+def read_preset(text: str) -> PresetName:
+    """Returns the preset of this name. Raises ConfigError where there is none."""
+    return _one_of("--preset", text, PRESETS)
+
+
+# torch is imported where one of these is given, and not before: `pgc --help` is to be quick.
+
+
+def read_loss(text: str) -> DistillationName:
+    """Returns the loss of this name. Raises ConfigError where there is none."""
+    from pgc.distillation.build import DistillationName
+
+    return _one_of("--loss", text, get_args(DistillationName))
+
+
+def read_timesteps(text: str) -> TimestepName:
+    """Returns the schedule of this name. Raises ConfigError where there is none."""
+    from pgc.distillation.timestep import TimestepName
+
+    return _one_of("--timesteps", text, get_args(TimestepName))
+
+
+def read_regulation(text: str) -> RegulationName:
+    """Returns the regulation of this name. Raises ConfigError where there is none."""
+    from pgc.gradient_regulation.build import REGULATIONS
+
+    return _one_of("--regulation", text, REGULATIONS)
+
+
+def read_clip_norm(text: str) -> PixelNorm:
+    """Returns the norm of this name. Raises ConfigError where there is none."""
+    from pgc.gradient_regulation.base import PixelNorm
+
+    return _one_of("--clip-norm", text, get_args(PixelNorm))

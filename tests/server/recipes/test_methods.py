@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every combination of what a job may say of its method runs, or is refused in the job itself, by its field."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from itertools import product
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+
+from blender_addon.protocol.errors import FieldError
+from blender_addon.protocol.specs.job import ModelSpec, SettingsSpec, TextureJobSpec
+from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, RegulationSpec
+from pgc.distillation.build import DistillationName
+from pgc.distillation.timestep import TimestepName
+from pgc.gradient_regulation.base import PixelNorm
+from pgc.gradient_regulation.build import RegulationName
+from pgc.guidance.specs import PocketSpec, load_guidance
+from server.recipes import prepare, run_settings
+from tests.server.jobs import Arrays
+
+
+def words(spec: type[Any], name: str) -> tuple[str, ...]:
+    return tuple(word for word in get_args(get_type_hints(spec)[name]) if isinstance(word, str))
+
+
+KINDS, SCHEDULES = words(DistillationSpec, "kind"), words(DistillationSpec, "timesteps")
+REGULATIONS = words(RegulationSpec, "kind")
+
+
+def test_the_protocol_has_the_librarys_names() -> None:
+    assert set(KINDS) - {"preset"} == set(get_args(DistillationName))
+    assert set(SCHEDULES) - {"preset"} == set(get_args(TimestepName))
+    assert set(REGULATIONS) - {"preset"} == set(get_args(RegulationName))
+    norms = get_args(get_type_hints(RegulationSpec)["norm"])[0]
+    assert get_args(norms) == get_args(PixelNorm)
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Any:
+    return load_guidance(PocketSpec(), torch.device("cpu"))
+
+
+@pytest.fixture
+def tiny(oracle_job: TextureJobSpec) -> TextureJobSpec:
+    return replace(
+        oracle_job, guidance=ModelSpec(), settings=SettingsSpec(steps=2, views=1, resolution=32, texture_size=32)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_loss_runs_under_every_schedule(
+    tiny: TextureJobSpec, arrays: Arrays, cpu: torch.device, pocket: Any, kind: Any
+) -> None:
+    for timesteps in SCHEDULES:
+        spec = replace(tiny, distillation=DistillationSpec(kind=kind, timesteps=timesteps))
+        run = prepare(spec, arrays.read, cpu, lambda *_: pocket)
+        results = list(run.optimization.steps())
+        assert len(results) == 2
+        assert all(bool(torch.isfinite(result.image).all()) for result in results)
+        assert results[-1].gradient.median_before > 0.0, "the prior wants nothing: nothing is learnt"
+
+
+def values(spec: type[Any]) -> list[dict[str, Any]]:
+    """All ways to fill a spec: each word of each enumeration, and for a number one that is in range."""
+    choices: list[list[Any]] = []
+    for item in fields(spec):
+        found = list(words(spec, item.name))
+        inner = [word for part in get_args(get_type_hints(spec)[item.name]) for word in get_args(part)]
+        number: list[Any] = [None, *inner] if inner else [None, 0.5]
+        choices.append(found or ([True, False] if item.name == "depth" else number))
+    names = [item.name for item in fields(spec)]
+    return [dict(zip(names, row, strict=True)) for row in product(*choices)]
+
+
+@pytest.mark.parametrize("model", ["pocket", "sd15", "sdxl"])
+@pytest.mark.parametrize("place", ["distillation", "regulation", "conditions"])
+def test_every_combination_resolves_or_names_its_field(tiny: TextureJobSpec, model: str, place: str) -> None:
+    kind = {"distillation": DistillationSpec, "regulation": RegulationSpec, "conditions": ConditionsSpec}[place]
+    refused: list[tuple[dict[str, Any], str]] = []
+    taken = 0
+    for row in values(kind):
+        try:
+            part = kind(**row)
+        except FieldError as error:
+            refused.append((row, error.field.split(".")[-1]))
+            continue
+        taken += 1
+        found = run_settings(replace(tiny, guidance=ModelSpec(model=model), **{place: part})).optimize
+        loss, regulation = found.distillation, found.regulation
+        if place == "distillation" and row["kind"] != "preset":
+            assert loss.kind == row["kind"]
+        if row.get("guidance_rescale") is not None:
+            assert loss.guidance_rescale == 0.5
+        for name in ("threshold", "norm", "quantile"):
+            if row.get(name) is not None:
+                assert getattr(regulation, name) == row[name], "what was asked for, and not dropped"
+    assert taken > 2
+    assert refused
+    assert all(row[name] is not None for row, name in refused), "refused by a field that was given"
+
+
+@pytest.mark.parametrize("kind", REGULATIONS)
+def test_every_regulation_runs(tiny: TextureJobSpec, arrays: Arrays, cpu: torch.device, pocket: Any, kind: Any) -> None:
+    run = prepare(replace(tiny, regulation=RegulationSpec(kind=kind)), arrays.read, cpu, lambda *_: pocket)
+    before = {name: value.clone() for name, value in run.optimization.state_dict()[0].items()}
+    results = list(run.optimization.steps())
+    after = run.optimization.state_dict()[0]
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert results[-1].gradient.pixels > 0
