@@ -131,7 +131,7 @@ def train_vae(data_folder: Path, out: Path, config: VaeConfig) -> Path:
             psnr = -10.0 * math.log10(sum(recent) / len(recent))
             pace = (time.monotonic() - started) / len(recent)
             _LOG.info("vae step %d: loss %.4f, crop psnr %.2f dB, %.2f s a step", state.step, loss.detach(), psnr, pace)
-            curves["step"].append(state.step)
+            curves["step"].append(float(state.step))
             curves["crop_psnr"].append(round(psnr, 3))
             recent, started = [], time.monotonic()
         if state.step % config.save_every == 0 or state.step == config.steps:
