@@ -15,7 +15,18 @@ from pgc.pocket.swatches.finish import ROUGHNESS, finished
 from pgc.pocket.swatches.pairs import partners
 from pgc.pocket.swatches.recipe import Finish, Look, Recipe, Values, surface_of
 
-__all__ = ["COLOR_WORDS", "SCALES", "Drawn", "Scale", "Split", "Substance", "draw", "drawn_values", "split_of"]
+__all__ = [
+    "COLOR_WORDS",
+    "SCALES",
+    "Drawn",
+    "Scale",
+    "Split",
+    "Substance",
+    "draw",
+    "drawn_values",
+    "split_of",
+    "split_of_words",
+]
 
 Split = Literal["train", "tune", "test"]
 Scale = Literal["", "tiny", "small", "large"]
@@ -111,6 +122,13 @@ def substance(rng: np.random.Generator, recipe: Recipe, likely: float = 0.6) -> 
     return Substance(recipe, look, color, second, scale, finish, float(rng.uniform(*ROUGHNESS[finish])))
 
 
+def split_of_words(*parts: str) -> Split:
+    """Says which set a combination of words belongs to: colour, material, second colour, and those of a second
+    material where there is one."""
+    bucket = zlib.crc32("|".join(parts).encode()) % 10
+    return "test" if bucket == 0 else "tune" if bucket == 1 else "train"
+
+
 def split_of(drawn: Drawn) -> Split:
     """Says which set a drawn material belongs to: what is said in parts is held out by its words, the rest is in
     all."""
@@ -119,8 +137,7 @@ def split_of(drawn: Drawn) -> Split:
         parts += [drawn.other.color, drawn.other.recipe.name, drawn.layout]
     if not (drawn.first.second or drawn.other):
         return "train"
-    bucket = zlib.crc32("|".join(parts).encode()) % 10
-    return "test" if bucket == 0 else "tune" if bucket == 1 else "train"
+    return split_of_words(*parts)
 
 
 def _draw_once(rng: np.random.Generator, recipes: tuple[Recipe, ...], two: float) -> Drawn:
