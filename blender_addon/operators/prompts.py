@@ -9,6 +9,7 @@ import bpy
 from bl_operators.presets import AddPresetBase
 from bpy.props import IntProperty, StringProperty
 
+from ..model.methods import METHOD_SETTINGS
 from ..session import recent_prompts
 
 __all__ = ["CLASSES", "PRESET_FOLDER", "PGC_MT_presets"]
@@ -79,6 +80,7 @@ class PGC_OT_add_preset(AddPresetBase, bpy.types.Operator):
             "separate_slots",
             "target",
             "cameras",
+            *METHOD_SETTINGS,
         )
     ]
 

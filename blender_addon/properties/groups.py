@@ -11,7 +11,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..model import choices
+from ..model import choices, methods
 from ..model.migrations import SCHEMA
 from ..overrides import OVERRIDABLE
 from . import jobs as job_properties
@@ -51,6 +51,44 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
     separate_slots: BoolProperty(
         name="Separate Slots",
         description="The object's material slots are different materials: nothing is blended across their borders",
+    )
+    loss: EnumProperty(
+        name="Loss",
+        description="How the model's judgement becomes a pull on the texture",
+        items=methods.LOSSES,
+        default="preset",
+    )
+    timesteps: EnumProperty(
+        name="Noise",
+        description="How much noise the model looks through as the texture grows",
+        items=methods.SCHEDULES,
+        default="preset",
+    )
+    regulation: EnumProperty(
+        name="Clipping", description="What bounds each pixel's pull", items=methods.REGULATIONS, default="preset"
+    )
+    use_clip: BoolProperty(name="Use Threshold", description="Choose the longest pull of a pixel")
+    clip: FloatProperty(
+        name="Threshold",
+        description="The longest pull of a pixel; smaller is calmer and slower",
+        min=0.001,
+        soft_max=1.0,
+        max=1000.0,
+        default=0.1,
+    )
+    use_guidance_scale: BoolProperty(name="Use Guidance", description="Choose how far the prompt pulls")
+    guidance_scale: FloatProperty(
+        name="Guidance",
+        description="How far the prompt pulls; much gives strong colors",
+        min=0.0,
+        soft_max=100.0,
+        max=1000.0,
+        default=7.5,
+    )
+    use_depth: BoolProperty(name="Depth", description="Show the model the shape of the mesh", default=True)
+    use_depth_scale: BoolProperty(name="Use Depth Strength", description="Choose how much the shape counts")
+    depth_scale: FloatProperty(
+        name="Depth Strength", description="How much the shape of the mesh counts", min=0.0, max=2.0, default=1.0
     )
     target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
     uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")

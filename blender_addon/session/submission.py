@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..client import ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
 from ..model.choices import MAPS, need_light
+from ..model.methods import METHOD_SETTINGS, ChosenMethod
 from ..model.problems import of_error
 from ..model.state import JobRequest, JobView, Problem, ServerView
 from ..protocol.arrays import array_ref, give_away
@@ -29,7 +30,10 @@ from ..scene.painting.keep_mask import KeptTexture, kept_texture
 
 __all__ = ["KEPT", "Order", "objection", "prepare_order"]
 
-KEPT = ("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots")
+KEPT = (
+    *("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots"),
+    *METHOD_SETTINGS,
+)
 """Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
 
 
@@ -73,6 +77,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         )
     size = int(settings.texture_size) if kept is None else len(kept.mask)
     part, arrays = mesh_spec(mesh)
+    method = ChosenMethod.of(settings)
     initial, locks = _tiles(kept, arrays)
     spec = TextureJobSpec(
         meshes=(part,),
@@ -85,7 +90,10 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             texture_size=size,
             separate_slots=settings.separate_slots,
         ),
-        guidance=ModelSpec(model=settings.model),
+        guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
+        distillation=method.distillation(),
+        regulation=method.regulation_spec(),
+        conditions=method.conditions(),
         maps=tuple(name for name, *_ in MAPS if name in settings.maps),
         initial_texture=initial,
         lock_mask=locks,

@@ -14,7 +14,7 @@ from .painted import draw_painted
 from .problem import draw_problem
 from .progress import draw_progress
 from .server_line import draw_server_line
-from .settings import draw_prompt, draw_quality, draw_settings, draw_target
+from .settings import draw_advanced, draw_prompt, draw_quality, draw_settings, draw_target
 from .text import draw_text
 from .uvs import draw_uv_check
 from .versions import draw_versions
@@ -46,6 +46,10 @@ class _TexturePanel:
         if body is not None:
             body.use_property_split = True
             draw_settings(body, context, state)
+            header, advanced = body.panel("pgc_advanced", default_closed=True)
+            header.label(text="Advanced")
+            if advanced is not None:
+                draw_advanced(advanced, context)
         _draw_versions(layout, context)
         if state.server.jobs:
             layout.menu("PGC_MT_results", icon="RECOVER_LAST")

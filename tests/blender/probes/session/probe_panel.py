@@ -323,6 +323,9 @@ def sent() -> Any:
     settings.negative, settings.seed, settings.lock_seed, settings.preset = "moss", 42, True, "fine"
     settings.texture_size, settings.model, settings.steps = "1024", "sd15", 77
     settings.maps, settings.separate_slots = {"base_color", "normal"}, True
+    settings.loss, settings.timesteps, settings.regulation = "csd", "dreamtime", "pngd"
+    settings.use_clip, settings.clip, settings.use_guidance_scale, settings.guidance_scale = True, 0.25, True, 3.5
+    settings.use_depth_scale, settings.depth_scale = True, 0.5
     rig.obj.data.uv_layers.new(name="Second")
     settings.uv_map = "Second"
     view = rig.click()
@@ -333,6 +336,9 @@ def sent() -> Any:
         "settings": [spec.settings.preset, spec.settings.seed, spec.settings.steps, spec.settings.texture_size],
         "slots": spec.settings.separate_slots,
         "model": spec.guidance.model,
+        "loss": [spec.distillation.kind, spec.distillation.timesteps, spec.guidance.guidance_scale],
+        "clipping": [spec.regulation.kind, spec.regulation.threshold],
+        "depth": [spec.conditions.depth, spec.conditions.depth_scale],
         "maps": list(spec.maps),
         "uv": view.request.uv_map,
         "seed kept": view.request.seed,

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panel offers of a method, and from what was chosen to what a job says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..client import ConditionsSpec, DistillationSpec, RegulationSpec
+
+__all__ = ["LOSSES", "METHOD_SETTINGS", "REGULATIONS", "SCHEDULES", "ChosenMethod", "has_norm_limit"]
+
+_OWN = ("preset", "Model's Own", "What goes best with the model")
+LOSSES = (
+    _OWN,
+    ("sds", "SDS", "Score distillation, as in DreamFusion"),
+    ("csd", "CSD", "Classifier score distillation: the prompt's pull alone"),
+    ("ssd", "SSD", "Stable score distillation: calmer late in the run"),
+    ("hifa", "HiFA", "Toward the picture that the model would paint"),
+    ("bgt", "BGT+", "Toward such a picture, found in a few steps, as in the PGC paper"),
+)
+SCHEDULES = (
+    _OWN,
+    ("uniform", "Uniform", "Any amount of noise at any time"),
+    ("linear", "Linear", "From much noise to little, evenly"),
+    ("square_root", "Square Root", "Fast away from much noise, as in HiFA"),
+    ("dreamtime", "DreamTime", "Longest where the shape of things is decided"),
+)
+REGULATIONS = (
+    _OWN,
+    ("pgc", "PGC", "Each pixel's pull is clipped and keeps its direction"),
+    ("pgc-v", "PGC-V", "Each color channel is clipped by itself"),
+    ("pngd", "PNGD", "Each pixel's pull is shortened, strong ones most"),
+    ("adaptive", "Adaptive", "The strongest tenth of the pixels is clipped"),
+    ("none", "None", "Nothing is clipped; for comparing"),
+)
+METHOD_SETTINGS = (
+    "loss",
+    "timesteps",
+    "regulation",
+    "use_clip",
+    "clip",
+    "use_guidance_scale",
+    "guidance_scale",
+    "use_depth",
+    "use_depth_scale",
+    "depth_scale",
+)
+"""Names of the panel's settings; versions and presets keep them."""
+
+
+def has_norm_limit(regulation: str) -> bool:
+    """Whether a regulation has a longest gradient that can be chosen."""
+    return regulation not in ("adaptive", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenMethod:
+    """What was chosen in the panel; None leaves a number to the model."""
+
+    loss: str
+    timesteps: str
+    regulation: str
+    clip: float | None
+    guidance_scale: float | None
+    depth: bool
+    depth_scale: float | None
+
+    @classmethod
+    def of(cls, settings: object) -> ChosenMethod:
+        """Reads the panel's settings, by the names in `METHOD_SETTINGS`. What is switched off or grayed out is not
+        asked for."""
+        values = {name: getattr(settings, name) for name in METHOD_SETTINGS}
+        depth = bool(values["use_depth"])
+        clips = values["use_clip"] and has_norm_limit(values["regulation"])
+        return cls(
+            loss=values["loss"],
+            timesteps=values["timesteps"],
+            regulation=values["regulation"],
+            clip=float(values["clip"]) if clips else None,
+            guidance_scale=float(values["guidance_scale"]) if values["use_guidance_scale"] else None,
+            depth=depth,
+            depth_scale=float(values["depth_scale"]) if depth and values["use_depth_scale"] else None,
+        )
+
+    def distillation(self) -> DistillationSpec:
+        """Returns the loss and its noise, as a job has them. Raises FieldError for a word that is none."""
+        # The words are those of the enumerations above, which a test holds to the protocol's.
+        return DistillationSpec(kind=cast("Any", self.loss), timesteps=cast("Any", self.timesteps))
+
+    def regulation_spec(self) -> RegulationSpec:
+        """Returns what bounds each pixel's gradient, as a job has it."""
+        return RegulationSpec(kind=cast("Any", self.regulation), threshold=self.clip)
+
+    def conditions(self) -> ConditionsSpec:
+        """Returns what the model sees of the mesh, as a job has it."""
+        return ConditionsSpec(depth=self.depth, depth_scale=self.depth_scale)

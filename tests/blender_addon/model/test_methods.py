@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the panel offers of a method is what the protocol knows, and what is grayed out is not asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args, get_type_hints
+
+import pytest
+
+from blender_addon.client import ConditionsSpec, DistillationSpec, RegulationSpec
+from blender_addon.model.methods import (
+    LOSSES,
+    METHOD_SETTINGS,
+    REGULATIONS,
+    SCHEDULES,
+    ChosenMethod,
+    has_norm_limit,
+)
+
+
+@dataclass
+class Panel:
+    """The panel's settings, as they are in a new scene."""
+
+    loss: str = "preset"
+    timesteps: str = "preset"
+    regulation: str = "preset"
+    use_clip: bool = False
+    clip: float = 0.1
+    use_guidance_scale: bool = False
+    guidance_scale: float = 7.5
+    use_depth: bool = True
+    use_depth_scale: bool = False
+    depth_scale: float = 1.0
+
+
+def test_untouched_it_asks_for_nothing() -> None:
+    method = ChosenMethod.of(Panel())
+    assert method.distillation() == DistillationSpec()
+    assert method.regulation_spec() == RegulationSpec()
+    assert method.conditions() == ConditionsSpec()
+    assert method.guidance_scale is None
+    assert set(METHOD_SETTINGS) == set(vars(Panel()))
+
+
+@pytest.mark.parametrize(
+    ("items", "spec", "name"),
+    [(LOSSES, DistillationSpec, "kind"), (SCHEDULES, DistillationSpec, "timesteps")],
+)
+def test_losses_and_schedules_are_all_that_the_protocol_has(items: object, spec: type[object], name: str) -> None:
+    assert [word for word, *_ in items] == list(get_args(get_type_hints(spec)[name]))  # type: ignore[attr-defined]
+
+
+def test_regulations_are_the_papers_and_the_quantile() -> None:
+    known = get_args(get_type_hints(RegulationSpec)["kind"])
+    offered = [word for word, *_ in REGULATIONS]
+    assert set(offered) == set(known) - {"global", "sigmoid", "soft"}, "the official code's others are no artist's"
+
+
+@pytest.mark.parametrize("regulation", [word for word, *_ in REGULATIONS])
+@pytest.mark.parametrize("use_clip", [False, True])
+@pytest.mark.parametrize("use_depth", [False, True])
+def test_whatever_is_clicked_makes_a_job(regulation: str, use_clip: bool, use_depth: bool) -> None:
+    panel = Panel(regulation=regulation, use_clip=use_clip, clip=0.25, use_depth=use_depth, use_depth_scale=True)
+    method = ChosenMethod.of(panel)
+    expected = 0.25 if use_clip and has_norm_limit(regulation) else None
+    assert method.regulation_spec().threshold == expected
+    assert method.conditions() == ConditionsSpec(depth=use_depth, depth_scale=1.0 if use_depth else None)
+
+
+def test_numbers_count_where_their_box_is_checked() -> None:
+    assert ChosenMethod.of(Panel(use_guidance_scale=True)).guidance_scale == 7.5
+    assert ChosenMethod.of(Panel(use_depth_scale=True, depth_scale=0.5)).depth_scale == 0.5
+    assert ChosenMethod.of(Panel(depth_scale=0.5)).depth_scale is None
