@@ -8,6 +8,7 @@ written last: a shard whose JSON is there is complete.
 
 import json
 import logging
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -93,9 +94,12 @@ def make_scenes(folder: Path, config: SceneSetConfig, processes: int = 1) -> Non
     run_shards(partial(write_scene_shard, folder=folder, config=config), shards, processes)
 
 
-def load_scenes(folder: Path) -> SceneSet:
-    """Loads all complete shards, in order; arrays stay on disk until they are read."""
-    complete = sorted(folder.glob("[0-9]*.json"))
+def load_scenes(folder: Path, only: Container[str] | None = None) -> SceneSet:
+    """Loads all complete shards, in order, or those whose number as in the file's name is in ``only``.
+
+    Arrays stay on disk until they are read.
+    """
+    complete = sorted(path for path in folder.glob("[0-9]*.json") if only is None or path.stem in only)
     if not complete:
         raise FileNotFoundError(f"No complete shard in {folder}; run `python -m pgc.pocket.scenes data` first.")
     parts = {part: [np.load(path.with_suffix(f".{part}.npy"), mmap_mode="r") for path in complete] for part in _PARTS}

@@ -18,7 +18,7 @@ from pgc.pocket.sample import lit_grid, load_pipeline, sample_grid
 from pgc.pocket.training.model_card import CardFacts, write_card
 from pgc.pocket.training.state import load_average, read_metadata, use_channels_last
 from pgc.pocket.training.tokenizer import load_tokenizer, write_tokenizer
-from pgc.pocket.training.train_diffusion import DiffusionConfig, build_networks, build_scheduler
+from pgc.pocket.training.train_diffusion import DiffusionConfig, Networks, build_networks, build_scheduler
 from pgc.pocket.training.train_vae import VaeConfig, build_vae
 from pgc.whole_files import write_picture, write_text
 
@@ -49,19 +49,15 @@ def trained_vae(checkpoint: Path, config: VaeConfig) -> AutoencoderKL:
     return vae
 
 
-def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: DiffusionConfig) -> Path:
-    """Writes the shipped folder; refuses to write more than the size limit. Returns ``folder``."""
-    vae = trained_vae(sources.vae_checkpoint, vae_config)
-    vae.register_to_config(scaling_factor=sources.scaling_factor)
-    networks = build_networks(config, sources.tokenizer_folder)
-    load_average(sources.diffusion_checkpoint, networks)
+def save_pipeline(folder: Path, vae: AutoencoderKL, networks: Networks, tokenizer_folder: Path) -> None:
+    """Saves the networks in half precision as diffusers lays a pipeline out."""
     # diffusers annotates these more narrowly than it takes them.
     absent = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
     others: dict[str, Any] = {"scheduler": build_scheduler(), **absent}
     pipeline = StableDiffusionControlNetPipeline(
         vae=vae,
         text_encoder=networks.text_encoder,
-        tokenizer=load_tokenizer(sources.tokenizer_folder),
+        tokenizer=load_tokenizer(tokenizer_folder),
         unet=networks.unet,
         controlnet=networks.controlnet,
         requires_safety_checker=False,
@@ -69,6 +65,15 @@ def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: 
     )
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+
+
+def export(folder: Path, sources: ExportSources, vae_config: VaeConfig, config: DiffusionConfig) -> Path:
+    """Writes the shipped folder; refuses to write more than the size limit. Returns ``folder``."""
+    vae = trained_vae(sources.vae_checkpoint, vae_config)
+    vae.register_to_config(scaling_factor=sources.scaling_factor)
+    networks = build_networks(config, sources.tokenizer_folder)
+    load_average(sources.diffusion_checkpoint, networks)
+    save_pipeline(folder, vae, networks, sources.tokenizer_folder)
     lit = config.condition_channels > DiffusionConfig().condition_channels
     words = lit_vocabulary() if lit else vocabulary()
     write_tokenizer(folder / "tokenizer", words)

@@ -44,7 +44,8 @@ def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     merges: list[tuple[str, str]] = []
     while (pair := _pair_up(split)) is not None:
         merges.append(pair)
-        split = [_merge(pieces, pair) for pieces in split]
+        # Few words have any one pair, and a vocabulary has hundreds of pairs.
+        split = [_merge(pieces, pair) if pair[0] in pieces else pieces for pieces in split]
     return merges
 
 

@@ -176,7 +176,12 @@ def _batch(cached: LatentSet, config: DiffusionConfig, step: int) -> tuple[Tenso
 
 
 def velocity_loss(
-    networks: Networks, scheduler: DDPMScheduler, batch: tuple[Tensor, Tensor, Tensor], seed: int, min_snr: float
+    networks: Networks,
+    scheduler: DDPMScheduler,
+    batch: tuple[Tensor, Tensor, Tensor],
+    seed: int,
+    min_snr: float,
+    bfloat16: bool = True,
 ) -> Tensor:
     """Computes the velocity loss of (latents, token ids, condition), weighted so that nearly clean latents do not
     dominate.
@@ -191,7 +196,7 @@ def velocity_loss(
     timestep = cast(torch.IntTensor, (strata / len(latents) * 1000).long())
     noisy = scheduler.add_noise(latents, noise, timestep).contiguous(memory_format=torch.channels_last)
     target = scheduler.get_velocity(latents, noise, timestep)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
         condition = condition.contiguous(memory_format=torch.channels_last)
         predicted = networks(noisy, timestep, tokens, condition).float()
     alpha = scheduler.alphas_cumprod[timestep]
@@ -240,7 +245,7 @@ def fit(state: TrainState, loss_at: Callable[[int], Tensor], checkpoint: Path, *
         if state.step % 50 == 0:
             mean, pace = sum(recent) / len(recent), (time.monotonic() - started) / len(recent)
             _LOG.info("diffusion step %d: loss %.4f, %.2f s a step", state.step, mean, pace)
-            curves["step"].append(state.step)
+            curves["step"].append(float(state.step))
             curves["loss"].append(round(mean, 5))
             recent, started = [], time.monotonic()
         if state.step % save_every == 0 or state.step == steps:
