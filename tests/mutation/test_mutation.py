@@ -74,16 +74,19 @@ shop = Workshop(Path(sys.argv[1]), Path(sys.argv[2]))
 plain = shop.read("larger.py")
 for source in (plain, plain.replace("a > b", "a < b"), plain.replace("return a", "while True: pass\\n    return a")):
     for test in ("test_notices.py", "test_sleeps.py"):
-        print(shop.run("larger.py", source, [test], 5.0).verdict, flush=True)
+        # Only what never ends is to reach its limit, however busy the machine.
+        limit = 3.0 if "while" in source and "notices" in test else 90.0
+        print(shop.run("larger.py", source, [test], limit).verdict, flush=True)
 assert shop.read("larger.py") == plain
 """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_who_notices_is_told_from_who_does_not(repository, tmp_path):
     command = [sys.executable, "-c", CHILD, str(repository), str(tmp_path / "work"), str(ROOT)]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=100)
+    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=600)
     assert found.stdout.split() == ["survived", "survived", "killed", "survived", "timeout", "survived"]
     assert (repository / "larger.py").read_text() == SOURCE
 

@@ -78,23 +78,30 @@ class Workshop:
     def run(self, module: str, source: str, tests: Sequence[str], limit: float) -> Outcome:
         """Runs tests with another source of a module, which is put back after it.
 
+        A run without a change leaves compiled files of all other modules to the runs that come; most of a short run
+        is else spent on compiling.
+
         Args:
             limit: seconds after which the run is ended; a change that makes a loop endless is noticed by that.
         """
         path = self._folder / module
         original = path.read_text("utf-8")
+        compiles = source == original
         path.write_text(source, "utf-8")
         began = time.monotonic()
         try:
-            verdict = self._forked(tests, began + limit)
+            verdict = self._forked(tests, began + limit, compiles=compiles)
         finally:
             path.write_text(original, "utf-8")
+            # The same second and the same size would make Python believe a compiled file of before.
+            for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+                compiled.unlink()
         return Outcome(verdict=verdict, seconds=time.monotonic() - began)
 
-    def _forked(self, tests: Sequence[str], end: float) -> Verdict:
+    def _forked(self, tests: Sequence[str], end: float, *, compiles: bool) -> Verdict:
         pid = os.fork()
         if pid == 0:
-            self._child(tests)
+            self._child(tests, compiles=compiles)
         while True:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
@@ -107,7 +114,7 @@ class Workshop:
                 return "timeout"
             time.sleep(_PAUSE)
 
-    def _child(self, tests: Sequence[str]) -> None:
+    def _child(self, tests: Sequence[str], *, compiles: bool) -> None:
         code = 70
         try:
             os.setsid()
@@ -116,8 +123,7 @@ class Workshop:
             os.dup2(log, 2)
             os.chdir(self._folder)
             sys.path.insert(0, str(self._folder))
-            # The same second and the same size would make Python believe a compiled file of before.
-            sys.dont_write_bytecode = True
+            sys.dont_write_bytecode = not compiles
             # The limit of the whole run counts, and not one a test, which a busy machine reaches by itself.
             os.environ["PYTEST_TIMEOUT"] = "0"
             for name in list(sys.modules):
