@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import faulthandler
 import importlib
-import math
 import os
 import signal
 import subprocess
@@ -234,22 +233,19 @@ def limit_cpu(seconds: float, on_exceeded: Callable[[], None]) -> bool:
     """Calls `on_exceeded` once this process has used `seconds` more of processor time; returns whether it will.
 
     It runs in the main thread between two instructions, and may raise. A second call replaces the first.
-    Windows has no such limit: false, and a limit on the clock is what is left.
+    Windows has no such timer: false, and a limit on the clock is what is left.
     """
-    number = getattr(signal, "SIGXCPU", None)
-    if _resource is None or number is None:
+    number = getattr(signal, "SIGPROF", None)
+    if number is None:
         return False
 
-    _soft, hard = _resource.getrlimit(_resource.RLIMIT_CPU)
-
     def handle(_signal: int, _frame: object) -> None:
-        _resource.setrlimit(_resource.RLIMIT_CPU, (hard, hard))  # The signal would come again each second.
         on_exceeded()
 
     signal.signal(number, handle)
-    wanted = math.ceil(time.process_time() + seconds)
-    soft = wanted if hard == _resource.RLIM_INFINITY else min(wanted, hard)
-    _resource.setrlimit(_resource.RLIMIT_CPU, (soft, hard))
+    # A timer counts from now. RLIMIT_CPU counts from the process's start and in ticks, of which a busy machine misses
+    # so many that an old process would get seconds more than it is given.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     return True
 
 
