@@ -51,3 +51,20 @@ def test_a_state_of_another_run_is_refused() -> None:
     average = TexelAverage([torch.nn.Parameter(torch.zeros(1))])
     with pytest.raises(CheckpointError, match="averages 2 tensors, the run 1"):
         average.load_state_dict({"count": torch.tensor(1), "0": torch.zeros(1), "1": torch.zeros(1)})
+
+
+def test_the_mean_has_no_history_of_how_it_came_about() -> None:
+    average = TexelAverage([torch.nn.Parameter(torch.ones(2))])
+    average.update()
+    average.update()
+    assert not average.means[0].requires_grad
+
+
+def test_parameters_that_have_become_more_or_fewer_are_noticed() -> None:
+    first = torch.nn.Parameter(torch.ones(2))
+    average = TexelAverage([first, torch.nn.Parameter(torch.ones(2))])
+    average.update()
+    average.parameters = [first]
+    for step in (average.update, average.apply):
+        with pytest.raises(ValueError, match="zip"):
+            step()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nobody chooses, and the last values that may be chosen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pgc.distillation.hifa import HiFAConfig, HiFALoss
+from pgc.distillation.sds import SDSConfig, SDSLoss
+from pgc.distillation.timestep import AnnealedTimestepConfig, UniformTimestepConfig
+from pgc.errors import ConfigError
+from pgc.guidance.base import Conditions, PromptEmbedding
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    assert SDSConfig().guidance_scale == 100.0
+    hifa = HiFAConfig()
+    assert (hifa.guidance_scale, hifa.image_weight, hifa.latent_weight, hifa.denoising_steps) == (7.5, 1.0, 1.0, 1)
+    assert hifa.longest_stride == 1.0
+    uniform, annealed = UniformTimestepConfig(), AnnealedTimestepConfig()
+    assert (uniform.minimum, uniform.maximum) == (0.02, 0.5)
+    assert (annealed.start, annealed.end, annealed.half_width, annealed.power) == (0.6, 0.1, 0.08, 0.5)
+
+
+def test_the_last_values_that_may_be_chosen_can_be() -> None:
+    assert SDSConfig(guidance_scale=0.0).guidance_scale == 0.0
+    assert HiFAConfig(guidance_scale=0.0, image_weight=0.0).image_weight == 0.0
+    assert HiFAConfig(longest_stride=0.01).longest_stride == 0.01
+    assert AnnealedTimestepConfig(half_width=0.0).half_width == 0.0
+    assert UniformTimestepConfig(minimum=0.3, maximum=0.3).minimum == 0.3
+
+
+@pytest.mark.parametrize("half_width", [-0.001, 0.5])
+def test_a_window_is_neither_negative_nor_as_wide_as_all(half_width: float) -> None:
+    with pytest.raises(ConfigError, match="half_width"):
+        AnnealedTimestepConfig(half_width=half_width)
+
+
+@pytest.mark.parametrize(("image", "latent"), [(0.5, 0.0), (0.0, 0.5), (0.5, 0.5)])
+def test_a_term_counts_as_soon_as_it_has_a_weight(image: float, latent: float) -> None:
+    loss = HiFALoss(HiFAConfig(image_weight=image, latent_weight=latent))
+    assert (loss.has_image_target, loss.needs_encoder_gradient) == (image > 0, latent > 0)
+
+
+def test_score_distillation_goes_through_the_encoder_and_leaves_no_graph() -> None:
+    loss = SDSLoss(SDSConfig())
+    assert loss.needs_encoder_gradient
+    assert not loss.has_image_target
+    guidance = OracleGuidance(OracleConfig(image_size=16), device=torch.device("cpu"))
+    image = torch.full((1, 3, 16, 16), 0.5)
+    empty = PromptEmbedding(hidden_states=torch.zeros(1, 1, 1))
+    found = loss.gradient(
+        guidance.encode_image(image).requires_grad_(),
+        guidance,
+        Conditions(prompt=empty, negative=empty, reference_image=image),
+        progress=0.5,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert not found.gradient.requires_grad
