@@ -14,6 +14,7 @@ from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
 from pgc.commands.models import app as models
 from pgc.commands.pair import pair
+from pgc.commands.playground import playground
 from pgc.commands.texture import texture
 from pgc.commands.transfer import transfer
 from pgc.commands.uvs import uvs
@@ -32,6 +33,7 @@ app.command("texture")(texture)
 app.command("export")(export)
 app.command("transfer")(transfer)
 app.command("uvs")(uvs)
+app.command("playground")(playground)
 app.add_typer(models, name="models")
 app.command("pair")(pair)
 app.command("demo")(demo)

@@ -43,6 +43,7 @@ ALLOWED = {
     # Into memory.
     ("pgc/images/maps.py", "Image.fromarray(…).save"): "PNG bytes",
     ("pgc/pictures/contact_sheet.py", "sheet.save"): "PNG bytes",
+    ("pgc/playground/sheet.py", "sheet.save"): "PNG bytes",
     ("pgc/pictures/turntable.py", "frames[…].save"): "WebP bytes",
     ("pgc/evaluation/materials/report.py", "Image.open(…).convert(…).save"): "JPEG bytes in a page",
     # A folder of many files, read by nobody before the training's last line.

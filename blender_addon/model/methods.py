@@ -50,7 +50,7 @@ METHOD_SETTINGS = (
 
 
 def has_norm_limit(regulation: str) -> bool:
-    """Whether a regulation has a longest gradient that can be chosen."""
+    """Says whether a regulation has a longest gradient that can be chosen."""
     return regulation not in ("adaptive", "none")
 
 

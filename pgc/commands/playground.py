@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc playground PROMPT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgc.terminal.failures import reports_failures
+
+__all__ = ["playground"]
+
+
+@reports_failures
+def playground(  # noqa: PLR0913 - one parameter an option
+    prompt: Annotated[str, typer.Argument(help="What the picture is to be.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="PNG of the pictures and their gradients.")] = Path("playground.png"),
+    guidance: Annotated[str, typer.Option(help="The model, as in `pgc texture`.")] = "pocket",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each picture.")] = 60,
+    guidance_scale: Annotated[float, typer.Option(min=0.0, help="How far the prompt pulls.")] = 15.0,
+    clip: Annotated[float, typer.Option(help="Threshold of PGC-N, PGC-V and PNGD.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other noise.")] = 0,
+) -> None:
+    """Optimises one picture by a prompt under each way for its gradient, side by side.
+
+    The paper's 2D experiment (its Figure 2): latents themselves, the encoder's gradient, its linear approximation,
+    PNGD, PGC-V and PGC-N.
+    """
+    from pgc.devices import resolve_device
+    from pgc.distillation.sds import SDSConfig
+    from pgc.errors import ConfigError
+    from pgc.guidance.specs import OracleSpec, load_guidance, parse_guidance
+    from pgc.playground.picture import WAYS, PlaygroundConfig, optimize_picture
+    from pgc.playground.sheet import sheet_png
+    from pgc.runs.arguments import checked_device
+    from pgc.whole_files import write_bytes
+
+    spec = parse_guidance(guidance)
+    if isinstance(spec, OracleSpec):
+        raise ConfigError("The oracle knows textures of meshes and no pictures; choose another model.")
+    config = PlaygroundConfig(
+        steps=steps, threshold=clip, seed=seed, distillation=SDSConfig(guidance_scale=guidance_scale)
+    )
+    teacher = load_guidance(spec, resolve_device(checked_device(device)))
+    pictures = []
+    for way in WAYS:
+        pictures.append(optimize_picture(teacher, prompt, way, config))
+        known = pictures[-1].statistics
+        typer.echo(
+            f"{way:<7}"
+            + (
+                "optimised as latents"
+                if known is None
+                else f"|g| median {known.median_before:.3g}, 99.9 % {known.tail_before:.3g} → {known.tail_after:.3g}, "
+                f"{known.clipped_fraction:.0%} of the pixels touched"
+            )
+        )
+    write_bytes(out, sheet_png(pictures))
+    typer.echo(str(out))
