@@ -9,11 +9,13 @@ stays behind.
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["clean_environment", "module_command", "module_environment"]
+__all__ = ["clean_environment", "module_command", "module_environment", "terminal_line"]
 
 _INHERITED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
@@ -39,3 +41,8 @@ def module_environment(python: str, source: Path | None = None) -> dict[str, str
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment without what Blender or a shell may have set for a Python of their own."""
     return {key: value for key, value in environment.items() if key not in _INHERITED}
+
+
+def terminal_line(command: Sequence[str]) -> str:
+    """Returns a command as a terminal of this system takes it, spaces and all."""
+    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import bpy
 from bpy.props import StringProperty
 
+from ..local_server.program import model_command
 from ..model.choices import SIZES
 from ..session import event_pump
 
@@ -96,8 +97,9 @@ class PGC_OT_copy_model_command(bpy.types.Operator):
     model: StringProperty(name="Model", description="Key of the model", default="sdxl")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.window_manager.clipboard = f"pgc-server models pull {self.model}"
-        self.report({"INFO"}, f"Copied: pgc-server models pull {self.model}")
+        command = model_command(self.model)
+        context.window_manager.clipboard = command
+        self.report({"INFO"}, f"Copied, paste it into a terminal: {command}")
         return {"FINISHED"}
 
 

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..module_process import terminal_line
 from .environment import environment_python
 from .pythons import NEWEST, OLDEST, Interpreter, choose
 
@@ -201,5 +199,4 @@ def size_text(size: int) -> str:
 
 def command_text(plan: Plan) -> str:
     """Returns the same commands for a terminal, one a line."""
-    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
-    return "\n".join(join(step.command) for step in plan.steps) + "\n"
+    return "\n".join(terminal_line(step.command) for step in plan.steps) + "\n"

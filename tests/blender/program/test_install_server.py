@@ -42,7 +42,9 @@ def test_what_stands_against_it_is_said(run_in_blender, tmp_path):
     assert "There are no wheels in" in said["wheels"]
     assert "cannot be run" in said["stop"]
     assert "the server has not run on this computer yet" in said["log"]
-    assert not (tmp_path / "environment").exists()
+    environment = tmp_path / "environment"
+    assert said["model"] == f"{environment}/no-python -P -m server models pull sdxl --data {environment}/none"
+    assert not environment.exists()
 
 
 def test_disabling_the_extension_ends_the_installation(run_in_blender, tmp_path):

@@ -109,6 +109,9 @@ def refusals(folder: str) -> Any:
     said["stop"] = _error(bpy.ops.pgc.stop_server)
     said["log"] = _error(bpy.ops.pgc.open_server_log)
     assert bpy.ops.pgc.copy_install_command() == {"FINISHED"}
+    from blender_addon.local_server.program import model_command
+
+    said["model"] = model_command("sdxl")
     said["online_access"] = bpy.app.online_access
     bpy.ops.preferences.addon_disable(module=NAME)
     return said
