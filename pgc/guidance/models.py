@@ -13,16 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from pgc.errors import GuidanceError
-from pgc.guidance.sources import (
-    WHOLE_FOLDER,
-    ModelParts,
-    UnusableModelError,
-    fetch,
-    is_installed,
-    locate,
-    model_parts,
-    packaged_pocket,
-)
+from pgc.guidance.fetching import UnusableModelError, fetch
+from pgc.guidance.sources import WHOLE_FOLDER, ModelParts, is_installed, locate, model_parts, packaged_pocket
 from pgc.guidance.specs import GuidanceSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
 
 __all__ = [

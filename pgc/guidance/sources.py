@@ -2,46 +2,37 @@
 """Where a model's files are: a hub id becomes a complete local folder, and every refusal becomes one clear sentence.
 
 `locate` never asks the network: gigabytes, and the word to a hub of what somebody is about to do, are a matter of
-their own (`fetch`, behind `pgc models pull`).
+their own (`pgc.guidance.fetching`, behind `pgc models pull`).
 
 Safetensors only: the other formats are Python pickles, which run code as they load.
 """
-
-# HTTPError is whatever the hub library raises with its HTTP client of the day.
-# pyright: reportPrivateImportUsage=false
 
 from __future__ import annotations
 
 import importlib.resources
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from pgc.errors import GuidanceError
 
 __all__ = [
+    "HUB_ID",
     "WHOLE_FOLDER",
     "ModelKind",
     "ModelParts",
-    "UnusableModelError",
-    "fetch",
     "is_installed",
     "locate",
     "model_kind",
     "model_parts",
     "packaged_pocket",
+    "problem_of",
     "single_file_kind",
     "weights_variant",
 ]
@@ -50,12 +41,7 @@ ModelKind = Literal["pocket", "sd1", "sd2", "sdxl"]
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
-_EXAMPLE = "stabilityai/stable-diffusion-xl-base-1.0"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-class UnusableModelError(GuidanceError):
-    """What was downloaded lacks a part, or has it in no format that is read."""
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +86,19 @@ def locate(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> 
     """
     folder = Path(source)
     if folder.is_dir():
-        problem = _problem(folder, parts)
+        problem = problem_of(folder, parts)
         if problem is not None:
             raise GuidanceError(f"{source} is no usable model: {problem}")
         return folder
-    if not _HUB_ID.fullmatch(source) or folder.suffix.lower() in (*_PICKLES, ".safetensors"):
+    if not HUB_ID.fullmatch(source) or folder.suffix.lower() in (*_PICKLES, ".safetensors"):
         raise GuidanceError(
             f"There is no file or folder {source}, and it is no hub id (owner/name) either; give one of the three."
         )
     cached = _cached(source, cache_dir)
-    if cached is not None and _problem(cached, parts) is None:
+    if cached is not None and problem_of(cached, parts) is None:
         return cached
     state = (
-        "is not on this machine" if cached is None else f"is not complete on this machine ({_problem(cached, parts)})"
+        "is not on this machine" if cached is None else f"is not complete on this machine ({problem_of(cached, parts)})"
     )
     raise GuidanceError(
         f"{source} {state}, and nothing is downloaded unasked. Fetch it with: pgc models pull {source} - or give a "
@@ -120,35 +106,12 @@ def locate(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> 
     )
 
 
-def fetch(source: str, parts: ModelParts, *, half: bool, cache_dir: Path | None = None) -> Path:
-    """Downloads a model from the hub, no more than `parts` needs; the person has agreed to that.
-
-    Args:
-        source: a hub id.
-        half: prefer weights stored as fp16, half the download.
-        cache_dir: huggingface_hub's cache, by default its own choice (HF_HUB_CACHE).
-
-    Raises:
-        GuidanceError: no hub id, refused by the hub, out of reach, or without safetensors.
-    """
-    if not _HUB_ID.fullmatch(source):
-        raise GuidanceError(f"{source} is no hub id; expected owner/name, such as {_EXAMPLE}.")
-    folder = _download(source, _patterns(parts, half=half), cache_dir)
-    if half and _problem(folder, parts) is not None:
-        # Some models are published in full precision only.
-        folder = _download(source, _patterns(parts, half=False), cache_dir)
-    problem = _problem(folder, parts)
-    if problem is not None:
-        raise UnusableModelError(f"{source} is no usable model: {problem}")
-    return folder
-
-
 def is_installed(source: str, parts: ModelParts, *, cache_dir: Path | None = None) -> bool:
     """Says whether `locate` would succeed without a network."""
     folder: Path | None = Path(source)
     if not Path(source).is_dir():
-        folder = _cached(source, cache_dir) if _HUB_ID.fullmatch(source) else None
-    return folder is not None and _problem(folder, parts) is None
+        folder = _cached(source, cache_dir) if HUB_ID.fullmatch(source) else None
+    return folder is not None and problem_of(folder, parts) is None
 
 
 def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
@@ -159,7 +122,7 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
     """
     folder: Path | None = Path(source)
     if not Path(source).is_dir():
-        folder = _cached(source, cache_dir) if _HUB_ID.fullmatch(source) else None
+        folder = _cached(source, cache_dir) if HUB_ID.fullmatch(source) else None
     if folder is None:
         raise GuidanceError(
             f"There is no model {source} on this machine; expected pocket, sd15, sd21, sdxl, a folder, a .safetensors "
@@ -262,8 +225,8 @@ def _read_json(path: Path) -> dict[str, object]:
         raise GuidanceError(f"{path} is missing or unreadable; expected a model in the diffusers format.") from error
 
 
-def _problem(folder: Path, parts: ModelParts) -> str | None:
-    """What keeps a folder from being loaded, as a sentence; None if nothing does."""
+def problem_of(folder: Path, parts: ModelParts) -> str | None:
+    """Says what keeps a folder from being loaded, as a sentence; None if nothing does."""
     for name in parts.weights:
         if not (folder / name / "config.json").is_file():
             return f"{folder / name / 'config.json'} is missing."
@@ -277,48 +240,9 @@ def _problem(folder: Path, parts: ModelParts) -> str | None:
     return None
 
 
-def _patterns(parts: ModelParts, *, half: bool) -> list[str]:
-    prefixes = [f"{name}/" if name else "" for name in parts.weights]
-    patterns = ["model_index.json", *(f"{prefix}config.json" for prefix in prefixes)]
-    for name in parts.settings:
-        patterns += [f"{name}/*.json", f"{name}/*.txt"]
-    for prefix in prefixes:
-        for stem in ("diffusion_pytorch_model", "model"):
-            middle = ".fp16" if half else ""
-            patterns += [f"{prefix}{stem}{middle}.safetensors", f"{prefix}{stem}{middle}-*-of-*.safetensors"]
-            patterns += [f"{prefix}{stem}.safetensors.index{middle}.json"]
-    return patterns
-
-
 def _cached(source: str, cache_dir: Path | None) -> Path | None:
     """The newest snapshot on this machine, complete or not."""
     try:
         return Path(snapshot_download(source, cache_dir=cache_dir, local_files_only=True, allow_patterns=[]))
     except LocalEntryNotFoundError:
         return None
-
-
-def _download(source: str, patterns: Sequence[str], cache_dir: Path | None) -> Path:
-    try:
-        return Path(snapshot_download(source, cache_dir=cache_dir, allow_patterns=list(patterns)))
-    except GatedRepoError as error:
-        raise GuidanceError(
-            f"The hub refuses {source}: its licence must be accepted first. Accept it at "
-            f"https://huggingface.co/{source}, run: hf auth login, then pull it again."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise GuidanceError(
-            f"The hub has no model {source}, or it is private. Check the spelling, run hf auth login if it is private, "
-            "or give a folder or a .safetensors file with --guidance PATH."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise GuidanceError(
-            f"{source} is not complete on this machine, and the hub is out of reach; pull it again with a network, or "
-            "give a folder or a .safetensors file with --guidance PATH."
-        ) from error
-    except (HTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()
-        raise GuidanceError(
-            f"{source} could not be downloaded ({reason[0] if reason else type(error).__name__}); pull it again, or "
-            "give a folder or a .safetensors file with --guidance PATH."
-        ) from error

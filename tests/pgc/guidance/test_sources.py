@@ -15,9 +15,10 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNot
 from safetensors.torch import save_file
 
 from pgc.errors import GuidanceError
-from pgc.guidance import sources
+from pgc.guidance import fetching, sources
 from pgc.guidance.diffusion.loading import load_components, load_controlnet
-from pgc.guidance.sources import ModelParts, fetch, is_installed, locate, model_kind, single_file_kind, weights_variant
+from pgc.guidance.fetching import fetch
+from pgc.guidance.sources import ModelParts, is_installed, locate, model_kind, single_file_kind, weights_variant
 from pgc.guidance.specs import load_guidance, parse_guidance
 
 PARTS = ModelParts(weights=("vae", "unet", "text_encoder"), settings=("scheduler", "tokenizer"))
@@ -46,7 +47,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise LocalEntryNotFoundError("no connection")
         return original(repo_id, local_files_only=True, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sources, "snapshot_download", download)
+    for module in (sources, fetching):
+        monkeypatch.setattr(module, "snapshot_download", download)
     return asked
 
 
@@ -113,7 +115,7 @@ def test_refusals_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, er
     def download(repo_id: str, *, local_files_only: bool = False, **rest: object) -> str:
         raise LocalEntryNotFoundError("not cached") if local_files_only else error
 
-    monkeypatch.setattr(sources, "snapshot_download", download)
+    monkeypatch.setattr(fetching, "snapshot_download", download)
     with pytest.raises(GuidanceError, match=sentence):
         fetch(HUB_ID, PARTS, half=True, cache_dir=tmp_path)
 
@@ -135,7 +137,7 @@ def test_download_asks_for_fp16_first_and_never_for_pickles(
             target.rmdir()
         return str(target)
 
-    monkeypatch.setattr(sources, "snapshot_download", download)
+    monkeypatch.setattr(fetching, "snapshot_download", download)
     assert fetch(HUB_ID, PARTS, half=True, cache_dir=tmp_path) == target
     first, second = asked
     assert "unet/diffusion_pytorch_model.fp16.safetensors" in first
@@ -153,7 +155,7 @@ def test_published_model_without_safetensors_is_refused(tmp_path: Path, monkeypa
         (tmp_path / "unet" / "config.json").write_text("{}")
         return str(tmp_path)
 
-    monkeypatch.setattr(sources, "snapshot_download", download)
+    monkeypatch.setattr(fetching, "snapshot_download", download)
     with pytest.raises(GuidanceError, match=r"someone/some-model is no usable model: .* holds no weights"):
         fetch(HUB_ID, ModelParts(weights=("unet",)), half=False)
 
