@@ -7,7 +7,7 @@ orientation are ignored as glTF 2.0 (3.8.3) demands of textures, and as Blender 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,9 @@ import OpenImageIO as oiio
 from pgc.errors import TextureError
 from pgc.images.color_profiles import ColorProfile, profile_of
 from pgc.images.formats import check_claims, sniff_format
+from pgc.images.values import divide_by_alpha, make_finite
 
-__all__ = ["STRAIGHT_ALPHA", "Depth", "SourceImage", "image_size", "read_source_image", "unit_values"]
+__all__ = ["STRAIGHT_ALPHA", "Depth", "SourceImage", "image_size", "read_source_image"]
 
 Depth = Literal["8 bits", "16 bits", "half float", "float"]
 """Of one channel in the file."""
@@ -46,7 +47,6 @@ _NEAR_SRGB = ("srgb", "g22")
 _MAX_CHANNELS = 64
 _MOST_SHOWN = 64
 """Pixels of a picture for each one that is stored: a few bytes may claim a window of any size."""
-_BAND = 1 << 21
 STRAIGHT_ALPHA = "pgc:straightAlpha"
 """Attribute of EXR files of ours: their colour is not multiplied by alpha, as the format else has it."""
 
@@ -57,7 +57,7 @@ class SourceImage:
 
     Attributes:
         color: [H, W, 1] gray or [H, W, 3] RGB, row 0 at the top: uint8, uint16, float16 or float32, which
-            `unit_values` brings to one scale; floats may lie outside of [0, 1], but are finite.
+            `pgc.images.values.unit_values` brings to one scale; floats may lie outside of [0, 1], but are finite.
         alpha: [H, W] of the same type, not multiplied into `color`; None where the file has none.
         linear: whether `color` is scene-linear, as EXR, HDR and files of floats have it; else it is sRGB-encoded.
         depth: of the file.
@@ -106,10 +106,10 @@ def read_source_image(path: Path) -> SourceImage:
     notes += _ignored(path, spec, format_name)
     floating = str(spec.format) in _FLOATS
     if floating:
-        _make_finite(path, pixels, notes)
+        make_finite(path, pixels, notes)
     straight = spec.getattribute(STRAIGHT_ALPHA) or spec.getattribute("oiio:UnassociatedAlpha")
     if alpha is not None and format_name in _PREMULTIPLIED and not straight:
-        _divide_by_alpha(path, color, alpha, notes)
+        divide_by_alpha(path, color, alpha, notes)
     return SourceImage(
         color=color,
         alpha=alpha,
@@ -238,58 +238,6 @@ def _ignored(path: Path, spec: oiio.ImageSpec, format_name: str) -> list[str]:
             "glTF and Blender."
         )
     return notes
-
-
-def _bands(values: npt.NDArray[np.generic]) -> Iterator[slice]:
-    """Rows, a few megabytes at a time: pixels may be hundreds, of which no copy is made."""
-    rows = max(1, _BAND // max(1, values[:1].size))
-    return (slice(start, start + rows) for start in range(0, len(values), rows))
-
-
-def _make_finite(path: Path, values: npt.NDArray[np.generic], notes: list[str]) -> None:
-    """Puts 0 in the place of what is no number."""
-    count = 0
-    for band in _bands(values):
-        wrong = ~np.isfinite(values[band])
-        if wrong.any():
-            values[band][wrong] = 0
-            count += int(wrong.sum())
-    if count:
-        notes.append(f"{path.name}: {count} values are NaN or infinite; they became 0.")
-
-
-def _divide_by_alpha(
-    path: Path, color: npt.NDArray[np.generic], alpha: npt.NDArray[np.generic], notes: list[str]
-) -> None:
-    """Takes the alpha out that the file multiplied into the colour; where alpha is 0 the colour stays as it is."""
-    partly = False
-    for band in _bands(color):
-        opaque = unit_values(alpha[band])[..., None]
-        partial = (opaque > 0) & (opaque < 1)
-        if not partial.any():
-            continue
-        partly = True
-        with np.errstate(over="ignore"):
-            divided = color[band].astype(np.float32) / np.where(partial, opaque, np.float32(1.0))
-        if np.issubdtype(color.dtype, np.floating):
-            limit = 65504.0 if color.dtype == np.float16 else 1e38
-            divided = divided.clip(-limit, limit)
-        else:
-            divided = np.minimum(np.floor(divided + 0.5), _largest(color))
-        color[band] = np.where(partial, divided, color[band]).astype(color.dtype)
-    if partly:
-        notes.append(f"{path.name}: its colours have alpha multiplied in; they were divided by it.")
-
-
-def unit_values(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Divides integers by their largest value, keeps floats: float32, exact to the last bit of 8 and 16 bits."""
-    if np.issubdtype(values.dtype, np.floating):
-        return values.astype(np.float32)
-    return values.astype(np.float32) / _largest(values)
-
-
-def _largest(values: npt.NDArray[np.generic]) -> np.float32:
-    return np.float32(255 if values.dtype == np.uint8 else 65535)
 
 
 def _problem(geterror: Callable[[], str]) -> str:

@@ -16,7 +16,8 @@ from torch import Tensor
 from pgc.color_space import srgb_from_linear
 from pgc.errors import TextureError
 from pgc.images.color_profiles import in_srgb
-from pgc.images.reading import Depth, SourceImage, image_size, read_source_image, unit_values
+from pgc.images.reading import Depth, SourceImage, image_size, read_source_image
+from pgc.images.values import unit_values
 from pgc.maps import MAPS, map_channels
 from pgc.texture.field import BakedTexture
 

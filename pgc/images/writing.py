@@ -21,7 +21,8 @@ from torch import Tensor
 
 from pgc.color_space import linear_from_srgb, srgb_from_linear
 from pgc.errors import ConfigError, OutputError, TextureError
-from pgc.images.reading import STRAIGHT_ALPHA, read_source_image, unit_values
+from pgc.images.reading import STRAIGHT_ALPHA, read_source_image
+from pgc.images.values import unit_values
 from pgc.whole_files import cannot_write, replacing
 
 __all__ = ["FORMATS", "Content", "Exr", "ImageFormat", "Png", "parse_format", "read_image", "write_image"]

@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 
 from pgc.errors import TextureError
 from pgc.images.formats import MAX_SIDE, sniff_format
-from pgc.images.reading import STRAIGHT_ALPHA, image_size, read_source_image, unit_values
+from pgc.images.reading import STRAIGHT_ALPHA, image_size, read_source_image
+from pgc.images.values import unit_values
 from tests.pgc.fuzzing.image_seeds import whole_images
 from tests.pgc.image_files import chunk, png_bytes, rgb_rows, write_with_oiio
 
