@@ -7,12 +7,10 @@ client that sends a mesh of a gigabyte cannot delay another one's PING. Nothing 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import queue
-import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +23,7 @@ from blender_addon.protocol.codec import Envelope, encode
 from blender_addon.protocol.errors import ProtocolError
 from blender_addon.protocol.messages import Error
 from server.broker import refusals
+from server.broker.calls import Calls
 from server.broker.core import BrokerCore
 from server.broker.descriptors import Room, patient
 from server.broker.intake import Intake, Way
@@ -70,10 +69,7 @@ class Loop:
         self._executor = executor
         self._context = zmq.Context()
         self._zap = ZapHandler(self._context)
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        self._wake_reader.setblocking(False)
-        self._wake_writer.setblocking(False)
+        self._calls = Calls(self._guarded)
         self._pool = ThreadPoolExecutor(3, "disk")
         self._bulk_pool = ThreadPoolExecutor(4, "bulk")
         self._spawn_pool = ThreadPoolExecutor(1, "spawn")
@@ -193,12 +189,6 @@ class Loop:
     def call(self, function: Callable[[], None]) -> None:
         """Makes the loop's thread call this soon; from any thread."""
         self._calls.put(function)
-        try:
-            self._wake_writer.send(b"\0")
-        except (BlockingIOError, OSError) as error:
-            # Full: the loop is about to wake up anyway. Closed: nobody waits for it any more.
-            if not isinstance(error, BlockingIOError):
-                _LOG.debug("the loop has ended")
 
     def _in_pool(self, pool: ThreadPoolExecutor, work: Callable[[], Any], done: Done) -> None:
         def finished(future: Future[Any]) -> None:
@@ -211,17 +201,6 @@ class Loop:
                 self.call(lambda: done(None, failure))
 
         pool.submit(patient(work)).add_done_callback(finished)
-
-    def _take_calls(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # Woken by a socket.
-            self._wake_reader.recv(4096)
-        deadline = self.now() + _BUDGET_SECONDS
-        while self.now() < deadline:
-            try:
-                function = self._calls.get_nowait()
-            except queue.Empty:
-                return
-            self._guarded(function)
 
     def _guarded(self, function: Callable[[], None]) -> None:
         try:
@@ -239,7 +218,7 @@ class Loop:
         poller = zmq.Poller()
         for router in (*self._routers.values(), self._children):
             poller.register(router.socket, zmq.POLLIN)
-        poller.register(self._wake_reader.fileno(), zmq.POLLIN)
+        poller.register(self._calls.fileno(), zmq.POLLIN)
         next_tick = self.now()
         more = False
         while not core.is_drained():
@@ -261,7 +240,7 @@ class Loop:
     def _turn(self) -> bool:
         """One turn; returns whether there is more to do at once."""
         assert self._core is not None
-        self._take_calls()
+        self._calls.take(self.now() + _BUDGET_SECONDS)
         self._intake.begin()
         more = self._intake.receive(Channel.CTL, _CTL_PER_TURN)
         children = self._children.receive(_CHILDREN_PER_TURN, self.now() + _BUDGET_SECONDS)
@@ -277,7 +256,7 @@ class Loop:
         if self._door.is_crowded():
             sessions = self._core.state.sessions
             self._door.make_room([address for channel in Channel for address in sessions.of_channel(channel)])
-        return more or not self._calls.empty()
+        return more or bool(self._calls)
 
     def _of_child(self, message: Received) -> None:
         assert self._core is not None
@@ -298,13 +277,12 @@ class Loop:
         self._pool.shutdown()
         if self._journal is not None:
             self._journal.close()
-        while not self._calls.empty():  # Last answers go out while the sockets are open.
-            self._take_calls()
+        while self._calls:  # Last answers go out while the sockets are open.
+            self._calls.take(self.now() + _BUDGET_SECONDS)
         self._door.close()
         for router in (*self._routers.values(), self._children):
             router.close()
         self._zap.close()
-        self._wake_reader.close()
-        self._wake_writer.close()
+        self._calls.close()
         self._context.term()
         _LOG.info("ended, process %d", os.getpid())

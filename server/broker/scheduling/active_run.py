@@ -6,10 +6,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from server.broker.queue import FairQueue
 from server.broker.supervision.supervisor import Child
 from server.config import Supervision
 from server.storage.jobs import Job
@@ -46,7 +47,7 @@ class ActiveRun:
     @property
     def median_step(self) -> float:
         """Seconds of a step, of the newest ones; 0 before the first."""
-        return statistics.median(self.step_seconds) if self.step_seconds else 0.0
+        return median_step([self])
 
     def patience(self, limits: Supervision) -> float:
         """Returns the seconds in which a cancelled run is to end: a slow step may come to its end, so that its work is
@@ -67,11 +68,24 @@ class ActiveRun:
             self.step_seconds.append((now - self.last_step_at) / (step - self.job.step))
         self.last_step_at = self.last_advance = now
 
+    def charge(self, queue: FairQueue, now: float) -> None:
+        """Counts the time since the last call against the job's user, whose turn comes later for it."""
+        since = self.job.charged_until
+        if since is not None:
+            queue.charge(self.job.row.user, max(0.0, now - since))
+            self.job.charged_until = now
+
     def rearm(self, now: float) -> None:
         """Forgets the silence while the machine slept: nothing is stalled because of that."""
         self.last_advance = now
         self.last_step_at = None
         self.job.charged_until = now
+
+
+def median_step(runs: Iterable[ActiveRun]) -> float:
+    """Returns the seconds of a step, the median of the newest over all runs; 0 before the first."""
+    newest = [seconds for run in runs for seconds in run.step_seconds]
+    return statistics.median(newest) if newest else 0.0
 
 
 def turns_over(runs: Sequence[ActiveRun], waiting: Set[str], latest: float) -> list[ActiveRun]:

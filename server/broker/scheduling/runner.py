@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import replace
 
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.messages import EventKind, JobResult, JobState
-from server.broker.scheduling.active_run import ActiveRun, loss, making_room, turns_over
+from server.broker.scheduling.active_run import ActiveRun, loss, making_room, median_step, turns_over
 from server.broker.scheduling.lifecycle import Lifecycle
 from server.broker.state import BrokerState
 from server.broker.supervision.supervisor import Child, Supervisor
@@ -250,22 +249,16 @@ class Runner:
             self._supervisor.send(run.child, YieldRun(run.job.id))
 
     def _release(self, run: ActiveRun) -> None:
-        self._charge(run, self._state.ports.now())
+        run.charge(self._state.queue, self._state.ports.now())
         self._runs.pop(run.child.index, None)
         self._idle_since[run.child.index] = self._state.ports.now()
-
-    def _charge(self, run: ActiveRun, now: float) -> None:
-        since = run.job.charged_until
-        if since is not None:
-            self._state.queue.charge(run.job.row.user, max(0.0, now - since))
-            run.job.charged_until = now
 
     # Time
 
     def tick(self, now: float) -> None:
         """Charges for time, ends what was cancelled or hangs, lets idle workers go."""
         for run in list(self._runs.values()):
-            self._charge(run, now)
+            run.charge(self._state.queue, now)
             self._watch(run, now)
         for index in range(self._state.config.workers):
             child = self._supervisor.child(ROLE_WORKER, index)
@@ -296,8 +289,7 @@ class Runner:
 
     def step_seconds(self) -> float:
         """Returns the median of the newest steps, over all runs."""
-        newest = [seconds for run in self._runs.values() for seconds in run.step_seconds]
-        return statistics.median(newest) if newest else 0.0
+        return median_step(self._runs.values())
 
     def rearm(self, now: float) -> None:
         """Counts deadlines from now, since the machine slept: nothing is stalled because of that."""
