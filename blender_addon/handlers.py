@@ -44,17 +44,17 @@ def _loaded(*_: Any) -> None:  # noqa: ANN401 - bpy's arguments differ between v
 
 def _follow_jobs() -> None:
     found = jobs_in_blend.collect()
-    session = event_pump.existing_session()
-    if session is None and found and not bpy.app.background:
-        session = event_pump.session()
-    if session is None:
+    desk = event_pump.existing_job_desk()
+    if desk is None and found and not bpy.app.background:
+        desk = event_pump.job_desk()
+    if desk is None:
         Previews().take_off_strangers(AppState())
         return
     # Their previews come anew, on what the file really shows.
     with event_pump.guard("Taking previews off"):
-        session.previews.take_off()
-    session.brush.forget()
-    session.adopt(found)
+        desk.previews.take_off()
+    desk.brush.forget()
+    desk.adopt(found)
 
 
 @_told("Preparing the file for a save")
@@ -69,40 +69,40 @@ def _about_to_save(*_: Any) -> None:  # noqa: ANN401
         pack_painted()
         if hindered:
             event_pump.show_problem(Problem(hindered[0], ""))
-    session = event_pump.existing_session()
-    if session is None:
+    desk = event_pump.existing_job_desk()
+    if desk is None:
         return
     with event_pump.guard("Taking previews off"):
-        session.previews.take_off()
-    jobs_in_blend.note_all(session.state)
+        desk.previews.take_off()
+    jobs_in_blend.note_all(desk.state)
 
 
 @_told("Noting what was saved")
 def _saved(*_: Any) -> None:  # noqa: ANN401
-    session = event_pump.existing_session()
-    if session is not None:
-        session.saved = {view.key for view in session.state.live()}
+    desk = event_pump.existing_job_desk()
+    if desk is not None:
+        desk.saved = {view.key for view in desk.state.live()}
 
 
 @_told("Noting an undo")
 def _undone(*_: Any) -> None:  # noqa: ANN401
-    session = event_pump.existing_session()
-    if session is not None:
+    desk = event_pump.existing_job_desk()
+    if desk is not None:
         # Not here: Blender has not rebuilt its dependencies yet, and data that is removed now may crash it.
-        session.undone = True
+        desk.undone = True
         # But this at once: undo does not bring back the canvas, and the next stroke may come before the next turn.
-        session.brush.follow(bpy.context.view_layer.objects.active)
+        desk.brush.follow(bpy.context.view_layer.objects.active)
 
 
 @_told("Noting a change of a mesh")
 def _changed(scene: Any, depsgraph: Any = None) -> None:  # noqa: ANN401
     """A mesh was edited, perhaps its UVs; called often, so that it only forgets what was known of it."""
-    session = event_pump.existing_session()
-    if session is None or depsgraph is None:
+    desk = event_pump.existing_job_desk()
+    if desk is None or depsgraph is None:
         return
     for update in depsgraph.updates:
         if update.is_updated_geometry and isinstance(update.id, bpy.types.Mesh):
-            session.uvs.forget(update.id.original.session_uid)
+            desk.uvs.forget(update.id.original.session_uid)
 
 
 def _migrate_all() -> None:

@@ -15,10 +15,10 @@ __all__ = ["CLASSES"]
 
 def _on_connection(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
     """Another server: connect to it, if there was a connection at all."""
-    session = event_pump.existing_session()
-    if session is not None:
+    desk = event_pump.existing_job_desk()
+    if desk is not None:
         with event_pump.guard("Reconnecting"):
-            session.reconnect()
+            desk.reconnect()
 
 
 class PGC_PG_prompt(bpy.types.PropertyGroup):

@@ -31,7 +31,7 @@ class PGC_OT_cancel(bpy.types.Operator):
         state = event_pump.current_state()
         uid = context.object.session_uid if context.object is not None else 0
         view = state.jobs.get(self.key) or state.live_for(uid) or [one for one in state.live() if _can_cancel(one)][-1]
-        event_pump.session().cancel(view.key)
+        event_pump.job_desk().cancel(view.key)
         event_pump.redraw()
         return {"FINISHED"}
 
@@ -55,7 +55,7 @@ class PGC_OT_stop_and_keep(bpy.types.Operator):
         state = event_pump.current_state()
         uid = context.object.session_uid if context.object is not None else 0
         view = state.jobs.get(self.key) or state.live_for(uid) or [one for one in state.live() if one.stoppable][-1]
-        event_pump.session().stop_and_keep(view.key)
+        event_pump.job_desk().stop_and_keep(view.key)
         event_pump.redraw()
         return {"FINISHED"}
 

@@ -32,7 +32,7 @@ class PGC_OT_generate(bpy.types.Operator):
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        session = event_pump.session()
+        desk = event_pump.job_desk()
         event_pump.show_problem(None)
         try:
             orders = [prepare_order(context, obj) for obj in textured(context)]
@@ -40,7 +40,7 @@ class PGC_OT_generate(bpy.types.Operator):
             event_pump.show_problem(Problem(error.text, error.fix or ""))
             self.report({"ERROR"}, error.text)
             return {"CANCELLED"}
-        too_large = objection(orders, session.state.server)
+        too_large = objection(orders, desk.state.server)
         if too_large is not None:
             event_pump.show_problem(too_large)
             self.report({"ERROR"}, too_large.text)
@@ -50,14 +50,14 @@ class PGC_OT_generate(bpy.types.Operator):
             return {"CANCELLED"}
         for note in (note for order in orders for note in order.notes):
             self.report({"WARNING"}, note)
-        if not all([session.submit(order.view, order.spec, order.arrays) for order in orders]):
-            self.report({"ERROR"}, session.state.server.problem.text)
+        if not all([desk.submit(order.view, order.spec, order.arrays) for order in orders]):
+            self.report({"ERROR"}, desk.state.server.problem.text)
             return {"CANCELLED"}
         settings = context.scene.pgc
         recent_prompts.remember(settings.prompt, settings.negative)
         if not settings.lock_seed:
             settings.seed = (settings.seed + 1) % (1 << 31)
-        if session.state.server.state is ServerState.ABSENT:
+        if desk.state.server.state is ServerState.ABSENT:
             # One click: a server that is installed comes up by itself.
             bpy.ops.pgc.start_server()
         return {"FINISHED"}

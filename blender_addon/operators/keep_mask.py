@@ -81,12 +81,12 @@ def _begin(context: bpy.types.Context) -> None:
         # Strokes land in the active one.
         obj.data.uv_layers.active = obj.data.uv_layers[uv_map]
     bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
-    event_pump.session().brush.begin(obj)
+    event_pump.job_desk().brush.begin(obj)
     show_mask(obj)
 
 
 def _end(context: bpy.types.Context) -> None:
-    event_pump.session().brush.end(context.object)
+    event_pump.job_desk().brush.end(context.object)
     follow_painting(context.object)
     bpy.ops.object.mode_set(mode="OBJECT")
 

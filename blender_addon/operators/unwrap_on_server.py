@@ -38,9 +38,9 @@ class PGC_OT_unwrap_on_server(bpy.types.Operator):
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        session = event_pump.session()
+        desk = event_pump.job_desk()
         event_pump.show_problem(None)
-        server = session.state.server
+        server = desk.state.server
         if server.ready and NEW_UVS not in server.maps:
             return self._refuse(xatlas_problem())
         try:
@@ -50,7 +50,7 @@ class PGC_OT_unwrap_on_server(bpy.types.Operator):
         too_large = objection([order], server, unwrap_problem)
         if too_large is not None:
             return self._refuse(too_large)
-        if not session.submit(order.view, order.spec, order.arrays):
+        if not desk.submit(order.view, order.spec, order.arrays):
             return self._refuse(server.problem or xatlas_problem())
         if server.state is ServerState.ABSENT:
             # One click: a server that is installed comes up by itself.

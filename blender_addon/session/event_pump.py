@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one timer: gives the session its turn on Blender's main thread, a few milliseconds at a time."""
+"""The one timer: gives the job desk its turn on Blender's main thread, a few milliseconds at a time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..model.defects import defect, note_defect
 from ..model.state import AppState, Problem
 from ..model.timings import read_timings, written_timings
 from ..stored_preferences import addon_preferences, connection_file
-from .session import Session
+from .job_desk import JobDesk
 
 __all__ = [
     "current_state",
-    "existing_session",
+    "existing_job_desk",
     "guard",
+    "job_desk",
     "may_reach",
     "redraw",
     "report_defect",
-    "session",
     "show_problem",
     "start",
     "stop",
@@ -32,22 +32,22 @@ _BUDGET = 0.008
 _BUSY, _IDLE = 0.05, 0.5
 """Seconds until the next turn, while something goes on and while nothing does."""
 _AREAS = {"VIEW_3D", "PROPERTIES", "PREFERENCES"}
-_held: list[Session] = []
+_held: list[JobDesk] = []
 _NOTHING = AppState()
 
 
-def session() -> Session:
-    """Returns this Blender's session; made at the first need."""
+def job_desk() -> JobDesk:
+    """Returns this Blender's job desk; made at the first need."""
     if not _held:
-        _held.append(Session(connection_file))
+        _held.append(JobDesk(connection_file))
         preferences = addon_preferences()
         if preferences is not None:
             read_timings(_held[0].state, preferences.timings)
     return _held[0]
 
 
-def existing_session() -> Session | None:
-    """Returns the session, if there is one: for what must not start anything."""
+def existing_job_desk() -> JobDesk | None:
+    """Returns the job desk, if there is one: for what must not start anything."""
     return _held[0] if _held else None
 
 
@@ -59,7 +59,7 @@ def current_state() -> AppState:
 def show_problem(problem: Problem | None) -> None:
     """Shows a sentence and its fixing button in the panel; None: takes it away."""
     obj = bpy.context.view_layer.objects.active
-    session().state.show_problem(problem, obj.mode if obj is not None else "")
+    job_desk().state.show_problem(problem, obj.mode if obj is not None else "")
     redraw()
 
 
@@ -102,7 +102,7 @@ def tick() -> float:
 def _turn() -> float:
     if not bpy.app.background:
         # A window is open: see whether a server runs, so that the panel can say so before the first click.
-        session().connect()
+        job_desk().connect()
     elif not _held:
         return _IDLE
     held = _held[0]

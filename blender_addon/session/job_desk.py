@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one client of this Blender, and what its events do to the scene. Main thread only."""
+"""The jobs of this Blender, and what the server's news of them do to the scene. Main thread only."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import bpy
 import numpy.typing as npt
 
 from ..client import Client, ServerStarter, TextureJobSpec
-from ..local_server.reach import StarterWatch, may_connect
 from ..model.defects import defect, note_defect
-from ..model.preview_frames import FrameComposer, PreviewFrame
-from ..model.problems import broken_problem, forgotten_problem
+from ..model.preview_frames import PreviewFrame
+from ..model.problems import forgotten_problem
 from ..model.recent_results import fetched_request
 from ..model.reducer import (
     Deliver,
@@ -40,12 +39,13 @@ from . import jobs_in_blend
 from .delivery import Deliveries, rendering
 from .previews import Previews
 from .progress_icon import ProgressIcons
+from .server_link import ServerLink
 
-__all__ = ["Session"]
+__all__ = ["JobDesk"]
 
 
-class Session:
-    """Connection, jobs and their pictures. `tick` is called by the pump, everything else by operators and handlers.
+class JobDesk:
+    """Jobs, their pictures, and the way to the server. The pump calls `tick`, operators and handlers call the rest.
 
     Args:
         connection: gives the place of the connection file, which the preferences may change.
@@ -63,32 +63,19 @@ class Session:
         """Keys of jobs that the file on disk knows."""
         self.undone = False
         """Set by the undo handlers: what the .blend says of jobs is to be brought up to date."""
-        self._connection = connection
-        self._client: Client | None = None
-        self._starter = StarterWatch(self.state, connection)
+        self.link = ServerLink(self.state, connection)
 
     # The connection.
 
     def connect(self) -> Client | None:
-        """Returns the client, made at the first need; None where Blender may not go online and the server is
-        elsewhere.
-        """
-        if self._client is None and may_connect(self.state, self._connection()):
-            self._client = Client(self._connection(), prepare=FrameComposer())
-            if self.state.server.state is ServerState.REFUSED:
-                # Leave was given meanwhile.
-                self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
-                self.state.changed()
-        return self._client
+        """Returns the client; see `ServerLink.connect`."""
+        return self.link.connect()
 
     def reconnect(self) -> None:
         """Makes a new client: after a defect, or for another connection file. Jobs that the server still has are
         followed on.
         """
-        self._close_client()
-        self.state.server.state, self.state.server.problem = ServerState.UNKNOWN, None
-        self.state.changed()
-        client = self.connect()
+        client = self.link.renew()
         for view in self.state.live():
             if view.phase in (Phase.APPLYING, Phase.HELD):
                 continue
@@ -100,16 +87,15 @@ class Session:
 
     def close(self) -> None:
         """Ends the thread and takes previews off; jobs go on on the server."""
-        self._close_client()
+        self.link.hang_up()
         for end in (self.icons.close, self.deliveries.close, self.previews.take_off, remove_unused):
             with defect(self.state, "Ending the session"):
                 end()
-        self._starter.close()
+        self.link.close()
 
     def start_server(self, starter: ServerStarter) -> None:
         """Makes a server come up; `tick` watches it. Raises OSError where not even that works."""
-        self._starter.start(starter)
-        if self._client is not None and not self._client.alive:
+        if self.link.start_server(starter):
             self.reconnect()
         self.connect()
 
@@ -169,12 +155,13 @@ class Session:
                 continue
             self.previews.end(view.key)
             self.deliveries.discard(view.key)
-            if self._client is None:
+            client = self.link.client
+            if client is None:
                 continue
             if view.key not in self.saved and view.job is not None:
-                self._client.cancel(view.job)
+                client.cancel(view.job)
             elif view.job is not None:
-                self._client.detach(view.job)
+                client.detach(view.job)
         self.saved = set(self.state.jobs)
         self.state.problem = None
         self.state.changed()
@@ -200,7 +187,7 @@ class Session:
         end = time.perf_counter() + budget
         before = self.state.revision
         with defect(self.state, "Watching the server's start"):
-            self._starter.look()
+            self.link.look()
         if self.undone:
             self.undone = False
             self.uvs.forget()
@@ -212,12 +199,12 @@ class Session:
             self._take_events(end)
         self._step()
         with defect(self.state, "Watching the connection"):
-            self._watch_client()
+            self.link.watch()
         return self.state.revision != before
 
     def _take_events(self, end: float) -> None:
-        while self._client is not None and time.perf_counter() < end:
-            event = self._client.events.get(timeout=0.0)
+        while time.perf_counter() < end:
+            event = self.link.next_event()
             if event is None:
                 return
             try:
@@ -284,42 +271,18 @@ class Session:
             case Deliver():
                 self.deliveries.add(effect.key)
                 with defect(self.state, "Asking for recent results"):
-                    self._list_jobs()
+                    self.link.list_jobs()
             case Ended():
                 for end in (self.previews.end, self.icons.drop, jobs_in_blend.forget):
                     with defect(self.state, "Ending a job"):
                         end(effect.key)
                 with defect(self.state, "Asking for recent results"):
-                    self._list_jobs()
+                    self.link.list_jobs()
             case SendCancel() | Follow():
-                self._ask_client(effect)
+                self.link.ask(effect)
 
     def _show(self, effect: ShowPreview) -> None:
         if isinstance(effect.preview, PreviewFrame):
             self.previews.put(effect.key, effect.preview)
         if effect.preview.map == "base_color":
             self.icons.show(effect.key, effect.preview.image)
-
-    def _list_jobs(self) -> None:
-        """What can be fetched again has become more."""
-        if self._client is not None:
-            self._client.list_jobs()
-
-    def _ask_client(self, effect: SendCancel | Follow) -> None:
-        if self._client is None:
-            return
-        if isinstance(effect, SendCancel):
-            self._client.cancel(effect.job)
-        else:
-            self._client.attach(effect.job)
-
-    def _watch_client(self) -> None:
-        if self._client is not None and not self._client.alive and self.state.server.state is not ServerState.BROKEN:
-            self.state.server.state = ServerState.BROKEN
-            self.state.server.problem = broken_problem("its thread has ended")
-            self.state.changed()
-
-    def _close_client(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None

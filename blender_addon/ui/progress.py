@@ -79,7 +79,7 @@ def _running_text(view: JobView) -> str:
 
 def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.Context) -> None:
     """Draws how far a job is, in the place of the Generate button."""
-    session = event_pump.existing_session()
+    desk = event_pump.existing_job_desk()
     state = event_pump.current_state()
     box = layout.box()
     if view.phase is Phase.HELD:
@@ -90,7 +90,7 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
             column.operator("pgc.apply_to_active").key = view.key
         column.operator("pgc.cancel", text="Discard", icon="X").key = view.key
         return
-    icon = session.icons.icon_id(view.key) if session is not None else 0
+    icon = desk.icons.icon_id(view.key) if desk is not None else 0
     if icon:
         box.template_icon(icon, scale=7.0)
     box.progress(factor=view.progress, text=progress_text(view, state.server.state))

@@ -106,8 +106,8 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
 
 def _draw_uv_change(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bpy.types.Context) -> None:
     """Where the selected version is for other UVs than the object has by now: what to do with it."""
-    session = event_pump.existing_session()
-    if session is None or not session.uvs.changed(obj, obj.pgc.versions[obj.pgc.active_version]):
+    desk = event_pump.existing_job_desk()
+    if desk is None or not desk.uvs.changed(obj, obj.pgc.versions[obj.pgc.active_version]):
         return
     box = layout.box()
     draw_text(box, "The UVs changed since this was made, so it lands in other places.", context, icon="ERROR")

@@ -75,7 +75,7 @@ class PGC_OT_allow_online(bpy.types.Operator):
             self.report({"ERROR"}, "Blender was started with --offline-mode; start it without")
             return {"CANCELLED"}
         context.preferences.system.use_online_access = True
-        event_pump.session().reconnect()
+        event_pump.job_desk().reconnect()
         event_pump.redraw()
         return {"FINISHED"}
 
@@ -87,7 +87,7 @@ class PGC_OT_reconnect(bpy.types.Operator):
     bl_label = "Reconnect"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        event_pump.session().reconnect()
+        event_pump.job_desk().reconnect()
         event_pump.redraw()
         return {"FINISHED"}
 

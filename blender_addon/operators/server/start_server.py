@@ -28,21 +28,21 @@ class PGC_OT_start_server(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        session = event_pump.session()
+        desk = event_pump.job_desk()
         python = server_python()
         if python is None:
-            session.state.server.problem = not_installed_problem()
-            session.state.server.state = ServerState.ABSENT
-            session.state.changed()
+            desk.state.server.problem = not_installed_problem()
+            desk.state.server.state = ServerState.ABSENT
+            desk.state.changed()
             event_pump.redraw()
             return {"CANCELLED"}
         try:
-            session.start_server(ServerStarter(python, server_data()))
+            desk.start_server(ServerStarter(python, server_data()))
         except OSError as error:
             text = f"The server could not be started ({error.strerror or error}); choose its Python in the preferences."
             self.report({"ERROR"}, text)
-            session.state.server.problem = not_installed_problem()
-            session.state.changed()
+            desk.state.server.problem = not_installed_problem()
+            desk.state.changed()
             return {"CANCELLED"}
         event_pump.redraw()
         return {"FINISHED"}

@@ -44,7 +44,7 @@ class PGC_OT_fetch_result(bpy.types.Operator):
         jobs = [version.job for version in obj.pgc.versions]
         if self.job in jobs:
             return run_on_versions(self, lambda: apply_version_index(obj, jobs.index(self.job)))
-        event_pump.session().fetch(self.key, self.job, obj)
+        event_pump.job_desk().fetch(self.key, self.job, obj)
         event_pump.redraw()
         return {"FINISHED"}
 

@@ -35,7 +35,7 @@ class PGC_OT_apply_to_active(bpy.types.Operator):
         if view is None:
             self.report({"INFO"}, "No texture waits")
             return {"CANCELLED"}
-        event_pump.session().retarget(view.key, context.object)
+        event_pump.job_desk().retarget(view.key, context.object)
         return {"FINISHED"}
 
 

@@ -227,7 +227,7 @@ def preview_left_in_library(folder: str) -> Any:
     rig, _ = _link(path)
     bpy.ops.pgc.make_override()
     rig.obj = bpy.context.object
-    rig.session.undone = True
+    rig.desk.undone = True
     rig.tick()
     found: dict[str, Any] = {"opened": materials(rig.obj)}
     view = rig.run()

@@ -15,22 +15,22 @@ from probes import digest
 
 MARK = "made on purpose"
 IN_A_TURN = [
-    "session.session.Session.tick",
+    "session.job_desk.JobDesk.tick",
     "local_server.reach.StarterWatch.look",
-    "session.session.Session._watch_client",
-    "session.session.Session._take_events",
-    "session.session.Session._perform",
-    "session.session.Session._show",
-    "session.session.Session._list_jobs",
+    "session.server_link.ServerLink.watch",
+    "session.job_desk.JobDesk._take_events",
+    "session.job_desk.JobDesk._perform",
+    "session.job_desk.JobDesk._show",
+    "session.server_link.ServerLink.list_jobs",
     "scene.painting.mask_brush.MaskBrush.follow",
     "scene.meshes.uv_watch.UvWatch.look",
-    "session.session.reduce_event",
-    "session.session.Session._follow",
-    "session.session.follow_painting",
+    "session.job_desk.reduce_event",
+    "session.job_desk.JobDesk._follow",
+    "session.job_desk.follow_painting",
     "model.state.AppState.mode_is",
-    "session.session.jobs_in_blend.note",
-    "session.session.jobs_in_blend.note_all",
-    "session.session.rendering",
+    "session.job_desk.jobs_in_blend.note",
+    "session.job_desk.jobs_in_blend.note_all",
+    "session.job_desk.rendering",
     "session.event_pump._keep_timings",
     "session.progress_icon.ProgressIcons.show",
     "session.previews.Previews.put",
@@ -63,7 +63,7 @@ IN_A_TURN = [
 ]
 """What a turn of the timer calls, from the outermost to the innermost, by module and name."""
 WHERE_IT_FAILS = [
-    "session.session.jobs_in_blend.forget",
+    "session.job_desk.jobs_in_blend.forget",
     "session.progress_icon.ProgressIcons.drop",
     "session.previews.Previews.end",
 ]
@@ -72,14 +72,14 @@ EVENTS = ["JobAccepted", "JobStateChanged", "JobProgress", "PreviewFrame", "JobF
 HANDLERS = [
     ("load_post", "handlers._migrate_all"),
     ("load_post", "handlers.jobs_in_blend.collect"),
-    ("load_post", "session.session.Session.adopt"),
+    ("load_post", "session.job_desk.JobDesk.adopt"),
     ("save_pre", "handlers._migrate_all"),
     ("save_pre", "handlers.pack_masks"),
     ("save_pre", "session.previews.Previews.take_off"),
     ("save_pre", "handlers.jobs_in_blend.note_all"),
     ("save_post", "model.state.AppState.live"),
-    ("undo_post", "session.event_pump.existing_session"),
-    ("redo_post", "session.event_pump.existing_session"),
+    ("undo_post", "session.event_pump.existing_job_desk"),
+    ("redo_post", "session.event_pump.existing_job_desk"),
 ]
 
 
@@ -164,7 +164,7 @@ def _one_job(rig: Rig, fails: bool) -> list[bool]:
     turns = []
     for events in parts:
         rig.fake.say(*events)
-        rig.session.undone = True
+        rig.desk.undone = True
         turns += [isinstance(rig.pump.tick(), float) for _ in range(6)]
     return turns
 
@@ -189,21 +189,21 @@ def in_an_event(events: list[str]) -> Any:
         rig = Rig()
         rig.obj.data.materials.append(bpy.data.materials.new("Mine"))
         before = digest(rig.obj)
-        from blender_addon.session import session
+        from blender_addon.session import job_desk
 
-        whole = session.reduce_event
+        whole = job_desk.reduce_event
 
         def reduce(state: Any, event: Any, whole: Any = whole, name: str = name) -> Any:
             if type(event).__name__ == name:
                 raise KeyError(MARK)
             return whole(state, event)
 
-        session.reduce_event = reduce
+        job_desk.reduce_event = reduce
         try:
             view = rig.click()
             _events(rig, view, "JobFinished" if name not in ("JobFailed", "JobCancelled") else name)
         finally:
-            session.reduce_event = whole
+            job_desk.reduce_event = whole
         found[name] = {"phase": view.phase.value, "said": len(_said(rig)), "intact": digest(rig.obj) == before}
         found[name]["again"] = bpy.ops.pgc.generate.poll()
         disable()
@@ -285,7 +285,7 @@ def in_operators() -> Any:
         "unwrap": "operators.unwrap.event_pump.show_problem",
         "add_rig": "operators.rig.add_rig",
         "make_real": "operators.scene_fixes.make_real_mesh",
-        "cancel": "session.session.cancelled_by_artist",
+        "cancel": "session.job_desk.cancelled_by_artist",
         "new_keep_mask": "operators.keep_mask.new_mask",
     }.items():
         rig.state.problem = None
@@ -338,7 +338,7 @@ def in_a_click(folder: str) -> Any:
         rig.obj.pgc.active_version = 0
     found["list"] = [len(calls), len(_said(rig))]
     rig.state.problem = None
-    with _raising("session.session.Session.reconnect") as calls:
+    with _raising("session.job_desk.JobDesk.reconnect") as calls:
         bpy.context.preferences.addons[ADDON].preferences.connection = str(Path(folder) / "other.json")
     found["preferences"] = [len(calls), len(_said(rig))]
     rig.state.problem = None
@@ -378,7 +378,7 @@ def once() -> Any:
     rig = Rig()
     rig.run()
     found: dict[str, Any] = {}
-    with _raising("session.session.follow_painting") as calls:
+    with _raising("session.job_desk.follow_painting") as calls:
         rig.tick(50)
         found["said"], found["copy"] = len(_said(rig)), rig.state.problem.operator
         bpy.ops.pgc.dismiss()

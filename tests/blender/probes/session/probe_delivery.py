@@ -67,7 +67,7 @@ def while_playing() -> Any:
     found: dict[str, Any] = {"preview": materials(obj), "moving": obj.matrix_world.translation.z > 0.0}
     rig.finish(view)
     frame = scene.frame_current
-    rig.session.tick(1.0)
+    rig.desk.tick(1.0)
     evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
     found |= {
         "end": [view.phase.value, materials(obj), materials(evaluated)],

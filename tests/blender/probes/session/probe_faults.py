@@ -100,7 +100,7 @@ def broken_client() -> Any:
     enable()
     rig = Rig()
     bpy.context.preferences.addons["blender_addon"].preferences.connection = "/nonexistent/connection.json"
-    rig.session._client = rig.fake
+    rig.desk.link.client = rig.fake
     view = rig.run()
     before = digest(rig.obj)
     rig.fake.say(ClientFailed("Traceback\nKeyError: 'x'"))
@@ -108,7 +108,7 @@ def broken_client() -> Any:
     rig.tick()
     found = _facts(rig, view, before)
     bpy.ops.pgc.reconnect()
-    client = rig.session._client
+    client = rig.desk.link.client
     found |= {"new": client is not rig.fake and client.alive, "closed": rig.fake.closed, "live": view.live}
     disable()
     found["thread"] = client.alive
@@ -188,14 +188,14 @@ def offline() -> Any:
         bpy.context.preferences.addons["blender_addon"].preferences.connection = str(path)
         problem = rig.state.server.problem
         found[host] = [
-            rig.session._client is not None,
+            rig.desk.link.client is not None,
             problem.operator if problem else "",
             problem.text if problem else "",
         ]
     path.write_text(json.dumps({"host": "203.0.113.7", **fields}))
     bpy.context.preferences.addons["blender_addon"].preferences.connection = str(path)
     bpy.ops.pgc.allow_online()
-    found["allowed"] = rig.session._client is not None
+    found["allowed"] = rig.desk.link.client is not None
     disable()
     return found
 

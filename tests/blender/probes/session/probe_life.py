@@ -22,7 +22,7 @@ def save_and_reopen(folder: str) -> Any:
     view = rig.run("job-77")
     rig.preview(job="job-77")
     bpy.ops.wm.save_as_mainfile(filepath=path)
-    found: dict[str, Any] = {"saved": list(rig.session.saved) == [view.key], "after save": materials(rig.obj)}
+    found: dict[str, Any] = {"saved": list(rig.desk.saved) == [view.key], "after save": materials(rig.obj)}
     rig.preview((0, 9, 0), job="job-77")
     found["preview again"] = materials(rig.obj)
     disable()
@@ -165,21 +165,21 @@ def renamed_and_duplicated() -> Any:
 
 def while_rendering() -> Any:
     """During F12 nothing of the scene changes; what came is applied after it."""
-    from blender_addon.session import session as session_module
+    from blender_addon.session import job_desk as desk_module
 
     enable()
     rig = Rig()
     rig.obj.data.materials.append(bpy.data.materials.new("Mine"))
     view = rig.run()
     rig.preview()
-    session_module.rendering = lambda: True
+    desk_module.rendering = lambda: True
     before = digest(rig.obj)
     pixels = rig.obj.pgc.job.preview.material.node_tree.nodes["pgc base_color"].image.pixels[0]
     rig.preview((0, 255, 0))
     same = pixels == rig.obj.pgc.job.preview.material.node_tree.nodes["pgc base_color"].image.pixels[0]
     rig.finish(view)
     found = {"untouched": before == digest(rig.obj) and same, "phase": view.phase.value}
-    session_module.rendering = lambda: False
+    desk_module.rendering = lambda: False
     rig.tick()
     found |= {"after": materials(rig.obj), "end": view.phase.value}
     disable()
@@ -234,7 +234,7 @@ def autosaved(folder: str) -> Any:
     from blender_addon.session import event_pump
 
     obj = bpy.data.objects["Shown"]
-    found |= {"alone": materials(obj), "session": event_pump.existing_session() is not None}
+    found |= {"alone": materials(obj), "session": event_pump.existing_job_desk() is not None}
     disable()
     return found
 

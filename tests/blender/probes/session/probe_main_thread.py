@@ -137,8 +137,8 @@ def click(connection: str, triangles: int, clicks: int) -> Any:
     obj = bpy.context.object
     settings = bpy.context.scene.pgc
     settings.prompt, settings.steps, settings.texture_size = "red bricks", 1, "256"
-    event_pump.session().connect()
-    state, total, held = event_pump.session().state, Stopwatch(), Stopwatch()
+    event_pump.job_desk().connect()
+    state, total, held = event_pump.job_desk().state, Stopwatch(), Stopwatch()
     assert _until(lambda: state.server.ready)
     for number in range(clicks + 1):
         # Another mesh each time, or the server would have its arrays already.

@@ -83,8 +83,8 @@ class Rig:
         bpy.context.scene.pgc.prompt = prompt
         bpy.context.view_layer.update()
         self.fake = FakeClient()
-        self.session = event_pump.session()
-        self.session._client = self.fake
+        self.desk = event_pump.job_desk()
+        self.desk.link.client = self.fake
         self.hello = Connected("pgc-server/1", "e" * 32, (ModelInfo("pocket", "installed"),), ("cpu",), ())
         if connected:
             self.fake.say(self.hello)
@@ -92,7 +92,7 @@ class Rig:
 
     @property
     def state(self) -> Any:
-        return self.session.state
+        return self.desk.state
 
     def tick(self, count: int = 12) -> None:
         """Turns of the pump: each does one thing that costs."""
