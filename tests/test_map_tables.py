@@ -1,35 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One table of maps in the library; protocol and add-on, which may not import it, have lists that agree with it."""
 
-import ast
-from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from blender_addon.model import choices
-from blender_addon.model.preview_frames import COLOR_MAPS
+from blender_addon.model import choices, maps
 from blender_addon.protocol.specs import job
 from pgc.errors import ConfigError
 from pgc.maps import MAP_NAMES, MAPS, MapInfo, map_channels, need_light
-
-ADDON = Path(choices.__file__).parent.parent
-
-
-def literal(path: str, name: str):
-    """What a module of the add-on assigns to a name: those that import bpy cannot be imported here."""
-    tree = ast.parse((ADDON / path).read_text(encoding="utf-8"))
-    for node in tree.body:
-        target = (
-            node.target
-            if isinstance(node, ast.AnnAssign)
-            else node.targets[0]
-            if isinstance(node, ast.Assign)
-            else None
-        )
-        if isinstance(target, ast.Name) and target.id == name:
-            return ast.literal_eval(node.value)
-    raise AssertionError(f"{path} has no {name}")
 
 
 def test_each_map_has_a_row_in_the_order_of_the_names():
@@ -44,16 +23,14 @@ def test_the_protocol_names_the_same_maps():
     assert {name for name in MAP_NAMES if MAPS[name].lit} == job.LIT_MAPS
 
 
-def test_the_addon_offers_the_same_maps():
-    names = tuple(name for name, *_ in choices.MAPS)
-    assert names == MAP_NAMES
-    for name in names:
+def test_the_addon_has_the_same_maps():
+    assert tuple(maps.MAPS) == MAP_NAMES
+    assert [name for name, *_ in choices.MAP_ITEMS] == list(MAP_NAMES)
+    for name, row in maps.MAPS.items():
+        info = MAPS[name]
+        assert (row.name, row.is_color, row.previewed) == (name, info.is_color, info.start), name
         assert choices.need_light((name,)) == need_light((name,)), name
-    assert set(COLOR_MAPS) == {name for name in MAP_NAMES if MAPS[name].is_color}
-
-
-def test_the_addons_materials_and_bakes_know_each_map():
-    assert set(literal("scene/pictures/materials.py", "_ORDER")) - {"orm"} == set(MAP_NAMES)
-    assert set(literal("scene/preview_material.py", "_MAPS")) == {name for name in MAP_NAMES if MAPS[name].start}
-    baked = literal("scene/pictures/bake.py", "BAKED_MAPS")
-    assert baked == {name: "srgb" if MAPS[name].is_color else "linear" for name in MAP_NAMES}
+        if row.socket and not info.is_color:
+            assert row.default == info.neutral[0], name
+    flags = [row.flag for row in maps.MAPS.values()]
+    assert flags == [1 << index for index in range(len(flags))], "a bit that files keep is never another's"

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from ..protocol.limits import Limits
 from ..protocol.records import ModelInfo
 from ..protocol.specs.job import LIT_MAPS
+from .maps import MAPS
 from .state import AppState
 
 __all__ = [
     "CAMERAS",
-    "MAPS",
+    "MAP_ITEMS",
     "MODEL_NAMES",
     "PRESETS",
     "SIZES",
@@ -33,13 +34,8 @@ PRESETS = (
 _SCALE = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
 _POCKET_STEPS = 170
 SIZES = tuple((str(size), f"{size} px", f"{size} x {size} pixels") for size in (256, 512, 1024, 2048, 4096))
-MAPS = (
-    ("base_color", "Base Color", "The color of the surface, without light and shadow", "COLOR", 1),
-    ("roughness", "Roughness", "How blurred its reflections are", "MATSPHERE", 2),
-    ("metallic", "Metallic", "Where it is metal", "NODE_MATERIAL", 4),
-    ("normal", "Normal", "Fine relief, as a tangent-space normal map", "NORMALS_FACE", 8),
-    ("occlusion", "Occlusion", "Where little light gets, from the shape; exported to glTF", "SHADING_RENDERED", 16),
-)
+MAP_ITEMS = tuple((row.name, row.title, row.description, row.icon, row.flag) for row in MAPS.values())
+"""Buttons of the maps, as Blender's EnumProperty takes them."""
 TARGETS = (
     ("object", "Whole Object", "All faces of the active object", "OBJECT_DATA", 0),
     ("selected_faces", "Selected Faces", "The faces that are selected in Edit Mode; the others stay", "FACESEL", 1),

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..client.events import Event, JobCancelled, JobFailed, JobFinished, JobPreview
+from .maps import COLOR_MAPS
 
-__all__ = ["COLOR_MAPS", "MAX_SIDE", "AtlasPlace", "FrameComposer", "PreviewFrame"]
+__all__ = ["MAX_SIDE", "AtlasPlace", "FrameComposer", "PreviewFrame"]
 
 MAX_SIDE = 1024
 """Pixels of a frame's longer side: what one tick can copy."""
-COLOR_MAPS = ("base_color",)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
+from ..model.maps import MAPS
 from ..scene.meshes.export import ExportOptions
-from ..scene.pictures.bake import BAKED_MAPS, BakeOptions, bake_materials
+from ..scene.pictures.bake import BakeOptions, bake_materials
 from ..scene.versions.builder import VersionBuilder, VersionFacts
 from .versions.action import run_on_versions
 
@@ -84,7 +85,7 @@ class PGC_OT_bake_set(bpy.types.Operator):
         builder = VersionBuilder(obj, VersionFacts(prompt="", name="Baked Set"), ExportOptions(uv_map=baked.uv_map))
         for name, tiles in baked.maps.items():
             for tile, png in tiles.items():
-                builder.add_map(name, png, BAKED_MAPS[name], tile)
+                builder.add_map(name, png, MAPS[name].color_space, tile)
         builder.finish(obj)
         if baked.approximated:
             names = ", ".join(baked.approximated)

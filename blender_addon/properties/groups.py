@@ -44,7 +44,7 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
     maps: EnumProperty(
         name="Maps",
         description="The maps to make",
-        items=choices.MAPS,
+        items=choices.MAP_ITEMS,
         options={"ENUM_FLAG"},
         default={"base_color"},
     )

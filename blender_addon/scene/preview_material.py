@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import bpy
 
+from ..model.maps import COLOR_MAPS, MAPS, PREVIEWED
 from ..model.preview_frames import AtlasPlace, PreviewFrame
 
 __all__ = ["MASK_MATERIAL", "MATERIAL_NAME", "preview_material", "release", "remove_unused", "show_frame"]
@@ -18,7 +19,6 @@ __all__ = ["MASK_MATERIAL", "MATERIAL_NAME", "preview_material", "release", "rem
 MATERIAL_NAME = "PGC Preview"
 MASK_MATERIAL = "PGC Mask"
 """Of `mask_display`."""
-_MAPS = ("base_color", "roughness", "metallic", "normal")
 _NODE = "pgc {}"
 
 
@@ -58,7 +58,7 @@ def _new_material(uv_map: str) -> bpy.types.Material:
 
 def show_frame(material: bpy.types.Material, frame: PreviewFrame) -> None:
     """Puts a frame's pixels into its map's image: one `foreach_set`, no undo step. Unknown maps are passed over."""
-    if frame.map not in _MAPS:
+    if frame.map not in PREVIEWED:
         return
     node = material.node_tree.nodes.get(_NODE.format(frame.map)) or _add_map(material, frame.map)
     if not node.outputs["Color"].links:
@@ -102,7 +102,7 @@ def _image_for(frame: PreviewFrame) -> bpy.types.Image:
 
 def _new_image(name: str, frame: PreviewFrame) -> bpy.types.Image:
     # Float, so that `foreach_set` is a copy; linear values, so that no colour space has to be chosen.
-    is_data = frame.map != "base_color"
+    is_data = frame.map not in COLOR_MAPS
     return bpy.data.images.new(name, frame.width, frame.height, alpha=False, float_buffer=True, is_data=is_data)
 
 
@@ -117,7 +117,7 @@ def _add_map(material: bpy.types.Material, name: str) -> bpy.types.Node:
     tree = material.node_tree
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.name = _NODE.format(name)
-    texture.location = (-600, -300 * _MAPS.index(name))
+    texture.location = (-600, -300 * PREVIEWED.index(name))
     tree.links.new(tree.nodes[_NODE.format("mapping")].outputs["Vector"], texture.inputs["Vector"])
     return texture
 
@@ -132,5 +132,5 @@ def _connect(material: bpy.types.Material, texture: bpy.types.Node, name: str) -
         bump.uv_map = next(node.uv_map for node in tree.nodes if node.bl_idname == "ShaderNodeUVMap")
         tree.links.new(color, bump.inputs["Color"])
         color = bump.outputs["Normal"]
-    identifier = {"base_color": "Base Color"}.get(name, name.capitalize())
+    identifier = MAPS[name].socket or "Normal"
     tree.links.new(color, next(socket for socket in shader.inputs if socket.identifier == identifier))

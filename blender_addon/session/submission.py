@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..client import ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
-from ..model.choices import MAPS, need_light
+from ..model.choices import need_light
+from ..model.maps import MAPS
 from ..model.methods import METHOD_SETTINGS, ChosenMethod
 from ..model.problems import of_error
 from ..model.state import JobRequest, JobView, Problem, ServerView
@@ -94,7 +95,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         distillation=method.distillation(),
         regulation=method.regulation_spec(),
         conditions=method.conditions(),
-        maps=tuple(name for name, *_ in MAPS if name in settings.maps),
+        maps=tuple(name for name in MAPS if name in settings.maps),
         initial_texture=initial,
         lock_mask=locks,
         name=obj.name,

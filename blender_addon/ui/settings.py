@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import bpy
 
-from ..model.choices import MAPS, MODEL_NAMES, cost_text, limit_figures, need_light
+from ..model.choices import MODEL_NAMES, cost_text, limit_figures, need_light
+from ..model.maps import MAPS
 from ..model.methods import has_norm_limit
 from ..model.state import AppState
 from ..model.vocabulary import unknown_words
@@ -168,7 +169,7 @@ def _draw_maps(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, st
     column = _labelled(layout, "Maps").column(align=True)
     # Every button says its name; a label before each would say it twice.
     column.use_property_split = False
-    for map_name, *_ in MAPS:
+    for map_name in MAPS:
         row = column.row(align=True)
         row.enabled = map_name in state.server.textures
         row.prop_enum(settings, "maps", map_name)

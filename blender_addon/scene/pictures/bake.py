@@ -16,22 +16,15 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ...model.maps import MAPS
 from ...uv_measure import measure_uvs
 from ..errors import SceneError
 from ..meshes.uv_reading import read_uv_arrays
 from .bake_materials import BakeMaterial
 from .images import COLOR_SPACES
 
-__all__ = ["BAKED_MAPS", "BakeOptions", "BakedSet", "bake_materials"]
+__all__ = ["BakeOptions", "BakedSet", "bake_materials"]
 
-BAKED_MAPS = {
-    "base_color": "srgb",
-    "roughness": "linear",
-    "metallic": "linear",
-    "normal": "linear",
-    "occlusion": "linear",
-}
-"""Maps of a set, and their colour spaces."""
 _TILES_IN_ROW = 10
 _LAST_TILE = 2000
 
@@ -60,7 +53,7 @@ class BakeOptions:
     @property
     def maps(self) -> tuple[str, ...]:
         """What is baked, in order."""
-        names = tuple(name for name in BAKED_MAPS if name != "occlusion" or self.occlusion_rays)
+        names = tuple(name for name in MAPS if name != "occlusion" or self.occlusion_rays)
         return tuple(name for name in names if not self.only or name in self.only)
 
 
@@ -167,12 +160,12 @@ def _remove_mesh(mesh: bpy.types.Mesh) -> None:
 
 def _image(name: str, obj: bpy.types.Object, uv_map: str, options: BakeOptions) -> bpy.types.Image:
     tiles = _tiles(obj.data, uv_map)
-    is_data = BAKED_MAPS[name] == "linear"
+    is_data = not MAPS[name].is_color
     image = bpy.data.images.new(
         f"PGC Bake {name}", options.size, options.size, alpha=False, is_data=is_data, tiled=tiles != [1001]
     )
     known = {item.identifier for item in image.colorspace_settings.bl_rna.properties["name"].enum_items}
-    wanted = next((space for space in COLOR_SPACES[BAKED_MAPS[name]] if space in known), None)
+    wanted = next((space for space in COLOR_SPACES[MAPS[name].color_space] if space in known), None)
     if wanted is not None:
         image.colorspace_settings.name = wanted
     if tiles != [1001]:

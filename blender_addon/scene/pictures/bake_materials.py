@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 import bpy
 
+from ...model.maps import MAPS
+
 __all__ = ["BakeMaterial"]
 
 _INPUTS = {
-    "ShaderNodeBsdfPrincipled": {"base_color": "Base Color", "roughness": "Roughness", "metallic": "Metallic"},
-    "ShaderNodeBsdfDiffuse": {"base_color": "Color", "roughness": 1.0, "metallic": 0.0},
+    "ShaderNodeBsdfPrincipled": {name: row.socket for name, row in MAPS.items()},
+    "ShaderNodeBsdfDiffuse": {"base_color": "Color"},
     "ShaderNodeBsdfGlossy": {"base_color": "Color", "roughness": "Roughness", "metallic": 1.0},
     "ShaderNodeBsdfAnisotropic": {"base_color": "Color", "roughness": "Roughness", "metallic": 1.0},
     "ShaderNodeBsdfMetallic": {"base_color": "Base Color", "roughness": "Roughness", "metallic": 1.0},
 }
-"""Shader node -> channel -> identifier of the input that says it, or what it is always."""
+"""Shader node -> channel -> identifier of the input that says it, or what it is always; else the map's default."""
 
 _FAR = 1e6
 """In units of the scene: all of the object counts, however far away."""
@@ -90,7 +92,7 @@ class BakeMaterial:
         known = _INPUTS.get(node.bl_idname)
         if known is None:
             return self._viewport(channel)
-        place = known[channel]
+        place = known.get(channel, MAPS[channel].default)
         if isinstance(place, float):
             return self._constant((place,) * 3)
         entry = next(item for item in node.inputs if item.identifier == place)
@@ -118,7 +120,7 @@ class BakeMaterial:
         self.approximated = True
         if channel == "base_color":
             return self._constant(tuple(self.material.diffuse_color[:3]))
-        return self._constant((getattr(self.material, channel),) * 3)
+        return self._constant((getattr(self.material, channel, MAPS[channel].default),) * 3)
 
     def _constant(self, color: Sequence[float]) -> bpy.types.NodeSocket:
         node = self._tree.nodes.new("ShaderNodeRGB")

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 
 import bpy
 
+from ...model.maps import MAPS
 from ..errors import SceneError
 
 __all__ = ["GLTF_GROUP", "build_material"]
 
 GLTF_GROUP = "glTF Material Output"
 """Name of the node group in which Blender's glTF exporter looks for occlusion, which Principled does not have."""
-_ORDER = ("base_color", "orm", "occlusion", "roughness", "metallic", "normal")
+PACKED = "orm"
+"""Occlusion, roughness and metallic in one image, which stands for its three where it is given."""
 
 
 def build_material(name: str, images: Mapping[str, bpy.types.Image], uv_map: str) -> bpy.types.Material:
@@ -27,7 +29,7 @@ def build_material(name: str, images: Mapping[str, bpy.types.Image], uv_map: str
     Raises:
         SceneError: a map that no material has.
     """
-    unknown = sorted(set(images) - set(_ORDER))
+    unknown = sorted(images.keys() - {*MAPS, PACKED})
     if unknown:
         raise SceneError(f"The map {unknown[0]!r} has no place in a material; update the add-on.")
     replaced = {"occlusion", "roughness", "metallic"} if "orm" in images else set()
@@ -40,7 +42,7 @@ def build_material(name: str, images: Mapping[str, bpy.types.Image], uv_map: str
     uv = tree.nodes.new("ShaderNodeUVMap")
     uv.uv_map = uv_map
     uv.location = (-1000, 0)
-    for row, map_name in enumerate(name for name in _ORDER if name in images and name not in replaced):
+    for row, map_name in enumerate(name for name in (*MAPS, PACKED) if name in images and name not in replaced):
         texture = tree.nodes.new("ShaderNodeTexImage")
         texture.image = images[map_name]
         texture.label = map_name
@@ -55,10 +57,6 @@ def _connect(
 ) -> None:
     color, beside = texture.outputs["Color"], (texture.location.x + 350, texture.location.y)
     match map_name:
-        case "base_color":
-            tree.links.new(color, _socket(shader, "Base Color"))
-        case "roughness" | "metallic":
-            tree.links.new(color, _socket(shader, map_name.capitalize()))
         case "occlusion":
             tree.links.new(color, _socket_named(_gltf_output(tree, beside), "Occlusion"))
         case "orm":
@@ -69,12 +67,14 @@ def _connect(
             tree.links.new(green, _socket(shader, "Roughness"))
             tree.links.new(blue, _socket(shader, "Metallic"))
             tree.links.new(red, _socket_named(_gltf_output(tree, (beside[0] + 250, beside[1])), "Occlusion"))
-        case _:
+        case "normal":
             relief = tree.nodes.new("ShaderNodeNormalMap")
             relief.uv_map = uv_map
             relief.location = beside
             tree.links.new(color, relief.inputs["Color"])
             tree.links.new(relief.outputs["Normal"], _socket(shader, "Normal"))
+        case _:
+            tree.links.new(color, _socket(shader, MAPS[map_name].socket))
 
 
 def _gltf_output(tree: bpy.types.NodeTree, location: tuple[float, float]) -> bpy.types.Node:

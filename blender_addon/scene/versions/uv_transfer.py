@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 import bpy
 import numpy as np
 
+from ...model.maps import MAPS
 from ...model.uv_packing import unpack_uvs
 from ..errors import SceneError
 from ..meshes.export import ExportOptions
-from ..pictures.bake import BAKED_MAPS, BakedSet, BakeOptions, bake_materials
+from ..pictures.bake import BakedSet, BakeOptions, bake_materials
 from .builder import VersionBuilder, VersionFacts
 from .showing import check_ours, map_image
 
@@ -58,7 +59,7 @@ def transfer_version(
     builder = VersionBuilder(obj, facts, options)
     for name, tiles in baked.maps.items():
         for tile, png in tiles.items():
-            builder.add_map(name, png, BAKED_MAPS[name], tile)
+            builder.add_map(name, png, MAPS[name].color_space, tile)
     return builder.finish(obj)
 
 
@@ -77,7 +78,7 @@ def _baked(
         size=size,
         samples=_SAMPLES,
         occlusion_rays=_OCCLUSION_RAYS if "occlusion" in names else 0,
-        only=tuple(name for name in BAKED_MAPS if name in names),
+        only=tuple(name for name in MAPS if name in names),
     )
     with _as_it_was(obj, version) as copy:
         return bake_materials(context, copy, options, progress)

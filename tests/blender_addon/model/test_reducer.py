@@ -29,7 +29,8 @@ from blender_addon.client.events import (
     Uploading,
 )
 from blender_addon.model import problems, reducer
-from blender_addon.model.choices import MAPS, limit_figures
+from blender_addon.model.choices import limit_figures
+from blender_addon.model.maps import MAPS
 from blender_addon.model.reducer import Deliver, Ended, Follow, Remember, SendCancel, ShowPreview
 from blender_addon.model.state import AppState, JobRequest, JobView, Phase, Problem, ServerState
 from blender_addon.model.timings import read_timings, written_timings
@@ -399,7 +400,7 @@ def test_new_uvs_that_a_server_makes_are_none_of_its_pictures(maps):
     state = AppState()
     reducer.reduce_event(state, replace(CONNECTED, maps=maps))
     assert state.server.maps == maps
-    assert state.server.textures == tuple(name for name, *_ in MAPS if name in maps)
+    assert state.server.textures == tuple(name for name in MAPS if name in maps)
 
 
 def test_every_kind_of_event_is_handled():
