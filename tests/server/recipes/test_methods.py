@@ -18,7 +18,7 @@ from pgc.distillation.timestep import TimestepName
 from pgc.gradient_regulation.base import PixelNorm
 from pgc.gradient_regulation.build import RegulationName
 from pgc.guidance.specs import PocketSpec, load_guidance
-from server.recipes import prepare, run_settings
+from server.recipes import prepare, resolved
 from tests.server.jobs import Arrays
 
 
@@ -88,7 +88,7 @@ def test_every_combination_resolves_or_names_its_field(tiny: TextureJobSpec, mod
             refused.append((row, error.field.split(".")[-1]))
             continue
         taken += 1
-        found = run_settings(replace(tiny, guidance=ModelSpec(model=model), **{place: part})).optimize
+        found = resolved(replace(tiny, guidance=ModelSpec(model=model), **{place: part}))[1].optimize
         loss, regulation = found.distillation, found.regulation
         if place == "distillation" and row["kind"] != "preset":
             assert loss.kind == row["kind"]
