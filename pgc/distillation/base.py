@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from pgc.guidance.base import Conditions, Guidance
 
-__all__ = ["DistillationLoss", "LatentGradient", "add_noise"]
+__all__ = ["DistillationLoss", "LatentGradient", "LearningLoss", "add_noise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +51,26 @@ class DistillationLoss(Protocol):
         generator: torch.Generator,
     ) -> LatentGradient:
         """Returns ∂L/∂z at `latents` (detached), with `progress` in [0, 1] and all draws from `generator` (CPU)."""
+        ...
+
+
+@runtime_checkable
+class LearningLoss(Protocol):
+    """A loss that learns while the texture does: what it has learnt belongs to a run's checkpoint.
+
+    It learns inside of `gradient`, from the very views that it is asked about.
+    """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns what it has learnt, and its optimiser's state, by name."""
+        ...
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Goes on from there.
+
+        Raises:
+            CheckpointError: the state is of another loss or prior.
+        """
         ...
 
 

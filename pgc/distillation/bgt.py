@@ -83,7 +83,7 @@ class BGTLoss:
         """Returns what `DistillationLoss.gradient` says."""
         alphas_cumprod = guidance.alphas_cumprod
         count = alphas_cumprod.shape[0]
-        drawn, noise = draw(self.config, latents, count, progress=progress, generator=generator)
+        drawn, noise = draw(self.config, latents, count, conditions, progress=progress, generator=generator)
         sample, noise_pred = add_noise(latents, noise, alphas_cumprod, drawn), noise
         # Views with less noise wait where they are until the noisiest one has come down to them.
         times = descending_timesteps(int(drawn.max()), round(self.config.stride * count))

@@ -7,11 +7,14 @@ that a picture shows, and a prediction of a sample would be divided by it.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["alpha_at", "ddim_step", "descending_timesteps", "predict_clean_latents"]
+__all__ = ["alpha_at", "ddim_step", "descending_timesteps", "invert", "predict_clean_latents"]
 
 
 def alpha_at(alphas_cumprod: Float[Tensor, " t"], timestep: Int[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
@@ -48,3 +51,23 @@ def ddim_step(
 def descending_timesteps(start: int, stride: int) -> list[int]:
     """Returns the timesteps from `start` down to 0 in whole strides; the last one may be shorter."""
     return [*range(start, 0, -stride), 0]
+
+
+def invert(
+    ask: Callable[[Float[Tensor, "b k m n"], Int[Tensor, " b"]], Float[Tensor, "b k m n"]],
+    latents: Float[Tensor, "b k m n"],
+    alphas_cumprod: Float[Tensor, " t"],
+    times: Sequence[Int[Tensor, " b"]],
+) -> Float[Tensor, "b k m n"]:
+    """Goes up from clean latents by the noise that the prior sees in them: DDIM's equation the other way round.
+
+    Args:
+        ask: gives the noise of latents at timesteps of 1 or more.
+        latents: where to start, at timestep 0.
+        alphas_cumprod: ᾱ of the prior.
+        times: the timesteps of each view, from zeros upward. The noise is asked for where a step starts.
+    """
+    sample = latents
+    for start, end in itertools.pairwise(times):
+        sample = ddim_step(sample, ask(sample, start.clamp_min(1)), alphas_cumprod, start=start, end=end)
+    return sample

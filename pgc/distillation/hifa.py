@@ -85,7 +85,7 @@ class HiFALoss:
         """Returns what `DistillationLoss.gradient` says."""
         alphas_cumprod = guidance.alphas_cumprod
         count = alphas_cumprod.shape[0]
-        drawn, noise = draw(self.config, latents, count, progress=progress, generator=generator)
+        drawn, noise = draw(self.config, latents, count, conditions, progress=progress, generator=generator)
         clean, noise_pred = latents, noise
         # All views of a step take as many calls as the noisiest one.
         calls = self.config.calls(int(drawn.max()), count)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pgc.distillation.base import add_noise
+from pgc.distillation.noise.sources import IndependentNoiseConfig, NoiseConfig, draw_noise
 from pgc.distillation.timestep import TimestepConfig, UniformTimestepConfig, draw_timesteps
 from pgc.distillation.weighting import WeightingConfig, weights
 from pgc.errors import ConfigError
@@ -29,6 +30,7 @@ class ScoreConfig:
     """φ of `guided_noise`; 0 leaves the guided prediction as it is, the official PGC code's --cfg_rescale is 0.5."""
     timestep: TimestepConfig = field(default_factory=UniformTimestepConfig)
     weighting: WeightingConfig = field(default_factory=WeightingConfig)
+    noise: NoiseConfig = field(default_factory=IndependentNoiseConfig)
 
     def __post_init__(self) -> None:
         if not (self.guidance_scale >= 0 and math.isfinite(self.guidance_scale)):
@@ -66,12 +68,17 @@ def guided_noise(prediction: NoisePrediction, config: ScoreConfig) -> Float[Tens
 
 
 def draw(
-    config: ScoreConfig, latents: Float[Tensor, "b k m n"], count: int, *, progress: float, generator: torch.Generator
+    config: ScoreConfig,
+    latents: Float[Tensor, "b k m n"],
+    count: int,
+    conditions: Conditions,
+    *,
+    progress: float,
+    generator: torch.Generator,
 ) -> tuple[Int[Tensor, " b"], Float[Tensor, "b k m n"]]:
     """Draws a timestep a view, of `count` in all, and the noise, on the device of the latents."""
     drawn = draw_timesteps(config.timestep, progress, count, batch=latents.shape[0], generator=generator)
-    # Drawn in float32 on the CPU, so that every device and precision sees the same noise.
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    noise = draw_noise(config.noise, latents, conditions.surface, generator)
     return drawn.to(latents.device), noise
 
 
@@ -97,7 +104,7 @@ def ask_once(
 ) -> Answer:
     """Adds drawn noise to the latents and asks the prior for it: one call, as most losses make it."""
     alphas_cumprod = guidance.alphas_cumprod
-    timestep, noise = draw(config, latents, alphas_cumprod.shape[0], progress=progress, generator=generator)
+    timestep, noise = draw(config, latents, alphas_cumprod.shape[0], conditions, progress=progress, generator=generator)
     noisy = add_noise(latents, noise, alphas_cumprod, timestep)
     return Answer(
         timestep=timestep,

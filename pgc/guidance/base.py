@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgc.errors import GuidanceError
+from pgc.surface import SurfacePoints
 
 __all__ = [
     "Conditions",
@@ -23,6 +24,8 @@ __all__ = [
     "NoisePrediction",
     "PredictionType",
     "PromptEmbedding",
+    "Trainable",
+    "TrainableDenoiser",
     "epsilon_from_prediction",
 ]
 
@@ -103,6 +106,10 @@ class Conditions:
     mask. None: the light is not told. Only a `LightAware` prior looks at it."""
     reference_image: Float[Tensor, "b 3 h w"] | None = None
     """What the oracle takes for the truth: sRGB in [0, 1]. All other priors ignore it."""
+    camera_to_world: Float[Tensor, "b 4 4"] | None = None
+    """Where each view was taken from. Only a network that a loss trains (VSD) looks at it."""
+    surface: SurfacePoints | None = None
+    """What each pixel of the views shows. Only a loss whose noise belongs to the surface looks at it."""
     generator: torch.Generator | None = None
     """For what a guidance itself draws (the oracle's noise); a CPU generator."""
 
@@ -231,6 +238,42 @@ class HalfPrecisionAutoencoder(Protocol):
 
     def widen_autoencoder(self) -> bool:
         """Goes on in float32 from now on; returns False where it ran so already."""
+        ...
+
+
+@runtime_checkable
+class TrainableDenoiser(Protocol):
+    """A network of a loss's own that starts as the prior and is trained beside it."""
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Returns what is trained, in a fixed order."""
+        ...
+
+    def predict_noise(
+        self,
+        noisy_latents: Float[Tensor, "b k m n"],
+        timestep: Int[Tensor, " b"],
+        conditions: Conditions,
+        camera: Float[Tensor, "b 16"] | None,
+    ) -> Float[Tensor, "b k m n"]:
+        """Predicts ε̂ under the prompt; differentiable by the parameters. `camera` None: it is not told."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns the trained weights by name."""
+        ...
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes trained weights back."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A prior that can be trained beside itself, as VSD does."""
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
+        """Makes a denoiser with adapters of this rank, whose first answer is the prior's own; an earlier one ends."""
         ...
 
 

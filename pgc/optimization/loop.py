@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.cameras import Camera
 from pgc.cameras.view_names import ViewName, view_name
-from pgc.distillation.base import DistillationLoss
+from pgc.distillation.base import DistillationLoss, LearningLoss
 from pgc.distillation.build import build_distillation
 from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation.base import finite_pixels
@@ -56,7 +57,7 @@ class Optimization:
         self.prompt = prompt
         self.config = config
         self.step = 0
-        self.loss: DistillationLoss = build_distillation(config.distillation)
+        self.loss: DistillationLoss = build_distillation(config.distillation, guidance, seed=config.seed)
         if config.updates > 1 and not self.loss.has_image_target:
             raise ConfigError(
                 f"updates is {config.updates}, but {type(config.distillation).__name__} gives no picture "
@@ -171,6 +172,8 @@ class Optimization:
             mask=view.gbuffer.mask,
             shading=told_light(self.guidance, view.gbuffer, view.lights.render),
             reference_image=reference,
+            camera_to_world=_camera_poses(view.cameras).to(view.gbuffer.depth.device),
+            surface=view.points,
             generator=generator_for(self.config.seed, self.step, "conditions"),
         )
         outcome = self.loss.gradient(
@@ -250,6 +253,8 @@ class Optimization:
             for key, value in state.items():
                 tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
         tensors.update({f"average.{key}": value for key, value in self._average.state_dict().items()})
+        if isinstance(self.loss, LearningLoss):
+            tensors.update({f"loss.{key}": value for key, value in self.loss.state_dict().items()})
         header = {"step": self.step, "config": self.config.fingerprint(), "regulated": self.regulated.state()}
         return tensors, header
 
@@ -266,6 +271,8 @@ class Optimization:
             )
         self.scene.texture.load_state_dict(_below(tensors, "texture."))
         self._average.load_state_dict(_below(tensors, "average."))
+        if isinstance(self.loss, LearningLoss):
+            self.loss.load_state_dict(_below(tensors, "loss."))
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):
@@ -274,6 +281,11 @@ class Optimization:
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.regulated.load_state(header["regulated"])
         self.step = int(header["step"])
+
+
+def _camera_poses(cameras: list[Camera]) -> Float[Tensor, "b 4 4"]:
+    """From the camera's axes to the world's."""
+    return torch.from_numpy(np.linalg.inv(np.stack([camera.world_to_camera for camera in cameras])))
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -183,6 +183,8 @@ class TextureJobSpec(Strict):
             if len(set(tiles)) != len(tiles):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
+        if self.distillation.kind == "vsd" and self.guidance.model == "oracle":
+            raise FieldError("distillation.kind", "vsd trains a part of the prior's network, and the oracle has none.")
         if NEW_UVS in self.maps:
             self._check_unwrap()
 

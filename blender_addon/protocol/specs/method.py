@@ -21,7 +21,7 @@ __all__ = ["ConditionsSpec", "DistillationSpec", "RegulationSpec"]
 class DistillationSpec(Strict):
     """How the prior's judgement becomes a gradient; `preset`: what the preset of the prior says."""
 
-    kind: Literal["preset", "sds", "csd", "ssd", "hifa", "bgt"] = "preset"
+    kind: Literal["preset", "sds", "csd", "ssd", "hifa", "bgt", "ism", "sdi", "vsd"] = "preset"
     timesteps: Literal["preset", "uniform", "linear", "square_root", "dreamtime"] = field(
         default="preset", metadata={LATER: True}
     )

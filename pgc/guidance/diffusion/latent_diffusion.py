@@ -11,10 +11,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pgc.errors import GuidanceError
-from pgc.guidance.base import Conditions, NoisePrediction, PromptEmbedding, epsilon_from_prediction
+from pgc.guidance.base import (
+    Conditions,
+    NoisePrediction,
+    PromptEmbedding,
+    TrainableDenoiser,
+    epsilon_from_prediction,
+)
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fits_tokenizers, fitted_prompt, prompt_windows
+from pgc.guidance.diffusion.lora import LoraDenoiser
 from pgc.guidance.resizing import resize_bilinear
 
 __all__ = ["MOST_WINDOWS", "ControlImage", "LatentDiffusion", "PromptWindows", "depth_image", "tokenize"]
@@ -101,6 +108,7 @@ class LatentDiffusion:
             # A tenth faster on the CPU in float32; slower in bfloat16, and on a GPU it is cuDNN's own affair.
             if device.type == "cpu" and part.dtype == torch.float32:
                 part.to(memory_format=torch.channels_last)
+        self._trainable: LoraDenoiser | None = None
         self._control_image = control_image
         self._added_conditions = added_conditions
         self._vae_factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
@@ -156,6 +164,17 @@ class LatentDiffusion:
             )
             uncond, cond = both.chunk(2)
         return NoisePrediction(cond=cond, uncond=uncond)
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
+        """Makes what `Trainable.trainable_denoiser` says."""
+        if self._trainable is not None:
+            self._trainable.remove()
+            self._trainable = None
+        self._trainable = LoraDenoiser(self.unet, self._denoise_prompted, rank=rank, seed=seed)
+        return self._trainable
+
+    def _denoise_prompted(self, noisy: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+        return self._denoise(noisy, timestep, conditions.prompt, self._control(conditions, noisy.shape[0]))
 
     def _denoise(self, noisy: Tensor, timestep: Tensor, prompt: PromptEmbedding, control: Tensor | None) -> Tensor:
         """ε, float32, for one batch of latents and as many prompts."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pgc.guidance.base import Conditions, NoisePrediction
+from pgc.guidance.base import Conditions, NoisePrediction, TrainableDenoiser
 
 __all__ = ["LatentModel", "ThroughModel"]
 
@@ -35,6 +35,10 @@ class LatentModel(Protocol):
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
         """Predicts as `Guidance.predict_noise` says."""
+        ...
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
+        """Makes what `Trainable.trainable_denoiser` says."""
         ...
 
 
@@ -65,3 +69,7 @@ class ThroughModel(Generic[_Model]):
     ) -> NoisePrediction:
         """Predicts as `Guidance.predict_noise` says."""
         return self._model.predict_noise(noisy_latents, timestep, conditions)
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
+        """Makes what `Trainable.trainable_denoiser` says."""
+        return self._model.trainable_denoiser(rank=rank, seed=seed)

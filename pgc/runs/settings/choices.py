@@ -88,7 +88,7 @@ class RunChoices:
         default=None,
         metadata={
             _OFFER: Offer(
-                help="Loss: sds, csd, ssd, hifa (of the built-in model), bgt.",
+                help="Loss: sds, csd, ssd, hifa (of the built-in model), bgt, ism, sdi, vsd.",
                 kind=str,
                 panel=METHOD,
                 read=read_loss,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TypeVar
 
-from pgc.distillation.build import DistillationConfig, build_distillation, distillation_named
+from pgc.distillation.build import DistillationConfig, distillation_named, has_image_target
 from pgc.distillation.timestep import timesteps_named
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
@@ -26,7 +26,7 @@ def chosen_method(choices: RunChoices, preset: OptimizeConfig) -> OptimizeConfig
     """
     distillation = _distillation(choices, preset.distillation)
     updates = preset.updates
-    if updates > 1 and not build_distillation(distillation).has_image_target:
+    if updates > 1 and not has_image_target(distillation):
         # Several updates a step go towards one picture; this loss has none, and nobody asked for several.
         updates = 1
     return replace(

@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgc.distillation.base import DistillationLoss, LatentGradient
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
 
-__all__ = ["KnownPrior", "alphas_cumprod", "latent", "outcome", "prompts", "random_latents", "towards"]
+__all__ = [
+    "KnownDenoiser",
+    "KnownPrior",
+    "TrainablePrior",
+    "alphas_cumprod",
+    "latent",
+    "outcome",
+    "prompts",
+    "random_latents",
+    "towards",
+]
 
 Answers = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From noisy latents and timesteps to ε̂ with and without the prompt."""
@@ -81,6 +91,41 @@ class KnownPrior:
         self.asked.append(timestep.tolist())
         cond, uncond = self.answers(noisy_latents, timestep)
         return NoisePrediction(cond=cond, uncond=uncond)
+
+
+class KnownDenoiser:
+    """ε̂ = scale · z_t + shift · (sum of the camera's numbers), with a scale and a shift to be learnt."""
+
+    def __init__(self) -> None:
+        self.scale, self.shift = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+        self.cameras: list[Tensor | None] = []
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [self.scale, self.shift]
+
+    def predict_noise(
+        self, noisy_latents: Tensor, timestep: Tensor, conditions: Conditions, camera: Tensor | None
+    ) -> Tensor:
+        del timestep, conditions
+        self.cameras.append(camera)
+        told = 0.0 if camera is None else camera.sum(1)[:, None, None, None]
+        return self.scale * noisy_latents + self.shift * told
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"scale": self.scale.detach(), "shift": self.shift.detach()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            self.scale.copy_(tensors["scale"])
+            self.shift.copy_(tensors["shift"])
+
+
+class TrainablePrior(KnownPrior):
+    """A prior whose second network is a `KnownDenoiser`."""
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> KnownDenoiser:
+        del rank, seed
+        return KnownDenoiser()
 
 
 def outcome(

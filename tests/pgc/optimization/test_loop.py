@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import trimesh
 from torch import Tensor
 
 from pgc.cameras.sampling import SphereCameraSampler, SphereSamplerConfig
+from pgc.distillation.base import LatentGradient
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import CheckpointError, ConfigError
+from pgc.guidance.base import Conditions, Guidance
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.mesh import TriangleMesh, load_mesh, prepare_mesh
 from pgc.optimization.config import BackgroundConfig, OptimizeConfig, Prompt
@@ -264,3 +267,60 @@ def test_a_report_says_what_regulation_did_and_a_resumed_run_goes_on_counting(
     residual = start(triangles, rasterizer, HIFA).regulation_summary()
     assert residual["gradients"] == ["residual in the image"]
     assert residual["steps"] == 0
+
+
+class CountingLoss:
+    """A loss that learns how often it was asked, and remembers what it was shown."""
+
+    needs_encoder_gradient = True
+    has_image_target = False
+
+    def __init__(self) -> None:
+        self.asked = torch.zeros(1)
+        self.shown: list[Conditions] = []
+
+    def gradient(
+        self,
+        latents: Tensor,
+        guidance: Guidance,
+        conditions: Conditions,
+        *,
+        progress: float,
+        generator: torch.Generator,
+    ) -> LatentGradient:
+        del guidance, progress, generator
+        self.asked += 1
+        self.shown.append(conditions)
+        times = torch.zeros(len(latents), dtype=torch.long)
+        return LatentGradient(gradient=self.asked * latents, timestep=times, noise=latents, noise_pred=latents)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"asked": self.asked.clone()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        self.asked = tensors["asked"].clone()
+
+
+def test_what_a_loss_has_learnt_is_in_the_checkpoint(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    first, second, whole = (start(triangles, rasterizer) for _ in range(3))
+    first.loss, second.loss, whole.loss = CountingLoss(), CountingLoss(), CountingLoss()
+    for _ in range(2):
+        first.advance()
+    second.load_state_dict(*first.state_dict())
+    for run, steps in ((second, 2), (whole, 4)):
+        for _ in range(steps):
+            run.advance()
+    assert_same_state(state(second), state(whole))
+    assert state(whole)["loss.asked"].tolist() == [4.0]
+
+
+def test_a_loss_is_told_the_cameras_and_the_surface(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
+    run = start(triangles, rasterizer)
+    run.loss = loss = CountingLoss()
+    run.advance()
+    (shown,) = loss.shown
+    assert shown.camera_to_world is not None
+    # The cameras of this scene stand 2.5 from the origin.
+    torch.testing.assert_close(shown.camera_to_world[:, :3, 3].norm(dim=1), torch.tensor([2.5, 2.5]))
+    assert shown.surface is not None
+    assert torch.equal(shown.surface.mask, shown.mask)

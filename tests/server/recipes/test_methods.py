@@ -110,3 +110,9 @@ def test_every_regulation_runs(tiny: TextureJobSpec, arrays: Arrays, cpu: torch.
     after = run.optimization.state_dict()[0]
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert results[-1].gradient.pixels > 0
+
+
+def test_what_the_oracle_cannot_serve_is_refused_in_the_job(oracle_job: TextureJobSpec) -> None:
+    with pytest.raises(FieldError) as refusal:
+        replace(oracle_job, distillation=DistillationSpec(kind="vsd"))
+    assert refusal.value.field == "distillation.kind"
