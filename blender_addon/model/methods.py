@@ -18,6 +18,9 @@ LOSSES = (
     ("ssd", "SSD", "Stable score distillation: calmer late in the run"),
     ("hifa", "HiFA", "Toward the picture that the model would paint"),
     ("bgt", "BGT+", "Toward such a picture, found in a few steps, as in the PGC paper"),
+    ("ism", "ISM", "Two looks at one path of noise: sharper, in five times the calls of the model"),
+    ("sdi", "SDI", "With the noise that the picture itself has, in eleven times the calls"),
+    ("vsd", "VSD", "Against a second model that learns the texture, as in ProlificDreamer"),
 )
 SCHEDULES = (
     _OWN,

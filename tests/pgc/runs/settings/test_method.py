@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from pgc.distillation.build import DistillationName, build_distillation
+from pgc.distillation.build import DistillationName, has_image_target
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import TimestepName, UniformTimestepConfig, timesteps_named
@@ -39,7 +39,7 @@ def test_each_loss_goes_with_each_model_and_schedule(
     found = chosen(spec, distillation=loss, timesteps=timesteps)
     assert found.distillation.kind == loss
     assert found.distillation.timestep == timesteps_named(timesteps)
-    several = build_distillation(found.distillation).has_image_target
+    several = has_image_target(found.distillation)
     assert found.updates == (preset_settings("standard", spec).optimize.updates if several else 1)
 
 
