@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,15 @@ def _torch_threads():
         return
     threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or min(2, os.cpu_count() or 1)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def warm_processes() -> Iterator[None]:
+    """Pythons that a module's tests start are forked from one that has its imports behind it; see tests/warm."""
+    from tests.warm.popen import warm
+
+    with warm():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from server.commands.doctor.findings import Finding, Grade, failure, ok, warning
 from server.commands.doctor.job import check_job
 from server.config import ServerPaths
 from server.storage.quarantine import Quarantine
+from tests.warm.popen import warm
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -125,6 +126,7 @@ def test_an_open_ray_is_found(paths, monkeypatch):
 
 
 @pytest.mark.slow
+@warm()
 def test_the_tiny_job_really_runs():
     finding = check_job("cpu")
     assert finding.grade is Grade.OK, finding
@@ -132,6 +134,7 @@ def test_the_tiny_job_really_runs():
 
 
 @pytest.mark.slow
+@warm()
 def test_a_device_that_is_not_there_fails_the_job():
     import torch
 
