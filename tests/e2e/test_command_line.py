@@ -10,6 +10,7 @@ import time
 import pytest
 
 from pgc.runs.report import read_report
+from tests.warm.popen import warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -30,8 +31,9 @@ def environment():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+@warm()
 def test_ctrl_c_keeps_what_there_is_and_resume_ends_in_the_same_bytes(cube_obj, red_texture, tmp_path, environment):
-    steps = 400
+    steps = 150
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     process = subprocess.Popen(
         command(cube_obj, red_texture, stopped, steps), env=environment, stderr=subprocess.PIPE, text=True
