@@ -14,6 +14,7 @@ from PIL import Image
 
 from pgc import __version__
 from pgc.errors import MeshError
+from pgc.export.glb_parts import Part, parts_of
 from pgc.export.glb_vertices import GltfBuffer, add_primitive, textured_set, y_up
 from pgc.mesh.data import Mesh, PreparedMesh, TriangleMesh
 from pgc.mesh.tangents import tangents_of
@@ -34,23 +35,36 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
     (x, z, -y) from Z-up ones; those of a mesh far from the origin stand near it, under a node that moves them back.
     A vertex is repeated only where something that it carries differs. With a normal map the tangents (MikkTSpace)
     are written too, so that every viewer reads it in the frame that it was made in; vertices are then also repeated
-    where the two sides of a mirrored texture meet. Each tile becomes one primitive with its material, its UVs moved
-    into [0, 1]; V runs down, as glTF has it (1 - v, rounded to float32 once). The file's other UV sets stand beside
-    the textured one, in their order, and its vertex colours in COLOR_1: viewers multiply the texture by COLOR_0, which
-    is white. The file appears whole or not at all. Raises `MeshError` for a missing or foreign image, `OutputError`
-    where the file cannot be written.
+    where the two sides of a mirrored texture meet. The file's parts and materials keep their names: each part has a
+    node, and in it a primitive for each material and tile, its UVs moved into [0, 1]; V runs down, as glTF has it
+    (1 - v, rounded to float32 once). The file's other UV sets stand beside the textured one, in their order, and its
+    vertex colours in COLOR_1: viewers multiply the texture by COLOR_0, which is white. The file appears whole or not at
+    all. Raises `MeshError` for a missing or foreign image, `OutputError` where the file cannot be written.
     """
     tiles = prepared.report.tiles
     pictures = {tile: _pictures(images, tile, single=len(tiles) == 1) for tile in tiles}
     buffer = GltfBuffer()
-    document = _document(prepared.mesh)
+    mesh, document = prepared.mesh, _document(prepared.mesh)
     tangents = _frames(prepared.triangles) if any("normal" in found for found in pictures.values()) else None
-    uv_set = textured_set(prepared.mesh)
-    for number, tile in enumerate(tiles):
-        primitive = add_primitive(prepared, np.flatnonzero(prepared.face_tiles == tile), tile, buffer, tangents)
-        document["meshes"][0]["primitives"].append({**primitive, "material": number, "mode": 4})
-        name = prepared.mesh.name if len(tiles) == 1 else f"{prepared.mesh.name}.{tile}"
-        document["materials"].append(_material(name, pictures[tile], document, buffer, uv_set))
+    uv_set = textured_set(mesh)
+    single = len(tiles) == 1
+    surfaces = {
+        tile: _surface(mesh.name if single else f"{mesh.name}.{tile}", found, document, buffer, uv_set)
+        for tile, found in pictures.items()
+    }
+    numbers: dict[tuple[int, int], int] = {}
+    parts = parts_of(prepared)
+    for part in parts:
+        primitives = []
+        for (tile, material), own in part.faces.items():
+            if (tile, material) not in numbers:
+                numbers[tile, material] = len(document["materials"])
+                name = mesh.material_names[material] or mesh.name
+                document["materials"].append({"name": name if single else f"{name}.{tile}", **surfaces[tile]})
+            primitive = add_primitive(prepared, own, tile, buffer, tangents)
+            primitives.append({**primitive, "material": numbers[tile, material], "mode": 4})
+        document["meshes"].append({"name": part.name, "primitives": primitives})
+    document["nodes"] = _nodes(mesh, parts)
     document["accessors"], document["bufferViews"] = buffer.accessors, buffer.views
     document["buffers"] = [{"byteLength": len(buffer.data)}]
     if not document["textures"]:
@@ -75,15 +89,11 @@ def _pictures(images: Mapping[str, bytes], tile: int, *, single: bool) -> dict[s
 
 
 def _document(mesh: Mesh) -> dict[str, Any]:
-    name, origin = mesh.name, mesh.origin
-    x, y, z = origin.tolist()
-    place = {"translation": [x, y, z] if mesh.up_axis == "y" else [x, z, -y]} if origin.any() else {}
     return {
         "asset": {"version": "2.0", "generator": f"pgc-texture {__version__}"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"name": name, "mesh": 0, **place}],
-        "meshes": [{"name": name, "primitives": []}],
+        "meshes": [],
         "materials": [],
         "textures": [],
         "images": [],
@@ -91,6 +101,16 @@ def _document(mesh: Mesh) -> dict[str, Any]:
             {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR, "wrapS": _REPEAT, "wrapT": _REPEAT},
         ],
     }
+
+
+def _nodes(mesh: Mesh, parts: list[Part]) -> list[dict[str, Any]]:
+    """One node for a mesh of one part, else one for each part under one for all."""
+    x, y, z = mesh.origin.tolist()
+    place = {"translation": [x, y, z] if mesh.up_axis == "y" else [x, z, -y]} if mesh.origin.any() else {}
+    if len(parts) == 1:
+        return [{"name": parts[0].name, "mesh": 0, **place}]
+    children = [{"name": part.name, "mesh": number} for number, part in enumerate(parts)]
+    return [{"name": mesh.name, "children": list(range(1, 1 + len(parts))), **place}, *children]
 
 
 def _frames(triangles: TriangleMesh) -> Float32[np.ndarray, "F 3 4"]:
@@ -111,12 +131,12 @@ def _frames(triangles: TriangleMesh) -> Float32[np.ndarray, "F 3 4"]:
     return np.concatenate([turned, sign[:, None].astype(np.float32)], axis=1).reshape(-1, 3, 4)
 
 
-def _material(
+def _surface(
     name: str, pictures: dict[str, bytes], document: dict[str, Any], buffer: GltfBuffer, uv_set: int
 ) -> dict[str, Any]:
-    """A double-sided metallic-roughness material; matte and not metallic unless an `orm` map says otherwise."""
+    """What all materials of a tile share: double-sided, matte and not metallic unless an `orm` map says otherwise."""
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    material: dict[str, Any] = {"name": name, "doubleSided": True, "pbrMetallicRoughness": surface}
+    material: dict[str, Any] = {"doubleSided": True, "pbrMetallicRoughness": surface}
     for kind, data in pictures.items():
         view = buffer.add_bytes(data)
         document["images"].append({"name": f"{name}.{kind}", "mimeType": "image/png", "bufferView": view})

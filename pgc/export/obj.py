@@ -50,8 +50,8 @@ def write_obj(path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[i
     Positions, polygons and UVs are the caller's, in his order: as they are from Y-up files, and (x, z, -y) from Z-up
     ones, since readers take OBJ for Y-up. Numbers are the shortest that read back as the same numbers. Materials keep
     their names, save that spaces become underscores; where there are several tiles, the tile stands behind (the UVs
-    then repeat each tile's image). An OBJ holds one UV set, the textured one; a comment names the others.
-    Vertex colours stand behind the positions, sRGB and without alpha.
+    then repeat each tile's image). The file's parts are objects of their names. An OBJ holds one UV set, the textured
+    one; a comment names the others. Vertex colours stand behind the positions, sRGB and without alpha.
 
     Args:
         path: ends in .obj.
@@ -166,11 +166,15 @@ def _rows(key: str, values: Float[np.ndarray, "N C"]) -> list[str]:
 
 def _faces(mesh: Mesh, materials: list[_Material], of_polygon: Int32[np.ndarray, " P"]) -> list[str]:
     corners = _corners(mesh)
-    lines, used, start = list[str](), -1, 0
-    for size, material in zip(mesh.polygon_sizes.tolist(), of_polygon.tolist(), strict=True):
+    named = mesh.part_index is not None and any(mesh.part_names)
+    parts = mesh.part_index if mesh.part_index is not None and named else np.zeros(len(of_polygon), np.int32)
+    lines, used, shown, start = list[str](), -1, -1, 0
+    for size, material, part in zip(mesh.polygon_sizes.tolist(), of_polygon.tolist(), parts.tolist(), strict=True):
+        if named and part != shown:
+            lines.append(f"o {_BREAKING.sub('_', mesh.part_names[part]) or mesh.name}")
         if material != used:
             lines.append(f"usemtl {materials[material].name}")
-            used = material
+        used, shown = material, part
         lines.append("f " + " ".join(corners[start : start + size]))
         start += size
     return lines

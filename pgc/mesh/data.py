@@ -67,6 +67,10 @@ class Mesh:
     colors: Float32[np.ndarray, "C 4"] | None = None
     """Pool of linear RGBA vertex colours."""
     corner_colors: Int32[np.ndarray, " L_color"] | None = None
+    part_index: Int32[np.ndarray, " P_part"] | None = None
+    """Index into `part_names` of every polygon; None where the file has no parts."""
+    part_names: tuple[str, ...] = ()
+    """Of the file's nodes or objects."""
 
     def __post_init__(self) -> None:
         check_polygons(self.name, self.polygon_sizes, len(self.corner_positions))
@@ -94,6 +98,9 @@ class Mesh:
             check_indices(self.name, "vertex colour", self.corner_colors, len(self.colors), optional=True)
         _check_length(self.name, "material indices", len(self.material_index), len(self.polygon_sizes))
         check_indices(self.name, "material", self.material_index, len(self.material_names), optional=False)
+        if self.part_index is not None:
+            _check_length(self.name, "part indices", len(self.part_index), len(self.polygon_sizes))
+            check_indices(self.name, "part", self.part_index, len(self.part_names), optional=False)
 
     @property
     def triangle_count(self) -> int:

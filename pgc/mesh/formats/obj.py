@@ -24,6 +24,7 @@ from pgc.mesh.tolerance import Notes, finite_rows, keep_polygons, linear_colors,
 __all__ = ["read_obj"]
 
 _USE_MATERIAL = re.compile(rb"(?im)^[ \t]*+usemtl(?:[ \t]+([^\n]*?))?[ \t]*$")
+_OBJECT = re.compile(rb"(?im)^[ \t]*+o(?:[ \t]+([^\n]*?))?[ \t]*$")
 _INDENTED = re.compile(rb"(?m)^[ \t]+")
 _EMPTY_INDEX = re.compile(rb"/(?=[/\s]|\Z)")
 _ABSENT = 10**10
@@ -56,7 +57,8 @@ def read_obj(path: Path, data: bytes) -> Mesh:
         _optional(faces.absolute(column, kind), pool, name, notes)
         for column, kind, pool, name in ((1, b"vt", uvs, "UV"), (2, b"vn", normals, "normal"))
     )
-    material, material_names = _materials(faces)
+    material, material_names = _named(faces, _USE_MATERIAL)
+    part, part_names = _named(faces, _OBJECT)
     colors, colored = _colors(vertices, widths)
     corner_colors = None if colors is None else _having_color(corners, colored)
     sizes, pools = keep_polygons(kept, faces.sizes, corners, corner_uvs, corner_normals, corner_colors)
@@ -76,6 +78,8 @@ def read_obj(path: Path, data: bytes) -> Mesh:
         notes=notes.sentences(),
         colors=colors,
         corner_colors=pools[3],
+        part_index=part[kept],
+        part_names=part_names,
     )
 
 
@@ -211,18 +215,18 @@ class _Faces:
         )
 
 
-def _materials(faces: _Faces) -> tuple[Int32[np.ndarray, " F"], tuple[str, ...]]:
-    """Of each face, and all names; faces before the first `usemtl` have one without a name."""
+def _named(faces: _Faces, statement: re.Pattern[bytes]) -> tuple[Int32[np.ndarray, " F"], tuple[str, ...]]:
+    """What `usemtl` or `o` says of each face, and all names; faces before the first one have one without a name."""
     names: dict[bytes, int] = {}
-    chosen = [names.setdefault(name, len(names)) for name in _USE_MATERIAL.findall(faces.data)]
+    chosen = [names.setdefault(name, len(names)) for name in statement.findall(faces.data)]
     if not names:
         return np.zeros(len(faces.sizes), np.int32), ("",)
-    latest = np.searchsorted(_offsets(faces.data, _USE_MATERIAL), faces.offsets)
-    material = np.array([-1, *chosen], dtype=np.int32)[latest]
+    latest = np.searchsorted(_offsets(faces.data, statement), faces.offsets)
+    number = np.array([-1, *chosen], dtype=np.int32)[latest]
     texts = tuple(name.decode("utf-8", errors="replace") for name in names)
-    if (material < 0).any():
-        return material + np.int32(1), ("", *texts)
-    return material, texts
+    if (number < 0).any():
+        return number + np.int32(1), ("", *texts)
+    return number, texts
 
 
 def _has_colors(lines: list[bytes]) -> bool:

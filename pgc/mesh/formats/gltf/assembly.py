@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All placed parts of a glTF as one `Mesh`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
@@ -31,6 +31,10 @@ class _Flat:
     uv_set: int | None
     colors: Float32[np.ndarray, "V 4"] | None
     material: int
+    names: tuple[str, ...]
+    """Of the nodes."""
+    copy: Int64[np.ndarray, " F"]
+    """Which of the names a triangle has."""
 
 
 def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
@@ -64,6 +68,7 @@ def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
     if colors is not None and not (colors[corner_colors] == 1.0).all():
         document.notes.add(_COLORS_NOTE)
     names = tuple(material.text("name") for material in document.root.items("materials"))
+    part_index, part_names = _parts(parts)
     faces = [len(part.faces) for part in parts]
     materials = [part.material if part.material >= 0 else len(names) for part in parts]
     return Mesh(
@@ -84,18 +89,32 @@ def assemble(name: str, document: Document, placed: list[PlacedPart]) -> Mesh:
         other_uv_sets=_other_sets(parts, corners, uv_set),
         colors=colors,
         corner_colors=corner_colors,
+        part_index=part_index,
+        part_names=part_names,
     )
+
+
+def _parts(parts: list[_Flat]) -> tuple[Int32[np.ndarray, " F"], tuple[str, ...]]:
+    """The node's name of each triangle, and all names in the order of their first triangle. Nodes of one name are one
+    part."""
+    numbers: dict[str, int] = {}
+    rows = []
+    for part in parts:
+        own = np.array([numbers.setdefault(name, len(numbers)) for name in part.names], dtype=np.int32)
+        rows.append(own[part.copy])
+    return np.concatenate(rows), tuple(numbers)
 
 
 def _flat(placed: PlacedPart, notes: NoteCounts) -> _Flat:
     part, (copies, count) = placed.part, placed.positions.shape[:2]
     positions = placed.positions.reshape(-1, 3)
     faces = (placed.faces + (np.arange(copies) * count)[:, None, None]).reshape(-1, 3)
+    copy = np.repeat(np.arange(copies), placed.faces.shape[1])
     finite: Bool[np.ndarray, " V"] = np.asarray(np.isfinite(positions).all(axis=1))
     if not finite.all():
         kept = finite[faces].all(axis=1)
         notes.add("{count} triangle(s) with a corner that is NaN or infinite were left out.", int((~kept).sum()))
-        faces, positions = faces[kept], np.where(finite[:, None], positions, 0.0)
+        faces, copy, positions = faces[kept], copy[kept], np.where(finite[:, None], positions, 0.0)
     return _Flat(
         positions=positions,
         faces=faces,
@@ -104,6 +123,8 @@ def _flat(placed: PlacedPart, notes: NoteCounts) -> _Flat:
         uv_set=part.uv_set,
         colors=None if part.colors is None else _repeated(part.colors, copies),
         material=part.material,
+        names=placed.names,
+        copy=copy,
     )
 
 
@@ -127,7 +148,7 @@ def _with_textured_set(part: _Flat, uv_set: int, notes: NoteCounts) -> _Flat:
         traded[own] = part.uvs[uv_set]
     else:
         del traded[own]
-    return _Flat(part.positions, part.faces, part.normals, traded, uv_set, part.colors, part.material)
+    return replace(part, uvs=traded, uv_set=uv_set)
 
 
 def _pool(

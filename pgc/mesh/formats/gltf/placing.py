@@ -31,6 +31,8 @@ class PlacedPart:
     faces: Int64[np.ndarray, "K F 3"]
     """Into one copy's vertices; turned where a copy is mirrored, as glTF 2.0 §3.7.4 says."""
     normals: Float32[np.ndarray, "K V 3"] | None
+    names: tuple[str, ...]
+    """Of the node that shows each copy, K of them; its mesh's where the node has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,25 @@ def _place_group(buffers: Buffers, world: World, group: _Group, nodes: list[int 
     parts = [part for primitive in primitives if (part := read_part(buffers, primitive, group.weights)) is not None]
     if not parts:
         return []
-    matrices = np.concatenate([_node_matrices(buffers, world, node) for node in nodes])
+    by_node = [_node_matrices(buffers, world, node) for node in nodes]
+    matrices = np.concatenate(by_node)
     if len(matrices) == 0:
         return []
+    names = tuple(
+        name
+        for node, copies in zip(nodes, by_node, strict=True)
+        for name in [_name(buffers, group.mesh, node)] * len(copies)
+    )
     if group.skinned_node is None:
-        return [_moved(part, matrices) for part in parts]
+        return [_moved(part, matrices, names) for part in parts]
     skin = joint_matrices(buffers, root.item("nodes", group.skinned_node).integer("skin"), world.matrices)
-    return [_skinned(buffers, part, skin) or _moved(part, matrices) for part in parts]
+    return [_skinned(buffers, part, skin, names) or _moved(part, matrices, names) for part in parts]
+
+
+def _name(buffers: Buffers, mesh: int, node: int | None) -> str:
+    root = buffers.document.root
+    own = "" if node is None else root.item("nodes", node).text("name")
+    return own or root.item("meshes", mesh).text("name")
 
 
 def _node_matrices(buffers: Buffers, world: World, node: int | None) -> Float64[np.ndarray, "K 4 4"]:
@@ -94,14 +108,14 @@ def _node_matrices(buffers: Buffers, world: World, node: int | None) -> Float64[
         return world.matrices[node] @ instance_matrices(buffers, buffers.document.root.item("nodes", node))
 
 
-def _moved(part: Part, matrices: Float64[np.ndarray, "K 4 4"]) -> PlacedPart:
+def _moved(part: Part, matrices: Float64[np.ndarray, "K 4 4"], names: tuple[str, ...]) -> PlacedPart:
     """A part by each of some matrices; identity leaves bits alone."""
     copies = len(matrices)
     faces = np.repeat(part.faces[None], copies, axis=0)
     if np.array_equal(matrices, np.broadcast_to(np.eye(4), matrices.shape)):
         positions = part.positions[None] if copies == 1 else np.repeat(part.positions[None], copies, axis=0)
         normals = None if part.normals is None else np.repeat(_as_float32(part.normals)[None], copies, axis=0)
-        return PlacedPart(part=part, positions=positions, faces=faces, normals=normals)
+        return PlacedPart(part=part, positions=positions, faces=faces, normals=normals, names=names)
     linear = matrices[:, :3, :3]
     normals = None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -111,7 +125,7 @@ def _moved(part: Part, matrices: Float64[np.ndarray, "K 4 4"]) -> PlacedPart:
         if part.normals is not None:
             normals = _as_float32(_unit(_transformed(part.normals, _normal_matrices(linear))))
     faces[mirrored] = faces[mirrored, :, ::-1]
-    return PlacedPart(part=part, positions=positions, faces=faces, normals=normals)
+    return PlacedPart(part=part, positions=positions, faces=faces, normals=normals, names=names)
 
 
 def _transformed(
@@ -126,7 +140,9 @@ def _transformed(
     return found
 
 
-def _skinned(buffers: Buffers, part: Part, skin: Float64[np.ndarray, "J 4 4"]) -> PlacedPart | None:
+def _skinned(
+    buffers: Buffers, part: Part, skin: Float64[np.ndarray, "J 4 4"], names: tuple[str, ...]
+) -> PlacedPart | None:
     """A part in the pose of its joints; None where the part has no joints, so that its node places it."""
     if part.joints is None or part.weights is None or part.joints.shape != part.weights.shape or len(skin) == 0:
         buffers.document.notes.add("{count} part(s) of skinned meshes have no joints and were placed by their node.")
@@ -151,6 +167,7 @@ def _skinned(buffers: Buffers, part: Part, skin: Float64[np.ndarray, "J 4 4"]) -
         positions=positions[None],
         faces=faces[None],
         normals=None if normals is None else _as_float32(normals)[None],
+        names=names[:1],
     )
 
 
