@@ -24,11 +24,16 @@ def parts_of(prepared: PreparedMesh) -> list[Part]:
     mesh, triangles = prepared.mesh, prepared.triangles
     index = np.zeros(len(mesh.polygon_sizes), np.int32) if mesh.part_index is None else mesh.part_index
     names = mesh.part_names or (mesh.name,)
-    keys = np.stack([index[triangles.polygon_index], prepared.face_tiles, triangles.material_index], axis=1)
-    groups, group = np.unique(keys.astype(np.int64), axis=0, return_inverse=True)
-    order = np.argsort(group.reshape(-1), kind="stable")
-    starts = np.searchsorted(group.reshape(-1)[order], np.arange(1, len(groups)))
+    part, tile, material = (
+        index[triangles.polygon_index].astype(np.int64),
+        prepared.face_tiles,
+        triangles.material_index,
+    )
+    keys = (part * (int(tile.max(initial=0)) + 1) + tile) * (int(material.max(initial=0)) + 1) + material
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(group, kind="stable").astype(np.int64)
     found: dict[int, Part] = {}
-    for (part, tile, material), faces in zip(groups.tolist(), np.split(order, starts), strict=True):
-        found.setdefault(part, Part(names[part] or mesh.name, {})).faces[tile, material] = faces.astype(np.int64)
+    for one, faces in zip(first.tolist(), np.split(order, np.cumsum(np.bincount(group))[:-1]), strict=True):
+        own = found.setdefault(int(part[one]), Part(names[int(part[one])] or mesh.name, {}))
+        own.faces[int(tile[one]), int(material[one])] = faces
     return list(found.values())

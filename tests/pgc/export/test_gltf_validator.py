@@ -16,6 +16,7 @@ from pgc.mesh import prepare_mesh
 from pgc.texture.field import to_uint8_values
 from tests.pgc.export.awkward import AWKWARD, material
 from tests.pgc.export.test_glb_sets import colored, with_sets
+from tests.pgc.export.test_names import named
 
 SCRIPT = Path(__file__).with_name("validate_gltf.cjs")
 
@@ -79,3 +80,12 @@ def test_the_validator_sees_what_is_wrong(tmp_path, validate, monkeypatch):
     (report,) = validate(tmp_path / "out.glb")
     assert report["errors"] > 0
     assert {message["code"] for message in report["messages"]} & {"ACCESSOR_VECTOR3_NON_UNIT", "ACCESSOR_INVALID_SIGN"}
+
+
+@pytest.mark.parametrize("far", [0.0, 448262.0])
+def test_parts_and_materials_are_valid(tmp_path, validate, far):
+    mesh = named([0, 1, 2], ("Body", "", "Wheel"), [0, 1], ("Oak", "Brass"), tiles=2)
+    prepared = prepare_mesh(replace(mesh, positions=mesh.positions + far), uvs="keep")
+    write_glb(tmp_path / "out.glb", prepared, glb_images(prepared.report.tiles, "base_color", "orm", "normal"))
+    (report,) = validate(tmp_path / "out.glb")
+    assert [message for message in report["messages"] if message["severity"] < 2] == []
