@@ -99,6 +99,7 @@ def _part(mesh: Mesh, polygons: Bool[np.ndarray, " P"], corners: Bool[np.ndarray
         colors=None,
         corner_colors=None,
         material_index=mesh.material_index[polygons],
+        part_index=None if mesh.part_index is None else mesh.part_index[polygons],
     )
 
 

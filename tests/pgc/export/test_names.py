@@ -11,6 +11,7 @@ import pytest
 from pgc.export.glb import write_glb
 from pgc.export.obj import write_obj
 from pgc.mesh import load_mesh, prepare_mesh
+from tests.pgc import needs
 from tests.pgc.export.awkward import box
 from tests.pgc.export.test_glb import png
 from tests.pgc.mesh.formats.gltf.builder import Builder
@@ -142,3 +143,14 @@ def test_an_obj_is_written_with_its_objects(tmp_path):
     plain = prepare_mesh(box(), uvs="keep")
     write_obj(tmp_path / "p.obj", plain, {"base_color": dict.fromkeys(plain.report.tiles, "a.png")})
     assert "\no " not in (tmp_path / "p.obj").read_text()
+
+
+@needs.XATLAS
+@pytest.mark.parametrize("missing", [1, 3, 5])
+def test_parts_stay_where_faces_get_uvs(missing):
+    mesh = named([0, 1], ("Body", "Wheel"))
+    corners = mesh.corner_uvs.copy()
+    corners[: 4 * missing] = -1
+    prepared = prepare_mesh(replace(mesh, corner_uvs=corners), uvs="keep")
+    assert prepared.report.uvs.done in ("filled", "new")
+    np.testing.assert_array_equal(prepared.mesh.part_index, mesh.part_index)
