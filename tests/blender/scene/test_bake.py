@@ -78,8 +78,9 @@ def test_udim(run_in_blender):
 
 def test_mirrored_copies_in_another_square_are_no_tile(run_in_blender):
     found = run_in_blender("parked", script=PROBE)
-    assert found
-    assert all(tiles == [1001] for tiles in found)
+    assert found["one"]
+    assert all(tiles == [1001] for tiles in found["one"])
+    assert all(tiles == [1001, 1002] for tiles in found["two"]), "another material needs texels of its own"
 
 
 def test_what_cannot_be_baked(run_in_blender):

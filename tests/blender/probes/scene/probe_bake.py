@@ -281,7 +281,8 @@ def udim() -> Any:
 
 
 def parked() -> Any:
-    """The tiles of a bake where the right half is the left one's mirror image, its UVs a unit to the right."""
+    """The tiles of a bake where the right half is the left one's mirror image, its UVs a unit to the right: of one
+    material, and each half of its own."""
     try:
         enable()
         obj = _strip()
@@ -293,7 +294,12 @@ def parked() -> Any:
         u = np.where(right, 1 + (4 - places[:, 0]) / 2, places[:, 0] / 2)
         layer = obj.data.uv_layers["Artist"]
         layer.uv.foreach_set("vector", np.stack([u, places[:, 1]], axis=1).astype(np.float32).reshape(-1))
-        return [list(tiles) for tiles in bake_materials(bpy.context, obj, BakeOptions(size=SIZE)).maps.values()]
+        found = {}
+        for name, slots in (("one", (0, 0, 0, 0)), ("two", (0, 0, 1, 1))):
+            obj.data.polygons.foreach_set("material_index", np.array(slots, np.int32))
+            maps = bake_materials(bpy.context, obj, BakeOptions(size=SIZE)).maps
+            found[name] = [list(tiles) for tiles in maps.values()]
+        return found
     finally:
         disable()
 
