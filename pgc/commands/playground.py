@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,10 @@ def playground(  # noqa: PLR0913 - one parameter an option
     guidance: Annotated[str, typer.Option(help="The model, as in `pgc texture`.")] = "pocket",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Steps of each picture.")] = 60,
-    guidance_scale: Annotated[float, typer.Option(min=0.0, help="How far the prompt pulls.")] = 15.0,
+    loss: Annotated[str, typer.Option(help="The loss, as in `pgc texture`.")] = "sds",
+    guidance_scale: Annotated[
+        float | None, typer.Option(min=0.0, help="How far the prompt pulls; default: 15 for sds, else the loss's own.")
+    ] = None,
     clip: Annotated[float, typer.Option(help="Threshold of PGC-N, PGC-V and PNGD.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other noise.")] = 0,
 ) -> None:
@@ -30,20 +34,24 @@ def playground(  # noqa: PLR0913 - one parameter an option
     PNGD, PGC-V and PGC-N.
     """
     from pgc.devices import resolve_device
+    from pgc.distillation.build import distillation_named
     from pgc.distillation.sds import SDSConfig
     from pgc.errors import ConfigError
     from pgc.guidance.specs import OracleSpec, load_guidance, parse_guidance
     from pgc.playground.picture import WAYS, PlaygroundConfig, optimize_picture
     from pgc.playground.sheet import sheet_png
     from pgc.runs.arguments import checked_device
+    from pgc.runs.settings.offers import read_loss
     from pgc.whole_files import write_bytes
 
     spec = parse_guidance(guidance)
     if isinstance(spec, OracleSpec):
         raise ConfigError("The oracle knows textures of meshes and no pictures; choose another model.")
-    config = PlaygroundConfig(
-        steps=steps, threshold=clip, seed=seed, distillation=SDSConfig(guidance_scale=guidance_scale)
-    )
+    # The built-in model's colours tear at the literature's 100.
+    distillation = distillation_named(read_loss(loss), SDSConfig(guidance_scale=15.0))
+    if guidance_scale is not None:
+        distillation = replace(distillation, guidance_scale=guidance_scale)
+    config = PlaygroundConfig(steps=steps, threshold=clip, seed=seed, distillation=distillation)
     teacher = load_guidance(spec, resolve_device(checked_device(device)))
     pictures = []
     for way in WAYS:

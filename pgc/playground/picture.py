@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.distillation.base import DistillationLoss
 from pgc.distillation.build import DistillationConfig, build_distillation
+from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.base import GradientRegulation
@@ -53,7 +55,7 @@ class PlaygroundConfig:
             raise ConfigError(f"steps is {self.steps}; it must be 1 or more.")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0.")
-        if not build_distillation(self.distillation).needs_encoder_gradient:
+        if isinstance(self.distillation, HiFAConfig) and self.distillation.latent_weight == 0:
             raise ConfigError(
                 f"{type(self.distillation).__name__} sends no gradient through the encoder, which this compares; "
                 "choose another loss, or a latent_weight above 0."
@@ -74,12 +76,17 @@ class FinishedPicture:
 
 
 def optimize_picture(guidance: Guidance, prompt: str, way: Way, config: PlaygroundConfig) -> FinishedPicture:
-    """Optimises a gray picture by a prompt, at the teacher's own size."""
+    """Optimises a gray picture by a prompt, at the teacher's own size.
+
+    Raises:
+        ConfigError: the teacher cannot serve the loss.
+    """
     conditions = Conditions(
         prompt=guidance.encode_prompt([prompt]), negative=guidance.encode_prompt([""], negative=True)
     )
     gray = torch.full((1, 3, guidance.image_size, guidance.image_size), 0.5, device=guidance.device)
-    run = _Run(guidance=guidance, conditions=conditions, config=config)
+    loss = build_distillation(config.distillation, guidance, seed=config.seed)
+    run = _Run(guidance=guidance, conditions=conditions, config=config, loss=loss)
     if way == "latent":
         return run.latents(gray)
     return run.image(gray, way)
@@ -90,9 +97,10 @@ class _Run:
     guidance: Guidance
     conditions: Conditions
     config: PlaygroundConfig
+    loss: DistillationLoss
 
     def latent_gradient(self, latents: Tensor, step: int) -> Tensor:
-        outcome = build_distillation(self.config.distillation).gradient(
+        outcome = self.loss.gradient(
             latents.detach(),
             self.guidance,
             self.conditions,

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from pgc.cli import app
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
+from pgc.distillation.vsd import VSDConfig
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import PocketSpec, load_guidance
@@ -67,6 +68,13 @@ def test_the_same_seed_gives_the_same_picture(teacher: Guidance, pictures: dict[
     assert torch.equal(again.image, pictures["pgc-n"].image)
 
 
+def test_a_loss_that_learns_is_one_for_the_whole_picture(teacher: Guidance) -> None:
+    steps = PlaygroundConfig(steps=2, distillation=VSDConfig())
+    found = optimize_picture(teacher, "red bricks", "pgc-n", steps)
+    assert bool(torch.isfinite(found.image).all())
+    assert not torch.equal(found.image, optimize_picture(teacher, "red bricks", "pgc-n", CONFIG).image)
+
+
 def test_a_loss_that_does_not_pass_the_encoder_has_nothing_to_compare() -> None:
     with pytest.raises(ConfigError, match="HiFAConfig sends no gradient through the encoder"):
         PlaygroundConfig(distillation=HiFAConfig(latent_weight=0.0))
@@ -102,6 +110,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert [line.split()[0] for line in result.output.splitlines()[:-1]] == list(WAYS)
     with Image.open(out) as sheet:
         assert sheet.size == (6 * 198 - 6, 2 * 192 + 6 + 30)
+    wrong = CliRunner().invoke(app, ["playground", "x", "--loss", "nothing"])
+    assert "--loss is 'nothing'; expected one of sds" in " ".join(wrong.output.split())
     refused = CliRunner().invoke(app, ["playground", "x", "--guidance", "oracle"])
     assert refused.exit_code == 2
     assert "The oracle knows textures of meshes" in refused.output
