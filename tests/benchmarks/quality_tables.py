@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import mean_and_half, share_with_interval, table
 
-__all__ = ["finishes", "material_pairs", "materials_full", "materials_quick", "prompts", "shading"]
+__all__ = ["finishes", "material_pairs", "materials_full", "materials_quick", "methods", "prompts", "shading"]
 
 SETTINGS = {
     "known": "light known",
@@ -60,6 +60,29 @@ def finishes(read: Callable[[str], Any]) -> str:
         for prompt, found in sorted(read("finishes")["results"].items())
     ]
     return table(["prompt", "metallic", "roughness", "both in the right half"], rows)
+
+
+def methods(read: Callable[[str], Any]) -> str:
+    """Returns what threshold and weight of the latent gradient do to the built-in model's textures."""
+    rows = []
+    for name, found in read("methods")["methods"].items():
+        clip, weight, _ = name.split("-")
+        shares = [f"{found[one]['mean']:.2f} ± {found[one]['half_interval']:.2f}" for one in ("color", "material")]
+        rows.append(
+            [
+                clip.removeprefix("c").replace("q", "quantile "),
+                weight.removeprefix("l"),
+                *(
+                    f"{found[score]['mean']:.2f} ± {found[score]['half_interval']:.2f}"
+                    for score in ("color", "material")
+                ),
+                f"{found['speckle']['mean']:.4f}",
+                f"{found['clipped_fraction']['mean']:.0%}",
+                f"{found['median_before']['mean']:.2f} / {found['tail_before']['mean']:.2f}",
+            ]
+        )
+    header = ["c", "λ", "colour", "material", "speckle", "pixels clipped", "norm before: median / 99.9 %"]
+    return table(header, rows)
 
 
 def _mean_and_range(values: list[float]) -> str:

@@ -25,6 +25,7 @@ RESULTS = Path(__file__).with_name("results")
 TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "prompts": quality_tables.prompts,
     "finishes": quality_tables.finishes,
+    "methods": quality_tables.methods,
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
