@@ -72,10 +72,7 @@ def methods(read: Callable[[str], Any]) -> str:
             [
                 clip.removeprefix("c").replace("q", "quantile "),
                 weight.removeprefix("l"),
-                *(
-                    f"{found[score]['mean']:.2f} ± {found[score]['half_interval']:.2f}"
-                    for score in ("color", "material")
-                ),
+                *shares,
                 f"{found['speckle']['mean']:.4f}",
                 f"{found['clipped_fraction']['mean']:.0%}",
                 f"{found['median_before']['mean']:.2f} / {found['tail_before']['mean']:.2f}",
