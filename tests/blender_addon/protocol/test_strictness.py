@@ -132,7 +132,7 @@ def test_a_job_for_new_uvs_asks_for_nothing_else(changes, field, text):
         (("spec", "guidance", "model"), "../models/x", "guidance.model", "key"),
         (("spec", "guidance", "model"), "x" * 65, "guidance.model", "64"),
         (("spec", "guidance", "guidance_scale"), 1e9, "guidance.guidance_scale", "1000"),
-        (("spec", "distillation", "kind"), "vsd", "distillation.kind", "'sds'"),
+        (("spec", "distillation", "kind"), "xsd", "distillation.kind", "'sds'"),
         (("spec", "regulation", "threshold"), 0.0, "regulation.threshold", "1e-09"),
         (("spec", "lighting", "kind"), "pbr", "lighting.kind", "'unlit'"),
         (("spec", "lighting", "kind"), "unlit", "lighting.rotate", "goes with 'environments'"),
