@@ -2,11 +2,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.oracle import OracleConfig
 from pgc.guidance.specs import OracleSpec
 from pgc.optimization.config import Prompt
+from pgc.optimization.gradient_statistics import gradient_statistics
 from pgc.optimization.loop import Optimization
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
@@ -186,7 +188,8 @@ def test_a_plan_is_made_before_the_run_from_what_is_free(two_views, tmp_path, mo
 def test_a_prior_without_finite_gradients_leaves_a_state_and_the_reason(two_views, tmp_path, monkeypatch):
     monkeypatch.setattr("pgc.optimization.finite_watch.MOST_SPOILT_IN_A_ROW", 2)
     monkeypatch.setattr(
-        "pgc.optimization.loop.gradient_summary", lambda gradient, coverage, lost: (0.0, 0.0, lost.numel())
+        "pgc.optimization.loop.gradient_statistics",
+        lambda before, after, covered, lost: gradient_statistics(before, after, covered, torch.ones_like(lost)),
     )
     folder = RunFolder(tmp_path / "out")
     with pytest.raises(GuidanceError, match="no finite gradient"):
