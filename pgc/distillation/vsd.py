@@ -141,4 +141,5 @@ class VSDLoss:
 
 
 def _cameras(conditions: Conditions) -> Float[Tensor, "b 16"] | None:
-    return None if conditions.camera_to_world is None else conditions.camera_to_world.flatten(1)
+    cameras = conditions.camera_to_world
+    return None if cameras is None else cameras.flatten(1).to(conditions.prompt.hidden_states.device)

@@ -107,7 +107,8 @@ class Conditions:
     reference_image: Float[Tensor, "b 3 h w"] | None = None
     """What the oracle takes for the truth: sRGB in [0, 1]. All other priors ignore it."""
     camera_to_world: Float[Tensor, "b 4 4"] | None = None
-    """Where each view was taken from. Only a network that a loss trains (VSD) looks at it."""
+    """Where each view was taken from, on the CPU. Only a network that a loss trains (VSD) looks at it, and takes it to
+    its device; for all others that would be a copy a step."""
     surface: SurfacePoints | None = None
     """What each pixel of the views shows. Only a loss whose noise belongs to the surface looks at it."""
     generator: torch.Generator | None = None

@@ -172,7 +172,7 @@ class Optimization:
             mask=view.gbuffer.mask,
             shading=told_light(self.guidance, view.gbuffer, view.lights.render),
             reference_image=reference,
-            camera_to_world=_camera_poses(view.cameras).to(view.gbuffer.depth.device),
+            camera_to_world=_camera_poses(view.cameras),
             surface=view.points,
             generator=generator_for(self.config.seed, self.step, "conditions"),
         )
