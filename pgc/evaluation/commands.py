@@ -122,7 +122,7 @@ def methods_command(
         list[str] | None, typer.Option("--only", help="Only this method; may be repeated. Default: all of the sweep.")
     ] = None,
 ) -> None:
-    """Sweeps threshold, weight of the latent gradient and Adam's epsilon on prompts that no other list has."""
+    """Sweeps threshold, weight of the latent gradient and Adam's epsilon on meshes that no other list has."""
     from pgc.evaluation.methods.run import MethodRunRequest, run_methods
 
     request = MethodRunRequest(work=work, out=out, quick=quick, cases=cases, steps=steps, only=tuple(only or ()))

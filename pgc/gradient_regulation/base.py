@@ -8,15 +8,25 @@ encoder and residuals in the image alike, background included. So is it here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.errors import ConfigError
 
-__all__ = ["GradientRegulation", "PixelNorm", "check_threshold", "finite_pixels", "pixel_norm", "rank_of"]
+__all__ = [
+    "GradientRegulation",
+    "PixelNorm",
+    "check_norm",
+    "check_threshold",
+    "covered_quantiles",
+    "finite_pixels",
+    "pixel_norm",
+    "shorten",
+]
 
 PixelNorm = Literal["l2", "linf"]
 """"l2": the paper's eq. 10; "linf": what the official code does."""
@@ -57,9 +67,30 @@ def check_threshold(threshold: float) -> None:
         raise ConfigError(f"regulation.threshold is {threshold}; it must be above 0 (the paper uses 0.1).")
 
 
-def rank_of(count: Int[Tensor, ""], share: int, of: int) -> Int[Tensor, ""]:
-    """Returns the index, from 0, of the value that `share` / `of` of `count` ordered values do not exceed; 0 for none.
+def check_norm(norm: str) -> None:
+    """Raises ConfigError for anything but the names of `PixelNorm`."""
+    if norm not in ("l2", "linf"):
+        raise ConfigError(f"regulation.norm is {norm!r}; it must be 'l2' or 'linf'.")
 
-    Whole numbers, since float32 miscounts pixels above 16 million and Apple's GPUs know no float64.
+
+def shorten(
+    grad: Float[Tensor, "b c h w"], size: Float[Tensor, "b 1 h w"], longest: float | Float[Tensor, ""]
+) -> Float[Tensor, "b c h w"]:
+    """Scales each pixel's gradient, of this `size`, so that it is at most `longest`; its direction stays."""
+    return grad * (longest / size.clamp_min(torch.finfo(torch.float32).tiny)).clamp_max(1.0)
+
+
+def covered_quantiles(
+    size: Float[Tensor, "b 1 h w"], covered: Bool[Tensor, "b 1 h w"], shares: Sequence[float]
+) -> list[Float[Tensor, ""]]:
+    """Returns, for each share in (0, 1], the size that this share of the covered pixels does not exceed; 0 without any.
+
+    No pixels are gathered, so that a GPU need not be waited for: uncovered ones are sorted to the end. Ranks are whole
+    numbers, since float32 miscounts pixels above 16 million and Apple's GPUs know no float64.
     """
-    return ((count * share + (of - 1)) // of - 1).clamp_min(0)
+    zero = torch.zeros((), dtype=size.dtype, device=size.device)
+    ordered = torch.where(covered, size, torch.full_like(zero, torch.finfo(size.dtype).max)).flatten().sort().values
+    count = covered.sum()
+    parts = 1_000_000
+    ranks = [((count * round(share * parts) + (parts - 1)) // parts - 1).clamp_min(0) for share in shares]
+    return [torch.where(count > 0, ordered.gather(0, rank.reshape(1))[0], zero) for rank in ranks]

@@ -11,12 +11,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pgc.errors import ConfigError
-from pgc.gradient_regulation.base import PixelNorm, check_threshold, finite_pixels, pixel_norm
+from pgc.gradient_regulation.base import PixelNorm, check_norm, check_threshold, finite_pixels, pixel_norm, shorten
 
 __all__ = ["PixelwiseClipping", "PixelwiseClippingConfig", "clip_gradient_pixelwise"]
 
@@ -42,9 +40,8 @@ def clip_gradient_pixelwise(
     if math.isinf(threshold):
         return safe
     # float32 keeps the square of a large half-precision gradient from overflowing.
-    size = pixel_norm(safe.float(), norm)
-    scale = (threshold / size.clamp_min(torch.finfo(torch.float32).tiny)).clamp_max(1.0)
-    return (safe.float() * scale).to(grad.dtype)
+    wide = safe.float()
+    return shorten(wide, pixel_norm(wide, norm), threshold).to(grad.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +54,7 @@ class PixelwiseClippingConfig:
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
-        if self.norm not in ("l2", "linf"):
-            raise ConfigError(f"regulation.norm is {self.norm!r}; it must be 'l2' or 'linf'.")
+        check_norm(self.norm)
 
 
 class PixelwiseClipping:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pgc.errors import ConfigError
-from pgc.gradient_regulation.base import PixelNorm, check_threshold, finite_pixels, pixel_norm
+from pgc.gradient_regulation.base import PixelNorm, check_norm, check_threshold, finite_pixels, pixel_norm
 
 __all__ = ["PixelwiseNormalization", "PixelwiseNormalizationConfig", "normalize_gradient_pixelwise"]
 
@@ -49,8 +48,7 @@ class PixelwiseNormalizationConfig:
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
-        if self.norm not in ("l2", "linf"):
-            raise ConfigError(f"regulation.norm is {self.norm!r}; it must be 'l2' or 'linf'.")
+        check_norm(self.norm)
 
 
 class PixelwiseNormalization:

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pgc.gradient_regulation.base import pixel_norm, rank_of
+from pgc.gradient_regulation.base import covered_quantiles, pixel_norm
 
 __all__ = ["GradientStatistics", "RegulationRecord", "gradient_statistics"]
 
-_MEDIAN, _TAIL = 500, 999
-"""Ranks in thousandths."""
+_SHARES = (0.5, 0.999)
+"""Median and tail."""
 _UNCHANGED = 1e-4
 """Relative change of a pixel's norm below which it counts as left alone: the arithmetic of half precision."""
 
@@ -56,15 +56,13 @@ def gradient_statistics(
     sizes = pixel_norm(before.float())
     regulated = pixel_norm(after.float())
     changed = pixel_norm(after.float() - before.float()) > _UNCHANGED * sizes
-    inside = covered.expand_as(sizes)
-    count = inside.sum()
     values = [
-        count,
+        covered.sum(),
         lost.sum(),
-        (changed & inside).sum(),
-        *_ranks(sizes, inside, count),
-        *_ranks(regulated, inside, count),
-        torch.where(inside, regulated, torch.zeros_like(regulated)).amax(),
+        (changed & covered).sum(),
+        *covered_quantiles(sizes, covered, _SHARES),
+        *covered_quantiles(regulated, covered, _SHARES),
+        torch.where(covered, regulated, torch.zeros_like(regulated)).amax(),
     ]
     # float32 counts exactly as far as 16 million pixels; Apple's GPUs know no float64.
     pixels, gone, touched, *norms = torch.stack([value.float() for value in values]).tolist()
@@ -79,18 +77,6 @@ def gradient_statistics(
         maximum_after=largest,
         non_finite_pixels=int(gone),
     )
-
-
-def _ranks(size: Tensor, inside: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The lower median and the 99.9th percentile of the values inside, 0 where there are none."""
-    zero = torch.zeros((), dtype=size.dtype, device=size.device)
-    # Sorted in their place rather than gathered: the number of covered pixels stays on the device.
-    ordered = torch.where(inside, size, torch.full_like(zero, torch.finfo(size.dtype).max)).flatten().sort().values
-    median, tail = (
-        torch.where(count > 0, ordered.gather(0, rank_of(count, share, 1000).reshape(1))[0], zero)
-        for share in (_MEDIAN, _TAIL)
-    )
-    return median, tail
 
 
 class RegulationRecord:

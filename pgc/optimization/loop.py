@@ -104,7 +104,6 @@ class Optimization:
             feedback = self._ask(picture, reference)
         total = feedback.through_encoder + image_residual(picture.image.detach(), feedback.outcome)
         gradient, lost = finite_pixels(total)
-        covered = view.gbuffer.coverage > 0
         with watch.stage("backward"):
             regulated = self._update_texels(picture, gradient, feedback, progress)
         for _ in range(self.config.updates - 1):
@@ -114,7 +113,7 @@ class Optimization:
                 self._update_texels(again, residual, feedback, progress)
         self.step += 1
         self._update_average()
-        statistics = gradient_statistics(gradient, regulated, covered, lost)
+        statistics = gradient_statistics(gradient, regulated, view.covered, lost)
         self.regulated.after_step(statistics)
         self.finite.after_step(self.step, statistics.non_finite_pixels, lost.numel())
         return StepResult(
@@ -133,6 +132,7 @@ class Optimization:
             cameras=cameras,
             gbuffer=gbuffer,
             points=surface_points(gbuffer),
+            covered=gbuffer.coverage > 0,
             background=self._background(index).to(gbuffer.uv.device),
             lights=self._lights(cameras),
         )
@@ -150,7 +150,7 @@ class Optimization:
         self, picture: Picture, gradient: Float[Tensor, "b 3 h w"], feedback: Feedback, progress: float
     ) -> Float[Tensor, "b 3 h w"]:
         """Takes one step of the optimiser; returns ∂L/∂x as regulation left it."""
-        covered = picture.view.gbuffer.coverage > 0
+        covered = picture.view.covered
         self.optimizer.zero_grad(set_to_none=True)
         shift = feedback.baseline_shift
         regulated = self.regulation.regulate(gradient, covered)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.cameras import Camera
@@ -25,6 +25,8 @@ class View:
     cameras: list[Camera]
     gbuffer: GBuffer
     points: SurfacePoints
+    covered: Bool[Tensor, "b 1 h w"]
+    """Where the mesh is, be it in a part of a pixel."""
     background: Float[Tensor, "b 3 1 1"]
     lights: StepLights
 

@@ -67,7 +67,7 @@ def methods(read: Callable[[str], Any]) -> str:
     rows = []
     for name, found in read("methods")["methods"].items():
         clip, weight, _ = name.split("-")
-        shares = [f"{found[one]['mean']:.2f} ± {found[one]['half_interval']:.2f}" for one in ("color", "material")]
+        shares = [mean_and_half(found[one], 2) for one in ("color", "material")]
         rows.append(
             [
                 clip.removeprefix("c").replace("q", "quantile "),

@@ -7,7 +7,6 @@ import base64
 import html
 import io
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from PIL import Image
 
 from pgc.evaluation.materials.judge import relight_pairs
 from pgc.evaluation.materials.suite import MaterialWorld
-from pgc.evaluation.measures.statistics import Z_95
+from pgc.evaluation.measures.statistics import mean_interval
 from pgc.evaluation.report import settings_block, table, write_page
 from pgc.texture.field import BakedTexture
 
 __all__ = [
     "SCORES",
     "TARGETS",
-    "mean_interval",
     "paired_differences",
     "picture",
     "summarize",
@@ -65,18 +63,6 @@ borders more than elsewhere where its material slots end there, and nothing true
 
 METALLIC_WITH_IDS = 0.05
 """The target for metallic where material ids are given."""
-
-
-def mean_interval(values: Sequence[float]) -> dict[str, float | int]:
-    """Returns the mean with a 95 % interval from the normal distribution of means; worst and best value; n.
-
-    With one value the interval is that value: there is nothing to tell its spread by.
-    """
-    count = len(values)
-    mean = sum(values) / count
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1)) if count > 1 else 0.0
-    half = Z_95 * spread / math.sqrt(count)
-    return {"n": count, "mean": mean, "low": mean - half, "high": mean + half, "min": min(values), "max": max(values)}
 
 
 def flat_scores(row: Mapping[str, Any]) -> dict[str, float]:

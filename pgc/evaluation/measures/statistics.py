@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from pgc.errors import ConfigError
 
-__all__ = ["Z_95", "Proportion", "confusion_matrix", "majority", "median", "proportion", "wilson_interval"]
+__all__ = [
+    "Z_95",
+    "Proportion",
+    "confusion_matrix",
+    "majority",
+    "mean_interval",
+    "median",
+    "proportion",
+    "wilson_interval",
+]
 
 Z_95 = 1.959963984540054
 """The standard normal's 97.5 % quantile: a two-sided interval of 95 %."""
@@ -100,6 +109,18 @@ def confusion_matrix(truth: Sequence[str], answers: Sequence[str], labels: Seque
     for expected, answer in zip(truth, answers, strict=True):
         matrix[at[expected]][at[answer]] += 1
     return matrix
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, float | int]:
+    """Returns the mean with a 95 % interval from the normal distribution of means; worst and best value; n.
+
+    With one value the interval is that value: there is nothing to tell its spread by.
+    """
+    count = len(values)
+    mean = sum(values) / count
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1)) if count > 1 else 0.0
+    half = Z_95 * spread / math.sqrt(count)
+    return {"n": count, "mean": mean, "low": mean - half, "high": mean + half, "min": min(values), "max": max(values)}
 
 
 def median(values: Sequence[float]) -> float:

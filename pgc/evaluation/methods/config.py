@@ -22,7 +22,8 @@ from pgc.pocket.data.materials import COLORS, MATERIALS, ColorName, MaterialName
 __all__ = ["TUNING_MESHES", "TUNING_SEED", "Method", "TuningCase", "clipping_methods", "tuning_cases"]
 
 TUNING_SEED = 20261129
-"""Of prompts and meshes that are in neither list of `pgc eval prompts`, nor among the judge's."""
+"""Of meshes and seeds that no other list has. Words are drawn freely: one of the first four prompts, "a blue polka dot
+object", is in the list of `pgc eval prompts` too, on another mesh."""
 TUNING_MESHES = 4
 
 

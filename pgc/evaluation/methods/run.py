@@ -14,9 +14,9 @@ from pgc.demo.config import DemoConfig
 from pgc.errors import ConfigError
 from pgc.evaluation.cache import ResultCache, environment, file_hash, folder_hash, write_json
 from pgc.evaluation.judge.judge import JUDGE_FILE, load_judge
-from pgc.evaluation.measures.statistics import median
+from pgc.evaluation.measures.statistics import mean_interval, median
 from pgc.evaluation.methods.config import TUNING_SEED, Method, clipping_methods, tuning_cases
-from pgc.evaluation.methods.suite import MethodSuite, mean_and_interval
+from pgc.evaluation.methods.suite import MethodSuite
 from pgc.guidance.diffusion.pocket import pocket_weights
 from pgc.guidance.specs import PocketSpec, load_guidance
 
@@ -53,7 +53,7 @@ def run_methods(request: MethodRunRequest, report: Callable[[str], None]) -> dic
     cases = tuning_cases(request.cases)
     configuration = {
         "format": 1,
-        "settings": asdict(replace(settings, optimize=replace(settings.optimize, steps=request.steps))),
+        "settings": asdict(settings),
         "weights": folder_hash(pocket_weights()),
         "judge": file_hash(JUDGE_FILE),
         "tuning_seed": TUNING_SEED,
@@ -104,9 +104,9 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     regulated = [row["regulation"] for row in rows]
     return {
         "n": len(rows),
-        **{name: mean_and_interval([row[name] for row in rows]) for name in ("color", "material", "speckle")},
+        **{name: mean_interval([row[name] for row in rows]) for name in ("color", "material", "speckle")},
         **{
-            name: mean_and_interval([one[name] for one in regulated])
+            name: mean_interval([one[name] for one in regulated])
             for name in ("clipped_fraction", "median_before", "tail_before", "tail_after")
         },
         "seconds_median": median([row["seconds"] for row in rows]),

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -28,7 +26,7 @@ from pgc.runs.report import plain
 from pgc.runs.settings.presets import RunSettings
 from pgc.whole_files import write_picture
 
-__all__ = ["MethodSuite", "judged", "mean_and_interval"]
+__all__ = ["MethodSuite", "judged"]
 
 _VIEW = 128
 
@@ -42,13 +40,6 @@ def judged(
         "color": float(color[:, judge.colors.index(case.color)].mean()),
         "material": float(material[:, judge.materials.index(case.material)].mean()),
     }
-
-
-def mean_and_interval(values: Sequence[float]) -> dict[str, float]:
-    """Returns the mean with half a normal 95 % interval; of a single value the interval is 0."""
-    tensor = torch.tensor(list(values), dtype=torch.float64)
-    half = 1.96 * float(tensor.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return {"mean": float(tensor.mean()), "half_interval": half}
 
 
 class MethodSuite:

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 
 from pgc.errors import ConfigError
-from pgc.gradient_regulation.adaptive_clipping import (
-    AdaptiveClippingConfig,
-    clip_gradient_at_quantile,
-    covered_quantile,
-)
+from pgc.gradient_regulation.adaptive_clipping import AdaptiveClippingConfig, clip_gradient_at_quantile
+from pgc.gradient_regulation.base import covered_quantiles
 from pgc.gradient_regulation.build import REGULATIONS, RegulationName, build_regulation, regulation_named
 from pgc.gradient_regulation.official_variants import OfficialVariantConfig, scale_globally, sigmoid, soft
 from pgc.gradient_regulation.pixelwise_normalization import (
@@ -88,7 +85,7 @@ def test_the_quantile_follows_the_units_and_of_nothing_is_zero() -> None:
     covered = torch.ones(1, 1, 8, 8, dtype=torch.bool)
     one, thousand = (clip_gradient_at_quantile(factor * gradient, covered, 0.8) for factor in (1.0, 1000.0))
     torch.testing.assert_close(1000.0 * one, thousand)
-    assert float(covered_quantile(gradient[:, :1].abs(), ~covered, 0.8)) == 0.0
+    assert covered_quantiles(gradient[:, :1].abs(), ~covered, (0.8,)) == [0.0]
 
 
 @pytest.mark.parametrize("name", REGULATIONS)

@@ -15,10 +15,11 @@ import torch
 from pgc.errors import ConfigError
 from pgc.evaluation.materials.config import MaterialCase, MaterialSuiteConfig, cases
 from pgc.evaluation.materials.judge import judge, map_scores, texel_area
-from pgc.evaluation.materials.report import mean_interval, paired_differences, summarize, verdicts
+from pgc.evaluation.materials.report import paired_differences, summarize, verdicts
 from pgc.evaluation.materials.run import MaterialRunRequest, light_settings, run_materials
 from pgc.evaluation.materials.suite import MaterialWorld, PooledCameras, recover
 from pgc.evaluation.materials.truth import SUITE_MATERIALS
+from pgc.evaluation.measures.statistics import mean_interval
 from pgc.texture.field import BakedTexture
 from pgc.texture.penalties import MaterialPriorConfig
 

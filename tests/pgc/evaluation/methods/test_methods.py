@@ -14,9 +14,10 @@ from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.evaluation.judge.judge import load_judge
-from pgc.evaluation.methods.config import Method, TuningCase, clipping_methods, tuning_cases
+from pgc.evaluation.meshes import EVALUATION_MESHES, evaluation_mesh, judge_meshes
+from pgc.evaluation.methods.config import TUNING_MESHES, TUNING_SEED, Method, TuningCase, clipping_methods, tuning_cases
 from pgc.evaluation.methods.run import MethodRunRequest, run_methods
-from pgc.evaluation.methods.suite import judged, mean_and_interval
+from pgc.evaluation.methods.suite import judged
 from pgc.evaluation.prompts.prompts import load_prompts
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import PocketSpec
@@ -26,12 +27,14 @@ from pgc.runs.settings.presets import preset_settings
 BASE = preset_settings("standard", PocketSpec()).optimize
 
 
-def test_cases_are_fixed_by_their_seed_and_are_not_those_that_are_judged_in_the_end() -> None:
+def test_cases_are_fixed_by_their_seed_and_share_neither_seeds_nor_meshes_with_the_final_list() -> None:
     cases = tuning_cases(8)
     assert cases == tuning_cases(12)[:8]
     assert len({(case.color, case.material) for case in cases}) == 8
     assert {case.mesh for case in cases} == {0, 1, 2, 3}
     assert not {case.seed for case in cases} & {case.seed for case in load_prompts()}
+    final = {evaluation_mesh(name).positions.tobytes() for name in EVALUATION_MESHES}
+    assert not {mesh.positions.tobytes() for mesh in judge_meshes(TUNING_MESHES, TUNING_SEED)} & final
     with pytest.raises(ConfigError, match="Got 0 cases"):
         tuning_cases(0)
 
@@ -55,13 +58,6 @@ def test_guards() -> None:
         Method(name="../x", optimize=OptimizeConfig())
     with pytest.raises(ConfigError, match="There is no method c9; the sweep has cnone-l0"):
         run_methods(MethodRunRequest(work=Path(), out=None, quick=True, only=("c9",)), lambda text: None)
-
-
-def test_means_with_intervals() -> None:
-    found = mean_and_interval([1.0, 2.0, 3.0, 4.0])
-    assert found["mean"] == 2.5
-    assert found["half_interval"] == pytest.approx(1.96 * 1.2909944 / 2, rel=1e-6)
-    assert mean_and_interval([7.0]) == {"mean": 7.0, "half_interval": 0.0}
 
 
 def test_the_judge_is_asked_for_what_the_prompt_names() -> None:
