@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command of both programs in environments as people have them: a sentence may come out, never a traceback.
 
-python -m tests.benchmarks.hostile_environments [--only WORD …] [--out FILE]
+    python -m tests.benchmarks.hostile_environments --work FOLDER [--only WORD …] [--quick] [--out FILE]
 
-Tests run a slice (tests/e2e/test_hostile_environments.py); this runs the whole table and writes the result.
+Tests run a slice (tests/e2e/test_hostile_environments.py); this runs the whole table and writes the result. Cells that
+ran at the same commit are kept in the folder, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgc.evaluation.cache import ResultCache, write_json
 from tests.benchmarks.conditions import Conditions
 from tests.benchmarks.hostile_machines import MACHINES, Machine, Place
 
@@ -35,6 +37,7 @@ _SIGNS_OF_A_BUG = (
     "Aborted",
 )
 _SECONDS = 240.0
+_LIGHT_SECONDS, _HEAVY_SECONDS = 1.5, 9.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def make_run(place: Place) -> None:
     subprocess.run([*line, *_TINY.split()], cwd=ROOT, check=True, capture_output=True)
 
 
-def run_cell(machine: Machine, command: Command, place: Place, number: int) -> Outcome:
+def run_cell(machine: Machine, command: Command, place: Place, number: int, patience: float = _SECONDS) -> Outcome:
     """Run one command in one environment, in folders of its own."""
     cell = place.cell(f"{number:04d}")
     program, *rest = (word.format(**cell.names()) for word in command.arguments)
@@ -148,7 +151,7 @@ def run_cell(machine: Machine, command: Command, place: Place, number: int) -> O
             preexec_fn=how.before,
         )
         try:
-            out, errors = process.communicate(timeout=_SECONDS)
+            out, errors = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             process.kill()
             out, errors = process.communicate()
@@ -175,50 +178,86 @@ def _judged(code: int, out: bytes, errors: bytes, machine: Machine) -> tuple[str
     return text, ""
 
 
-def run_table(words: Sequence[str], weight: str = "all") -> list[Outcome]:
-    """All cells whose names hold one of the words (all where there is none), of that weight."""
-    outcomes: list[Outcome] = []
+def run_table(
+    words: Sequence[str], weight: str, cache: ResultCache, share: tuple[int, int], patience: float
+) -> list[Outcome]:
+    """Run, or go on with, all cells whose names hold one of the words (all where there is none), of that weight.
+
+    ``share`` is (which, of how many): processes that run side by side take every n-th cell each.
+    """
     with tempfile.TemporaryDirectory(prefix="pgc-hostile-", ignore_cleanup_errors=True) as name:
         place = build_place(Path(name))
-        make_run(place)
         wanted = [command for command in COMMANDS if weight in ("all", "heavy" if command.heavy else "light")]
         cells = [(machine, command) for machine in MACHINES if machine.possible() for command in wanted]
-        for number, (machine, command) in enumerate(cells):
-            if words and not any(word in f"{machine.name}: {command.name}" for word in words):
-                continue
-            outcome = run_cell(machine, command, place, number)
-            outcomes.append(outcome)
+        chosen = [
+            (number, machine, command)
+            for number, (machine, command) in enumerate(cells)
+            if not words or any(word in f"{machine.name}: {command.name}" for word in words)
+        ][share[0] :: share[1]]
+        missing = [one for one in chosen if cache.get(_part(one[1], one[2])) is None]
+        seconds = sum(_HEAVY_SECONDS if command.heavy else _LIGHT_SECONDS for _, _, command in missing)
+        _say(f"{len(chosen)} cells, {len(missing)} to run: about {seconds / 60:.0f} minutes. Parts: {cache.folder}")
+        if any("{run}" in word for _, _, command in missing for word in command.arguments):
+            make_run(place)
+        for number, machine, command in missing:
+            outcome = run_cell(machine, command, place, number, patience)
+            cache.put(_part(machine, command), vars(outcome))
             sign = "ok " if not outcome.problem else "BAD"
-            sys.stdout.write(f"{sign} {outcome.machine}: {outcome.command!a}: {outcome.code} {outcome.last_line!a}\n")
+            _say(f"{sign} {outcome.machine}: {outcome.command!a}: {outcome.code} {outcome.last_line!a}")
             if outcome.problem:
-                sys.stdout.write(f"    {outcome.problem!a}\n")
-            sys.stdout.flush()
-    return outcomes
+                _say(f"    {outcome.problem!a}")
+        parts = (cache.get(_part(machine, command)) for _, machine, command in chosen)
+        return [Outcome(**part) for part in parts if part is not None]
+
+
+def _part(machine: Machine, command: Command) -> str:
+    """A cell's name as a file's."""
+    return hashlib.sha256(f"{machine.name}: {command.name!a}".encode()).hexdigest()[:16]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def report_of(outcomes: Sequence[Outcome], conditions: Conditions) -> dict[str, object]:
+    """The result file: counts by weight, exit codes, and each bad cell whole."""
+    heavy = {command.name for command in COMMANDS if command.heavy}
+    codes: dict[str, dict[str, int]] = {}
+    for outcome in outcomes:
+        codes.setdefault(outcome.command, {})[outcome.machine] = outcome.code
+    return {
+        "conditions": conditions.as_dict(),
+        "cells": len(outcomes),
+        "heavy_cells": sum(outcome.command in heavy for outcome in outcomes),
+        "light_cells": sum(outcome.command not in heavy for outcome in outcomes),
+        "environments": len({outcome.machine for outcome in outcomes}),
+        "bad": [vars(outcome) for outcome in outcomes if outcome.problem],
+        "skipped_machines": [machine.name for machine in MACHINES if not machine.possible()],
+        "exit_codes": codes,
+    }
 
 
 def main() -> int:
     """Run the table; exit code 1 where a cell is bad."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--weight", choices=["light", "heavy", "all"], default="all")
+    parser.add_argument("--quick", action="store_true", help="one environment only")
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="a cell that takes longer hangs")
+    parser.add_argument("--share", type=int, nargs=2, default=(0, 1), metavar=("WHICH", "OF"))
+    parser.add_argument("--work", type=Path, required=True, help="folder for the parts, outside the repository")
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     conditions = Conditions()
-    outcomes = run_table(arguments.only, arguments.weight)
-    bad = [outcome for outcome in outcomes if outcome.problem]
+    cache = ResultCache(arguments.work, {"format": 1, "commit": conditions.as_dict()["commit"]})
+    only = [f"{MACHINES[0].name}: "] if arguments.quick else arguments.only
+    outcomes = run_table(only, arguments.weight, cache, tuple(arguments.share), arguments.seconds)
+    report = report_of(outcomes, conditions)
     if arguments.out is not None:
-        codes: dict[str, dict[str, int]] = {}
-        for outcome in outcomes:
-            codes.setdefault(outcome.command, {})[outcome.machine] = outcome.code
-        report = {
-            "conditions": conditions.as_dict(),
-            "cells": len(outcomes),
-            "bad": [vars(outcome) for outcome in bad],
-            "skipped_machines": [machine.name for machine in MACHINES if not machine.possible()],
-            "exit_codes": codes,
-        }
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{len(outcomes)} cells, {len(bad)} bad\n")
+        write_json(arguments.out, report)
+    bad = [outcome for outcome in outcomes if outcome.problem]
+    _say(f"{len(outcomes)} cells, {len(bad)} bad")
     return 1 if bad else 0
 
 
