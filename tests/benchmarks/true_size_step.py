@@ -61,20 +61,21 @@ def true_size_step(size: SizeName, resolution: int, steps: int = 1) -> dict[str,
     )
     run = Optimization(scene, guidance, Prompt(text="a red brick object"), loop)
     rows: list[dict[str, Any]] = []
+    picture = torch.zeros(0)
     start = time.process_time()
     for result in run.steps():
         if not bool(torch.isfinite(result.image).all()) or result.gradient.non_finite_pixels:
             raise AssertionError("the picture or its gradient is not finite")
         seconds = {stage: round(value, 1) for stage, value in result.seconds.items()}
         rows.append({"seconds": seconds, "timesteps": result.timesteps, "gradient": asdict(result.gradient)})
-        shape = list(result.image.shape)
+        picture = result.image
     if all(torch.equal(value, before[name]) for name, value in texture.state_dict().items()):
         raise AssertionError("no texel learned anything")
     with torch.no_grad():
-        latents = guidance.encode_image(result.image)
+        latents = guidance.encode_image(picture)
     return {
         "size": size,
-        "picture": shape,
+        "picture": list(picture.shape),
         "latents": list(latents.shape),
         "latents_dtype": str(latents.dtype),
         "weights_stored_as": str(next(guidance.model.unet.parameters()).dtype),
