@@ -7,15 +7,17 @@ from typing import Any, ClassVar
 
 import bpy
 
+from ..scene.errors import SceneError
 from ..scene.painting.keep_mask import kept_picture, new_mask
 from ..scene.painting.mask_display import follow_painting, is_painting, show_mask
+from ..scene.painting.mask_edit import edit_mask
 from ..session import event_pump
 
 __all__ = ["CLASSES"]
 
 
 class PGC_OT_new_keep_mask(bpy.types.Operator):
-    """Make a black mask for this object and paint on it: white keeps the texture, black gets the new one"""
+    """Make a black mask for this object and paint on it"""
 
     bl_idname = "pgc.new_keep_mask"
     bl_label = "New Mask"
@@ -35,7 +37,7 @@ class PGC_OT_new_keep_mask(bpy.types.Operator):
 
 
 class PGC_OT_paint_keep_mask(bpy.types.Operator):
-    """Paint on the mask, or be done with it. White keeps the texture, black gets the new one; the X key swaps them"""
+    """Paint on the mask with white, or be done with it. The X key swaps white and black"""
 
     bl_idname = "pgc.paint_keep_mask"
     bl_label = "Paint Mask"
@@ -43,12 +45,7 @@ class PGC_OT_paint_keep_mask(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not _can_paint(cls, context):
-            return False
-        if context.object.pgc.keep_mask is None:
-            cls.poll_message_set("Make a mask first, or choose an image")
-            return False
-        return True
+        return _has_mask(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if is_painting(context.object):
@@ -56,6 +53,48 @@ class PGC_OT_paint_keep_mask(bpy.types.Operator):
         else:
             _begin(context)
         return {"FINISHED"}
+
+
+class PGC_OT_edit_keep_mask(bpy.types.Operator):
+    """Change the whole mask"""
+
+    bl_idname = "pgc.edit_keep_mask"
+    bl_label = "Edit Mask"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    action: bpy.props.EnumProperty(
+        name="Action",
+        items=(
+            ("INVERT", "Invert", "Swap white and black"),
+            ("CLEAR", "Clear", "Make the mask black"),
+            ("FILL", "Fill", "Make the mask white"),
+            ("FACES", "Add Selected Faces", "Make the selected faces white, in the UV map that is textured"),
+        ),
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _has_mask(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        obj = context.object
+        try:
+            edit_mask(obj, self.action, context.scene.pgc.uv_map)
+        except SceneError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        event_pump.job_desk().brush.follow(obj)
+        follow_painting(obj)
+        return {"FINISHED"}
+
+
+def _has_mask(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - an operator's class
+    if not _can_paint(cls, context):
+        return False
+    if context.object.pgc.keep_mask is None:
+        cls.poll_message_set("Make a mask first, or choose an image")
+        return False
+    return True
 
 
 def _can_paint(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - an operator's class
@@ -91,4 +130,4 @@ def _end(context: bpy.types.Context) -> None:
     bpy.ops.object.mode_set(mode="OBJECT")
 
 
-CLASSES = (PGC_OT_new_keep_mask, PGC_OT_paint_keep_mask)
+CLASSES = (PGC_OT_new_keep_mask, PGC_OT_paint_keep_mask, PGC_OT_edit_keep_mask)

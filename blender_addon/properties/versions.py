@@ -105,7 +105,16 @@ class PGC_PG_object(bpy.types.PropertyGroup):
     keep_mask: PointerProperty(
         type=bpy.types.Image,
         name="Keep Mask",
-        description="White parts keep the texture that the object shows, black ones get the new texture",
+        description="Says by its white parts what of the object's texture stays, or what changes",
+        override=OVERRIDABLE,
+    )
+    mask_reading: EnumProperty(
+        name="Mask",
+        items=(
+            ("KEEP", "Keep Painted", "White parts keep the texture that the object shows, all else gets the new one"),
+            ("CHANGE", "Change Painted", "White parts get the new texture, all else stays as it is"),
+        ),
+        description="What the white of the mask means",
         override=OVERRIDABLE,
     )
     paint_before: PointerProperty(type=PGC_PG_paint, override=OVERRIDABLE)

@@ -103,7 +103,8 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
     request = replace(_request(settings, options, mesh.uv_map, size), uvs=packed_uvs_of(obj, mesh.uv_map))
     view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
     if kept is None and obj.pgc.keep_mask is not None and settings.target != "objects":
-        view.warning = f"The mask of {obj.name} is black all over, so nothing of its texture is kept."
+        color = "black" if obj.pgc.mask_reading == "KEEP" else "white"
+        view.warning = f"The mask of {obj.name} is {color} all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
     return Order(view, spec, arrays, () if kept is None else kept.notes)
 

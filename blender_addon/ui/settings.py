@@ -59,12 +59,15 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
     if obj.pgc.keep_mask is None:
-        layout.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask", text="Keep")
+        layout.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask", text="Mask")
     else:
         # Its name needs the width.
         row = layout.row()
         row.use_property_split = False
         row.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask")
+        row = layout.row()
+        row.use_property_split = False
+        row.prop(obj.pgc, "mask_reading", expand=True)
         painting = is_painting(obj)
         layout.operator(
             "pgc.paint_keep_mask",
@@ -72,6 +75,10 @@ def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
             icon="CHECKMARK" if painting else "BRUSH_DATA",
             depress=painting,
         )
+        row = layout.row(align=True)
+        for action, text in (("INVERT", "Invert"), ("CLEAR", "Clear"), ("FILL", "Fill")):
+            row.operator("pgc.edit_keep_mask", text=text).action = action
+        layout.operator("pgc.edit_keep_mask", text="Add Selected Faces", icon="FACESEL").action = "FACES"
 
 
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

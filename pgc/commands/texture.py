@@ -85,6 +85,12 @@ def texture(  # noqa: PLR0913 - one parameter an option
     lock_mask: Annotated[
         str | None, typer.Option(help="Image whose bright texels stay as they are.", rich_help_panel=_START)
     ] = None,
+    change_mask: Annotated[
+        str | None,
+        typer.Option(
+            help="Image whose bright texels alone change; all others stay as they are.", rich_help_panel=_START
+        ),
+    ] = None,
     oracle_texture: Annotated[
         str | None, typer.Option(help="Known texture for --guidance oracle (measurements).", hidden=True)
     ] = None,
@@ -124,6 +130,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         up=up,
         init_texture=init_texture,
         lock_mask=lock_mask,
+        change_mask=change_mask,
         oracle_texture=oracle_texture,
         view_prompts=view_prompts,
         unwrap=unwrap,

@@ -24,6 +24,7 @@ from pgc.texture.field import BakedTexture
 __all__ = [
     "SourceMasks",
     "SourceTexture",
+    "read_change_masks",
     "read_lock_masks",
     "read_material",
     "read_texture",
@@ -184,6 +185,22 @@ def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
         masks.append(torch.from_numpy(np.ascontiguousarray(bright)))
         notes += image.notes
     return SourceMasks(masks=masks, notes=tuple(dict.fromkeys(notes)))
+
+
+def read_change_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceMasks:
+    """Reads masks of what changes, one a tile at `size`, as `read_lock_masks` reads those of what stays; locked is all
+    that is not bright.
+
+    Raises:
+        TextureError: an image is missing, damaged or too big, or nothing is bright, so that nothing may change.
+    """
+    bright = read_lock_masks(path, size, tiles)
+    if not any(bool(mask.any()) for mask in bright.masks):
+        raise TextureError(
+            f"Nothing in the change mask {path} is brighter than middle gray, so nothing may change; "
+            "paint white where the new texture is to come."
+        )
+    return replace(bright, masks=[~mask for mask in bright.masks])
 
 
 def _profiled(path: Path, image: SourceImage, *, is_color: bool) -> SourceImage:

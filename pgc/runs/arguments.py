@@ -30,6 +30,7 @@ class TextureArguments(RunChoices):
     up: str | None = None
     init_texture: str | None = None
     lock_mask: str | None = None
+    change_mask: str | None = None
     oracle_texture: str | None = None
     view_prompts: bool | None = None
     unwrap: bool | None = None
@@ -43,7 +44,7 @@ class TextureArguments(RunChoices):
 
     def with_absolute_paths(self) -> TextureArguments:
         """Returns the same with paths that hold in any folder."""
-        names = ("mesh", "init_texture", "lock_mask", "oracle_texture")
+        names = ("mesh", "init_texture", "lock_mask", "change_mask", "oracle_texture")
         given = {name: getattr(self, name) for name in names}
         return replace(self, **{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
 
@@ -81,6 +82,7 @@ class TextureArguments(RunChoices):
             keep_uvs=bool(self.keep_uvs),
             initial_texture=_path(self.init_texture),
             lock_mask=_path(self.lock_mask),
+            change_mask=_path(self.change_mask),
             oracle_texture=_path(self.oracle_texture),
             device=checked_device(self.device or "auto"),
         )

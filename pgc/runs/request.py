@@ -28,7 +28,14 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.images.reading import image_size
-from pgc.images.sources import SourceTexture, read_lock_masks, read_material, read_texture
+from pgc.images.sources import (
+    SourceMasks,
+    SourceTexture,
+    read_change_masks,
+    read_lock_masks,
+    read_material,
+    read_texture,
+)
 from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
@@ -75,13 +82,18 @@ class TextureRequest:
     """An image of base colour, or a folder with maps as a run writes them."""
     lock_mask: Path | None = None
     """Bright texels keep the initial texture's bytes."""
+    change_mask: Path | None = None
+    """The same the other way: texels that are not bright keep the initial texture's bytes."""
     oracle_texture: Path | None = None
     """The material that the oracle knows; for no other prior."""
     device: DeviceName = "auto"
 
     def __post_init__(self) -> None:
-        if self.lock_mask is not None and self.initial_texture is None:
-            raise ConfigError("A lock mask keeps texels of the initial texture; give that too (--init-texture).")
+        if self.lock_mask is not None and self.change_mask is not None:
+            raise ConfigError("--lock-mask says what stays and --change-mask what changes; give one of them.")
+        for mask, name in ((self.lock_mask, "lock mask"), (self.change_mask, "change mask")):
+            if mask is not None and self.initial_texture is None:
+                raise ConfigError(f"A {name} keeps texels of the initial texture; give that too (--init-texture).")
         if isinstance(self.guidance, OracleSpec) != (self.oracle_texture is not None):
             raise ConfigError(
                 "The oracle needs the texture that it is to know (--oracle-texture); no other prior does."
@@ -97,7 +109,7 @@ class TextureRequest:
         The device is left out: a run may move to another machine, where its last bits may differ.
         """
         settings = asdict(replace(self, device="auto"))
-        for name in ("mesh", "initial_texture", "lock_mask", "oracle_texture"):
+        for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture"):
             path: Path | None = settings[name]
             settings[name] = None if path is None else _digest(path)
         return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
@@ -177,9 +189,16 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
 
 
+def _read_locks(request: TextureRequest, size: int, tiles: tuple[int, ...]) -> SourceMasks | None:
+    """The masks of what stays, whichever way the request says it."""
+    if request.change_mask is not None:
+        return read_change_masks(request.change_mask, size, tiles)
+    return None if request.lock_mask is None else read_lock_masks(request.lock_mask, size, tiles)
+
+
 def _uv_policy(request: TextureRequest) -> UvPolicy:
     """Images that are given lie in the mesh's own UVs, so those are kept unless told otherwise."""
-    images = (request.initial_texture, request.lock_mask, request.oracle_texture)
+    images = (request.initial_texture, request.lock_mask, request.change_mask, request.oracle_texture)
     if request.unwrap:
         return "new"
     return "keep" if request.keep_uvs or any(image is not None for image in images) else "auto"
@@ -191,7 +210,7 @@ def check_images(request: TextureRequest) -> None:
     Raises:
         TextureError: one is missing, no image, or too big.
     """
-    for path in (request.initial_texture, request.lock_mask, request.oracle_texture):
+    for path in (request.initial_texture, request.lock_mask, request.change_mask, request.oracle_texture):
         if path is not None and "<UDIM>" not in path.name and not path.is_dir():
             image_size(path)
 
@@ -200,7 +219,7 @@ def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
     """Loads the images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
     size, tiles = request.settings.texture.texture_size, mesh.report.tiles
     initial = None if request.initial_texture is None else _read_initial(request.initial_texture, size, tiles)
-    locks = None if request.lock_mask is None else read_lock_masks(request.lock_mask, size, tiles)
+    locks = _read_locks(request, size, tiles)
     oracle = None if request.oracle_texture is None else read_texture(request.oracle_texture, size, tiles)
     # What the oracle knows is no image of the artist's.
     given = [source for source in (initial, locks) if source is not None]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mask on an object: where it is white, the texture that the object shows is kept texel by texel."""
+"""A mask on an object: what of the texture that the object shows is kept texel by texel. Its white is what stays, or
+(`mask_reading`) what changes."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ def kept_picture(obj: bpy.types.Object) -> bpy.types.Image | None:
 
 
 def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.float32]) -> KeptTexture | None:
-    """Returns the picture and the mask for a job; None where the object has no mask, or nothing in it is white.
+    """Returns the picture and the mask for a job; None where the object has no mask, or nothing of it shall stay.
 
     Args:
         uv_map: the one that is textured; corner_uvs: float32 [..., 2] in it.
@@ -78,10 +79,14 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
     if image is None:
         return None
     white = _values(image).mean(axis=-1) > 0.5
-    if not white.any():
+    stays = white if obj.pgc.mask_reading == "KEEP" else ~white
+    if not stays.any():
         return None
-    if white.all():
-        raise SceneError(f"The mask of {obj.name} is white all over; paint black where the new texture is to come.")
+    if stays.all():
+        raise SceneError(
+            f"The mask of {obj.name} is {'white' if white.all() else 'black'} all over, so nothing would change; "
+            f"paint {'black' if white.all() else 'white'} where the new texture is to come."
+        )
     picture, version = kept_picture(obj), _shown_version(obj)
     if picture is None:
         raise SceneError(f"{obj.name} shows no texture that the mask could keep; make one first, or clear the mask.")
@@ -97,10 +102,10 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
         raise SceneError(
             f"The texture of {obj.name} has {width} x {height} pixels; a mask keeps square ones of 16, 32, … 8192."
         )
-    rows, columns = (np.arange(width) * side // width for side in white.shape)
+    rows, columns = (np.arange(width) * side // width for side in stays.shape)
     return KeptTexture(
         picture=np.ascontiguousarray(np.round(values.clip(0.0, 1.0) * 255.0).astype(np.uint8)),
-        mask=np.where(white[rows][:, columns], np.uint8(255), np.uint8(0)),
+        mask=np.where(stays[rows][:, columns], np.uint8(255), np.uint8(0)),
         notes=_losses(picture, values),
     )
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mask on the mesh while it is painted: what stays has an orange tint. Put on and taken off as previews are."""
+"""The mask on the mesh while it is painted: its white is orange where that stays, blue where that changes. Put on and
+taken off as previews are."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ __all__ = ["MASK_KEY", "follow_painting", "is_painting", "show_mask"]
 
 MASK_KEY = "mask"
 """In the place of a job's key."""
-_TINT, _STRENGTH = (1.0, 0.35, 0.02, 1.0), 0.65
+_TINTS = {"KEEP": (1.0, 0.35, 0.02, 1.0), "CHANGE": (0.02, 0.35, 1.0, 1.0)}
+_STRENGTH = 0.65
 
 
 def is_painting(obj: bpy.types.Object) -> bool:
@@ -40,12 +42,28 @@ def follow_painting(obj: bpy.types.Object | None) -> None:
     if is_painting(obj):
         if not obj.pgc.job.preview.key and obj.is_editable:
             show_mask(obj)
+        elif has_preview(obj, MASK_KEY):
+            _follow_mask(obj)
         return
     if has_preview(obj, MASK_KEY):
         end_preview(obj)
     if obj.pgc.paint_before.mode and obj.is_editable:
         # The mode was left with the Tab key: who enters it anew paints as ever.
         obj.pgc.paint_before.mode, obj.pgc.paint_before.canvas = "", None
+
+
+def _follow_mask(obj: bpy.types.Object) -> None:
+    """Shows another mask, or the other reading of it, since either was chosen while the mask is on the object."""
+    tint = _TINTS[obj.pgc.mask_reading]
+    for slot in obj.material_slots:
+        if slot.material is None or not slot.material.name.startswith(MASK_MATERIAL):
+            continue
+        nodes = slot.material.node_tree.nodes
+        socket = next(socket for node in nodes for socket in node.inputs if socket.identifier == "B_Color")
+        if max(abs(a - b) for a, b in zip(socket.default_value, tint, strict=True)) > 1e-3:
+            socket.default_value = tint
+        if nodes.active is not None and nodes.active.image != obj.pgc.keep_mask:
+            nodes.active.image = obj.pgc.keep_mask
 
 
 def _material(obj: bpy.types.Object, uv_map: str) -> bpy.types.Material:
@@ -61,7 +79,10 @@ def _material(obj: bpy.types.Object, uv_map: str) -> bpy.types.Material:
     uv, mix = tree.nodes.new("ShaderNodeUVMap"), tree.nodes.new("ShaderNodeMix")
     uv.uv_map, mix.data_type = uv_map, "RGBA"
     sockets = {socket.identifier: socket for socket in mix.inputs}
-    sockets["A_Color"].default_value, sockets["B_Color"].default_value = (0.8, 0.8, 0.8, 1.0), _TINT
+    sockets["A_Color"].default_value, sockets["B_Color"].default_value = (
+        (0.8, 0.8, 0.8, 1.0),
+        _TINTS[obj.pgc.mask_reading],
+    )
     strength = tree.nodes.new("ShaderNodeMath")
     strength.operation = "MULTIPLY"
     strength.inputs[1].default_value = _STRENGTH

@@ -21,6 +21,28 @@ def test_a_job_gets_the_mask_and_what_it_keeps(run_in_blender):
     }
 
 
+def test_the_mask_can_say_what_changes(run_in_blender):
+    found = run_in_blender("change", script=PROBE)
+    assert found["mask"]
+    assert "black all over, so nothing would change; paint white where" in found["black"]
+    assert found["white"][0] == 0
+    assert "white all over, so nothing of its texture is kept" in found["white"][1]
+
+
+def test_the_whole_mask_changes_at_a_click_and_undo_takes_it_back(run_in_blender):
+    """The mask is white where u < 1/2 and v > 1/4; the one face has u and v below 1/2."""
+    found = run_in_blender("edits", script=PROBE)
+    assert "No face of Shown is selected" in found["no faces"]
+    assert found["INVERT"] == [1, 1, 0, 0]
+    assert found["CLEAR"] == [0, 0, 0, 0]
+    assert found["FILL"] == [1, 1, 1, 1]
+    assert found["FACES"] == [1, 0, 1, 1]
+    assert all(
+        found[f"{action} {way}"] for action in ("INVERT", "CLEAR", "FILL", "FACES") for way in ("undone", "redone")
+    )
+    assert found["painting"] == [True, True, True], "blue, and canvas and overlay are the new mask"
+
+
 def test_the_artists_own_texture_can_be_kept(run_in_blender):
     assert run_in_blender("own_material", script=PROBE) == [[16, 16, 3], [[51, 102, 153]]]
 

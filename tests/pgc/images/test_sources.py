@@ -10,7 +10,7 @@ from PIL import Image
 from pgc.color_space import linear_from_srgb, srgb_from_linear
 from pgc.errors import TextureError
 from pgc.images.maps import encode_maps
-from pgc.images.sources import read_lock_masks, read_material, read_texture, texture_side, tile_paths
+from pgc.images.sources import read_change_masks, read_lock_masks, read_material, read_texture, texture_side, tile_paths
 from pgc.texture.field import to_uint8_values
 from tests.pgc.image_files import write_with_oiio
 
@@ -200,6 +200,16 @@ def test_masks_may_be_deep(tmp_path, kind, suffix):
     pixels[1, 2] = 1.0
     path = write_with_oiio(tmp_path / f"m.{suffix}", pixels, "half" if suffix == "exr" else kind)
     assert read_lock_masks(path, 4).masks[0].nonzero().tolist() == [[1, 2]]
+
+
+def test_a_change_mask_locks_what_is_not_bright(tmp_path):
+    path = save(tmp_path / "m.png", np.uint8([[255, 0], [200, 100]]))
+    assert read_change_masks(path, 2).masks[0].tolist() == [[False, True], [False, True]]
+
+
+def test_a_change_mask_without_white_is_refused(tmp_path):
+    with pytest.raises(TextureError, match=r"Nothing in the change mask .*m\.png is brighter than middle gray"):
+        read_change_masks(save(tmp_path / "m.png", np.zeros((2, 2), np.uint8)), 2)
 
 
 def test_the_same_mask_in_linear_light_locks_the_same(tmp_path):

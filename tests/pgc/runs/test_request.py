@@ -102,10 +102,31 @@ def test_locked_texels_come_back_byte_for_byte(request_, tmp_path):
     assert not torch.equal(result[:, 16:], noise[:, 16:])
 
 
+def test_a_change_mask_is_a_lock_mask_read_the_other_way(request_, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (32, 32, 3), generator=generator, dtype=torch.uint8)
+    Image.fromarray(noise.numpy()).save(tmp_path / "start.png")
+    mask = Image.new("L", (32, 32), 0)
+    mask.paste(255, (16, 0, 32, 32))
+    mask.save(tmp_path / "change.png")
+    mask.point(lambda value: 255 - value).save(tmp_path / "lock.png")
+    begun = replace(request_, initial_texture=tmp_path / "start.png")
+    baked = []
+    for masked in ({"change_mask": tmp_path / "change.png"}, {"lock_mask": tmp_path / "lock.png"}):
+        run = prepare_run(replace(begun, **masked))
+        finish(run)
+        baked.append(run.bake().to_uint8()["base_color"][0].permute(1, 2, 0))
+    assert torch.equal(baked[0], baked[1])
+    assert torch.equal(baked[0][:, :16], noise[:, :16])
+    assert not torch.equal(baked[0][:, 16:], noise[:, 16:])
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"lock_mask": Path("m.png")}, "--init-texture"),
+        ({"change_mask": Path("m.png")}, "change mask .* --init-texture|--init-texture"),
+        ({"lock_mask": Path("m.png"), "change_mask": Path("m.png")}, "give one of them"),
         ({"oracle_texture": None}, "--oracle-texture"),
         ({"prompt": Prompt(text="  ")}, "prompt is empty"),
     ],

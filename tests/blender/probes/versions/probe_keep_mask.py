@@ -77,6 +77,79 @@ def job() -> Any:
     return found
 
 
+def _red(image: bpy.types.Image) -> np.ndarray:
+    """The first channel, [H, W], row 0 at the bottom."""
+    values = np.empty(image.size[0] * image.size[1] * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    return values.reshape(image.size[1], image.size[0], image.channels)[..., 0]
+
+
+@ends_cleanly
+def change() -> Any:
+    """The mask read as what changes: what a job gets, and what is refused or warned of."""
+    enable()
+    rig = _with_version(_ramp(SIDE))
+    settings, obj = bpy.context.scene.pgc, rig.obj
+    settings.maps = {"base_color"}
+    image = _mask(obj)
+    obj.pgc.mask_reading = "CHANGE"
+    rig.click()
+    _, spec, arrays = rig.fake.submitted[-1]
+    expected = np.full((SIDE, SIDE), 255, np.uint8)
+    expected[: SIDE * 3 // 4, : SIDE // 2] = 0
+    found: dict[str, Any] = {"mask": bool(np.array_equal(arrays[spec.lock_mask[0].array.sha256], expected))}
+    bpy.ops.pgc.cancel(key=rig.state.newest().key)
+    rig.tick()
+    rig.state.jobs.clear()
+    image.pixels.foreach_set(np.zeros(8 * 8 * 4, np.float32))
+    found["black"] = _said(bpy.ops.pgc.generate)[0]
+    image.pixels.foreach_set(np.ones(8 * 8 * 4, np.float32))
+    rig.click()
+    found["white"] = [len(rig.fake.submitted[-1][1].lock_mask), rig.state.newest().warning]
+    return found
+
+
+@ends_cleanly
+def edits() -> Any:
+    """Invert, Clear, Fill and Add Selected Faces, each taken back by undo; the tint follows while one paints."""
+    enable()
+    rig = _with_version(_ramp(SIDE))
+    obj = rig.obj
+    obj.data.uv_layers[0].uv.foreach_set("vector", np.array((0, 0, 0.5, 0, 0.5, 0.5, 0, 0.5), np.float32))
+    before = _red(_mask(obj)).copy()
+    obj.data.polygons.foreach_set("select", [False])
+    found: dict[str, Any] = {}
+    try:
+        bpy.ops.pgc.edit_keep_mask(action="FACES")
+    except RuntimeError as error:
+        found["no faces"] = str(error).strip()
+    obj.data.polygons.foreach_set("select", [True])
+    bpy.ops.ed.undo_push(message="before")
+    for action in ("INVERT", "CLEAR", "FILL", "FACES"):
+        bpy.ops.pgc.edit_keep_mask(action=action)
+        # What the window does after a click.
+        bpy.ops.ed.undo_push(message=action)
+        obj = bpy.data.objects["Shown"]
+        found[action] = np.round(_red(obj.pgc.keep_mask)).astype(int)[[0, 0, 3, 7], [0, 7, 3, 0]].tolist()
+        bpy.ops.ed.undo()
+        obj = bpy.data.objects["Shown"]
+        found[f"{action} undone"] = bool(np.array_equal(_red(obj.pgc.keep_mask), before))
+        bpy.ops.ed.redo()
+        again = _red(bpy.data.objects["Shown"].pgc.keep_mask)
+        found[f"{action} redone"] = np.round(again).astype(int)[[0, 0, 3, 7], [0, 7, 3, 0]].tolist() == found[action]
+        bpy.ops.ed.undo()
+    obj = bpy.data.objects["Shown"]
+    bpy.ops.pgc.paint_keep_mask()
+    obj.pgc.mask_reading = "CHANGE"
+    bpy.ops.pgc.edit_keep_mask(action="INVERT")
+    rig.tick()
+    tree = obj.material_slots[0].material.node_tree
+    tint = next(one for node in tree.nodes for one in node.inputs if one.identifier == "B_Color").default_value
+    canvas = bpy.context.scene.tool_settings.image_paint.canvas
+    found["painting"] = [tint[2] > tint[0], canvas == obj.pgc.keep_mask, tree.nodes.active.image == obj.pgc.keep_mask]
+    return found
+
+
 @ends_cleanly
 def own_material() -> Any:
     """Without a version, what the artist's own material shows is kept."""
