@@ -5,6 +5,7 @@
 on a machine without a GPU. So a machine that is meant to have one cannot pass by skipping.
 """
 
+import gc
 import importlib.util
 import logging
 import os
@@ -49,6 +50,14 @@ def required_names(environment: dict[str, str]) -> set[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     required_names(dict(os.environ))
+    # Imports make a million objects that all stay, and the collector looks at them again and again.
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """From here on garbage is collected as ever, and what imports have made is no longer looked at."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
