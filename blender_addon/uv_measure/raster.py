@@ -38,7 +38,7 @@ def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
     while begin < len(triangles):
         done = int(ends[begin - 1]) if begin else 0
         end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
-        face, cell = _cells_inside(triangles[begin:end], first[begin:end], counts[begin:end])
+        face, cell = _cells_inside(triangles[begin:end], first[begin:end])
         faces.append(face + begin)
         cells.append(cell)
         begin = end
@@ -46,10 +46,10 @@ def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
 
 
 def affordable_grid(triangles: Floats, finest: int, *, least: int, most_cells: int) -> int:
-    """Returns how many cells a unit has: `finest`, halved as often as the cells to look at would be too many.
+    """Returns how many cells a unit has: `finest`, halved as often as the cells around the triangles would be too many.
 
     Args:
-        triangles: corners [F, 3, 2], in units. Long thin ones have large boxes, of which each cell is looked at.
+        triangles: corners [F, 3, 2], in units. Long thin ones have large boxes.
         least: a grid that is not halved any more; most_cells: in the boxes around all triangles.
     """
     grid = finest
@@ -79,23 +79,43 @@ def _cell_range(triangles: Floats) -> tuple[Ints, Ints]:
     return np.ceil(low - SAMPLE).astype(np.int64), np.floor(high - SAMPLE).astype(np.int64)
 
 
-def _cells_inside(triangles: Floats, first: Ints, counts: Ints) -> tuple[Ints, Ints]:
-    chosen = np.flatnonzero(counts)
-    triangles, first, counts = triangles[chosen], first[chosen], counts[chosen]
-    width = np.maximum(_cell_range(triangles)[1][:, 0] - first[:, 0] + 1, 1)
-    face = np.repeat(np.arange(len(triangles)), counts)
-    within = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
-    cell = first[face] + np.stack([within % width[face], within // width[face]], axis=1)
-    point = cell + SAMPLE
+def _cells_inside(triangles: Floats, first: Ints) -> tuple[Ints, Ints]:
+    """Returns triangle and cell [N, 2] of what lies in one: it is one run of cells in each of a triangle's rows."""
+    last = _cell_range(triangles)[1]
+    rows = np.where(last[:, 0] >= first[:, 0], np.maximum(last[:, 1] - first[:, 1] + 1, 0), 0)
+    face = np.repeat(np.arange(len(triangles)), rows)
+    row = first[face, 1] + np.arange(len(face)) - np.repeat(np.cumsum(rows) - rows, rows)
+    begin, end = first[face, 0], last[face, 0] + 1
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     area = _cross(b - a, c - a)
     turn = np.where(area < 0, -1.0, 1.0)
-    inside = np.abs(area[face]) > 1e-12
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = (end - start) * turn[:, None]
+    for start, stop in ((a, b), (b, c), (c, a)):
+        edge = (stop - start) * turn[:, None]
         margin = _MARGIN * np.linalg.norm(edge, axis=1)
-        inside &= _cross(edge[face], point - start[face]) > margin[face]
-    return chosen[face[inside]], cell[inside]
+        begin, end = _cut(begin, end, row, edge[face], start[face], margin[face])
+    count = np.where(np.abs(area[face]) > 1e-12, np.maximum(end - begin, 0), 0)
+    of = np.repeat(np.arange(len(face)), count)
+    column = begin[of] + np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
+    return face[of], np.stack([column, row[of]], axis=1)
+
+
+def _cut(begin: Ints, end: Ints, row: Ints, edge: Floats, start: Floats, margin: Floats) -> tuple[Ints, Ints]:
+    """Cuts the columns `begin` to `end` of each row at an edge: what stays is on its inner side."""
+    level, rise = edge[:, 0] * (row + SAMPLE[1] - start[:, 1]), edge[:, 1]
+
+    def inside(column: Ints) -> npt.NDArray[np.bool_]:
+        return level - rise * (column + SAMPLE[0] - start[:, 0]) > margin
+
+    slope = np.where(rise == 0.0, 1.0, rise)
+    with np.errstate(over="ignore"):
+        place = np.ceil((level - margin) / slope + start[:, 0] - SAMPLE[0])
+    column = np.clip(place, begin, end).astype(np.int64)
+    # The division rounds; which side a cell is on is what the product says.
+    column = column - (inside(column - 1) == (rise < 0.0))
+    column = column + (inside(column) != (rise < 0.0))
+    begin = np.where(rise < 0.0, np.maximum(begin, column), begin)
+    end = np.where(rise > 0.0, np.minimum(end, column), end)
+    return begin, np.where((rise == 0.0) & ~inside(begin), begin, end)
 
 
 def _cross(a: Floats, b: Floats) -> Floats:

@@ -13,7 +13,7 @@ __all__ = ["folded_polygons", "overlapping_pairs", "polygons_to_move"]
 _GRID, _LEAST_GRID = 1024, 32
 _LOOKED_AT = (-1.0, 3.0)
 _MOST_CELLS = 10_000_000
-"""In the boxes around all triangles: each is looked at, about ten million a second."""
+"""In the boxes around all triangles."""
 
 
 def overlapping_pairs(
