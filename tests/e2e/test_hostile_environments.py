@@ -27,6 +27,7 @@ def pairs(commands, each):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("machine", "command", "number"), pairs(LIGHT, 2))
 def test_light_commands_end_in_a_sentence(place, machine, command, number):
     if not machine.possible():

@@ -161,6 +161,7 @@ def test_a_device_context_works_though_the_card_was_first(simulate: Callable[[Ki
     assert plain_tensor in _device_constructors()
 
 
+@pytest.mark.slow
 def test_the_guard_is_compiled_once(tmp_path) -> None:
     if why_not() is not None:
         pytest.skip(str(why_not()))

@@ -156,6 +156,7 @@ def test_unarmed_and_after_its_end_the_flag_leaves_signals_alone():
     assert not flag.raised
 
 
+@pytest.mark.slow
 def test_maps_come_as_files_and_the_report_says_how(pgc_texture, tmp_path):
     result = pgc_texture("--maps", "metallic,normal,occlusion")
     assert result.exit_code == 0, result.stderr
@@ -184,6 +185,7 @@ def test_a_stopped_lit_run_resumes_with_its_maps(pgc_texture, tmp_path):
     assert stored["arguments"]["maps"] == "roughness"
 
 
+@pytest.mark.slow
 def test_separate_slots_matter_where_there_are_two(pgc_texture, cube_obj, tmp_path):
     lines = cube_obj.read_text().splitlines(keepends=True)
     faces = [index for index, line in enumerate(lines) if line.startswith("f ")]

@@ -50,6 +50,7 @@ def glb_images(tiles, *maps):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 @pytest.mark.parametrize("maps", [(), ("base_color",), ("base_color", "orm", "normal")], ids=len)
 def test_no_error_and_no_warning(tmp_path, validate, name, maps):

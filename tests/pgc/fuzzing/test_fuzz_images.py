@@ -13,6 +13,7 @@ from tests.pgc.fuzzing.image_judge import judge_image
 from tests.pgc.fuzzing.image_mutations import ImageMutator
 
 
+@pytest.mark.slow
 def test_damaged_images_give_pixels_or_one_sentence():
     outcome = run(700, 20)
     assert outcome.failures == []

@@ -27,6 +27,7 @@ def test_whole_seeds_are_read(tmp_path, suffix):
         assert len(triangulate(mesh).faces) > 0
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_refused_by_one_sentence(tmp_path):
     judge = Judge(tmp_path)
     for number in range(CASES):

@@ -87,6 +87,7 @@ def test_xl_gets_its_other_autoencoder_only_in_half_precision(sdxl_folder: Path)
     assert load_guidance(spec, CPU).name == str(sdxl_folder)
 
 
+@pytest.mark.slow
 def test_oracle_needs_no_diffusers() -> None:
     """The command line and the oracle start without the seconds that diffusers takes to import."""
     code = (

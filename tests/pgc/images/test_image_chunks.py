@@ -80,6 +80,7 @@ def _cases() -> dict[str, tuple[bytes, object]]:
     }
 
 
+@pytest.mark.slow
 def test_what_is_no_pixel_costs_no_memory_and_what_is_none_is_refused(tmp_path: Path) -> None:
     """A text, an international text and a profile of 200 MiB were known before; the rest is of their kind."""
     plain = tmp_path / "plain.png"

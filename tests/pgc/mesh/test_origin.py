@@ -30,6 +30,7 @@ def wall(place=(0.0, 0.0, 0.0), unit=1.0):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "unit"),
     [(UTM, 1.0), (-UTM, 1.0), ((0, 0, 1e12), 1.0), ((0, 0, 0), 1e-6), ((0, 0, 0), 1e9), (1e-6 * UTM, 1e-6),

@@ -144,6 +144,7 @@ def pocket():
     return load_guidance(PocketSpec(), CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_scale", [1.0, 1024.0])
 def test_view_by_view_gives_the_same(pocket, loss_scale: float) -> None:
     generator = torch.Generator().manual_seed(3)

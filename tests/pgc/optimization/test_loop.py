@@ -84,6 +84,7 @@ def assert_same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> No
         assert torch.equal(value, second[key]), key
 
 
+@pytest.mark.slow
 def test_the_texture_becomes_what_the_oracle_knows(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
     run = start(triangles, rasterizer, replace(CONFIG, steps=150))
     results = list(run.steps())

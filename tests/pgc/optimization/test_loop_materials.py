@@ -89,6 +89,7 @@ def finish(run: Optimization) -> Tensor:
     return run.scene.texture.bake().maps["base_color"][0]
 
 
+@pytest.mark.slow
 def test_render_and_reference_each_get_their_light(triangles: TriangleMesh) -> None:
     """The reference is half as bright, so that texels become half of what the oracle's material is."""
     run = start(triangles, replace(CONFIG, steps=120, coarse_to_fine=0.0), lit=True)
@@ -132,6 +133,7 @@ def test_a_run_ends_with_the_mean_of_its_last_iterates(triangles: TriangleMesh) 
     assert len(iterates) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [2, 4, 5])
 def test_resumed_equals_uninterrupted_with_an_average(triangles: TriangleMesh, tmp_path: Path, stop: int) -> None:
     config = replace(CONFIG, average_from=0.5)

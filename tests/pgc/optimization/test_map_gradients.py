@@ -164,7 +164,7 @@ def _run(baseline: Baseline, *, latents_only: bool = False) -> tuple[float, Blun
     image_loss = HiFAConfig(guidance_scale=1.0, latent_weight=0.0)
     latent_loss = SDSConfig(guidance_scale=1.0, timestep=UniformTimestepConfig(minimum=0.3, maximum=0.3))
     config = OptimizeConfig(
-        steps=40, views=2, resolution=_SIZE, learning_rate=0.02, epsilon=0.01,
+        steps=20, views=1, resolution=_SIZE, learning_rate=0.02, epsilon=0.01,
         distillation=latent_loss if latents_only else image_loss,
     )  # fmt: skip
     guidance = Blunting()
@@ -174,6 +174,7 @@ def _run(baseline: Baseline, *, latents_only: bool = False) -> tuple[float, Blun
     return float(run.scene.texture.bake().maps["roughness"][0].mean()), guidance
 
 
+@pytest.mark.slow
 def test_a_blunt_autoencoder_makes_rough_only_what_is_compared_with_the_render() -> None:
     """The start is the truth, so that whatever moves is the autoencoder's doing."""
     plain, corrected = _run("render")[0], _run("reconstruction")[0]
@@ -181,6 +182,7 @@ def test_a_blunt_autoencoder_makes_rough_only_what_is_compared_with_the_render()
     assert abs(corrected - _TRUE_ROUGHNESS) < 0.01
 
 
+@pytest.mark.slow
 def test_losses_on_latents_alone_decode_nothing() -> None:
     roughness, guidance = _run("reconstruction", latents_only=True)
     assert guidance.decoded == 0

@@ -35,6 +35,7 @@ def pictures(teacher: Guidance) -> dict[str, FinishedPicture]:
     return {way: optimize_picture(teacher, "red bricks", way, CONFIG) for way in WAYS}
 
 
+@pytest.mark.slow
 def test_each_way_moves_the_gray_picture_its_own_way(pictures: dict[str, FinishedPicture]) -> None:
     for one in pictures.values():
         assert one.image.shape == one.gradient.shape == (1, 3, 128, 128)
@@ -103,6 +104,7 @@ def test_a_gradient_is_shown_around_gray() -> None:
     assert set(gradient_picture(torch.zeros(1, 3, 4, 4)).flatten().tolist()) == {128}
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     result = CliRunner().invoke(app, ["playground", "red bricks", "--steps", "1", "--out", str(out), "--device", "cpu"])

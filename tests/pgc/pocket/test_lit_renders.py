@@ -38,6 +38,7 @@ def test_a_scene_depends_on_its_number_and_the_seed_only() -> None:
     assert not np.array_equal(first[0].image, other[0].image)
 
 
+@pytest.mark.slow
 def test_later_scenes_are_of_patterns_and_often_wet() -> None:
     config = replace(SMALL, patterns_from=4)
     early, late = (
@@ -107,6 +108,7 @@ def test_every_word_is_in_the_second_vocabulary_which_holds_the_first() -> None:
     assert not words & set(groups["untrained"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt", ["polished gold", "rusty iron", "matte blue plastic", "wet cobblestone"])
 def test_the_prompts_to_be_shown_are_captions(prompt: str) -> None:
     assert prompt in {material.words for material in drawn(6000)}

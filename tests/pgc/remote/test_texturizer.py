@@ -57,6 +57,7 @@ def test_the_servers_maps_come_into_the_same_folder_as_ever(pgc_remote, tmp_path
     assert submitted.spec.settings == wire.SettingsSpec(seed=5, steps=2, views=1, resolution=16, texture_size=32)
 
 
+@pytest.mark.slow
 def test_resuming_asks_for_the_same_job_again(pgc_remote, tmp_path):
     with serving(tmp_path / "connection.json", result=png()) as server:
         assert pgc_remote().exit_code == 0

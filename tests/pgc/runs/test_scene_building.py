@@ -81,6 +81,7 @@ def test_base_color_beside_occlusion_is_that_of_base_color_alone(request_):
     assert float(beside.maps["occlusion"][0].min()) == 1.0
 
 
+@pytest.mark.slow
 def test_a_lit_run_finds_what_the_oracle_shows(request_):
     """The oracle's texture says base colour only: then it is matte."""
     run = prepare_run(replace(request_, settings=lit(steps=80)))

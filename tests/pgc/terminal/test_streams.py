@@ -158,6 +158,7 @@ def test_commands_end_by_a_sentence_and_a_code(error, code, text, capsys):
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and file descriptors of POSIX")
 @pytest.mark.parametrize(
     ("errors", "line", "code"),

@@ -83,6 +83,7 @@ def test_slopes_and_normals_are_one_another() -> None:
     assert tilted.tolist() == pytest.approx([0.5 + 0.5 * math.sqrt(0.5), 0.5, 0.5 + 0.5 * math.sqrt(0.5)])
 
 
+@pytest.mark.slow
 def test_all_four_maps_reach_a_target(make_quad: MakeQuad, make_points: MakePoints) -> None:
     field, points = _field(make_quad()), _points(make_points)
     lean = math.radians(20.0)

@@ -104,6 +104,7 @@ def _field(triangles: TriangleMesh) -> MaterialField:
     return field
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metallic_extremes", "smoothness", "color_smoothness", "flat_light", "regions"])
 def test_each_prior_alone_lowers_its_penalty(make_quad: MakeQuad, name: str) -> None:
     mesh = make_quad(0.1, 0.9)

@@ -181,6 +181,7 @@ def test_a_fresh_machine_is_well_and_nothing_of_a_server_stays(tmp_path):
     assert [path.name for path in home.iterdir() if path.name != "cache"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="rights come from the directory there")
 def test_what_is_broken_says_what_to_do_and_the_exit_code_is_2(tmp_path):
     data = tmp_path / "data"

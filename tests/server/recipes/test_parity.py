@@ -51,6 +51,7 @@ def test_an_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu, cu
     assert through_recipes(oracle_job, arrays, cpu) == expected
 
 
+@pytest.mark.slow
 def test_a_lit_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu, cube_obj, red_texture):
 
     every = ("base_color", "roughness", "metallic", "normal", "occlusion")
@@ -69,6 +70,7 @@ def test_a_lit_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu,
     assert through_recipes(replace(oracle_job, maps=every), arrays, cpu) == expected
 
 
+@pytest.mark.slow
 def test_separate_slots_equal_the_run_in_one_process(oracle_job, arrays, cpu, cube_obj, red_texture):
 
     tiny = {"steps": 3, "views": 2, "resolution": 16, "texture_size": 32}

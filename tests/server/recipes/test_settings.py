@@ -162,6 +162,7 @@ def test_a_mesh_without_uvs_names_its_field(oracle_job, arrays, cpu):
     assert caught.value.error.field == "meshes[0].corner_uvs"
 
 
+@pytest.mark.slow
 def test_more_files_than_fit_into_a_result_are_refused_before_the_first_step(oracle_job, arrays, cpu):
     """MAX_MAP_FILES is what a SNAPSHOT holds; a triangle in each of 401 UDIM tiles is one too many."""
     count = MAX_MAP_FILES + 1

@@ -89,6 +89,7 @@ def test_one_of_another_specification_is_not_taken(paths: ServerPaths) -> None:
     assert newest_step(paths) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_random_damage_gives_whole_bytes_or_none(tmp_path_factory, data) -> None:

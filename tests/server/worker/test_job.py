@@ -112,6 +112,7 @@ def test_previews_are_the_texture_downscaled(tools, stored_job, broker):
     assert message.step == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5, 6])
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tools, stored_job, arrays, cpu, broker, stop_after):
     stored_job.write(with_settings(stored_job.spec, steps=5))
@@ -129,6 +130,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tools, stored_job, arr
     assert tools.store.read(resumed.result.maps[0].sha256) == expected
 
 
+@pytest.mark.slow
 def test_a_lit_job_gives_all_maps_shows_them_and_goes_on_to_the_same_bytes(tools, stored_job, arrays, cpu, broker):
     maps = ("base_color", "roughness", "metallic", "normal", "occlusion")
     preview = PreviewSpec(every_s=0.05, size=16)
@@ -385,6 +387,7 @@ def test_a_wish_that_cannot_be_met_names_its_field(tools, stored_job):
     assert outcome.error.field == "lighting.kind"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps_before", [0, 1, 3])
 def test_a_run_that_makes_room_goes_on_to_the_same_bytes(tools, stored_job, arrays, cpu, broker, steps_before):
     stored_job.write(with_settings(stored_job.spec, steps=5))

@@ -254,6 +254,7 @@ def test_several_meshes_share_a_texture():
     assert prepared.mesh.name == "quad and 1 more"
 
 
+@pytest.mark.slow
 def test_slots_of_several_meshes_are_told_apart_without_gaps():
     """The highest slot that the gate lets through, in every mesh: names and regions are as many as are used."""
     highest = np.int32([0, 32767])

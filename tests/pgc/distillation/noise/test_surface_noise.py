@@ -52,6 +52,7 @@ VIEWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_within_a_view_it_is_white_and_of_unit_variance(view):
     """Over 6 seeds of the surface and of the background: 24,576 values, whose mean product strays by 0.0064."""

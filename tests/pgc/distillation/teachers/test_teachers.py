@@ -72,6 +72,7 @@ def scratch_of(name, loss):
     return partial(from_scratch.vsd, adapted=weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("teacher", ["sd21", "sdxl"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loss_and_clipping_agree_with_the_ones_written_from_scratch(name, teacher, teachers, checkpoints):
@@ -123,6 +124,7 @@ def test_rescaled_guidance_agrees_with_the_one_written_from_scratch(teachers, ch
     torch.testing.assert_close(outcome.gradient[1:], expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("teacher", ["sd15", "sd21", "sdxl"])
 @pytest.mark.parametrize("name", NAMES)
 def test_three_steps_are_finite_and_change_the_picture(name, teacher, teachers):
@@ -154,6 +156,7 @@ def test_three_steps_are_finite_and_change_the_picture(name, teacher, teachers):
         assert any(not torch.equal(now[key], value) for key, value in learnt.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "ism"])
 def test_noise_of_the_surface_goes_with_every_loss_that_draws_any(name, teachers):
     guidance = teachers["sd15"]

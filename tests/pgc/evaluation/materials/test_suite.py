@@ -115,9 +115,11 @@ def test_texels_share_the_whole_surface(world: MaterialWorld) -> None:
     assert float(texel_area(triangles, 256).sum()) == pytest.approx(whole, rel=0.02)
 
 
+@pytest.mark.slow
 def test_runs_learn_and_knowing_the_light_is_worth_something(world: MaterialWorld) -> None:
     start = replace(world, config=replace(TINY, steps=1))
     untouched = map_scores(world.triangles, recover(start, KNOWN)[0], world.truth)
+    world = replace(world, config=replace(TINY, steps=16))
     texture, took = recover(world, KNOWN)
     known = map_scores(world.triangles, texture, world.truth)
     unknown = map_scores(world.triangles, recover(world, replace(KNOWN, light="unknown"))[0], world.truth)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pgc.evaluation.materials.toy import ToyConfig, run_toy, toy_truth
@@ -25,7 +26,8 @@ def test_steps_help_and_are_repeatable() -> None:
     assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
 
 
+@pytest.mark.slow
 def test_knowing_the_light_helps() -> None:
-    known, unknown = (run_toy(light, ToyConfig(steps=60, noise=0.0)) for light in ("known", "unknown"))
+    known, unknown = (run_toy(light, ToyConfig(steps=24, noise=0.0)) for light in ("known", "unknown"))
     assert known["base_color_psnr"] > unknown["base_color_psnr"] + 1.0
     assert known["relit_psnr"] > unknown["relit_psnr"] + 1.0

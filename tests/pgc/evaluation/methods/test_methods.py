@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pgc.demo.config import DemoConfig
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
@@ -22,6 +23,7 @@ from pgc.evaluation.prompts.prompts import load_prompts
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import PocketSpec
 from pgc.optimization.config import OptimizeConfig
+from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import preset_settings
 
 BASE = preset_settings("standard", PocketSpec()).optimize
@@ -72,8 +74,13 @@ def test_the_judge_is_asked_for_what_the_prompt_names() -> None:
     assert 0.0 < sums["material"] <= 1.0 + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_run_of_two_methods_is_kept_and_says_what_was_clipped(tmp_path: Path) -> None:
+def test_a_run_of_two_methods_is_kept_and_says_what_was_clipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = DemoConfig(choices=RunChoices(maps=("base_color",), texture_size=64))
+    monkeypatch.setattr("pgc.evaluation.methods.run.DemoConfig", lambda: small)
     said: list[str] = []
     request = MethodRunRequest(
         work=tmp_path, out=tmp_path / "out.json", quick=True, cases=1, steps=1, only=("cnone-l0-e0.03", "c0.1-l1-e0.03")

@@ -29,6 +29,7 @@ def test_the_grid_is_the_whole_product() -> None:
         replace(TINY, steps=3)
 
 
+@pytest.mark.slow
 def test_a_plain_material_is_recovered_and_longer_runs_come_closer() -> None:
     case = cases(TINY)[0]
     row = run_case(OracleWorld.build(TINY, case), case)

@@ -38,6 +38,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return dict(module.named_parameters())
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped(scenes: Path, tmp_path: Path) -> None:
     straight = train_autoencoder(scenes, tmp_path / "straight", SMALL)
     train_autoencoder(scenes, tmp_path / "halves", SMALL, stop_at=10)
@@ -51,6 +52,7 @@ def test_training_goes_on_where_it_stopped(scenes: Path, tmp_path: Path) -> None
     assert {"loss", "psnr", "tail", "seconds"} <= set(curves)
 
 
+@pytest.mark.slow
 def test_training_learns(scenes: Path, tmp_path: Path) -> None:
     data = load_scenes(scenes)
     images = to_input(np.array(data.images[0]))

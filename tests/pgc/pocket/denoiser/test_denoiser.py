@@ -60,6 +60,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_call_is_no_dearer_than_the_second_edition_s() -> None:
     third, second = call_gflop(DenoiserConfig().networks), call_gflop(LitTrainConfig().networks, reduction=8)
     assert 0.9 * second < third <= second
@@ -132,6 +133,7 @@ def test_each_part_can_be_dropped() -> None:
     assert (draw_batch(data, replace(KEEP, drop_caption=1.0), 0)[1] == -1).all()
 
 
+@pytest.mark.slow
 def test_latents_are_of_pictures_and_their_mirror_images(stages: Path) -> None:
     torch.manual_seed(0)
     vae = build_autoencoder(SHAPE)
@@ -165,6 +167,7 @@ def test_latents_grow_and_keep_to_one_autoencoder(stages: Path, tmp_path: Path) 
         load_latents(scenes, tmp_path / "nothing", stages / "out" / TOKENIZER)
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped(stages: Path, tmp_path: Path) -> None:
     scenes, latents = stages / "scenes", stages / "latents"
     shutil.copytree(stages / "out" / TOKENIZER, tmp_path / TOKENIZER)

@@ -78,6 +78,7 @@ def test_sets_are_disjoint_in_what_is_said_in_parts() -> None:
     assert not tune & test
 
 
+@pytest.mark.slow
 def test_single_materials_are_in_every_set() -> None:
     for split in ("train", "tune", "test"):
         names = {drawn.first.recipe.name for drawn in some(2500, split) if not drawn.first.second and not drawn.other}

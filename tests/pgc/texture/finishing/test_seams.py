@@ -64,6 +64,7 @@ def _content(surface: TexelSurface) -> torch.Tensor:
     return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["sphere", "torus"])
 def test_no_seam_at_any_mip(shape: str, request: pytest.FixtureRequest) -> None:
     mesh: TriangleMesh = request.getfixturevalue(shape)
@@ -98,6 +99,7 @@ def test_steps_between_charts_are_closed_within_the_charts(sphere: TriangleMesh,
     np.testing.assert_array_equal(closed[0][outside], image[0][outside])
 
 
+@pytest.mark.slow
 def test_seams_between_slots_stay_open_where_slots_are_materials(sphere: TriangleMesh, surface: TexelSurface) -> None:
     halves = (sphere.positions[sphere.faces].mean(axis=1)[:, 0] > 0).astype(np.int32)
     slotted = replace(sphere, material_index=halves)

@@ -290,6 +290,7 @@ def bombs():
     yield "many nodes of many parts", builder.glb(), "2,002,000 triangles"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "message"), [pytest.param(*bomb[1:], id=bomb[0]) for bomb in bombs()])
 def test_small_files_that_ask_for_much_cost_little(tmp_path, data, message):
     tracemalloc.start()
