@@ -8,7 +8,18 @@ from typing import Any, cast
 
 from ..client import ConditionsSpec, DistillationSpec, RegulationSpec
 
-__all__ = ["LOSSES", "METHOD_SETTINGS", "REGULATIONS", "SCHEDULES", "ChosenMethod", "has_norm_limit"]
+__all__ = [
+    "LOSSES",
+    "METHOD_SETTINGS",
+    "NOISES",
+    "REGULATIONS",
+    "SCHEDULES",
+    "WEIGHTINGS",
+    "ChosenMethod",
+    "draws_noise",
+    "has_norm_limit",
+    "has_weighting",
+]
 
 _OWN = ("preset", "Model's Own", "What goes best with the model")
 LOSSES = (
@@ -29,6 +40,19 @@ SCHEDULES = (
     ("square_root", "Square Root", "Fast away from much noise, as in HiFA"),
     ("dreamtime", "DreamTime", "Longest where the shape of things is decided"),
 )
+NOISES = (
+    _OWN,
+    ("independent", "Independent", "Drawn anew for each view"),
+    ("surface", "On the Surface", "The same place sees the same noise from everywhere, so that views agree"),
+)
+WEIGHTINGS = (
+    _OWN,
+    ("sigma_squared", "Sigma Squared", "Much noise counts more, as in DreamFusion and the PGC paper"),
+    ("constant", "Constant", "Every amount of noise counts the same"),
+    ("sqrt_alpha_sigma_squared", "Middle", "A middling amount of noise counts most, as in Fantasia3D"),
+    ("inverse_sigma_squared", "Inverse", "Little noise counts more"),
+    ("noise_to_signal", "Noise to Signal", "As a change of the clean picture, as in LucidDreamer"),
+)
 REGULATIONS = (
     _OWN,
     ("pgc", "PGC", "Each pixel's pull is clipped and keeps its direction"),
@@ -40,6 +64,8 @@ REGULATIONS = (
 METHOD_SETTINGS = (
     "loss",
     "timesteps",
+    "noise",
+    "weighting",
     "regulation",
     "use_clip",
     "clip",
@@ -57,12 +83,24 @@ def has_norm_limit(regulation: str) -> bool:
     return regulation not in ("adaptive", "none")
 
 
+def draws_noise(loss: str) -> bool:
+    """Says whether a loss draws noise, which could stay on the surface."""
+    return loss != "ism"
+
+
+def has_weighting(loss: str, model: str) -> bool:
+    """Says whether a loss of a model weighs amounts of noise; the built-in model's own looks at pictures alone."""
+    return not (model == "pocket" and loss in ("preset", "hifa"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChosenMethod:
     """What was chosen in the panel; None leaves a number to the model."""
 
     loss: str
     timesteps: str
+    noise: str
+    weighting: str
     regulation: str
     clip: float | None
     guidance_scale: float | None
@@ -70,15 +108,17 @@ class ChosenMethod:
     depth_scale: float | None
 
     @classmethod
-    def of(cls, settings: object) -> ChosenMethod:
-        """Reads the panel's settings, by the names in `METHOD_SETTINGS`. What is switched off or grayed out is not
-        asked for."""
+    def of(cls, settings: object, model: str) -> ChosenMethod:
+        """Reads the panel's settings, by the names in `METHOD_SETTINGS`, for a job of this model. What is switched off
+        or grayed out is not asked for."""
         values = {name: getattr(settings, name) for name in METHOD_SETTINGS}
         depth = bool(values["use_depth"])
         clips = values["use_clip"] and has_norm_limit(values["regulation"])
         return cls(
             loss=values["loss"],
             timesteps=values["timesteps"],
+            noise=values["noise"] if draws_noise(values["loss"]) else "preset",
+            weighting=values["weighting"] if has_weighting(values["loss"], model) else "preset",
             regulation=values["regulation"],
             clip=float(values["clip"]) if clips else None,
             guidance_scale=float(values["guidance_scale"]) if values["use_guidance_scale"] else None,
@@ -89,7 +129,12 @@ class ChosenMethod:
     def distillation(self) -> DistillationSpec:
         """Returns the loss and its noise, as a job has them. Raises FieldError for a word that is none."""
         # The words are those of the enumerations above, which a test holds to the protocol's.
-        return DistillationSpec(kind=cast("Any", self.loss), timesteps=cast("Any", self.timesteps))
+        return DistillationSpec(
+            kind=cast("Any", self.loss),
+            timesteps=cast("Any", self.timesteps),
+            noise=cast("Any", self.noise),
+            weighting=cast("Any", self.weighting),
+        )
 
     def regulation_spec(self) -> RegulationSpec:
         """Returns what bounds each pixel's gradient, as a job has it."""

@@ -64,6 +64,15 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         items=methods.SCHEDULES,
         default="preset",
     )
+    noise: EnumProperty(
+        name="Noise From", description="Where the noise of a view comes from", items=methods.NOISES, default="preset"
+    )
+    weighting: EnumProperty(
+        name="Weighting",
+        description="How much an amount of noise counts",
+        items=methods.WEIGHTINGS,
+        default="preset",
+    )
     regulation: EnumProperty(
         name="Clipping", description="What bounds each pixel's pull", items=methods.REGULATIONS, default="preset"
     )

@@ -78,7 +78,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         )
     size = int(settings.texture_size) if kept is None else len(kept.mask)
     part, arrays = mesh_spec(mesh)
-    method = ChosenMethod.of(settings)
+    method = ChosenMethod.of(settings, settings.model)
     initial, locks = _tiles(kept, arrays)
     spec = TextureJobSpec(
         meshes=(part,),

@@ -7,7 +7,7 @@ import bpy
 
 from ..model.choices import MODEL_NAMES, cost_text, limit_figures, need_light
 from ..model.maps import MAPS
-from ..model.methods import has_norm_limit
+from ..model.methods import draws_noise, has_norm_limit, has_weighting
 from ..model.state import AppState
 from ..model.vocabulary import unknown_words
 from ..scene.live_preview import covered_material
@@ -105,10 +105,16 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
 
 
 def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Draws the method: loss, noise, clipping, guidance, depth."""
+    """Draws the method: loss, noise and its weight, clipping, guidance, depth."""
     settings = context.scene.pgc
     layout.prop(settings, "loss")
     layout.prop(settings, "timesteps")
+    row = layout.row()
+    row.enabled = draws_noise(settings.loss)
+    row.prop(settings, "noise")
+    row = layout.row()
+    row.enabled = has_weighting(settings.loss, settings.model)
+    row.prop(settings, "weighting")
     layout.prop(settings, "regulation")
     row = _with_switch(layout, settings, "Threshold", "use_clip", "clip")
     row.enabled = has_norm_limit(settings.regulation)

@@ -133,6 +133,8 @@ def _distillation(given: RunChoices, loss: DistillationConfig) -> wire.Distillat
     return wire.DistillationSpec(
         kind=name or "preset",
         timesteps=given.timesteps or "preset",
+        noise=given.noise or "preset",
+        weighting=given.weighting or "preset",
         guidance_rescale=given.guidance_rescale,
         latent_weight=given.latent_weight,
     )

@@ -64,6 +64,8 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         distillation=None if loss.kind == "preset" else loss.kind,
         guidance_rescale=loss.guidance_rescale,
         timesteps=None if loss.timesteps == "preset" else loss.timesteps,
+        noise=None if loss.noise == "preset" else loss.noise,
+        weighting=None if loss.weighting == "preset" else loss.weighting,
         latent_weight=loss.latent_weight,
         regulation=None if regulation.kind == "preset" else regulation.kind,
         clip_threshold=regulation.threshold,

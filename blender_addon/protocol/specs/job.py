@@ -183,10 +183,21 @@ class TextureJobSpec(Strict):
             if len(set(tiles)) != len(tiles):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
-        if self.distillation.kind == "vsd" and self.guidance.model == "oracle":
-            raise FieldError("distillation.kind", "vsd trains a part of the prior's network, and the oracle has none.")
+        self._check_method()
         if NEW_UVS in self.maps:
             self._check_unwrap()
+
+    def _check_method(self) -> None:
+        loss, model = self.distillation, self.guidance.model
+        # The built-in model's own loss has no gradient through the encoder, unless it is asked for.
+        own = model == "pocket" and loss.kind in ("preset", "hifa")
+        if loss.weighting != "preset" and own and not loss.latent_weight:
+            raise FieldError(
+                "distillation.weighting",
+                "It weighs the gradient through the encoder; give latent_weight too, or another loss.",
+            )
+        if loss.kind == "vsd" and model == "oracle":
+            raise FieldError("distillation.kind", "vsd trains a part of the prior's network, and the oracle has none.")
 
     @property
     def unwraps(self) -> bool:

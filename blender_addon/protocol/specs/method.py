@@ -25,6 +25,15 @@ class DistillationSpec(Strict):
     timesteps: Literal["preset", "uniform", "linear", "square_root", "dreamtime"] = field(
         default="preset", metadata={LATER: True}
     )
+    noise: Literal["preset", "independent", "surface"] = field(default="preset", metadata={LATER: True})
+    weighting: Literal[
+        "preset",
+        "sigma_squared",
+        "constant",
+        "sqrt_alpha_sigma_squared",
+        "inverse_sigma_squared",
+        "noise_to_signal",
+    ] = field(default="preset", metadata={LATER: True})
     guidance_rescale: float | None = field(default=None, metadata={LATER: True})
     latent_weight: float | None = field(default=None, metadata={LATER: True})
     """Of `hifa`: the gradient through the encoder beside the residual in the image."""
@@ -36,6 +45,10 @@ class DistillationSpec(Strict):
             raise FieldError("guidance_rescale", f"{self.kind} has no guided prediction to rescale; leave it out.")
         if self.latent_weight is not None and self.kind != "hifa":
             raise FieldError("latent_weight", f"It is a weight of hifa, and the kind is {self.kind!r}; say hifa.")
+        if self.noise == "surface" and self.kind == "ism":
+            raise FieldError("noise", "ism draws no noise that could stay on the surface; leave it out.")
+        if self.weighting != "preset" and self.kind == "hifa" and self.latent_weight == 0:
+            raise FieldError("weighting", "It weighs the gradient through the encoder, and latent_weight is 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,9 @@ from pgc.distillation.noise.surface_noise import surface_noise
 from pgc.errors import ConfigError, GuidanceError
 from pgc.surface import SurfacePoints
 
-__all__ = ["IndependentNoiseConfig", "NoiseConfig", "SurfaceNoiseConfig", "draw_noise"]
+__all__ = ["IndependentNoiseConfig", "NoiseConfig", "NoiseName", "SurfaceNoiseConfig", "draw_noise", "noise_named"]
+
+NoiseName = Literal["independent", "surface"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,17 @@ class SurfaceNoiseConfig:
 
 
 NoiseConfig = IndependentNoiseConfig | SurfaceNoiseConfig
+
+
+def noise_named(name: NoiseName) -> NoiseConfig:
+    """Returns the source of noise of this name with its own defaults."""
+    match name:
+        case "independent":
+            return IndependentNoiseConfig()
+        case "surface":
+            return SurfaceNoiseConfig()
+        case _:
+            assert_never(name)
 
 
 def draw_noise(

@@ -19,14 +19,18 @@ from pgc.runs.settings.offers import (
     PresetName,
     read_clip_norm,
     read_loss,
+    read_noise,
     read_preset,
     read_regulation,
     read_timesteps,
+    read_weighting,
 )
 
 if TYPE_CHECKING:
     from pgc.distillation.build import DistillationName
+    from pgc.distillation.noise.sources import NoiseName
     from pgc.distillation.timestep import TimestepName
+    from pgc.distillation.weighting import WeightingName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
     from pgc.runs.settings.lit import EnvironmentName
@@ -122,6 +126,29 @@ class RunChoices:
                 kind=str,
                 panel=METHOD,
                 read=read_timesteps,
+            )
+        },
+    )
+    noise: NoiseName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="What is added to a view: independent (drawn anew), or surface (it stays on the mesh).",
+                kind=str,
+                panel=METHOD,
+                read=read_noise,
+            )
+        },
+    )
+    weighting: WeightingName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="How much an amount of noise counts: sigma_squared, constant, sqrt_alpha_sigma_squared, "
+                "inverse_sigma_squared, noise_to_signal.",
+                kind=str,
+                panel=METHOD,
+                read=read_weighting,
             )
         },
     )

@@ -8,7 +8,10 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from pgc.distillation.build import DistillationConfig, distillation_named, has_image_target
+from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.noise.sources import noise_named
 from pgc.distillation.timestep import timesteps_named
+from pgc.distillation.weighting import WeightingConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
@@ -42,9 +45,17 @@ def _distillation(choices: RunChoices, preset: DistillationConfig) -> Distillati
         "guidance_scale": ("--guidance-scale", choices.guidance_scale),
         "guidance_rescale": ("--guidance-rescale", choices.guidance_rescale),
         "timestep": ("--timesteps", timesteps),
+        "noise": ("--noise", None if choices.noise is None else noise_named(choices.noise)),
+        "weighting": ("--weighting", None if choices.weighting is None else WeightingConfig(kind=choices.weighting)),
         "latent_weight": ("--latent-weight", choices.latent_weight),
     }
-    return _with(config, f"loss {type(config).__name__.removesuffix('Config')}", wishes)
+    found = _with(config, f"loss {type(config).__name__.removesuffix('Config')}", wishes)
+    if choices.weighting is not None and isinstance(found, HiFAConfig) and found.latent_weight == 0:
+        raise ConfigError(
+            f"--weighting is given ({choices.weighting}), but it weighs the gradient through the encoder, which this "
+            "run does not use; give --latent-weight as well, or leave it away."
+        )
+    return found
 
 
 def _regulation(choices: RunChoices, preset: RegulationConfig) -> RegulationConfig:

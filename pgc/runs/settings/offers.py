@@ -11,7 +11,9 @@ from pgc.errors import ConfigError
 
 if TYPE_CHECKING:
     from pgc.distillation.build import DistillationName
+    from pgc.distillation.noise.sources import NoiseName
     from pgc.distillation.timestep import TimestepName
+    from pgc.distillation.weighting import WeightingName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
 
@@ -22,9 +24,11 @@ __all__ = [
     "PresetName",
     "read_clip_norm",
     "read_loss",
+    "read_noise",
     "read_preset",
     "read_regulation",
     "read_timesteps",
+    "read_weighting",
 ]
 
 PresetName = Literal["draft", "standard", "fine"]
@@ -84,6 +88,20 @@ def read_timesteps(text: str) -> TimestepName:
     from pgc.distillation.timestep import TimestepName
 
     return _one_of("--timesteps", text, get_args(TimestepName))
+
+
+def read_noise(text: str) -> NoiseName:
+    """Returns the source of noise of this name. Raises ConfigError where there is none."""
+    from pgc.distillation.noise.sources import NoiseName
+
+    return _one_of("--noise", text, get_args(NoiseName))
+
+
+def read_weighting(text: str) -> WeightingName:
+    """Returns the weighting of this name. Raises ConfigError where there is none."""
+    from pgc.distillation.weighting import WeightingName
+
+    return _one_of("--weighting", text, get_args(WeightingName))
 
 
 def read_regulation(text: str) -> RegulationName:

@@ -119,6 +119,7 @@ class TestInBlender:
             "slots": True,
             "model": "sd15",
             "loss": ["csd", "dreamtime", 3.5],
+            "noise": ["surface", "constant"],
             "clipping": ["pngd", 0.25],
             "depth": [True, 0.5],
             "maps": ["base_color", "normal"],

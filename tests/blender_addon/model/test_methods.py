@@ -12,8 +12,10 @@ from blender_addon.client import ConditionsSpec, DistillationSpec, RegulationSpe
 from blender_addon.model.methods import (
     LOSSES,
     METHOD_SETTINGS,
+    NOISES,
     REGULATIONS,
     SCHEDULES,
+    WEIGHTINGS,
     ChosenMethod,
     has_norm_limit,
 )
@@ -25,6 +27,8 @@ class Panel:
 
     loss: str = "preset"
     timesteps: str = "preset"
+    noise: str = "preset"
+    weighting: str = "preset"
     regulation: str = "preset"
     use_clip: bool = False
     clip: float = 0.1
@@ -35,8 +39,12 @@ class Panel:
     depth_scale: float = 1.0
 
 
+def chosen(panel: Panel, model: str = "pocket") -> ChosenMethod:
+    return ChosenMethod.of(panel, model)
+
+
 def test_untouched_it_asks_for_nothing() -> None:
-    method = ChosenMethod.of(Panel())
+    method = chosen(Panel())
     assert method.distillation() == DistillationSpec()
     assert method.regulation_spec() == RegulationSpec()
     assert method.conditions() == ConditionsSpec()
@@ -46,7 +54,12 @@ def test_untouched_it_asks_for_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("items", "spec", "name"),
-    [(LOSSES, DistillationSpec, "kind"), (SCHEDULES, DistillationSpec, "timesteps")],
+    [
+        (LOSSES, DistillationSpec, "kind"),
+        (SCHEDULES, DistillationSpec, "timesteps"),
+        (NOISES, DistillationSpec, "noise"),
+        (WEIGHTINGS, DistillationSpec, "weighting"),
+    ],
 )
 def test_losses_and_schedules_are_all_that_the_protocol_has(items: object, spec: type[object], name: str) -> None:
     assert [word for word, *_ in items] == list(get_args(get_type_hints(spec)[name]))  # type: ignore[attr-defined]
@@ -63,13 +76,23 @@ def test_regulations_are_the_papers_and_the_quantile() -> None:
 @pytest.mark.parametrize("use_depth", [False, True])
 def test_whatever_is_clicked_makes_a_job(regulation: str, use_clip: bool, use_depth: bool) -> None:
     panel = Panel(regulation=regulation, use_clip=use_clip, clip=0.25, use_depth=use_depth, use_depth_scale=True)
-    method = ChosenMethod.of(panel)
+    method = chosen(panel)
     expected = 0.25 if use_clip and has_norm_limit(regulation) else None
     assert method.regulation_spec().threshold == expected
     assert method.conditions() == ConditionsSpec(depth=use_depth, depth_scale=1.0 if use_depth else None)
 
 
 def test_numbers_count_where_their_box_is_checked() -> None:
-    assert ChosenMethod.of(Panel(use_guidance_scale=True)).guidance_scale == 7.5
-    assert ChosenMethod.of(Panel(use_depth_scale=True, depth_scale=0.5)).depth_scale == 0.5
-    assert ChosenMethod.of(Panel(depth_scale=0.5)).depth_scale is None
+    assert chosen(Panel(use_guidance_scale=True)).guidance_scale == 7.5
+    assert chosen(Panel(use_depth_scale=True, depth_scale=0.5)).depth_scale == 0.5
+    assert chosen(Panel(depth_scale=0.5)).depth_scale is None
+
+
+@pytest.mark.parametrize("loss", [word for word, *_ in LOSSES])
+@pytest.mark.parametrize("model", ["pocket", "sdxl"])
+def test_noise_and_its_weight_go_out_where_the_loss_knows_them(loss: str, model: str) -> None:
+    method = chosen(Panel(loss=loss, noise="surface", weighting="constant"), model)
+    own = model == "pocket" and loss in ("preset", "hifa")
+    spec = method.distillation()
+    assert spec.noise == ("preset" if loss == "ism" else "surface")
+    assert spec.weighting == ("preset" if own else "constant")

@@ -63,11 +63,13 @@ _TILES = st.builds(TileImage, tile=st.integers(1001, 1999), array=_refs(16, 32) 
 
 
 _SCHEDULES = st.sampled_from(["preset", "uniform", "linear", "square_root", "dreamtime"])
+_NOISES = st.sampled_from(["preset", "independent", "surface"])
+_WEIGHTINGS = st.sampled_from(["preset", "sigma_squared", "constant", "noise_to_signal"])
 _THRESHOLDS, _SHARES = st.none() | st.floats(1e-9, 1e9), st.none() | st.floats(0.0, 1.0)
 _NORMS = st.sampled_from([None, "l2", "linf"])
 _METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
     DistillationSpec: [
-        {"kind": st.sampled_from(["csd", "ssd"]), "timesteps": _SCHEDULES},
+        {"kind": st.sampled_from(["csd", "ssd"]), "timesteps": _SCHEDULES, "noise": _NOISES, "weighting": _WEIGHTINGS},
         {"kind": st.sampled_from(["preset", "sds", "bgt"]), "timesteps": _SCHEDULES, "guidance_rescale": _SHARES},
         {"kind": st.just("hifa"), "guidance_rescale": _SHARES, "latent_weight": st.none() | st.floats(0.0, 1e6)},
     ],

@@ -26,6 +26,8 @@ ALL = RunChoices(
     guidance_scale=2.0,
     guidance_rescale=0.25,
     timesteps="dreamtime",
+    noise="surface",
+    weighting="constant",
     distillation="sds",
     regulation="pgc",
     clip_threshold=0.5,
@@ -48,7 +50,11 @@ def test_every_setting_of_the_wire_is_a_choice():
     assert {item.name for item in fields(SettingsSpec)} <= {item.name for item in fields(RunChoices)}
 
 
-ALONE = {"latent_weight": {"latent_weight": 0.5}, "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5}}
+ALONE = {
+    "latent_weight": {"latent_weight": 0.5},
+    "weighting": {"weighting": "constant", "latent_weight": 0.5},
+    "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
+}
 """What goes with one loss or regulation, and not with those of `ALL`."""
 
 

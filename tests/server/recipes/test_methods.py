@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from itertools import product
+from itertools import combinations, product
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -14,7 +14,9 @@ from blender_addon.protocol.errors import FieldError
 from blender_addon.protocol.specs.job import ModelSpec, SettingsSpec, TextureJobSpec
 from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, RegulationSpec
 from pgc.distillation.build import DistillationName
+from pgc.distillation.noise.sources import NoiseName
 from pgc.distillation.timestep import TimestepName
+from pgc.distillation.weighting import WeightingName
 from pgc.gradient_regulation.base import PixelNorm
 from pgc.gradient_regulation.build import RegulationName
 from pgc.guidance.specs import PocketSpec, load_guidance
@@ -27,12 +29,15 @@ def words(spec: type[Any], name: str) -> tuple[str, ...]:
 
 
 KINDS, SCHEDULES = words(DistillationSpec, "kind"), words(DistillationSpec, "timesteps")
+NOISES, WEIGHTINGS = words(DistillationSpec, "noise"), words(DistillationSpec, "weighting")
 REGULATIONS = words(RegulationSpec, "kind")
 
 
 def test_the_protocol_has_the_librarys_names() -> None:
     assert set(KINDS) - {"preset"} == set(get_args(DistillationName))
     assert set(SCHEDULES) - {"preset"} == set(get_args(TimestepName))
+    assert set(NOISES) - {"preset"} == set(get_args(NoiseName))
+    assert set(WEIGHTINGS) - {"preset"} == set(get_args(WeightingName))
     assert set(REGULATIONS) - {"preset"} == set(get_args(RegulationName))
     norms = get_args(get_type_hints(RegulationSpec)["norm"])[0]
     assert get_args(norms) == get_args(PixelNorm)
@@ -68,7 +73,8 @@ def test_every_loss_runs_under_every_schedule(
 
 
 def values(spec: type[Any]) -> list[dict[str, Any]]:
-    """All ways to fill a spec: each word of each enumeration, and for a number one that is in range."""
+    """All ways to fill three fields of a spec, the first of them always: each word of each enumeration, and for a
+    number one that is in range."""
     choices: list[list[Any]] = []
     for item in fields(spec):
         found = list(words(spec, item.name))
@@ -76,7 +82,11 @@ def values(spec: type[Any]) -> list[dict[str, Any]]:
         number: list[Any] = [None, *inner] if inner else [None, 0.5]
         choices.append(found or ([True, False] if item.name == "depth" else number))
     names = [item.name for item in fields(spec)]
-    return [dict(zip(names, row, strict=True)) for row in product(*choices)]
+    rows: dict[tuple[Any, ...], None] = {}
+    for kept in combinations(range(1, len(names)), min(2, len(names) - 1)):
+        filled = [options if at in (0, *kept) else options[:1] for at, options in enumerate(choices)]
+        rows.update(dict.fromkeys(product(*filled)))
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 @pytest.mark.parametrize("model", ["pocket", "sd15", "sdxl"])
@@ -87,23 +97,26 @@ def test_every_combination_resolves_or_names_its_field(tiny: TextureJobSpec, mod
     taken = 0
     for row in values(kind):
         try:
-            part = kind(**row)
+            job = replace(tiny, guidance=ModelSpec(model=model), **{place: kind(**row)})
         except FieldError as error:
             refused.append((row, error.field.split(".")[-1]))
             continue
         taken += 1
-        found = resolved(replace(tiny, guidance=ModelSpec(model=model), **{place: part}))[1].optimize
+        found = resolved(job)[1].optimize
         loss, regulation = found.distillation, found.regulation
         if place == "distillation" and row["kind"] != "preset":
             assert loss.kind == row["kind"]
         if row.get("guidance_rescale") is not None:
             assert loss.guidance_rescale == 0.5
+        for name in ("noise", "weighting"):
+            if row.get(name, "preset") != "preset":
+                assert getattr(loss, name).kind == row[name]
         for name in ("threshold", "norm", "quantile"):
             if row.get(name) is not None:
                 assert getattr(regulation, name) == row[name], "what was asked for, and not dropped"
     assert taken > 2
     assert refused
-    assert all(row[name] is not None for row, name in refused), "refused by a field that was given"
+    assert all(row[name] not in (None, "preset") for row, name in refused), "refused by a field that was given"
 
 
 @pytest.mark.slow

@@ -324,6 +324,7 @@ def sent() -> Any:
     settings.texture_size, settings.model, settings.steps = "1024", "sd15", 77
     settings.maps, settings.separate_slots = {"base_color", "normal"}, True
     settings.loss, settings.timesteps, settings.regulation = "csd", "dreamtime", "pngd"
+    settings.noise, settings.weighting = "surface", "constant"
     settings.use_clip, settings.clip, settings.use_guidance_scale, settings.guidance_scale = True, 0.25, True, 3.5
     settings.use_depth_scale, settings.depth_scale = True, 0.5
     rig.obj.data.uv_layers.new(name="Second")
@@ -337,6 +338,7 @@ def sent() -> Any:
         "slots": spec.settings.separate_slots,
         "model": spec.guidance.model,
         "loss": [spec.distillation.kind, spec.distillation.timesteps, spec.guidance.guidance_scale],
+        "noise": [spec.distillation.noise, spec.distillation.weighting],
         "clipping": [spec.regulation.kind, spec.regulation.threshold],
         "depth": [spec.conditions.depth, spec.conditions.depth_scale],
         "maps": list(spec.maps),

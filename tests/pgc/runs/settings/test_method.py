@@ -10,8 +10,10 @@ import pytest
 
 from pgc.distillation.build import DistillationName, has_image_target
 from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.noise.sources import NoiseName, SurfaceNoiseConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import TimestepName, UniformTimestepConfig, timesteps_named
+from pgc.distillation.weighting import WeightingConfig, WeightingName
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.adaptive_clipping import AdaptiveClippingConfig
 from pgc.gradient_regulation.build import REGULATIONS, RegulationName, regulation_named
@@ -76,6 +78,9 @@ def test_a_loss_of_another_kind_does_not_inherit_the_scale_of_score_distillation
         ({"clip_quantile": 0.5}, "--clip-quantile is given (0.5), but the regulation PixelwiseClipping"),
         ({"regulation": "adaptive", "clip_threshold": 0.1}, "--clip is given (0.1), but the regulation adaptive"),
         ({"distillation": "sds", "latent_weight": 1.0}, "--latent-weight is given (1.0), but the loss SDS"),
+        ({"noise": "surface", "distillation": "ism"}, "distillation.noise is of the surface, but ISM draws no noise"),
+        ({"weighting": "constant"}, "--weighting is given (constant), but it weighs the gradient through the encoder"),
+        ({"weighting": "sigma_squared", "distillation": "hifa"}, "give --latent-weight as well, or leave it away"),
         ({"distillation": "csd", "guidance_rescale": 0.5}, "CSD has no guided prediction"),
         ({"latent_weight": -1.0}, "latent_weight is -1.0; it must be 0 or more"),
         ({"guidance_rescale": 1.5}, "guidance_rescale is 1.5; it must be 1 or less"),
@@ -105,9 +110,23 @@ def test_the_quantile_and_the_weight_arrive() -> None:
     assert (found.latent_weight, found.timestep) == (0.25, UniformTimestepConfig())
 
 
+def test_noise_and_weighting_arrive() -> None:
+    found = chosen(SDXLSpec(), noise="surface", weighting="constant").distillation
+    assert (found.noise, found.weighting) == (SurfaceNoiseConfig(), WeightingConfig(kind="constant"))
+    own = chosen(PocketSpec(), latent_weight=0.5, weighting="constant").distillation
+    assert own.weighting == WeightingConfig(kind="constant")
+
+
 @pytest.mark.parametrize(
     ("choice", "names"),
-    [("distillation", LOSSES), ("regulation", REGULATIONS), ("timesteps", SCHEDULES), ("clip_norm", ("l2", "linf"))],
+    [
+        ("distillation", LOSSES),
+        ("regulation", REGULATIONS),
+        ("timesteps", SCHEDULES),
+        ("clip_norm", ("l2", "linf")),
+        ("noise", get_args(NoiseName)),
+        ("weighting", get_args(WeightingName)),
+    ],
 )
 def test_help_names_all_of_them_and_another_word_is_refused(choice: str, names: tuple[str, ...]) -> None:
     offer = choices_offered()[choice]
