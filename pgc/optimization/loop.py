@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.cameras import Camera
+from pgc.cameras.staged import ProgressingSampler
 from pgc.cameras.view_names import ViewName, view_name
 from pgc.distillation.base import DistillationLoss, LearningLoss
 from pgc.distillation.build import build_distillation
@@ -122,6 +123,7 @@ class Optimization:
             timesteps=tuple(feedback.outcome.timestep.tolist()),
             gradient=statistics,
             image=picture.image.detach(),
+            image_gradient=regulated.detach(),
             seconds=watch.finish(),
         )
 
@@ -229,7 +231,7 @@ class Optimization:
             return self._shade(view, self.scene.reference.sample(view.points), view.lights.reference)
 
     def _set_progress(self, progress: float) -> None:
-        """Learning rates and live levels, as functions of the progress alone."""
+        """Learning rates, live levels and cameras, as functions of the progress alone."""
         config = self.config
         scale = config.final_learning_rate + (1.0 - config.final_learning_rate) * 0.5 * (
             1.0 + math.cos(math.pi * progress)
@@ -238,6 +240,8 @@ class Optimization:
             scale *= min(1.0, (self.step + 1) / (config.warm_up * config.steps))
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * scale
+        if isinstance(self.scene.cameras, ProgressingSampler):
+            self.scene.cameras.set_progress(progress)
         self.scene.texture.set_progress(min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0)
 
     def regulation_summary(self) -> dict[str, Any]:

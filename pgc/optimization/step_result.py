@@ -26,5 +26,7 @@ class StepResult:
     """What regulation did to ∂L/∂x in the step's first update."""
     image: Float[Tensor, "b 3 h w"]
     """The composited render that was scored."""
+    image_gradient: Float[Tensor, "b 3 h w"]
+    """∂L/∂x of the first update as regulation left it."""
     seconds: Mapping[str, float]
     """Time by stage: rasterize, fetch, shade, guidance, backward, other."""

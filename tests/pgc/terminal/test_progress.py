@@ -27,6 +27,7 @@ def step(number, steps=20):
         timesteps=(1,),
         gradient=NO_GRADIENT,
         image=torch.zeros(1, 3, 1, 1),
+        image_gradient=torch.zeros(1, 3, 1, 1),
         seconds={},
     )
 
