@@ -47,6 +47,9 @@ CAMERAS = (
     ("scene", "Scene Cameras", "The cameras of the scene; what none of them sees is filled in", "CAMERA_DATA", 1),
     ("view", "Current View", "As the 3D view looks now; what it does not see is filled in", "VIEW3D", 2),
     ("rig", "Camera Rig", "Cameras of a collection, which you can move", "OUTLINER_COLLECTION", 3),
+    ("paper", "Belt", "Around the object, as in the PGC paper; what no view sees is filled in", "MESH_TORUS", 4),
+    ("stages", "Belt, Closer and Closer", "Around the object, with longer lenses as the run goes on", "MESH_CONE", 5),
+    ("close-ups", "All Around and Details", "Views from everywhere, some of them of a part", "VIEWZOOM", 6),
 )
 MODEL_NAMES = {
     "pocket": "Built-In",

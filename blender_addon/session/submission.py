@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..client import ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
+from ..client import CameraSamplerSpec, ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
 from ..model.choices import need_light
 from ..model.maps import MAPS
 from ..model.methods import METHOD_SETTINGS, ChosenMethod
@@ -187,6 +187,6 @@ def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph, origin:
                 raise SceneError("The camera rig has no cameras yet; add a rig around the object.", "pgc.add_rig")
         case "view":
             return view_spec(context, origin)
-        case _:
-            cameras = []
+        case drawn:
+            return CameraSamplerSpec(sampler=drawn)
     return rig_for(scene, depsgraph, cameras, origin)

@@ -95,7 +95,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
     )
     spec = wire.TextureJobSpec(
         meshes=(_mesh(arrays, mesh),),
-        cameras=wire.CameraSamplerSpec(),
+        cameras=wire.CameraSamplerSpec(sampler=given.rig or "sphere"),
         prompt=wire.PromptSpec(
             text=request.prompt.text,
             negative=request.prompt.negative,

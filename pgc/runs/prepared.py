@@ -53,7 +53,7 @@ def start_optimization(
 ) -> Optimization:
     """Sets up a run on a mesh at hand, with a prior that is loaded already; on the prior's device.
 
-    `cameras`: views of the normalised mesh; by default from the whole sphere.
+    `cameras`: views of the normalised mesh; by default those of the settings.
 
     Raises:
         PgcError: the textures do not fit the mesh or the settings.

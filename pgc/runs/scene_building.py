@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pgc.baking.occlusion import occlusion_map
-from pgc.cameras.sampling import CameraSampler, SphereCameraSampler
+from pgc.cameras.named import build_cameras
+from pgc.cameras.sampling import CameraSampler
 from pgc.errors import ConfigError
 from pgc.images.reading import Depth
 from pgc.lighting.environments import EnvironmentLighting
@@ -60,13 +61,13 @@ def build_scene(
 
     Args:
         rasterizer: one of the same mesh, to share its cache.
-        cameras: views of the normalised mesh; by default from the whole sphere.
+        cameras: views of the normalised mesh; by default those of the settings.
 
     Raises:
         PgcError: the textures do not fit the mesh or the settings.
     """
     caster = rasterizer or WarpRasterizer(mesh.triangles, device=device)
-    views = cameras or SphereCameraSampler(settings.cameras)
+    views = cameras or build_cameras(settings.cameras)
     config = replace(settings.texture, tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
     if settings.material is not None:
         return _lit_scene(mesh, config, settings.material, sources, (caster, views), device)

@@ -27,7 +27,7 @@ from blender_addon.protocol.specs.job import (
     TextureJobSpec,
 )
 from pgc.cameras import Camera
-from pgc.cameras.sampling import CameraSampler, PaperCameraSampler
+from pgc.cameras.sampling import CameraSampler
 from pgc.cameras.view_names import FrontAxis
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
@@ -145,7 +145,8 @@ def _cameras(spec: TextureJobSpec, normalization: Normalization) -> CameraSample
     cameras = spec.cameras
     if isinstance(cameras, CameraRigSpec):
         return FixedViews(tuple(normalized_camera(_camera(camera), normalization) for camera in cameras.cameras))
-    return PaperCameraSampler() if cameras.sampler == "paper" else None
+    # Random ones are among the settings.
+    return None
 
 
 def _camera(camera: CameraSpec) -> Camera:

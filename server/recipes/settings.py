@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, invalid
+from blender_addon.protocol.specs.camera import CameraSamplerSpec
 from blender_addon.protocol.specs.job import NEW_UVS, TextureJobSpec
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName, need_light
@@ -73,6 +74,7 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         clip_quantile=regulation.quantile,
         depth=spec.conditions.depth,
         depth_scale=spec.conditions.depth_scale,
+        rig=spec.cameras.sampler if isinstance(spec.cameras, CameraSamplerSpec) else None,
         rotate_light=light.rotate,
         exposure=light.exposure,
         environments=light.environments or None,

@@ -48,7 +48,8 @@ class CameraRigSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSamplerSpec(Strict):
-    """Random views: `sphere` from everywhere, `paper` as PGC's section 5.1."""
+    """Random views: `sphere` from everywhere, `paper` as PGC's section 5.1, `stages` as its code for Stable Diffusion,
+    `close-ups` from everywhere and in part of parts."""
 
     kind: Literal["sampler"] = "sampler"
-    sampler: Literal["sphere", "paper"] = "sphere"
+    sampler: Literal["sphere", "paper", "stages", "close-ups"] = "sphere"

@@ -107,6 +107,7 @@ class TestInBlender:
         assert found["sphere"] == ["sampler", 0]
         assert found["scene"] == ["rig", 2]
         assert found["view"] == ["rig", 1]
+        assert all(found[name] == name for name in ("paper", "stages", "close-ups"))
         assert found["rig"] == ["rig", "rig", 6]
         assert found["in view"]
         assert found["edited"] == ["rig", 5]

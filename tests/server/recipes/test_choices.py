@@ -34,6 +34,7 @@ ALL = RunChoices(
     clip_norm="linf",
     depth=True,
     depth_scale=0.5,
+    rig="close-ups",
     rotate_light=False,
     exposure=0.25,
     environments=("sky",),

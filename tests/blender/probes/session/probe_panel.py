@@ -296,6 +296,10 @@ def cameras() -> Any:
     found["scene"] = sent()
     settings.cameras = "view"
     found["view"] = sent()
+    for drawn in ("paper", "stages", "close-ups"):
+        settings.cameras = drawn
+        sent()
+        found[drawn] = rig.fake.submitted[-1][1].cameras.sampler
     before = {obj.name for obj in bpy.data.objects}
     bpy.ops.pgc.add_rig(count=6)
     found["rig"] = [settings.cameras, *sent()]
