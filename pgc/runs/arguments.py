@@ -53,6 +53,16 @@ class TextureArguments(RunChoices):
         values = {name: value for name, value in asdict(self).items() if value is not None}
         return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def expanded(self) -> TextureArguments:
+        """Returns the same with a published run's model and settings for what is not given, where --preset names one.
+
+        Raises:
+            ConfigError: that run needs what is not here yet.
+        """
+        from pgc.runs.settings.papers import expanded_choices, model_of
+
+        return replace(expanded_choices(self), guidance=self.guidance or model_of(self))
+
     def to_request(self) -> TextureRequest:
         """Makes the request, with the preset's settings for what is not given.
 
@@ -66,7 +76,8 @@ class TextureArguments(RunChoices):
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
-        guidance, settings = resolve(self._sized(), parse_guidance(self.guidance or "pocket"))
+        expanded = self.expanded()
+        guidance, settings = resolve(expanded._sized(), parse_guidance(expanded.guidance or "pocket"))
         return TextureRequest(
             mesh=Path(self.mesh),
             prompt=Prompt(

@@ -14,19 +14,23 @@ from pgc.errors import ConfigError
 from pgc.maps import MAP_NAMES, MapName, read_maps
 from pgc.runs.settings.offers import (
     METHOD,
+    PAPER_NAMES,
     PRESETS,
     Offer,
+    PaperName,
     PresetName,
     read_clip_norm,
     read_loss,
     read_noise,
     read_preset,
     read_regulation,
+    read_rig,
     read_timesteps,
     read_weighting,
 )
 
 if TYPE_CHECKING:
+    from pgc.cameras.named import RigName
     from pgc.distillation.build import DistillationName
     from pgc.distillation.noise.sources import NoiseName
     from pgc.distillation.timestep import TimestepName
@@ -48,9 +52,16 @@ class RunChoices:
         ConfigError: a number is outside its range, or two choices contradict each other.
     """
 
-    preset: PresetName | None = field(
+    preset: PresetName | PaperName | None = field(
         default=None,
-        metadata={_OFFER: Offer(help="draft, standard (the default) or fine.", kind=str, read=read_preset)},
+        metadata={
+            _OFFER: Offer(
+                help="draft, standard (the default) or fine; or a published run, which also names its model: "
+                f"{', '.join(PAPER_NAMES)}. Other options win over it.",
+                kind=str,
+                read=read_preset,
+            )
+        },
     )
     steps: int | None = field(
         default=None, metadata={_OFFER: Offer(help="Steps of the optimisation.", kind=int, least=1)}
@@ -207,6 +218,18 @@ class RunChoices:
         default=None,
         metadata={
             _OFFER: Offer(help="How much the depth counts, 0 to 2.", kind=float, panel=METHOD, least=0.0, most=2.0)
+        },
+    )
+    rig: RigName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="Views: sphere (from everywhere, the default), paper (its belt), stages (the belt, lenses getting "
+                "longer), close-ups (from everywhere, some at a part).",
+                kind=str,
+                panel=METHOD,
+                read=read_rig,
+            )
         },
     )
     rotate_light: bool | None = None

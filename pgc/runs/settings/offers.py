@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from pgc.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pgc.cameras.named import RigName
     from pgc.distillation.build import DistillationName
     from pgc.distillation.noise.sources import NoiseName
     from pgc.distillation.timestep import TimestepName
@@ -19,20 +20,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHOD",
+    "PAPER_NAMES",
     "PRESETS",
     "Offer",
+    "PaperName",
     "PresetName",
     "read_clip_norm",
     "read_loss",
     "read_noise",
     "read_preset",
     "read_regulation",
+    "read_rig",
     "read_timesteps",
     "read_weighting",
 ]
 
 PresetName = Literal["draft", "standard", "fine"]
 PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+PaperName = Literal[
+    "pgc/paper", "pgc3d/sdxl-depth", "pgc3d/pbr", "pgc3d/vsd", "pgc3d/csd", "pgc3d/sd-depth", "pgc3d/sd-depth-shuffle"
+]
+"""Published runs; `pgc.runs.settings.papers` says what they are."""
+PAPER_NAMES: tuple[PaperName, ...] = get_args(PaperName)
 METHOD = "Method"
 """Heading of the options for the loss and what regulates its gradient."""
 _Name = TypeVar("_Name", bound=str)
@@ -68,9 +77,9 @@ def _one_of(option: str, text: str, names: Sequence[_Name]) -> _Name:
     raise ConfigError(f"{option} is {text!r}; expected one of {', '.join(names)}.")
 
 
-def read_preset(text: str) -> PresetName:
-    """Returns the preset of this name. Raises ConfigError where there is none."""
-    return _one_of("--preset", text, PRESETS)
+def read_preset(text: str) -> PresetName | PaperName:
+    """Returns the preset or published run of this name. Raises ConfigError where there is none."""
+    return _one_of("--preset", text, (*PRESETS, *PAPER_NAMES))
 
 
 # torch is imported where one of these is given, and not before: `pgc --help` is to be quick.
@@ -109,6 +118,13 @@ def read_regulation(text: str) -> RegulationName:
     from pgc.gradient_regulation.build import REGULATIONS
 
     return _one_of("--regulation", text, REGULATIONS)
+
+
+def read_rig(text: str) -> RigName:
+    """Returns the cameras of this name. Raises ConfigError where there are none."""
+    from pgc.cameras.named import RigName
+
+    return _one_of("--rig", text, get_args(RigName))
 
 
 def read_clip_norm(text: str) -> PixelNorm:

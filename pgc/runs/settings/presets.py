@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pgc.baking.occlusion import OcclusionConfig
+from pgc.cameras.named import CamerasConfig, cameras_named
 from pgc.cameras.sampling import SphereSamplerConfig
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
@@ -19,7 +20,8 @@ from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, lit_prior
 from pgc.runs.settings.method import chosen_method
-from pgc.runs.settings.offers import PresetName
+from pgc.runs.settings.offers import PRESETS, PresetName
+from pgc.runs.settings.papers import SDXL_STEPS, expanded_choices
 from pgc.texture.texel_pyramid import TexelPyramidConfig
 
 __all__ = [
@@ -44,7 +46,7 @@ class RunSettings:
     optimize: OptimizeConfig = field(default_factory=OptimizeConfig)
     texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
     """Its tiles and addressing are replaced by those that the mesh needs."""
-    cameras: SphereSamplerConfig = field(default_factory=SphereSamplerConfig)
+    cameras: CamerasConfig = field(default_factory=SphereSamplerConfig)
     maps: tuple[MapName, ...] = ("base_color",)
     """What the run gives; see `pgc.maps.complete_maps`."""
     material: MaterialConfig | None = None
@@ -71,16 +73,19 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     Raises:
         ConfigError: a value is out of range.
     """
+    choices = expanded_choices(choices)
     maps = complete_maps(choices.maps or ("base_color",))
     prior = _with_depth(lit_prior(spec) if need_light(maps) else spec, choices)
     settings = with_overrides(
-        preset_settings(choices.preset or "standard", spec),
+        preset_settings(choices.preset if choices.preset in PRESETS else "standard", spec),
         steps=choices.steps,
         views=choices.views,
         resolution=choices.resolution,
         texture_size=choices.texture_size,
         seed=choices.seed,
     )
+    if choices.rig is not None:
+        settings = replace(settings, cameras=cameras_named(choices.rig, settings.cameras))
     settings = with_maps(replace(settings, optimize=chosen_method(choices, settings.optimize)), spec, maps)
     if settings.material is not None:
         settings = replace(settings, material=_lit(choices, settings.material))
@@ -169,7 +174,9 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
         case StableDiffusionSpec():
             return RunSettings(optimize=OptimizeConfig(resolution=512), texture=TexelPyramidConfig(texture_size=1024))
         case SDXLSpec():
-            return RunSettings(optimize=OptimizeConfig(resolution=1024), texture=TexelPyramidConfig(texture_size=2048))
+            # As many as the official author says that version 1.0 needs; with fewer it was blue and without texture.
+            optimize = OptimizeConfig(steps=SDXL_STEPS, resolution=1024)
+            return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=2048))
 
 
 def preset_settings(name: PresetName, spec: GuidanceSpec) -> RunSettings:

@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from pgc.cameras.named import RigName
 from pgc.distillation.build import DistillationName, has_image_target
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.noise.sources import NoiseName, SurfaceNoiseConfig
@@ -124,6 +125,7 @@ def test_noise_and_weighting_arrive() -> None:
         ("regulation", REGULATIONS),
         ("timesteps", SCHEDULES),
         ("clip_norm", ("l2", "linf")),
+        ("rig", get_args(RigName)),
         ("noise", get_args(NoiseName)),
         ("weighting", get_args(WeightingName)),
     ],

@@ -18,7 +18,7 @@ def test_presets_differ_in_steps_alone(spec):
 
 def test_stable_diffusion_gets_the_papers_distillation():
     settings = preset_settings("standard", SDXLSpec()).optimize
-    assert (settings.steps, settings.resolution, settings.distillation.guidance_scale) == (1200, 1024, 100.0)
+    assert (settings.steps, settings.resolution, settings.distillation.guidance_scale) == (2800, 1024, 100.0)
     assert preset_settings("standard", StableDiffusionSpec()).optimize.resolution == 512
 
 
