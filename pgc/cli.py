@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import pgc
+from pgc.commands.compare import compare
 from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
@@ -34,6 +35,7 @@ app.command("export")(export)
 app.command("transfer")(transfer)
 app.command("uvs")(uvs)
 app.command("playground")(playground)
+app.command("compare")(compare)
 app.add_typer(models, name="models")
 app.command("pair")(pair)
 app.command("demo")(demo)
