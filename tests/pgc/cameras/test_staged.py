@@ -61,10 +61,10 @@ def test_a_stage_depends_on_the_progress_and_on_nothing_before() -> None:
 
 def test_close_ups_are_larger_and_elsewhere_and_the_others_stay() -> None:
     config = CloseUpSamplerConfig(around=PRESET)
-    whole, mixed = drawn(SphereCameraSampler(PRESET)), drawn(CloseUpCameraSampler(config))
+    whole, mixed = drawn(SphereCameraSampler(PRESET), 1000), drawn(CloseUpCameraSampler(config), 1000)
     pairs = list(zip(whole, mixed, strict=True))
     near = [(a, b) for a, b in pairs if not np.array_equal(a.world_to_camera, b.world_to_camera)]
-    assert 0.2 < len(near) / len(pairs) < 0.4
+    assert 0.25 < len(near) / len(pairs) < 0.35
     for before, after in near:
         assert 1.5 - 1e-4 <= focal(after) / focal(before) <= 2.5 + 1e-4
         eyes = [np.linalg.inv(camera.world_to_camera)[:3, 3] for camera in (before, after)]
