@@ -13,6 +13,7 @@ from pgc.errors import TextureError
 from pgc.mesh import TriangleMesh
 from pgc.pocket.data.materials import ColorName, MaterialName, MaterialParams, sample_material, shade_points
 from pgc.texture.field import BakedTexture
+from pgc.texture.texel_config import TexelLayout
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 from pgc.texture.texel_surface import texel_surface
 
@@ -52,7 +53,7 @@ def chart_mask(triangles: TriangleMesh, size: int, tile: int = 1001) -> Bool[Ten
 
 def field_of_texture(triangles: TriangleMesh, texture: BakedTexture) -> TexelPyramid:
     """Turns a finished texture into a field, so that it renders through the very fetch that a run renders through."""
-    config = TexelPyramidConfig(texture_size=texture.size, tiles=texture.tiles)
-    field = TexelPyramid(triangles, config, initial=texture)
+    config, layout = TexelPyramidConfig(texture_size=texture.size), TexelLayout(tiles=texture.tiles)
+    field = TexelPyramid(triangles, config, texture, layout=layout)
     field.set_progress(1.0)
     return field

@@ -27,7 +27,7 @@ from pgc.texture.field import BakedTexture
 from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.material_field import MaterialField
 from pgc.texture.penalties import MaterialPenalties
-from pgc.texture.texel_config import TexelPyramidConfig
+from pgc.texture.texel_config import TexelLayout, TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
 __all__ = ["SourceTextures", "bake_maps", "build_scene", "with_alpha_of"]
@@ -68,15 +68,19 @@ def build_scene(
     """
     caster = rasterizer or WarpRasterizer(mesh.triangles, device=device)
     views = cameras or build_cameras(settings.cameras)
-    config = replace(settings.texture, tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
     if settings.material is not None:
-        return _lit_scene(mesh, config, settings.material, sources, (caster, views), device)
+        return _lit_scene(mesh, settings.texture, settings.material, sources, (caster, views), device)
+    config, layout = settings.texture, _layout(mesh)
     reference = None
     if sources.oracle is not None:
-        reference = TexelPyramid(mesh.triangles, config, initial=sources.oracle, device=device)
+        reference = TexelPyramid(mesh.triangles, config, sources.oracle, device=device, layout=layout)
         reference.set_progress(1.0)
-    texture = TexelPyramid(mesh.triangles, config, initial=sources.initial, lock_mask=sources.lock_mask, device=device)
+    texture = TexelPyramid(mesh.triangles, config, sources.initial, sources.lock_mask, device, layout=layout)
     return Scene(rasterizer=caster, texture=texture, cameras=views, reference=reference)
+
+
+def _layout(mesh: PreparedMesh) -> TexelLayout:
+    return TexelLayout(tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
 
 
 def _lit_scene(
@@ -87,9 +91,9 @@ def _lit_scene(
     seen: tuple[Rasterizer, CameraSampler],
     device: torch.device,
 ) -> Scene:
-    fields = replace(material.fields, texture=config)
+    layout = _layout(mesh)
     initial = None if sources.initial is None else _complete(sources.initial, material)
-    texture = MaterialField(mesh.triangles, fields, initial=initial, lock_mask=sources.lock_mask, device=device)
+    texture = MaterialField(mesh.triangles, material.fields, config, initial, sources.lock_mask, device, layout=layout)
     return Scene(
         rasterizer=seen[0],
         texture=texture,
@@ -100,7 +104,7 @@ def _lit_scene(
         penalty=None if material.priors.is_off else MaterialPenalties(texture, mesh.triangles, material.priors),
         reference=None
         if sources.oracle is None
-        else FinishedTexture(sources.oracle, repeat=config.repeat, device=device),
+        else FinishedTexture(sources.oracle, repeat=layout.repeat, device=device),
     )
 
 

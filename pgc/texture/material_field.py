@@ -25,7 +25,7 @@ from pgc.neutral_maps import neutral_map
 from pgc.surface import SurfacePoints
 from pgc.texture.coverage import combine_seen
 from pgc.texture.field import BakedTexture
-from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
+from pgc.texture.texel_config import MapSettings, TexelLayout, TexelMaps, TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
 __all__ = ["MATERIAL_CHANNELS", "MaterialField", "MaterialFieldConfig", "normal_from_slopes", "slopes_from_normal"]
@@ -63,7 +63,6 @@ class MaterialFieldConfig:
         slope: both slopes of the relief, stored; starts flat.
         with_metallic: whether there is metal at all; without, metallic is 0 everywhere, as in the setting of the paper.
         with_normal: whether there is a relief at all; without, the normal map is flat and not optimised.
-        texture: size, levels, tiles and seams; its own channels and maps are replaced by the above.
 
     Raises:
         ConfigError: the relief does not start flat.
@@ -75,17 +74,16 @@ class MaterialFieldConfig:
     slope: MapSettings = field(default_factory=lambda: MapSettings(initial=0.5, rate=0.4))
     with_metallic: bool = True
     with_normal: bool = True
-    texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
 
     def __post_init__(self) -> None:
         if self.slope.initial != 0.5:
             raise ConfigError(f"The relief starts at a stored slope of {self.slope.initial}; 0.5 is flat, give that.")
 
-    def pyramid(self) -> TexelPyramidConfig:
-        """Returns the configuration of the pyramid that holds the texels."""
+    def texel_maps(self) -> TexelMaps:
+        """Returns what the texels hold: the maps that are found, with their settings."""
         maps = self.optimized()
         channels = {name: 2 if name == _SLOPE else MATERIAL_CHANNELS[name] for name in maps}
-        return replace(self.texture, channels=channels, maps=maps)
+        return TexelMaps(channels=channels, settings=maps)
 
     def for_maps(self, maps: Collection[str]) -> MaterialFieldConfig:
         """Returns the same settings for other maps: what is not wanted is not optimised."""
@@ -106,10 +104,12 @@ class MaterialField:
 
     Args:
         triangles: mesh with UVs, in the space of the run.
-        config: settings.
+        config: settings of the maps.
+        texture: size, levels and seams.
         initial: a texture with all four maps (the normal may be missing), from which the run starts.
         lock_mask: one [S, S] bool tensor a tile, True = locked; needs `initial`. Locked texels keep every map's values.
         device: where parameters live.
+        layout: where texels lie; by default one tile.
 
     Raises:
         TextureError: `initial` or `lock_mask` does not fit.
@@ -119,13 +119,18 @@ class MaterialField:
         self,
         triangles: TriangleMesh,
         config: MaterialFieldConfig,
+        texture: TexelPyramidConfig,
         initial: BakedTexture | None = None,
         lock_mask: list[Tensor] | None = None,
         device: torch.device | str = "cpu",
+        *,
+        layout: TexelLayout | None = None,
     ) -> None:
         self.config = config
         start = None if initial is None else _with_slopes(initial, config)
-        self.pyramid = TexelPyramid(triangles, config.pyramid(), initial=start, lock_mask=lock_mask, device=device)
+        self.pyramid = TexelPyramid(
+            triangles, texture, start, lock_mask, device, layout=layout, maps=config.texel_maps()
+        )
         self.surfaces = self.pyramid.surfaces
         self.triangles = triangles
         self._initial_normal = None if initial is None else initial.maps.get("normal")
@@ -182,7 +187,7 @@ class MaterialField:
         return BakedTexture(maps=maps, tiles=done.tiles, uncovered_fraction=done.uncovered_fraction)
 
     def _bake_normal(self) -> list[Tensor]:
-        size = self.config.texture.texture_size
+        size = self.pyramid.config.texture_size
         flat = neutral_map("normal", torch.empty(1, size, size), 0)
         if not self.config.with_normal:
             return [flat.clone() for _ in self.surfaces]

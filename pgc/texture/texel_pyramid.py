@@ -24,7 +24,7 @@ from pgc.texture.finishing.fill import unseen_fraction
 from pgc.texture.finishing.order import Finisher
 from pgc.texture.locks import check_locks, restore_locked
 from pgc.texture.mip_fetch import FetchPlan, plan_fetch, sample_planned
-from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
+from pgc.texture.texel_config import MapSettings, TexelLayout, TexelMaps, TexelPyramidConfig
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
 __all__ = ["MapSettings", "TexelPyramid", "TexelPyramidConfig"]
@@ -39,9 +39,11 @@ class TexelPyramid(nn.Module):
     Args:
         triangles: mesh with UVs (UDIM-global), in the space of the run.
         config: settings.
-        initial: texture from which the run starts; its size and tiles must be those of the config.
+        initial: texture from which the run starts; its size and tiles must be those of config and layout.
         lock_mask: one [S, S] bool tensor a tile, True = locked; needs `initial`.
         device: where parameters live.
+        layout: where texels lie; by default one tile.
+        maps: which maps there are; by default base colour.
 
     Raises:
         TextureError: `initial` or `lock_mask` does not fit.
@@ -56,44 +58,52 @@ class TexelPyramid(nn.Module):
         initial: BakedTexture | None = None,
         lock_mask: list[Tensor] | None = None,
         device: torch.device | str = "cpu",
+        *,
+        layout: TexelLayout | None = None,
+        maps: TexelMaps | None = None,
     ) -> None:
         super().__init__()
         self.config = config
+        self.layout = layout or TexelLayout()
+        self.maps = maps or TexelMaps()
         self.triangles = triangles
-        size, count = config.texture_size, len(config.tiles)
-        _check_initial(initial, config)
-        self.surfaces: list[TexelSurface] = [texel_surface(triangles, size, tile, reach=1.0) for tile in config.tiles]
+        size, tiles = config.texture_size, self.layout.tiles
+        if initial is not None:
+            self._check_initial(initial)
+        self.surfaces: list[TexelSurface] = [texel_surface(triangles, size, tile, reach=1.0) for tile in tiles]
         coverage = torch.stack([_coverage(surface) for surface in self.surfaces])[:, None]
         weights = weight_pyramid(coverage, config.levels)
         # Derived from the mesh, so not part of the state.
         self._normalised = [block_weights(level).to(device) for level in weights[:-1]]
-        locked = check_locks(lock_mask, initial, size, config.tiles)
+        locked = check_locks(lock_mask, initial, size, tiles)
         self._locked = None if locked is None else locked.to(device)
         self._free = (
             None if locked is None else mip_chain((~locked).float().to(device), self._normalised, config.levels)
         )
         self._initial: dict[str, list[Tensor]] = {}
         if initial is not None:
-            for name in config.channels:
+            for name in self.channels:
                 image = torch.stack(initial.maps[name]).to(device=device, dtype=torch.float32)
                 self._initial[name] = mip_chain(image, self._normalised, config.levels)
         self._finisher: Finisher | None = None
         self._planned: tuple[SurfacePoints, tuple[int, int], FetchPlan] | None = None
         self._marked = False
         self.details = nn.ParameterDict()
-        for name, channels in config.channels.items():
+        for name, channels in self.channels.items():
             for level in range(config.levels):
                 side = size >> level
-                self.details[f"{name}_{level}"] = nn.Parameter(torch.zeros(count, channels, side, side, device=device))
+                self.details[f"{name}_{level}"] = nn.Parameter(
+                    torch.zeros(len(tiles), channels, side, side, device=device)
+                )
         for level in range(config.levels):
             side = size >> level
-            self.register_buffer(f"seen_{level}", torch.zeros(count, side, side, dtype=torch.bool, device=device))
+            self.register_buffer(f"seen_{level}", torch.zeros(len(tiles), side, side, dtype=torch.bool, device=device))
         self.register_buffer("progress", torch.zeros((), dtype=torch.float64))
 
     @property
     def channels(self) -> Mapping[str, int]:
         """Channel groups: name -> number of channels."""
-        return self.config.channels
+        return self.maps.channels
 
     @property
     def finest_live(self) -> int:
@@ -115,7 +125,7 @@ class TexelPyramid(nn.Module):
         are None."""
         details = [self.details[f"{name}_{level}"] for level in range(self.config.levels)]
         sums = compose(details, self._normalised, finest)
-        initial, settings = self._initial.get(name), self.config.map_settings(name)
+        initial, settings = self._initial.get(name), self._settings(name)
         for level in range(finest, self.config.levels):
             value = sums[level]
             assert value is not None
@@ -125,6 +135,9 @@ class TexelPyramid(nn.Module):
             sums[level] = clamp_inward(value + start, settings.low, settings.high)
         return sums
 
+    def _settings(self, name: str) -> MapSettings:
+        return self.maps.settings.get(name) or MapSettings(initial=self.config.initial_value)
+
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:
         """Fetches differentiably at the footprint's mip: name -> [B, c, H, W] in [0, 1], zeros off the mask.
 
@@ -132,14 +145,14 @@ class TexelPyramid(nn.Module):
         """
         config, plan = self.config, self._plan(points)
         finest = config.levels - 1 if plan.finest is None else plan.finest
-        mips = [self.texels(name, finest) for name in config.channels]
+        mips = [self.texels(name, finest) for name in self.channels]
         if len(mips) == 1:
-            return {name: sample_planned(mips[0], plan) for name in config.channels}
+            return {name: sample_planned(mips[0], plan) for name in self.channels}
         # All maps in one fetch: on small textures most of its time goes into starting it.
         together = [None if level[0] is None else torch.cat([part for part in level if part is not None], dim=1)
                     for level in zip(*mips, strict=True)]  # fmt: skip
-        values = sample_planned(together, plan).split(list(config.channels.values()), dim=1)
-        return dict(zip(config.channels, values, strict=True))
+        values = sample_planned(together, plan).split(list(self.channels.values()), dim=1)
+        return dict(zip(self.channels, values, strict=True))
 
     def _plan(self, points: SurfacePoints) -> FetchPlan:
         """Where these points fetch; worked out once for all updates that a step makes from them."""
@@ -151,8 +164,8 @@ class TexelPyramid(nn.Module):
                 points.mask,
                 size=self.config.texture_size,
                 levels=levels,
-                tiles=self.config.tiles,
-                repeat=self.config.repeat,
+                tiles=self.layout.tiles,
+                repeat=self.layout.repeat,
             )
             self._planned, self._marked = (points, levels, plan), False
         plan = self._planned[2]
@@ -178,9 +191,9 @@ class TexelPyramid(nn.Module):
         level = 0
         while self.config.texture_size >> level > size and level < self.config.levels - 1:
             level += 1
-        images = {name: self.texels(name, level)[level] for name in self.config.channels}
+        images = {name: self.texels(name, level)[level] for name in self.channels}
         maps = {name: list(image) for name, image in images.items() if image is not None}
-        return BakedTexture(maps=maps, tiles=self.config.tiles)
+        return BakedTexture(maps=maps, tiles=self.layout.tiles)
 
     def bake(self, *, finish: bool = True, names: Sequence[str] | None = None) -> BakedTexture:
         """Returns the texture at full size; the field itself stays as it is.
@@ -195,16 +208,16 @@ class TexelPyramid(nn.Module):
         """
         seen = combine_seen(self.seen).cpu()
         with torch.no_grad():
-            textures = {name: self._full_texture(name) for name in names or self.config.channels}
+            textures = {name: self._full_texture(name) for name in names or self.channels}
         moved = any(bool(parameter.detach().any()) for parameter in self.parameters())
         if finish and moved:
             initial = torch.cat([self._initial[name][0] for name in textures], dim=1) if self._initial else None
             done = self._get_finisher().finish(torch.cat(list(textures.values()), dim=1), seen, initial)
-            parts = done.split([self.config.channels[name] for name in textures], dim=1)
+            parts = done.split([self.channels[name] for name in textures], dim=1)
             textures = dict(zip(textures, parts, strict=True))
         return BakedTexture(
             maps={name: [image.clone() for image in texture.cpu()] for name, texture in textures.items()},
-            tiles=self.config.tiles,
+            tiles=self.layout.tiles,
             uncovered_fraction=unseen_fraction(seen, self.surfaces),
         )
 
@@ -215,9 +228,9 @@ class TexelPyramid(nn.Module):
 
     def _get_finisher(self) -> Finisher:
         if self._finisher is None:
-            config = self.config
+            layout = self.layout
             self._finisher = Finisher(
-                self.triangles, self.surfaces, config.tiles, config.repeat, self._locked, config.seams
+                self.triangles, self.surfaces, layout.tiles, layout.repeat, self._locked, self.config.seams
             )
         return self._finisher
 
@@ -226,9 +239,9 @@ class TexelPyramid(nn.Module):
         (`rate_falloff`)."""
         groups: list[dict[str, Any]] = []
         coarsest = self.config.levels - 1
-        for name in self.config.channels:
+        for name in self.channels:
             for level in range(self.config.levels):
-                rate = self.config.map_settings(name).rate * learning_rate
+                rate = self._settings(name).rate * learning_rate
                 rate *= self.config.rate_falloff ** (coarsest - level)
                 groups.append({"params": [self.details[f"{name}_{level}"]], "lr": rate, "name": f"{name}_{level}"})
         return groups
@@ -236,25 +249,22 @@ class TexelPyramid(nn.Module):
     def after_step(self) -> None:
         """Does nothing: the seam constraint acts at `bake`, where all levels are at hand."""
 
+    def _check_initial(self, initial: BakedTexture) -> None:
+        size, tiles = self.config.texture_size, self.layout.tiles
+        if initial.tiles != tiles:
+            raise TextureError(f"The initial texture has tiles {initial.tiles}, the mesh {tiles}; give one a tile.")
+        for name, channels in self.channels.items():
+            if name not in initial.maps:
+                raise TextureError(f"The initial texture has no map '{name}'; it has {sorted(initial.maps)}. Add it.")
+            for image in initial.maps[name]:
+                if tuple(image.shape) != (channels, size, size):
+                    raise TextureError(
+                        f"The initial {name} has shape {tuple(image.shape)}, expected {(channels, size, size)}: "
+                        f"resize it, or set the texture size to {image.shape[-1]}."
+                    )
+
 
 def _coverage(surface: TexelSurface) -> Tensor:
     inside = torch.from_numpy(surface.inside)
     touched = torch.from_numpy(surface.face_index >= 0)
     return inside.float() + _RING_WEIGHT * (touched & ~inside).float()
-
-
-def _check_initial(initial: BakedTexture | None, config: TexelPyramidConfig) -> None:
-    if initial is None:
-        return
-    if initial.tiles != config.tiles:
-        raise TextureError(f"The initial texture has tiles {initial.tiles}, the mesh {config.tiles}; give one a tile.")
-    for name, channels in config.channels.items():
-        if name not in initial.maps:
-            raise TextureError(f"The initial texture has no map '{name}'; it has {sorted(initial.maps)}. Add it.")
-        for image in initial.maps[name]:
-            expected = (channels, config.texture_size, config.texture_size)
-            if tuple(image.shape) != expected:
-                raise TextureError(
-                    f"The initial {name} has shape {tuple(image.shape)}, expected {expected}: "
-                    f"resize it, or set the texture size to {image.shape[-1]}."
-                )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from pgc.optimization.scene import Scene
 from pgc.rendering.raster.gbuffer import surface_points
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.surface import SurfacePoints
+from pgc.texture.texel_config import TexelLayout
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 __all__ = ["PatternField", "PatternRunConfig", "pattern_colors", "pattern_run"]
@@ -76,13 +77,12 @@ def pattern_run(mesh: PreparedMesh, config: PatternRunConfig) -> dict[str, Any]:
     start = time.perf_counter()
     device = torch.device("cpu")
     rasterizer = WarpRasterizer(mesh.triangles, device=device)
-    texels = TexelPyramidConfig(
-        texture_size=config.texture_size, tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat
-    )
+    texels = TexelPyramidConfig(texture_size=config.texture_size)
+    layout = TexelLayout(tiles=mesh.report.tiles, repeat=mesh.report.needs_repeat)
     truth = PatternField(config.period)
     scene = Scene(
         rasterizer=rasterizer,
-        texture=TexelPyramid(mesh.triangles, texels),
+        texture=TexelPyramid(mesh.triangles, texels, layout=layout),
         cameras=SphereCameraSampler(SphereSamplerConfig()),
         reference=truth,
     )
@@ -97,7 +97,7 @@ def pattern_run(mesh: PreparedMesh, config: PatternRunConfig) -> dict[str, Any]:
     for _ in Optimization(scene, oracle, Prompt(text=""), settings).steps():
         pass
     baked = scene.texture.bake()
-    result = TexelPyramid(mesh.triangles, replace(texels), initial=baked)
+    result = TexelPyramid(mesh.triangles, texels, baked, layout=layout)
     result.set_progress(1.0)
     error = _errors(rasterizer, result, truth, fixed_views(), config.resolution * 3 // 2)
     return {

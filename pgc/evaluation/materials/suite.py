@@ -39,8 +39,10 @@ from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
 from pgc.texture.finished_texture import FinishedTexture
+from pgc.texture.finishing.seams import SeamConfig
 from pgc.texture.material_field import MaterialField
 from pgc.texture.penalties import MaterialPenalties
+from pgc.texture.texel_config import TexelPyramidConfig
 
 __all__ = [
     "MaterialWorld",
@@ -115,12 +117,13 @@ class MaterialWorld:
     def optimization(self, case: MaterialCase) -> Optimization:
         """Sets up a fresh run of a case."""
         config, device = self.config, torch.device("cpu")
-        texture = config.maps.texture
-        seams = replace(texture.seams, across_slots=texture.seams.across_slots and not case.ids)
-        texture = replace(texture, texture_size=config.texture_size, seams=seams)
-        texture = replace(texture, start_size=min(texture.start_size, config.texture_size))
-        chosen = replace(config.maps, texture=texture, with_metallic=case.light != "paper")
-        material = MaterialField(self.triangles, chosen)
+        texture = TexelPyramidConfig(
+            texture_size=config.texture_size,
+            start_size=min(TexelPyramidConfig().start_size, config.texture_size),
+            seams=SeamConfig(across_slots=not case.ids),
+        )
+        maps = replace(config.maps, with_metallic=case.light != "paper")
+        material = MaterialField(self.triangles, maps, texture)
         priors = replace(config.priors, regions=config.region_weight if case.ids else 0.0)
         scene = Scene(
             rasterizer=self.rasterizer,

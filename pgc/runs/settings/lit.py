@@ -41,7 +41,7 @@ class MaterialConfig:
     """Settings of a lit run.
 
     Attributes:
-        fields: ranges and learning rates of the maps; its size, tiles and seams are those of the run.
+        fields: ranges and learning rates of the maps.
         priors: what is likely of a material, each with its weight.
         lighting: how the light varies from step to step.
         environments: what the light is drawn from, by name (see `pgc.rendering.environment`).

@@ -22,7 +22,7 @@ from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, l
 from pgc.runs.settings.method import chosen_method
 from pgc.runs.settings.offers import PRESETS, PresetName
 from pgc.runs.settings.papers import SDXL_STEPS, expanded_choices
-from pgc.texture.texel_pyramid import TexelPyramidConfig
+from pgc.texture.texel_config import TexelPyramidConfig
 
 __all__ = [
     "RunSettings",
@@ -45,7 +45,6 @@ class RunSettings:
 
     optimize: OptimizeConfig = field(default_factory=OptimizeConfig)
     texture: TexelPyramidConfig = field(default_factory=TexelPyramidConfig)
-    """Its tiles and addressing are replaced by those that the mesh needs."""
     cameras: CamerasConfig = field(default_factory=SphereSamplerConfig)
     maps: tuple[MapName, ...] = ("base_color",)
     """What the run gives; see `pgc.maps.complete_maps`."""
@@ -228,12 +227,11 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
     if not need_light(maps):
         return replace(settings, maps=maps, material=None, occlusion=occlusion)
     material = settings.material or base_material(spec)
-    fields = replace(material.fields.for_maps(maps), texture=settings.texture)
     return replace(
         settings,
         optimize=lit_optimize(settings.optimize, spec),
         maps=maps,
-        material=replace(material, fields=fields),
+        material=replace(material, fields=material.fields.for_maps(maps)),
         occlusion=occlusion,
     )
 
@@ -248,7 +246,5 @@ def with_separate_slots(settings: RunSettings) -> RunSettings:
     settings = replace(settings, texture=replace(texture, seams=replace(texture.seams, across_slots=False)))
     if settings.material is None:
         return settings
-    material = settings.material
-    fields = replace(material.fields, texture=settings.texture)
-    priors = replace(material.priors, regions=_SLOT_WEIGHT)
-    return replace(settings, material=replace(material, fields=fields, priors=priors))
+    priors = replace(settings.material.priors, regions=_SLOT_WEIGHT)
+    return replace(settings, material=replace(settings.material, priors=priors))

@@ -150,11 +150,10 @@ def _run(baseline: Baseline, *, latents_only: bool = False) -> tuple[float, Blun
         roughness=MapSettings(initial=_TRUE_ROUGHNESS, low=0.05, rate=1.0),
         with_metallic=False,
         with_normal=False,
-        texture=TexelPyramidConfig(texture_size=32, start_size=32),
     )
     scene = Scene(
         rasterizer=WarpRasterizer(triangles, device=CPU),
-        texture=MaterialField(triangles, fields),
+        texture=MaterialField(triangles, fields, TexelPyramidConfig(texture_size=32, start_size=32)),
         cameras=SphereCameraSampler(),
         shade=pbr_shade,
         lighting=EnvironmentLighting([prefilter(studio())]),

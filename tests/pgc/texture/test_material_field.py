@@ -23,7 +23,7 @@ from pgc.texture.material_field import (
     normal_from_slopes,
     slopes_from_normal,
 )
-from pgc.texture.texel_config import MapSettings, TexelPyramidConfig
+from pgc.texture.texel_config import MapSettings, TexelMaps, TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
 SIZE = 32
@@ -33,7 +33,7 @@ TEXTURE = TexelPyramidConfig(texture_size=SIZE, coarsest_size=4, start_size=SIZE
 
 
 def _field(triangles: TriangleMesh, **changes: object) -> MaterialField:
-    return MaterialField(triangles, MaterialFieldConfig(texture=TEXTURE, **changes))  # pyright: ignore[reportArgumentType]
+    return MaterialField(triangles, MaterialFieldConfig(**changes), TEXTURE)  # pyright: ignore[reportArgumentType]
 
 
 def _points(make_points: MakePoints) -> SurfacePoints:
@@ -137,7 +137,7 @@ def test_a_preview_is_the_mip_of_what_is_optimised(make_quad: MakeQuad, make_poi
     field = _field(make_quad(), with_metallic=False)
     values = {"base_color": (0.9, 0.1, 0.2), "roughness": (0.3,), "metallic": (0.0,), "normal": (0.7, 0.5, 0.9)}
     _train(field, _points(make_points), values, steps=5)
-    size = field.config.texture.texture_size
+    size = SIZE
     shown = field.preview(size // 2)
     assert shown.size == size // 2
     assert set(shown.maps) == {"base_color", "roughness", "normal"}
@@ -189,13 +189,13 @@ def test_an_initial_material_is_where_it_starts(make_quad: MakeQuad, make_points
             "normal": [normal_from_slopes(slopes)[0]],
         }
     )
-    field = MaterialField(make_quad(), MaterialFieldConfig(texture=TEXTURE), initial)
+    field = MaterialField(make_quad(), MaterialFieldConfig(), TEXTURE, initial)
     for name in ("base_color", "roughness", "metallic"):
         assert torch.equal(field.texels(name)[0], initial.maps[name][0])
     torch.testing.assert_close(field.texels("slope"), slopes, atol=1e-5, rtol=0)
     without = BakedTexture(maps={"base_color": initial.maps["base_color"]})
     with pytest.raises(TextureError, match=r"not \['metallic', 'roughness'\]"):
-        MaterialField(make_quad(), MaterialFieldConfig(texture=TEXTURE), without)
+        MaterialField(make_quad(), MaterialFieldConfig(), TEXTURE, without)
 
 
 def test_an_initial_normal_stays_where_it_is_locked_or_unseen(make_quad: MakeQuad) -> None:
@@ -212,7 +212,7 @@ def test_an_initial_normal_stays_where_it_is_locked_or_unseen(make_quad: MakeQua
     normal = initial.maps["normal"][0]
     locked = torch.zeros(SIZE, SIZE, dtype=torch.bool)
     locked[:, : SIZE // 2] = True
-    field = MaterialField(make_quad(), MaterialFieldConfig(texture=TEXTURE), initial, lock_mask=[locked])
+    field = MaterialField(make_quad(), MaterialFieldConfig(), TEXTURE, initial, lock_mask=[locked])
     with torch.no_grad():
         field.pyramid.details["slope_0"].normal_(std=0.1, generator=generator)
     field.set_progress(1.0)
@@ -242,14 +242,13 @@ def test_bad_settings_are_refused(make_quad: MakeQuad) -> None:
     with pytest.raises(ConfigError, match="learning-rate factor"):
         MapSettings(rate=0.0)
     with pytest.raises(ConfigError, match="none of the channels"):
-        TexelPyramidConfig(maps={"gloss": MapSettings()})
+        TexelMaps(settings={"gloss": MapSettings()})
 
 
 def test_maps_without_settings_are_as_before(make_quad: MakeQuad) -> None:
     """A pyramid of base colour alone is bit for bit what it was before maps had settings."""
     plain = TexelPyramid(make_quad(), TEXTURE)
-    given = TexelPyramid(make_quad(), TexelPyramidConfig(
-        texture_size=SIZE, coarsest_size=4, start_size=SIZE, maps={"base_color": MapSettings()}))  # fmt: skip
+    given = TexelPyramid(make_quad(), TEXTURE, maps=TexelMaps(settings={"base_color": MapSettings()}))
     assert [group["lr"] for group in plain.parameter_groups(0.05)] == [
         0.05 * TEXTURE.rate_falloff ** (TEXTURE.levels - 1 - level) for level in range(TEXTURE.levels)
     ]

@@ -99,7 +99,7 @@ def test_light_by_hand() -> None:
 
 def _field(triangles: TriangleMesh) -> MaterialField:
     texture = TexelPyramidConfig(texture_size=SIZE, coarsest_size=4, start_size=SIZE)
-    field = MaterialField(triangles, MaterialFieldConfig(texture=texture))
+    field = MaterialField(triangles, MaterialFieldConfig(), texture)
     field.set_progress(1.0)
     return field
 

@@ -14,11 +14,13 @@ from pgc.texture import texel_pyramid
 from pgc.texture.composition import mip_chain
 from pgc.texture.field import BakedTexture
 from pgc.texture.mip_fetch import sample_mipmapped_reference
+from pgc.texture.texel_config import TexelLayout, TexelMaps
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 SIZE = 32
 MakeQuad = Callable[..., TriangleMesh]
 MakePoints = Callable[..., SurfacePoints]
+TWO_MAPS = TexelMaps(channels={"base_color": 3, "roughness": 1})
 
 
 def _config(**changes: object) -> TexelPyramidConfig:
@@ -114,7 +116,7 @@ def test_levels_that_no_pixel_needs_get_no_gradient(make_quad: MakeQuad, make_po
 
 
 def test_learning_rates_fall_towards_fine_levels(make_quad: MakeQuad) -> None:
-    field = TexelPyramid(make_quad(), _config(rate_falloff=0.5, channels={"base_color": 3, "roughness": 1}))
+    field = TexelPyramid(make_quad(), _config(rate_falloff=0.5), maps=TWO_MAPS)
     groups = field.parameter_groups(0.8)
     assert [group["lr"] for group in groups] == [0.1, 0.2, 0.4, 0.8] * 2
     assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in field.parameters()}
@@ -175,8 +177,8 @@ def test_points_looked_at_without_gradients_are_seen_once_they_count(
 
 
 def test_channel_groups_and_tiles(make_quad: MakeQuad, make_points: MakePoints) -> None:
-    config = _config(channels={"base_color": 3, "roughness": 1}, tiles=(1001, 1002))
-    field = TexelPyramid(make_quad(0.0, 2.0), config)
+    layout = TexelLayout(tiles=(1001, 1002))
+    field = TexelPyramid(make_quad(0.0, 2.0), _config(), layout=layout, maps=TWO_MAPS)
     values = field.sample(_points(make_points))
     assert {name: value.shape[1] for name, value in values.items()} == {"base_color": 3, "roughness": 1}
     baked = field.bake()
@@ -189,10 +191,7 @@ def test_channel_groups_and_tiles(make_quad: MakeQuad, make_points: MakePoints) 
         ({"texture_size": 100}, "power of two"),
         ({"coarsest_size": 3}, "coarsest_size"),
         ({"coarsest_size": 1024}, "above the texture size"),
-        ({"channels": {}}, "at least one map"),
         ({"rate_falloff": 0.0}, "rate_falloff"),
-        ({"tiles": (1001, 1001)}, "distinct"),
-        ({"tiles": (1001, 1002), "repeat": True}, "one tile"),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, object], message: str) -> None:
@@ -200,11 +199,31 @@ def test_bad_settings_are_refused(changes: dict[str, object], message: str) -> N
         TexelPyramidConfig(**changes)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tiles": (1001, 1001)}, "distinct"),
+        ({"tiles": ()}, "distinct"),
+        ({"tiles": (1000,)}, "from 1001 on"),
+        ({"tiles": (1001, 1002), "repeat": True}, "one tile"),
+    ],
+)
+def test_bad_layouts_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TexelLayout(**changes)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("channels", [{}, {"roughness": 0}])
+def test_bad_maps_are_refused(channels: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="at least one map"):
+        TexelMaps(channels=channels)
+
+
 def test_an_initial_texture_that_does_not_fit_is_refused(make_quad: MakeQuad) -> None:
     small = BakedTexture(maps={"base_color": [torch.zeros(3, 16, 16)]})
     with pytest.raises(TextureError, match="resize it"):
         TexelPyramid(make_quad(), _config(), small)
     with pytest.raises(TextureError, match="no map 'roughness'"):
-        TexelPyramid(make_quad(), _config(channels={"roughness": 1}), _image())
+        TexelPyramid(make_quad(), _config(), _image(), maps=TexelMaps(channels={"roughness": 1}))
     with pytest.raises(TextureError, match="tiles"):
-        TexelPyramid(make_quad(), _config(tiles=(1002,)), _image())
+        TexelPyramid(make_quad(), _config(), _image(), layout=TexelLayout(tiles=(1002,)))

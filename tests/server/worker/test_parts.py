@@ -109,8 +109,8 @@ def test_log_lines_are_json_with_what_is_known():
 
 
 def small_material(cube_obj, **changes):
-    fields = MaterialFieldConfig(texture=TexelPyramidConfig(texture_size=64), **changes)
-    return MaterialField(prepare_mesh(load_mesh(cube_obj)).triangles, fields)
+    triangles = prepare_mesh(load_mesh(cube_obj)).triangles
+    return MaterialField(triangles, MaterialFieldConfig(**changes), TexelPyramidConfig(texture_size=64))
 
 
 def test_previews_show_the_wanted_maps_of_a_material(cube_obj):

@@ -59,7 +59,7 @@ def test_what_is_not_wanted_is_not_optimised(spec):
     every = with_maps(rough, spec, MAP_NAMES)
     assert every.material is not None
     assert (every.material.fields.with_metallic, every.material.fields.with_normal) == (True, True)
-    assert every.material.fields.texture == settings.texture
+    assert every.texture == settings.texture
 
 
 def test_maps_and_settings_must_agree():

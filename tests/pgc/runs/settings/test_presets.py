@@ -53,7 +53,6 @@ def test_separate_slots_open_seams_and_hold_finishes_together():
     separate = with_separate_slots(lit)
     assert lit.material is not None
     assert separate.material is not None
-    assert separate.material.fields.texture == separate.texture
     assert not separate.texture.seams.across_slots
     assert lit.material.priors.regions == 0.0 < separate.material.priors.regions
     assert with_separate_slots(separate) == separate
