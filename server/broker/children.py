@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from blender_addon.protocol.messages import ModelInfo, PreviewCodec
+from blender_addon.protocol.messages import PreviewCodec
 from server.broker.ports import Buffer
 from server.broker.scheduling.lifecycle import Lifecycle
 from server.broker.scheduling.runner import ActiveRun, Runner
@@ -34,7 +34,6 @@ from server.children.messages import (
 from server.errors import InternalMessageError
 
 _LOG = logging.getLogger(__name__)
-_MODEL_PREFIX = "model:"
 _CODECS = frozenset(codec.value for codec in PreviewCodec)
 
 
@@ -77,15 +76,8 @@ class Children:
 
     def _ready(self, child: Child, message: Ready) -> None:
         if child.role == ROLE_WORKER:
-            states = {
-                name.removeprefix(_MODEL_PREFIX): state
-                for name, state in message.versions.items()
-                if name.startswith(_MODEL_PREFIX)
-            }
             self._state.devices_of_workers[child.index] = message.devices
-            self._state.models = tuple(
-                ModelInfo(key, "installed" if state == "installed" else "missing") for key, state in states.items()
-            )
+            self._state.models = message.models
         self._supervisor.ready(child, message)
 
     def _of_worker(self, child: Child, message: InternalMessage, payload: Sequence[Buffer]) -> None:

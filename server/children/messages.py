@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 
 from blender_addon.protocol.errors import ProtocolError, WireError
-from blender_addon.protocol.messages import JobResult
+from blender_addon.protocol.messages import JobResult, ModelInfo
 from blender_addon.protocol.structure import from_wire, to_wire
 from server.errors import InternalMessageError
 
@@ -33,6 +33,7 @@ class Ready:
 
     Args:
         versions: package name to version; devices: names such as `cuda:0 NVIDIA H200` or `cpu`.
+        models: what a worker can load, and what it could after a download; the gate has none.
     """
 
     TYPE: ClassVar[str] = "ready"
@@ -41,6 +42,7 @@ class Ready:
     pid: int
     versions: dict[str, str]
     devices: tuple[str, ...]
+    models: tuple[ModelInfo, ...] = ()
 
 
 @dataclass(frozen=True)

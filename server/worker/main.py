@@ -35,7 +35,7 @@ from server.config import ServerPaths
 from server.storage.blobs import BlobStore
 from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job
 from server.worker.model_store import ModelStore
-from server.worker.priors import Priors, installed_models
+from server.worker.priors import Priors, model_states
 
 __all__ = ["EXIT_STICKY", "Control", "choose_device", "serve"]
 
@@ -118,8 +118,9 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
             role=settings.role,
             index=settings.index,
             pid=os.getpid(),
-            versions={**_versions(), **installed_models(models)},
+            versions=_versions(),
             devices=(_describe(device),),
+            models=model_states(models),
         )
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from blender_addon.protocol.messages import ModelInfo
 from pgc.devices import DeviceName, release_cached_memory, unused_accelerator
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
@@ -18,7 +19,7 @@ from pgc.guidance.specs import GuidanceSpec, OracleSpec, load_guidance, parse_gu
 from pgc.runs.prior_device import check_prior_fits
 from server.worker.model_store import ModelStore
 
-__all__ = ["Priors", "installed_models"]
+__all__ = ["Priors", "model_states"]
 
 _LOG = logging.getLogger(__name__)
 Load = Callable[..., Guidance]
@@ -120,11 +121,12 @@ def _known(spec: GuidanceSpec) -> KnownModel | None:
     return None
 
 
-def installed_models(store: ModelStore) -> dict[str, str]:
-    """Maps `model:<key>` to "installed" or "missing", for the broker's list."""
-    return {
-        f"model:{model.key}": "installed"
-        if is_model_installed(model, cache_dir=store.root) or is_model_installed(model)
-        else "missing"
+def model_states(store: ModelStore) -> tuple[ModelInfo, ...]:
+    """Says of each known model whether it is on this machine, for the broker's list."""
+    return tuple(
+        ModelInfo(
+            model.key,
+            "installed" if is_model_installed(model, cache_dir=store.root) or is_model_installed(model) else "missing",
+        )
         for model in KNOWN_MODELS
-    }
+    )

@@ -18,6 +18,7 @@ from blender_addon.protocol.messages import (
     Hello,
     JobEvent,
     JobResult,
+    ModelInfo,
     Submit,
     Welcome,
 )
@@ -34,6 +35,7 @@ from server.storage.blobs import BlobStore
 from server.storage.journal import Journal
 from tests.server.broker.rig import BLOBS, spec
 
+MODELS = (ModelInfo("pocket", "installed"), ModelInfo("sdxl", "missing"))
 ALICE, BOB, BOSS = "a" * 40, "b" * 40, "c" * 40
 CLIENTS = {
     ALICE: AllowedClient("alice", ALICE, Role.ARTIST),
@@ -266,9 +268,7 @@ class CoreRig:
         self.core.child_received(process.key, f"{role}{index}".encode(), [pack(message), *payload])
 
     def ready(self, role: str, index=0) -> None:
-        self.child(
-            role, Ready(role, index, 1, {"model:pocket": "installed", "model:sdxl": "missing"}, ("cpu",)), index=index
-        )
+        self.child(role, Ready(role, index, 1, {}, ("cpu",), MODELS), index=index)
         self.settle()
 
     def told(self, kind, role="worker", index=0) -> list:

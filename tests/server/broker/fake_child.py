@@ -17,7 +17,7 @@ import zmq
 
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
-from blender_addon.protocol.messages import JobResult, MapFile
+from blender_addon.protocol.messages import JobResult, MapFile, ModelInfo
 from server.children.messages import (
     Beat,
     CancelRun,
@@ -116,7 +116,7 @@ class Child:
 
     def run(self) -> None:
         settings = self.settings
-        self.send(Ready(settings.role, settings.index, 1, {"model:pocket": "installed"}, ("cpu",)))
+        self.send(Ready(settings.role, settings.index, 1, {}, ("cpu",), (ModelInfo("pocket", "installed"),)))
         while True:
             message = self.receive(0.2)
             if message is None:

@@ -10,7 +10,7 @@ import pytest
 
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
-from blender_addon.protocol.messages import JobResult, MapFile
+from blender_addon.protocol.messages import JobResult, MapFile, ModelInfo
 from server.broker.logs import LogFile
 from server.broker.metrics import Metrics
 from server.children import messages as internal
@@ -26,6 +26,7 @@ FILE = MapFile("base_color", 1001, 16, 16, 3, DType.U8, "srgb", "png", "0" * 64,
     "message",
     [
         internal.Ready("worker", 0, 7, {"torch": "2"}, ("cpu",)),
+        internal.Ready("worker", 0, 7, {}, ("cpu",), (ModelInfo("sdxl", "missing"), ModelInfo("pocket", "installed"))),
         internal.GateVerdict("j", True),
         internal.GateVerdict("j", False, ERROR),
         internal.WorkerProgress("j", 1, 2, 3, None),

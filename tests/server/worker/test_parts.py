@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from blender_addon.protocol.messages import ModelInfo
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
@@ -34,7 +35,7 @@ from server.worker.checkpoints import Cadence
 from server.worker.failures import is_disk_full, wire_error, without_paths
 from server.worker.model_store import ModelStore
 from server.worker.previews import Throttle, preview_tiles
-from server.worker.priors import Priors, installed_models
+from server.worker.priors import Priors, model_states
 from server.worker.tools import Ending, JobOutcome
 
 
@@ -321,7 +322,7 @@ def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):
         Priors(ModelStore(tmp_path)).get(spec, torch.device("cpu"))
     assert caught.value.error.code is ErrorCode.MODEL_MISSING
     assert "pgc-server models pull sdxl" in caught.value.error.hint
-    assert installed_models(ModelStore(tmp_path))["model:sdxl"] == "missing"
+    assert ModelInfo("sdxl", "missing") in model_states(ModelStore(tmp_path))
 
 
 def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):
