@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from pgc.cameras import Camera
+from pgc.rendering.light import ViewedLight
 
 __all__ = ["Lighting", "StepLights"]
 
@@ -18,9 +19,9 @@ __all__ = ["Lighting", "StepLights"]
 class StepLights:
     """The light of one step: what the texture is shown under, and what the oracle's reference is."""
 
-    render: object
-    """What the texture is shown under; goes to the shade function as it is."""
-    reference: object
+    render: ViewedLight | None
+    """What the texture is shown under; goes to the shade function as it is. None: unlit."""
+    reference: ViewedLight | None
     """What the oracle's known material is shown under: the same object where the light is known."""
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from pgc.cameras import Camera
 from pgc.errors import ConfigError
 from pgc.lighting.base import StepLights
-from pgc.rendering.pbr_shading import Light, ViewedLight
+from pgc.rendering.light import Light, ViewedLight
 from pgc.rendering.prefilter import PrefilteredEnvironment
 
 __all__ = ["EnvironmentLighting", "LightingConfig", "eyes_of"]

@@ -40,6 +40,7 @@ from pgc.optimization.told_light import told_light
 from pgc.optimization.view_encoder import ViewEncoder
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
+from pgc.rendering.light import ViewedLight
 from pgc.rendering.raster.gbuffer import surface_points
 
 __all__ = ["Optimization"]
@@ -145,7 +146,7 @@ class Optimization:
         with watch.stage("shade"):
             return Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
 
-    def _shade(self, view: View, material: Mapping[str, Tensor], light: object | None) -> Float[Tensor, "b 3 h w"]:
+    def _shade(self, view: View, material: Mapping[str, Tensor], light: ViewedLight | None) -> Float[Tensor, "b 3 h w"]:
         return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
     def _update_texels(

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from pgc.guidance.base import Guidance, LightAware
 from pgc.rendering.known_materials import known_shading_of
+from pgc.rendering.light import ViewedLight
 from pgc.rendering.raster.gbuffer import GBuffer
 
 __all__ = ["told_light"]
 
 
-def told_light(guidance: Guidance, gbuffer: GBuffer, light: object | None) -> Tensor | None:
+def told_light(guidance: Guidance, gbuffer: GBuffer, light: ViewedLight | None) -> Tensor | None:
     """Returns `Conditions.shading` of a picture: known materials under its light, [B, c, H, W].
 
     None for an unlit picture, and for a prior that was not trained to be told: nothing is rendered for it then.

@@ -20,7 +20,8 @@ from pgc.mesh import TriangleMesh
 from pgc.pictures.lighting import soft_light
 from pgc.rendering.compositing import composite
 from pgc.rendering.environment import studio
-from pgc.rendering.pbr_shading import Light, pbr
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import pbr
 from pgc.rendering.prefilter import prefilter
 from pgc.rendering.raster.gbuffer import GBuffer, surface_points
 from pgc.rendering.raster.rasterizer import Rasterizer

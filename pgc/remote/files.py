@@ -19,7 +19,7 @@ from pgc.maps import MAPS, map_channels
 from pgc.mesh import PreparedMesh
 from pgc.pictures.studio import Framing, baked_look, studio_light
 from pgc.remote.events import RemoteError
-from pgc.rendering.pbr_shading import Light
+from pgc.rendering.light import Light
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.folder import OutputConfig, PreviewCadence, RunFolder
 from pgc.runs.report import RunClock, RunReport, RunState, mesh_facts, plain, write_report

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pgc.errors import TextureError
-from pgc.rendering.pbr_shading import Light, SurfaceSamples, ViewedLight, split_sum, surface_samples
+from pgc.rendering.light import Light, ViewedLight
+from pgc.rendering.pbr_shading import SurfaceSamples, split_sum, surface_samples
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 
@@ -55,14 +55,8 @@ def known_shading(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P c"]
 
 
 @torch.no_grad()
-def known_shading_of(gbuffer: GBuffer, light: object) -> Float[Tensor, "B c H W"]:
-    """Computes `known_shading` of a G-buffer, 0 off its mask; the light must be a `ViewedLight`.
-
-    Raises:
-        TextureError: the light is something else.
-    """
-    if not isinstance(light, ViewedLight):
-        raise TextureError(f"Got {type(light).__name__} for a light; known materials need a ViewedLight.")
+def known_shading_of(gbuffer: GBuffer, light: ViewedLight) -> Float[Tensor, "B c H W"]:
+    """Computes `known_shading` of a G-buffer, 0 off its mask."""
     views, height, width = gbuffer.face_index.shape
     nothing = {"base_color": gbuffer.position.new_zeros(()).expand(views, 3, height, width)}
     values = known_shading(surface_samples(gbuffer, nothing, light.eye), light.light)

@@ -20,39 +20,16 @@ from pgc.errors import TextureError
 from pgc.maps import map_channels
 from pgc.neutral_maps import neutral_map
 from pgc.rendering.brdf import DIELECTRIC_F0, MIN_COSINE, base_share, compensation, table_coordinates
+from pgc.rendering.light import Light, ViewedLight
 from pgc.rendering.lobes import lobes_at
-from pgc.rendering.prefilter import PrefilteredEnvironment
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 
-__all__ = ["Light", "SurfaceSamples", "ViewedLight", "pbr", "pbr_linear", "pbr_shade", "split_sum", "surface_samples"]
+__all__ = ["SurfaceSamples", "pbr", "pbr_linear", "pbr_shade", "split_sum", "surface_samples"]
 
 _CHANNELS = map_channels()
 _STEEPEST = 0.02
 """A normal map may tilt a normal no nearer to the tangent plane than this cosine."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Light:
-    """An environment as it stands in the world.
-
-    Attributes:
-        environment: prefiltered.
-        rotation: radians about +Z, from +X towards +Y; one for all views, or [B].
-        exposure: stops; radiance is multiplied by 2 to this power; one for all views, or [B].
-    """
-
-    environment: PrefilteredEnvironment
-    rotation: float | Float[Tensor, "B"] = 0.0
-    exposure: float | Float[Tensor, "B"] = 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ViewedLight:
-    """A light together with where the cameras are, for shade functions that take one object (see `pbr_shade`)."""
-
-    light: Light
-    eye: Float[Tensor, "B 3"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -89,15 +66,15 @@ def pbr(
 
 
 def pbr_shade(
-    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: object | None = None
+    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: ViewedLight | None = None
 ) -> Float[Tensor, "B 3 H W"]:
-    """Shades by `pbr`, as a `pgc.rendering.shading.Shade`; the light must be a `ViewedLight`.
+    """Shades by `pbr`, as a `pgc.rendering.shading.Shade`; there must be a light.
 
     Raises:
-        TextureError: the light is something else.
+        TextureError: there is none.
     """
-    if not isinstance(light, ViewedLight):
-        raise TextureError(f"Got {type(light).__name__} for a light; lit shading needs a ViewedLight (light and eye).")
+    if light is None:
+        raise TextureError("Got no light for lit shading; pass a ViewedLight (light and eye), or choose unlit shading.")
     return pbr(gbuffer, material, light.light, eye=light.eye)
 
 

@@ -7,16 +7,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.errors import TextureError
+from pgc.rendering.light import ViewedLight
 from pgc.rendering.raster.gbuffer import GBuffer
 
 __all__ = ["Shade", "unlit"]
 
-Shade = Callable[[GBuffer, Mapping[str, Tensor], object | None], Tensor]
+Shade = Callable[[GBuffer, Mapping[str, Tensor], ViewedLight | None], Tensor]
 """(gbuffer of B views, material {name: [B, c, H, W]}, light or None) -> image [B, 3, H, W] in [0, 1], sRGB."""
 
 
 def unlit(
-    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: object | None = None
+    gbuffer: GBuffer, material: Mapping[str, Float[Tensor, "B c H W"]], light: ViewedLight | None = None
 ) -> Float[Tensor, "B 3 H W"]:
     """Returns the base colour as it stands in the texture: no light, no conversion.
 

@@ -12,7 +12,7 @@ import torch
 from pgc.errors import PgcError
 from pgc.optimization.step_result import StepResult
 from pgc.pictures.studio import Framing, LitMaterial, Look, studio_light
-from pgc.rendering.pbr_shading import Light
+from pgc.rendering.light import Light
 from pgc.runs.folder import OutputConfig, PreviewCadence, RunFolder
 from pgc.runs.report import RunClock, RunReport, RunState, mesh_facts, plain, write_report
 from pgc.runs.request import Progress, TextureRun

@@ -22,7 +22,8 @@ from PIL import Image
 
 from pgc.rendering.brdf import MIN_COSINE
 from pgc.rendering.environment import Environment, colored_key, overcast, prefilter, sky, studio
-from pgc.rendering.pbr_shading import Light, SurfaceSamples, split_sum
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import SurfaceSamples, split_sum
 from pgc.rendering.tone_curve import picture_from_radiance
 
 MATERIALS = (

@@ -27,7 +27,8 @@ from pgc.rendering.environment import (
     sky,
     studio,
 )
-from pgc.rendering.pbr_shading import Light, SurfaceSamples, split_sum
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import SurfaceSamples, split_sum
 from pgc.rendering.tone_curve import picture_from_radiance
 from tests.pgc.rendering.monte_carlo import integrate, radiance_of
 

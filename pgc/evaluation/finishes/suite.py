@@ -29,7 +29,8 @@ from pgc.lighting.environments import eyes_of
 from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.rendering.compositing import composite
 from pgc.rendering.environment import studio
-from pgc.rendering.pbr_shading import Light, pbr
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import pbr
 from pgc.rendering.prefilter import prefilter
 from pgc.rendering.raster.gbuffer import surface_points
 from pgc.texture.field import BakedTexture

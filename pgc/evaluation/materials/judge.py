@@ -29,7 +29,8 @@ from pgc.evaluation.measures.scores import psnr
 from pgc.evaluation.measures.seams import seam_ratios
 from pgc.lighting.environments import eyes_of
 from pgc.mesh import TriangleMesh
-from pgc.rendering.pbr_shading import Light, pbr
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import pbr
 from pgc.rendering.raster.gbuffer import GBuffer, surface_points
 from pgc.texture.field import BakedTexture
 from pgc.texture.finished_texture import FinishedTexture

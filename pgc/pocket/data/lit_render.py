@@ -25,7 +25,8 @@ from pgc.pocket.data.shapes import normals
 from pgc.rendering.brdf import MIN_COSINE
 from pgc.rendering.environment import colored_key, overcast, random_environment, sky, studio
 from pgc.rendering.known_materials import SHADING_CHANNELS, known_shading
-from pgc.rendering.pbr_shading import Light, SurfaceSamples, split_sum
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import SurfaceSamples, split_sum
 from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 from pgc.rendering.tone_curve import picture_from_radiance
 

@@ -32,7 +32,7 @@ def _sheet(arguments: argparse.Namespace) -> None:
     from pgc.pocket.swatches.catalog import RECIPES
     from pgc.pocket.swatches.draw import substance
     from pgc.rendering.environment import studio
-    from pgc.rendering.pbr_shading import Light
+    from pgc.rendering.light import Light
     from pgc.rendering.prefilter import prefilter
     from pgc.whole_files import write_picture
 

@@ -22,7 +22,7 @@ from pgc.pocket.swatches.draw import Drawn, Split, draw, drawn_values
 from pgc.pocket.swatches.recipe import Values
 from pgc.pocket.swatches.words import caption
 from pgc.rendering.known_materials import SHADING_CHANNELS, known_shading
-from pgc.rendering.pbr_shading import Light
+from pgc.rendering.light import Light
 from pgc.rendering.prefilter import PrefilteredEnvironment
 
 __all__ = ["SEEDS", "SceneConfig", "ScenePicture", "render_scene"]

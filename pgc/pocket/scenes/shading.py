@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pgc.color_space import linear_from_srgb
 from pgc.pocket.swatches.recipe import Values
 from pgc.rendering.brdf import MIN_COSINE
-from pgc.rendering.pbr_shading import Light, SurfaceSamples, split_sum
+from pgc.rendering.light import Light
+from pgc.rendering.pbr_shading import SurfaceSamples, split_sum
 from pgc.rendering.tone_curve import picture_from_radiance
 
 __all__ = ["lit_colors", "surface_samples_of"]

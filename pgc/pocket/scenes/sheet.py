@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from pgc.pocket.scenes.relief import Floats, relief_normals
 from pgc.pocket.scenes.shading import lit_colors
 from pgc.pocket.swatches.recipe import Look, Recipe, Values, surface_of
-from pgc.rendering.pbr_shading import Light
+from pgc.rendering.light import Light
 
 __all__ = ["contact_sheet", "swatch"]
 

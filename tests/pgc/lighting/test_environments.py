@@ -14,7 +14,7 @@ from pgc.errors import ConfigError
 from pgc.lighting.base import Lighting
 from pgc.lighting.environments import EnvironmentLighting, LightingConfig, eyes_of
 from pgc.rendering.environment import overcast, studio
-from pgc.rendering.pbr_shading import Light, ViewedLight
+from pgc.rendering.light import Light, ViewedLight
 from pgc.rendering.prefilter import PrefilteredEnvironment, prefilter
 
 VIEWS = [Camera.look_at(eye, focal=1.1) for eye in ((2.0, 0.0, 0.5), (0.0, -2.5, 0.0), (1.0, 1.0, 1.5))]
@@ -25,8 +25,8 @@ def environments() -> list[PrefilteredEnvironment]:
     return [prefilter(studio()), prefilter(overcast())]
 
 
-def _light(drawn: object) -> Light:
-    assert isinstance(drawn, ViewedLight)
+def _light(drawn: ViewedLight | None) -> Light:
+    assert drawn is not None
     return drawn.light
 
 
@@ -45,7 +45,7 @@ def test_known_light_is_the_same_object(environments: list[PrefilteredEnvironmen
     assert isinstance(lighting, Lighting)
     drawn = lighting.draw(VIEWS, _generator(0))
     assert drawn.render is drawn.reference
-    assert isinstance(drawn.render, ViewedLight)
+    assert drawn.render is not None
     torch.testing.assert_close(drawn.render.eye, torch.tensor([[2, 0, 0.5], [0, -2.5, 0], [1, 1, 1.5]]).float())
     torch.testing.assert_close(drawn.render.eye, eyes_of(VIEWS))
 

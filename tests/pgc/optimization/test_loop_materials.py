@@ -19,6 +19,8 @@ from pgc.mesh import TriangleMesh, load_mesh, prepare_mesh
 from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.loop import Optimization
 from pgc.optimization.scene import Scene
+from pgc.rendering.light import Light, ViewedLight
+from pgc.rendering.prefilter import PrefilteredEnvironment
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -27,6 +29,19 @@ from pgc.texture.finished_texture import FinishedTexture
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 CONFIG = OptimizeConfig(steps=6, views=1, resolution=24, learning_rate=0.05)
+
+
+DARK = PrefilteredEnvironment(
+    name="nobody looks",
+    height=1,
+    atlas=torch.zeros(3, 1, 1),
+    brdf_lut=torch.zeros(2, 1, 1),
+    lobe_table=torch.zeros(1, 1, 1),
+)
+
+
+def light_of(factor: float) -> ViewedLight:
+    return ViewedLight(light=Light(environment=DARK, exposure=factor), eye=torch.zeros(1, 3))
 
 
 class Brightness:
@@ -38,12 +53,12 @@ class Brightness:
     def draw(self, cameras: Sequence[Camera], generator: torch.Generator) -> StepLights:
         factor = float(0.5 + 0.5 * torch.rand(1, generator=generator))
         self.drawn.append(factor)
-        return StepLights(render=factor, reference=0.5 * factor)
+        return StepLights(render=light_of(factor), reference=light_of(0.5 * factor))
 
 
-def dimmed(gbuffer: GBuffer, material: Mapping[str, Tensor], light: object | None = None) -> Tensor:
-    assert isinstance(light, float)
-    return material["base_color"] * light
+def dimmed(gbuffer: GBuffer, material: Mapping[str, Tensor], light: ViewedLight | None = None) -> Tensor:
+    assert light is not None
+    return material["base_color"] * light.light.exposure
 
 
 class Darkening:

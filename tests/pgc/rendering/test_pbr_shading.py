@@ -11,7 +11,8 @@ from pgc.color_space import linear_from_srgb
 from pgc.errors import TextureError
 from pgc.rendering.environment import colored_key, prefilter, studio
 from pgc.rendering.latlong import Environment
-from pgc.rendering.pbr_shading import Light, ViewedLight, pbr, pbr_linear, pbr_shade, surface_samples
+from pgc.rendering.light import Light, ViewedLight
+from pgc.rendering.pbr_shading import pbr, pbr_linear, pbr_shade, surface_samples
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 from tests.pgc.rendering.monte_carlo import integrate, radiance_of
@@ -189,7 +190,7 @@ def test_the_shade_function_takes_a_viewed_light():
     image = pbr_shade(surface, values, ViewedLight(light=light, eye=EYE))
     assert torch.equal(image, pbr(surface, values, light, eye=EYE))
     with pytest.raises(TextureError, match="ViewedLight"):
-        pbr_shade(surface, values, light)
+        pbr_shade(surface, values, None)
 
 
 def test_materials_that_do_not_fit_are_refused():

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from pgc.errors import TextureError
+from pgc.rendering.light import Light, ViewedLight
+from pgc.rendering.prefilter import PrefilteredEnvironment
 from pgc.rendering.shading import unlit
 
 
@@ -19,5 +21,13 @@ def test_unlit_refuses_what_it_cannot_show(buffer):
         unlit(buffer(1), {"roughness": torch.zeros(1, 1, 2, 3)}, None)
     with pytest.raises(TextureError, match="expected"):
         unlit(buffer(1), {"base_color": torch.zeros(1, 3, 4, 4)}, None)
+    dark = PrefilteredEnvironment(
+        name="",
+        height=1,
+        atlas=torch.zeros(3, 1, 1),
+        brdf_lut=torch.zeros(2, 1, 1),
+        lobe_table=torch.zeros(1, 1, 1),
+    )
+    light = ViewedLight(light=Light(environment=dark), eye=torch.zeros(1, 3))
     with pytest.raises(TextureError, match="light"):
-        unlit(buffer(1), {"base_color": torch.zeros(1, 3, 2, 3)}, object())
+        unlit(buffer(1), {"base_color": torch.zeros(1, 3, 2, 3)}, light)

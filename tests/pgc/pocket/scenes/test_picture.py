@@ -14,7 +14,7 @@ from pgc.pocket.scenes.sheet import contact_sheet
 from pgc.pocket.swatches.catalog import RECIPES
 from pgc.pocket.swatches.draw import substance
 from pgc.rendering.environment import studio
-from pgc.rendering.pbr_shading import Light
+from pgc.rendering.light import Light
 from pgc.rendering.prefilter import prefilter
 
 SMALL = SceneConfig(render=RenderConfig(size=32, focal=(0.95, 1.6)), materials=2, environments=1)
