@@ -9,28 +9,54 @@ __all__ = ["TARGETS", "which_tests"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_TEXTURE, _PROTOCOL = ("tests/pgc/texture",), ("tests/blender_addon/protocol",)
+_REGULATION, _DISTILLATION = "tests/pgc/gradient_regulation/", "tests/pgc/distillation/"
+_TEXTURE, _RENDERING, _EXPORT = "tests/pgc/texture/", "tests/pgc/rendering/", "tests/pgc/export/"
+_PROTOCOL, _MODEL = "tests/blender_addon/protocol/", "tests/blender_addon/model/"
+_BROKER = "tests/server/broker/"
 
 TARGETS: dict[str, tuple[str, ...]] = {
-    "pgc/gradient_regulation/pixelwise_clipping.py": ("tests/pgc/gradient_regulation/test_pixelwise_clipping.py",),
+    "pgc/gradient_regulation/pixelwise_clipping.py": (f"{_REGULATION}test_pixelwise_clipping.py",),
+    "pgc/gradient_regulation/base.py": (
+        f"{_REGULATION}test_other_methods.py",
+        f"{_REGULATION}test_pixelwise_clipping.py",
+    ),
+    "pgc/gradient_regulation/pixelwise_normalization.py": (f"{_REGULATION}test_other_methods.py",),
+    "pgc/gradient_regulation/adaptive_clipping.py": (f"{_REGULATION}test_other_methods.py",),
     "pgc/optimization/averaging.py": ("tests/pgc/optimization/test_averaging.py",),
-    "pgc/distillation/timestep.py": ("tests/pgc/distillation",),
-    "pgc/distillation/hifa.py": ("tests/pgc/distillation",),
-    "pgc/distillation/sds.py": ("tests/pgc/distillation",),
-    "pgc/texture/locks.py": _TEXTURE,
-    "pgc/texture/texel_pyramid.py": _TEXTURE,
-    "pgc/texture/mip_fetch.py": _TEXTURE,
-    "pgc/rendering/compositing.py": ("tests/pgc/rendering/test_compositing.py",),
-    "pgc/rendering/brdf.py": ("tests/pgc/rendering/test_brdf.py", "tests/pgc/rendering/test_pbr_shading.py"),
-    "pgc/rendering/tone_curve.py": ("tests/pgc/rendering/test_tone_curve.py",),
-    "pgc/export/packing.py": ("tests/pgc/export/test_packing.py", "tests/pgc/export/test_material.py"),
-    "blender_addon/protocol/structure.py": _PROTOCOL,
-    "blender_addon/protocol/arrays.py": _PROTOCOL,
-    "blender_addon/protocol/job_size.py": _PROTOCOL,
-    "server/broker/scheduling/active_run.py": ("tests/server/broker/scheduling",),
-    "server/broker/scheduling/controls.py": ("tests/server/broker/scheduling",),
-    "blender_addon/model/reducer.py": ("tests/blender_addon/model",),
-    "blender_addon/model/problems.py": ("tests/blender_addon/model",),
+    "pgc/distillation/timestep.py": (f"{_DISTILLATION}test_timestep.py",),
+    "pgc/distillation/hifa.py": (f"{_DISTILLATION}test_hifa.py", f"{_DISTILLATION}test_defaults.py"),
+    "pgc/distillation/sds.py": (f"{_DISTILLATION}test_sds.py", f"{_DISTILLATION}test_defaults.py"),
+    "pgc/distillation/csd.py": (f"{_DISTILLATION}test_csd.py", f"{_DISTILLATION}test_defaults.py"),
+    "pgc/texture/locks.py": (f"{_TEXTURE}test_locks.py",),
+    "pgc/texture/texel_pyramid.py": (f"{_TEXTURE}test_texel_pyramid.py", f"{_TEXTURE}test_material_field.py"),
+    "pgc/texture/mip_fetch.py": (f"{_TEXTURE}test_mip_fetch.py",),
+    "pgc/texture/composition.py": (f"{_TEXTURE}test_composition.py",),
+    "pgc/rendering/compositing.py": (f"{_RENDERING}test_compositing.py",),
+    "pgc/rendering/brdf.py": (f"{_RENDERING}test_brdf.py", f"{_RENDERING}test_pbr_shading.py"),
+    "pgc/rendering/tone_curve.py": (f"{_RENDERING}test_tone_curve.py",),
+    "pgc/rendering/latlong.py": (f"{_RENDERING}test_latlong.py",),
+    "pgc/export/packing.py": (f"{_EXPORT}test_packing.py", f"{_EXPORT}test_material.py"),
+    "pgc/export/obj.py": (f"{_EXPORT}test_obj.py", f"{_EXPORT}test_names.py"),
+    "blender_addon/protocol/structure.py": (
+        f"{_PROTOCOL}test_strictness.py",
+        f"{_PROTOCOL}test_golden.py",
+        f"{_PROTOCOL}test_round_trip.py",
+    ),
+    "blender_addon/protocol/arrays.py": (f"{_PROTOCOL}test_arrays.py",),
+    "blender_addon/protocol/job_size.py": (f"{_PROTOCOL}test_job_size.py",),
+    "server/broker/queue.py": (f"{_BROKER}scheduling/test_queue.py",),
+    "server/broker/scheduling/active_run.py": (f"{_BROKER}scheduling/test_active_run.py",),
+    "server/broker/scheduling/controls.py": (
+        f"{_BROKER}scheduling/test_core_controls.py",
+        f"{_BROKER}scheduling/test_core_cancel.py",
+        f"{_BROKER}scheduling/test_core_admin.py",
+    ),
+    "server/broker/sessions/flood_guard.py": (f"{_BROKER}sessions/test_flood_guard.py",),
+    "blender_addon/model/reducer.py": (f"{_MODEL}test_reducer.py",),
+    "blender_addon/model/problems.py": (f"{_MODEL}test_reducer.py",),
+    "blender_addon/model/methods.py": (f"{_MODEL}test_methods.py",),
+    "blender_addon/model/uv_packing.py": (f"{_MODEL}test_uv_packing.py",),
+    "blender_addon/model/recent_results.py": (f"{_MODEL}test_recent_results.py",),
 }
 
 

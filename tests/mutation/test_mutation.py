@@ -46,6 +46,15 @@ def test_what_is_no_python_is_no_mutant():
     assert all(mutant.after != 'return {"a": 1, +values}' for mutant in mutants_of(source))
 
 
+def test_identity_is_turned_round_and_never_ordered():
+    found = {mutant.after for mutant in mutants_of("def f(a, b):\n    return a is b\n")}
+    assert "return a is not b" in found
+    assert not {"return a >= b", "return a < b"} & found
+    found = {mutant.after for mutant in mutants_of("def f(a, b):\n    return a == b\n")}
+    assert {"return a != b", "return a < b"} <= found
+    assert not {"return a is b", "return a is not b"} & found
+
+
 def test_a_seed_chooses_the_same_ones_and_places_come_before_repetitions():
     assert chosen_mutants(SOURCE, 4, 1) == chosen_mutants(SOURCE, 4, 1)
     places = {mutant.position for mutant in mutants_of(SOURCE)}
