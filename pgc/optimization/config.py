@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from pgc.cameras.view_names import FrontAxis, ViewName, view_prompt
 from pgc.distillation.build import DistillationConfig
@@ -16,7 +17,16 @@ from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 
-__all__ = ["BackgroundConfig", "EncoderGradientConfig", "OptimizeConfig", "Prompt"]
+__all__ = [
+    "BackgroundConfig",
+    "EncoderGradientConfig",
+    "EncoderGradientName",
+    "LinearGradientConfig",
+    "OptimizeConfig",
+    "Prompt",
+]
+
+EncoderGradientName = Literal["exact", "linear"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,20 @@ class EncoderGradientConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinearGradientConfig:
+    """How a gradient on the latents is carried to the picture: by the best linear map from colours to latents, which is
+    fitted before the first step. The encoder's graph is never built."""
+
+    kind: Literal["linear"] = "linear"
+    images: int = 24
+    """Smooth random pictures to fit the map on."""
+
+    def __post_init__(self) -> None:
+        if self.images < 4:
+            raise ConfigError(f"encoder_gradient.images is {self.images}; a map of four numbers a channel needs 4.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizeConfig:
     """Everything that decides the outcome of the loop, apart from the mesh, the field and the prior."""
 
@@ -101,7 +125,7 @@ class OptimizeConfig:
     """Fraction of the steps from which on the texels are averaged; the run ends with their mean. 1: no averaging."""
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
     distillation: DistillationConfig = field(default_factory=SDSConfig)
-    encoder_gradient: EncoderGradientConfig = field(default_factory=EncoderGradientConfig)
+    encoder_gradient: EncoderGradientConfig | LinearGradientConfig = field(default_factory=EncoderGradientConfig)
     """Where the loss has no gradient on the latents, the encoder is not gone through."""
     regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
     """Of the whole ∂L/∂x on the composited render, in each update of a step."""

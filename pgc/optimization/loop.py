@@ -37,7 +37,7 @@ from pgc.optimization.step_parts import Feedback, Picture, View
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.optimization.told_light import told_light
-from pgc.optimization.view_encoder import ViewEncoder
+from pgc.optimization.view_encoder import view_encoder
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
 from pgc.rendering.light import ViewedLight
@@ -65,11 +65,8 @@ class Optimization:
                 f"updates is {config.updates}, but {type(config.distillation).__name__} gives no picture "
                 "that a second update could go towards; use 1."
             )
-        self.encoder = ViewEncoder(
-            guidance=guidance,
-            config=config.encoder_gradient,
-            needs_gradient=self.loss.needs_encoder_gradient,
-        )
+        through = self.loss.needs_encoder_gradient
+        self.encoder = view_encoder(guidance, config.encoder_gradient, needs_gradient=through)
         self.regulation = build_regulation(config.regulation)
         self.regulated = RegulationRecord()
         self.finite = FiniteWatch(guidance)

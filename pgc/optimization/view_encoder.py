@@ -15,10 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.gradient_regulation.linear_approximation import LinearMap, fit_linear_encoder, linear_gradient
 from pgc.guidance.base import Guidance
-from pgc.optimization.config import EncoderGradientConfig
+from pgc.optimization.config import EncoderGradientConfig, LinearGradientConfig
 
-__all__ = ["EncodedViews", "ViewEncoder", "backpropagate"]
+__all__ = ["EncodedViews", "ViewEncoder", "backpropagate", "fit_linear_map", "view_encoder"]
+
+_AT_ONCE = 4
 
 
 def backpropagate(
@@ -43,26 +46,33 @@ class ViewEncoder:
     """Encodes a step's pictures, and carries the gradient on their latents back."""
 
     guidance: Guidance
-    config: EncoderGradientConfig
+    loss_scale: float
+    """See `EncoderGradientConfig.loss_scale`."""
     needs_gradient: bool
     """Whether a gradient on the latents will be carried back."""
     view_by_view: bool = False
     """Hold no graph while the prior is asked, and never more than one view's."""
+    linear: LinearMap | None = None
+    """In place of the encoder's own gradient."""
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> EncodedViews:
         """Returns the latents of pictures; no gradient goes on to what they were made of."""
-        if not self.view_by_view:
+        if not self.view_by_view and self.linear is None:
             leaf = image.detach().requires_grad_(self.needs_gradient)
             return EncodedViews(image=leaf, latents=self.guidance.encode_image(leaf))
         leaf = image.detach()
         with torch.no_grad():
-            latents = torch.cat([self.guidance.encode_image(view) for view in leaf.split(1)])
+            views = leaf.split(1) if self.view_by_view else [leaf]
+            latents = torch.cat([self.guidance.encode_image(view) for view in views])
         return EncodedViews(image=leaf, latents=latents)
 
     def propagate(self, encoded: EncodedViews, latent_gradient: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
         """Returns ∂L/∂x as the encoder gives it, infinities and NaNs included; what `encode` held is consumed."""
         if not self.needs_gradient:
             return torch.zeros_like(encoded.image)
+        if self.linear is not None:
+            height, width = encoded.image.shape[-2:]
+            return linear_gradient(latent_gradient.to(encoded.image), self.linear, (height, width))
         if not self.view_by_view:
             return self._propagate(encoded, latent_gradient)
         gradients: list[Tensor] = []
@@ -73,5 +83,27 @@ class ViewEncoder:
         return torch.cat(gradients)
 
     def _propagate(self, encoded: EncodedViews, latent_gradient: Tensor) -> Tensor:
-        scale = self.config.loss_scale
+        scale = self.loss_scale
         return backpropagate(encoded.image, encoded.latents, latent_gradient * scale) / scale
+
+
+def view_encoder(
+    guidance: Guidance, config: EncoderGradientConfig | LinearGradientConfig, *, needs_gradient: bool
+) -> ViewEncoder:
+    """Builds the encoder that a configuration describes; a linear map is fitted now."""
+    match config:
+        case EncoderGradientConfig():
+            return ViewEncoder(guidance=guidance, loss_scale=config.loss_scale, needs_gradient=needs_gradient)
+        case LinearGradientConfig():
+            linear = fit_linear_map(guidance, config.images)
+            return ViewEncoder(guidance=guidance, loss_scale=1.0, needs_gradient=needs_gradient, linear=linear)
+
+
+@torch.no_grad()
+def fit_linear_map(guidance: Guidance, count: int, seed: int = 0) -> LinearMap:
+    """Fits a teacher's encoder on smooth random pictures, which have every colour and few edges."""
+    size = guidance.image_size
+    small = torch.rand((count, 3, 4, 4), generator=torch.Generator().manual_seed(seed))
+    images = torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic").clamp(0.0, 1.0)
+    encoded = [guidance.encode_image(some.to(guidance.device)).cpu() for some in images.split(_AT_ONCE)]
+    return fit_linear_encoder(images, torch.cat(encoded))

@@ -22,14 +22,14 @@ from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.base import GradientRegulation
 from pgc.gradient_regulation.build import build_regulation
-from pgc.gradient_regulation.linear_approximation import LinearMap, fit_linear_encoder, linear_gradient
+from pgc.gradient_regulation.linear_approximation import LinearMap, linear_gradient
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.gradient_regulation.pixelwise_normalization import PixelwiseNormalizationConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.gradient_regulation.valuewise_clipping import ValuewiseClippingConfig
 from pgc.guidance.base import Conditions, Guidance
 from pgc.optimization.gradient_statistics import GradientStatistics, gradient_statistics
-from pgc.optimization.view_encoder import backpropagate
+from pgc.optimization.view_encoder import backpropagate, fit_linear_map
 from pgc.randomness import generator_for
 
 __all__ = ["WAYS", "FinishedPicture", "PlaygroundConfig", "Way", "optimize_picture"]
@@ -126,7 +126,8 @@ class _Run:
     def image(self, gray: Tensor, way: Way) -> FinishedPicture:
         image = gray.clone().requires_grad_(True)
         optimizer = torch.optim.Adam([image], lr=self.config.learning_rate, betas=(0.9, 0.99))
-        regulation, linear = _regulation(way, self.config.threshold), self._linear() if way == "linear" else None
+        regulation = _regulation(way, self.config.threshold)
+        linear = fit_linear_map(self.guidance, _FIT_IMAGES, self.config.seed) if way == "linear" else None
         everywhere = torch.ones_like(gray[:, :1], dtype=torch.bool)
         raw = regulated = torch.zeros_like(gray)
         for step in range(self.config.steps):
@@ -147,16 +148,6 @@ class _Run:
         leaf = image.detach().requires_grad_(True)
         latents = self.guidance.encode_image(leaf)
         return backpropagate(leaf, latents, self.latent_gradient(latents, step))
-
-    @torch.no_grad()
-    def _linear(self) -> LinearMap:
-        """Fits this teacher's encoder on smooth random pictures, which have every colour and few edges."""
-        size = self.guidance.image_size
-        generator = torch.Generator().manual_seed(self.config.seed)
-        small = torch.rand((_FIT_IMAGES, 3, 4, 4), generator=generator)
-        images = torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic").clamp(0.0, 1.0)
-        latents = torch.cat([self.guidance.encode_image(one.to(self.guidance.device)).cpu() for one in images.split(4)])
-        return fit_linear_encoder(images, latents)
 
 
 def _regulation(way: Way, threshold: float) -> GradientRegulation:

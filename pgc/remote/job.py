@@ -135,6 +135,7 @@ def _distillation(given: RunChoices, loss: DistillationConfig) -> wire.Distillat
         timesteps=given.timesteps or "preset",
         noise=given.noise or "preset",
         weighting=given.weighting or "preset",
+        encoder_gradient=given.encoder_gradient or "preset",
         guidance_rescale=given.guidance_rescale,
         latent_weight=given.latent_weight,
     )

@@ -67,6 +67,7 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         timesteps=None if loss.timesteps == "preset" else loss.timesteps,
         noise=None if loss.noise == "preset" else loss.noise,
         weighting=None if loss.weighting == "preset" else loss.weighting,
+        encoder_gradient=None if loss.encoder_gradient == "preset" else loss.encoder_gradient,
         latent_weight=loss.latent_weight,
         regulation=None if regulation.kind == "preset" else regulation.kind,
         clip_threshold=regulation.threshold,

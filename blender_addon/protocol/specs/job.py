@@ -191,11 +191,12 @@ class TextureJobSpec(Strict):
         loss, model = self.distillation, self.guidance.model
         # The built-in model's own loss has no gradient through the encoder, unless it is asked for.
         own = model == "pocket" and loss.kind in ("preset", "hifa")
-        if loss.weighting != "preset" and own and not loss.latent_weight:
-            raise FieldError(
-                "distillation.weighting",
-                "It weighs the gradient through the encoder; give latent_weight too, or another loss.",
-            )
+        for name in ("weighting", "encoder_gradient"):
+            if getattr(loss, name) != "preset" and own and not loss.latent_weight:
+                raise FieldError(
+                    f"distillation.{name}",
+                    "It is about the gradient through the encoder; give latent_weight too, or another loss.",
+                )
         if loss.kind == "vsd" and model == "oracle":
             raise FieldError("distillation.kind", "vsd trains a part of the prior's network, and the oracle has none.")
 

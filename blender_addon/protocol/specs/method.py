@@ -34,6 +34,7 @@ class DistillationSpec(Strict):
         "inverse_sigma_squared",
         "noise_to_signal",
     ] = field(default="preset", metadata={LATER: True})
+    encoder_gradient: Literal["preset", "exact", "linear"] = field(default="preset", metadata={LATER: True})
     guidance_rescale: float | None = field(default=None, metadata={LATER: True})
     latent_weight: float | None = field(default=None, metadata={LATER: True})
     """Of `hifa`: the gradient through the encoder beside the residual in the image."""
@@ -47,8 +48,9 @@ class DistillationSpec(Strict):
             raise FieldError("latent_weight", f"It is a weight of hifa, and the kind is {self.kind!r}; say hifa.")
         if self.noise == "surface" and self.kind == "ism":
             raise FieldError("noise", "ism draws no noise that could stay on the surface; leave it out.")
-        if self.weighting != "preset" and self.kind == "hifa" and self.latent_weight == 0:
-            raise FieldError("weighting", "It weighs the gradient through the encoder, and latent_weight is 0.")
+        for name in ("weighting", "encoder_gradient"):
+            if getattr(self, name) != "preset" and self.kind == "hifa" and self.latent_weight == 0:
+                raise FieldError(name, "It is about the gradient through the encoder, and latent_weight is 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

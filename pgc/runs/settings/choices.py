@@ -20,6 +20,7 @@ from pgc.runs.settings.offers import (
     PaperName,
     PresetName,
     read_clip_norm,
+    read_encoder_gradient,
     read_loss,
     read_noise,
     read_preset,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pgc.distillation.weighting import WeightingName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
+    from pgc.optimization.config import EncoderGradientName
     from pgc.runs.settings.lit import EnvironmentName
 
 __all__ = ["PRESETS", "Offer", "PresetName", "RunChoices", "choices_offered"]
@@ -171,6 +173,18 @@ class RunChoices:
                 kind=float,
                 panel=METHOD,
                 least=0.0,
+            )
+        },
+    )
+    encoder_gradient: EncoderGradientName | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="How the gradient comes through the encoder: exact (its graph), or linear (a fitted map: cheap, "
+                "smooth, without patterns).",
+                kind=str,
+                panel=METHOD,
+                read=read_encoder_gradient,
             )
         },
     )

@@ -15,7 +15,7 @@ from pgc.distillation.weighting import WeightingConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
-from pgc.optimization.config import OptimizeConfig
+from pgc.optimization.config import EncoderGradientConfig, LinearGradientConfig, OptimizeConfig
 from pgc.runs.settings.choices import RunChoices
 
 __all__ = ["chosen_method"]
@@ -32,8 +32,15 @@ def chosen_method(choices: RunChoices, preset: OptimizeConfig) -> OptimizeConfig
     if updates > 1 and not has_image_target(distillation):
         # Several updates a step go towards one picture; this loss has none, and nobody asked for several.
         updates = 1
+    through = preset.encoder_gradient
+    if choices.encoder_gradient is not None:
+        through = LinearGradientConfig() if choices.encoder_gradient == "linear" else EncoderGradientConfig()
     return replace(
-        preset, distillation=distillation, regulation=_regulation(choices, preset.regulation), updates=updates
+        preset,
+        distillation=distillation,
+        regulation=_regulation(choices, preset.regulation),
+        encoder_gradient=through,
+        updates=updates,
     )
 
 
@@ -50,11 +57,13 @@ def _distillation(choices: RunChoices, preset: DistillationConfig) -> Distillati
         "latent_weight": ("--latent-weight", choices.latent_weight),
     }
     found = _with(config, f"loss {type(config).__name__.removesuffix('Config')}", wishes)
-    if choices.weighting is not None and isinstance(found, HiFAConfig) and found.latent_weight == 0:
-        raise ConfigError(
-            f"--weighting is given ({choices.weighting}), but it weighs the gradient through the encoder, which this "
-            "run does not use; give --latent-weight as well, or leave it away."
-        )
+    ways = {"--weighting": choices.weighting, "--encoder-gradient": choices.encoder_gradient}
+    for option, value in ways.items():
+        if value is not None and isinstance(found, HiFAConfig) and found.latent_weight == 0:
+            raise ConfigError(
+                f"{option} is given ({value}), but it is about the gradient through the encoder, which this run does "
+                "not use; give --latent-weight as well, or leave it away."
+            )
     return found
 
 

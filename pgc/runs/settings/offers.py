@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pgc.distillation.weighting import WeightingName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
+    from pgc.optimization.config import EncoderGradientName
 
 __all__ = [
     "METHOD",
@@ -26,6 +27,7 @@ __all__ = [
     "PaperName",
     "PresetName",
     "read_clip_norm",
+    "read_encoder_gradient",
     "read_loss",
     "read_noise",
     "read_preset",
@@ -97,6 +99,13 @@ def read_timesteps(text: str) -> TimestepName:
     from pgc.distillation.timestep import TimestepName
 
     return _one_of("--timesteps", text, get_args(TimestepName))
+
+
+def read_encoder_gradient(text: str) -> EncoderGradientName:
+    """Returns the way through the encoder of this name. Raises ConfigError where there is none."""
+    from pgc.optimization.config import EncoderGradientName
+
+    return _one_of("--encoder-gradient", text, get_args(EncoderGradientName))
 
 
 def read_noise(text: str) -> NoiseName:

@@ -16,7 +16,7 @@ from pgc.gradient_regulation.base import finite_pixels
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import PocketSpec, load_guidance
 from pgc.mesh import load_mesh, prepare_mesh
-from pgc.optimization.config import EncoderGradientConfig, OptimizeConfig, Prompt
+from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.finite_watch import MOST_SPOILT_IN_A_ROW, FiniteWatch
 from pgc.optimization.loop import Optimization
 from pgc.optimization.view_encoder import ViewEncoder
@@ -154,7 +154,7 @@ def test_view_by_view_gives_the_same(pocket, loss_scale: float) -> None:
     for view_by_view in (False, True):
         encoder = ViewEncoder(
             guidance=pocket,
-            config=EncoderGradientConfig(loss_scale=loss_scale),
+            loss_scale=loss_scale,
             needs_gradient=True,
             view_by_view=view_by_view,
         )
@@ -168,7 +168,7 @@ def test_view_by_view_gives_the_same(pocket, loss_scale: float) -> None:
 
 
 def test_without_a_gradient_on_the_latents_none_goes_through_the_encoder(pocket) -> None:
-    encoder = ViewEncoder(guidance=pocket, config=EncoderGradientConfig(), needs_gradient=False)
+    encoder = ViewEncoder(guidance=pocket, loss_scale=1.0, needs_gradient=False)
     encoded = encoder.encode(torch.rand(1, 3, 64, 64, requires_grad=True))
     assert not encoded.latents.requires_grad
     assert not encoder.propagate(encoded, torch.ones_like(encoded.latents)).any()

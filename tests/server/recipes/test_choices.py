@@ -27,6 +27,7 @@ ALL = RunChoices(
     guidance_rescale=0.25,
     timesteps="dreamtime",
     noise="surface",
+    encoder_gradient="linear",
     weighting="constant",
     distillation="sds",
     regulation="pgc",
@@ -54,6 +55,7 @@ def test_every_setting_of_the_wire_is_a_choice():
 ALONE = {
     "latent_weight": {"latent_weight": 0.5},
     "weighting": {"weighting": "constant", "latent_weight": 0.5},
+    "encoder_gradient": {"encoder_gradient": "linear", "distillation": "sds"},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
 }
 """What goes with one loss or regulation, and not with those of `ALL`."""

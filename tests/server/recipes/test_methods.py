@@ -20,6 +20,7 @@ from pgc.distillation.weighting import WeightingName
 from pgc.gradient_regulation.base import PixelNorm
 from pgc.gradient_regulation.build import RegulationName
 from pgc.guidance.specs import PocketSpec, load_guidance
+from pgc.optimization.config import EncoderGradientName, LinearGradientConfig
 from server.recipes import prepare, resolved
 from tests.server.jobs import Arrays
 
@@ -38,6 +39,7 @@ def test_the_protocol_has_the_librarys_names() -> None:
     assert set(SCHEDULES) - {"preset"} == set(get_args(TimestepName))
     assert set(NOISES) - {"preset"} == set(get_args(NoiseName))
     assert set(WEIGHTINGS) - {"preset"} == set(get_args(WeightingName))
+    assert set(words(DistillationSpec, "encoder_gradient")) - {"preset"} == set(get_args(EncoderGradientName))
     assert set(REGULATIONS) - {"preset"} == set(get_args(RegulationName))
     norms = get_args(get_type_hints(RegulationSpec)["norm"])[0]
     assert get_args(norms) == get_args(PixelNorm)
@@ -108,6 +110,8 @@ def test_every_combination_resolves_or_names_its_field(tiny: TextureJobSpec, mod
             assert loss.kind == row["kind"]
         if row.get("guidance_rescale") is not None:
             assert loss.guidance_rescale == 0.5
+        if row.get("encoder_gradient") == "linear":
+            assert isinstance(found.encoder_gradient, LinearGradientConfig)
         for name in ("noise", "weighting"):
             if row.get(name, "preset") != "preset":
                 assert getattr(loss, name).kind == row[name]

@@ -65,6 +65,7 @@ def test_every_choice_changes_what_a_run_gets():
         **{"maps": ("base_color", "roughness", "normal"), "separate_slots": True, "guidance_scale": 2.0},
         **{"distillation": "sds", "regulation": "none", "clip_threshold": 0.5, "clip_norm": "linf"},
         **{"guidance_rescale": 0.5, "timesteps": "dreamtime", "latent_weight": 0.5, "clip_quantile": 0.5},
+        **{"noise": "surface", "weighting": "constant", "encoder_gradient": "linear", "rig": "paper"},
         **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
@@ -75,4 +76,8 @@ def test_every_choice_changes_what_a_run_gets():
             # Of one regulation alone.
             usual = resolve(RunChoices(maps=("roughness",), regulation="adaptive"), PocketSpec())
             chosen["regulation"] = "adaptive"
+        if name in ("weighting", "encoder_gradient"):
+            # Of the gradient through the encoder.
+            usual = resolve(RunChoices(maps=("roughness",), latent_weight=0.5), PocketSpec())
+            chosen["latent_weight"] = 0.5
         assert resolve(RunChoices(**chosen), PocketSpec()) != usual, name

@@ -80,8 +80,12 @@ def test_a_loss_of_another_kind_does_not_inherit_the_scale_of_score_distillation
         ({"regulation": "adaptive", "clip_threshold": 0.1}, "--clip is given (0.1), but the regulation adaptive"),
         ({"distillation": "sds", "latent_weight": 1.0}, "--latent-weight is given (1.0), but the loss SDS"),
         ({"noise": "surface", "distillation": "ism"}, "distillation.noise is of the surface, but ISM draws no noise"),
-        ({"weighting": "constant"}, "--weighting is given (constant), but it weighs the gradient through the encoder"),
+        (
+            {"weighting": "constant"},
+            "--weighting is given (constant), but it is about the gradient through the encoder",
+        ),
         ({"weighting": "sigma_squared", "distillation": "hifa"}, "give --latent-weight as well, or leave it away"),
+        ({"encoder_gradient": "linear"}, "--encoder-gradient is given (linear), but it is about the gradient through"),
         ({"distillation": "csd", "guidance_rescale": 0.5}, "CSD has no guided prediction"),
         ({"latent_weight": -1.0}, "latent_weight is -1.0; it must be 0 or more"),
         ({"guidance_rescale": 1.5}, "guidance_rescale is 1.5; it must be 1 or less"),
