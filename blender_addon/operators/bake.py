@@ -14,6 +14,7 @@ from ..model.maps import MAPS
 from ..scene.meshes.export import ExportOptions
 from ..scene.pictures.bake import BakeOptions, bake_materials
 from ..scene.versions.builder import VersionBuilder, VersionFacts
+from .poll import passes_unless
 from .versions.action import run_on_versions
 
 __all__ = ["CLASSES"]
@@ -51,10 +52,11 @@ class PGC_OT_bake_set(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or obj.type != "MESH" or obj.mode != "OBJECT" or not obj.is_editable:
-            cls.poll_message_set("Select a mesh object that belongs to this file, in Object Mode")
-            return False
-        return True
+        return passes_unless(
+            cls,
+            obj is None or obj.type != "MESH" or obj.mode != "OBJECT" or not obj.is_editable,
+            "Select a mesh object that belongs to this file, in Object Mode",
+        )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(self)

@@ -8,6 +8,7 @@ from bpy.props import StringProperty
 
 from ..model.state import JobView, Phase
 from ..session import event_pump
+from .poll import passes_unless
 
 __all__ = ["PGC_OT_cancel", "PGC_OT_stop_and_keep"]
 
@@ -22,10 +23,9 @@ class PGC_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not any(_can_cancel(view) for view in event_pump.current_state().live()):
-            cls.poll_message_set("No texture is being made")
-            return False
-        return True
+        return passes_unless(
+            cls, not any(_can_cancel(view) for view in event_pump.current_state().live()), "No texture is being made"
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = event_pump.current_state()
@@ -46,10 +46,11 @@ class PGC_OT_stop_and_keep(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not any(view.stoppable for view in event_pump.current_state().live()):
-            cls.poll_message_set("No texture has taken a step yet")
-            return False
-        return True
+        return passes_unless(
+            cls,
+            not any(view.stoppable for view in event_pump.current_state().live()),
+            "No texture has taken a step yet",
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = event_pump.current_state()

@@ -13,6 +13,7 @@ from ..session import event_pump, recent_prompts
 from ..session.readiness import reason_against, textured
 from ..session.submission import objection, prepare_order
 from ..session.uv_checks import checks
+from .poll import passes_unless
 
 __all__ = ["PGC_OT_generate"]
 
@@ -27,9 +28,7 @@ class PGC_OT_generate(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = reason_against(context, event_pump.current_state())
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return passes_unless(cls, reason, reason)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         desk = event_pump.job_desk()

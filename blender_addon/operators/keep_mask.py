@@ -12,6 +12,7 @@ from ..scene.painting.keep_mask import kept_picture, new_mask
 from ..scene.painting.mask_display import follow_painting, is_painting, show_mask
 from ..scene.painting.mask_edit import edit_mask
 from ..session import event_pump
+from .poll import passes_unless
 
 __all__ = ["CLASSES"]
 
@@ -89,27 +90,29 @@ class PGC_OT_edit_keep_mask(bpy.types.Operator):
 
 
 def _has_mask(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - an operator's class
-    if not _can_paint(cls, context):
-        return False
-    if context.object.pgc.keep_mask is None:
-        cls.poll_message_set("Make a mask first, or choose an image")
-        return False
-    return True
+    return _can_paint(cls, context) and passes_unless(
+        cls, context.object.pgc.keep_mask is None, "Make a mask first, or choose an image"
+    )
 
 
 def _can_paint(cls: Any, context: bpy.types.Context) -> bool:  # noqa: ANN401 - an operator's class
     obj = context.object
-    if obj is None or obj.type != "MESH" or not obj.data.uv_layers:
-        cls.poll_message_set("Select a mesh object with a UV map")
-        return False
-    if not obj.is_editable or not obj.visible_get():
-        cls.poll_message_set("The object is hidden or linked from another file")
-        return False
-    if not obj.data.is_editable:
-        # Blender has no Texture Paint on it.
-        cls.poll_message_set("The mesh is linked from another file: Make Mesh Single-User first, or choose an image")
-        return False
-    return True
+    return (
+        passes_unless(
+            cls, obj is None or obj.type != "MESH" or not obj.data.uv_layers, "Select a mesh object with a UV map"
+        )
+        and passes_unless(
+            cls,
+            not obj.is_editable or not obj.visible_get(),
+            "The object is hidden or linked from another file",
+        )
+        # Blender has no Texture Paint on a linked mesh.
+        and passes_unless(
+            cls,
+            not obj.data.is_editable,
+            "The mesh is linked from another file: Make Mesh Single-User first, or choose an image",
+        )
+    )
 
 
 def _begin(context: bpy.types.Context) -> None:

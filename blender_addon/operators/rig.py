@@ -10,6 +10,7 @@ from bpy.props import IntProperty
 
 from ..scene.rig_objects import add_rig, remove_rig
 from ..session import event_pump
+from .poll import passes_unless
 
 __all__ = ["CLASSES"]
 
@@ -25,10 +26,7 @@ class PGC_OT_add_rig(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.object is None or context.object.type != "MESH":
-            cls.poll_message_set("Select a mesh object first")
-            return False
-        return True
+        return passes_unless(cls, context.object is None or context.object.type != "MESH", "Select a mesh object first")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.scene.pgc.rig = add_rig(context.scene, context.object, self.count)
@@ -46,10 +44,7 @@ class PGC_OT_remove_rig(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.scene.pgc.rig is None:
-            cls.poll_message_set("There is no camera rig")
-            return False
-        return True
+        return passes_unless(cls, context.scene.pgc.rig is None, "There is no camera rig")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         remove_rig(context.scene.pgc.rig)

@@ -10,6 +10,7 @@ import bpy
 from ..scene.errors import SceneError
 from ..scene.meshes.real_mesh import can_become_real, is_collection_instance, make_real_mesh
 from ..session import event_pump
+from .poll import passes_unless
 from .versions.action import run_on_versions
 
 __all__ = ["CLASSES"]
@@ -25,10 +26,11 @@ class PGC_OT_make_override(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or (obj.is_editable and (obj.override_library is None or _may_edit(obj))):
-            cls.poll_message_set("Select an object that is linked from another file")
-            return False
-        return True
+        return passes_unless(
+            cls,
+            obj is None or (obj.is_editable and (obj.override_library is None or _may_edit(obj))),
+            "Select an object that is linked from another file",
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: _override(context))
@@ -45,10 +47,11 @@ class PGC_OT_make_real(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or obj.mode != "OBJECT" or not (obj.type == "MESH" or can_become_real(obj)):
-            cls.poll_message_set("Select an object that shows a surface, in Object Mode")
-            return False
-        return True
+        return passes_unless(
+            cls,
+            obj is None or obj.mode != "OBJECT" or not (obj.type == "MESH" or can_become_real(obj)),
+            "Select an object that shows a surface, in Object Mode",
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: _make_real(context))

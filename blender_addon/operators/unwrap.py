@@ -17,6 +17,7 @@ from ..scene.ownership import check_unwrappable
 from ..session import event_pump
 from ..session.uv_checks import checks, textured_map
 from ..uv_measure import UvRemedy, density_picture, measure_uvs
+from .poll import passes_unless
 from .versions.action import run_on_versions
 
 __all__ = ["CLASSES", "poll_unwrap"]
@@ -61,10 +62,9 @@ class PGC_OT_unwrap(bpy.types.Operator):
 def poll_unwrap(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     """Says, for a poll, whether the active object is a mesh that can be unwrapped now."""
     obj = context.object
-    if obj is None or obj.type != "MESH" or obj.mode != "OBJECT":
-        cls.poll_message_set("Select a mesh object, in Object Mode")
-        return False
-    return True
+    return passes_unless(
+        cls, obj is None or obj.type != "MESH" or obj.mode != "OBJECT", "Select a mesh object, in Object Mode"
+    )
 
 
 @contextmanager
@@ -150,10 +150,11 @@ class PGC_OT_show_texel_density(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or not textured_map(obj) or obj.mode == "EDIT":
-            cls.poll_message_set("Select a mesh object with a UV map, not in Edit Mode")
-            return False
-        return True
+        return passes_unless(
+            cls,
+            obj is None or not textured_map(obj) or obj.mode == "EDIT",
+            "Select a mesh object with a UV map, not in Edit Mode",
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         arrays = read_uv_arrays(context.object.data, textured_map(context.object))

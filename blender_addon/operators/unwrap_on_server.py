@@ -15,6 +15,7 @@ from ..session import event_pump
 from ..session.readiness import reason_against_object
 from ..session.submission import objection
 from ..session.unwrapping import prepare_unwrap
+from .poll import passes_unless
 from .unwrap import poll_unwrap
 
 __all__ = ["PGC_OT_unwrap_on_server"]
@@ -33,9 +34,7 @@ class PGC_OT_unwrap_on_server(bpy.types.Operator):
         if not poll_unwrap(cls, context):
             return False
         reason = reason_against_object(context.object, event_pump.current_state())
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return passes_unless(cls, reason, reason)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         desk = event_pump.job_desk()

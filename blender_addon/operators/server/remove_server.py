@@ -5,6 +5,7 @@ import bpy
 
 from ...local_server import tasks as server_tasks
 from ...server_install.runner import Removal
+from ..poll import passes_unless
 from .server_task import OneServerTask
 
 __all__ = ["PGC_OT_remove_server"]
@@ -20,10 +21,7 @@ class PGC_OT_remove_server(OneServerTask, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if server_tasks.installed() is None:
-            cls.poll_message_set("Install Server has installed none")
-            return False
-        return True
+        return passes_unless(cls, server_tasks.installed() is None, "Install Server has installed none")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_confirm(self, event)

@@ -4,6 +4,7 @@
 import bpy
 
 from ...local_server import tasks as server_tasks
+from ..poll import passes_unless
 
 __all__ = ["OneServerTask"]
 
@@ -13,7 +14,4 @@ class OneServerTask:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if server_tasks.is_busy():
-            cls.poll_message_set("Something is being done with the server already")
-            return False
-        return True
+        return passes_unless(cls, server_tasks.is_busy(), "Something is being done with the server already")

@@ -10,6 +10,7 @@ from ...local_server.program import server_data, server_python
 from ...model.problems import not_installed_problem
 from ...model.state import ServerState
 from ...session import event_pump
+from ..poll import passes_unless
 
 __all__ = ["PGC_OT_start_server"]
 
@@ -22,10 +23,9 @@ class PGC_OT_start_server(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if event_pump.current_state().server.state is ServerState.STARTING:
-            cls.poll_message_set("The server is coming up")
-            return False
-        return True
+        return passes_unless(
+            cls, event_pump.current_state().server.state is ServerState.STARTING, "The server is coming up"
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         desk = event_pump.job_desk()

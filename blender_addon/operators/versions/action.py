@@ -10,6 +10,7 @@ import bpy
 from ...model.state import Problem
 from ...scene.errors import SceneError
 from ...session import event_pump
+from ..poll import passes_unless
 
 __all__ = ["INDEX", "OnVersions", "chosen_version", "has_version", "run_on_versions"]
 
@@ -20,13 +21,11 @@ INDEX = "Which version, from 0; -1 takes the selected one"
 def has_version(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     """Says, for a poll, whether the active object has versions that may change."""
     obj = context.object
-    if obj is None or obj.type != "MESH" or not obj.pgc.versions:
-        cls.poll_message_set("The object has no versions yet; generate a texture first")
-        return False
-    if not obj.is_editable:
-        cls.poll_message_set("The object is linked from another file; make it local first")
-        return False
-    return True
+    return passes_unless(
+        cls,
+        obj is None or obj.type != "MESH" or not obj.pgc.versions,
+        "The object has no versions yet; generate a texture first",
+    ) and passes_unless(cls, not obj.is_editable, "The object is linked from another file; make it local first")
 
 
 class OnVersions:

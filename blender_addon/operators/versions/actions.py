@@ -10,6 +10,7 @@ from bpy.props import IntProperty, StringProperty
 
 from ...scene.versions.showing import apply_version_index, compare_versions, remove_version
 from ...session import event_pump
+from ..poll import passes_unless
 from .action import INDEX, OnVersions, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
@@ -38,12 +39,11 @@ class PGC_OT_version_compare(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not has_version(cls, context):
-            return False
-        if context.object.pgc.layers == context.object.pgc.compared:
-            cls.poll_message_set("Show a version first, to compare it with what was there before")
-            return False
-        return True
+        return has_version(cls, context) and passes_unless(
+            cls,
+            context.object.pgc.layers == context.object.pgc.compared,
+            "Show a version first, to compare it with what was there before",
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: compare_versions(context.object))
@@ -96,10 +96,11 @@ class PGC_OT_make_single_user(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or obj.type != "MESH" or not obj.is_editable or obj.mode != "OBJECT":
-            cls.poll_message_set("Select a mesh object that belongs to this file, in Object Mode")
-            return False
-        return True
+        return passes_unless(
+            cls,
+            obj is None or obj.type != "MESH" or not obj.is_editable or obj.mode != "OBJECT",
+            "Select a mesh object that belongs to this file, in Object Mode",
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         mesh = context.object.data.copy()

@@ -10,6 +10,7 @@ from bpy.props import StringProperty
 
 from ...scene.versions.showing import apply_version_index
 from ...session import event_pump
+from ..poll import passes_unless
 from .action import run_on_versions
 
 __all__ = ["CLASSES"]
@@ -28,16 +29,16 @@ class PGC_OT_fetch_result(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or obj.type != "MESH" or not obj.is_editable:
-            cls.poll_message_set("Select a mesh object that belongs to this file")
-            return False
-        if not event_pump.current_state().server.ready:
-            cls.poll_message_set("The server is not there")
-            return False
-        if event_pump.current_state().live_for(obj.session_uid) is not None:
-            cls.poll_message_set("This object's texture is being made")
-            return False
-        return True
+        state = event_pump.current_state()
+        return (
+            passes_unless(
+                cls,
+                obj is None or obj.type != "MESH" or not obj.is_editable,
+                "Select a mesh object that belongs to this file",
+            )
+            and passes_unless(cls, not state.server.ready, "The server is not there")
+            and passes_unless(cls, state.live_for(obj.session_uid) is not None, "This object's texture is being made")
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         obj = context.object

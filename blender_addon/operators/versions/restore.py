@@ -6,6 +6,7 @@ from typing import ClassVar
 import bpy
 
 from ...scene.versions.showing import restore_original
+from ..poll import passes_unless
 from .action import run_on_versions
 
 __all__ = ["PGC_OT_restore"]
@@ -21,10 +22,7 @@ class PGC_OT_restore(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
-        if obj is None or not obj.pgc.layers:
-            cls.poll_message_set("The object shows its own materials")
-            return False
-        return True
+        return passes_unless(cls, obj is None or not obj.pgc.layers, "The object shows its own materials")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: restore_original(context.object))

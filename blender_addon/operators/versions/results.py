@@ -10,6 +10,7 @@ from bpy.props import StringProperty
 
 from ...model.state import Phase
 from ...session import event_pump
+from ..poll import passes_unless
 
 __all__ = ["CLASSES"]
 
@@ -24,10 +25,7 @@ class PGC_OT_apply_to_active(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.object is None or context.object.type != "MESH":
-            cls.poll_message_set("Select a mesh object first")
-            return False
-        return True
+        return passes_unless(cls, context.object is None or context.object.type != "MESH", "Select a mesh object first")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         held = [view for view in event_pump.current_state().jobs.values() if view.phase is Phase.HELD]
@@ -48,10 +46,7 @@ class PGC_OT_show_material_preview(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if _space(context) is None:
-            cls.poll_message_set("No 3D view is open")
-            return False
-        return True
+        return passes_unless(cls, _space(context) is None, "No 3D view is open")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         _space(context).shading.type = "MATERIAL"

@@ -18,6 +18,7 @@ from ...scene.versions.storage import (
     purge_versions,
     version_bytes,
 )
+from ..poll import passes_unless
 from .action import INDEX, OnVersions, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
@@ -32,12 +33,9 @@ class PGC_OT_versions_purge(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not has_version(cls, context):
-            return False
-        if not hidden_versions(context.object):
-            cls.poll_message_set("The object shows all its versions; there is nothing to remove")
-            return False
-        return True
+        return has_version(cls, context) and passes_unless(
+            cls, not hidden_versions(context.object), "The object shows all its versions; there is nothing to remove"
+        )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(self)
@@ -103,12 +101,9 @@ class PGC_OT_version_move_to_blend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not has_version(cls, context):
-            return False
-        if not any(on_disk(version) for version in context.object.pgc.versions):
-            cls.poll_message_set("All versions are in the .blend")
-            return False
-        return True
+        return has_version(cls, context) and passes_unless(
+            cls, not any(on_disk(version) for version in context.object.pgc.versions), "All versions are in the .blend"
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: move_to_blend(context.object.pgc.versions[chosen_version(self, context)]))

@@ -10,6 +10,7 @@ from bpy.props import IntProperty
 
 from ...scene.versions.uv_transfer import transfer_version
 from ...session import event_pump
+from ..poll import passes_unless
 from .action import INDEX, chosen_version, has_version, run_on_versions
 
 __all__ = ["CLASSES"]
@@ -26,12 +27,9 @@ class PGC_OT_transfer_uvs(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not has_version(cls, context):
-            return False
-        if context.object.mode != "OBJECT":
-            cls.poll_message_set("Go to Object Mode first")
-            return False
-        return True
+        return has_version(cls, context) and passes_unless(
+            cls, context.object.mode != "OBJECT", "Go to Object Mode first"
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._transfer(context))
