@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 import torch
@@ -21,8 +21,12 @@ __all__ = [
     "draw_timesteps",
     "dreamtime_weights",
     "timestep_range",
+    "timesteps_for_strength",
     "timesteps_named",
 ]
+
+_LEAST = 0.01
+"""The largest timestep of any schedule is at least this."""
 
 TimestepName = Literal["uniform", "linear", "square_root", "dreamtime"]
 
@@ -116,6 +120,29 @@ def timesteps_named(name: TimestepName) -> TimestepConfig:
             return DreamTimeTimestepConfig()
         case _:
             assert_never(name)
+
+
+def timesteps_for_strength(config: TimestepConfig, strength: float) -> TimestepConfig:
+    """Returns the schedule with `strength` of its most noise: less noise leaves more of what a run starts from.
+
+    Its least noise stays, unless that is more than the new most. This is the strength of diffusers' image-to-image
+    pipelines (Meng et al., SDEdit, ICLR 2022), a share of all timesteps there, and of the schedule's own here.
+
+    Raises:
+        ConfigError: the strength is not above 0 and at most 1.
+    """
+    if not 0.0 < strength <= 1.0:
+        raise ConfigError(f"strength is {strength}; it must be above 0 and at most 1.")
+    match config:
+        case AnnealedTimestepConfig():
+            start = max(config.start * strength, _LEAST)
+            return replace(config, start=start, end=min(config.end, start))
+        case UniformTimestepConfig():
+            maximum = max(config.maximum * strength, _LEAST)
+            return replace(config, maximum=maximum, minimum=min(config.minimum, maximum))
+        case DreamTimeTimestepConfig():
+            maximum = max(config.maximum * strength, 2.0 * _LEAST)
+            return replace(config, maximum=maximum, minimum=min(config.minimum, 0.5 * maximum))
 
 
 def dreamtime_weights(config: DreamTimeTimestepConfig, count: int) -> tuple[int, Float[Tensor, " n"]]:

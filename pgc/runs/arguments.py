@@ -76,6 +76,8 @@ class TextureArguments(RunChoices):
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
+        if self.strength is not None and self.init_texture is None:
+            raise ConfigError("--strength says how much of a start may change; give one (--init-texture).")
         expanded = self.expanded()
         guidance, settings = resolve(expanded._sized(), parse_guidance(expanded.guidance or "pocket"))
         return TextureRequest(

@@ -10,6 +10,7 @@ from ..arrays import ArrayRef
 from ..errors import FieldError
 from ..fields import Strict, check_text, check_within
 from ..limits import DEFAULT_LIMITS
+from ..structure import LATER
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, DistillationSpec, RegulationSpec
@@ -82,10 +83,13 @@ class SettingsSpec(Strict):
     resolution: int | None = None
     texture_size: int | None = None
     separate_slots: bool = False
+    strength: float | None = field(default=None, metadata={LATER: True})
+    """How much of the initial texture may change."""
 
     def __post_init__(self) -> None:
         check_within("seed", self.seed, 0, (1 << 63) - 1)
         check_within("steps", self.steps, 1, 1_000_000)
+        check_within("strength", self.strength, 0.01, 1.0)
         check_within("views", self.views, 1, DEFAULT_LIMITS.views)
         check_within("resolution", self.resolution, 16, 4096)
         size = self.texture_size
@@ -184,6 +188,8 @@ class TextureJobSpec(Strict):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
         self._check_method()
+        if self.settings.strength is not None and not self.initial_texture:
+            raise FieldError("settings.strength", "It says how much of the initial texture may change; send that too.")
         if NEW_UVS in self.maps:
             self._check_unwrap()
 

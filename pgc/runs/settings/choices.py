@@ -78,6 +78,18 @@ class RunChoices:
     seed: int | None = field(
         default=None, metadata={_OFFER: Offer(help="Another seed gives another texture.", kind=int, least=0)}
     )
+    strength: float | None = field(
+        default=None,
+        metadata={
+            _OFFER: Offer(
+                help="With --init-texture: how much of it may change, 0.01 (hardly anything) to 1 (the default).",
+                kind=float,
+                panel="Start from a texture",
+                least=0.01,
+                most=1.0,
+            )
+        },
+    )
     maps: tuple[MapName, ...] | None = field(
         default=None,
         metadata={

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pgc.distillation.build import DistillationConfig, distillation_named, has_image_target
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.noise.sources import noise_named
-from pgc.distillation.timestep import timesteps_named
+from pgc.distillation.timestep import timesteps_for_strength, timesteps_named
 from pgc.distillation.weighting import WeightingConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
@@ -64,7 +64,9 @@ def _distillation(choices: RunChoices, preset: DistillationConfig) -> Distillati
                 f"{option} is given ({value}), but it is about the gradient through the encoder, which this run does "
                 "not use; give --latent-weight as well, or leave it away."
             )
-    return found
+    if choices.strength is None:
+        return found
+    return replace(found, timestep=timesteps_for_strength(found.timestep, choices.strength))
 
 
 def _regulation(choices: RunChoices, preset: RegulationConfig) -> RegulationConfig:

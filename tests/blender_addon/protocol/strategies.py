@@ -43,6 +43,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "model": st.text("abcxyz019._-", min_size=1, max_size=64),
     "guidance_scale": st.none() | st.floats(0, 1000),
     "every_s": st.floats(0.05, 3600),
+    "strength": st.none() | st.floats(0.01, 1.0),
     "size": st.integers(16, 1024),
     "aspect": st.floats(1e-3, 1e3),
     "world_to_camera": _MATRIX,
@@ -113,7 +114,14 @@ def instances(cls: type[Any]) -> st.SearchStrategy[Any]:
         return st.one_of([st.builds(cls, **fields) for fields in _METHOD[cls]])
     hints = typing.get_type_hints(cls)
     fields = {field.name: _field(cls, field.name, hints[field.name]) for field in dataclasses.fields(cls)}
-    return st.builds(cls, **fields)
+    return st.builds(_job if cls is TextureJobSpec else cls, **fields)
+
+
+def _job(**given: Any) -> TextureJobSpec:
+    """A job whose strength goes with an initial texture."""
+    if not given["initial_texture"]:
+        given["settings"] = dataclasses.replace(given["settings"], strength=None)
+    return TextureJobSpec(**given)
 
 
 def _field(cls: type[Any], name: str, hint: Any) -> st.SearchStrategy[Any]:

@@ -14,6 +14,7 @@ from pgc.distillation.timestep import (
     draw_timesteps,
     dreamtime_weights,
     timestep_range,
+    timesteps_for_strength,
     timesteps_named,
 )
 from pgc.errors import ConfigError
@@ -92,3 +93,26 @@ def test_each_schedule_never_rises_and_stays_inside(name, count):
 def test_settings_are_checked(make, word):
     with pytest.raises(ConfigError, match=word):
         make()
+
+
+SCHEDULES = (*(timesteps_named(name) for name in get_args(TimestepName)), AnnealedTimestepConfig())
+
+
+@pytest.mark.parametrize("config", SCHEDULES, ids=lambda config: type(config).__name__)
+def test_strength_scales_the_most_noise_and_leaves_the_rest_in_order(config):
+    assert timesteps_for_strength(config, 1.0) == config
+    whole = max(timestep_range(config, i / 40, 1000)[1] for i in range(41))
+    for strength in (0.75, 0.5, 0.2, 0.01):
+        weaker = timesteps_for_strength(config, strength)
+        ranges = [timestep_range(weaker, i / 40, 1000) for i in range(41)]
+        most = max(high for _, high in ranges)
+        # A window's half width stays, and the least that a schedule may have is a hundredth (DreamTime: two).
+        slack = 90 if isinstance(config, AnnealedTimestepConfig) and config.half_width else 20
+        assert abs(most - strength * whole) <= slack
+        assert ranges == sorted(ranges, reverse=True), "noise never rises"
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.1, 1.01, float("nan")])
+def test_a_strength_outside_of_its_range_is_refused(strength):
+    with pytest.raises(ConfigError, match="strength is"):
+        timesteps_for_strength(UniformTimestepConfig(), strength)

@@ -5,9 +5,11 @@ from dataclasses import fields, replace
 
 import pytest
 
+from blender_addon.protocol.errors import FieldError
 from blender_addon.protocol.specs.job import SettingsSpec
 from pgc.demo.config import DemoConfig
 from pgc.demo.run import demo_arguments
+from pgc.errors import ConfigError
 from pgc.remote.job import remote_job
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.request import load_prepared, load_sources
@@ -56,19 +58,29 @@ ALONE = {
     "latent_weight": {"latent_weight": 0.5},
     "weighting": {"weighting": "constant", "latent_weight": 0.5},
     "encoder_gradient": {"encoder_gradient": "linear", "distillation": "sds"},
+    "strength": {"strength": 0.5},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
 }
 """What goes with one loss or regulation, and not with those of `ALL`."""
 
 
 @pytest.mark.parametrize("name", [None, *(item.name for item in fields(RunChoices))])
-def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, name):
+def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, name):
     """Each alone, and all of them together."""
     alone = ALONE.get(name, {name: getattr(ALL, name)}) if name else {}
     one = ALL if name is None else RunChoices(**{"maps": ALL.maps, **alone})
     assert name is None or getattr(one, name) is not None, "a choice that this does not try"
-    request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red"))
+    start = {"init_texture": str(red_texture)} if name == "strength" else {}
+    request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red", **start))
     assert resolved(spec) == (request.guidance, request.settings)
+
+
+def test_strength_without_a_start_is_refused_here_and_on_the_wire(cube_obj):
+    with pytest.raises(ConfigError, match=r"--init-texture"):
+        TextureArguments(mesh=str(cube_obj), prompt="red", strength=0.5).to_request()
+    _request, spec = job_of(TextureArguments(mesh=str(cube_obj), prompt="red"))
+    with pytest.raises(FieldError, match="initial texture"):
+        replace(spec, settings=replace(spec.settings, strength=0.5))
 
 
 def test_the_demo_asks_a_server_for_what_it_does_here(cube_obj):
