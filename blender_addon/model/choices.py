@@ -80,14 +80,19 @@ def need_light(maps: Iterable[str]) -> bool:
     return not LIT_MAPS.isdisjoint(maps)
 
 
-def cost_text(state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False) -> str:
+def cost_text(
+    state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False, strength: float = 1.0
+) -> str:
     """Says what a texture costs, as far as known: its steps, and from the last job's time how long they take.
 
     Args:
         steps: that were chosen instead of the preset's; 0: none were.
         lit: whether its maps need light.
+        strength: of a start from a texture; below 1 fewer of the preset's steps are taken.
     """
     count = steps or expected_steps(state, model, preset)
+    if count is not None and not steps:
+        count = max(1, round(count * strength))
     if count is None:
         return f"{_SCALE[preset]:g} x the model's own number of steps"
     per_step = state.seconds_per_step.get((model, size, lit))

@@ -99,6 +99,18 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
     depth_scale: FloatProperty(
         name="Depth Strength", description="How much the shape of the mesh counts", min=0.0, max=2.0, default=1.0
     )
+    use_start: BoolProperty(
+        name="Start from What Is Shown",
+        description="The new texture grows out of the one that the object shows, in place of gray",
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How much of the texture that it starts from may change; 1 is all",
+        min=0.01,
+        max=1.0,
+        default=0.5,
+        subtype="FACTOR",
+    )
     target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
     uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")
     cameras: EnumProperty(

@@ -27,12 +27,13 @@ from ..scene.meshes.export import ExportOptions, export_mesh, mesh_spec
 from ..scene.meshes.face_sets import pack_faces
 from ..scene.meshes.uv_watch import packed_uvs_of
 from ..scene.ownership import check_editable, check_private
-from ..scene.painting.keep_mask import KeptTexture, kept_texture
+from ..scene.painting.keep_mask import KeptTexture, kept_texture, start_texture
 
 __all__ = ["KEPT", "Order", "objection", "prepare_order"]
 
 KEPT = (
     *("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots"),
+    *("use_start", "strength"),
     *METHOD_SETTINGS,
 )
 """Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
@@ -72,11 +73,14 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             "lower its subdivision or decimate it first."
         )
     kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
-    if kept is not None and need_light(settings.maps):
+    masked = kept is not None
+    if masked and need_light(settings.maps):
         raise SceneError(
             "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
         )
-    size = int(settings.texture_size) if kept is None else len(kept.mask)
+    if kept is None and settings.use_start:
+        kept = start_texture(obj, mesh.uv_map, mesh.corner_uvs)
+    size = int(settings.texture_size) if kept is None else len(kept.picture)
     part, arrays = mesh_spec(mesh)
     method = ChosenMethod.of(settings, settings.model)
     initial, locks = _tiles(kept, arrays)
@@ -90,6 +94,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             steps=settings.steps or None,
             texture_size=size,
             separate_slots=settings.separate_slots,
+            strength=settings.strength if settings.use_start else None,
         ),
         guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
         distillation=method.distillation(),
@@ -102,7 +107,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
     )
     request = replace(_request(settings, options, mesh.uv_map, size), uvs=packed_uvs_of(obj, mesh.uv_map))
     view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
-    if kept is None and obj.pgc.keep_mask is not None and settings.target != "objects":
+    if not masked and obj.pgc.keep_mask is not None and settings.target != "objects":
         color = "black" if obj.pgc.mask_reading == "KEEP" else "white"
         view.warning = f"The mask of {obj.name} is {color} all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
@@ -150,8 +155,11 @@ def _tiles(
     """Initial texture and lock mask of a job, whose arrays are added."""
     if kept is None:
         return (), ()
-    found = []
+    found: list[tuple[TileImage, ...]] = []
     for array in (kept.picture, kept.mask):
+        if array is None:
+            found.append(())
+            continue
         ref = array_ref(give_away(array))
         arrays[ref.sha256] = array
         found.append((TileImage(tile=1001, array=ref),))

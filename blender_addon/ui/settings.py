@@ -55,6 +55,14 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.prop_search(settings, "uv_map", obj.data, "uv_layers", icon="GROUP_UVS")
     if settings.target != "objects" and (obj.pgc.keep_mask is not None or kept_picture(obj) is not None):
         _draw_keep_mask(layout, obj)
+    if kept_picture(obj) is not None:
+        row = layout.row()
+        row.use_property_split = False
+        row.prop(
+            settings, "use_start", text="Start from What Is Shown" if not settings.use_start else "Start, Strength"
+        )
+        if settings.use_start:
+            row.prop(settings, "strength", text="", slider=True)
 
 
 def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
@@ -162,6 +170,7 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
         size=int(settings.texture_size),
         steps=settings.steps,
         lit=need_light(settings.maps),
+        strength=settings.strength if settings.use_start else 1.0,
     )
     line = column.row()
     line.active = False

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
@@ -13,26 +13,28 @@ import numpy.typing as npt
 from ..errors import SceneError
 from ..versions.showing import map_image
 
-__all__ = ["KeptTexture", "kept_picture", "kept_texture", "new_mask", "pack_masks"]
+__all__ = ["KeptTexture", "kept_picture", "kept_texture", "new_mask", "pack_masks", "start_texture"]
 
 _SIDES = tuple(1 << power for power in range(4, 14))
 """What a server takes."""
 _SLACK = 1e-4
 _ONE_TILE = (
-    "A mask works within one UV tile, and {name} has UVs in others; clear the mask, or use an object of one tile."
+    "What {name} shows can be kept or started from within one UV tile, and it has UVs in others; clear the mask and "
+    "start anew."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class KeptTexture:
-    """What a job gets of the texture that is kept, row 0 at the top.
+    """What a job gets of the texture that is there, row 0 at the top.
 
     Args:
-        picture: uint8 [S, S, 3], sRGB, the texture as it is; mask: uint8 [S, S], 255 where it stays, else 0.
+        picture: uint8 [S, S, 3], sRGB, the texture as it is; mask: uint8 [S, S], 255 where it stays, else 0; None: all
+            of it is only a start.
     """
 
     picture: npt.NDArray[np.uint8]
-    mask: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8] | None
     notes: tuple[str, ...] = ()
     """What the server does not get of the picture, a sentence each."""
 
@@ -87,12 +89,27 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
             f"The mask of {obj.name} is {'white' if white.all() else 'black'} all over, so nothing would change; "
             f"paint {'black' if white.all() else 'white'} where the new texture is to come."
         )
+    if kept_picture(obj) is None:
+        raise SceneError(f"{obj.name} shows no texture that the mask could keep; make one first, or clear the mask.")
+    start = start_texture(obj, uv_map, corner_uvs)
+    side = len(start.picture)
+    rows, columns = (np.arange(side) * size // side for size in stays.shape)
+    return replace(start, mask=np.where(stays[rows][:, columns], np.uint8(255), np.uint8(0)))
+
+
+def start_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.float32]) -> KeptTexture:
+    """Returns the base colour that the object shows, for a job to start from; arguments as of `kept_texture`.
+
+    Raises:
+        SceneError: it shows none, or one that does not fit.
+    """
     picture, version = kept_picture(obj), _shown_version(obj)
     if picture is None:
-        raise SceneError(f"{obj.name} shows no texture that the mask could keep; make one first, or clear the mask.")
+        raise SceneError(f"{obj.name} shows no texture to start from; make one first, or start anew.")
     if version is not None and version.uv_map != uv_map:
         raise SceneError(
-            f"What {obj.name} shows was made for the UV map {version.uv_map}; choose that one, or clear the mask."
+            f"What {obj.name} shows was made for the UV map {version.uv_map}; choose that one, or clear the mask and "
+            "start anew."
         )
     if picture.source == "TILED" or corner_uvs.min() < -_SLACK or corner_uvs.max() > 1.0 + _SLACK:
         raise SceneError(_ONE_TILE.format(name=obj.name))
@@ -100,12 +117,12 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
     height, width = values.shape[:2]
     if height != width or width not in _SIDES:
         raise SceneError(
-            f"The texture of {obj.name} has {width} x {height} pixels; a mask keeps square ones of 16, 32, … 8192."
+            f"The texture of {obj.name} has {width} x {height} pixels; only square ones of 16, 32, … 8192 can be kept "
+            "or started from."
         )
-    rows, columns = (np.arange(width) * side // width for side in stays.shape)
     return KeptTexture(
         picture=np.ascontiguousarray(np.round(values.clip(0.0, 1.0) * 255.0).astype(np.uint8)),
-        mask=np.where(stays[rows][:, columns], np.uint8(255), np.uint8(0)),
+        mask=None,
         notes=_losses(picture, values),
     )
 
@@ -127,9 +144,9 @@ def _losses(image: bpy.types.Image, values: npt.NDArray[np.float32]) -> tuple[st
     """What 8 bits and three channels cannot hold of an image."""
     found = []
     if image.is_float:
-        found.append(f"{image.name} has more than 8 bits a channel; what the mask keeps is rounded to 8.")
+        found.append(f"{image.name} has more than 8 bits a channel; what is taken of it is rounded to 8.")
     if bool((values < 0.0).any()) or bool((values > 1.0).any()):
-        found.append(f"{image.name} has colors outside of 0 to 1; what the mask keeps is cut to that range.")
+        found.append(f"{image.name} has colors outside of 0 to 1; what is taken of it is cut to that range.")
     if image.channels == 4 and bool((_channels(image)[..., 3] < 1.0).any()):
         found.append(f"{image.name} has alpha, which the new texture does not get.")
     return tuple(found)

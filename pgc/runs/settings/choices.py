@@ -82,7 +82,8 @@ class RunChoices:
         default=None,
         metadata={
             _OFFER: Offer(
-                help="With --init-texture: how much of it may change, 0.01 (hardly anything) to 1 (the default).",
+                help="With --init-texture: how much of it may change, 0.01 (hardly anything) to 1 (the default): "
+                "it scales the most noise, and the steps unless --steps says how many.",
                 kind=float,
                 panel="Start from a texture",
                 least=0.01,

@@ -85,6 +85,9 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     )
     if choices.rig is not None:
         settings = replace(settings, cameras=cameras_named(choices.rig, settings.cameras))
+    if choices.strength is not None and choices.steps is None:
+        # As image-to-image pipelines do: even little noise replaces all where it is looked through often enough.
+        settings = with_overrides(settings, steps=max(1, round(settings.optimize.steps * choices.strength)))
     settings = with_maps(replace(settings, optimize=chosen_method(choices, settings.optimize)), spec, maps)
     if settings.material is not None:
         settings = replace(settings, material=_lit(choices, settings.material))

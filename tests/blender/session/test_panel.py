@@ -166,6 +166,8 @@ def test_a_model_that_is_not_there_does_not_look_as_if_it_were(key, info, note, 
 def test_what_a_texture_costs():
     state = AppState()
     assert cost_text(state, model="pocket", preset="draft", size=512) == "85 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "8 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1, steps=9) == "9 steps"
     assert cost_text(state, model="sdxl", preset="fine", size=512) == "2 x the model's own number of steps"
     state.steps["sdxl", "standard"] = 1000
     state.seconds_per_step["sdxl", 2048, False] = 0.5

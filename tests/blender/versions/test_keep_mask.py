@@ -29,6 +29,16 @@ def test_the_mask_can_say_what_changes(run_in_blender):
     assert "white all over, so nothing of its texture is kept" in found["white"][1]
 
 
+def test_the_next_texture_can_start_from_what_is_shown(run_in_blender):
+    found = run_in_blender("start", script=PROBE)
+    assert "shows no texture to start from" in found["nothing"]
+    assert found["sent"] == [0, 0.25, 32], "no mask, the strength, and the picture's size"
+    assert found["picture"]
+    assert found["warning"] == ""
+    assert found["masked"] == [1, 1, 0.25]
+    assert found["off"] is None
+
+
 def test_the_whole_mask_changes_at_a_click_and_undo_takes_it_back(run_in_blender):
     """The mask is white where u < 1/2 and v > 1/4; the one face has u and v below 1/2."""
     found = run_in_blender("edits", script=PROBE)

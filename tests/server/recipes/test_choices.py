@@ -75,6 +75,15 @@ def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, na
     assert resolved(spec) == (request.guidance, request.settings)
 
 
+def test_strength_takes_steps_away_unless_they_are_named(cube_obj, red_texture):
+    begun = {"mesh": str(cube_obj), "prompt": "red", "init_texture": str(red_texture)}
+    whole = TextureArguments(**begun).to_request().settings.optimize.steps
+    half = TextureArguments(**begun, strength=0.5).to_request().settings.optimize
+    assert half.steps == whole / 2
+    assert TextureArguments(**begun, strength=0.5, steps=9).to_request().settings.optimize.steps == 9
+    assert TextureArguments(**begun, strength=0.01, preset="draft").to_request().settings.optimize.steps == 1
+
+
 def test_strength_without_a_start_is_refused_here_and_on_the_wire(cube_obj):
     with pytest.raises(ConfigError, match=r"--init-texture"):
         TextureArguments(mesh=str(cube_obj), prompt="red", strength=0.5).to_request()

@@ -110,6 +110,41 @@ def change() -> Any:
 
 
 @ends_cleanly
+def start() -> Any:
+    """The next texture starts from what is shown: what a job gets, with and without a mask, and what is refused."""
+    enable()
+    rig = Rig()
+    settings = bpy.context.scene.pgc
+    settings.use_start, settings.strength, settings.maps = True, 0.25, {"base_color", "roughness"}
+    found: dict[str, Any] = {"nothing": _said(bpy.ops.pgc.generate)[0]}
+    settings.use_start = False
+    rig.obj.data.uv_layers[0].name = "Artist"
+    picture = _ramp(SIDE)
+    rig.finish(rig.run(), png=_png(picture))
+    settings.use_start = True
+    rig.click()
+    _, spec, arrays = rig.fake.submitted[-1]
+    found["sent"] = [len(spec.lock_mask), round(spec.settings.strength, 6), spec.settings.texture_size]
+    found["picture"] = bool(np.array_equal(arrays[spec.initial_texture[0].array.sha256], picture))
+    found["warning"] = rig.state.newest().warning
+    bpy.ops.pgc.cancel(key=rig.state.newest().key)
+    rig.tick()
+    rig.state.jobs.clear()
+    settings.maps = {"base_color"}
+    _mask(rig.obj)
+    rig.click()
+    _, spec, _ = rig.fake.submitted[-1]
+    found["masked"] = [len(spec.lock_mask), len(spec.initial_texture), round(spec.settings.strength, 6)]
+    bpy.ops.pgc.cancel(key=rig.state.newest().key)
+    rig.tick()
+    rig.state.jobs.clear()
+    settings.use_start = False
+    rig.click()
+    found["off"] = rig.fake.submitted[-1][1].settings.strength
+    return found
+
+
+@ends_cleanly
 def edits() -> Any:
     """Invert, Clear, Fill and Add Selected Faces, each taken back by undo; the tint follows while one paints."""
     enable()
