@@ -53,7 +53,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "server/broker/sessions/flood_guard.py": (f"{_BROKER}sessions/test_flood_guard.py",),
     "blender_addon/model/reducer.py": (f"{_MODEL}test_reducer.py",),
-    "blender_addon/model/problems.py": (f"{_MODEL}test_reducer.py",),
+    "blender_addon/model/problems.py": (f"{_MODEL}test_problems.py",),
     "blender_addon/model/methods.py": (f"{_MODEL}test_methods.py",),
     "blender_addon/model/uv_packing.py": (f"{_MODEL}test_uv_packing.py",),
     "blender_addon/model/recent_results.py": (f"{_MODEL}test_recent_results.py",),
