@@ -13,7 +13,7 @@ from tests.benchmarks.raw_client import RawClient, dealer
 from tests.benchmarks.standin_broker import StandinServer
 from tests.e2e.server_rig import oracle_job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("warm_processes")]
 FLOODS = 3
 
 

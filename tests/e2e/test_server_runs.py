@@ -21,7 +21,7 @@ from pgc.runs.report import read_report
 from pgc.terminal.failures import EXIT_INTERRUPTED
 from tests.e2e.server_rig import Watcher, base_color, oracle_job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("warm_processes")]
 
 
 @pytest.fixture

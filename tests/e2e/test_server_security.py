@@ -63,7 +63,7 @@ from server.broker.sessions.auth import new_key_pair
 from tests.e2e.server_rig import oracle_job
 from tests.server.broker.rig import Client, error_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.usefixtures("warm_processes")]
 MIB = 1 << 20
 
 

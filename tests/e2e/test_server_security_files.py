@@ -20,7 +20,7 @@ from blender_addon.protocol.messages import Attach, Cancel, Get, JobState, Reord
 from pgc.commands.texture_remote import source_root
 from tests.e2e.server_rig import oracle_job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.usefixtures("warm_processes")]
 
 
 def test_errors_name_no_path(started, alice):

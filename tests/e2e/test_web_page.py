@@ -12,7 +12,7 @@ from blender_addon.protocol.codec import Envelope, encode, request_id
 from blender_addon.protocol.messages import Drain, ListJobs, Ping, Pong, Status
 from tests.e2e.security_rig import Started
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("warm_processes")]
 
 _HOST = b"Host: 127.0.0.1\r\nOrigin: https://evil.example\r\n"
 _KEY = base64.b64encode(b"0123456789abcdef")

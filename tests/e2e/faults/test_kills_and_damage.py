@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.faults.damage_harness import DamageHarness, Round, summary
 from tests.e2e.faults.damaged_server import damage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("warm_processes")]
 
 
 def test_kills_and_damage_lose_nothing_else(tmp_path):

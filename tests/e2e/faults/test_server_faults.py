@@ -13,7 +13,7 @@ from tests.e2e.faults.fault_harness import FaultHarness
 from tests.e2e.faults.fault_report import summary
 from tests.e2e.server_rig import Watcher, base_color, oracle_job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("warm_processes")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")

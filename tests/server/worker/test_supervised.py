@@ -26,7 +26,7 @@ from tests.pgc import needs
 from tests.server.broker.rig import Client, Rig
 from tests.server.faulty_worker import HANG, HANGING, KILLED, OUT_OF_MEMORY, OUT_OF_MEMORY_ONCE, SLOW, STICKY_ONCE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280), pytest.mark.usefixtures("warm_processes")]
 
 
 class RealRig(Rig):
