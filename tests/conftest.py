@@ -10,7 +10,8 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,34 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave benchmarks out unless `-m` asks for something."""
-    if config.option.markexpr:
-        return
+    """Leave benchmarks out unless `-m` asks for something; with several workers, let each begin with slow tests."""
     benchmarks = [item for item in items if item.get_closest_marker("benchmark")]
-    if benchmarks:
+    if benchmarks and not config.option.markexpr:
         config.hook.pytest_deselected(items=benchmarks)
         items[:] = [item for item in items if not item.get_closest_marker("benchmark")]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        fast = [item for item in items if not item.get_closest_marker("slow")]
+        items[:] = dealt(slow, fast, workers)
+
+
+def dealt(slow: Sequence[pytest.Item], fast: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Returns an order whose equal parts, one a worker, each begin with slow tests and end with fast ones.
+
+    pytest-xdist gives each worker such a part, and who is done takes from the end of another's. Were slow tests left
+    for the end, one of a minute would end alone. Tests of a file stay together, since they share what they set up.
+    """
+    hands: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for _, group in groupby(slow, key=lambda item: item.nodeid.split("::")[0]):
+        min(hands, key=len).extend(group)
+    total, begin = len(slow) + len(fast), 0
+    order: list[pytest.Item] = []
+    for number, hand in enumerate(hands, start=1):
+        end = begin + max(0, number * total // workers - len(order) - len(hand))
+        order += [*hand, *fast[begin:end]]
+        begin = end
+    return [*order, *fast[begin:]]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -6,8 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from tests.conftest import dealt
 
 CONFTEST = Path(__file__).parent / "conftest.py"
 
@@ -88,3 +91,25 @@ def test_a_test_that_leaves_a_logger_deaf_is_the_one_that_fails(run_suite, tmp_p
     result = run_suite("test_deaf.py")
     assert "1 passed, 1 error" in result.stdout
     assert "left a logger changed" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "workers", "expected"),
+    [
+        ("a1 a2 b1 c1", "d1 d2 d3 d4", 2, "a1 a2 d1 d2 | b1 c1 d3 d4"),
+        ("a1 a2 a3 b1 c1", "d1 d2 d3", 2, "a1 a2 a3 d1 | b1 c1 d2 d3"),
+        ("a1 b1 c1", "d1 d2 d3 d4 d5 d6", 3, "a1 d1 d2 | b1 d3 d4 | c1 d5 d6"),
+        ("a1", "d1 d2 d3", 2, "a1 d1 | d2 d3"),
+        ("", "d1 d2 d3 d4", 2, "d1 d2 | d3 d4"),
+        ("a1 a2 a3 b1", "", 2, "a1 a2 a3 b1"),
+        ("a1 a2 a3 a4 a5", "d1", 2, "a1 a2 a3 a4 a5 d1"),
+    ],
+)
+def test_each_worker_begins_with_slow_tests_and_files_stay_together(slow, fast, workers, expected):
+    def items(words):
+        return [SimpleNamespace(nodeid=f"tests/test_{word[0]}.py::{word}") for word in words.split()]
+
+    order = [item.nodeid.split("::")[1] for item in dealt(items(slow), items(fast), workers)]
+    assert order == expected.replace("|", "").split()
+    for number, part in enumerate(expected.split("|") if "|" in expected else []):
+        assert order[number * len(order) // workers :][: len(part.split())] == part.split()
