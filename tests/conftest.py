@@ -137,6 +137,13 @@ def _loggers_as_they_were():
 
 
 @pytest.fixture
+def coarse_uv_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """UVs are measured with a sixteenth of the samples: for tests of what follows from a verdict."""
+    monkeypatch.setattr("blender_addon.uv_measure.measure._QUICK_GRID", 128)
+    monkeypatch.setattr("blender_addon.uv_measure.measure._FINE_GRID", 256)
+
+
+@pytest.fixture
 def cube_obj(tmp_path: Path) -> Path:
     """A cube of six quads, each a UV chart of its own with room around it; Y-up."""
     places = [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]

@@ -33,6 +33,7 @@ def archive(tmp_path):
     return path
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_every_model_becomes_a_row_and_a_run_goes_on_where_it_was(archive, tmp_path):
     said = []

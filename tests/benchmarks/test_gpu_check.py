@@ -70,6 +70,7 @@ def test_everything_passes_on_the_cpu_with_tiny_models(views: Path, tmp_path: Pa
     assert {"rasterize", "fetch", "shade", "guidance", "backward", "other"} <= set(timed["median_seconds_by_stage"])
 
 
+@pytest.mark.slow
 def test_stored_views_are_small_and_come_back_bit_for_bit(views: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
     from stored_scene import StoredRasterizer, load_scene, save_scene

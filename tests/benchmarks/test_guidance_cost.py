@@ -8,6 +8,7 @@ import pytest
 from tests.benchmarks.guidance_cost import count_flops
 
 
+@pytest.mark.slow
 def test_stable_diffusion_15() -> None:
     cost = count_flops("sd15")
     # Published counts of one forward at 512 pixels lie around 0.80 TFLOP (0.40 T multiply-adds).

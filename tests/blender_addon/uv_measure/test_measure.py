@@ -182,6 +182,7 @@ def test_figures_of_a_known_layout():
     assert many.area_stacked == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("surface", "verdict", "remedy"), CASES.values(), ids=CASES.keys())
 def test_fewer_samples_are_believed_where_nothing_is_the_matter(surface, verdict, remedy):
     """The slow reference is the fine grid: the same verdict, and what is not clear is measured on it."""

@@ -17,6 +17,8 @@ from pgc.runs.request import SourceTextures, load_prepared
 from tests.blender_addon.uv_measure.layouts import Surface, full
 from tests.pgc import needs
 
+pytestmark = pytest.mark.usefixtures("coarse_uv_measure")
+
 
 @pytest.fixture
 def tiling_obj(tmp_path):

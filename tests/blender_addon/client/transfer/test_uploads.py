@@ -123,6 +123,7 @@ def test_the_server_grants_the_window(rig):
     assert store.most_under_way == 3 * CHUNK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("delay", "largest"), [(0.004, 1 << 20), (2.0, 256 << 10)])
 def test_chunks_and_what_is_under_way_fit_the_line(delay, largest):
     rig = Rig(SessionConfig(upload=UploadConfig()))

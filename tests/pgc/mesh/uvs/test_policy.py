@@ -8,6 +8,7 @@ from pgc.mesh.uvs.policy import choose_uvs, measure_mesh
 from tests.blender_addon.uv_measure.layouts import Surface, crossed, full, mirrored_bar, parked, screws, sixth, strip
 from tests.pgc import needs
 
+pytestmark = pytest.mark.usefixtures("coarse_uv_measure")
 FULL = full()
 
 
