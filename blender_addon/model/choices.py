@@ -56,6 +56,9 @@ MODEL_NAMES = {
     "sd15": "Stable Diffusion 1.5",
     "sd21": "Stable Diffusion 2.1",
     "sdxl": "Stable Diffusion XL",
+    "sd35": "Stable Diffusion 3.5",
+    "flux": "FLUX.1 schnell",
+    "z-image": "Z-Image",
 }
 """Of the models that an artist may choose; `oracle` is for tests."""
 _MODEL_STATES = {

@@ -32,6 +32,7 @@ LOSSES = (
     ("ism", "ISM", "Two looks at one path of noise: sharper, in five times the calls of the model"),
     ("sdi", "SDI", "With the noise that the picture itself has, in eleven times the calls"),
     ("vsd", "VSD", "Against a second model that learns the texture, as in ProlificDreamer"),
+    ("rfds", "RFDS", "Score distillation for models of straight flows: Stable Diffusion 3.5, FLUX, Z-Image"),
 )
 SCHEDULES = (
     _OWN,

@@ -51,7 +51,8 @@ def pull(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: the size and the licence are known.")] = False,
 ) -> None:
     """Fetches a model from the hub: safetensors only, no more than is needed. Nothing else ever downloads one."""
-    from pgc.guidance.models import KNOWN_MODELS, is_model_installed, pull_hub_id, pull_model
+    from pgc.guidance.models import KNOWN_MODELS, is_model_installed
+    from pgc.guidance.pulling import pull_hub_id, pull_model
 
     known = next((known for known in KNOWN_MODELS if known.key == model), None)
     if known is not None and is_model_installed(known):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,8 @@ from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.offers import read_control_models
+from pgc.runs.view_prompts import read_view_prompts
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console
@@ -44,7 +46,22 @@ def texture(  # noqa: PLR0913 - one parameter an option
     guidance: Annotated[
         str | None,
         typer.Option(
-            help="pocket (built in, the default), sd15, sd21, sdxl, or a hub id, folder or .safetensors file.",
+            help="pocket (built in, the default), sd15, sd21, sdxl, sd35, flux, z-image, or a hub id, "
+            "folder or .safetensors file.",
+            rich_help_panel=_PRIOR,
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Image whose colors the texture is to take, as far as the prompt lets it.", rich_help_panel=_PRIOR
+        ),
+    ] = None,
+    control_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND=HUB_ID_OR_FOLDER: the ControlNet of a kind that --control lists, where it is not the published "
+            "one. Once for each kind.",
             rich_help_panel=_PRIOR,
         ),
     ] = None,
@@ -72,6 +89,14 @@ def texture(  # noqa: PLR0913 - one parameter an option
         bool | None,
         typer.Option(
             "--view-prompts/--no-view-prompts", help="Add 'front view' and so on to the prompt.", rich_help_panel=_PRIOR
+        ),
+    ] = None,
+    view_prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="VIEW=TEXT: another prompt for front, side, back, overhead or underside; VIEW=+TEXT adds to the "
+            "prompt. Once for each view.",
+            rich_help_panel=_PRIOR,
         ),
     ] = None,
     init_texture: Annotated[
@@ -121,7 +146,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
     With an option about export, more files go to the folder "export" in --out.
     """
     given = TextureArguments.of(
-        choices,
+        replace(choices, control_models=read_control_models(control_model or ())),
         mesh=None if mesh is None else str(mesh),
         prompt=prompt,
         negative=negative,
@@ -132,7 +157,9 @@ def texture(  # noqa: PLR0913 - one parameter an option
         lock_mask=lock_mask,
         change_mask=change_mask,
         oracle_texture=oracle_texture,
+        reference=reference,
         view_prompts=view_prompts,
+        view_prompt=read_view_prompts(view_prompt or ()),
         unwrap=unwrap,
         keep_uvs=keep_uvs,
         device=device,

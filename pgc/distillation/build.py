@@ -10,6 +10,7 @@ from pgc.distillation.csd import CSDConfig, CSDLoss
 from pgc.distillation.hifa import HiFAConfig, HiFALoss
 from pgc.distillation.ism import ISMConfig, ISMLoss
 from pgc.distillation.noise.sources import SurfaceNoiseConfig
+from pgc.distillation.rfds import RFDSConfig, RFDSLoss
 from pgc.distillation.sdi import SDIConfig, SDILoss
 from pgc.distillation.sds import SDSConfig, SDSLoss
 from pgc.distillation.ssd import SSDConfig, SSDLoss
@@ -20,8 +21,10 @@ from pgc.guidance.oracle import ConvolutionEncoderConfig, OracleGuidance
 
 __all__ = ["DistillationConfig", "DistillationName", "build_distillation", "distillation_named", "has_image_target"]
 
-DistillationConfig = SDSConfig | CSDConfig | SSDConfig | HiFAConfig | BGTConfig | ISMConfig | SDIConfig | VSDConfig
-DistillationName = Literal["sds", "csd", "ssd", "hifa", "bgt", "ism", "sdi", "vsd"]
+DistillationConfig = (
+    SDSConfig | CSDConfig | SSDConfig | HiFAConfig | BGTConfig | ISMConfig | SDIConfig | VSDConfig | RFDSConfig
+)
+DistillationName = Literal["sds", "csd", "ssd", "hifa", "bgt", "ism", "sdi", "vsd", "rfds"]
 
 
 def build_distillation(
@@ -54,10 +57,10 @@ def build_distillation(
             return ISMLoss(config)
         case SDIConfig():
             return SDILoss(config)
+        case RFDSConfig():
+            return RFDSLoss(config)
         case VSDConfig():
-            if not isinstance(guidance, Trainable):
-                raise ConfigError(_no_network(guidance))
-            return VSDLoss(config, guidance, seed=seed)
+            return VSDLoss(config, _trainable(guidance), seed=seed)
 
 
 def _with_run_seed(config: DistillationConfig, seed: int) -> DistillationConfig:
@@ -67,15 +70,22 @@ def _with_run_seed(config: DistillationConfig, seed: int) -> DistillationConfig:
     return config
 
 
-def _no_network(guidance: Guidance | None) -> str:
+def _trainable(guidance: Guidance | None) -> Trainable:
+    if isinstance(guidance, Trainable):
+        return guidance
     name = "this run" if guidance is None else guidance.name
-    return (
+    raise ConfigError(
         f"distillation is vsd, which trains a part of the prior's network, but {name} has none; use a diffusion model, "
         "or another loss."
     )
 
 
 def _check_served(config: DistillationConfig, guidance: Guidance | None) -> None:
+    if isinstance(config, RFDSConfig) and guidance is not None and guidance.prediction_type != "velocity":
+        raise ConfigError(
+            f"distillation is rfds, whose prior says velocities of a straight flow, but {guidance.name} predicts "
+            f"{guidance.prediction_type}; use sds, or a flow model (sd35, flux, z-image)."
+        )
     if not isinstance(guidance, OracleGuidance) or not isinstance(guidance.config.encoder, ConvolutionEncoderConfig):
         return
     if has_image_target(config):
@@ -108,6 +118,8 @@ def _config_type(name: DistillationName) -> type[DistillationConfig]:
             return SDIConfig
         case "vsd":
             return VSDConfig
+        case "rfds":
+            return RFDSConfig
         case _:
             assert_never(name)
 

@@ -13,9 +13,25 @@ from pathlib import Path
 from typing import Literal
 
 from pgc.errors import GuidanceError
-from pgc.guidance.fetching import UnusableModelError, fetch
-from pgc.guidance.sources import WHOLE_FOLDER, ModelParts, is_installed, locate, model_parts, packaged_pocket
-from pgc.guidance.specs import GuidanceSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
+from pgc.guidance.sources import (
+    WHOLE_FOLDER,
+    ModelParts,
+    flow_parts,
+    is_installed,
+    locate,
+    model_parts,
+    packaged_pocket,
+)
+from pgc.guidance.specs import (
+    FluxSpec,
+    GuidanceSpec,
+    PocketSpec,
+    SD3Spec,
+    SDXLSpec,
+    StableDiffusionSpec,
+    ZImageSpec,
+    parse_guidance,
+)
 
 __all__ = [
     "KNOWN_MODELS",
@@ -23,17 +39,24 @@ __all__ = [
     "KnownModel",
     "download_commands",
     "is_model_installed",
-    "pull_hub_id",
-    "pull_model",
+    "needed_parts",
     "require_installed",
 ]
 
-ModelKey = Literal["pocket", "sd15", "sd21", "sdxl"]
+ModelKey = Literal["pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image"]
 
 
 # The folders of a model, in half precision, without pickles, other frameworks' formats and the safety checker.
 _MODEL_FILES = ("model_index.json", "[stuv]*/*.json", "t*/*.txt", "[tuv]*/*.fp16.safetensors")
 _HALF_PART_FILES = ("config.json", "*.fp16.safetensors")
+_FLOW_FILES = (
+    "model_index.json",
+    "[stv]*/*.json",
+    "t*/*.txt",
+    "t*/*.model",
+    "[tv]*/*model.safetensors",
+    "[tv]*/*model-*.safetensors",
+)
 _PART_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 
 
@@ -124,13 +147,49 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         memory_gb=20.0,
         memory_source="estimate",
     ),
+    KnownModel(
+        key="sd35",
+        title="Stable Diffusion 3.5 medium",
+        image_size=1024,
+        # Parameters at two bytes: transformer 4.9, text encoders .25, 1.39 and 9.5, autoencoder .17.
+        downloads=(HubFiles(hub_id="stabilityai/stable-diffusion-3.5-medium", patterns=_FLOW_FILES),),
+        download_gb=16.4,
+        license="Stability AI Community License (free below 1 million US dollars of revenue a year)",
+        memory_gb=25.0,
+        memory_source="estimate",
+        note="A flow model, without depth control. Its licence must be accepted on the hub first.",
+    ),
+    KnownModel(
+        key="flux",
+        title="FLUX.1 schnell",
+        image_size=1024,
+        # Parameters at two bytes: transformer 23.8, text encoders .25 and 9.5, autoencoder .17.
+        downloads=(HubFiles(hub_id="black-forest-labs/FLUX.1-schnell", patterns=_FLOW_FILES),),
+        download_gb=33.7,
+        license="Apache-2.0 (FLUX.1-dev, which runs too, is non-commercial)",
+        memory_gb=43.0,
+        memory_source="estimate",
+        note="A flow model, without depth control, made for few steps: a weaker teacher than one that is not.",
+    ),
+    KnownModel(
+        key="z-image",
+        title="Z-Image",
+        image_size=1024,
+        # Parameters at two bytes: transformer 12.3, language model 8.0, autoencoder .17.
+        downloads=(HubFiles(hub_id="Tongyi-MAI/Z-Image", patterns=_FLOW_FILES),),
+        download_gb=20.5,
+        license="Apache-2.0",
+        memory_gb=29.0,
+        memory_source="estimate",
+        note="A flow model, without depth control.",
+    ),
 )
 
 
 def is_model_installed(model: KnownModel, *, cache_dir: Path | None = None) -> bool:
     """Says whether everything that this model needs is on this machine, so that it loads without a network."""
     spec = parse_guidance(model.key)
-    return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in _needs(spec))
+    return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in needed_parts(spec))
 
 
 def require_installed(spec: GuidanceSpec, *, cache_dir: Path | None = None) -> None:
@@ -139,7 +198,7 @@ def require_installed(spec: GuidanceSpec, *, cache_dir: Path | None = None) -> N
     Raises:
         GuidanceError: something is missing; the message says what fetches it.
     """
-    for source, parts in _needs(spec):
+    for source, parts in needed_parts(spec):
         if Path(source).is_file() or is_installed(source, parts, cache_dir=cache_dir):
             continue
         if isinstance(spec, SDXLSpec) and source == spec.half_precision_vae:
@@ -162,55 +221,25 @@ def download_commands(model: KnownModel) -> tuple[str, ...]:
     )
 
 
-def pull_model(model: KnownModel, *, cache_dir: Path | None = None) -> tuple[Path, ...]:
-    """Downloads all that a known model needs and that is not here yet; returns its folders.
-
-    Raises:
-        GuidanceError: a part was refused by the hub, or is out of reach.
-    """
-    spec = parse_guidance(model.key)
-    return tuple(
-        locate(source, parts, cache_dir=cache_dir)
-        if is_installed(source, parts, cache_dir=cache_dir)
-        else fetch(source, parts, half=True, cache_dir=cache_dir)
-        for source, parts in _needs(spec)
-    )
-
-
-def pull_hub_id(hub_id: str, *, cache_dir: Path | None = None) -> Path:
-    """Downloads a model, or a ControlNet or autoencoder, that is known by its hub id alone.
-
-    Raises:
-        GuidanceError: it is neither, was refused by the hub, or is out of reach.
-    """
-    problems: list[str] = []
-    for parts in (model_parts(xl=False), WHOLE_FOLDER):
-        try:
-            folder = fetch(hub_id, parts, half=True, cache_dir=cache_dir)
-        except UnusableModelError as error:
-            problems.append(str(error))
-            continue
-        if (folder / "text_encoder_2").is_dir() or _is_xl(folder):
-            return fetch(hub_id, model_parts(xl=True), half=True, cache_dir=cache_dir)
-        return folder
-    raise GuidanceError(problems[0])
-
-
-def _is_xl(folder: Path) -> bool:
-    index = folder / "model_index.json"
-    return index.is_file() and "StableDiffusionXL" in index.read_text("utf-8", "replace")
-
-
-def _needs(spec: GuidanceSpec) -> Sequence[tuple[str, ModelParts]]:
+def needed_parts(spec: GuidanceSpec) -> Sequence[tuple[str, ModelParts]]:
+    """Returns what a prior is made of: each hub id or folder, and what is needed of it."""
     match spec:
         case PocketSpec():
             folder = packaged_pocket()
             return [(str(folder), model_parts(xl=False)), (str(folder / "controlnet"), WHOLE_FOLDER)]
         case StableDiffusionSpec():
             others = [spec.controlnet] if spec.controlnet else []
+            others += [control.source for control in spec.controls]
             return [(spec.source, model_parts(xl=False)), *((other, WHOLE_FOLDER) for other in others)]
+        case SD3Spec():
+            return [(spec.source, flow_parts(3 if spec.t5 else 2))]
+        case FluxSpec():
+            return [(spec.source, flow_parts(2))]
+        case ZImageSpec():
+            return [(spec.source, flow_parts(1))]
         case SDXLSpec():
             others = [other for other in (spec.controlnet, spec.half_precision_vae) if other]
+            others += [control.source for control in spec.controls]
             return [(spec.source, model_parts(xl=True)), *((other, WHOLE_FOLDER) for other in others)]
         case _:
             return []

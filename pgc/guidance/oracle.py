@@ -186,12 +186,12 @@ class OracleGuidance:
     def predict_noise(
         self, noisy_latents: Float[Tensor, "b k m n"], timestep: Int[Tensor, " b"], conditions: Conditions
     ) -> NoisePrediction:
-        """Predicts as `Guidance.predict_noise` says; needs `conditions.reference_image`, and a generator if there is
+        """Predicts as `Guidance.predict_noise` says; needs `conditions.truth_image`, and a generator if there is
         noise."""
-        reference = conditions.reference_image
+        reference = conditions.truth_image
         if reference is None:
             raise GuidanceError(
-                "The oracle got no reference_image; give the run a known material to render as its reference."
+                "The oracle got no truth_image; give the run a known material to render as its reference."
             )
         if reference.shape[0] != noisy_latents.shape[0]:
             raise GuidanceError(

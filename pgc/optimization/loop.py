@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -32,7 +31,9 @@ from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.finite_watch import FiniteWatch
 from pgc.optimization.gradient_statistics import RegulationRecord, gradient_statistics
 from pgc.optimization.map_gradients import backward_by_map, image_residual, reconstruction_error
+from pgc.optimization.palette import palette_pull
 from pgc.optimization.scene import Scene
+from pgc.optimization.shown_controls import camera_poses, with_shown
 from pgc.optimization.step_parts import Feedback, Picture, View
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
@@ -101,14 +102,13 @@ class Optimization:
             reference = self._reference(view)
         with watch.stage("guidance"):
             feedback = self._ask(picture, reference)
-        total = feedback.through_encoder + image_residual(picture.image.detach(), feedback.outcome)
-        gradient, lost = finite_pixels(total)
+        gradient, lost = finite_pixels(feedback.through_encoder + self._residual(picture, feedback))
         with watch.stage("backward"):
             regulated = self._update_texels(picture, gradient, feedback, progress)
         for _ in range(self.config.updates - 1):
             again = self._picture(view, watch)
             with watch.stage("backward"):
-                residual, _ = finite_pixels(image_residual(again.image.detach(), feedback.outcome))
+                residual, _ = finite_pixels(self._residual(again, feedback))
                 self._update_texels(again, residual, feedback, progress)
         self.step += 1
         self._update_average()
@@ -164,22 +164,23 @@ class Optimization:
     def _ask(self, picture: Picture, reference: Float[Tensor, "b 3 h w"] | None) -> Feedback:
         """What the prior wants. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
         view = picture.view
-        encoded = self.encoder.encode(picture.image)
+        encoded = self.encoder.encode(picture.image, noise_seed=self.config.seed + self.step)
         conditions = Conditions(
             prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
             negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
             depth=view.gbuffer.depth,
             mask=view.gbuffer.mask,
             shading=told_light(self.guidance, view.gbuffer, view.lights.render),
-            reference_image=reference,
-            camera_to_world=_camera_poses(view.cameras),
+            truth_image=reference,
+            camera_to_world=camera_poses(view.cameras),
             surface=view.points,
+            progress=self.step / self.config.steps,
             generator=generator_for(self.config.seed, self.step, "conditions"),
         )
         outcome = self.loss.gradient(
             encoded.latents.detach(),
             self.guidance,
-            conditions,
+            with_shown(conditions, self.guidance, self.scene, picture),
             progress=self.step / self.config.steps,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )
@@ -189,6 +190,15 @@ class Optimization:
             error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
             shift, _ = finite_pixels(outcome.image_weight * error)
         return Feedback(outcome=outcome, through_encoder=gradient, baseline_shift=shift)
+
+    def _residual(self, picture: Picture, feedback: Feedback) -> Float[Tensor, "b 3 h w"]:
+        """∂L/∂x of what is compared in the image: with the loss's picture, and with the palette of the scene's."""
+        image, config, likeness = picture.image.detach(), self.config, self.scene.likeness
+        residual = image_residual(image, feedback.outcome)
+        if likeness is None or config.likeness_scale == 0.0:
+            return residual
+        generator = generator_for(config.seed, self.step, "palette")
+        return residual + config.likeness_scale * palette_pull(image, picture.view.covered, likeness, generator)
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
         """The prompt for where this camera stands; encoded once for each of the five views."""
@@ -246,6 +256,7 @@ class Optimization:
         """Says what regulated ∂L/∂x, what it did so far, and which gradients it saw: what was not used is not named."""
         parts = ["through the encoder"] if self.loss.needs_encoder_gradient else []
         parts += ["residual in the image"] if self.loss.has_image_target else []
+        parts += ["palette of the reference"] if self.config.likeness_scale and self.scene.likeness is not None else []
         return {"method": self.config.regulation, "gradients": parts, **self.regulated.summary()}
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -283,11 +294,6 @@ class Optimization:
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.regulated.load_state(header["regulated"])
         self.step = int(header["step"])
-
-
-def _camera_poses(cameras: list[Camera]) -> Float[Tensor, "b 4 4"]:
-    """From the camera's axes to the world's."""
-    return torch.from_numpy(np.linalg.inv(np.stack([camera.world_to_camera for camera in cameras])))
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

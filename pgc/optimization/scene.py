@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxtyping import Float, Int
+from torch import Tensor
+
 from pgc.cameras.sampling import CameraSampler
 from pgc.lighting.base import Lighting
 from pgc.optimization.map_gradients import Baseline
@@ -31,5 +34,9 @@ class Scene:
     baseline: Baseline = "render"
     """What the prior's picture is compared with for all maps but base colour; of account for losses with a target in
     the image alone, as latents are compared with latents anyway."""
+    face_materials: Int[Tensor, " f"] | None = None
+    """Material of each face, whose borders the control edges draws; None: all are one."""
+    likeness: Float[Tensor, "1 3 h w"] | None = None
+    """A picture that the texture is to resemble, sRGB in [0, 1]."""
     reference: SurfaceMaterial | None = None
     """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""

@@ -10,6 +10,7 @@ pass of the encoder, a sixth of a step, and changes nothing but the order of the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from torch import Tensor
 from pgc.gradient_regulation.linear_approximation import LinearMap, fit_linear_encoder, linear_gradient
 from pgc.guidance.base import Guidance
 from pgc.optimization.config import EncoderGradientConfig, LinearGradientConfig
+from pgc.randomness import generator_for
 
 __all__ = ["EncodedViews", "ViewEncoder", "backpropagate", "fit_linear_map", "view_encoder"]
 
@@ -39,6 +41,8 @@ class EncodedViews:
     image: Float[Tensor, "b 3 h w"]
     latents: Float[Tensor, "b k m n"]
     """On a graph back to `image`, where that is held."""
+    noise_seed: int = 0
+    """Of the sample, where the posterior was sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,17 +58,21 @@ class ViewEncoder:
     """Hold no graph while the prior is asked, and never more than one view's."""
     linear: LinearMap | None = None
     """In place of the encoder's own gradient."""
+    posterior: Literal["mean", "sample"] = "mean"
+    """See `EncoderGradientConfig.posterior`."""
 
-    def encode(self, image: Float[Tensor, "b 3 h w"]) -> EncodedViews:
-        """Returns the latents of pictures; no gradient goes on to what they were made of."""
+    def encode(self, image: Float[Tensor, "b 3 h w"], *, noise_seed: int = 0) -> EncodedViews:
+        """Returns the latents of pictures; no gradient goes on to what they were made of.
+
+        Where the posterior is sampled, `noise_seed` says which sample: one a view, whether encoded together or not.
+        """
         if not self.view_by_view and self.linear is None:
             leaf = image.detach().requires_grad_(self.needs_gradient)
-            return EncodedViews(image=leaf, latents=self.guidance.encode_image(leaf))
+            return EncodedViews(image=leaf, latents=self._all_encoded(leaf, noise_seed), noise_seed=noise_seed)
         leaf = image.detach()
         with torch.no_grad():
-            views = leaf.split(1) if self.view_by_view else [leaf]
-            latents = torch.cat([self.guidance.encode_image(view) for view in views])
-        return EncodedViews(image=leaf, latents=latents)
+            latents = self._all_encoded(leaf, noise_seed)
+        return EncodedViews(image=leaf, latents=latents, noise_seed=noise_seed)
 
     def propagate(self, encoded: EncodedViews, latent_gradient: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
         """Returns ∂L/∂x as the encoder gives it, infinities and NaNs included; what `encode` held is consumed."""
@@ -76,11 +84,21 @@ class ViewEncoder:
         if not self.view_by_view:
             return self._propagate(encoded, latent_gradient)
         gradients: list[Tensor] = []
-        for view, wanted in zip(encoded.image.split(1), latent_gradient.split(1), strict=True):
+        for index, (view, wanted) in enumerate(zip(encoded.image.split(1), latent_gradient.split(1), strict=True)):
             leaf = view.detach().requires_grad_(True)
-            again = EncodedViews(image=leaf, latents=self.guidance.encode_image(leaf))
+            again = EncodedViews(image=leaf, latents=self._encoded(leaf, index, encoded.noise_seed))
             gradients.append(self._propagate(again, wanted))
         return torch.cat(gradients)
+
+    def _all_encoded(self, images: Tensor, noise_seed: int) -> Tensor:
+        if self.posterior == "mean" and not self.view_by_view:
+            return self.guidance.encode_image(images)
+        return torch.cat([self._encoded(view, index, noise_seed) for index, view in enumerate(images.split(1))])
+
+    def _encoded(self, view: Tensor, index: int, noise_seed: int) -> Tensor:
+        if self.posterior == "mean":
+            return self.guidance.encode_image(view)
+        return self.guidance.encode_image(view, generator=generator_for(noise_seed, index, "posterior"))
 
     def _propagate(self, encoded: EncodedViews, latent_gradient: Tensor) -> Tensor:
         scale = self.loss_scale
@@ -93,7 +111,12 @@ def view_encoder(
     """Builds the encoder that a configuration describes; a linear map is fitted now."""
     match config:
         case EncoderGradientConfig():
-            return ViewEncoder(guidance=guidance, loss_scale=config.loss_scale, needs_gradient=needs_gradient)
+            return ViewEncoder(
+                guidance=guidance,
+                loss_scale=config.loss_scale,
+                needs_gradient=needs_gradient,
+                posterior=config.posterior,
+            )
         case LinearGradientConfig():
             linear = fit_linear_map(guidance, config.images)
             return ViewEncoder(guidance=guidance, loss_scale=1.0, needs_gradient=needs_gradient, linear=linear)

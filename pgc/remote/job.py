@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from blender_addon import client as wire
 from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
+from pgc.guidance.control_specs import read_control
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.settings.choices import RunChoices
@@ -59,6 +60,10 @@ def check_remote_arguments(given: TextureArguments) -> None:
     """Raises ConfigError for options that make no sense where the server does the work."""
     if given.device is not None:
         raise ConfigError("--device is the server's own; with --server leave it out (pgc-server start --device).")
+    if given.reference is not None:
+        raise ConfigError("A server takes no reference picture yet; leave --reference out, or run without --server.")
+    if given.control_models is not None:
+        raise ConfigError("--control-model names files of this machine; with --server leave it out.")
     if given.guidance is not None and not _MODEL_NAME.fullmatch(given.guidance):
         raise ConfigError(
             f"--guidance is {given.guidance!r}; with --server name a model that the server has, "
@@ -101,12 +106,15 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
             negative=request.prompt.negative,
             view_dependent=request.prompt.view_dependent,
             front_axis=_FRONT[request.prompt.front_axis],
+            per_view={str(view): text for view, text in request.prompt.per_view.items()},
         ),
         settings=_settings(given, request),
         guidance=guidance,
         distillation=_distillation(given, request.settings.optimize.distillation),
         regulation=_regulation(given),
-        conditions=wire.ConditionsSpec(depth=given.depth is not False, depth_scale=given.depth_scale),
+        conditions=wire.ConditionsSpec(
+            depth=given.depth is not False, depth_scale=given.depth_scale, controls=_controls(given)
+        ),
         lighting=_lighting(given),
         preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
         maps=request.settings.maps,
@@ -147,6 +155,24 @@ def _regulation(given: RunChoices) -> wire.RegulationSpec:
         threshold=given.clip_threshold,
         norm=given.clip_norm,
         quantile=given.clip_quantile,
+    )
+
+
+def _controls(given: RunChoices) -> tuple[wire.ControlSpec, ...]:
+    wishes = [read_control(text) for text in given.controls or ()]
+    if any(wish.kind == "shuffle" for wish in wishes):
+        raise ConfigError(
+            "A server takes no picture for the control shuffle yet; leave it out, or run without --server."
+        )
+    return tuple(
+        wire.ControlSpec(
+            kind=cast("Any", wish.kind),
+            scale=wish.scale,
+            start=wish.window.start,
+            end=wish.window.end,
+            over=wish.window.over,
+        )
+        for wish in wishes
     )
 
 

@@ -12,10 +12,14 @@ from pgc.errors import ConfigError
 from pgc.runs.settings.choices import RunChoices, choices_offered
 
 if TYPE_CHECKING:
+    from pgc.cameras.view_names import ViewName
     from pgc.devices import DeviceName
     from pgc.runs.request import TextureRequest
 
 __all__ = ["TextureArguments", "arguments_from_report", "checked_device"]
+
+REFERENCE_SCALE = 0.5
+"""What a reference's colours count where nothing is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,10 @@ class TextureArguments(RunChoices):
     lock_mask: str | None = None
     change_mask: str | None = None
     oracle_texture: str | None = None
+    reference: str | None = None
     view_prompts: bool | None = None
+    view_prompt: Mapping[ViewName, str] | None = None
+    """Of single views, as they were typed."""
     unwrap: bool | None = None
     keep_uvs: bool | None = None
     device: str | None = None
@@ -44,7 +51,7 @@ class TextureArguments(RunChoices):
 
     def with_absolute_paths(self) -> TextureArguments:
         """Returns the same with paths that hold in any folder."""
-        names = ("mesh", "init_texture", "lock_mask", "change_mask", "oracle_texture")
+        names = ("mesh", "init_texture", "lock_mask", "change_mask", "oracle_texture", "reference")
         given = {name: getattr(self, name) for name in names}
         return replace(self, **{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
 
@@ -73,12 +80,17 @@ class TextureArguments(RunChoices):
         from pgc.optimization.config import Prompt
         from pgc.runs.request import TextureRequest
         from pgc.runs.settings.presets import resolve
+        from pgc.runs.view_prompts import prompts_of_views
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
         if self.strength is not None and self.init_texture is None:
             raise ConfigError("--strength says how much of a start may change; give one (--init-texture).")
+        if self.reference_scale and self.reference is None:
+            raise ConfigError("--reference-scale is given, but no --reference; give the picture too.")
         expanded = self.expanded()
+        if expanded.reference is not None and expanded.reference_scale is None:
+            expanded = replace(expanded, reference_scale=REFERENCE_SCALE)
         guidance, settings = resolve(expanded._sized(), parse_guidance(expanded.guidance or "pocket"))
         return TextureRequest(
             mesh=Path(self.mesh),
@@ -86,6 +98,7 @@ class TextureArguments(RunChoices):
                 text=self.prompt,
                 negative=self.negative or "",
                 view_dependent=self.view_prompts is not False,
+                per_view=prompts_of_views(self.prompt, self.view_prompt, view_dependent=self.view_prompts is not False),
                 front_axis=_one_of("--front", self.front or "-y", ("-y", "+y", "-x", "+x")),
             ),
             guidance=guidance,
@@ -97,6 +110,7 @@ class TextureArguments(RunChoices):
             lock_mask=_path(self.lock_mask),
             change_mask=_path(self.change_mask),
             oracle_texture=_path(self.oracle_texture),
+            reference=_path(self.reference),
             device=checked_device(self.device or "auto"),
         )
 

@@ -7,7 +7,7 @@ import torch
 
 from pgc.devices import DeviceName
 from pgc.errors import ConfigError
-from pgc.guidance.specs import GuidanceSpec, SDXLSpec, StableDiffusionSpec
+from pgc.guidance.specs import FlowSpec, GuidanceSpec, SDXLSpec, StableDiffusionSpec
 
 __all__ = ["check_prior_fits"]
 
@@ -29,9 +29,10 @@ def check_prior_fits(
     """
     if asked != "auto" or device.type != "cpu":
         return ()
-    if not isinstance(spec, StableDiffusionSpec | SDXLSpec):
+    if not isinstance(spec, StableDiffusionSpec | SDXLSpec | FlowSpec):
         return () if unused is None else (f"The run takes the CPU. {unused}",)
     name = "Stable Diffusion XL" if isinstance(spec, SDXLSpec) else "Stable Diffusion"
+    name = spec.source if isinstance(spec, FlowSpec) else name
     if unused is not None:
         raise ConfigError(f"{unused} On the CPU, {name} would take days; with --device cpu it does so all the same.")
     return (f"There is no graphics card here that torch can use: {name} runs on the CPU, which may take days.",)

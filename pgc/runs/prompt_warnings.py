@@ -27,11 +27,12 @@ def reading_warnings(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
 
 
 def _unknown(guidance: Guidance, prompt: Prompt) -> tuple[str, ...]:
-    unknown = guidance.unknown_words(prompt.text)
+    said = ", ".join(dict.fromkeys((prompt.text, *prompt.per_view.values())))
+    unknown = guidance.unknown_words(said)
     if not unknown:
         return ()
     vocabulary = getattr(guidance, "vocabulary", None)
-    message = vocabulary.message(prompt.text) if isinstance(vocabulary, Vocabulary) else None
+    message = vocabulary.message(said) if isinstance(vocabulary, Vocabulary) else None
     return (message or f"The prior does not know: {', '.join(unknown)}.",)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,7 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.images.reading import image_size
-from pgc.images.sources import (
-    SourceMasks,
-    SourceTexture,
-    read_change_masks,
-    read_lock_masks,
-    read_material,
-    read_texture,
-)
+from pgc.images.sources import SourceMasks, read_change_masks, read_lock_masks, read_texture
 from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
@@ -47,6 +40,7 @@ from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.scene_building import SourceTextures
 from pgc.runs.settings.presets import RunSettings, preset_settings
+from pgc.runs.source_images import read_likeness, read_start
 
 __all__ = [
     "SourceTextures",
@@ -86,6 +80,8 @@ class TextureRequest:
     """The same the other way: texels that are not bright keep the initial texture's bytes."""
     oracle_texture: Path | None = None
     """The material that the oracle knows; for no other prior."""
+    reference: Path | None = None
+    """A picture whose colours the texture is to take, and which the control shuffle shows."""
     device: DeviceName = "auto"
 
     def __post_init__(self) -> None:
@@ -109,7 +105,7 @@ class TextureRequest:
         The device is left out: a run may move to another machine, where its last bits may differ.
         """
         settings = asdict(replace(self, device="auto"))
-        for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture"):
+        for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
             path: Path | None = settings[name]
             settings[name] = None if path is None else _digest(path)
         return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
@@ -210,7 +206,8 @@ def check_images(request: TextureRequest) -> None:
     Raises:
         TextureError: one is missing, no image, or too big.
     """
-    for path in (request.initial_texture, request.lock_mask, request.change_mask, request.oracle_texture):
+    masks = (request.lock_mask, request.change_mask)
+    for path in (request.initial_texture, *masks, request.oracle_texture, request.reference):
         if path is not None and "<UDIM>" not in path.name and not path.is_dir():
             image_size(path)
 
@@ -218,7 +215,7 @@ def check_images(request: TextureRequest) -> None:
 def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
     """Loads the images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
     size, tiles = request.settings.texture.texture_size, mesh.report.tiles
-    initial = None if request.initial_texture is None else _read_initial(request.initial_texture, size, tiles)
+    initial = None if request.initial_texture is None else read_start(request.initial_texture, size, tiles)
     locks = _read_locks(request, size, tiles)
     oracle = None if request.oracle_texture is None else read_texture(request.oracle_texture, size, tiles)
     # What the oracle knows is no image of the artist's.
@@ -227,13 +224,10 @@ def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
         initial=None if initial is None else initial.texture,
         lock_mask=None if locks is None else locks.masks,
         oracle=None if oracle is None else oracle.texture,
+        likeness=None if request.reference is None else read_likeness(request.reference),
         depth="8 bits" if initial is None else initial.depth,
         notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
     )
-
-
-def _read_initial(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
-    return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
 
 
 def planner_for(request: TextureRequest, device: torch.device) -> MemoryPlanner:

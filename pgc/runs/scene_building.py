@@ -42,6 +42,8 @@ class SourceTextures:
     lock_mask: list[Tensor] | None = None
     oracle: BakedTexture | None = None
     """What the oracle takes for the truth; without roughness it is matte, without metallic no metal."""
+    likeness: Tensor | None = None
+    """A picture that the texture is to resemble, [1, 3, H, W], sRGB in [0, 1]."""
     depth: Depth = "8 bits"
     """Of the initial texture's files."""
     notes: tuple[str, ...] = ()
@@ -76,7 +78,14 @@ def build_scene(
         reference = TexelPyramid(mesh.triangles, config, sources.oracle, device=device, layout=layout)
         reference.set_progress(1.0)
     texture = TexelPyramid(mesh.triangles, config, sources.initial, sources.lock_mask, device, layout=layout)
-    return Scene(rasterizer=caster, texture=texture, cameras=views, reference=reference)
+    return Scene(
+        rasterizer=caster,
+        texture=texture,
+        cameras=views,
+        reference=reference,
+        face_materials=_face_materials(mesh, device),
+        likeness=_on(sources.likeness, device),
+    )
 
 
 def _layout(mesh: PreparedMesh) -> TexelLayout:
@@ -101,11 +110,21 @@ def _lit_scene(
         shade=pbr_shade,
         lighting=EnvironmentLighting(run_environments(material, device), material.lighting),
         baseline=material.baseline,
+        face_materials=_face_materials(mesh, device),
+        likeness=_on(sources.likeness, device),
         penalty=None if material.priors.is_off else MaterialPenalties(texture, mesh.triangles, material.priors),
         reference=None
         if sources.oracle is None
         else FinishedTexture(sources.oracle, repeat=layout.repeat, device=device),
     )
+
+
+def _face_materials(mesh: PreparedMesh, device: torch.device) -> Tensor:
+    return torch.from_numpy(mesh.triangles.material_index).to(device)
+
+
+def _on(picture: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if picture is None else picture.to(device)
 
 
 def _complete(initial: BakedTexture, material: MaterialConfig) -> BakedTexture:

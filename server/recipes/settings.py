@@ -11,6 +11,8 @@ import torch
 from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.specs.camera import CameraSamplerSpec
 from blender_addon.protocol.specs.job import NEW_UVS, TextureJobSpec
+from blender_addon.protocol.specs.method import ConditionsSpec
+from pgc.guidance.control_specs import ControlWindow, ControlWish
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName, need_light
 from pgc.runs.memory.plan import MemoryPlanner
@@ -19,7 +21,7 @@ from pgc.runs.settings.presets import RunSettings, resolve
 
 __all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "resolved"]
 
-MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "oracle")
+MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
 
 
@@ -73,13 +75,22 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         clip_threshold=regulation.threshold,
         clip_norm=regulation.norm,
         clip_quantile=regulation.quantile,
-        depth=spec.conditions.depth,
+        depth=spec.conditions.depth if not spec.conditions.controls else None,
         depth_scale=spec.conditions.depth_scale,
         rig=spec.cameras.sampler if isinstance(spec.cameras, CameraSamplerSpec) else None,
+        controls=_controls(spec.conditions),
         rotate_light=light.rotate,
         exposure=light.exposure,
         environments=light.environments or None,
     )
+
+
+def _controls(given: ConditionsSpec) -> tuple[str, ...] | None:
+    wishes = [
+        ControlWish(kind=one.kind, scale=one.scale, window=ControlWindow(start=one.start, end=one.end, over=one.over))
+        for one in given.controls
+    ]
+    return tuple(str(wish) for wish in wishes) or None
 
 
 def resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:

@@ -15,7 +15,15 @@ from pgc.devices import DeviceName, release_cached_memory, unused_accelerator
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import KNOWN_MODELS, KnownModel, is_model_installed
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, load_guidance, parse_guidance
+from pgc.guidance.sources import WHOLE_FOLDER, is_installed
+from pgc.guidance.specs import (
+    GuidanceSpec,
+    OracleSpec,
+    SDXLSpec,
+    StableDiffusionSpec,
+    load_guidance,
+    parse_guidance,
+)
 from pgc.runs.prior_device import check_prior_fits
 from server.worker.model_store import ModelStore
 
@@ -96,8 +104,10 @@ class Priors:
                         hint=f"On the server, run: pgc-server models pull {model.key}",
                     )
                 )
+            _require_controls(spec, self._store.root)
             return self._store.root
         if is_model_installed(model):
+            _require_controls(spec, None)
             return None
         raise ProtocolError(
             WireError(
@@ -108,6 +118,24 @@ class Priors:
                 hint=f"On the server, run: pgc-server models pull {model.key}",
             )
         )
+
+
+def _require_controls(spec: GuidanceSpec, cache: Path | None) -> None:
+    """Raises ProtocolError where a further ControlNet is not beside the model."""
+    if not isinstance(spec, StableDiffusionSpec | SDXLSpec):
+        return
+    for control in spec.controls:
+        if not is_installed(control.source, WHOLE_FOLDER, cache_dir=cache):
+            command = f"hf download {control.source}" + ("" if cache is None else f" --cache-dir {cache}")
+            raise ProtocolError(
+                WireError(
+                    ErrorCode.MODEL_MISSING,
+                    Retry.LATER,
+                    f"The ControlNet for {control.wish.kind} ({control.source}) is not installed on the server.",
+                    field="conditions.controls",
+                    hint=f"On the server, run: {command}",
+                )
+            )
 
 
 def _known(spec: GuidanceSpec) -> KnownModel | None:

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from pgc.guidance.base import Conditions, NoisePrediction, PredictionType, PromptEmbedding
-from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, depth_image
+from pgc.guidance.control_pictures import depth_image
+from pgc.guidance.diffusion.controls import depth_controls
+from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel, UNet2DConditionModel
 from pgc.guidance.oracle import scaled_linear_alphas_cumprod
 
@@ -168,8 +170,7 @@ class RandomGuidance:
         )
         self.model = LatentDiffusion(
             components,
-            controlnet=controlnet,
-            control_image=depth_image,
+            controls=depth_controls(controlnet, depth_image, config),
             added_conditions=self._added_conditions,
             vae=vae,
             config=config,

@@ -84,8 +84,8 @@ def test_an_installed_model_needs_no_command(model):
 def test_a_download_wants_somebodys_word(monkeypatch):
     pulled = []
     monkeypatch.setattr("pgc.guidance.models.is_model_installed", lambda model: False)
-    monkeypatch.setattr("pgc.guidance.models.pull_model", lambda model: pulled.append(model.key))
-    monkeypatch.setattr("pgc.guidance.models.pull_hub_id", pulled.append)
+    monkeypatch.setattr("pgc.guidance.pulling.pull_model", lambda model: pulled.append(model.key))
+    monkeypatch.setattr("pgc.guidance.pulling.pull_hub_id", pulled.append)
     unasked = CliRunner().invoke(app, ["models", "pull", "sdxl"])
     assert unasked.exit_code == 2
     assert "9.8 GB" in unasked.output

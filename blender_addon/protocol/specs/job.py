@@ -13,15 +13,18 @@ from ..limits import DEFAULT_LIMITS
 from ..structure import LATER
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
-from .method import ConditionsSpec, DistillationSpec, RegulationSpec
+from .method import ConditionsSpec, ControlSpec, DistillationSpec, RegulationSpec
 
 __all__ = [
+    "CONTROLS_OF",
+    "FLOW_MODELS",
     "LIT_MAPS",
     "NEW_UVS",
     "CameraRigSpec",
     "CameraSamplerSpec",
     "CameraSpec",
     "ConditionsSpec",
+    "ControlSpec",
     "DistillationSpec",
     "LightingSpec",
     "MapName",
@@ -42,6 +45,18 @@ NEW_UVS: Final = "corner_uvs"
 """Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
 LIT_MAPS: Final = frozenset({"roughness", "metallic", "normal"})
 """Maps that only light shows: a server finds them anew, takes longer over a step, and needs more memory."""
+FLOW_MODELS: Final = frozenset({"sd35", "flux", "z-image"})
+"""Models that were trained on straight paths from a picture to noise."""
+_DEPTH: Final = ("depth", "depth-official")
+CONTROLS_OF: Final[dict[str, tuple[str, ...]]] = {
+    "pocket": ("depth",),
+    "sd15": (*_DEPTH, "normal", "tile", "edges"),
+    "sd21": (*_DEPTH, "normal", "edges"),
+    "sdxl": (*_DEPTH, "tile", "edges"),
+    "oracle": (),
+    **dict.fromkeys(FLOW_MODELS, ()),
+}
+"""What each model of ours can be shown of the mesh."""
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
@@ -188,6 +203,8 @@ class TextureJobSpec(Strict):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
         self._check_method()
+        self._check_flow()
+        self._check_controls()
         if self.settings.strength is not None and not self.initial_texture:
             raise FieldError("settings.strength", "It says how much of the initial texture may change; send that too.")
         if NEW_UVS in self.maps:
@@ -210,6 +227,23 @@ class TextureJobSpec(Strict):
     def unwraps(self) -> bool:
         """Whether new UVs are wanted, and no texture."""
         return NEW_UVS in self.maps
+
+    def _check_flow(self) -> None:
+        model, flows = self.guidance.model, ", ".join(sorted(FLOW_MODELS))
+        if self.distillation.kind == "rfds" and model not in FLOW_MODELS:
+            raise FieldError(
+                "distillation.kind", f"rfds is for models of straight flows ({flows}); use sds with {model}."
+            )
+        if self.conditions.depth_scale is not None and model in FLOW_MODELS:
+            raise FieldError("conditions.depth_scale", f"There is no depth control for {model}; leave it out.")
+
+    def _check_controls(self) -> None:
+        known = CONTROLS_OF.get(self.guidance.model)
+        for index, control in enumerate(self.conditions.controls):
+            if known is not None and control.kind not in known:
+                has = ", ".join(known) or "nothing"
+                text = f"{self.guidance.model} can be shown {has}; leave {control.kind} out."
+                raise FieldError(f"conditions.controls[{index}].kind", text)
 
     def _check_unwrap(self) -> None:
         if len(self.maps) > 1:

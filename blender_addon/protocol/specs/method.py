@@ -14,14 +14,14 @@ from ..errors import FieldError
 from ..fields import Strict, check_within
 from ..structure import LATER
 
-__all__ = ["ConditionsSpec", "DistillationSpec", "RegulationSpec"]
+__all__ = ["ConditionsSpec", "ControlSpec", "DistillationSpec", "RegulationSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationSpec(Strict):
     """How the prior's judgement becomes a gradient; `preset`: what the preset of the prior says."""
 
-    kind: Literal["preset", "sds", "csd", "ssd", "hifa", "bgt", "ism", "sdi", "vsd"] = "preset"
+    kind: Literal["preset", "sds", "csd", "ssd", "hifa", "bgt", "ism", "sdi", "vsd", "rfds"] = "preset"
     timesteps: Literal["preset", "uniform", "linear", "square_root", "dreamtime"] = field(
         default="preset", metadata={LATER: True}
     )
@@ -77,13 +77,36 @@ class RegulationSpec(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSpec(Strict):
+    """A picture of the mesh that a ControlNet is shown, from `start` to `end` of the run, or of all timesteps."""
+
+    kind: Literal["depth", "depth-official", "normal", "tile", "edges"]
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    over: Literal["run", "noise"] = "run"
+
+    def __post_init__(self) -> None:
+        check_within("scale", self.scale, 0.0, 2.0)
+        check_within("start", self.start, 0.0, 1.0)
+        check_within("end", self.end, self.start, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionsSpec(Strict):
     """What the prior sees besides the prompt."""
 
     depth: bool = True
     depth_scale: float | None = None
+    controls: tuple[ControlSpec, ...] = field(default=(), metadata={LATER: True})
+    """All that the prior is shown, in place of the two fields above; empty: what they say."""
 
     def __post_init__(self) -> None:
+        kinds = [control.kind.removesuffix("-official") for control in self.controls]
+        if len(set(kinds)) != len(kinds):
+            raise FieldError("controls", "Expected each kind once.")
+        if self.controls and (self.depth_scale is not None or not self.depth):
+            raise FieldError("controls", "The depth is said twice; name it among the controls alone.")
         check_within("depth_scale", self.depth_scale, 0.0, 2.0)
         if not self.depth and self.depth_scale is not None:
             raise FieldError("depth_scale", "The depth is left out; leave its scale out too.")

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 
 from pgc.errors import ConfigError
+from pgc.guidance.control_specs import ControlWindow
 
 __all__ = ["LatentDiffusionConfig", "Precision", "resolve_dtype", "weights_dtypes"]
 
@@ -28,8 +29,13 @@ class LatentDiffusionConfig:
     the pocket prior's encoding and its gradient, and changes that gradient, which texels learn from, by about 2 %."""
     sequential_guidance: bool = False
     """Two forward passes, without and with the prompt, in place of one of twice the batch: less memory."""
+    empty_prompt: Literal["own", "encoded"] = "own"
+    """What the empty prompt is. own: as the model was trained: zeros for SDXL (and as diffusers has it), the encoded
+    empty text for all others. encoded: that for SDXL too, as the official PGC code has it."""
     control_scale: float = 1.0
     """What the ControlNet's residuals are multiplied by."""
+    control_window: ControlWindow = field(default_factory=ControlWindow)
+    """When that ControlNet acts."""
     image_size: int | None = None
     """Side of the images that the prior sees, in pixels; None: what it was trained on."""
 
@@ -53,14 +59,21 @@ def resolve_dtype(precision: Precision, default: torch.dtype) -> torch.dtype:
             return torch.bfloat16
 
 
-def weights_dtypes(config: LatentDiffusionConfig, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+def weights_dtypes(
+    config: LatentDiffusionConfig, device: torch.device, *, half: torch.dtype = torch.float16
+) -> tuple[torch.dtype, torch.dtype]:
     """Returns the dtypes of the UNet (with all that feeds it) and of the autoencoder on this device.
+
+    Args:
+        config: what was asked for.
+        device: where it runs.
+        half: what "auto" means on a GPU; flow models were trained in bfloat16, and T5 overflows float16.
 
     Raises:
         ConfigError: float16 on a CPU.
     """
     on_cpu = device.type == "cpu"
-    dtype = resolve_dtype(config.dtype, torch.float32 if on_cpu else torch.float16)
+    dtype = resolve_dtype(config.dtype, torch.float32 if on_cpu else half)
     vae_dtype = resolve_dtype(config.vae_dtype, torch.float32 if on_cpu else dtype)
     if on_cpu and torch.float16 in (dtype, vae_dtype):
         raise ConfigError("guidance.dtype is float16, which is slow and inexact on a CPU; use float32 or bfloat16.")

@@ -27,7 +27,7 @@ from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from pgc.errors import GuidanceError
@@ -48,9 +48,14 @@ __all__ = [
     "Components",
     "ControlNetModel",
     "UNet2DConditionModel",
+    "check_latents",
+    "freeze",
     "load_components",
     "load_controlnet",
     "load_vae",
+    "read_model",
+    "read_scheduler",
+    "read_tokenizer",
 ]
 
 _ModelT = TypeVar("_ModelT", bound=nn.Module)
@@ -111,11 +116,11 @@ def load_components(
         folder = locate(source, model_parts(xl=xl), cache_dir=cache_dir)
         parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype or dtype)
     schedule = noise_schedule(parts["scheduler"], source)
-    _check_latents(parts["vae"], source)
+    check_latents(parts["vae"], source)
     return Components(
-        vae=_freeze(parts["vae"], device, vae_dtype),
-        unet=_freeze(parts["unet"], device),
-        text_encoders=tuple(_freeze(parts[name], device) for name in encoders),
+        vae=freeze(parts["vae"], device, vae_dtype),
+        unet=freeze(parts["unet"], device),
+        text_encoders=tuple(freeze(parts[name], device) for name in encoders),
         tokenizers=tuple(parts[name] for name in tokenizers),
         alphas_cumprod=schedule.alphas_cumprod.to(device),
         prediction_type=schedule.prediction_type,
@@ -131,7 +136,7 @@ def load_controlnet(
         GuidanceError: as `load_components`.
     """
     folder = locate(source, WHOLE_FOLDER, cache_dir=cache_dir)
-    return _freeze(_read_model(ControlNetModel, folder, dtype), device)
+    return freeze(read_model(ControlNetModel, folder, dtype), device)
 
 
 def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir: Path | None = None) -> AutoencoderKL:
@@ -141,27 +146,28 @@ def load_vae(source: str, *, dtype: torch.dtype, device: torch.device, cache_dir
         GuidanceError: as `load_components`.
     """
     folder = locate(source, WHOLE_FOLDER, cache_dir=cache_dir)
-    return _freeze(_read_model(AutoencoderKL, folder, dtype), device)
+    return freeze(read_model(AutoencoderKL, folder, dtype), device)
 
 
 def _read_folder(folder: Path, *, xl: bool, dtype: torch.dtype, vae_dtype: torch.dtype) -> dict[str, Any]:
     parts: dict[str, Any] = {
-        "vae": _read_model(AutoencoderKL, folder / "vae", vae_dtype),
-        "unet": _read_model(UNet2DConditionModel, folder / "unet", dtype),
-        "text_encoder": _read_model(CLIPTextModel, folder / "text_encoder", dtype),
-        "tokenizer": _read_tokenizer(folder / "tokenizer"),
-        "scheduler": _read_scheduler(folder / "scheduler"),
+        "vae": read_model(AutoencoderKL, folder / "vae", vae_dtype),
+        "unet": read_model(UNet2DConditionModel, folder / "unet", dtype),
+        "text_encoder": read_model(CLIPTextModel, folder / "text_encoder", dtype),
+        "tokenizer": read_tokenizer(folder / "tokenizer"),
+        "scheduler": read_scheduler(folder / "scheduler"),
     }
     if xl:
-        parts["text_encoder_2"] = _read_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
-        parts["tokenizer_2"] = _read_tokenizer(folder / "tokenizer_2")
+        parts["text_encoder_2"] = read_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
+        parts["tokenizer_2"] = read_tokenizer(folder / "tokenizer_2")
     return parts
 
 
-def _read_model(kind: type[_ModelT], folder: Path, dtype: torch.dtype) -> _ModelT:
+def read_model(kind: type[_ModelT], folder: Path, dtype: torch.dtype) -> _ModelT:
+    """Reads one network from its folder. Raises GuidanceError where that fails."""
     variant = weights_variant(folder, half=dtype != torch.float32)
     # The two libraries name this argument differently; each still takes its own older name without complaint.
-    precision = {"dtype" if issubclass(kind, CLIPTextModel | CLIPTextModelWithProjection) else "torch_dtype": dtype}
+    precision = {"dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype": dtype}
     loader: type[Any] = kind
     return _guarded(
         lambda: loader.from_pretrained(
@@ -171,18 +177,19 @@ def _read_model(kind: type[_ModelT], folder: Path, dtype: torch.dtype) -> _Model
     )
 
 
-def _read_tokenizer(folder: Path) -> CLIPTokenizer:
-    return _guarded(lambda: CLIPTokenizer.from_pretrained(str(folder), local_files_only=True), folder)
+def read_tokenizer(folder: Path, kind: Any = CLIPTokenizer) -> Any:  # noqa: ANN401 - no common base class
+    """Reads one tokenizer of this class from its folder. Raises GuidanceError where that fails."""
+    return _guarded(lambda: kind.from_pretrained(str(folder), local_files_only=True), folder)
 
 
-def _read_scheduler(folder: Path) -> Mapping[str, Any]:
-    """The settings of the sampler that a model ships with; `noise_schedule` says what they mean."""
+def read_scheduler(folder: Path) -> Mapping[str, Any]:
+    """Reads the settings of the sampler that a model ships with; `noise_schedule` says what they mean."""
     kind: Any = DDPMScheduler
     return _guarded(lambda: dict(kind.load_config(str(folder), local_files_only=True)), folder)
 
 
-def _check_latents(vae: AutoencoderKL, source: str) -> None:
-    """Refuses an autoencoder whose latents are moved channel by channel, as those of EDM models are."""
+def check_latents(vae: AutoencoderKL, source: str) -> None:
+    """Raises GuidanceError where latents are moved channel by channel, as those of EDM models are."""
     if vae.config.get("latents_mean") is not None or vae.config.get("latents_std") is not None:
         raise GuidanceError(
             f"{source}: its autoencoder normalises latents by latents_mean and latents_std, which pgc cannot use; "
@@ -214,7 +221,7 @@ def _read_single_file(
         ),
         path,
     )
-    return {**loaded.components, "scheduler": _read_scheduler(folder / "scheduler")}
+    return {**loaded.components, "scheduler": read_scheduler(folder / "scheduler")}
 
 
 def _guarded(load: Callable[[], _T], what: Path) -> _T:
@@ -243,7 +250,8 @@ def _without_progress_bars() -> Iterator[None]:
             library.enable_progress_bar()
 
 
-def _freeze(model: _ModelT, device: torch.device, dtype: torch.dtype | None = None) -> _ModelT:
+def freeze(model: _ModelT, device: torch.device, dtype: torch.dtype | None = None) -> _ModelT:
+    """Takes a network to its device, in evaluation mode, without gradients of its weights."""
     # torch's own `to`: diffusers' warns of a precision change even where there is none.
     nn.Module.to(model, device=device, dtype=dtype)
     return model.eval().requires_grad_(False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network that a loss trains beside the prior: the prior's own UNet with low-rank adapters.
+"""A network that a loss trains beside the prior: the prior's own one with low-rank adapters.
 
 Hu et al., "LoRA", ICLR 2022: every projection of attention gets W + B A with A and B of a small rank. Wang et al.,
 "ProlificDreamer", NeurIPS 2023, tell it the camera too, which is added to the embedding of the timestep. Weights are
@@ -36,23 +36,33 @@ Denoise = Callable[[Tensor, Tensor, Conditions], Tensor]
 
 
 class LoraDenoiser:
-    """`pgc.guidance.base.TrainableDenoiser` in the weights of a UNet; one at a time."""
+    """`pgc.guidance.base.TrainableDenoiser` in the weights of a UNet or transformer; one at a time."""
 
-    def __init__(self, unet: nn.Module, denoise: Denoise, *, rank: int, seed: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        denoise: Denoise,
+        *,
+        rank: int,
+        seed: int,
+        time_embedding: str = "time_embedding",
+    ) -> None:
+        """`time_embedding` names the part of the network that embeds the timestep."""
         self._denoise = denoise
         self._on = False
         self._camera: Tensor | None = None
         self._named: dict[str, nn.Parameter] = {}
         self._hooks: list[Any] = []
         generator = torch.Generator().manual_seed(seed)
-        for name, module in unet.named_modules():
+        for name, module in network.named_modules():
             if name.endswith(_TARGETS) and isinstance(module, nn.Linear):
                 place = module.weight.device
                 down = self._add(f"{name}.lora_A.weight", _uniform((rank, module.in_features), generator), place)
                 up = self._add(f"{name}.lora_B.weight", torch.zeros(module.out_features, rank), place)
                 self._hooks.append(module.register_forward_hook(partial(self._adapt, down, up)))
-        embedding: Any = unet.get_submodule("time_embedding")
-        width, place = int(embedding.linear_2.out_features), embedding.linear_2.weight.device
+        embedding = network.get_submodule(time_embedding)
+        last = [layer for layer in embedding.modules() if isinstance(layer, nn.Linear)][-1]
+        width, place = last.out_features, last.weight.device
         self._camera_layers = (
             self._add("camera.0.weight", _uniform((width, _CAMERA), generator), place),
             self._add("camera.0.bias", torch.zeros(width), place),

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType, PromptEmbedding
-from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, depth_image, tokenize
+from pgc.guidance.control_pictures import depth_image
+from pgc.guidance.diffusion.controls import Control, depth_controls
+from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, tokenize
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel
 from pgc.guidance.diffusion.long_prompts import fitted_prompt
@@ -31,6 +33,7 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
         config: LatentDiffusionConfig,
         device: torch.device,
         vae: AutoencoderKL | None = None,
+        controls: Sequence[Control] = (),
     ) -> None:
         """`vae` stands in for the model's own (the fp16-fix one, say).
 
@@ -38,6 +41,7 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
         in float32 when the rest is float16.
         """
         self.name = name
+        self._zeros_for_nothing = config.empty_prompt == "own"
         self.device = device
         self.alphas_cumprod = components.alphas_cumprod
         self.prediction_type: PredictionType = components.prediction_type
@@ -46,24 +50,24 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
             torch.nn.Module.to(autoencoder, torch.float32)
         self._model = LatentDiffusion(
             components,
-            controlnet=controlnet,
-            control_image=depth_image,
             added_conditions=self._added_conditions,
             vae=autoencoder,
             config=config,
             device=device,
+            controls=(*depth_controls(controlnet, depth_image, config), *controls),
         )
         self._windows = PromptWindows(components.tokenizers)
         self.dtype = self._model.dtype
         self.image_size = self._model.image_size
+        self.shows = self._model.shows
 
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says.
 
         The penultimate hidden states of both encoders side by side, and the second encoder's projection. The empty
-        prompt is all zeros, which is how SDXL was trained to be unconditional. The windows of a long prompt stand one
-        behind the other; there is one projection all the same, of as much as fits into one window.
+        prompt is all zeros, which is how SDXL was trained to be unconditional, unless told otherwise. The windows of a
+        long prompt stand one behind the other; there is one projection all the same, of as much as fits into one.
         """
         rows = [self._windows.windows(prompt) for prompt in prompts]
         texts = [text for row in rows for text in row]
@@ -78,10 +82,11 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
             states.append(output.hidden_states[-2])
             pooled = output[0]
         *pieces, _ = torch.cat(states, dim=-1).split([*(len(row) for row in rows), len(prompts)])
+        is_read = [bool(prompt) or not self._zeros_for_nothing for prompt in prompts]
         return PromptEmbedding.cat(
             [
-                PromptEmbedding(hidden_states=piece.flatten(0, 1)[None] * bool(prompt), pooled=one[None] * bool(prompt))
-                for prompt, piece, one in zip(prompts, pieces, pooled[-len(prompts) :], strict=True)
+                PromptEmbedding(hidden_states=piece.flatten(0, 1)[None] * factor, pooled=one[None] * factor)
+                for factor, piece, one in zip(is_read, pieces, pooled[-len(prompts) :], strict=True)
             ]
         )
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from pgc.guidance.base import PredictionType, PromptEmbedding
-from pgc.guidance.diffusion.latent_diffusion import ControlImage, LatentDiffusion, PromptWindows, depth_image, tokenize
+from pgc.guidance.control_pictures import depth_image
+from pgc.guidance.diffusion.controls import Control, ControlImage, depth_controls
+from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, tokenize
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import Components, ControlNetModel
 from pgc.guidance.diffusion.through_model import ThroughModel
@@ -32,6 +34,7 @@ class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
         config: LatentDiffusionConfig,
         device: torch.device,
         control_image: ControlImage = depth_image,
+        controls: Sequence[Control] = (),
     ) -> None:
         self.name = name
         self.device = device
@@ -39,16 +42,16 @@ class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
         self.prediction_type: PredictionType = components.prediction_type
         self._model = LatentDiffusion(
             components,
-            controlnet=controlnet,
-            control_image=control_image,
             added_conditions=_nothing,
             vae=components.vae,
             config=config,
             device=device,
+            controls=(*depth_controls(controlnet, control_image, config), *controls),
         )
         self._windows = PromptWindows(components.tokenizers)
         self.dtype = self._model.dtype
         self.image_size = self._model.image_size
+        self.shows = self._model.shows
 
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:

@@ -17,7 +17,17 @@ import torch
 
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.guidance.specs import (
+    FlowSpec,
+    FluxSpec,
+    GuidanceSpec,
+    OracleSpec,
+    PocketSpec,
+    SD3Spec,
+    SDXLSpec,
+    StableDiffusionSpec,
+    ZImageSpec,
+)
 from pgc.runs.settings.presets import RunSettings
 
 __all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "cap_memory", "device_memory", "texels_gb"]
@@ -67,6 +77,12 @@ class _ModelCost:
 
 _SDXL = _ModelCost(weights=9.61, image_size=1024, encoder_view=6.36, denoiser_row=0.25)
 _SD = _ModelCost(weights=2.9, image_size=512, encoder_view=1.59, denoiser_row=0.1)
+# Of the flow models: parameters at two bytes; the autoencoder is SDXL's network with more channels. What a row takes is
+# a guess from hidden sizes, not measured.
+_SD3 = _ModelCost(weights=16.4, image_size=1024, encoder_view=6.36, denoiser_row=0.4)
+_SD3_WITHOUT_T5 = _ModelCost(weights=6.9, image_size=1024, encoder_view=6.36, denoiser_row=0.4)
+_FLUX = _ModelCost(weights=33.7, image_size=1024, encoder_view=6.36, denoiser_row=0.6)
+_Z_IMAGE = _ModelCost(weights=20.5, image_size=1024, encoder_view=6.36, denoiser_row=0.6)
 _POCKET = _ModelCost(weights=0.1, image_size=128, encoder_view=0.03, denoiser_row=0.02)
 
 
@@ -171,8 +187,14 @@ class MemoryPlanner:
         close = "Close other programs"
         if self.device.type != "cpu":
             close += " that use the graphics card (a render in Blender among them)"
-        model = {SDXLSpec: ", take a smaller model (sd15)", StableDiffusionSpec: ", take the pocket prior"}
-        other = f"{close}{model.get(type(self.spec), '')}"
+        match self.spec:
+            case SDXLSpec() | FlowSpec():
+                smaller = ", take a smaller model (sd15)"
+            case StableDiffusionSpec():
+                smaller = ", take the pocket prior"
+            case _:
+                smaller = ""
+        other = f"{close}{smaller}"
         least = self.estimate_bytes(len(self.plans) - 1) - _CONTEXT
         if texels >= 1 and texels * _GB > least / 2:
             return f"Ask for a smaller texture than the one {own}. Else: {other[0].lower()}{other[1:]}."
@@ -192,14 +214,24 @@ def _plans(spec: GuidanceSpec, settings: RunSettings) -> Iterator[MemoryPlan]:
         yield plan
     if plan.resolution > _SMALLEST_RESOLUTION:
         plan = replace(plan, resolution=max(plan.resolution // 2, _SMALLEST_RESOLUTION))
-        if isinstance(spec, StableDiffusionSpec | SDXLSpec):
+        if isinstance(spec, StableDiffusionSpec | SDXLSpec | FlowSpec):
             own = image_size or _cost(spec).image_size
-            plan = replace(plan, image_size=min(own, max(own // 2 // 8 * 8, _SMALLEST_IMAGE)))
+            # A token of a flow model stands for 16 pixels.
+            plan = replace(plan, image_size=min(own, max(own // 2 // 16 * 16, _SMALLEST_IMAGE)))
         yield plan
 
 
-def _cost(spec: PocketSpec | StableDiffusionSpec | SDXLSpec) -> _ModelCost:
+_Diffusion = PocketSpec | StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec
+
+
+def _cost(spec: _Diffusion) -> _ModelCost:
     match spec:
+        case SD3Spec():
+            return _SD3 if spec.t5 else _SD3_WITHOUT_T5
+        case FluxSpec():
+            return _FLUX
+        case ZImageSpec():
+            return _Z_IMAGE
         case SDXLSpec():
             return _SDXL
         case StableDiffusionSpec():
@@ -208,7 +240,7 @@ def _cost(spec: PocketSpec | StableDiffusionSpec | SDXLSpec) -> _ModelCost:
             return _POCKET
 
 
-def _prior_gb(plan: MemoryPlan, spec: PocketSpec | StableDiffusionSpec | SDXLSpec, device: torch.device) -> float:
+def _prior_gb(plan: MemoryPlan, spec: _Diffusion, device: torch.device) -> float:
     cost = _cost(spec)
     dtype, vae_dtype = weights_dtypes(spec.run, device)
     area = ((plan.image_size or cost.image_size) / cost.image_size) ** 2
@@ -217,7 +249,19 @@ def _prior_gb(plan: MemoryPlan, spec: PocketSpec | StableDiffusionSpec | SDXLSpe
     encoder = cost.encoder_view * area * vae_dtype.itemsize / 2
     # View by view, the encoder's graph and the denoiser are never there at the same time.
     passing = max(encoder, denoiser) if plan.view_by_view else plan.views * encoder + denoiser
-    return cost.weights * dtype.itemsize / 2 + passing
+    controls = _control_gb(spec) * dtype.itemsize / 2
+    return cost.weights * dtype.itemsize / 2 + controls + passing
+
+
+def _control_gb(spec: _Diffusion) -> float:
+    """Weights of the ControlNets beside the one that `_ModelCost` counts."""
+    match spec:
+        case SDXLSpec():
+            return 2.5 * len(spec.controls)
+        case StableDiffusionSpec():
+            return 0.72 * len(spec.controls)
+        case _:
+            return 0.0
 
 
 def _renderer_gb(plan: MemoryPlan, settings: RunSettings) -> float:

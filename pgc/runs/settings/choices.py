@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from pgc.errors import ConfigError
 from pgc.maps import MAP_NAMES, MapName, read_maps
+from pgc.runs.settings.conditions import ConditionChoices
 from pgc.runs.settings.offers import (
     METHOD,
+    OFFER,
     PAPER_NAMES,
     PRESETS,
     Offer,
@@ -43,11 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PRESETS", "Offer", "PresetName", "RunChoices", "choices_offered"]
 
-_OFFER = "offer"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunChoices:
+class RunChoices(ConditionChoices):
     """What a person chose; None leaves a value to the preset of the prior.
 
     Raises:
@@ -57,7 +57,7 @@ class RunChoices:
     preset: PresetName | PaperName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="draft, standard (the default) or fine; or a published run, which also names its model: "
                 f"{', '.join(PAPER_NAMES)}. Other options win over it.",
                 kind=str,
@@ -66,22 +66,22 @@ class RunChoices:
         },
     )
     steps: int | None = field(
-        default=None, metadata={_OFFER: Offer(help="Steps of the optimisation.", kind=int, least=1)}
+        default=None, metadata={OFFER: Offer(help="Steps of the optimisation.", kind=int, least=1)}
     )
-    views: int | None = field(default=None, metadata={_OFFER: Offer(help="Views a step.", kind=int, least=1)})
+    views: int | None = field(default=None, metadata={OFFER: Offer(help="Views a step.", kind=int, least=1)})
     resolution: int | None = field(
-        default=None, metadata={_OFFER: Offer(help="Side of a view, pixels.", kind=int, least=1)}
+        default=None, metadata={OFFER: Offer(help="Side of a view, pixels.", kind=int, least=1)}
     )
     texture_size: int | None = field(
-        default=None, metadata={_OFFER: Offer(help="Side of the texture, texels: a power of two.", kind=int)}
+        default=None, metadata={OFFER: Offer(help="Side of the texture, texels: a power of two.", kind=int)}
     )
     seed: int | None = field(
-        default=None, metadata={_OFFER: Offer(help="Another seed gives another texture.", kind=int, least=0)}
+        default=None, metadata={OFFER: Offer(help="Another seed gives another texture.", kind=int, least=0)}
     )
     strength: float | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="With --init-texture: how much of it may change, 0.01 (hardly anything) to 1 (the default): "
                 "it scales the most noise, and the steps unless --steps says how many.",
                 kind=float,
@@ -94,7 +94,7 @@ class RunChoices:
     maps: tuple[MapName, ...] | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help=f"Maps to make, with commas between: base_color (the default), {', '.join(MAP_NAMES[1:])}.",
                 kind=str,
                 read=read_maps,
@@ -105,7 +105,7 @@ class RunChoices:
     separate_slots: bool | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="Material slots are different materials: nothing is blended across their borders.",
                 kind=bool,
                 panel="Mesh",
@@ -117,8 +117,8 @@ class RunChoices:
     distillation: DistillationName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
-                help="Loss: sds, csd, ssd, hifa (of the built-in model), bgt, ism, sdi, vsd.",
+            OFFER: Offer(
+                help="Loss: sds, csd, ssd, hifa (of the built-in model), bgt, ism, sdi, vsd, rfds (of flow models).",
                 kind=str,
                 panel=METHOD,
                 read=read_loss,
@@ -129,13 +129,13 @@ class RunChoices:
     guidance_scale: float | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(help="How far the prompt pulls, as diffusers counts it.", kind=float, panel=METHOD, least=0.0)
+            OFFER: Offer(help="How far the prompt pulls, as diffusers counts it.", kind=float, panel=METHOD, least=0.0)
         },
     )
     guidance_rescale: float | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="0 to 1: draws the spread of a strongly guided prediction back.",
                 kind=float,
                 panel=METHOD,
@@ -147,7 +147,7 @@ class RunChoices:
     timesteps: TimestepName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="Noise over the run: uniform, linear, square_root, dreamtime; default: the model's own.",
                 kind=str,
                 panel=METHOD,
@@ -158,7 +158,7 @@ class RunChoices:
     noise: NoiseName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="What is added to a view: independent (drawn anew), or surface (it stays on the mesh).",
                 kind=str,
                 panel=METHOD,
@@ -169,7 +169,7 @@ class RunChoices:
     weighting: WeightingName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="How much an amount of noise counts: sigma_squared, constant, sqrt_alpha_sigma_squared, "
                 "inverse_sigma_squared, noise_to_signal.",
                 kind=str,
@@ -181,7 +181,7 @@ class RunChoices:
     latent_weight: float | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="hifa: weight of the gradient that goes through the encoder, beside that of the picture.",
                 kind=float,
                 panel=METHOD,
@@ -192,7 +192,7 @@ class RunChoices:
     encoder_gradient: EncoderGradientName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="How the gradient comes through the encoder: exact (its graph), or linear (a fitted map: cheap, "
                 "smooth, without patterns).",
                 kind=str,
@@ -204,7 +204,7 @@ class RunChoices:
     regulation: RegulationName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="What bounds each pixel's gradient: pgc (the default), pgc-v, pngd, adaptive, global, sigmoid, "
                 "soft, none.",
                 kind=str,
@@ -215,12 +215,12 @@ class RunChoices:
     )
     clip_threshold: float | None = field(
         default=None,
-        metadata={_OFFER: Offer(help="Longest gradient of a pixel.", kind=float, panel=METHOD, flag="--clip")},
+        metadata={OFFER: Offer(help="Longest gradient of a pixel.", kind=float, panel=METHOD, flag="--clip")},
     )
     clip_norm: PixelNorm | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="l2 (the paper) or linf (the official code).", kind=str, panel=METHOD, read=read_clip_norm
             )
         },
@@ -228,29 +228,15 @@ class RunChoices:
     clip_quantile: float | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="adaptive: share of the pixels that are left alone.", kind=float, panel=METHOD, least=0.0, most=1.0
             )
-        },
-    )
-    depth: bool | None = field(
-        default=None,
-        metadata={
-            _OFFER: Offer(
-                help="Whether the model is shown the mesh's depth.", kind=bool, panel=METHOD, flag="--depth/--no-depth"
-            )
-        },
-    )
-    depth_scale: float | None = field(
-        default=None,
-        metadata={
-            _OFFER: Offer(help="How much the depth counts, 0 to 2.", kind=float, panel=METHOD, least=0.0, most=2.0)
         },
     )
     rig: RigName | None = field(
         default=None,
         metadata={
-            _OFFER: Offer(
+            OFFER: Offer(
                 help="Views: sphere (from everywhere, the default), paper (its belt), stages (the belt, lenses getting "
                 "longer), close-ups (from everywhere, some at a part).",
                 kind=str,
@@ -274,10 +260,14 @@ class RunChoices:
                 raise ConfigError(f"{name} is {value}; it must be {offer.least:g} or more.")
             if offer.most is not None and not value <= offer.most:
                 raise ConfigError(f"{name} is {value}; it must be {offer.most:g} or less.")
+        if self.controls is not None and (self.depth is False or self.depth_scale is not None):
+            raise ConfigError("controls are given and depth too; say all in controls: depth=0.8,normal=0.3.")
+        if self.controls is not None and (self.depth is False or self.depth_scale is not None):
+            raise ConfigError("controls are given and depth too; say all in controls: depth=0.8,normal=0.3.")
         if self.depth is False and self.depth_scale is not None:
             raise ConfigError(f"depth_scale is {self.depth_scale}, but depth is left out; give one of the two.")
 
 
 def choices_offered() -> dict[str, Offer]:
     """Returns the choices that the command line offers, by name, in their order."""
-    return {item.name: item.metadata[_OFFER] for item in fields(RunChoices) if _OFFER in item.metadata}
+    return {item.name: item.metadata[OFFER] for item in fields(RunChoices) if OFFER in item.metadata}

@@ -15,6 +15,7 @@ from pgc.distillation.weighting import WeightingConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig, regulation_named
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
+from pgc.maps import complete_maps, need_light
 from pgc.optimization.config import EncoderGradientConfig, LinearGradientConfig, OptimizeConfig
 from pgc.runs.settings.choices import RunChoices
 
@@ -35,6 +36,10 @@ def chosen_method(choices: RunChoices, preset: OptimizeConfig) -> OptimizeConfig
     through = preset.encoder_gradient
     if choices.encoder_gradient is not None:
         through = LinearGradientConfig() if choices.encoder_gradient == "linear" else EncoderGradientConfig()
+    if choices.reference_scale and need_light(complete_maps(choices.maps or ("base_color",))):
+        raise ConfigError("A reference is for base colour alone: light would tint its colours. Leave other maps away.")
+    likeness = preset.likeness_scale if choices.reference_scale is None else choices.reference_scale
+    preset = replace(preset, likeness_scale=likeness)
     return replace(
         preset,
         distillation=distillation,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pgc.errors import ConfigError
@@ -17,16 +18,20 @@ if TYPE_CHECKING:
     from pgc.distillation.weighting import WeightingName
     from pgc.gradient_regulation.base import PixelNorm
     from pgc.gradient_regulation.build import RegulationName
+    from pgc.guidance.control_specs import ControlKind
     from pgc.optimization.config import EncoderGradientName
 
 __all__ = [
     "METHOD",
+    "OFFER",
     "PAPER_NAMES",
     "PRESETS",
     "Offer",
     "PaperName",
     "PresetName",
     "read_clip_norm",
+    "read_control_models",
+    "read_controls",
     "read_encoder_gradient",
     "read_loss",
     "read_noise",
@@ -44,6 +49,8 @@ PaperName = Literal[
 ]
 """Published runs; `pgc.runs.settings.papers` says what they are."""
 PAPER_NAMES: tuple[PaperName, ...] = get_args(PaperName)
+OFFER = "offer"
+"""Under which a field of the table keeps how it is offered."""
 METHOD = "Method"
 """Heading of the options for the loss and what regulates its gradient."""
 _Name = TypeVar("_Name", bound=str)
@@ -141,3 +148,39 @@ def read_clip_norm(text: str) -> PixelNorm:
     from pgc.gradient_regulation.base import PixelNorm
 
     return _one_of("--clip-norm", text, get_args(PixelNorm))
+
+
+def read_controls(text: str) -> tuple[str, ...]:
+    """Returns the controls of a list with commas, each as it is spelled in full.
+
+    Raises:
+        ConfigError: one is none, or stands there twice, or depth is drawn in two ways.
+    """
+    from pgc.guidance.control_specs import read_control
+
+    wishes = [read_control(part) for part in text.split(",") if part.strip()]
+    kinds = [wish.kind.removesuffix("-official") for wish in wishes]
+    if not wishes or len(set(kinds)) != len(kinds):
+        raise ConfigError(f"--control is {text!r}; expected each kind once, and one at least. Use --no-depth for none.")
+    return tuple(str(wish) for wish in wishes)
+
+
+def read_control_models(given: Sequence[str]) -> dict[ControlKind, str] | None:
+    """Reads KIND=SOURCE pairs, with paths that hold in any folder; None where there are none.
+
+    Raises:
+        ConfigError: one is no such pair, or a kind stands there twice.
+    """
+    from pgc.guidance.control_specs import CONTROL_KINDS
+
+    found: dict[ControlKind, str] = {}
+    for text in given:
+        name, _, source = text.partition("=")
+        kind: ControlKind | None = next((kind for kind in CONTROL_KINDS if kind == name.strip()), None)
+        if kind is None or not source.strip() or kind in found:
+            raise ConfigError(
+                f"--control-model is {text!r}; expected KIND=HUB_ID_OR_FOLDER, each of {', '.join(CONTROL_KINDS)} once."
+            )
+        path = Path(source.strip())
+        found[kind] = str(path.absolute()) if path.is_dir() else source.strip()
+    return found or None

@@ -10,14 +10,16 @@ from pgc.baking.occlusion import OcclusionConfig
 from pgc.cameras.named import CamerasConfig, cameras_named
 from pgc.cameras.sampling import SphereSamplerConfig
 from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.rfds import RFDSConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import AnnealedTimestepConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.controls import with_controls
 from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, lit_prior
 from pgc.runs.settings.method import chosen_method
 from pgc.runs.settings.offers import PRESETS, PresetName
@@ -74,7 +76,7 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     """
     choices = expanded_choices(choices)
     maps = complete_maps(choices.maps or ("base_color",))
-    prior = _with_depth(lit_prior(spec) if need_light(maps) else spec, choices)
+    prior = with_controls(lit_prior(spec) if need_light(maps) else spec, choices)
     settings = with_overrides(
         preset_settings(choices.preset if choices.preset in PRESETS else "standard", spec),
         steps=choices.steps,
@@ -88,10 +90,21 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     if choices.strength is not None and choices.steps is None:
         # As image-to-image pipelines do: even little noise replaces all where it is looked through often enough.
         settings = with_overrides(settings, steps=max(1, round(settings.optimize.steps * choices.strength)))
-    settings = with_maps(replace(settings, optimize=chosen_method(choices, settings.optimize)), spec, maps)
+    optimize = chosen_method(choices, settings.optimize)
+    _check_served(optimize, spec)
+    settings = with_maps(replace(settings, optimize=optimize), spec, maps)
     if settings.material is not None:
         settings = replace(settings, material=_lit(choices, settings.material))
     return prior, with_separate_slots(settings) if choices.separate_slots else settings
+
+
+def _check_served(optimize: OptimizeConfig, spec: GuidanceSpec) -> None:
+    """Refuses a loss that the prior cannot serve, before any of it is loaded (`build_distillation` says so too)."""
+    if isinstance(optimize.distillation, RFDSConfig) and not isinstance(spec, FlowSpec):
+        raise ConfigError(
+            "The loss rfds is for models that say velocities of a straight flow (sd35, flux, z-image); use sds with "
+            "this one."
+        )
 
 
 def explicit_choices(choices: RunChoices, settings: RunSettings) -> RunChoices:
@@ -106,24 +119,6 @@ def explicit_choices(choices: RunChoices, settings: RunSettings) -> RunChoices:
         seed=optimize.seed,
         maps=settings.maps,
     )
-
-
-def _with_depth(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:
-    """Returns the prior with as much of the mesh's depth as was chosen; the oracle looks at none."""
-    if isinstance(prior, OracleSpec):
-        if choices.depth_scale is not None:
-            raise ConfigError(f"depth_scale is {choices.depth_scale}, but the oracle looks at no depth; leave it away.")
-        return prior
-    if choices.depth is not False:
-        if choices.depth_scale is not None and not isinstance(prior, PocketSpec) and prior.controlnet is None:
-            raise ConfigError(
-                f"depth_scale is {choices.depth_scale}, but the model has no depth ControlNet; leave it away."
-            )
-        scale = prior.run.control_scale if choices.depth_scale is None else choices.depth_scale
-        return replace(prior, run=replace(prior.run, control_scale=scale))
-    if isinstance(prior, PocketSpec):
-        return replace(prior, run=replace(prior.run, control_scale=0.0))
-    return replace(prior, controlnet=None)
 
 
 def _lit(choices: RunChoices, preset: MaterialConfig) -> MaterialConfig:
@@ -178,6 +173,9 @@ def _base_settings(spec: GuidanceSpec) -> RunSettings:
         case SDXLSpec():
             # As many as the official author says that version 1.0 needs; with fewer it was blue and without texture.
             optimize = OptimizeConfig(steps=SDXL_STEPS, resolution=1024)
+            return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=2048))
+        case FlowSpec():
+            optimize = OptimizeConfig(resolution=1024, distillation=RFDSConfig())
             return RunSettings(optimize=optimize, texture=TexelPyramidConfig(texture_size=2048))
 
 

@@ -54,7 +54,7 @@ def test_score_distillation_goes_through_the_encoder_and_leaves_no_graph() -> No
     found = loss.gradient(
         guidance.encode_image(image).requires_grad_(),
         guidance,
-        Conditions(prompt=empty, negative=empty, reference_image=image),
+        Conditions(prompt=empty, negative=empty, truth_image=image),
         progress=0.5,
         generator=torch.Generator().manual_seed(0),
     )

@@ -17,7 +17,7 @@ TIMES = UniformTimestepConfig(minimum=0.4, maximum=0.6)
 
 def _conditions(truth):
     empty = PromptEmbedding(hidden_states=torch.zeros(len(truth), 1, 1))
-    return Conditions(prompt=empty, negative=empty, reference_image=truth)
+    return Conditions(prompt=empty, negative=empty, truth_image=truth)
 
 
 def _gradient(config, image, truth):

@@ -12,7 +12,7 @@ import pytest
 from pgc.errors import GuidanceError
 from pgc.guidance.models import KNOWN_MODELS, KnownModel, download_commands, is_model_installed, require_installed
 from pgc.guidance.sources import model_parts, packaged_pocket
-from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
+from pgc.guidance.specs import FlowSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
 from pgc.optimization.config import Prompt
 from pgc.runs.request import TextureRequest, prepare_run
 
@@ -28,6 +28,8 @@ def test_rows_fit_what_is_loaded(model: KnownModel) -> None:
             assert listed == {spec.source, spec.controlnet}
         case SDXLSpec():
             assert listed == {spec.source, spec.controlnet, spec.half_precision_vae}
+        case FlowSpec():
+            assert listed == {spec.source}
         case _:
             assert isinstance(spec, PocketSpec)
             assert listed == set()

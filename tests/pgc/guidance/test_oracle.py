@@ -29,7 +29,7 @@ def conditions(
     oracle: OracleGuidance, reference: torch.Tensor | None, generator: torch.Generator | None = None
 ) -> Conditions:
     words = oracle.encode_prompt(["", ""])
-    return Conditions(prompt=words, negative=words, reference_image=reference, generator=generator)
+    return Conditions(prompt=words, negative=words, truth_image=reference, generator=generator)
 
 
 def test_schedule_is_stable_diffusions() -> None:
@@ -157,7 +157,7 @@ def test_noise_without_a_generator_is_refused() -> None:
 def test_missing_or_misfitting_reference_is_refused() -> None:
     oracle = OracleGuidance(OracleConfig(image_size=32), CPU)
     latents, timestep = torch.zeros(2, 3, 32, 32), torch.tensor([5, 5])
-    with pytest.raises(GuidanceError, match="no reference_image"):
+    with pytest.raises(GuidanceError, match="no truth_image"):
         oracle.predict_noise(latents, timestep, conditions(oracle, None))
     with pytest.raises(GuidanceError, match="1 reference images for 2 latents"):
         oracle.predict_noise(latents, timestep, conditions(oracle, random_image(0, batch=1)))

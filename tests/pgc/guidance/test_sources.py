@@ -240,8 +240,8 @@ def test_kind_of_a_folder(tmp_path: Path, sd15_folder: Path, sdxl_folder: Path, 
     (tmp_path / "text_encoder").mkdir()
     (tmp_path / "text_encoder" / "config.json").write_text(json.dumps({"hidden_size": 1024}))
     assert model_kind(str(tmp_path)) == "sd2"
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    with pytest.raises(GuidanceError, match="is a FluxPipeline model"):
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "Flux2Pipeline"}))
+    with pytest.raises(GuidanceError, match="is a Flux2Pipeline model"):
         model_kind(str(tmp_path))
     (tmp_path / "model_index.json").write_text("not json")
     with pytest.raises(GuidanceError, match="unreadable"):

@@ -10,7 +10,7 @@ from blender_addon.protocol.specs.job import SettingsSpec
 from pgc.demo.config import DemoConfig
 from pgc.demo.run import demo_arguments
 from pgc.errors import ConfigError
-from pgc.remote.job import remote_job
+from pgc.remote.job import check_remote_arguments, remote_job
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.request import load_prepared, load_sources
 from pgc.runs.settings.choices import RunChoices
@@ -60,11 +60,20 @@ ALONE = {
     "encoder_gradient": {"encoder_gradient": "linear", "distillation": "sds"},
     "strength": {"strength": 0.5},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
+    "controls": {"controls": ("depth=0.5@0.1-0.75",)},
 }
 """What goes with one loss or regulation, and not with those of `ALL`."""
+HERE = {"control_models": {"control_models": {"normal": "me/mine"}}, "reference_scale": {"reference": "a.png"}}
+"""What a server is not told yet."""
 
 
-@pytest.mark.parametrize("name", [None, *(item.name for item in fields(RunChoices))])
+@pytest.mark.parametrize("name", HERE)
+def test_what_a_server_is_not_told_is_refused_there(name):
+    with pytest.raises(ConfigError, match="--server"):
+        check_remote_arguments(TextureArguments(mesh="a.obj", prompt="red", **HERE[name]))
+
+
+@pytest.mark.parametrize("name", [None, *(item.name for item in fields(RunChoices) if item.name not in HERE)])
 def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, name):
     """Each alone, and all of them together."""
     alone = ALONE.get(name, {name: getattr(ALL, name)}) if name else {}

@@ -22,6 +22,8 @@ from pgc.mesh import Normalization, load_mesh, prepare_mesh
 from pgc.mesh.tangents import corner_tangents
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.request import SourceTextures
+from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.presets import resolve
 from pgc.texture.field import to_uint8_values
 from pgc.texture.material_field import MaterialField, MaterialFieldConfig, normal_from_slopes
 from pgc.texture.texel_pyramid import TexelPyramidConfig
@@ -323,6 +325,17 @@ def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):
     assert caught.value.error.code is ErrorCode.MODEL_MISSING
     assert "pgc-server models pull sdxl" in caught.value.error.hint
     assert ModelInfo("sdxl", "missing") in model_states(ModelStore(tmp_path))
+
+
+def test_a_controlnet_that_is_not_there_names_its_field(tmp_path, monkeypatch):
+    monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: cache_dir is None)
+    spec, _ = resolve(RunChoices(controls=("depth=1", "edges=0.5")), parse_guidance("sd15"))
+    monkeypatch.setattr("server.worker.priors.is_installed", lambda source, parts, cache_dir=None: False)
+    with pytest.raises(ProtocolError) as caught:
+        Priors(ModelStore(tmp_path)).get(spec, torch.device("cpu"))
+    assert caught.value.error.code is ErrorCode.MODEL_MISSING
+    assert caught.value.error.field == "conditions.controls"
+    assert "hf download lllyasviel/control_v11p_sd15_canny" in caught.value.error.hint
 
 
 def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):

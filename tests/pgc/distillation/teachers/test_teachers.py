@@ -22,7 +22,8 @@ from pgc.optimization.map_gradients import image_residual
 from pgc.surface import SurfacePoints
 from tests.pgc.distillation.teachers import from_scratch
 
-NAMES = get_args(DistillationName)
+NAMES = tuple(name for name in get_args(DistillationName) if name != "rfds")
+"""Without the one that flow teachers alone serve."""
 TIMES = UniformTimestepConfig(minimum=0.05, maximum=0.2)
 """On both sides of SSD's switch, and of ISM's strides."""
 SIDE, VIEWS = 32, 2

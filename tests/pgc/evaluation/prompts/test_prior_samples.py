@@ -27,7 +27,7 @@ def test_the_oracles_only_sample_is_its_reference(steps: int) -> None:
     generator = torch.Generator().manual_seed(0)
     reference = torch.rand(2, 3, 16, 16, generator=generator)
     prompt = guidance.encode_prompt(["", ""])
-    conditions = Conditions(prompt=prompt, negative=prompt, reference_image=reference)
+    conditions = Conditions(prompt=prompt, negative=prompt, truth_image=reference)
     noise = torch.randn(2, 3, 16, 16, generator=generator)
     image = ddim_sample(guidance, conditions, noise, SamplingConfig(steps=steps, guidance_scale=3.0))
     torch.testing.assert_close(image, reference, atol=2e-4, rtol=0)

@@ -50,7 +50,7 @@ class _BluePrior(OracleGuidance):
         assert conditions.mask is not None
         assert bool((conditions.depth[conditions.mask] > 1.0).all())
         picture = BLUE.view(1, 3, 1, 1).expand_as(conditions.depth.expand(-1, 3, -1, -1))
-        return super().predict_noise(noisy_latents, timestep, replace(conditions, reference_image=picture))
+        return super().predict_noise(noisy_latents, timestep, replace(conditions, truth_image=picture))
 
 
 def _suite(tmp_path: Path, calls: list[tuple[str, int]]) -> PromptSuite:

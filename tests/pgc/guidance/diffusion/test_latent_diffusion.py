@@ -12,7 +12,7 @@ import torch
 
 from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.base import Conditions
-from pgc.guidance.diffusion.latent_diffusion import depth_image
+from pgc.guidance.control_pictures import depth_image
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, resolve_dtype, weights_dtypes
 from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
@@ -97,8 +97,8 @@ def test_gradient_agrees_with_finite_differences(guidance: StableDiffusionGuidan
 
 def test_weights_are_frozen(guidance: StableDiffusionGuidance) -> None:
     parts = guidance._model.components
-    assert guidance._model.controlnet is not None
-    for part in (parts.vae, parts.unet, *parts.text_encoders, guidance._model.controlnet):
+    (control,) = guidance._model.controls
+    for part in (parts.vae, parts.unet, *parts.text_encoders, control.net):
         assert not part.training
         assert not any(parameter.requires_grad for parameter in part.parameters())
 

@@ -79,7 +79,10 @@ def test_depth_is_drawn_as_in_training(
     ours = guidance.predict_noise(latents, timestep, conditions)
     picture = depth_condition(conditions.depth, conditions.mask.float())
     model = guidance._model._model
-    assert model._control_image(conditions.depth, conditions.mask).equal(picture)
+    (control,) = model.controls
+    drawn = control.picture(conditions)
+    assert drawn is not None
+    assert drawn.equal(picture)
     theirs = plain.predict_noise(latents, timestep, conditions)
     assert not torch.allclose(ours.cond, theirs.cond, atol=1e-5)
 

@@ -13,7 +13,7 @@ from diffusers.pipelines.controlnet.pipeline_controlnet_sd_xl import StableDiffu
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, PromptEmbedding
-from pgc.guidance.diffusion.latent_diffusion import depth_image
+from pgc.guidance.control_pictures import depth_image
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import ControlNetModel, load_components, load_vae
 from pgc.guidance.diffusion.sdxl import SDXLGuidance
@@ -83,6 +83,23 @@ def test_prompt_is_both_encoders_penultimate_states(guidance: SDXLGuidance, pipe
     assert torch.allclose(ours.pooled[:1], pooled, atol=1e-6)
     assert not ours.hidden_states[1].any()
     assert not ours.pooled[1].any()
+
+
+def test_the_empty_prompt_may_be_read_as_the_official_code_does(sdxl_folder: Path, pipeline: Any) -> None:
+    run = LatentDiffusionConfig(empty_prompt="encoded")
+    other = SDXLGuidance(
+        "xl",
+        load_components(str(sdxl_folder), xl=True, dtype=torch.float32, device=CPU),
+        controlnet=None,
+        config=run,
+        device=CPU,
+    )
+    expected, _, pooled, _ = pipeline.encode_prompt("", device=CPU, do_classifier_free_guidance=False)
+    read = other.encode_prompt([""], negative=True)
+    assert read.pooled is not None
+    assert torch.allclose(read.hidden_states, expected, atol=1e-6)
+    assert torch.allclose(read.pooled, pooled, atol=1e-6)
+    assert bool(read.hidden_states.any())
 
 
 def test_pooled_embedding_is_needed(guidance: SDXLGuidance) -> None:

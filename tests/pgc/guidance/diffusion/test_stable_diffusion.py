@@ -13,7 +13,7 @@ from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionCo
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from pgc.guidance.base import Conditions
-from pgc.guidance.diffusion.latent_diffusion import depth_image
+from pgc.guidance.control_pictures import depth_image
 from pgc.guidance.diffusion.loading import ControlNetModel
 from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance

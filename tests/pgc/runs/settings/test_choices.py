@@ -65,7 +65,8 @@ def test_every_choice_changes_what_a_run_gets():
         **{"maps": ("base_color", "roughness", "normal"), "separate_slots": True, "guidance_scale": 2.0},
         **{"distillation": "sds", "regulation": "none", "clip_threshold": 0.5, "clip_norm": "linf"},
         **{"guidance_rescale": 0.5, "timesteps": "dreamtime", "latent_weight": 0.5, "clip_quantile": 0.5},
-        **{"noise": "surface", "weighting": "constant", "encoder_gradient": "linear", "rig": "paper"},
+        **{"noise": "surface", "weighting": "constant", "encoder_gradient": "linear", "rig": "paper", "strength": 0.5},
+        **{"controls": ("depth=0.5@0-0.5",), "control_models": {"normal": "me/mine"}, "reference_scale": 0.5},
         **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
@@ -80,4 +81,11 @@ def test_every_choice_changes_what_a_run_gets():
             # Of the gradient through the encoder.
             usual = resolve(RunChoices(maps=("roughness",), latent_weight=0.5), PocketSpec())
             chosen["latent_weight"] = 0.5
+        if name == "control_models":
+            chosen["controls"] = ("depth=1",)
+        if name in ("control_models", "reference_scale"):
+            # Refused by this model, or by these maps: not dropped.
+            with pytest.raises(ConfigError):
+                resolve(RunChoices(**chosen), PocketSpec())
+            continue
         assert resolve(RunChoices(**chosen), PocketSpec()) != usual, name

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a specification to a flow model that is ready to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from pgc.guidance.base import Guidance
+from pgc.guidance.diffusion.flow.flux import FluxGuidance
+from pgc.guidance.diffusion.flow.parts import FlowKind, FlowParts, load_flow_parts
+from pgc.guidance.diffusion.flow.specs import FluxSpec, SD3Spec, ZImageSpec
+from pgc.guidance.diffusion.flow.stable_diffusion_3 import StableDiffusion3Guidance
+from pgc.guidance.diffusion.flow.z_image import ZImageGuidance
+from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
+
+__all__ = ["load_flow"]
+
+
+def load_flow(
+    spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, *, cache_dir: Path | None = None
+) -> Guidance:
+    """Loads the model. Raises as `pgc.guidance.specs.load_guidance`."""
+    dtype, vae_dtype = weights_dtypes(spec.run, device, half=torch.bfloat16)
+
+    def parts(kind: FlowKind, readers: int | None = None) -> FlowParts:
+        """Loads the parts of the model, as this kind."""
+        return load_flow_parts(
+            spec.source, kind, dtype=dtype, vae_dtype=vae_dtype, device=device, readers=readers, cache_dir=cache_dir
+        )
+
+    match spec:
+        case SD3Spec():
+            loaded = parts("sd3", None if spec.t5 else 2)
+            return StableDiffusion3Guidance(
+                spec.source, loaded, t5_length=spec.t5_length, config=spec.run, device=device
+            )
+        case FluxSpec():
+            return FluxGuidance(
+                spec.source,
+                parts("flux"),
+                t5_length=spec.t5_length,
+                embedded_guidance=spec.embedded_guidance,
+                config=spec.run,
+                device=device,
+            )
+        case ZImageSpec():
+            return ZImageGuidance(
+                spec.source, parts("z_image"), text_length=spec.text_length, config=spec.run, device=device
+            )

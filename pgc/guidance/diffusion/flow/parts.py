@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a flow model, from a folder in the diffusers format or from a hub id that has been pulled.
+
+No loader here runs code that comes with a model: each class is named in this file, and weights are safetensors.
+"""
+
+# diffusers exports its models lazily, which type checkers take for private.
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Model,
+    T5EncoderModel,
+    T5Tokenizer,
+)
+
+from pgc.errors import GuidanceError
+from pgc.guidance.diffusion.loading import check_latents, freeze, read_model, read_scheduler, read_tokenizer
+from pgc.guidance.sources import flow_parts, locate
+
+__all__ = ["FlowKind", "FlowParts", "load_flow_parts"]
+
+FlowKind = Literal["sd3", "flux", "z_image"]
+_TEXT = (
+    ("text_encoder", "tokenizer"),
+    ("text_encoder_2", "tokenizer_2"),
+    ("text_encoder_3", "tokenizer_3"),
+)
+_READERS: Mapping[FlowKind, tuple[tuple[Any, Any], ...]] = {
+    "sd3": (
+        (CLIPTextModelWithProjection, CLIPTokenizer),
+        (CLIPTextModelWithProjection, CLIPTokenizer),
+        (T5EncoderModel, T5Tokenizer),
+    ),
+    "flux": ((CLIPTextModel, CLIPTokenizer), (T5EncoderModel, T5Tokenizer)),
+    "z_image": ((Qwen3Model, Qwen2Tokenizer),),
+}
+_NETWORKS: Mapping[FlowKind, Any] = {
+    "sd3": SD3Transformer2DModel,
+    "flux": FluxTransformer2DModel,
+    "z_image": ZImageTransformer2DModel,
+}
+_TIME_EMBEDDINGS: Mapping[FlowKind, str] = {
+    "sd3": "time_text_embed.timestep_embedder",
+    "flux": "time_text_embed.timestep_embedder",
+    "z_image": "t_embedder",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FlowParts:
+    """The parts of a flow model, frozen and in evaluation mode."""
+
+    source: str
+    vae: AutoencoderKL
+    transformer: Any
+    time_embedding: str
+    """Which part of the transformer embeds the time."""
+    text_encoders: tuple[Any, ...]
+    tokenizers: tuple[Any, ...]
+    scheduler: Mapping[str, Any]
+    """Settings of the sampler that it ships with (`noise_schedule`)."""
+
+
+def load_flow_parts(
+    source: str,
+    kind: FlowKind,
+    *,
+    dtype: torch.dtype,
+    vae_dtype: torch.dtype,
+    device: torch.device,
+    readers: int | None = None,
+    cache_dir: Path | None = None,
+) -> FlowParts:
+    """Loads all parts of one flow model.
+
+    Args:
+        source: hub id, or folder in the diffusers format.
+        kind: which class of model.
+        dtype: of transformer and text encoders.
+        vae_dtype: of the autoencoder.
+        device: where they go.
+        readers: how many of its text encoders, in their order; None: all.
+        cache_dir: huggingface_hub's cache, by default its own choice.
+
+    Raises:
+        GuidanceError: missing, not safetensors, or not a model of this kind.
+    """
+    if Path(source).is_file():
+        raise GuidanceError(
+            f"{source} is a single file; models of this kind are read from a folder in the diffusers format. Give that."
+        )
+    classes = _READERS[kind][:readers]
+    folder = locate(source, flow_parts(len(classes)), cache_dir=cache_dir)
+    vae = read_model(AutoencoderKL, folder / "vae", vae_dtype)
+    check_latents(vae, source)
+    transformer = read_model(_NETWORKS[kind], folder / "transformer", dtype)
+    _check_channels(kind, transformer, vae, source)
+    named = list(zip(classes, _TEXT, strict=False))
+    return FlowParts(
+        source=source,
+        vae=freeze(vae, device),
+        transformer=freeze(transformer, device),
+        time_embedding=_TIME_EMBEDDINGS[kind],
+        text_encoders=tuple(freeze(read_model(one, folder / name, dtype), device) for (one, _), (name, _) in named),
+        tokenizers=tuple(read_tokenizer(folder / name, one) for (_, one), (_, name) in named),
+        scheduler=read_scheduler(folder / "scheduler"),
+    )
+
+
+def _check_channels(kind: FlowKind, transformer: Any, vae: AutoencoderKL, source: str) -> None:  # noqa: ANN401
+    """Refuses models that are shown more than latents (inpainting, edges, depth as channels)."""
+    channels = int(vae.config["latent_channels"])
+    expected = 4 * channels if kind == "flux" else channels
+    given = int(transformer.config["in_channels"])
+    if given != expected:
+        raise GuidanceError(
+            f"{source}: its transformer takes {given} channels, its autoencoder gives {expected}; expected a model of "
+            "text to image, not one for filling, edges or depth."
+        )

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person may choose of what the model is shown: a part of the table in `pgc.runs.settings.choices`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pgc.runs.settings.offers import METHOD, OFFER, Offer, read_controls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pgc.guidance.control_specs import ControlKind
+
+__all__ = ["ConditionChoices"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionChoices:
+    """What the model sees besides the prompt; None leaves it to the preset."""
+
+    depth: bool | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="Whether the model is shown the mesh's depth.", kind=bool, panel=METHOD, flag="--depth/--no-depth"
+            )
+        },
+    )
+    depth_scale: float | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(help="How much the depth counts, 0 to 2.", kind=float, panel=METHOD, least=0.0, most=2.0)
+        },
+    )
+    controls: tuple[str, ...] | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="All that the model is shown, with commas between: KIND=SCALE of depth, normal, edges, tile, "
+                "shuffle, depth-official; @START-END behind it: only in that share of the run (@t: of the noise).",
+                kind=str,
+                panel=METHOD,
+                read=read_controls,
+                flag="--control",
+            )
+        },
+    )
+    """Each as `pgc.guidance.control_specs` spells it."""
+    control_models: Mapping[ControlKind, str] | None = None
+    """Hub id or folder of the ControlNet of a kind, where it is not the published one."""
+    reference_scale: float | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="How much the colors of --reference count, 0 to 2; default 0.5.",
+                kind=float,
+                panel=METHOD,
+                least=0.0,
+                most=2.0,
+            )
+        },
+    )
