@@ -71,8 +71,7 @@ def _take_place(request: Request, files: Sequence[int]) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if request.umask >= 0:
-        os.umask(request.umask)
+    os.umask(request.umask)
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)

@@ -90,7 +90,7 @@ def _request(options: Mapping[str, Any]) -> Request | None:
         arguments=command,
         environment=environment,
         folder=os.fspath(options["cwd"] or os.getcwd()),
-        umask=options["umask"],
+        umask=_umask() if options["umask"] < 0 else options["umask"],
         new_session=options["start_new_session"],
         group=options["process_group"],
     )
@@ -133,6 +133,15 @@ def _ask(request: Request, streams: list[int]) -> int:
 @functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+def _umask() -> int:
+    """Returns this process's mask, which a child inherits and a template of earlier need not have.
+
+    It is read, not set and put back: another thread may make a file meanwhile.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask:"))
 
 
 def _start_template() -> socket.socket:

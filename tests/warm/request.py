@@ -23,7 +23,6 @@ class Request:
     environment: dict[str, str]
     folder: str
     umask: int
-    """-1: as it is."""
     new_session: bool
     group: int
     """The process group; 0: a new one, -1: that of whoever asks."""

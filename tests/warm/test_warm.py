@@ -70,6 +70,15 @@ def test_folder_variables_input_umask_and_group_are_those_that_were_asked_for(tm
     assert done.stdout == f"{tmp_path} b c False in 0o27 True True\n"
 
 
+def test_the_mask_that_a_process_has_set_is_inherited_by_what_it_starts():
+    inner = "import os; print(oct(os.umask(0)))"
+    code = (
+        "import os, subprocess; os.umask(0o77); "
+        f"print(forked, flush=True); subprocess.run([sys.executable, '-c', {inner!r}])"
+    )
+    assert python(code, umask=0, check=True).stdout == "True\n0o77\n"
+
+
 def test_it_can_be_interrupted_and_is_seen_under_its_name():
     code = "import time; print('up', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", FORKED + code, "its name"], stdout=subprocess.PIPE, stderr=-3)
