@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fcntl", reason="processes are forked as POSIX does it")
+from tests.mutation.__main__ import Sample, examined
 from tests.mutation.mutants import chosen_mutants, meaning, mutants_of
 from tests.mutation.targets import ROOT, TARGETS, which_tests
-from tests.mutation.workshop import Workshop
+from tests.mutation.workshop import Outcome, Workshop
 
 SOURCE = '''
 Number = int | float
@@ -78,7 +79,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.mutation.workshop import Workshop
+from tests.mutation.workshop import Outcome, Workshop
 shop = Workshop(Path(sys.argv[1]), Path(sys.argv[2]))
 plain = shop.read("larger.py")
 for source in (plain, plain.replace("a > b", "a < b"), plain.replace("return a", "while True: pass\\n    return a")):
@@ -116,3 +117,38 @@ def test_a_copy_has_what_git_knows_and_nothing_else(repository, tmp_path):
     assert sorted(path.name for path in Path(tmp_path / "work" / "copy").iterdir()) == [
         "conftest.py", "larger.py", "test_notices.py", "test_sleeps.py",
     ]  # fmt: skip
+
+
+class PretendedWorkshop(Workshop):
+    """Runs nothing: what changes `b = 0` is noticed, all else survives."""
+
+    def __init__(self):
+        self.source, self.runs = SOURCE, 0
+
+    def read(self, module):
+        return self.source
+
+    def run(self, module, source, tests, limit):
+        self.runs += 1
+        return Outcome(verdict="survived" if "b: int = 0" in source else "killed", seconds=0.0)
+
+
+def test_what_was_tried_is_tried_again_only_where_something_changed():
+    shop, sample, module = PretendedWorkshop(), Sample(most=6, seed=1), "pgc/rendering/latlong.py"
+
+    def runs(before, *, again=True):
+        earlier = shop.runs
+        row = examined(shop, module, sample, before, again=again)
+        return row, shop.runs - earlier
+
+    row, tried = runs({})
+    left = len(row["survivors"])
+    assert 0 < left < 6 == row["mutants"] == row["noticed"] + left
+    assert tried == 1 + 6, "the unchanged module first"
+    assert runs(row) == (row, 0)
+    row["survivors"][0]["reason"] = "Both are the same."
+    older = {**row, "state": {**row["state"], "test_files": "others"}}
+    assert runs(older) == (row, 1 + left)
+    assert runs(older, again=False) == (row, 1 + 6)
+    shop.source = SOURCE.replace("larger", "bigger")
+    assert runs(row)[1] == 1 + 6
