@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from blender_addon.protocol.arrays import ArrayRef, DType, array_ref, blob_of, give_away, handed_over
-from blender_addon.protocol.errors import FieldError
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
+from blender_addon.protocol.limits import DEFAULT_LIMITS
+from blender_addon.protocol.structure import from_wire, to_wire
+
+MOST_SIDES = 4
 
 
 @pytest.mark.parametrize("dtype", DType)
@@ -86,3 +90,27 @@ def test_a_shape_that_cannot_be_is_told_in_one_sentence_however_long_it_is(shape
     assert caught.value.field == "shape"
     assert caught.value.text.startswith("Got ")
     assert len(caught.value.text) < 200
+
+
+@pytest.mark.parametrize("name", ["", "a" * 63, "a" * 65, "g" * 64, "A" * 64, "a" * 63 + " "])
+def test_a_hash_has_all_its_digits_and_nothing_else(name):
+    with pytest.raises(FieldError, match="64 lower-case hexadecimal digits"):
+        ArrayRef(name, DType.U8, (1,))
+
+
+def test_the_largest_array_is_allowed_and_one_byte_more_is_not():
+    most = DEFAULT_LIMITS.blob
+    assert ArrayRef("0" * 64, DType.U8, (most,)).nbytes == most
+    with pytest.raises(FieldError, match=f"Got {most + 1} bytes"):
+        ArrayRef("0" * 64, DType.U8, (most + 1,))
+    assert ArrayRef("0" * 64, DType.U8, (1,) * MOST_SIDES).shape == (1,) * MOST_SIDES
+    with pytest.raises(FieldError, match=f"Got {MOST_SIDES + 1} sides"):
+        ArrayRef("0" * 64, DType.U8, (1,) * (MOST_SIDES + 1))
+
+
+def test_a_reference_has_no_other_fields():
+    wire = to_wire(ArrayRef("0" * 64, DType.U8, (1,)))
+    assert from_wire(ArrayRef, wire) == ArrayRef("0" * 64, DType.U8, (1,))
+    with pytest.raises(ProtocolError) as caught:
+        from_wire(ArrayRef, {**wire, "strides": [1]})
+    assert caught.value.error.code is ErrorCode.INPUT_UNKNOWN_FIELD
