@@ -54,6 +54,11 @@ def test_sizes_are_totals():
     assert (twice.triangles, twice.bytes) == (20, 10 * 36 + 36)
 
 
+@pytest.mark.parametrize("faces", [1, 700, 1000, 5000, 1_999_999])
+def test_memory_is_of_triangles_and_texels_together(faces):
+    assert size_of(_job(_mesh(faces))).memory == sum((faces * BYTES_PER_TRIANGLE, 64 * 64 * BYTES_PER_TEXEL))
+
+
 def test_tiles_maps_and_defaults_count():
     images = tuple(TileImage(tile=tile, array=_ref(90, DType.U8, 128, 128, 3)) for tile in (1001, 1002))
     assert size_of(_job(_mesh(1), size=None)).texels == 2048**2
