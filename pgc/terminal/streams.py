@@ -63,16 +63,21 @@ def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
 def open_missing_streams() -> None:
     """Gives a process that was started with closed standard streams the null device in their place.
 
-    Otherwise the next file that it opens becomes its standard output, and every library's message ends up in it.
+    Otherwise the next file that it opens becomes its standard output, and every library's message ends up in it; and
+    Python's own stream is None, which few libraries expect.
     """
-    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            null = os.open(os.devnull, mode)
+            null = os.open(os.devnull, os.O_WRONLY if number else os.O_RDONLY)
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
+        if getattr(sys, name) is None:
+            # For as long as the program runs.
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def show_every_character() -> None:

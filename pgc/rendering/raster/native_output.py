@@ -12,14 +12,20 @@ __all__ = ["captured_stderr"]
 
 @contextmanager
 def captured_stderr() -> Iterator[Callable[[], list[str]]]:
-    """Catches what is written to file descriptor 2 inside the block, by C code too.
+    """Catches what is written to file descriptor 2 inside the block, by C code too. Where a host has no such stream (a
+    program without a console), nothing is caught.
 
     Yields:
         A function that returns the lines that were caught; empty until the block has ended.
     """
     lines: list[str] = []
-    sys.stderr.flush()
-    saved = os.dup(2)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:
+        yield lambda: lines
+        return
     try:
         with tempfile.TemporaryFile() as caught:
             os.dup2(caught.fileno(), 2)

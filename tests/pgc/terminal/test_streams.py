@@ -246,3 +246,25 @@ def test_a_checkout_keeps_its_folder_and_others_lose_theirs(tmp_path):
         assert done.returncode == (0 if kept else 1), "under -P nothing is taken away"
         done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, env=environment, check=False)
         assert done.returncode == 0
+
+
+_WITHOUT_STREAMS = """
+import os, sys
+os.closerange(0, 3)
+sys.stdin = sys.stdout = sys.stderr = None
+from pgc.terminal.streams import open_missing_streams
+open_missing_streams()
+sys.stdout.write("lost")
+sys.stderr.write("lost")
+sys.stderr.flush()
+held = [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)]
+with open(sys.argv[1], "w") as file:
+    file.write(repr([held, sys.stdin.read(), file.fileno() > 2]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of POSIX")
+def test_streams_that_were_closed_are_there_and_lead_nowhere(tmp_path):
+    """Warp's first kernel failed where sys.stderr was None: libraries write there without a look."""
+    subprocess.run([sys.executable, "-c", _WITHOUT_STREAMS, str(tmp_path / "seen")], check=True, timeout=60)
+    assert (tmp_path / "seen").read_text() == "[[0, 1, 2], '', True]"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import os
+import sys
 
 import pytest
 
@@ -29,3 +31,21 @@ def test_the_terminal_comes_back_after_an_error(capfd):
     assert caught[0]() == ["lost?"]
     os.write(2, b"seen")
     assert capfd.readouterr().err == "seen"
+
+
+def test_without_a_terminal_nothing_is_caught_and_nothing_fails(monkeypatch, capfd):
+    """As in a program without a console: no stream, and no descriptor either."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with captured_stderr() as read:
+        os.write(2, b"caught")
+    assert read() == ["caught"]
+
+    def no_descriptor(number: int) -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "dup", no_descriptor)
+        with captured_stderr() as read:
+            pass
+    assert read() == []
+    assert capfd.readouterr().err == ""
