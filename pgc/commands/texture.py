@@ -110,6 +110,10 @@ def texture(  # noqa: PLR0913 - one parameter an option
     lock_mask: Annotated[
         str | None, typer.Option(help="Image whose bright texels stay as they are.", rich_help_panel=_START)
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="vertex-colors: start from the mesh's own.", rich_help_panel=_START),
+    ] = None,
     change_mask: Annotated[
         str | None,
         typer.Option(
@@ -156,6 +160,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         init_texture=init_texture,
         lock_mask=lock_mask,
         change_mask=change_mask,
+        start=start,
         oracle_texture=oracle_texture,
         reference=reference,
         view_prompts=view_prompts,

@@ -35,6 +35,7 @@ class TextureArguments(RunChoices):
     init_texture: str | None = None
     lock_mask: str | None = None
     change_mask: str | None = None
+    start: str | None = None
     oracle_texture: str | None = None
     reference: str | None = None
     view_prompts: bool | None = None
@@ -109,6 +110,7 @@ class TextureArguments(RunChoices):
             initial_texture=_path(self.init_texture),
             lock_mask=_path(self.lock_mask),
             change_mask=_path(self.change_mask),
+            start=None if self.start is None else _one_of("--start", self.start, ("vertex-colors",)),
             oracle_texture=_path(self.oracle_texture),
             reference=_path(self.reference),
             device=checked_device(self.device or "auto"),

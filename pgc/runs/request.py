@@ -27,8 +27,6 @@ from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
-from pgc.images.reading import image_size
-from pgc.images.sources import SourceMasks, read_change_masks, read_lock_masks, read_texture
 from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
@@ -40,7 +38,8 @@ from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.scene_building import SourceTextures
 from pgc.runs.settings.presets import RunSettings, preset_settings
-from pgc.runs.source_images import read_likeness, read_start
+from pgc.runs.source_reading import SourceFiles, StartName, check_headers, read_sources
+from pgc.texture.hash_grid import HashGridTextureConfig
 
 __all__ = [
     "SourceTextures",
@@ -74,6 +73,8 @@ class TextureRequest:
     """Texture the mesh's own UVs even where they serve places with the same texel that should differ."""
     initial_texture: Path | None = None
     """An image of base colour, or a folder with maps as a run writes them."""
+    start: StartName | None = None
+    """What of the mesh itself the run starts from."""
     lock_mask: Path | None = None
     """Bright texels keep the initial texture's bytes."""
     change_mask: Path | None = None
@@ -87,6 +88,11 @@ class TextureRequest:
     def __post_init__(self) -> None:
         if self.lock_mask is not None and self.change_mask is not None:
             raise ConfigError("--lock-mask says what stays and --change-mask what changes; give one of them.")
+        if self.start is not None and self.initial_texture is not None:
+            raise ConfigError(f"--start is {self.start!r} and --init-texture an image; give one of them.")
+        begun = self.start is not None or self.initial_texture is not None
+        if begun and isinstance(self.settings.texture, HashGridTextureConfig):
+            raise ConfigError("A hash grid starts from nothing; leave the texture to start from out, or --field.")
         for mask, name in ((self.lock_mask, "lock mask"), (self.change_mask, "change mask")):
             if mask is not None and self.initial_texture is None:
                 raise ConfigError(f"A {name} keeps texels of the initial texture; give that too (--init-texture).")
@@ -99,12 +105,26 @@ class TextureRequest:
         if not self.prompt.text.strip():
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 
+    def source_files(self) -> SourceFiles:
+        """Returns where the run's images are, and what else it starts from."""
+        return SourceFiles(
+            initial=self.initial_texture,
+            start=self.start,
+            lock_mask=self.lock_mask,
+            change_mask=self.change_mask,
+            oracle=self.oracle_texture,
+            reference=self.reference,
+        )
+
     def fingerprint(self) -> str:
         """Hashes all settings and the contents of all files (SHA-256): equal for runs that may resume each other.
 
         The device is left out: a run may move to another machine, where its last bits may differ.
         """
         settings = asdict(replace(self, device="auto"))
+        if self.start is None:
+            # Runs of versions that did not know it go on.
+            del settings["start"]
         for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
             path: Path | None = settings[name]
             settings[name] = None if path is None else _digest(path)
@@ -185,19 +205,11 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
     return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
 
 
-def _read_locks(request: TextureRequest, size: int, tiles: tuple[int, ...]) -> SourceMasks | None:
-    """The masks of what stays, whichever way the request says it."""
-    if request.change_mask is not None:
-        return read_change_masks(request.change_mask, size, tiles)
-    return None if request.lock_mask is None else read_lock_masks(request.lock_mask, size, tiles)
-
-
 def _uv_policy(request: TextureRequest) -> UvPolicy:
     """Images that are given lie in the mesh's own UVs, so those are kept unless told otherwise."""
-    images = (request.initial_texture, request.lock_mask, request.change_mask, request.oracle_texture)
     if request.unwrap:
         return "new"
-    return "keep" if request.keep_uvs or any(image is not None for image in images) else "auto"
+    return "keep" if request.keep_uvs or request.source_files().paths else "auto"
 
 
 def check_images(request: TextureRequest) -> None:
@@ -206,28 +218,12 @@ def check_images(request: TextureRequest) -> None:
     Raises:
         TextureError: one is missing, no image, or too big.
     """
-    masks = (request.lock_mask, request.change_mask)
-    for path in (request.initial_texture, *masks, request.oracle_texture, request.reference):
-        if path is not None and "<UDIM>" not in path.name and not path.is_dir():
-            image_size(path)
+    check_headers(request.source_files())
 
 
 def load_sources(request: TextureRequest, mesh: PreparedMesh) -> SourceTextures:
     """Loads the images that a request names, at the size of its texture. Raises TextureError where one is unusable."""
-    size, tiles = request.settings.texture.texture_size, mesh.report.tiles
-    initial = None if request.initial_texture is None else read_start(request.initial_texture, size, tiles)
-    locks = _read_locks(request, size, tiles)
-    oracle = None if request.oracle_texture is None else read_texture(request.oracle_texture, size, tiles)
-    # What the oracle knows is no image of the artist's.
-    given = [source for source in (initial, locks) if source is not None]
-    return SourceTextures(
-        initial=None if initial is None else initial.texture,
-        lock_mask=None if locks is None else locks.masks,
-        oracle=None if oracle is None else oracle.texture,
-        likeness=None if request.reference is None else read_likeness(request.reference),
-        depth="8 bits" if initial is None else initial.depth,
-        notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
-    )
+    return read_sources(request.source_files(), mesh, request.settings.texture.texture_size)
 
 
 def planner_for(request: TextureRequest, device: torch.device) -> MemoryPlanner:

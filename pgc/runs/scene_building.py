@@ -25,6 +25,7 @@ from pgc.runs.settings.lit import MaterialConfig, run_environments
 from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
 from pgc.texture.finished_texture import FinishedTexture
+from pgc.texture.hash_grid import HashGridTexture, HashGridTextureConfig
 from pgc.texture.material_field import MaterialField
 from pgc.texture.penalties import MaterialPenalties
 from pgc.texture.texel_config import TexelLayout, TexelPyramidConfig
@@ -77,6 +78,11 @@ def build_scene(
     if sources.oracle is not None:
         reference = TexelPyramid(mesh.triangles, config, sources.oracle, device=device, layout=layout)
         reference.set_progress(1.0)
+    if isinstance(config, HashGridTextureConfig):
+        if sources.initial is not None or sources.lock_mask is not None:
+            raise ConfigError("A hash grid starts from nothing and keeps no texel; take texels.")
+        grid = HashGridTexture(mesh.triangles, config, layout, device)
+        return Scene(rasterizer=caster, texture=grid, cameras=views, reference=reference)
     texture = TexelPyramid(mesh.triangles, config, sources.initial, sources.lock_mask, device, layout=layout)
     return Scene(
         rasterizer=caster,

@@ -41,6 +41,11 @@ def check_supported(spec: TextureJobSpec) -> None:
         raise invalid(
             "lighting.kind", "Base color alone is shown without light; leave it out, or ask for roughness too."
         )
+    if spec.settings.texture_field == "hashgrid" and (lit or spec.initial_texture or spec.lock_mask):
+        raise invalid(
+            "settings.texture_field",
+            "A hash grid has base color alone, starts from nothing and keeps no texel; take texels.",
+        )
     if spec.guidance.revision is not None:
         raise invalid("guidance.revision", "This server has one revision of each model; leave the revision out.")
     if spec.lock_mask and not spec.initial_texture:

@@ -100,6 +100,8 @@ class SettingsSpec(Strict):
     separate_slots: bool = False
     strength: float | None = field(default=None, metadata={LATER: True})
     """How much of the initial texture may change."""
+    texture_field: Literal["texels", "hashgrid"] = field(default="texels", metadata={LATER: True})
+    """What is optimised: texels, or the hash grid and the network of PGC's paper."""
 
     def __post_init__(self) -> None:
         check_within("seed", self.seed, 0, (1 << 63) - 1)

@@ -18,11 +18,13 @@ from pgc.runs.settings.offers import (
     OFFER,
     PAPER_NAMES,
     PRESETS,
+    FieldName,
     Offer,
     PaperName,
     PresetName,
     read_clip_norm,
     read_encoder_gradient,
+    read_field,
     read_loss,
     read_noise,
     read_preset,
@@ -230,6 +232,18 @@ class RunChoices(ConditionChoices):
         metadata={
             OFFER: Offer(
                 help="adaptive: share of the pixels that are left alone.", kind=float, panel=METHOD, least=0.0, most=1.0
+            )
+        },
+    )
+    texture_field: FieldName | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="What is optimised: texels (the default), or hashgrid, the paper's hash grid and network.",
+                kind=str,
+                panel=METHOD,
+                read=read_field,
+                flag="--field",
             )
         },
     )

@@ -26,6 +26,7 @@ __all__ = [
     "OFFER",
     "PAPER_NAMES",
     "PRESETS",
+    "FieldName",
     "Offer",
     "PaperName",
     "PresetName",
@@ -33,6 +34,7 @@ __all__ = [
     "read_control_models",
     "read_controls",
     "read_encoder_gradient",
+    "read_field",
     "read_loss",
     "read_noise",
     "read_preset",
@@ -51,6 +53,7 @@ PaperName = Literal[
 PAPER_NAMES: tuple[PaperName, ...] = get_args(PaperName)
 OFFER = "offer"
 """Under which a field of the table keeps how it is offered."""
+FieldName = Literal["texels", "hashgrid"]
 METHOD = "Method"
 """Heading of the options for the loss and what regulates its gradient."""
 _Name = TypeVar("_Name", bound=str)
@@ -134,6 +137,11 @@ def read_regulation(text: str) -> RegulationName:
     from pgc.gradient_regulation.build import REGULATIONS
 
     return _one_of("--regulation", text, REGULATIONS)
+
+
+def read_field(text: str) -> FieldName:
+    """Returns the field of this name. Raises ConfigError where there is none."""
+    return _one_of("--field", text, get_args(FieldName))
 
 
 def read_rig(text: str) -> RigName:

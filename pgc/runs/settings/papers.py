@@ -3,8 +3,9 @@
 own (Pan et al., ICLR 2024, §5.1).
 
 What is different here is said at each. All of them: cameras are not mirrored, the background is a random colour instead
-of one photograph, texels in the artist's UVs are optimised and no hash grid, and depth has the polarity that its
-ControlNet was trained with. The official code runs its README on two cards; a batch is that of both.
+of one photograph, texels in the artist's UVs are optimised and no hash grid (`--field hashgrid` takes one), and depth
+has the polarity that its ControlNet was trained with. The official code runs its README on two cards; a batch is that
+of both.
 """
 
 from __future__ import annotations

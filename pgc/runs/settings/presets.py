@@ -24,6 +24,7 @@ from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, l
 from pgc.runs.settings.method import chosen_method
 from pgc.runs.settings.offers import PRESETS, PresetName
 from pgc.runs.settings.papers import SDXL_STEPS, expanded_choices
+from pgc.texture.hash_grid import HashGridTextureConfig
 from pgc.texture.texel_config import TexelPyramidConfig
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "explicit_choices",
     "preset_settings",
     "resolve",
+    "with_hash_grid",
     "with_maps",
     "with_overrides",
     "with_separate_slots",
@@ -85,6 +87,8 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
         texture_size=choices.texture_size,
         seed=choices.seed,
     )
+    if choices.texture_field == "hashgrid":
+        settings = with_hash_grid(settings, maps)
     if choices.rig is not None:
         settings = replace(settings, cameras=cameras_named(choices.rig, settings.cameras))
     if choices.strength is not None and choices.steps is None:
@@ -216,6 +220,25 @@ def with_overrides(
         start_size=min(texture.start_size, texture_size),
     )
     return replace(settings, optimize=optimize, texture=texture)
+
+
+def with_hash_grid(settings: RunSettings, maps: tuple[MapName, ...]) -> RunSettings:
+    """Returns the settings of the same run with the paper's hash grid, at the rates and the optimiser of its code.
+
+    Raises:
+        ConfigError: maps are wanted that only light shows.
+    """
+    if need_light(maps):
+        raise ConfigError(f"The hash grid has base colour alone, and not {', '.join(maps[1:])}; take --field texels.")
+    given = settings.texture
+    texture = HashGridTextureConfig(
+        texture_size=given.texture_size,
+        coarsest_size=given.coarsest_size,
+        start_size=given.start_size,
+        seed=settings.optimize.seed,
+    )
+    optimize = replace(settings.optimize, learning_rate=0.01, final_learning_rate=1.0, betas=(0.9, 0.99), epsilon=1e-15)
+    return replace(settings, texture=texture, optimize=optimize)
 
 
 def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapName]) -> RunSettings:

@@ -38,6 +38,7 @@ ALL = RunChoices(
     depth=True,
     depth_scale=0.5,
     rig="close-ups",
+    texture_field="texels",
     rotate_light=False,
     exposure=0.25,
     environments=("sky",),
@@ -59,6 +60,7 @@ ALONE = {
     "weighting": {"weighting": "constant", "latent_weight": 0.5},
     "encoder_gradient": {"encoder_gradient": "linear", "distillation": "sds"},
     "strength": {"strength": 0.5},
+    "texture_field": {"texture_field": "hashgrid", "maps": ("base_color",)},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
     "controls": {"controls": ("depth=0.5@0.1-0.75",)},
 }

@@ -34,6 +34,7 @@ from pgc.guidance.specs import load_guidance
 from pgc.runs.settings.presets import preset_settings, with_maps
 from server.recipes import prepare, resolved
 from server.recipes.cameras import FixedViews
+from server.recipes.settings import check_supported
 
 
 def _prior(spec):
@@ -192,3 +193,11 @@ def test_the_largest_result_fits_into_a_snapshot_with_its_event():
     assert decode(frames).message.result == result
     with pytest.raises(FieldError, match="at most 400"):
         JobResult((*files, files[0]), "f" * 64, 1.0)
+
+
+def test_a_hash_grid_with_maps_of_light_is_refused_by_its_field(oracle_job):
+    grid = SettingsSpec(texture_field="hashgrid")
+    check_supported(replace(oracle_job, settings=grid))
+    with pytest.raises(ProtocolError) as refusal:
+        check_supported(replace(oracle_job, settings=grid, maps=("base_color", "roughness")))
+    assert refusal.value.error.field == "settings.texture_field"

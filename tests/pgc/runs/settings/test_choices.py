@@ -67,6 +67,7 @@ def test_every_choice_changes_what_a_run_gets():
         **{"guidance_rescale": 0.5, "timesteps": "dreamtime", "latent_weight": 0.5, "clip_quantile": 0.5},
         **{"noise": "surface", "weighting": "constant", "encoder_gradient": "linear", "rig": "paper", "strength": 0.5},
         **{"controls": ("depth=0.5@0-0.5",), "control_models": {"normal": "me/mine"}, "reference_scale": 0.5},
+        **{"texture_field": "hashgrid"},
         **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
@@ -77,6 +78,9 @@ def test_every_choice_changes_what_a_run_gets():
             # Of one regulation alone.
             usual = resolve(RunChoices(maps=("roughness",), regulation="adaptive"), PocketSpec())
             chosen["regulation"] = "adaptive"
+        if name == "texture_field":
+            # Of base colour alone.
+            usual, chosen = resolve(RunChoices(), PocketSpec()), {name: value}
         if name in ("weighting", "encoder_gradient"):
             # Of the gradient through the encoder.
             usual = resolve(RunChoices(maps=("roughness",), latent_weight=0.5), PocketSpec())

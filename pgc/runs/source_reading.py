@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run starts from and keeps, read from its files or from the mesh itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pgc.baking.vertex_colors import vertex_color_texture
+from pgc.images.reading import image_size
+from pgc.images.sources import (
+    SourceMasks,
+    read_change_masks,
+    read_lock_masks,
+    read_texture,
+)
+from pgc.mesh import PreparedMesh
+from pgc.runs.scene_building import SourceTextures
+from pgc.runs.source_images import read_likeness, read_start
+
+__all__ = ["SourceFiles", "StartName", "check_headers", "read_sources"]
+
+StartName = Literal["vertex-colors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFiles:
+    """Where they are."""
+
+    initial: Path | None
+    """An image, or a folder of maps."""
+    start: StartName | None
+    """What of the mesh itself the run starts from, in place of an image."""
+    lock_mask: Path | None
+    change_mask: Path | None
+    oracle: Path | None
+    reference: Path | None
+    """A picture whose colours the texture shall have; it lies in no UVs."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Returns those that are given and lie in the mesh's own UVs."""
+        every = (self.initial, self.lock_mask, self.change_mask, self.oracle)
+        return tuple(path for path in every if path is not None)
+
+
+def check_headers(files: SourceFiles) -> None:
+    """Looks at the images' headers, before time goes into the mesh.
+
+    Raises:
+        TextureError: one is missing, no image, or too big.
+    """
+    for path in (*files.paths, *([] if files.reference is None else [files.reference])):
+        if "<UDIM>" not in path.name and not path.is_dir():
+            image_size(path)
+
+
+def read_sources(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceTextures:
+    """Reads them at the size of the run's texture.
+
+    Raises:
+        TextureError: one is unusable, or the mesh has no colours to start from.
+    """
+    tiles = mesh.report.tiles
+    initial = None if files.initial is None else read_start(files.initial, size, tiles)
+    locks = _read_locks(files, size, tiles)
+    oracle = None if files.oracle is None else read_texture(files.oracle, size, tiles)
+    start = None if initial is None else initial.texture
+    if files.start is not None:
+        start = vertex_color_texture(mesh, size=size, tiles=tiles)
+    # What the oracle knows is no image of the artist's.
+    given = [source for source in (initial, locks) if source is not None]
+    return SourceTextures(
+        initial=start,
+        lock_mask=None if locks is None else locks.masks,
+        oracle=None if oracle is None else oracle.texture,
+        likeness=None if files.reference is None else read_likeness(files.reference),
+        depth="8 bits" if initial is None else initial.depth,
+        notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
+    )
+
+
+def _read_locks(files: SourceFiles, size: int, tiles: tuple[int, ...]) -> SourceMasks | None:
+    """The masks of what stays, whichever way they say it."""
+    if files.change_mask is not None:
+        return read_change_masks(files.change_mask, size, tiles)
+    return None if files.lock_mask is None else read_lock_masks(files.lock_mask, size, tiles)
