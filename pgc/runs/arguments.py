@@ -85,8 +85,8 @@ class TextureArguments(RunChoices):
 
         if self.mesh is None or self.prompt is None:
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
-        if self.strength is not None and self.init_texture is None:
-            raise ConfigError("--strength says how much of a start may change; give one (--init-texture).")
+        if self.strength is not None and self.init_texture is None and self.start is None:
+            raise ConfigError("--strength says how much of a start may change; give one (--init-texture, --start).")
         if self.reference_scale and self.reference is None:
             raise ConfigError("--reference-scale is given, but no --reference; give the picture too.")
         expanded = self.expanded()

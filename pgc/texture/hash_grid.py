@@ -31,6 +31,7 @@ from pgc.texture.texel_surface import TexelSurface, texel_surface
 __all__ = ["HashGridTexture", "HashGridTextureConfig", "grid_resolutions"]
 
 _PRIMES = (1, 2_654_435_761, 805_459_861)
+_CORNERS = [[corner & 1, corner >> 1 & 1, corner >> 2] for corner in range(8)]
 _POINTS_AT_ONCE = 1 << 16
 _LOW, _SPAN = 0.05, 0.9
 
@@ -92,7 +93,6 @@ class HashGridTexture(nn.Module):
         self.triangles = triangles
         self._resolutions = grid_resolutions(config)
         self._sizes = [min(config.rows, side**3) for side in self._resolutions]
-        self._starts = [sum(self._sizes[:level]) for level in range(config.grid_levels)]
         generator = torch.Generator().manual_seed(config.seed)
         width = config.grid_levels * config.features
         grid = (torch.rand((sum(self._sizes), config.features), generator=generator) * 2.0 - 1.0) * 1e-4
@@ -112,32 +112,31 @@ class HashGridTexture(nn.Module):
 
     def colors_at(self, positions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Returns the colours at places of the normalised mesh, in [0.05, 0.95]."""
-        features = torch.cat([self._level(positions, level) for level in range(self.config.grid_levels)], dim=1)
+        tables = self.grid.split(self._sizes)
+        features = torch.cat([self._level(positions, level, table) for level, table in enumerate(tables)], dim=1)
         hidden = torch.relu(nn.functional.linear(features, *self._layer("hidden")))
         return torch.sigmoid(nn.functional.linear(hidden, *self._layer("colors"))) * _SPAN + _LOW
 
     def _layer(self, name: str) -> tuple[Tensor, Tensor]:
         return self.get_parameter(f"{name}_weight"), self.get_parameter(f"{name}_bias")
 
-    def _level(self, positions: Float[Tensor, "n 3"], level: int) -> Float[Tensor, "n f"]:
+    def _level(self, positions: Float[Tensor, "n 3"], level: int, table: Float[Tensor, "r f"]) -> Float[Tensor, "n f"]:
         """Interpolates a level's features in the eight vertices around each place."""
-        side = self._resolutions[level]
         place = ((positions.clamp(-1.0, 1.0) + 1.0) * 0.5) * _scales(self.config)[level] + 0.5
         low = place.floor()
-        within, first = place - low, low.long()
-        total = torch.zeros((len(positions), self.config.features), dtype=self.grid.dtype, device=self.grid.device)
-        for corner in range(8):
-            offset = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=first.device)
-            weight = torch.where(offset.bool(), within, 1.0 - within).prod(dim=1, keepdim=True)
-            rows = self._rows(first + offset, side, self._sizes[level]) + self._starts[level]
-            total = total + weight * self.grid[rows]
-        return total
+        within = (place - low)[:, None]
+        corners = torch.tensor(_CORNERS, device=place.device)
+        weights = torch.where(corners.bool(), within, 1.0 - within).prod(dim=2)
+        rows = self._rows(low.long()[:, None] + corners, self._resolutions[level], len(table))
+        # One look-up of all eight in the level's own table: its gradient is as large as that and no larger.
+        return (nn.functional.embedding(rows, table) * weights[:, :, None]).sum(dim=1)
 
-    def _rows(self, vertex: Int[Tensor, "n 3"], side: int, size: int) -> Int[Tensor, " n"]:
-        """Each vertex's own row where there are enough, else by the hash of its coordinates."""
-        x, y, z = vertex.unbind(dim=1)
+    def _rows(self, vertex: Int[Tensor, "n 8 3"], side: int, size: int) -> Int[Tensor, "n 8"]:
+        """Each vertex's own row where there are enough, else by the hash of its coordinates; vertices beyond the last,
+        half a cell outside, wrap around, as in the official encoder."""
+        x, y, z = vertex.unbind(dim=2)
         if side**3 <= size:
-            return (x + side * (y + side * z)).clamp(0, size - 1)
+            return (x + side * (y + side * z)) % size
         return (x * _PRIMES[0] ^ y * _PRIMES[1] ^ z * _PRIMES[2]) % size
 
     def sample(self, points: SurfacePoints) -> dict[str, Tensor]:

@@ -59,9 +59,9 @@ def slow_color(texture: HashGridTexture, place: tuple[float, float, float]) -> l
                         part = value - math.floor(value)
                         weight *= part if step else 1.0 - part
                     dense = side**3 <= size
-                    row = x + side * (y + side * z) if dense else (x ^ (y * 2654435761) ^ (z * 805459861)) % size
+                    row = (x + side * (y + side * z)) if dense else x ^ (y * 2654435761) ^ (z * 805459861)
                     for channel in range(config.features):
-                        total[channel] += weight * float(texture.grid.detach()[start + row, channel])
+                        total[channel] += weight * float(texture.grid.detach()[start + row % size, channel])
         features += total
         start += size
     layer = torch.relu(
