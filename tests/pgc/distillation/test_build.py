@@ -2,6 +2,7 @@
 """Names, configurations and losses belong together, and the page about them says what the code does."""
 
 import re
+from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
@@ -36,11 +37,18 @@ ROWS = dict(re.findall(r"^\| `(\w+)` \| .*? \| (\d+) \|", PAGE, flags=re.MULTILI
 UGLY = OracleConfig(image_size=16, encoder=ConvolutionEncoderConfig())
 
 
+def served(kind, prior=PRIOR):
+    """The same prior; for the loss of flow models one that says velocities."""
+    other = copy(prior)
+    other.prediction_type = "velocity" if kind == "rfds" else prior.prediction_type
+    return other
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_leads_to_its_configuration_and_its_loss(name):
     config = distillation_named(name, HiFAConfig(latent_weight=0.25))
     assert config.kind == name
-    loss = build_distillation(config, PRIOR, seed=1)
+    loss = build_distillation(config, served(name), seed=1)
     assert isinstance(loss, DistillationLoss)
     assert type(loss).__name__ == type(config).__name__.replace("Config", "Loss")
 
@@ -68,7 +76,7 @@ def test_two_losses_never_look_alike_where_settings_are_compared():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_vsd_learns(name):
-    loss = build_distillation(distillation_named(name, SDSConfig()), PRIOR)
+    loss = build_distillation(distillation_named(name, SDSConfig()), served(name))
     assert isinstance(loss, LearningLoss) == (name == "vsd")
 
 
@@ -92,7 +100,7 @@ def test_vsd_is_refused_where_there_is_no_network():
     "config", [*(distillation_named(name, SDSConfig()) for name in NAMES), HiFAConfig(image_weight=0.0)]
 )
 def test_whether_a_loss_gives_a_picture_is_known_before_it_is_built(config):
-    assert has_image_target(config) == build_distillation(config, PRIOR).has_image_target
+    assert has_image_target(config) == build_distillation(config, served(config.kind)).has_image_target
 
 
 def test_noise_of_the_surface_follows_the_runs_seed():
@@ -115,7 +123,7 @@ def test_each_schedule_is_named():
 @pytest.mark.parametrize("name", get_args(DistillationName))
 def test_a_step_costs_the_calls_that_the_page_says(name):
     half = UniformTimestepConfig(minimum=0.5, maximum=0.5)
-    prior = TrainablePrior(lambda noisy, _: (noisy.sin(), noisy.cos()))
+    prior = served(name, TrainablePrior(lambda noisy, _: (noisy.sin(), noisy.cos())))
     loss = build_distillation(replace(distillation_named(name, SDSConfig()), timestep=half), prior)
     outcome(loss, prior, random_latents(1, 5))
     assert len(prior.asked) == int(ROWS[name])
