@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import percent, table
 
-__all__ = ["blender", "fuzzing", "kills", "meshes", "models", "server", "steps"]
+__all__ = ["blender", "fuzzing", "kills", "meshes", "models", "mutation", "server", "steps"]
 
 VERDICTS = {
     "kept": "textured in their own UVs",
@@ -148,3 +148,19 @@ def steps(read: Callable[[str], Any]) -> str:
         ],
         rows,
     )
+
+
+def mutation(read: Callable[[str], Any]) -> str:
+    """Returns how many small changes the tests of a room notice, of a sample that a seed drew."""
+    rooms: dict[str, list[dict[str, Any]]] = {}
+    for module, found in read("mutation").items():
+        rooms.setdefault(module.rpartition("/")[0], []).append(found)
+    rows = [_of_rooms(name, found) for name, found in sorted(rooms.items())]
+    rows.append(_of_rooms("all", [one for found in rooms.values() for one in found]))
+    return table(["modules of", "modules", "changes", "noticed", "", "left and explained"], rows)
+
+
+def _of_rooms(name: str, found: list[dict[str, Any]]) -> list[str]:
+    changes, noticed = sum(one["mutants"] for one in found), sum(one["noticed"] for one in found)
+    explained = sum(bool(left["reason"]) for one in found for left in one["survivors"])
+    return [name, str(len(found)), str(changes), str(noticed), percent(noticed / changes), str(explained)]

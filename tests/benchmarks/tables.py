@@ -40,6 +40,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "damage": server_tables.damage,
     "blender": product_tables.blender,
     "steps": product_tables.steps,
+    "mutation": product_tables.mutation,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""
 
