@@ -175,6 +175,8 @@ def texture(  # noqa: PLR0913 - one parameter an option
         raise ConfigError("--resume goes on with the run in --out and --overwrite replaces it; give one of them.")
     if not resume and (mesh is None or prompt is None):
         raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
+    if not resume:
+        given.check_mesh_is_there()
     destination = _Destination(
         out=out,
         resume=resume,

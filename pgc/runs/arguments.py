@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pgc.errors import ConfigError
+from pgc.errors import ConfigError, MeshError
 from pgc.runs.settings.choices import RunChoices, choices_offered
 
 if TYPE_CHECKING:
@@ -55,6 +55,19 @@ class TextureArguments(RunChoices):
         names = ("mesh", "init_texture", "lock_mask", "change_mask", "oracle_texture", "reference")
         given = {name: getattr(self, name) for name in names}
         return replace(self, **{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
+
+    def check_mesh_is_there(self) -> None:
+        """Says what the mesh's reader would say seconds later, since torch is imported before it.
+
+        Raises:
+            MeshError: there is no such file; all else that may be wrong with it is the reader's.
+        """
+        try:
+            Path(self.mesh or "").stat()
+        except FileNotFoundError as error:
+            raise MeshError(f"{self.mesh}: there is no such file; check the path.") from error
+        except OSError:
+            return
 
     def given(self) -> dict[str, Any]:
         """Returns returns only what stands on the command line, spelled as there."""

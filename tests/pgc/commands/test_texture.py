@@ -4,12 +4,15 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.errors import ConfigError
+from pgc.errors import ConfigError, MeshError
+from pgc.mesh import load_mesh
 from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.runs.report import read_report
 from pgc.terminal.interrupts import InterruptFlag
@@ -202,3 +205,18 @@ def test_separate_slots_matter_where_there_are_two(pgc_texture, cube_obj, tmp_pa
 
     assert picture(cube_obj) == picture(cube_obj, "--separate-slots")
     assert picture(two) != picture(two, "--separate-slots")
+
+
+def test_a_mesh_that_is_not_there_is_said_in_the_readers_words_before_torch_is_imported(tmp_path):
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); "
+        "from pgc.cli import main; sys.argv = ['pgc', 'texture', *sys.argv[1:]]; main()"
+    )
+    missing = tmp_path / "nowhere.obj"
+    arguments = [str(missing), "--prompt", "red", "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    with pytest.raises(MeshError) as refusal:
+        load_mesh(missing)
+    assert done.stderr.splitlines()[-1] == f"pgc: {refusal.value}"
+    assert not (tmp_path / "out").exists()
