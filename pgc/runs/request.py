@@ -37,6 +37,7 @@ from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.scene_building import SourceTextures
+from pgc.runs.settings.controls import check_shuffle
 from pgc.runs.settings.presets import RunSettings, preset_settings
 from pgc.runs.source_reading import SourceFiles, StartName, check_headers, read_sources
 from pgc.texture.hash_grid import HashGridTextureConfig
@@ -102,6 +103,7 @@ class TextureRequest:
             )
         if self.unwrap and self.keep_uvs:
             raise ConfigError("--unwrap makes new UVs and --keep-uvs keeps the mesh's own; give one of them.")
+        check_shuffle(self.guidance, self.reference)
         if not self.prompt.text.strip():
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 

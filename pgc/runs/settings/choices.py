@@ -276,8 +276,6 @@ class RunChoices(ConditionChoices):
                 raise ConfigError(f"{name} is {value}; it must be {offer.most:g} or less.")
         if self.controls is not None and (self.depth is False or self.depth_scale is not None):
             raise ConfigError("controls are given and depth too; say all in controls: depth=0.8,normal=0.3.")
-        if self.controls is not None and (self.depth is False or self.depth_scale is not None):
-            raise ConfigError("controls are given and depth too; say all in controls: depth=0.8,normal=0.3.")
         if self.depth is False and self.depth_scale is not None:
             raise ConfigError(f"depth_scale is {self.depth_scale}, but depth is left out; give one of the two.")
 

@@ -18,7 +18,18 @@ from pgc.guidance.control_specs import (
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.settings.choices import RunChoices
 
-__all__ = ["with_controls"]
+__all__ = ["check_shuffle", "with_controls"]
+
+
+def check_shuffle(prior: GuidanceSpec, reference: Path | None) -> None:
+    """Says before anything is loaded that the control shuffle shows a picture.
+
+    Raises:
+        ConfigError: it is asked for, and there is no reference.
+    """
+    controls = prior.controls if isinstance(prior, StableDiffusionSpec | SDXLSpec) else ()
+    if reference is None and any(control.wish.kind == "shuffle" for control in controls):
+        raise ConfigError("The control shuffle shows a picture of yours; give one with --reference IMAGE.")
 
 
 def with_controls(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from pgc.errors import ConfigError
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.offers import PaperName
 
@@ -33,13 +32,11 @@ class Paper:
         title: what it is.
         guidance: the model, as it stands behind --guidance.
         choices: its settings.
-        missing: what it needs and is not here yet; None: it runs.
     """
 
     title: str
     guidance: str
     choices: RunChoices
-    missing: str | None = None
 
 
 _SDS = RunChoices(
@@ -92,10 +89,10 @@ PAPERS: Mapping[PaperName, Paper] = {
         title="README: -O0 -O2 --control_type depth, Stable Diffusion 1.5", guidance="sd15", choices=_SD
     ),
     "pgc3d/sd-depth-shuffle": Paper(
-        title="README: -O0 -O2 --control_type depth shuffle",
+        # Its reference also pulls at one front view there; here --reference takes the picture's colours all round.
+        title="README: -O0 -O2 --control_type depth shuffle, with --reference",
         guidance="sd15",
-        choices=replace(_SD, depth_scale=0.7),
-        missing="a ControlNet for a shuffled reference picture",
+        choices=replace(_SD, depth_scale=None, controls=("depth=0.7", "shuffle=0.3")),
     ),
 }
 
@@ -103,7 +100,9 @@ _FOLLOWERS: Mapping[str, tuple[str, ...]] = {
     "distillation": ("guidance_scale", "timesteps", "weighting"),
     "regulation": ("clip_threshold", "clip_norm"),
     "maps": ("environments", "rotate_light", "exposure"),
-    "depth": ("depth_scale",),
+    "depth": ("depth_scale", "controls"),
+    "depth_scale": ("controls",),
+    "controls": ("depth", "depth_scale"),
 }
 """What goes with a choice: where a person takes another loss, the published one's scale is not for it."""
 
@@ -117,21 +116,12 @@ def model_of(choices: RunChoices) -> str | None:
 
 
 def expanded_choices(choices: _Choices) -> _Choices:
-    """Returns the choices with a published run's settings for all that was not chosen; others as they are.
-
-    Raises:
-        ConfigError: the run needs what is not here yet.
-    """
+    """Returns the choices with a published run's settings for all that was not chosen; others as they are."""
     name = choices.preset
     if name is None or name == "draft" or name == "standard" or name == "fine":
         return choices
-    paper = PAPERS[name]
-    if paper.missing is not None:
-        raise ConfigError(
-            f"--preset is {name!r}, which needs {paper.missing}; that is not here yet. Take pgc3d/sd-depth."
-        )
     given = {item.name: getattr(choices, item.name) for item in fields(RunChoices)}
-    published = {item.name: getattr(paper.choices, item.name) for item in fields(RunChoices)}
+    published = {item.name: getattr(PAPERS[name].choices, item.name) for item in fields(RunChoices)}
     for leader, followers in _FOLLOWERS.items():
         if given[leader] is not None and given[leader] != published[leader]:
             published |= dict.fromkeys(followers)

@@ -60,10 +60,24 @@ def test_the_readmes_commands() -> None:
     assert sd.settings.cameras == StagedSamplerConfig()
 
 
-@pytest.mark.parametrize("name", [name for name in PAPER_NAMES if PAPERS[name].missing is not None])
-def test_what_is_not_here_yet_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"--preset is '{name}', which needs .*; that is not here yet"):
-        asked(preset=name)
+def test_the_readmes_shuffle_asks_for_a_reference() -> None:
+    with pytest.raises(ConfigError, match="--reference"):
+        asked(preset="pgc3d/sd-depth-shuffle")
+    found = asked(preset="pgc3d/sd-depth-shuffle", reference="picture.png").guidance
+    assert isinstance(found, StableDiffusionSpec)
+    wishes = {control.wish.kind: control.wish.scale for control in found.controls}
+    assert wishes | {"depth": found.run.control_scale} == {"depth": 0.7, "shuffle": 0.3}
+
+
+def test_controls_that_are_given_go_before_the_published_depth() -> None:
+    found = asked(preset="pgc3d/sd-depth", controls=("normal=0.5",)).guidance
+    assert isinstance(found, StableDiffusionSpec)
+    assert found.controlnet is None, "what the list does not name is not shown"
+    assert [control.wish.kind for control in found.controls] == ["normal"]
+    alone = asked(preset="pgc3d/sd-depth-shuffle", depth_scale=0.9).guidance
+    assert isinstance(alone, StableDiffusionSpec)
+    assert alone.controls == ()
+    assert alone.run.control_scale == 0.9
 
 
 def test_every_name_has_its_run_and_is_in_the_help() -> None:
