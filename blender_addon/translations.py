@@ -34,7 +34,6 @@ GERMAN: dict[str, str] = {
     "Selected Faces": "Ausgewählte Flächen",
     "Material Slot": "Material-Slot",
     "Selected Objects": "Ausgewählte Objekte",
-    "Keep": "Behalten",
     "New Mask": "Neue Maske",
     "Paint Mask": "Maske malen",
     "Mask": "Maske",

@@ -65,6 +65,7 @@ class PGC_OT_edit_keep_mask(bpy.types.Operator):
 
     action: bpy.props.EnumProperty(
         name="Action",
+        description="What happens to the whole mask",
         items=(
             ("INVERT", "Invert", "Swap white and black"),
             ("CLEAR", "Clear", "Make the mask black"),

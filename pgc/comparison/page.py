@@ -39,7 +39,7 @@ class ComparedRun:
     steps: int
     seconds: float
     scores: Mapping[str, float]
-    regulation: Mapping[str, float]
+    regulation: Mapping[str, float | int]
     folder: Path
     """With textured.glb, preview.png and, where there is one, gradient.webp."""
 

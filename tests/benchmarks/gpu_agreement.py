@@ -122,8 +122,10 @@ def score_distillation(device: torch.device) -> dict[str, Any]:
 
 def _copy_weights(source: Any, target: Any) -> None:
     """Random draws differ between devices, so the weights of one go to the other."""
-    for part in ("unet", "vae", "controlnet"):
+    for part in ("unet", "vae"):
         getattr(target.model, part).load_state_dict(getattr(source.model, part).state_dict())
+    for mine, theirs in zip(target.model.controls, source.model.controls, strict=True):
+        mine.net.load_state_dict(theirs.net.state_dict())
 
 
 def _run(scene: StoredScene, device: torch.device, steps: int) -> Tensor:

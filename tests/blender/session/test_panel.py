@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from blender_addon.model.choices import cost_text, duration, expected_steps, model_note, need_light
+from blender_addon.model.choices import MODEL_NAMES, cost_text, duration, expected_steps, model_note, need_light
 from blender_addon.model.state import AppState
 from blender_addon.model.vocabulary import GROUPS, unknown_words
 from blender_addon.protocol.records import ModelInfo
@@ -17,7 +17,25 @@ from pgc.runs.settings.choices import PRESETS
 from pgc.runs.settings.presets import preset_settings
 
 PROBE = "probe_panel.py"
-SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend", "xatlas"}
+SMALL = {
+    "from",
+    "a",
+    "an",
+    "the",
+    "of",
+    "on",
+    "in",
+    "to",
+    "with",
+    "and",
+    "or",
+    "into",
+    "by",
+    "for",
+    "px",
+    "blend",
+    "xatlas",
+}
 
 
 @pytest.mark.blender
@@ -61,7 +79,7 @@ class TestInBlender:
         assert not found["new UVs"]
         assert found["more maps"]
         assert found["slots"] == [False, True, False]
-        assert found["models"][0].count("pgc.use_model") == 4
+        assert found["models"][0].count("pgc.use_model") == len(MODEL_NAMES)
         assert "pgc.copy_model_command" in found["models"][0]
         assert found["PGC_MT_words"] > 40
         assert found["PGC_MT_recent"] == 1
