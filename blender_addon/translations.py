@@ -37,7 +37,7 @@ GERMAN: dict[str, str] = {
     "New Mask": "Neue Maske",
     "Paint Mask": "Maske malen",
     "Mask": "Maske",
-    "Start from What Is Shown": "Beim Gezeigten beginnen",
+    "Start with What Is Shown": "Beim Gezeigten beginnen",
     "Start, Strength": "Beginnen, Stärke",
     "Strength": "Stärke",
     "Keep Painted": "Bemaltes bleibt",

@@ -100,7 +100,7 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         name="Depth Strength", description="How much the shape of the mesh counts", min=0.0, max=2.0, default=1.0
     )
     use_start: BoolProperty(
-        name="Start from What Is Shown",
+        name="Start with What Is Shown",
         description="The new texture grows out of the one that the object shows, in place of gray",
     )
     strength: FloatProperty(

@@ -59,7 +59,7 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = layout.row()
         row.use_property_split = False
         row.prop(
-            settings, "use_start", text="Start from What Is Shown" if not settings.use_start else "Start, Strength"
+            settings, "use_start", text="Start with What Is Shown" if not settings.use_start else "Start, Strength"
         )
         if settings.use_start:
             row.prop(settings, "strength", text="", slider=True)

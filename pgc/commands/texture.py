@@ -169,13 +169,12 @@ def texture(  # noqa: PLR0913 - one parameter an option
         keep_uvs=keep_uvs,
         device=device,
     ).with_absolute_paths()
-    if not resume:
-        given = given.expanded()
     if resume and overwrite:
         raise ConfigError("--resume goes on with the run in --out and --overwrite replaces it; give one of them.")
     if not resume and (mesh is None or prompt is None):
         raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
     if not resume:
+        given = given.expanded()
         given.check_mesh_is_there()
     destination = _Destination(
         out=out,

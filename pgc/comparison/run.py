@@ -28,7 +28,7 @@ from pgc.guidance.specs import PocketSpec
 from pgc.optimization.step_result import StepResult
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.report import read_report
-from pgc.runs.request import TextureRequest, check_images
+from pgc.runs.request import TextureRequest, check_images, uv_policy
 from pgc.runs.runner import RunHooks, RunOutcome, SharedParts, texture_mesh
 from pgc.whole_files import write_picture
 
@@ -166,6 +166,7 @@ class _Desk:
         self._shared: tuple[PlannedRun, SharedParts] | None = None
         self._views: tuple[str, MeshViews] | None = None
         self._judge: Judge | None = None
+        self._judge_hash = file_hash(JUDGE_FILE)
 
     def folder(self, run: PlannedRun) -> RunFolder:
         """Returns where a run is kept."""
@@ -178,9 +179,7 @@ class _Desk:
             row = json.loads((path / _SCORES).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        whole = (
-            isinstance(row, dict) and row.get("judge") == file_hash(JUDGE_FILE) and (path / "textured.glb").is_file()
-        )
+        whole = isinstance(row, dict) and row.get("judge") == self._judge_hash and (path / "textured.glb").is_file()
         return row if whole else None
 
     def texture(self, run: PlannedRun) -> dict[str, Any] | None:
@@ -224,7 +223,7 @@ class _Desk:
             write_picture(path / "gradient.webp", gradient_sheet(last.result), quality=85)
         report = read_report(self.folder(run).report)
         row = {
-            "judge": file_hash(JUDGE_FILE),
+            "judge": self._judge_hash,
             "steps": outcome.report.steps_done,
             "seconds": outcome.report.seconds["total"],
             "scores": texture_scores(self._judge, self._views[1], outcome.run.bake(), run.case.prompt),
@@ -237,8 +236,7 @@ class _Desk:
 def _uvs(run: PlannedRun) -> tuple[object, ...]:
     """What decides, beside the mesh, which UVs are textured."""
     asked = run.request
-    images = (asked.initial_texture, asked.lock_mask, asked.oracle_texture)
-    return (asked.up_axis, asked.unwrap, asked.keep_uvs, any(image is not None for image in images))
+    return (asked.up_axis, uv_policy(asked))
 
 
 @dataclass(slots=True, eq=False)

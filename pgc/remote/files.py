@@ -29,6 +29,8 @@ from pgc.texture.field import BakedTexture
 
 __all__ = ["RemoteFiles", "texture_of"]
 
+_TOLD = ("memory_plan", "non_finite", "regulation")
+"""Blocks of a report that only the server can fill."""
 _UNSEEN = 128
 """Gray of a tile that no preview has shown yet."""
 
@@ -137,6 +139,8 @@ class RemoteFiles:
             seconds=self.clock.summary(),
             files=files or {},
             uncovered_fraction=float(uncovered) if isinstance(uncovered, int | float) else None,
+            # As of a run here: what it was computed with, and what became of its gradients.
+            **{name: block for name in _TOLD if isinstance(block := told.get(name), Mapping)},
             server={**self.server, **({"report": dict(told)} if told else {})},
         )
         write_report(self.folder.report, report)

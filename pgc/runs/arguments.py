@@ -75,11 +75,7 @@ class TextureArguments(RunChoices):
         return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def expanded(self) -> TextureArguments:
-        """Returns the same with a published run's model and settings for what is not given, where --preset names one.
-
-        Raises:
-            ConfigError: that run needs what is not here yet.
-        """
+        """Returns the same with what a published run sets, where --preset names one and nothing else was given."""
         from pgc.runs.settings.papers import expanded_choices, model_of
 
         return replace(expanded_choices(self), guidance=self.guidance or model_of(self))

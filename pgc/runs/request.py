@@ -52,6 +52,7 @@ __all__ = [
     "planner_for",
     "prepare_run",
     "saved_plan",
+    "uv_policy",
 ]
 
 Progress = Callable[[str, float], None]
@@ -204,11 +205,11 @@ def load_prepared(request: TextureRequest, progress: Progress) -> PreparedMesh:
         """Reports how much of the unwrapping is done."""
         progress(stage, fraction)
 
-    return prepare_mesh(mesh, uvs=_uv_policy(request), progress=unwrapping)
+    return prepare_mesh(mesh, uvs=uv_policy(request), progress=unwrapping)
 
 
-def _uv_policy(request: TextureRequest) -> UvPolicy:
-    """Images that are given lie in the mesh's own UVs, so those are kept unless told otherwise."""
+def uv_policy(request: TextureRequest) -> UvPolicy:
+    """Says which UVs are textured: images lie in the mesh's own, so those are kept unless told otherwise."""
     if request.unwrap:
         return "new"
     return "keep" if request.keep_uvs or request.source_files().paths else "auto"

@@ -100,6 +100,11 @@ def test_the_server_gives_the_same_bytes_as_a_run_without_it(server, cube_obj, r
         assert (here / name).read_bytes() == (there / name).read_bytes()
     report = read_report(there / "run.json")
     assert (report["state"], report["device"], report["steps_done"]) == ("finished", "cpu", 20)
+    local = read_report(here / "run.json")
+    assert report["regulation"]["clipped_fraction"] > 0
+    for block in ("regulation", "non_finite"):
+        assert report[block] == local[block]
+    assert report["memory_plan"].keys() == local["memory_plan"].keys()
 
 
 def test_the_server_gives_the_same_material_as_a_run_without_it(server, cube_obj, red_texture, tmp_path):

@@ -17,25 +17,7 @@ from pgc.runs.settings.choices import PRESETS
 from pgc.runs.settings.presets import preset_settings
 
 PROBE = "probe_panel.py"
-SMALL = {
-    "from",
-    "a",
-    "an",
-    "the",
-    "of",
-    "on",
-    "in",
-    "to",
-    "with",
-    "and",
-    "or",
-    "into",
-    "by",
-    "for",
-    "px",
-    "blend",
-    "xatlas",
-}
+SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend", "xatlas"}
 
 
 @pytest.mark.blender
