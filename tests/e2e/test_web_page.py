@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import time
 
 import pytest
 
@@ -33,6 +34,11 @@ _GREETING = 64
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     found = Started(tmp_path_factory.mktemp("web") / "data")
+    # What is compared below must not change by itself: a worker that is still loading would become ready in between.
+    deadline = time.monotonic() + 60
+    while facts(found)[1] != "ready":
+        assert time.monotonic() < deadline, facts(found)
+        time.sleep(0.1)
     yield found
     found.close()
 
