@@ -69,7 +69,8 @@ def fetched_request(known: JobRequest | None, same_object: bool) -> JobRequest:
     if known is None:
         return JobRequest(prompt="")
     if same_object:
-        return known
+        # Whoever fetches a result wants to see it.
+        return replace(known, waits=False) if known.waits else known
     return JobRequest(prompt=known.prompt, negative=known.negative, seed=known.seed, settings=known.settings)
 
 

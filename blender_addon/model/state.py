@@ -87,6 +87,7 @@ class JobRequest:
         faces: the targeted polygons, packed (`scene.face_sets`); "" where all are.
         settings: the rest of the panel's choices, as JSON.
         uvs: what the object had then, packed (`uv_packing`); "" where nobody knows.
+        waits: the result becomes a version that is not shown until it is clicked, as a further variation does.
     """
 
     prompt: str
@@ -101,6 +102,7 @@ class JobRequest:
     faces: str = ""
     settings: str = "{}"
     uvs: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,10 +270,16 @@ class AppState:
         """Returns the newest job of an object."""
         return next((view for view in reversed(self.jobs.values()) if view.object_uid == object_uid), None)
 
+    def all_live_for(self, object_uid: int) -> list[JobView]:
+        """Returns the jobs of an object that go on, those that are made first, then in the order of asking; a cancelled
+        one is nobody's any more.
+        """
+        mine = [view for view in self.live() if view.object_uid == object_uid and not view.cancelling]
+        return sorted(mine, key=lambda view: view.phase in (Phase.UPLOADING, Phase.QUEUED, Phase.FOUND))
+
     def live_for(self, object_uid: int) -> JobView | None:
-        """Returns the job of an object that goes on; a cancelled one hinders nobody."""
-        mine = [view for view in reversed(self.jobs.values()) if view.object_uid == object_uid]
-        return next((view for view in mine if view.live and not view.cancelling), None)
+        """Returns the foremost job of an object that goes on."""
+        return next(iter(self.all_live_for(object_uid)), None)
 
     def live(self) -> list[JobView]:
         """Returns all jobs that go on, oldest first."""

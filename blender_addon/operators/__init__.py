@@ -2,7 +2,7 @@
 """Operators, one file each."""
 
 from . import bake, keep_mask, prompts, rig, scene_fixes, settings_fixes, unwrap
-from .cancel import PGC_OT_cancel, PGC_OT_stop_and_keep
+from .cancel import PGC_OT_cancel, PGC_OT_cancel_all, PGC_OT_stop_and_keep
 from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
 from .server import connection, server_operators
@@ -18,6 +18,7 @@ __all__ = ["CLASSES"]
 
 CLASSES = (
     PGC_OT_cancel,
+    PGC_OT_cancel_all,
     PGC_OT_copy_report,
     PGC_OT_stop_and_keep,
     PGC_OT_generate,

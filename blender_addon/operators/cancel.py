@@ -10,7 +10,7 @@ from ..model.state import JobView, Phase
 from ..session import event_pump
 from .poll import passes_unless
 
-__all__ = ["PGC_OT_cancel", "PGC_OT_stop_and_keep"]
+__all__ = ["PGC_OT_cancel", "PGC_OT_cancel_all", "PGC_OT_stop_and_keep"]
 
 
 class PGC_OT_cancel(bpy.types.Operator):
@@ -32,6 +32,25 @@ class PGC_OT_cancel(bpy.types.Operator):
         uid = context.object.session_uid if context.object is not None else 0
         view = state.jobs.get(self.key) or state.live_for(uid) or [one for one in state.live() if _can_cancel(one)][-1]
         event_pump.job_desk().cancel(view.key)
+        event_pump.redraw()
+        return {"FINISHED"}
+
+
+class PGC_OT_cancel_all(bpy.types.Operator):
+    """Cancel every texture that this Blender waits for, of all objects. What was made of them becomes versions"""
+
+    bl_idname = "pgc.cancel_all"
+    bl_label = "Cancel All"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return PGC_OT_cancel.poll(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        desk = event_pump.job_desk()
+        # The last first, so that none of those that wait begins.
+        for view in reversed([view for view in desk.state.live() if _can_cancel(view)]):
+            desk.cancel(view.key)
         event_pump.redraw()
         return {"FINISHED"}
 

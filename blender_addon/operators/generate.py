@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import bpy
+from bpy.props import IntProperty
 
 from ..model.state import Problem, ServerState
 from ..scene.errors import SceneError
 from ..session import event_pump, recent_prompts
 from ..session.readiness import reason_against, textured
-from ..session.submission import objection, prepare_order
+from ..session.submission import SEEDS, objection, prepare_order, variations
 from ..session.uv_checks import checks
 from .poll import passes_unless
 
@@ -25,6 +26,14 @@ class PGC_OT_generate(bpy.types.Operator):
     bl_label = "Generate Texture"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
+    variations: IntProperty(
+        name="Variations",
+        description="How many textures, each with the next seed; 0 takes the panel's number",
+        min=0,
+        max=8,
+        options={"SKIP_SAVE"},
+    )
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = reason_against(context, event_pump.current_state())
@@ -32,9 +41,10 @@ class PGC_OT_generate(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         desk = event_pump.job_desk()
+        count = self.variations or context.scene.pgc.variations
         event_pump.show_problem(None)
         try:
-            orders = [prepare_order(context, obj) for obj in textured(context)]
+            orders = [order for obj in textured(context) for order in variations(prepare_order(context, obj), count)]
         except SceneError as error:
             event_pump.show_problem(Problem(error.text, error.fix or ""))
             self.report({"ERROR"}, error.text)
@@ -55,7 +65,7 @@ class PGC_OT_generate(bpy.types.Operator):
         settings = context.scene.pgc
         recent_prompts.remember(settings.prompt, settings.negative)
         if not settings.lock_seed:
-            settings.seed = (settings.seed + 1) % (1 << 31)
+            settings.seed = (settings.seed + count) % SEEDS
         if desk.state.server.state is ServerState.ABSENT:
             # One click: a server that is installed comes up by itself.
             bpy.ops.pgc.start_server()

@@ -12,7 +12,7 @@ from ..model.state import Problem, ServerState
 from ..protocol.specs.job import NEW_UVS
 from ..scene.errors import SceneError
 from ..session import event_pump
-from ..session.readiness import reason_against_object
+from ..session.readiness import reason_against_new_uvs
 from ..session.submission import objection
 from ..session.unwrapping import prepare_unwrap
 from .poll import passes_unless
@@ -33,7 +33,7 @@ class PGC_OT_unwrap_on_server(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not poll_unwrap(cls, context):
             return False
-        reason = reason_against_object(context.object, event_pump.current_state())
+        reason = reason_against_new_uvs(context.object, event_pump.current_state())
         return passes_unless(cls, reason, reason)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -38,6 +38,14 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
     )
     seed: IntProperty(name="Seed", description="The same seed gives the same texture again", min=0, default=0)
     lock_seed: BoolProperty(name="Lock Seed", description="Keep the seed. Unlocked, each texture takes the next one")
+    variations: IntProperty(
+        name="Variations",
+        description="How many textures a click makes, each with the next seed. The first is shown, the rest wait as "
+        "versions",
+        min=1,
+        max=8,
+        default=1,
+    )
     texture_size: EnumProperty(
         name="Texture Size", description="Side of the texture in pixels", items=choices.SIZES, default="512"
     )

@@ -46,7 +46,7 @@ class PGC_PG_covered_slot(bpy.types.PropertyGroup):
 
 
 class PGC_PG_version(bpy.types.PropertyGroup):
-    """A result of an object. Never changed but for its name, where it was not made to be painted on."""
+    """A result of an object. Never changed but for its name, star and note, where it was not made to be painted on."""
 
     name: StringProperty(
         name="Name", description="Name of this version; double-click it to change it", override=OVERRIDABLE
@@ -63,6 +63,12 @@ class PGC_PG_version(bpy.types.PropertyGroup):
     seconds: FloatProperty(description="How long it took; 0: unknown", override=OVERRIDABLE)
     settings: StringProperty(description="The panel's choices, as JSON", default="{}", override=OVERRIDABLE)
     partial: BoolProperty(description="The job was cancelled before its end", override=OVERRIDABLE)
+    starred: BoolProperty(
+        name="Star",
+        description="One of the good ones: Purge leaves it, and the list can show these alone",
+        override=OVERRIDABLE,
+    )
+    note: StringProperty(name="Note", description="What you want to remember of this version", override=OVERRIDABLE)
     painted: BoolProperty(description="The artist paints on it; else no brush changes it", override=OVERRIDABLE)
     uv_map: StringProperty(override=OVERRIDABLE)
     uvs: StringProperty(description="The UVs that it was made for, packed; empty: unknown", override=OVERRIDABLE)

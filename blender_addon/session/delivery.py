@@ -13,6 +13,7 @@ from ..model.defects import defect, note_defect
 from ..model.state import AppState, JobView, Phase, Problem
 from ..model.uv_packing import packed_digest, uv_digest
 from ..scene.errors import SceneError
+from ..scene.live_preview import end_preview
 from ..scene.lookup import find_object
 from ..scene.meshes.uv_watch import uv_values
 from ..scene.versions.builder import VersionBuilder, VersionFacts
@@ -36,14 +37,20 @@ def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
         return f"{view.object_name} is gone. Undo its removal, or apply the texture to another object."
     if not obj.is_editable:
         return f"{obj.name} is linked from another file. Make it local or override it, then the texture is applied."
-    if view.cancelling:
-        # It becomes a version, and is not shown.
+    if not _shown(view):
         return ""
     if obj.mode == "TEXTURE_PAINT":
         return "The texture is finished. Leave Texture Paint to see it."
-    if obj.mode == "EDIT" and view.request.target == "selected_faces":
+    # Another job's preview may have moved faces, which only come back outside of Edit Mode.
+    faces = view.request.target == "selected_faces" or bool(obj.pgc.job.preview.faces)
+    if obj.mode == "EDIT" and faces:
         return "The texture is finished. Leave Edit Mode to see it."
     return ""
+
+
+def _shown(view: JobView) -> bool:
+    """Whether the result is put on the object, and is not a version only."""
+    return not (view.cancelling or view.request.waits)
 
 
 class Deliveries:
@@ -141,7 +148,10 @@ class Deliveries:
                 return True
             with defect(state, "Taking a preview off"):
                 uncover(view.key)
-            self._builder.finish(obj, apply=not view.cancelling)
+            if _shown(view):
+                # That of a job that came after; its next frame brings it back, over what is shown by then.
+                end_preview(obj)
+            self._builder.finish(obj, apply=_shown(view))
         except SceneError as error:
             self._end(state, view, Phase.FAILED, Problem(error.text, error.fix or ""))
             return True
@@ -213,4 +223,7 @@ def _ended(view: JobView) -> tuple[Phase, str]:
     if view.partial:
         steps = f" after {view.step} of {view.steps} steps" if view.steps else ""
         return Phase.FINISHED, f"Stopped{steps}; what was made is kept."
+    if view.request.waits:
+        note = "It waits in the list of versions; click it to see it."
+        return Phase.FINISHED, f"{view.note} {note}" if view.note else note
     return Phase.FINISHED, view.note or "Finished."

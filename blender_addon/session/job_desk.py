@@ -282,7 +282,8 @@ class JobDesk:
                 self.link.ask(effect)
 
     def _show(self, effect: ShowPreview) -> None:
-        if isinstance(effect.preview, PreviewFrame):
+        # What will not be shown at its end is not shown before it: the panel's small picture is enough.
+        if isinstance(effect.preview, PreviewFrame) and not self.state.jobs[effect.key].request.waits:
             self.previews.put(effect.key, effect.preview)
         if effect.preview.map == "base_color":
             self.icons.show(effect.key, effect.preview.image)

@@ -9,7 +9,7 @@ from ..model.state import AppState, ServerState
 from ..scene.meshes.real_mesh import can_become_real
 
 __all__ = ["NO_MESH", "NO_MESHES", "NO_PROMPT", "NO_REAL_MESH"]
-__all__ += ["reason_against", "reason_against_object", "selected_meshes", "textured"]
+__all__ += ["reason_against", "reason_against_new_uvs", "reason_against_object", "selected_meshes", "textured"]
 
 NO_MESH = "Select a mesh object first"
 NO_MESHES = "Select mesh objects first"
@@ -48,13 +48,18 @@ def reason_against(context: bpy.types.Context, state: AppState) -> str:
     return next(filter(None, (reason_against_object(obj, state) for obj in objects)), "")
 
 
+def reason_against_new_uvs(obj: bpy.types.Object, state: AppState) -> str:
+    """Says the same of new UVs: a texture that is being made would land in other places."""
+    reason = reason_against_object(obj, state)
+    if not reason and state.live_for(obj.session_uid) is not None:
+        return f"The texture of {obj.name} is being made; stop or cancel it first"
+    return reason
+
+
 def reason_against_object(obj: bpy.types.Object, state: AppState) -> str:
     """Says the same for one object, whatever the panel's choices are."""
-    live = state.live_for(obj.session_uid)
-    if live is not None and live.unwrap is not None:
+    if any(view.unwrap is not None for view in state.all_live_for(obj.session_uid)):
         return f"New UVs of {obj.name} are being made; cancel that first"
-    if live is not None:
-        return f"The texture of {obj.name} is being made; stop or cancel it first"
     if state.server.state in _CLOSED:
         return "The server cannot be used; the panel says why"
     return ""

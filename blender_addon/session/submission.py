@@ -29,7 +29,7 @@ from ..scene.meshes.uv_watch import packed_uvs_of
 from ..scene.ownership import check_editable, check_private
 from ..scene.painting.keep_mask import KeptTexture, kept_texture, start_texture
 
-__all__ = ["KEPT", "Order", "objection", "prepare_order"]
+__all__ = ["KEPT", "SEEDS", "Order", "objection", "prepare_order", "variations"]
 
 KEPT = (
     *("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots"),
@@ -37,6 +37,8 @@ KEPT = (
     *METHOD_SETTINGS,
 )
 """Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
+SEEDS = 1 << 31
+"""So many there are; Blender's numbers go no further."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,21 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         view.warning = f"The mask of {obj.name} is {color} all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
     return Order(view, spec, arrays, () if kept is None else kept.notes)
+
+
+def variations(order: Order, count: int) -> list[Order]:
+    """Returns an order and its variations, each with the next seed. They share mesh and pictures; the first is put on
+    the object, the others become versions that wait for a click.
+    """
+    found = [order]
+    for index in range(1, count):
+        seed = (order.spec.settings.seed + index) % SEEDS
+        view = replace(
+            order.view, key=uuid.uuid4().hex, request=replace(order.view.request, seed=seed, waits=True), warning=""
+        )
+        spec = replace(order.spec, settings=replace(order.spec.settings, seed=seed))
+        found.append(replace(order, view=view, spec=spec, notes=()))
+    return found
 
 
 def objection(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from ..model.choices import duration
@@ -14,7 +16,7 @@ from ..translations import tr
 from ..uv_measure import WORTH_SAYING, expected_seconds
 from .text import draw_text
 
-__all__ = ["draw_progress", "effort_text", "progress_text", "waiting_text"]
+__all__ = ["draw_progress", "draw_waiting", "effort_text", "progress_text", "waiting_text"]
 
 _TEXTS = {
     Phase.FOUND: "Looking for the Job on the Server",
@@ -75,6 +77,27 @@ def _running_text(view: JobView) -> str:
         return tr("Step {step} of {steps}").format(step=view.step, steps=view.steps)
     text = tr("Step {step} of {steps}, {left} left")
     return text.format(step=view.step, steps=view.steps, left=duration(view.eta_s))
+
+
+def draw_waiting(layout: bpy.types.UILayout, view: JobView, *, own: bool) -> None:
+    """Draws a job in one line, beside the foremost one; own: it is one more of the active object's."""
+    row = layout.row(align=True)
+    if view.cancelling:
+        row.label(text=tr("{name}: Cancelled, Coming as a Version").format(name=view.object_name), translate=False)
+        return
+    text = view.object_name
+    if own:
+        text = tr("{prompt}, Seed {seed}").format(prompt=_short(view.request.prompt), seed=view.request.seed)
+    desk = event_pump.existing_job_desk()
+    icon = desk.icons.icon_id(view.key) if desk is not None else 0
+    if icon:
+        row.label(text="", icon_value=icon)
+    row.progress(factor=view.progress, text=text)
+    row.operator("pgc.cancel", text="", icon="X").key = view.key
+
+
+def _short(prompt: str) -> str:
+    return textwrap.shorten(prompt, 28, placeholder=" …") or prompt[:28]
 
 
 def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.Context) -> None:

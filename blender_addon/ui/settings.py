@@ -103,6 +103,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     row = layout.row(align=True)
     row.prop(settings, "seed")
     row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")
+    layout.prop(settings, "variations")
     layout.prop(settings, "steps")
     layout.prop(settings, "cameras")
     if settings.cameras == "rig":

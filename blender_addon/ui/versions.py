@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import datetime
+
 import bpy
+from bpy.props import BoolProperty
 
 from ..model.choices import duration
 from ..scene.versions.showing import is_shown, map_image
@@ -18,9 +21,13 @@ _MOST_ROWS = 5
 
 
 class PGC_UL_versions(bpy.types.UIList):
-    """A picture, the name, and an eye beside what is shown. One line: Blender selects by a click on the first only."""
+    """A picture, the name, the seed, a star, and an eye beside what is shown. One line: Blender selects by a click on
+    the first only.
+    """
 
     bl_idname = "PGC_UL_versions"
+
+    only_starred: BoolProperty(name="Only Starred", description="Show only the versions that have a star")
 
     def draw_item(
         self,
@@ -38,19 +45,35 @@ class PGC_UL_versions(bpy.types.UIList):
         if picture is not None:
             row.template_icon(icon_value=layout.icon(picture))
         row.prop(item, "name", text="", emboss=False)
+        if item.prompt:
+            # Versions of one prompt differ by it.
+            seed = row.row(align=True)
+            seed.alignment, seed.active = "RIGHT", False
+            seed.label(text=str(item.seed), translate=False)
+        row.prop(item, "starred", text="", icon="SOLO_ON" if item.starred else "SOLO_OFF", emboss=False)
         row.label(text="", icon="HIDE_OFF" if is_shown(data.id_data, item) else "BLANK1")
 
     def filter_items(
         self, context: bpy.types.Context, data: bpy.types.PropertyGroup, property_name: str
     ) -> tuple[list[int], list[int]]:
-        """Orders the versions so that the newest is the first, and hides those that the filter does not fit."""
+        """Orders the versions so that the newest is the first, and hides those that the filter does not fit: its words
+        are looked for in name, prompt, note and seed.
+        """
         items = getattr(data, property_name)
-        flags = []
-        if self.filter_name:
-            flags = bpy.types.UI_UL_list.filter_items_by_name(
-                self.filter_name, self.bitflag_filter_item, items, "name", reverse=False
-            )
+        flags = [self.bitflag_filter_item if self._fits(item) else 0 for item in items]
         return flags, [len(items) - 1 - index for index in range(len(items))]
+
+    def draw_filter(self, context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
+        """Draws what is looked for."""
+        row = layout.row(align=True)
+        row.prop(self, "filter_name", text="", icon="VIEWZOOM")
+        row.prop(self, "only_starred", text="", icon="SOLO_ON")
+
+    def _fits(self, item: bpy.types.PropertyGroup) -> bool:
+        if self.only_starred and not item.starred:
+            return False
+        text = f"{item.name} {item.prompt} {item.note} {item.seed}".casefold()
+        return all(word in text for word in self.filter_name.casefold().split())
 
 
 class PGC_MT_version(bpy.types.Menu):
@@ -63,6 +86,8 @@ class PGC_MT_version(bpy.types.Menu):
         layout = self.layout
         layout.operator("pgc.version_regenerate", icon="FILE_REFRESH")
         layout.operator("pgc.version_regenerate", text="Regenerate with a New Seed").new_seed = True
+        more = layout.operator("pgc.version_regenerate", text="Four Variations", icon="RENDERLAYERS")
+        more.new_seed, more.variations = True, 4
         layout.operator("pgc.version_reuse_prompt", icon="COPYDOWN")
         layout.operator("pgc.version_rename", icon="GREASEPENCIL")
         layout.operator("pgc.bake_set", icon="RENDER_STILL")
@@ -128,10 +153,13 @@ def _draw_facts(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup) ->
     detail = facts.column(align=True)
     detail.active = False
     detail.label(text=_origin(version), translate=False)
+    if version.created:
+        detail.label(text=_local_time(version.created), translate=False)
     count = len(version.maps)
     size = "On Disk" if on_disk(version) else _megabytes(version_bytes(version))
     text = f"{count} maps  ·  {size}" if count > 1 else size
     detail.label(text=text, icon=_storage_icon(version), translate=False)
+    layout.prop(version, "note", text="", icon="TEXT", placeholder="Note")
 
 
 def _picture(version: bpy.types.PropertyGroup) -> bpy.types.Image | None:
@@ -147,6 +175,15 @@ def _origin(version: bpy.types.PropertyGroup) -> str:
     elif version.seconds > 0:
         parts.append(duration(version.seconds))
     return "  ·  ".join(parts)
+
+
+def _local_time(created: str) -> str:
+    """The moment of an ISO 8601 time, where the artist is; empty where it is none."""
+    try:
+        moment = datetime.datetime.fromisoformat(created).astimezone()
+    except ValueError:
+        return ""
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _storage_icon(version: bpy.types.PropertyGroup) -> str:

@@ -30,15 +30,11 @@ class PGC_OT_fetch_result(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         obj = context.object
         state = event_pump.current_state()
-        return (
-            passes_unless(
-                cls,
-                obj is None or obj.type != "MESH" or not obj.is_editable,
-                "Select a mesh object that belongs to this file",
-            )
-            and passes_unless(cls, not state.server.ready, "The server is not there")
-            and passes_unless(cls, state.live_for(obj.session_uid) is not None, "This object's texture is being made")
-        )
+        return passes_unless(
+            cls,
+            obj is None or obj.type != "MESH" or not obj.is_editable,
+            "Select a mesh object that belongs to this file",
+        ) and passes_unless(cls, not state.server.ready, "The server is not there")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         obj = context.object

@@ -50,6 +50,14 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
     new_seed: BoolProperty(
         name="New Seed", description="Take the panel's seed instead, for a variation", options={"SKIP_SAVE"}
     )
+    variations: IntProperty(
+        name="Variations",
+        description="How many, each with the next seed",
+        min=1,
+        max=8,
+        default=1,
+        options={"SKIP_SAVE"},
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._start(context))
@@ -67,7 +75,7 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
             _fill(settings, version)
             settings.seed = seed
             try:
-                bpy.ops.pgc.generate()
+                bpy.ops.pgc.generate(variations=self.variations)
             except RuntimeError as error:
                 # Blender's way of saying that the operator reported an error, which the panel shows already.
                 problem = event_pump.current_state().problem

@@ -25,7 +25,7 @@ __all__ = ["CLASSES"]
 
 
 class PGC_OT_versions_purge(bpy.types.Operator):
-    """Remove all versions that the object does not show, with their pictures"""
+    """Remove all versions that the object does not show and that have no star, with their pictures"""
 
     bl_idname = "pgc.versions_purge"
     bl_label = "Purge Versions"
@@ -34,7 +34,9 @@ class PGC_OT_versions_purge(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return has_version(cls, context) and passes_unless(
-            cls, not hidden_versions(context.object), "The object shows all its versions; there is nothing to remove"
+            cls,
+            not hidden_versions(context.object),
+            "All versions are shown or have a star; there is nothing to remove",
         )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small pictures of versions, packed, so that a list shows them at once and a save keeps them.
 
-They come from the last preview of the base colour, which is here as numpy and shows the same. Only where there was
-none, a small map is read by Blender itself; a big one is not, since that would hold up the artist for seconds: the list
-shows Blender's own icon of the map then, which a thread of Blender's makes.
+They come from the last preview of the base colour, which is here as numpy, drawn on the object (`portraits`). Only
+where there was none, a small map is read by Blender itself; a big one is not, since that would hold up the artist for
+seconds: the list shows Blender's own icon of the map then, which a thread of Blender's makes.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from ..pictures.images import new_packed_image, new_tiled_image
 from ..pictures.materials import build_material
 from ..pictures.thumbnails import new_thumbnail
 from .covering import covered_slots
+from .portraits import portrait
 from .showing import apply_version_index, check_ours
 
 __all__ = ["VersionBuilder", "VersionFacts"]
@@ -148,8 +149,12 @@ class VersionBuilder:
             entry.name, entry.image = name, image
         version.material = material
         png = self._tiles.get("base_color", ("", {}))[1].get(1001)
+        seen = portrait(obj, version, facts.thumbnail)
         version.thumbnail = new_thumbnail(
-            f"{self._title[:48]} thumbnail", facts.thumbnail, png, images.get("base_color")
+            f"{self._title[:48]} thumbnail",
+            facts.thumbnail if seen is None else seen,
+            png,
+            images.get("base_color"),
         )
 
 

@@ -36,15 +36,19 @@ def on_disk(version: bpy.types.PropertyGroup) -> bool:
 
 
 def hidden_versions(obj: bpy.types.Object) -> list[int]:
-    """Returns the indices of the versions that are not on the object, which Purge removes; those of a library file
-    stay.
+    """Returns the indices of the versions that are not on the object, which Purge removes; those with a star and those
+    of a library file stay.
     """
     first, versions = library_versions(obj), obj.pgc.versions
-    return [index for index in range(first, len(versions)) if not is_shown(obj, versions[index])]
+    return [index for index in range(first, len(versions)) if _given_up(obj, versions[index])]
+
+
+def _given_up(obj: bpy.types.Object, version: bpy.types.PropertyGroup) -> bool:
+    return not (version.starred or is_shown(obj, version))
 
 
 def purge_versions(obj: bpy.types.Object) -> int:
-    """Removes all versions that are not shown; returns the bytes that left the .blend.
+    """Removes all versions that are neither shown nor starred; returns the bytes that left the .blend.
 
     Raises:
         SceneError: a version could not be removed.

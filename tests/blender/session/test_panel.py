@@ -41,7 +41,7 @@ class TestInBlender:
         texts, operators = found["running"]
         assert "Step 3 of 10, 7 s left 0.30" in texts
         assert "pgc.cancel" in operators
-        assert "pgc.generate" not in operators
+        assert "pgc.generate" in operators, "another one may wait for its turn"
         assert "Receiving" in found["receiving"]
         texts, operators = found["other object"]
         assert "Shown 0.50" in texts

@@ -45,7 +45,7 @@ def test_a_brush_changes_no_version_that_is_not_for_it(run_in_blender):
 
 def test_clicks_at_the_wrong_time_change_nothing_and_say_why(run_in_blender):
     found = run_in_blender("clicks", script=PROBE)
-    assert "being made; stop or cancel it first" in found["running"][0]
+    assert "The server cannot be used" in found["refused"][0]
     assert found["untouched"] == ["blue wood", 77, "slot", 9]
     assert found["hindered"] == [True, False], "why no preview grows"
     assert not found["slot"], "an internal material was named"
@@ -63,7 +63,7 @@ def test_a_lamp_hinders_nobody_and_menus_say_what_they_lack(run_in_blender):
     found = run_in_blender("selection", script=PROBE)
     assert found["lamp"]
     assert found["sent"] == ["Other", "Shown"]
-    assert not found["running"], "one of them is being made"
+    assert found["running"], "one more of each may wait"
     assert found["nothing"] == [False, True]
     assert found["presets"] == "No presets yet"
     assert found["unknown"] == "Unknown: gnarly", "the words come first: the line is cut at the panel's width"

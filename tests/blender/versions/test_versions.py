@@ -215,7 +215,8 @@ def test_reuse_and_regenerate(answers):
     found = answers("reuse")
     assert found["prompt"] == ["prompt 1", "blurry", 0]
     assert found["sent"] == ["prompt 1", 101, "draft", 7, 1024, True]
-    assert "is being made" in found["again"][0]
+    assert found["again"] == 2, "one more waits, whatever number of variations the panel says"
+    assert found["four"] == [102, 103, 104, 105], "from the panel's seed on"
     assert found["faces"] == [2, 3], "the version's faces, not those that are selected now"
     assert found["selected"] == [5]
     assert found["new seed"] == 77

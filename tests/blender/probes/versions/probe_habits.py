@@ -75,6 +75,8 @@ def canvas() -> Any:
 @ends_cleanly
 def clicks() -> Any:
     """Clicks at the wrong time, and what they leave."""
+    from blender_addon.model.state import ServerState
+
     enable()
     rig = Rig()
     obj, settings = rig.obj, bpy.context.scene.pgc
@@ -83,7 +85,9 @@ def clicks() -> Any:
     settings.prompt, settings.steps, settings.target, settings.seed = "blue wood", 77, "slot", 5
     view = rig.run("job-3")
     settings.seed = 9
-    found: dict[str, Any] = {"running": _said(lambda: bpy.ops.pgc.version_regenerate(index=0))}
+    before, rig.state.server.state = rig.state.server.state, ServerState.REFUSED
+    found: dict[str, Any] = {"refused": _said(lambda: bpy.ops.pgc.version_regenerate(index=0))}
+    rig.state.server.state = before
     found["untouched"] = [settings.prompt, settings.steps, settings.target, settings.seed]
     rig.preview(job="job-3")
     found["hindered"] = []

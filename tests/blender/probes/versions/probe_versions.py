@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,11 @@ def reuse() -> Any:
     _, spec, _ = rig.fake.submitted[-1]
     sent = spec.settings
     found["sent"] = [spec.prompt.text, sent.seed, sent.preset, sent.steps, sent.texture_size, sent.separate_slots]
-    found["again"] = _error(lambda: bpy.ops.pgc.version_regenerate(index=0))
+    settings.variations = 3
+    bpy.ops.pgc.version_regenerate(index=0)
+    found["again"] = len(rig.fake.submitted)
+    bpy.ops.pgc.version_regenerate(index=0, new_seed=True, variations=4)
+    found["four"] = [spec.settings.seed for _, spec, _ in rig.fake.submitted[-4:]]
     cube = _cube()
     for polygon in cube.data.polygons:
         polygon.select = polygon.index in (2, 3)
@@ -327,10 +332,18 @@ def thumbnails() -> Any:
 
     return {
         "worst": worst,
-        "preview": thumbnail(64, _pixels(2, 256)),
+        "preview": _in_edit_mode(lambda: thumbnail(64, _pixels(2, 256))),
         "small map": thumbnail(256, None),
         "big map": thumbnail(1024, None),
     }
+
+
+def _in_edit_mode(action: Callable[[], Any]) -> Any:
+    """There the mesh's own data are not to be read, so that the object is not drawn."""
+    bpy.ops.object.mode_set(mode="EDIT")
+    found = action()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return found
 
 
 def several(names: list[str], folder: str) -> Any:
