@@ -12,6 +12,7 @@ from .operators import CLASSES as OPERATORS
 from .properties import groups as properties
 from .session import event_pump, uv_timer
 from .ui import CLASSES as PANELS
+from .ui.menus import draw_in_object_menu
 from .ui.text import draw_text
 
 __all__ = ["register", "unregister"]
@@ -42,6 +43,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    bpy.types.VIEW3D_MT_object.append(draw_in_object_menu)
     handlers.register()
     translations.register()
     event_pump.start()
@@ -55,6 +57,7 @@ def unregister() -> None:
     server_tasks.stop()
     handlers.unregister()
     translations.unregister()
+    bpy.types.VIEW3D_MT_object.remove(draw_in_object_menu)
     properties.detach()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -15,7 +15,7 @@ from ..model.vocabulary import GROUPS
 from ..operators.prompts import PRESET_FOLDER
 from ..session import event_pump, recent_prompts
 
-__all__ = ["CLASSES", "PGC_PT_presets"]
+__all__ = ["CLASSES", "PGC_PT_presets", "draw_in_object_menu"]
 
 
 class PGC_MT_words(bpy.types.Menu):
@@ -87,6 +87,34 @@ class PGC_MT_results(bpy.types.Menu):
             operator.job, operator.key = result.job, result.key
 
 
+class PGC_MT_object(bpy.types.Menu):
+    """What can be done with the active object's texture. Blender's search finds what stands in a menu"""
+
+    bl_idname = "PGC_MT_object"
+    bl_label = "Texture by Prompt"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.operator("pgc.generate", icon="SHADERFX")
+        layout.operator("pgc.stop_and_keep", icon="CHECKMARK")
+        layout.operator("pgc.cancel_all", icon="X")
+        layout.separator()
+        layout.operator("pgc.unwrap", icon="UV_DATA")
+        layout.operator("pgc.unwrap_on_server")
+        layout.separator()
+        layout.operator("pgc.version_compare", icon="ARROW_LEFTRIGHT")
+        layout.operator("pgc.restore", icon="LOOP_BACK")
+        layout.operator("pgc.bake_set", icon="RENDER_STILL")
+        layout.separator()
+        layout.operator("pgc.show_material_preview", icon="SHADING_TEXTURE")
+
+
+def draw_in_object_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """Draws the way to our menu, in Blender's Object menu."""
+    menu.layout.separator()
+    menu.layout.menu(PGC_MT_object.bl_idname, icon="SHADERFX")
+
+
 class PGC_PT_presets(PresetPanel, bpy.types.Panel):
     """Presets of the whole panel."""
 
@@ -106,4 +134,4 @@ class PGC_PT_presets(PresetPanel, bpy.types.Panel):
         row.operator("pgc.add_preset", text="", icon="ADD").name = context.window_manager.preset_name
 
 
-CLASSES = (PGC_MT_words, PGC_MT_recent, PGC_MT_models, PGC_MT_results, PGC_PT_presets)
+CLASSES = (PGC_MT_words, PGC_MT_recent, PGC_MT_models, PGC_MT_results, PGC_MT_object, PGC_PT_presets)

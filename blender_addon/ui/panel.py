@@ -12,7 +12,7 @@ from ..translations import tr
 from .menus import PGC_PT_presets
 from .painted import draw_painted
 from .problem import draw_problem
-from .progress import draw_progress
+from .progress import draw_progress, draw_waiting
 from .server_line import draw_server_line
 from .settings import draw_advanced, draw_prompt, draw_quality, draw_settings, draw_target
 from .text import draw_text
@@ -61,7 +61,7 @@ class PGC_PT_texture(_TexturePanel, bpy.types.Panel):
     bl_idname = "PGC_PT_texture"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
-    bl_category = "PGC"
+    bl_category = "Texture"
 
 
 class PGC_PT_material(_TexturePanel, bpy.types.Panel):
@@ -81,33 +81,39 @@ class PGC_PT_material(_TexturePanel, bpy.types.Panel):
 def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
     """Generate, or the progress of the active object's job; other objects' jobs below in a line each."""
     obj = context.object
-    own = state.live_for(obj.session_uid) if obj is not None else None
-    if own is not None:
-        draw_progress(layout, own, context)
-    else:
-        button = layout.row()
-        button.scale_y = 1.8
-        button.operator("pgc.generate", icon="SHADERFX")
-        reason = reason_against(context, state)
-        if reason in (NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH):
-            # What is wrong with the server stands at the top, with the button that mends it.
-            draw_text(layout, f"{tr(reason)}.", context, icon="INFO")
-        if reason == NO_REAL_MESH:
-            layout.operator("pgc.make_real", icon="MESH_DATA")
-        draw_uv_check(layout, context)
-    for view in state.live():
-        if view is own:
-            continue
+    own = state.all_live_for(obj.session_uid) if obj is not None else []
+    if own:
+        draw_progress(layout, own[0], context)
+    for view in own[1:]:
+        draw_waiting(layout, view, own=True)
+    if not own or own[0].unwrap is None:
+        _draw_generate(layout, context, state, again=bool(own))
+    others = [view for view in state.live() if view not in own]
+    for view in others:
         if view.phase is Phase.HELD:
             draw_progress(layout, view, context)
-            continue
-        row = layout.row(align=True)
-        if view.cancelling:
-            row.label(text=tr("{name}: Cancelled, Coming as a Version").format(name=view.object_name), translate=False)
-            continue
-        row.progress(factor=view.progress, text=view.object_name)
-        row.operator("pgc.cancel", text="", icon="X").key = view.key
+        else:
+            draw_waiting(layout, view, own=False)
+    if len(own) + len(others) > 1:
+        layout.operator("pgc.cancel_all", icon="X")
     _draw_outcome(layout, context, state)
+
+
+def _draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState, *, again: bool) -> None:
+    """The button, and why there can be no texture now. again: one is being made already, and this one waits for it."""
+    button = layout.row()
+    button.scale_y = 1.3 if again else 1.8
+    if again:
+        button.operator("pgc.generate", text="Queue Another", icon="ADD")
+    else:
+        button.operator("pgc.generate", icon="SHADERFX")
+    reason = reason_against(context, state)
+    if reason in (NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH):
+        # What is wrong with the server stands at the top, with the button that mends it.
+        draw_text(layout, f"{tr(reason)}.", context, icon="INFO")
+    if reason == NO_REAL_MESH:
+        layout.operator("pgc.make_real", icon="MESH_DATA")
+    draw_uv_check(layout, context)
 
 
 def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

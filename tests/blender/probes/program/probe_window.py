@@ -48,7 +48,7 @@ class Window:
         if self.ticks == 5:
             self._set_up()
         if self.ticks == _SETTLE:
-            self._region("UI").active_panel_category = "PGC"
+            self._region("UI").active_panel_category = "Texture"
         if self.clear.exists():
             bpy.context.window_manager.clipboard = "-"
             self.clear.unlink()
