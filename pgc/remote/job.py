@@ -17,7 +17,7 @@ from pgc.guidance.control_specs import read_control
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.settings.choices import RunChoices
-from pgc.texture.field import BakedTexture
+from pgc.texture.field import BakedTexture, to_uint8_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +60,6 @@ def check_remote_arguments(given: TextureArguments) -> None:
     """Raises ConfigError for options that make no sense where the server does the work."""
     if given.device is not None:
         raise ConfigError("--device is the server's own; with --server leave it out (pgc-server start --device).")
-    if given.reference is not None:
-        raise ConfigError("A server takes no reference picture yet; leave --reference out, or run without --server.")
     if given.control_models is not None:
         raise ConfigError("--control-model names files of this machine; with --server leave it out.")
     if given.guidance is not None and not _MODEL_NAME.fullmatch(given.guidance):
@@ -113,7 +111,10 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         distillation=_distillation(given, request.settings.optimize.distillation),
         regulation=_regulation(given),
         conditions=wire.ConditionsSpec(
-            depth=given.depth is not False, depth_scale=given.depth_scale, controls=_controls(given)
+            depth=given.depth is not False,
+            depth_scale=given.depth_scale,
+            controls=_controls(given),
+            reference=_reference(arrays, given, request, sources),
         ),
         lighting=_lighting(given),
         preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
@@ -160,10 +161,6 @@ def _regulation(given: RunChoices) -> wire.RegulationSpec:
 
 def _controls(given: RunChoices) -> tuple[wire.ControlSpec, ...]:
     wishes = [read_control(text) for text in given.controls or ()]
-    if any(wish.kind == "shuffle" for wish in wishes):
-        raise ConfigError(
-            "A server takes no picture for the control shuffle yet; leave it out, or run without --server."
-        )
     return tuple(
         wire.ControlSpec(
             kind=cast("Any", wish.kind),
@@ -174,6 +171,18 @@ def _controls(given: RunChoices) -> tuple[wire.ControlSpec, ...]:
         )
         for wish in wishes
     )
+
+
+def _reference(
+    arrays: _Arrays, given: RunChoices, request: TextureRequest, sources: SourceTextures
+) -> wire.ReferenceSpec | None:
+    """The picture as this process looks at it; None where there is none, or nothing would."""
+    scale = request.settings.optimize.likeness_scale
+    shown = any(read_control(text).kind == "shuffle" for text in given.controls or ())
+    if sources.likeness is None or not (scale or shown):
+        return None
+    pixels = to_uint8_values(sources.likeness[0]).permute(1, 2, 0).numpy()
+    return wire.ReferenceSpec(image=arrays.add(pixels), scale=scale)
 
 
 def _lighting(given: RunChoices) -> wire.LightingSpec:

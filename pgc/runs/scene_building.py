@@ -82,13 +82,23 @@ def build_scene(
         if sources.initial is not None or sources.lock_mask is not None:
             raise ConfigError("A hash grid starts from nothing and keeps no texel; take texels.")
         grid = HashGridTexture(mesh.triangles, config, layout, device)
-        return Scene(rasterizer=caster, texture=grid, cameras=views, reference=reference)
+        return replace(_unlit(mesh, grid, sources, (caster, views), device), reference=reference)
     texture = TexelPyramid(mesh.triangles, config, sources.initial, sources.lock_mask, device, layout=layout)
+    return replace(_unlit(mesh, texture, sources, (caster, views), device), reference=reference)
+
+
+def _unlit(
+    mesh: PreparedMesh,
+    texture: TexelPyramid | HashGridTexture,
+    sources: SourceTextures,
+    seen: tuple[Rasterizer, CameraSampler],
+    device: torch.device,
+) -> Scene:
+    """Returns the scene of a texture that is shown without light, whatever it is made of."""
     return Scene(
-        rasterizer=caster,
+        rasterizer=seen[0],
         texture=texture,
-        cameras=views,
-        reference=reference,
+        cameras=seen[1],
         face_materials=_face_materials(mesh, device),
         likeness=_on(sources.likeness, device),
     )

@@ -17,7 +17,7 @@ from pgc.images.sources import (
 )
 from pgc.mesh import PreparedMesh
 from pgc.runs.scene_building import SourceTextures
-from pgc.runs.source_images import read_likeness, read_start
+from pgc.runs.source_images import read_reference, read_start
 
 __all__ = ["SourceFiles", "StartName", "check_headers", "read_sources"]
 
@@ -75,7 +75,7 @@ def read_sources(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceTex
         initial=start,
         lock_mask=None if locks is None else locks.masks,
         oracle=None if oracle is None else oracle.texture,
-        likeness=None if files.reference is None else read_likeness(files.reference),
+        likeness=None if files.reference is None else read_reference(files.reference),
         depth="8 bits" if initial is None else initial.depth,
         notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
     )

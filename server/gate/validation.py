@@ -16,7 +16,13 @@ import numpy as np
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireError, invalid
 from blender_addon.protocol.limits import DEFAULT_LIMITS
-from blender_addon.protocol.specs.job import CameraRigSpec, MeshSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.job import (
+    CameraRigSpec,
+    MeshSpec,
+    ReferenceSpec,
+    TextureJobSpec,
+    TileImage,
+)
 from blender_addon.protocol.specs.mesh_checks import Passed, Rows, check_mesh
 from blender_addon.protocol.structure import from_wire
 from server.config import ServerPaths
@@ -30,6 +36,8 @@ __all__ = ["Arrays", "validate"]
 
 _MAPPED = 16 << 20
 """Bytes up to which an array is mapped; so much of it is in memory since its upload."""
+_LOOKED_AT = 1 << 22
+"""Bytes of a picture looked at together."""
 _MAX_SPEC_BYTES = 1 << 20
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
@@ -55,6 +63,7 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     _check_images(spec.initial_texture, arrays, "initial_texture", channels=3)
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
+    _check_reference(spec.conditions.reference, arrays)
     if spec.lock_mask and not spec.initial_texture:
         raise invalid("lock_mask", "A lock mask keeps texels of the initial texture; send that too.")
     if isinstance(spec.cameras, CameraRigSpec):
@@ -151,6 +160,18 @@ def _check_images(images: Sequence[TileImage] | None, arrays: Arrays, path: str,
             raise invalid(f"{here}.tile", f"Tile {image.tile} comes twice.")
         tiles.add(image.tile)
         arrays.behind(image.array, f"{here}.array")
+
+
+def _check_reference(reference: ReferenceSpec | None, arrays: Arrays) -> None:
+    """A picture of which something can be seen."""
+    if reference is None:
+        return
+    path = "conditions.reference.image"
+    rows = arrays.behind(reference.image, path)
+    height, width, channels = reference.image.shape
+    step = max(1, _LOOKED_AT // (width * channels))
+    if channels == 4 and not any(bool((rows[at : at + step][..., 3] >= 128).any()) for at in range(0, height, step)):
+        raise invalid(path, "All of the picture is transparent, so it has no colors to give; take another one.")
 
 
 def _check_cameras(rig: CameraRigSpec) -> None:

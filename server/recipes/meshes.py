@@ -38,6 +38,7 @@ class MeshArrays:
         corner_uvs: [F, 3, 2], origin bottom-left; corner_normals: [F, 3, 3] unit length, or None for smooth ones.
         corner_tangents: [F, 3, 4], the bitangent's sign last, or None for those of `pgc.mesh.tangents`.
         textured: [F], whether a face gets a texture; None: all do.
+        corner_colors: [F, 3, 3] linear RGB that the texture starts from; None: it has none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MeshArrays:
     corner_tangents: F32 | None = None
     material_index: I32 | None = None
     textured: npt.NDArray[np.bool_] | None = None
+    corner_colors: F32 | None = None
 
 
 def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | None = None) -> PreparedMesh:
@@ -66,6 +68,7 @@ def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | N
     material_index = _joined_slots(meshes)
     corners = faces.reshape(-1).astype(np.int32)
     order = _pool_order(corners)
+    colors = _joined_colors(meshes)
     prepared = prepare_mesh(
         Mesh(
             name=name,
@@ -79,6 +82,8 @@ def assemble(meshes: Sequence[MeshArrays], progress: Callable[[float], None] | N
             material_index=material_index,
             material_names=tuple(f"material {index}" for index in range(int(material_index.max(initial=0)) + 1)),
             up_axis="z",
+            colors=None if colors is None else colors[0],
+            corner_colors=None if colors is None else colors[1],
         ),
         progress=progress,
     )
@@ -118,6 +123,17 @@ def _joined_tangents(meshes: Sequence[MeshArrays], triangles: TriangleMesh) -> F
         for mesh, end in zip(meshes, ends, strict=True)
     ]
     return np.concatenate(parts).astype(np.float32)
+
+
+def _joined_colors(meshes: Sequence[MeshArrays]) -> tuple[F32, I32] | None:
+    """A pool of colours with alpha, and each corner's index in it, -1 in meshes without; None where none has any."""
+    if all(mesh.corner_colors is None for mesh in meshes):
+        return None
+    pool = [mesh.corner_colors.reshape(-1, 3) for mesh in meshes if mesh.corner_colors is not None]
+    has = np.concatenate([np.full(mesh.faces.size, mesh.corner_colors is not None) for mesh in meshes])
+    index = np.where(has, np.cumsum(has) - 1, -1).astype(np.int32)
+    rgb = np.concatenate(pool).astype(np.float32)
+    return np.concatenate([rgb, np.ones((len(rgb), 1), np.float32)], axis=1), index
 
 
 def _exact(prepared: PreparedMesh, given: F32) -> F32:

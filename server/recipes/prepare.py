@@ -85,7 +85,7 @@ def prepare(
     meshes = [_mesh_arrays(mesh, read, f"meshes[{index}]") for index, mesh in enumerate(spec.meshes)]
     mesh = assemble(meshes)
     _check_files(len(settings.maps), mesh.report.tiles)
-    sources = source_textures(spec, read, mesh.report.tiles, settings.texture.texture_size)
+    sources = source_textures(spec, read, mesh, settings.texture.texture_size)
     sources = keep_untextured(sources, meshes, mesh, settings.texture)
     tell("Loading the prior", 0.0)
     guidance = guidance_for(prior, device)
@@ -137,6 +137,7 @@ def _mesh_arrays(mesh: MeshSpec, read: ReadArray, path: str) -> MeshArrays:
         corner_tangents=None if mesh.corner_tangents is None else read(mesh.corner_tangents),
         material_index=None if mesh.material_index is None else read(mesh.material_index),
         textured=None if mesh.textured is None else read(mesh.textured) != 0,
+        corner_colors=None if mesh.corner_colors is None else read(mesh.corner_colors),
     )
 
 

@@ -41,11 +41,6 @@ def check_supported(spec: TextureJobSpec) -> None:
         raise invalid(
             "lighting.kind", "Base color alone is shown without light; leave it out, or ask for roughness too."
         )
-    if spec.settings.texture_field == "hashgrid" and (lit or spec.initial_texture or spec.lock_mask):
-        raise invalid(
-            "settings.texture_field",
-            "A hash grid has base color alone, starts from nothing and keeps no texel; take texels.",
-        )
     if spec.guidance.revision is not None:
         raise invalid("guidance.revision", "This server has one revision of each model; leave the revision out.")
     if spec.lock_mask and not spec.initial_texture:
@@ -82,6 +77,7 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         clip_quantile=regulation.quantile,
         depth=spec.conditions.depth if not spec.conditions.controls else None,
         depth_scale=spec.conditions.depth_scale,
+        reference_scale=None if spec.conditions.reference is None else spec.conditions.reference.scale,
         rig=spec.cameras.sampler if isinstance(spec.cameras, CameraSamplerSpec) else None,
         controls=_controls(spec.conditions),
         rotate_light=light.rotate,

@@ -14,7 +14,11 @@ from torch import Tensor
 from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import invalid
 from blender_addon.protocol.specs.job import TextureJobSpec, TileImage
+from pgc.baking.vertex_colors import vertex_color_texture
+from pgc.images.likeness import likeness_of
+from pgc.mesh import PreparedMesh
 from pgc.runs.request import SourceTextures
+from pgc.runs.source_images import likeness_tensor
 from pgc.texture.field import BakedTexture
 
 __all__ = ["ReadArray", "source_textures"]
@@ -23,21 +27,27 @@ ReadArray = Callable[[ArrayRef], npt.NDArray[Any]]
 """The array behind a reference, of the reference's type and shape."""
 
 
-def source_textures(spec: TextureJobSpec, read: ReadArray, tiles: tuple[int, ...], size: int) -> SourceTextures:
+def source_textures(spec: TextureJobSpec, read: ReadArray, mesh: PreparedMesh, size: int) -> SourceTextures:
     """Returns the textures of a job, of one image a tile, in the order of the mesh's tiles.
 
     Args:
+        mesh: with the colours that the job starts from, where it brings some.
         size: edge of each image in texels, as the run's texture has it.
 
     Raises:
         ProtocolError: a tile has no image, or one of another size; the error names the field.
     """
     initial, locks = spec.initial_texture, spec.lock_mask
-    oracle = spec.guidance.oracle_texture
+    oracle, reference = spec.guidance.oracle_texture, spec.conditions.reference
+    tiles = mesh.report.tiles
+    start = _texture(initial, read, tiles, size, "initial_texture") if initial else None
+    if mesh.mesh.colors is not None:
+        start = vertex_color_texture(mesh, size=size, tiles=tiles)
     return SourceTextures(
-        initial=_texture(initial, read, tiles, size, "initial_texture") if initial else None,
+        initial=start,
         lock_mask=[image > 127 for image in _images(locks, read, tiles, size, "lock_mask")] if locks else None,
         oracle=_texture(oracle, read, tiles, size, "guidance.oracle_texture") if oracle else None,
+        likeness=None if reference is None else likeness_tensor(likeness_of(np.asarray(read(reference.image)))),
     )
 
 

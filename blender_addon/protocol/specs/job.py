@@ -13,7 +13,8 @@ from ..limits import DEFAULT_LIMITS
 from ..structure import LATER
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
-from .method import ConditionsSpec, ControlSpec, DistillationSpec, RegulationSpec
+from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
+from .models import CONTROLS_OF, FLOW_MODELS, ModelSpec
 
 __all__ = [
     "CONTROLS_OF",
@@ -34,6 +35,7 @@ __all__ = [
     "PreviewSpec",
     "Priority",
     "PromptSpec",
+    "ReferenceSpec",
     "RegulationSpec",
     "SettingsSpec",
     "TextureJobSpec",
@@ -45,18 +47,6 @@ NEW_UVS: Final = "corner_uvs"
 """Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
 LIT_MAPS: Final = frozenset({"roughness", "metallic", "normal"})
 """Maps that only light shows: a server finds them anew, takes longer over a step, and needs more memory."""
-FLOW_MODELS: Final = frozenset({"sd35", "flux", "z-image"})
-"""Models that were trained on straight paths from a picture to noise."""
-_DEPTH: Final = ("depth", "depth-official")
-CONTROLS_OF: Final[dict[str, tuple[str, ...]]] = {
-    "pocket": ("depth",),
-    "sd15": (*_DEPTH, "normal", "tile", "edges"),
-    "sd21": (*_DEPTH, "normal", "edges"),
-    "sdxl": (*_DEPTH, "tile", "edges"),
-    "oracle": (),
-    **dict.fromkeys(FLOW_MODELS, ()),
-}
-"""What each model of ours can be shown of the mesh."""
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
@@ -112,23 +102,6 @@ class SettingsSpec(Strict):
         size = self.texture_size
         if size is not None and not (16 <= size <= DEFAULT_LIMITS.image_max and size & (size - 1) == 0):
             raise FieldError("texture_size", f"Got {size}; expected a power of two from 16 to 8192.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec(Strict):
-    """The prior, by a key of WELCOME's models. `oracle` knows `oracle_texture`: for tests and evaluations."""
-
-    model: str = "pocket"
-    guidance_scale: float | None = None
-    revision: str | None = None
-    oracle_texture: tuple[TileImage, ...] | None = None
-
-    def __post_init__(self) -> None:
-        allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
-        if not 1 <= len(self.model) <= 64 or not allowed.issuperset(self.model):
-            raise FieldError("model", "Expected a key of 1 to 64 lower-case letters, digits, dots, dashes or _.")
-        check_within("guidance_scale", self.guidance_scale, 0.0, 1000.0)
-        check_text("revision", self.revision or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,8 +180,8 @@ class TextureJobSpec(Strict):
         self._check_method()
         self._check_flow()
         self._check_controls()
-        if self.settings.strength is not None and not self.initial_texture:
-            raise FieldError("settings.strength", "It says how much of the initial texture may change; send that too.")
+        self._check_start()
+        self._check_reference()
         if NEW_UVS in self.maps:
             self._check_unwrap()
 
@@ -247,6 +220,28 @@ class TextureJobSpec(Strict):
                 text = f"{self.guidance.model} can be shown {has}; leave {control.kind} out."
                 raise FieldError(f"conditions.controls[{index}].kind", text)
 
+    def _check_start(self) -> None:
+        colored = next((index for index, mesh in enumerate(self.meshes) if mesh.corner_colors is not None), None)
+        if colored is not None and self.initial_texture:
+            text = "A job starts from colors of the mesh or from an initial texture; send one of the two."
+            raise FieldError(f"meshes[{colored}].corner_colors", text)
+        begun = colored is not None or bool(self.initial_texture)
+        if self.settings.strength is not None and not begun:
+            text = "It says how much of the initial texture, or of the mesh's colors, may change; send one of them too."
+            raise FieldError("settings.strength", text)
+        if self.settings.texture_field != "hashgrid":
+            return
+        kept = self.lock_mask or any(mesh.textured is not None for mesh in self.meshes)
+        if LIT_MAPS.intersection(self.maps) or begun or kept:
+            text = "A hash grid has base color alone, starts from nothing and keeps no texel; take texels."
+            raise FieldError("settings.texture_field", text)
+
+    def _check_reference(self) -> None:
+        reference = self.conditions.reference
+        if reference is not None and reference.scale > 0.0 and LIT_MAPS.intersection(self.maps):
+            text = "A reference's colors are for base color alone, since light would tint them; leave other maps out."
+            raise FieldError("conditions.reference.scale", text)
+
     def _check_unwrap(self) -> None:
         if len(self.maps) > 1:
             raise FieldError("maps", f"Got {NEW_UVS} beside other maps; new UVs are a job of their own.")
@@ -255,8 +250,10 @@ class TextureJobSpec(Strict):
         for name in ("lock_mask", "initial_texture"):
             if getattr(self, name):
                 raise FieldError(name, "New UVs need no image; leave it out.")
+        if self.conditions.reference is not None:
+            raise FieldError("conditions.reference", "New UVs need no image; leave it out.")
         for index, mesh in enumerate(self.meshes):
-            for name in {"corner_uvs", "textured"} & mesh.arrays().keys():
+            for name in {"corner_uvs", "corner_colors", "textured"} & mesh.arrays().keys():
                 raise FieldError(f"meshes[{index}].{name}", "All faces get new UVs; send only those, without UVs.")
 
     def refs(self) -> dict[str, ArrayRef]:
@@ -268,4 +265,6 @@ class TextureJobSpec(Strict):
         images["guidance.oracle_texture"] = self.guidance.oracle_texture or ()
         for name, tiles in images.items():
             found |= {f"{name}[{index}].array": image.array for index, image in enumerate(tiles)}
+        if self.conditions.reference is not None:
+            found["conditions.reference.image"] = self.conditions.reference.image
         return found

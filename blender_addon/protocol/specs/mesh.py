@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..arrays import ArrayRef, DType
 from ..errors import FieldError
 from ..fields import Strict, check_array, check_text, check_within
 from ..limits import DEFAULT_LIMITS
+from ..structure import LATER
 
 __all__ = ["MeshSpec", "TileImage"]
 
@@ -25,6 +26,7 @@ class MeshSpec(Strict):
         corner_normals: F32 [F, 3, 3], unit length; None: smooth.
         corner_tangents: F32 [F, 3, 4], the sign of the bitangent last; None: MikkTSpace.
         polygon_index: I32 [F], the polygon that a triangle is part of; material_index: I32 [F].
+        corner_colors: F32 [F, 3, 3], linear RGB: colors that the texture grows out of; None: it starts anew.
         textured: U8 [F], 1 where the face is to be textured, 0 where it keeps what it has; None: all.
     """
 
@@ -37,6 +39,7 @@ class MeshSpec(Strict):
     polygon_index: ArrayRef | None = None
     material_index: ArrayRef | None = None
     textured: ArrayRef | None = None
+    corner_colors: ArrayRef | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
@@ -53,11 +56,12 @@ class MeshSpec(Strict):
         check_array("polygon_index", self.polygon_index, DType.I32, count)
         check_array("material_index", self.material_index, DType.I32, count)
         check_array("textured", self.textured, DType.U8, count)
+        check_array("corner_colors", self.corner_colors, DType.F32, count, 3, 3)
 
     def arrays(self) -> dict[str, ArrayRef]:
         """Returns the references by field name, without those that are None."""
         names = ("positions", "faces", "corner_uvs", "corner_normals", "corner_tangents")
-        names += ("polygon_index", "material_index", "textured")
+        names += ("polygon_index", "material_index", "textured", "corner_colors")
         return {name: ref for name in names if (ref := getattr(self, name)) is not None}
 
 

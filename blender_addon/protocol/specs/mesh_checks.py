@@ -42,7 +42,13 @@ class Rows(Protocol):
     def __getitem__(self, rows: Any, /) -> Any: ...  # noqa: ANN401 - as numpy
 
 
-LARGEST = {"positions": 1e9, "corner_uvs": 1e6, "corner_normals": 1e3, "corner_tangents": 1e3}
+LARGEST = {
+    "positions": 1e9,
+    "corner_uvs": 1e6,
+    "corner_normals": 1e3,
+    "corner_tangents": 1e3,
+    "corner_colors": 1e6,
+}
 """Greatest absolute value of each array of numbers. What is beyond has no meaning and would overflow later."""
 _HIGHEST_INDEX = {"polygon_index": (1 << 31) - 1, "material_index": (1 << 15) - 1}
 """Blender has at most 32768 material slots; who makes a list of them must not be made to fill the memory."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..arrays import ArrayRef, DType
 from ..errors import FieldError
 from ..fields import Strict, check_within
+from ..limits import DEFAULT_LIMITS
 from ..structure import LATER
 
-__all__ = ["ConditionsSpec", "ControlSpec", "DistillationSpec", "RegulationSpec"]
+__all__ = ["ConditionsSpec", "ControlSpec", "DistillationSpec", "ReferenceSpec", "RegulationSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +80,11 @@ class RegulationSpec(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlSpec(Strict):
-    """A picture of the mesh that a ControlNet is shown, from `start` to `end` of the run, or of all timesteps."""
+    """A picture that a ControlNet is shown, from `start` to `end` of the run, or of all timesteps; that of `shuffle` is
+    the reference, all others are of the mesh.
+    """
 
-    kind: Literal["depth", "depth-official", "normal", "tile", "edges"]
+    kind: Literal["depth", "depth-official", "normal", "tile", "shuffle", "edges"]
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -93,6 +97,28 @@ class ControlSpec(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSpec(Strict):
+    """A picture that the texture is to resemble; it lies in no UVs.
+
+    Args:
+        image: U8 [H, W, 3], or [H, W, 4] with alpha, sRGB, row 0 at the top; what is transparent does not count.
+        scale: how much its colors pull; 0: they do not, and it is shown by the control `shuffle` alone.
+    """
+
+    image: ArrayRef
+    scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_within("scale", self.scale, 0.0, 2.0)
+        shape, most = self.image.shape, DEFAULT_LIMITS.image_max
+        if self.image.dtype is not DType.U8 or len(shape) != 3 or shape[2] not in (3, 4):
+            text = f"Got {self.image.dtype.name} {list(shape)}; expected U8 [H, W, 3] or [H, W, 4]."
+            raise FieldError("image", text)
+        if not all(1 <= side <= most for side in shape[:2]):
+            raise FieldError("image", f"Got {shape[1]} x {shape[0]} pixels; expected sides of 1 to {most}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionsSpec(Strict):
     """What the prior sees besides the prompt."""
 
@@ -100,6 +126,8 @@ class ConditionsSpec(Strict):
     depth_scale: float | None = None
     controls: tuple[ControlSpec, ...] = field(default=(), metadata={LATER: True})
     """All that the prior is shown, in place of the two fields above; empty: what they say."""
+    reference: ReferenceSpec | None = field(default=None, metadata={LATER: True})
+    """A picture whose colors the texture is to have, with any prior, and which `shuffle` shows."""
 
     def __post_init__(self) -> None:
         kinds = [control.kind.removesuffix("-official") for control in self.controls]
@@ -110,3 +138,9 @@ class ConditionsSpec(Strict):
         check_within("depth_scale", self.depth_scale, 0.0, 2.0)
         if not self.depth and self.depth_scale is not None:
             raise FieldError("depth_scale", "The depth is left out; leave its scale out too.")
+        shuffled = "shuffle" in kinds
+        if shuffled and self.reference is None:
+            raise FieldError("reference", "The control shuffle shows a picture of yours; send that too.")
+        if self.reference is not None and self.reference.scale == 0.0 and not shuffled:
+            text = "With 0 the picture does nothing, as no control shuffle shows it; give a scale, or leave it out."
+            raise FieldError("reference.scale", text)

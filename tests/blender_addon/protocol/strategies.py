@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.messages import BlobPut, Get
 from blender_addon.protocol.specs.job import LightingSpec, MeshSpec, TextureJobSpec, TileImage
-from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, RegulationSpec
+from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from tests.blender_addon.protocol import samples
 
 _LARGE = (1 << 63) - 1
@@ -63,6 +63,7 @@ def _refs(*sides: int) -> st.SearchStrategy[ArrayRef]:
 _TILES = st.builds(TileImage, tile=st.integers(1001, 1999), array=_refs(16, 32) | _refs(8192, 16, 3))
 
 
+_REFERENCES = st.builds(ReferenceSpec, image=_refs(1, 8192, 3) | _refs(9, 9, 4), scale=st.floats(0.01, 2.0))
 _SCHEDULES = st.sampled_from(["preset", "uniform", "linear", "square_root", "dreamtime"])
 _NOISES = st.sampled_from(["preset", "independent", "surface"])
 _WEIGHTINGS = st.sampled_from(["preset", "sigma_squared", "constant", "noise_to_signal"])
@@ -80,7 +81,10 @@ _METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
         {"kind": st.just("adaptive"), "norm": _NORMS, "quantile": st.none() | st.floats(1e-6, 1.0)},
         {"kind": st.just("none")},
     ],
-    ConditionsSpec: [{"depth": st.just(False)}, {"depth_scale": st.none() | st.floats(0.0, 2.0)}],
+    ConditionsSpec: [
+        {"depth": st.just(False)},
+        {"depth_scale": st.none() | st.floats(0.0, 2.0), "reference": st.none() | _REFERENCES},
+    ],
 }
 """Which fields go with which kind."""
 
@@ -118,9 +122,13 @@ def instances(cls: type[Any]) -> st.SearchStrategy[Any]:
 
 
 def _job(**given: Any) -> TextureJobSpec:
-    """A job whose strength goes with an initial texture."""
+    """A job whose strength goes with an initial texture, and whose reference with base colour alone."""
     if not given["initial_texture"]:
         given["settings"] = dataclasses.replace(given["settings"], strength=None)
+    # The meshes have faces without texture.
+    given["settings"] = dataclasses.replace(given["settings"], texture_field="texels")
+    if given["conditions"].reference is not None:
+        given["maps"] = ("base_color",)
     return TextureJobSpec(**given)
 
 

@@ -147,11 +147,11 @@ def test_two_ways_of_saying_it_are_not_taken_together() -> None:
 
 def test_the_wire_knows_what_each_model_can_be_shown() -> None:
     kinds = get_args(get_type_hints(WireControl)["kind"])
-    assert set(kinds) == set(CONTROL_KINDS) - {"shuffle"}
+    assert set(kinds) == set(CONTROL_KINDS)
     families = {"sd15": "sd1", "sd21": "sd2", "sdxl": "sdxl"}
     for model, shown in CONTROLS_OF.items():
         if model in families:
-            assert set(shown) == set(KNOWN_CONTROLNETS[families[model]]) - {"shuffle"}, model  # type: ignore[index]
+            assert set(shown) == set(KNOWN_CONTROLNETS[families[model]]), model  # type: ignore[index]
         spec = parse_guidance(model)
         for kind in kinds:
             taken = kind in shown

@@ -15,7 +15,7 @@ import server.gate.main as gate
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.specs import mesh_checks
-from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, TileImage
+from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, ConditionsSpec, ReferenceSpec, TileImage
 from blender_addon.protocol.specs.mesh_checks import Passed
 from blender_addon.protocol.structure import to_wire
 from server.gate import validation
@@ -190,6 +190,36 @@ def test_images_must_be_square_powers_of_two_of_three_channels(stored_job, shape
     error = verdict(stored_job)
     assert error.field == "initial_texture[0].array"
     assert said in error.text
+
+
+def with_reference(job, pixels=None, *, ref=None):
+    reference = ReferenceSpec(image=job.put(pixels) if ref is None else ref)
+    job.write(replace(job.spec, conditions=ConditionsSpec(reference=reference)))
+    return verdict(job)
+
+
+def test_a_reference_must_be_there_and_show_something(stored_job, monkeypatch):
+    pixels = np.zeros((9, 5, 4), np.uint8)
+    pixels[..., 3] = 127
+    field = "conditions.reference.image"
+    assert with_reference(stored_job, pixels).field == field
+    monkeypatch.setattr(validation, "_LOOKED_AT", 40)
+    assert with_reference(stored_job, pixels).field == field
+    pixels[8, 4, 3] = 128
+    assert with_reference(stored_job, pixels) is None
+    assert with_reference(stored_job, pixels[..., :3]) is None
+    wrong = replace(stored_job.put(pixels), shape=(9, 6, 4))
+    assert with_reference(stored_job, ref=wrong).field == field
+    absent = ArrayRef("0" * 64, DType.U8, (9, 5, 3))
+    assert with_reference(stored_job, ref=absent).code is ErrorCode.INPUT_MISSING_BLOB
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e7])
+def test_a_colour_that_is_no_colour_is_named(stored_job, value):
+    colors = np.zeros((*stored_job.spec.meshes[0].faces.shape, 3), np.float32)
+    colors[3, 1, 2] = value
+    error = with_mesh(stored_job, corner_colors=stored_job.put(colors))
+    assert error.field == "meshes[0].corner_colors[3][1][2]"
 
 
 def test_a_lock_mask_needs_its_texture(stored_job):

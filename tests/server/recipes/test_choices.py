@@ -63,9 +63,10 @@ ALONE = {
     "texture_field": {"texture_field": "hashgrid", "maps": ("base_color",)},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
     "controls": {"controls": ("depth=0.5@0.1-0.75",)},
+    "reference_scale": {"reference_scale": 0.25, "maps": ("base_color",)},
 }
 """What goes with one loss or regulation, and not with those of `ALL`."""
-HERE = {"control_models": {"control_models": {"normal": "me/mine"}}, "reference_scale": {"reference": "a.png"}}
+HERE = {"control_models": {"control_models": {"normal": "me/mine"}}}
 """What a server is not told yet."""
 
 
@@ -81,8 +82,9 @@ def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, na
     alone = ALONE.get(name, {name: getattr(ALL, name)}) if name else {}
     one = ALL if name is None else RunChoices(**{"maps": ALL.maps, **alone})
     assert name is None or getattr(one, name) is not None, "a choice that this does not try"
-    start = {"init_texture": str(red_texture)} if name == "strength" else {}
-    request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red", **start))
+    files = {"strength": "init_texture", "reference_scale": "reference"}
+    given = {files[name]: str(red_texture)} if name in files else {}
+    request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red", **given))
     assert resolved(spec) == (request.guidance, request.settings)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from itertools import combinations, product
 from typing import Any, get_args, get_type_hints
@@ -10,9 +11,16 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
+from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import FieldError
 from blender_addon.protocol.specs.job import ModelSpec, SettingsSpec, TextureJobSpec
-from blender_addon.protocol.specs.method import ConditionsSpec, ControlSpec, DistillationSpec, RegulationSpec
+from blender_addon.protocol.specs.method import (
+    ConditionsSpec,
+    ControlSpec,
+    DistillationSpec,
+    ReferenceSpec,
+    RegulationSpec,
+)
 from pgc.distillation.build import DistillationName
 from pgc.distillation.noise.sources import NoiseName
 from pgc.distillation.timestep import TimestepName
@@ -20,7 +28,7 @@ from pgc.distillation.weighting import WeightingName
 from pgc.gradient_regulation.base import PixelNorm
 from pgc.gradient_regulation.build import RegulationName
 from pgc.guidance.specs import PocketSpec, load_guidance
-from pgc.optimization.config import EncoderGradientName, LinearGradientConfig
+from pgc.optimization.config import EncoderGradientName, LinearGradientConfig, OptimizeConfig
 from server.recipes import prepare, resolved
 from tests.server.jobs import Arrays
 
@@ -29,6 +37,7 @@ def words(spec: type[Any], name: str) -> tuple[str, ...]:
     return tuple(word for word in get_args(get_type_hints(spec)[name]) if isinstance(word, str))
 
 
+PICTURE = ArrayRef("a" * 64, DType.U8, (8, 8, 3))
 KINDS, SCHEDULES = words(DistillationSpec, "kind"), words(DistillationSpec, "timesteps")
 NOISES, WEIGHTINGS = words(DistillationSpec, "noise"), words(DistillationSpec, "weighting")
 REGULATIONS = words(RegulationSpec, "kind")
@@ -82,7 +91,11 @@ def values(spec: type[Any]) -> list[dict[str, Any]]:
         found = list(words(spec, item.name))
         inner = [word for part in get_args(get_type_hints(spec)[item.name]) for word in get_args(part)]
         number: list[Any] = [None, *inner] if inner else [None, 0.5]
-        own = {"depth": [True, False], "controls": [(), (ControlSpec(kind="depth", scale=0.5),)]}
+        own = {
+            "depth": [True, False],
+            "controls": [(), (ControlSpec(kind="depth", scale=0.5),), (ControlSpec(kind="shuffle"),)],
+            "reference": [None, ReferenceSpec(image=PICTURE), ReferenceSpec(image=PICTURE, scale=0.0)],
+        }
         choices.append(found or own.get(item.name, number))
     names = [item.name for item in fields(spec)]
     rows: dict[tuple[Any, ...], None] = {}
@@ -90,6 +103,25 @@ def values(spec: type[Any]) -> list[dict[str, Any]]:
         filled = [options if at in (0, *kept) else options[:1] for at, options in enumerate(choices)]
         rows.update(dict.fromkeys(product(*filled)))
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def check_acts(row: dict[str, Any], found: OptimizeConfig) -> None:
+    """What was asked for is what runs, and nothing is dropped."""
+    loss, regulation = found.distillation, found.regulation
+    if "timesteps" in row and row["kind"] != "preset":
+        assert loss.kind == row["kind"]
+    if row.get("guidance_rescale") is not None:
+        assert loss.guidance_rescale == 0.5
+    if row.get("encoder_gradient") == "linear":
+        assert isinstance(found.encoder_gradient, LinearGradientConfig)
+    if row.get("reference") is not None:
+        assert found.likeness_scale == row["reference"].scale
+    for name in ("noise", "weighting"):
+        if row.get(name, "preset") != "preset":
+            assert getattr(loss, name).kind == row[name]
+    for name in ("threshold", "norm", "quantile"):
+        if row.get(name) is not None:
+            assert getattr(regulation, name) == row[name]
 
 
 @pytest.mark.parametrize("model", ["pocket", "sd15", "sdxl"])
@@ -102,26 +134,16 @@ def test_every_combination_resolves_or_names_its_field(tiny: TextureJobSpec, mod
         try:
             job = replace(tiny, guidance=ModelSpec(model=model), **{place: kind(**row)})
         except FieldError as error:
-            refused.append((row, error.field.split(".")[-1]))
+            refused.append((row, re.split(r"[.\[]", error.field.removeprefix(f"{place}."))[0]))
             continue
         taken += 1
-        found = resolved(job)[1].optimize
-        loss, regulation = found.distillation, found.regulation
-        if place == "distillation" and row["kind"] != "preset":
-            assert loss.kind == row["kind"]
-        if row.get("guidance_rescale") is not None:
-            assert loss.guidance_rescale == 0.5
-        if row.get("encoder_gradient") == "linear":
-            assert isinstance(found.encoder_gradient, LinearGradientConfig)
-        for name in ("noise", "weighting"):
-            if row.get(name, "preset") != "preset":
-                assert getattr(loss, name).kind == row[name]
-        for name in ("threshold", "norm", "quantile"):
-            if row.get(name) is not None:
-                assert getattr(regulation, name) == row[name], "what was asked for, and not dropped"
+        check_acts(row, resolved(job)[1].optimize)
     assert taken > 2
     assert refused
-    assert all(row[name] not in (None, "preset") for row, name in refused), "refused by a field that was given"
+    lacks = {"reference": lambda row: any(one.kind == "shuffle" for one in row["controls"])}
+    for row, name in refused:
+        given = row[name] not in (None, "preset") or lacks.get(name, lambda row: False)(row)
+        assert given, "refused by a field that was given, or that another one needs"
 
 
 @pytest.mark.slow

@@ -12,14 +12,17 @@ import torch
 import trimesh
 from PIL import Image
 
-from blender_addon.protocol.specs.job import PromptSpec, SettingsSpec, TextureJobSpec
+from blender_addon.protocol.specs.job import ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec
+from blender_addon.protocol.structure import from_wire, to_wire
 from pgc.guidance.specs import load_guidance
 from pgc.images.maps import encode_maps
 from pgc.mesh import load_mesh, prepare_mesh
+from pgc.remote.job import remote_job
 from pgc.runs.arguments import TextureArguments
-from pgc.runs.request import prepare_run
+from pgc.runs.request import load_prepared, load_sources, prepare_run
 from server.recipes import prepare
 from server.recipes.meshes import MeshArrays, assemble
+from tests.pgc.baking.test_vertex_colors import square
 from tests.server.jobs import mesh_spec, tile_images
 
 
@@ -140,6 +143,67 @@ def test_locked_texels_and_the_initial_texture_arrive(oracle_job, arrays, cpu, c
         resolution=16,
     )
     assert through_recipes(spec, arrays, cpu) == expected
+
+
+def over_the_wire(arguments: TextureArguments, cpu) -> dict:
+    """The same run as a client of a server sends it, its bytes read as a server reads them."""
+    request = arguments.to_request()
+    mesh = load_prepared(request, lambda stage, fraction: None)
+    job = remote_job(arguments, request, mesh, load_sources(request, mesh))
+    spec = from_wire(TextureJobSpec, to_wire(job.spec))
+    run = prepare(spec, lambda ref: job.arrays[ref.sha256].reshape(ref.shape), cpu, load_guidance)
+    for _ in run.optimization.steps():
+        pass
+    return encode_maps(run.bake())
+
+
+TINY = {"steps": 3, "views": 2, "resolution": 16, "texture_size": 32, "guidance": "oracle", "device": None}
+
+
+def _flag(path: Path, mode: str) -> Path:
+    """A picture of two colours, one of them in its transparent half."""
+    pixels = np.zeros((40, 30, 4), np.uint8)
+    pixels[:20], pixels[20:] = (20, 200, 40, 255), (250, 10, 240, 0)
+    picture = Image.fromarray(pixels)
+    picture.convert(mode).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("more", "mode"),
+    [
+        ({"reference_scale": 2.0}, "RGBA"),
+        ({}, "L"),
+        ({"texture_field": "hashgrid"}, "RGB"),
+        ({"start": "vertex-colors", "strength": 0.5, "steps": None}, "RGB"),
+    ],
+)
+def test_a_reference_and_each_new_setting_give_the_same_bytes_on_a_server(tmp_path, cpu, red_texture, more, mode):
+    given = {**TINY, **more, "oracle_texture": str(red_texture), "reference": str(_flag(tmp_path / "a.png", mode))}
+    arguments = TextureArguments(mesh=str(square(tmp_path)), prompt="red", **given)
+    here = {**given, "device": "cpu"}
+    expected = in_process(square(tmp_path), "red", **{name: here[name] for name in here if name != "device"})
+    assert over_the_wire(arguments, cpu) == expected
+    without = replace(arguments, reference=None, reference_scale=None)
+    assert over_the_wire(without, cpu) != expected, "the picture does something"
+
+
+def test_colours_of_a_mesh_start_a_job_as_they_start_a_run(tmp_path, cpu, arrays, red_texture):
+    path = square(tmp_path)
+    given = {name: value for name, value in TINY.items() if name != "device"}
+    expected = in_process(path, "red", start="vertex-colors", oracle_texture=str(red_texture), **given)
+    prepared = prepare_mesh(load_mesh(path))
+    source, triangles = prepared.mesh, prepared.triangles
+    colors = source.colors[source.corner_colors[triangles.corner_index], :3]
+    spec = TextureJobSpec(
+        meshes=(mesh_spec(arrays, path, corner_colors=colors.astype(np.float32)),),
+        prompt=PromptSpec(text="red"),
+        settings=SettingsSpec(steps=3, views=2, resolution=16, texture_size=32),
+        guidance=ModelSpec(model="oracle", oracle_texture=tile_images(arrays, red_texture, 32)),
+    )
+    assert through_recipes(spec, arrays, cpu) == expected
+    plain = replace(spec, meshes=(replace(spec.meshes[0], corner_colors=None),))
+    assert through_recipes(plain, arrays, cpu) != expected
 
 
 @pytest.mark.parametrize("kind", ["glb", "stl_soup", "far_away"])

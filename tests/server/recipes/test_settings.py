@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blender_addon.protocol.arrays import DType
+from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.codec import Envelope, decode, encode
 from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
 from blender_addon.protocol.messages import EventKind, JobEvent, JobInfo, JobResult, JobState, MapFile, Snapshot
@@ -25,6 +25,7 @@ from blender_addon.protocol.specs.job import (
     PromptSpec,
     RegulationSpec,
     SettingsSpec,
+    TileImage,
 )
 from pgc.cameras.sampling import PaperCameraSampler
 from pgc.distillation.hifa import HiFAConfig
@@ -34,7 +35,6 @@ from pgc.guidance.specs import load_guidance
 from pgc.runs.settings.presets import preset_settings, with_maps
 from server.recipes import prepare, resolved
 from server.recipes.cameras import FixedViews
-from server.recipes.settings import check_supported
 
 
 def _prior(spec):
@@ -195,9 +195,18 @@ def test_the_largest_result_fits_into_a_snapshot_with_its_event():
         JobResult((*files, files[0]), "f" * 64, 1.0)
 
 
-def test_a_hash_grid_with_maps_of_light_is_refused_by_its_field(oracle_job):
-    grid = SettingsSpec(texture_field="hashgrid")
-    check_supported(replace(oracle_job, settings=grid))
-    with pytest.raises(ProtocolError) as refusal:
-        check_supported(replace(oracle_job, settings=grid, maps=("base_color", "roughness")))
-    assert refusal.value.error.field == "settings.texture_field"
+@pytest.mark.parametrize("beside", ["light", "initial", "colors", "faces", "locks"])
+def test_a_hash_grid_beside_what_it_cannot_do_is_refused_in_the_job(oracle_job, beside):
+    grid = replace(oracle_job, settings=SettingsSpec(texture_field="hashgrid"))
+    (mesh,), (image,) = grid.meshes, grid.guidance.oracle_texture
+    count = mesh.faces.shape[0]
+    wishes = {
+        "light": {"maps": ("base_color", "roughness")},
+        "initial": {"initial_texture": (image,)},
+        "colors": {"meshes": (replace(mesh, corner_colors=ArrayRef("a" * 64, DType.F32, (count, 3, 3))),)},
+        "faces": {"meshes": (replace(mesh, textured=ArrayRef("a" * 64, DType.U8, (count,))),)},
+        "locks": {"lock_mask": (TileImage(tile=1001, array=ArrayRef("a" * 64, DType.U8, (32, 32))),)},
+    }
+    with pytest.raises(FieldError) as refusal:
+        replace(grid, **wishes[beside])
+    assert refusal.value.field == "settings.texture_field"
