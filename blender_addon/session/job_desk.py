@@ -286,4 +286,4 @@ class JobDesk:
         if isinstance(effect.preview, PreviewFrame) and not self.state.jobs[effect.key].request.waits:
             self.previews.put(effect.key, effect.preview)
         if effect.preview.map == "base_color":
-            self.icons.show(effect.key, effect.preview.image)
+            self.icons.show_job(self.state.jobs[effect.key], effect.preview.image)

@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import bpy
 import bpy.utils.previews
 import numpy as np
 import numpy.typing as npt
 
+from ..model.state import JobView
+from ..scene.lookup import find_object
+from ..scene.versions.portraits import portrait
+
 __all__ = ["ProgressIcons"]
 
 _SIDE = 128
+_PORTRAIT_SIDE = 96
+"""It is drawn anew with each preview, so that it has to be cheap."""
 
 
 class ProgressIcons:
@@ -28,6 +35,12 @@ class ProgressIcons:
         icon.image_size = icon.icon_size = (_SIDE, _SIDE)
         icon.image_pixels_float.foreach_set(pixels.reshape(-1))
         icon.icon_pixels_float.foreach_set(pixels.reshape(-1))
+
+    def show_job(self, view: JobView, image: npt.NDArray[np.uint8]) -> None:
+        """Shows the object with a preview of its base color [H, W, C] on it, or else the preview itself."""
+        obj = None if bpy.app.is_job_running("RENDER") else find_object(view.object_uid, view.object_name)
+        seen = None if obj is None else portrait(obj, view.request, image, _PORTRAIT_SIDE)
+        self.show(view.key, image if seen is None else seen)
 
     def icon_id(self, key: str) -> int:
         """Returns the picture's id for `template_icon`; 0 where there is no picture yet."""

@@ -129,12 +129,16 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
             if text:
                 draw_text(layout, text, context, icon="INFO")
     space = context.space_data
-    solid = space is not None and space.type == "VIEW_3D" and space.shading.type in {"SOLID", "WIREFRAME"}
+    solid = space is not None and space.type == "VIEW_3D" and _hides_textures(space.shading)
     textured = last is not None and last.problem is None and last.phase in _VISIBLE and last.unwrap is None
     if solid and textured:
         box = layout.box()
         draw_text(box, "Solid shading does not show textures.", context, icon="SHADING_SOLID")
         box.operator("pgc.show_material_preview", icon="SHADING_TEXTURE")
+
+
+def _hides_textures(shading: bpy.types.View3DShading) -> bool:
+    return shading.type == "WIREFRAME" or (shading.type == "SOLID" and shading.color_type != "TEXTURE")
 
 
 _VISIBLE = (Phase.RUNNING, Phase.RECEIVING, Phase.APPLYING, Phase.FINISHED)

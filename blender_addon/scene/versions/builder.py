@@ -149,7 +149,8 @@ class VersionBuilder:
             entry.name, entry.image = name, image
         version.material = material
         png = self._tiles.get("base_color", ("", {}))[1].get(1001)
-        seen = portrait(obj, version, facts.thumbnail)
+        tiled = any(len(tiles) > 1 for _, tiles in self._tiles.values())
+        seen = None if tiled else portrait(obj, version, facts.thumbnail)
         version.thumbnail = new_thumbnail(
             f"{self._title[:48]} thumbnail",
             facts.thumbnail if seen is None else seen,
