@@ -24,16 +24,24 @@ class Place(Protocol):
     """Where a texture goes: a version and a request both say it."""
 
     @property
-    def uv_map(self) -> str: ...
+    def uv_map(self) -> str:
+        """Names the UV map."""
+        ...
 
     @property
-    def target(self) -> str: ...
+    def target(self) -> str:
+        """Says whether it is for all faces, a slot or chosen faces."""
+        ...
 
     @property
-    def slot(self) -> int: ...
+    def slot(self) -> int:
+        """Gives the slot's index."""
+        ...
 
     @property
-    def faces(self) -> str: ...
+    def faces(self) -> str:
+        """Gives the chosen faces, packed."""
+        ...
 
 
 def portrait(
