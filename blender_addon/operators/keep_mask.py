@@ -70,7 +70,13 @@ class PGC_OT_edit_keep_mask(bpy.types.Operator):
             ("INVERT", "Invert", "Swap white and black"),
             ("CLEAR", "Clear", "Make the mask black"),
             ("FILL", "Fill", "Make the mask white"),
+            ("GROW", "Grow", "Move the border of the white outward"),
+            ("SHRINK", "Shrink", "Move the border of the white inward"),
             ("FACES", "Add Selected Faces", "Make the selected faces white, in the UV map that is textured"),
+            ("GROUP", "Add Vertex Group", "Make the active vertex group white, as much as it weighs"),
+            ("SLOT", "Add Material Slot", "Make the faces of the active material slot white"),
+            ("UP", "Add What Faces Up", "Make white what snow and dust would lie on"),
+            ("HEIGHT", "Add Height", "Make the object whiter from its lowest point to its highest"),
         ),
     )
 

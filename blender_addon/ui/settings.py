@@ -86,7 +86,9 @@ def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
         row = layout.row(align=True)
         for action, text in (("INVERT", "Invert"), ("CLEAR", "Clear"), ("FILL", "Fill")):
             row.operator("pgc.edit_keep_mask", text=text).action = action
-        layout.operator("pgc.edit_keep_mask", text="Add Selected Faces", icon="FACESEL").action = "FACES"
+        row = layout.row(align=True)
+        row.operator("pgc.edit_keep_mask", text="Add Selected Faces", icon="FACESEL").action = "FACES"
+        row.operator_menu_enum("pgc.edit_keep_mask", "action", text="", icon="DOWNARROW_HLT")
 
 
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

@@ -11,24 +11,25 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ...uv_measure.raster import covered_cells
 from ..errors import SceneError
-from ..meshes.uv_reading import read_uv_arrays
+from .mask_values import MESH_ACTIONS, mesh_pixels
 
 __all__ = ["MASK_ACTIONS", "edit_mask"]
 
-MASK_ACTIONS = ("INVERT", "CLEAR", "FILL", "FACES")
+MASK_ACTIONS = ("INVERT", "CLEAR", "FILL", "GROW", "SHRINK", *MESH_ACTIONS)
+_GROWN = 64
+"""Grow and Shrink move the border by the mask's side over this."""
 
 
 def edit_mask(obj: bpy.types.Object, action: str, uv_map: str) -> None:
     """Gives the object a changed mask, as a new image.
 
     Args:
-        action: of `MASK_ACTIONS`; FACES makes the selected faces white and leaves the rest.
+        action: of `MASK_ACTIONS`; those of `MESH_ACTIONS` make something of the mesh white and leave the rest.
         uv_map: where faces lie in the mask; one that the mesh lacks means its active one.
 
     Raises:
-        SceneError: the image has no pixels or several tiles, or no face is selected.
+        SceneError: the image has no pixels or several tiles, or the mesh has nothing of what is asked for.
     """
     image = obj.pgc.keep_mask
     width, height = image.size
@@ -48,10 +49,12 @@ def edit_mask(obj: bpy.types.Object, action: str, uv_map: str) -> None:
             color[:] = 0.0
         case "FILL":
             color[:] = 1.0
-        case "FACES":
-            color[_selected(obj, uv_map, width, height)] = 1.0
+        case "GROW":
+            color[:] = _grown(color)
+        case "SHRINK":
+            color[:] = 1.0 - _grown(1.0 - color)
         case _:
-            raise ValueError(f"Got the action {action!r}; expected one of {', '.join(MASK_ACTIONS)}.")
+            color[:] = np.maximum(color, mesh_pixels(obj, action, uv_map, (width, height))[..., None])
     obj.pgc.keep_mask = _image_of(image, values)
 
 
@@ -70,24 +73,11 @@ def _image_of(old: bpy.types.Image, values: npt.NDArray[np.float32]) -> bpy.type
     return new
 
 
-def _selected(obj: bpy.types.Object, uv_map: str, width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Pixels [H, W] of the selected faces, row 0 at the bottom, one pixel beyond their borders too: strokes of a brush
-    bleed over a chart's border as well."""
-    if obj.mode == "EDIT":
-        obj.update_from_editmode()
-    mesh = obj.data
-    layer = uv_map if uv_map in mesh.uv_layers else mesh.uv_layers.active.name
-    arrays = read_uv_arrays(mesh, layer)
-    chosen = np.empty(len(mesh.polygons), np.bool_)
-    mesh.polygons.foreach_get("select", chosen)
-    triangles = arrays.corner_uvs[chosen[arrays.polygons]].astype(np.float64)
-    if not len(triangles):
-        raise SceneError(f"No face of {obj.name} is selected; select faces in Edit Mode first.")
-    _, cells = covered_cells(triangles * (width, height))
-    inside = ((cells >= 0) & (cells < (width, height))).all(axis=1)
-    found = np.zeros((height + 2, width + 2), np.bool_)
-    columns, rows = cells[inside].T
-    for down in range(3):
-        for across in range(3):
-            found[rows + down, columns + across] = True
-    return found[1:-1, 1:-1]
+def _grown(color: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The greatest of a pixel's surroundings, [H, W, C]: a square, one axis after the other."""
+    reach = max(1, max(color.shape[:2]) // _GROWN)
+    for axis in (0, 1):
+        padded = np.pad(color, [(reach, reach) if axis == which else (0, 0) for which in range(3)], mode="edge")
+        count = color.shape[axis]
+        color = np.maximum.reduce([np.take(padded, range(at, at + count), axis) for at in range(2 * reach + 1)])
+    return color

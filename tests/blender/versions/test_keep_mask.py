@@ -53,6 +53,17 @@ def test_the_whole_mask_changes_at_a_click_and_undo_takes_it_back(run_in_blender
     assert found["painting"] == [True, True, True], "blue, and canvas and overlay are the new mask"
 
 
+def test_a_mask_from_what_the_mesh_has(run_in_blender):
+    found = run_in_blender("mesh_masks", script=PROBE)
+    assert "has no vertex group; make one" in found["no group"]
+    assert "has a weight in the group Right" in found["no weight"]
+    assert found["group"] <= 0.01, "weights of 0 to a half run over the face"
+    assert (found["slot"], found["up"], found["sideways"]) == (1.0, 1.0, 0.0)
+    assert found["height"][0] < 0.02
+    assert found["height"][1] > 0.98
+    assert found["sizes"] == [12 * 6, 10 * 4, 8 * 2]
+
+
 def test_the_artists_own_texture_can_be_kept(run_in_blender):
     assert run_in_blender("own_material", script=PROBE) == [[16, 16, 3], [[51, 102, 153]]]
 

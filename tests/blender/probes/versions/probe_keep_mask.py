@@ -186,6 +186,60 @@ def edits() -> Any:
 
 
 @ends_cleanly
+def mesh_masks() -> Any:
+    """What of the mesh becomes white: weights, slots, what faces up, height; and Grow and Shrink."""
+    enable()
+    rig = _with_version(_ramp(SIDE))
+    obj = rig.obj
+    obj.data.uv_layers[0].uv.foreach_set("vector", np.array((0, 0, 1, 0, 1, 1, 0, 1), np.float32))
+    obj.pgc.keep_mask = bpy.data.images.new("Mask", 64, 64, is_data=True)
+
+    def made(action: str) -> np.ndarray:
+        bpy.ops.pgc.edit_keep_mask(action="CLEAR")
+        bpy.ops.pgc.edit_keep_mask(action=action)
+        return np.array(obj.pgc.keep_mask.pixels[:]).reshape(64, 64, 4)[..., 0]
+
+    def refused(action: str) -> str:
+        try:
+            bpy.ops.pgc.edit_keep_mask(action=action)
+        except RuntimeError as error:
+            return str(error).strip()
+        return ""
+
+    found: dict[str, Any] = {"no group": refused("GROUP")}
+    group = obj.vertex_groups.new(name="Right")
+    found["no weight"] = refused("GROUP")
+    corners = np.array([vertex.co for vertex in obj.data.vertices])
+    right = [int(index) for index in np.flatnonzero(corners[:, 0] > corners[:, 0].mean())]
+    group.add(right, 0.5, "REPLACE")
+    weights = made("GROUP")
+    columns = (np.arange(64) + 0.5) / 64 * 0.5
+    found["group"] = float(np.abs(weights - columns).max())
+    obj.active_material_index = 0
+    found["slot"] = float(made("SLOT").min())
+    obj.rotation_euler = (0.0, 0.0, 0.0)
+    bpy.context.view_layer.update()
+    normal = obj.data.polygons[0].normal
+    obj.rotation_euler = normal.rotation_difference((0.0, 0.0, 1.0)).to_euler()
+    bpy.context.view_layer.update()
+    found["up"] = float(made("UP").min())
+    obj.rotation_euler = normal.rotation_difference((1.0, 0.0, 0.0)).to_euler()
+    bpy.context.view_layer.update()
+    found["sideways"] = float(made("UP").max())
+    height = made("HEIGHT")
+    found["height"] = [float(height.min()), float(height.max())]
+    pixels = np.zeros((64, 64, 4), np.float32)
+    pixels[20:30, 40:44, :3] = 1.0
+    obj.pgc.keep_mask.pixels.foreach_set(pixels.ravel())
+    sizes = []
+    for action in ("GROW", "SHRINK", "SHRINK"):
+        bpy.ops.pgc.edit_keep_mask(action=action)
+        sizes.append(int(np.array(obj.pgc.keep_mask.pixels[:]).reshape(64, 64, 4)[..., 0].sum()))
+    found["sizes"] = sizes
+    return found
+
+
+@ends_cleanly
 def own_material() -> Any:
     """Without a version, what the artist's own material shows is kept."""
     enable()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a mesh may become white in a mask: a number for each corner of its triangles, and its way into pixels."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from ...uv_measure.raster import covered_cells
+from ..errors import SceneError
+from ..meshes.uv_reading import UvArrays, read_uv_arrays
+
+__all__ = ["MESH_ACTIONS", "mesh_pixels"]
+
+MESH_ACTIONS = ("FACES", "GROUP", "SLOT", "UP", "HEIGHT")
+_FLAT, _STEEP = 0.7, 0.3
+"""Cosines of a slope: from the first on it counts as facing up, below the second not at all."""
+
+
+def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Returns how white the mesh makes each pixel, float32 [H, W] of 0 to 1, row 0 at the bottom; one pixel beyond its
+    charts' borders too, since strokes of a brush bleed over them as well.
+
+    Args:
+        action: of `MESH_ACTIONS`. FACES: the selected ones; GROUP: the active vertex group's weights; SLOT: the faces
+            of the active material slot; UP: what faces up in the scene; HEIGHT: 0 at the lowest point to 1 at the
+            highest.
+        uv_map: where faces lie in the mask; one that the mesh lacks means its active one. size: width and height.
+
+    Raises:
+        SceneError: no face is selected, there is no vertex group, or nothing has its weights or its slot.
+    """
+    if obj.mode == "EDIT":
+        obj.update_from_editmode()
+    mesh = obj.data
+    layer = uv_map if uv_map in mesh.uv_layers else mesh.uv_layers.active.name
+    arrays = read_uv_arrays(mesh, layer)
+    values = _corner_values(obj, arrays, action)
+    chosen = (values > 0.0).any(axis=1)
+    return _drawn(arrays.corner_uvs[chosen].astype(np.float64), values[chosen], size)
+
+
+def _corner_values(obj: bpy.types.Object, arrays: UvArrays, action: str) -> npt.NDArray[np.float32]:
+    """A number from 0 to 1 for each corner of each triangle, [F, 3]."""
+    match action:
+        case "FACES":
+            return _of_faces(_selected(obj)[arrays.polygons])
+        case "GROUP":
+            return _weights(obj)[arrays.faces]
+        case "SLOT":
+            return _of_faces(_in_slot(obj)[arrays.polygons])
+        case "UP":
+            return _facing_up(obj, arrays)
+        case "HEIGHT":
+            height = arrays.positions @ np.array(obj.matrix_world, np.float32)[2, :3]
+            if not len(height):
+                return np.zeros((0, 3), np.float32)
+            low, high = float(height.min()), float(height.max())
+            return ((height - low) / max(high - low, 1e-30))[arrays.faces].clip(0.0, 1.0)
+        case _:
+            raise ValueError(f"Got the action {action!r}; expected one of {', '.join(MESH_ACTIONS)}.")
+
+
+def _of_faces(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    return np.repeat(chosen[:, None], 3, axis=1).astype(np.float32)
+
+
+def _selected(obj: bpy.types.Object) -> npt.NDArray[np.bool_]:
+    chosen = np.empty(len(obj.data.polygons), np.bool_)
+    obj.data.polygons.foreach_get("select", chosen)
+    if not chosen.any():
+        raise SceneError(f"No face of {obj.name} is selected; select faces in Edit Mode first.")
+    return chosen
+
+
+def _in_slot(obj: bpy.types.Object) -> npt.NDArray[np.bool_]:
+    index = np.empty(len(obj.data.polygons), np.int32)
+    obj.data.polygons.foreach_get("material_index", index)
+    chosen = index == obj.active_material_index
+    if not chosen.any():
+        raise SceneError(f"No face of {obj.name} is in its active material slot; choose another slot.")
+    return chosen
+
+
+def _weights(obj: bpy.types.Object) -> npt.NDArray[np.float32]:
+    group = obj.vertex_groups.active
+    if group is None:
+        raise SceneError(f"{obj.name} has no vertex group; make one, or paint weights, first.")
+    found = np.zeros(len(obj.data.vertices), np.float32)
+    for vertex in obj.data.vertices:
+        for entry in vertex.groups:
+            if entry.group == group.index:
+                found[vertex.index] = entry.weight
+    if not found.any():
+        raise SceneError(f"No vertex of {obj.name} has a weight in the group {group.name}; choose another group.")
+    return found
+
+
+def _facing_up(obj: bpy.types.Object, arrays: UvArrays) -> npt.NDArray[np.float32]:
+    """By the normals that are seen, in the scene's own directions: a turned object's top is where it is now."""
+    normals = np.empty(len(obj.data.loops) * 3, np.float32)
+    obj.data.corner_normals.foreach_get("vector", normals)
+    turned = normals.reshape(-1, 3).astype(np.float64) @ np.linalg.pinv(np.array(obj.matrix_world)[:3, :3])
+    upward = turned[:, 2] / np.maximum(np.linalg.norm(turned, axis=1), 1e-30)
+    return ((upward - _STEEP) / (_FLAT - _STEEP)).clip(0.0, 1.0).astype(np.float32)[arrays.loops]
+
+
+def _drawn(
+    uvs: npt.NDArray[np.float64], values: npt.NDArray[np.float32], size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Corner values, linear over each triangle, in the pixels that it touches; the greatest where several do."""
+    width, height = size
+    triangles = uvs * (width, height)
+    triangle, cells = covered_cells(triangles)
+    inside = ((cells >= 0) & (cells < (width, height))).all(axis=1)
+    triangle, cells = triangle[inside], cells[inside]
+    weights = _barycentric(triangles[triangle], cells + 0.5)
+    found = np.zeros((height + 2, width + 2), np.float32)
+    drawn = (weights * values[triangle]).sum(axis=1).astype(np.float32)
+    order = np.argsort(drawn)
+    # Of several that are written to one place, the last one stays, which is the greatest.
+    columns, rows = cells[order].T
+    found[rows + 1, columns + 1] = drawn[order]
+    around = [found[down : down + height, across : across + width] for down in range(3) for across in range(3)]
+    beyond = np.maximum.reduce(around)
+    inner = found[1:-1, 1:-1]
+    # Inside a chart a gradient stays what it is.
+    touched = np.zeros((height, width), np.bool_)
+    touched[cells[:, 1], cells[:, 0]] = True
+    return np.where(touched, inner, beyond)
+
+
+def _barycentric(triangles: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weights [N, 3] of points in the plane of triangles [N, 3, 2]; of points beside them, those of a place on them."""
+    first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    offset = points - triangles[:, 0]
+    area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    area = np.where(np.abs(area) > 1e-12, area, np.inf)
+    b = (offset[:, 0] * second[:, 1] - offset[:, 1] * second[:, 0]) / area
+    c = (first[:, 0] * offset[:, 1] - first[:, 1] * offset[:, 0]) / area
+    weights = np.stack([1.0 - b - c, b, c], axis=1).clip(0.0, 1.0)
+    return weights / weights.sum(axis=1, keepdims=True)
