@@ -9,7 +9,7 @@ from .server import connection, server_operators
 from .server.start_server import PGC_OT_start_server
 from .unwrap_on_server import PGC_OT_unwrap_on_server
 from .versions import actions as version_actions
-from .versions import fetch_result, painted, results, uv_change
+from .versions import asset, fetch_result, painted, results, uv_change
 from .versions import reuse as version_reuse
 from .versions import storage as version_storage
 from .versions.restore import PGC_OT_restore
@@ -25,6 +25,7 @@ CLASSES = (
     PGC_OT_restore,
     PGC_OT_start_server,
     PGC_OT_unwrap_on_server,
+    *asset.CLASSES,
     *bake.CLASSES,
     *connection.CLASSES,
     *fetch_result.CLASSES,

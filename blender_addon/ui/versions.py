@@ -91,6 +91,7 @@ class PGC_MT_version(bpy.types.Menu):
         layout.operator("pgc.version_reuse_prompt", icon="COPYDOWN")
         layout.operator("pgc.version_rename", icon="GREASEPENCIL")
         layout.operator("pgc.bake_set", icon="RENDER_STILL")
+        layout.operator("pgc.version_mark_asset", icon="ASSET_MANAGER")
         layout.separator()
         layout.operator("pgc.version_move_to_disk", icon="EXPORT")
         layout.operator("pgc.version_move_to_blend", icon="PACKAGE")

@@ -52,6 +52,10 @@ class TestInBlender:
         assert (found["starred"], found["note"], found["seed"], found["none"]) == ([0], [1], [2], [])
         assert found["picture"] == [128, [56, 56, 56]], "the corner is beside the object"
         assert found["middle"] == 2, "the object is blue"
+        assert found["marked"] == ["FINISHED"]
+        assert found["asset"] == ["red bricks", ["bricks", "red"], [128, 128]]
+        assert found["asset picture"]
+        assert found["twice"] == 2
         assert found["left"] == [5, 7], "the starred one, and the one that is shown"
 
 

@@ -4,6 +4,7 @@
 from typing import Any
 
 import bpy
+import numpy as np
 from probe_session import Rig, disable, enable, materials
 
 
@@ -151,6 +152,12 @@ def lists() -> Any:
     middle = (size // 2 * size + size // 2) * 4
     found["picture"] = [size, [round(value * 255) for value in pixels[:3]]]
     found["middle"] = max(range(3), key=lambda channel: pixels[middle + channel])
+    found["marked"] = sorted(bpy.ops.pgc.version_mark_asset())
+    data, preview = rig.obj.asset_data, rig.obj.preview
+    found["asset"] = [data.description, sorted(tag.name for tag in data.tags), list(preview.image_size)]
+    found["asset picture"] = np.allclose(preview.image_pixels_float[:], pixels, atol=1 / 255)
+    bpy.ops.pgc.version_mark_asset()
+    found["twice"] = len(data.tags)
     found["purge"] = bpy.ops.pgc.versions_purge()
     found["left"] = [version.seed for version in versions]
     disable()
