@@ -3,7 +3,7 @@
 # Another Python: make PYTHON=python3.13 demo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast test-blender lint format types imports check eval-quick benchmark clean distclean
+.PHONY: help install demo test test-fast test-blender lint format types imports check repository eval-quick benchmark clean distclean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit; fi; done)
@@ -21,6 +21,7 @@ help:
 	@echo "make test        all tests (test-fast: without the slow ones)"
 	@echo "make test-blender  the tests in every Blender that pip and this machine have (first makes .venv-bpy)"
 	@echo "make check       tests, lint, types and import rules"
+	@echo "make repository  the extension for all platforms as a repository that Blender updates itself from"
 	@echo "make eval-quick  short evaluations: oracle recovery, and prompts with the built-in prior"
 	@echo "make benchmark   measurements"
 	@echo "make install     only make .venv and install into it"
@@ -62,6 +63,11 @@ test: $(VENV)/.installed-dev $(VENV)/.installed-bpy $(VENV)/.installed-npm
 
 test-fast: $(VENV)/.installed-dev $(VENV)/.installed-bpy $(VENV)/.installed-npm
 	$(PYTEST) -m "not slow and not benchmark" $(PYTEST_OPTIONS)
+
+# A folder for any web server: its index.json is what "Add Remote Repository" in Blender's preferences takes.
+repository: $(VENV)/.installed-bpy
+	$(RUN) build_addon.py --platforms all --out dist/repository
+	$(RUN) "$$(find $(VENV)/lib -path '*bl_pkg/cli/blender_ext.py' | head -n 1)" server-generate --repo-dir=dist/repository
 
 test-blender: $(VENV)/.installed-dev $(VENV)/.installed-bpy
 	$(RUN) -m tests.blender.all_versions --install $(PYTEST_OPTIONS)

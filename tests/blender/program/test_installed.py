@@ -5,9 +5,14 @@ Each step is a Blender of its own with a time limit, and all of a test share the
 `python -m tests.blender.all_versions` runs this on every Blender that it finds.
 """
 
+import http.server
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
+import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -100,14 +105,58 @@ def test_a_linked_folder_works_as_well(blender, run_in_blender):
     assert facts == {"enabled": True, "poll": False, "gone": []}
 
 
-def test_blenders_own_tool_accepts_the_zip(blender, built_zip):
+def _extension_tool(blender, *arguments):
+    """Runs Blender's own tool for extensions."""
     if blender.is_module:
         find = "import bpy; print('@' + bpy.utils.system_resource('SCRIPTS'))"
         said = subprocess.run([blender.program, "-c", find], capture_output=True, text=True, timeout=60, check=True)
         scripts = next(line[1:] for line in said.stdout.splitlines() if line.startswith("@"))
-        tool = Path(scripts) / "addons_core" / "bl_pkg" / "cli" / "blender_ext.py"
-        command = [blender.program, str(tool), "validate", str(built_zip)]
+        command = [blender.program, str(Path(scripts) / "addons_core" / "bl_pkg" / "cli" / "blender_ext.py")]
     else:
-        command = [blender.program, "--command", "extension", "validate", str(built_zip)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        command = [blender.program, "--command", "extension"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_blenders_own_tool_accepts_the_zip(blender, built_zip):
+    _extension_tool(blender, "validate", str(built_zip))
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    """A folder that is a static web site, and its address."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, directory=str(folder), **more)
+
+        def log_message(self, format, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as site:
+        thread = threading.Thread(target=site.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{site.server_address[1]}/index.json"
+        site.shutdown()
+        thread.join()
+
+
+def test_an_update_comes_through_blenders_own_repositories(blender, run_in_blender, built_zip, shelf):
+    folder, url = shelf
+    first = folder / built_zip.name
+    first.write_bytes(built_zip.read_bytes())
+    _extension_tool(blender, "server-generate", f"--repo-dir={folder}")
+    # A later build: the same files with a higher version.
+    later = folder.parent / "later"
+    later.mkdir()
+    with zipfile.ZipFile(built_zip) as old, zipfile.ZipFile(later / "pgc_texture-9.0.0.zip", "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "blender_manifest.toml":
+                data = re.sub(rb'(?m)^version = ".*"$', b'version = "9.0.0"', data)
+            new.writestr(name, data)
+    _extension_tool(blender, "server-generate", f"--repo-dir={later}")
+    found = run_in_blender("from_repository", script=SCRIPT, url=url, folder=str(folder), later=str(later))
+    assert found == {"enabled": True, "versions": [importlib.metadata.version("pgc-texture"), "9.0.0"]}

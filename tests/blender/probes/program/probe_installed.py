@@ -2,9 +2,11 @@
 """Inside Blender: the built zip, installed as Blender does it. The calls of one test share Blender's settings."""
 
 import importlib
+import shutil
 import sys
 import threading
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,34 @@ def install(path: str) -> Any:
     bpy.ops.extensions.package_install_files(filepath=path, repo="user_default", enable_on_install=True)
     bpy.ops.wm.save_userpref()
     return {"enabled": NAME in bpy.context.preferences.addons, "version": bpy.app.version_string}
+
+
+def from_repository(url: str, folder: str, later: str) -> Any:
+    """Add a repository by its address and install from it, as Preferences > Get Extensions does; then there is a later
+    version, which Check for Updates finds and Update All takes.
+    """
+    preferences = bpy.context.preferences
+    preferences.system.use_online_access = True
+    preferences.extensions.repos.new(name="Studio", module="studio", remote_url=url)
+    bpy.ops.extensions.repo_sync(repo_index=_studio())
+    bpy.ops.extensions.package_install(repo_index=_studio(), pkg_id="pgc_texture", enable_on_install=True)
+    versions = [_version_in_studio()]
+    for path in Path(later).iterdir():
+        shutil.copyfile(path, Path(folder) / path.name)
+    bpy.ops.extensions.repo_sync(repo_index=_studio())
+    bpy.ops.extensions.package_upgrade_all()
+    versions.append(_version_in_studio())
+    return {"enabled": "bl_ext.studio.pgc_texture" in preferences.addons, "versions": versions}
+
+
+def _studio() -> int:
+    return next(at for at, one in enumerate(bpy.context.preferences.extensions.repos) if one.module == "studio")
+
+
+def _version_in_studio() -> str:
+    repository = bpy.context.preferences.extensions.repos[_studio()]
+    text = (Path(repository.directory) / "pgc_texture" / "blender_manifest.toml").read_text("utf-8")
+    return tomllib.loads(text)["version"]
 
 
 def start() -> None:
