@@ -76,6 +76,8 @@ class PGC_OT_edit_keep_mask(bpy.types.Operator):
             ("GROUP", "Add Vertex Group", "Make the active vertex group white, as much as it weighs"),
             ("SLOT", "Add Material Slot", "Make the faces of the active material slot white"),
             ("UP", "Add What Faces Up", "Make white what snow and dust would lie on"),
+            ("EDGES", "Add Worn Edges", "Make the edges that stick out white, where use wears a surface off"),
+            ("CREVICES", "Add Crevices", "Make the edges that lie inside white, where dirt and rust stay"),
             ("HEIGHT", "Add Height", "Make the object whiter from its lowest point to its highest"),
         ),
     )

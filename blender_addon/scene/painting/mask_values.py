@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import bpy
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +13,15 @@ import numpy.typing as npt
 from ...uv_measure.raster import covered_cells
 from ..errors import SceneError
 from ..meshes.uv_reading import UvArrays, read_uv_arrays
+from .wear import Wear, measure_wear
 
 __all__ = ["MESH_ACTIONS", "mesh_pixels"]
 
-MESH_ACTIONS = ("FACES", "GROUP", "SLOT", "UP", "HEIGHT")
+MESH_ACTIONS = ("FACES", "GROUP", "SLOT", "UP", "HEIGHT", "EDGES", "CREVICES")
+_ValueAt: TypeAlias = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], npt.NDArray[np.float32]]
+"""From triangles [N] and barycentric weights [N, 3] to numbers [N]."""
+_REACH = 0.02
+"""Width of a worn edge, as a share of the object's diagonal."""
 _FLAT, _STEEP = 0.7, 0.3
 """Cosines of a slope: from the first on it counts as facing up, below the second not at all."""
 
@@ -25,20 +33,39 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
     Args:
         action: of `MESH_ACTIONS`. FACES: the selected ones; GROUP: the active vertex group's weights; SLOT: the faces
             of the active material slot; UP: what faces up in the scene; HEIGHT: 0 at the lowest point to 1 at the
-            highest.
+            highest; EDGES: along edges that stick out; CREVICES: along those that lie inside.
         uv_map: where faces lie in the mask; one that the mesh lacks means its active one. size: width and height.
 
     Raises:
-        SceneError: no face is selected, there is no vertex group, or nothing has its weights or its slot.
+        SceneError: no face is selected, there is no vertex group, nothing has its weights or its slot, or the mesh has
+            no such edges.
     """
     if obj.mode == "EDIT":
         obj.update_from_editmode()
     mesh = obj.data
     layer = uv_map if uv_map in mesh.uv_layers else mesh.uv_layers.active.name
     arrays = read_uv_arrays(mesh, layer)
+    triangles = arrays.corner_uvs.astype(np.float64)
+    if action in ("EDGES", "CREVICES"):
+        wear = _wear(obj, arrays, convex=action == "EDGES")
+        return _drawn(triangles, wear.worn, wear.at, size)
     values = _corner_values(obj, arrays, action)
-    chosen = (values > 0.0).any(axis=1)
-    return _drawn(arrays.corner_uvs[chosen].astype(np.float64), values[chosen], size)
+
+    def at(triangle: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        return (weights * values[triangle]).sum(axis=1).astype(np.float32)
+
+    return _drawn(triangles, (values > 0.0).any(axis=1), at, size)
+
+
+def _wear(obj: bpy.types.Object, arrays: UvArrays, *, convex: bool) -> Wear:
+    """Of the mesh as it stands in the scene, with bands as wide as a share of its size."""
+    placed = arrays.positions @ np.array(obj.matrix_world, np.float32)[:3, :3].T
+    size = float(np.linalg.norm(placed.max(axis=0) - placed.min(axis=0))) if len(placed) else 0.0
+    wear = measure_wear(placed, arrays.faces, _REACH * size, convex=convex)
+    if not wear.worn.any():
+        what = "edges that stick out" if convex else "edges that lie inside"
+        raise SceneError(f"{obj.name} has no {what}: it is flat, or its faces are not connected.")
+    return wear
 
 
 def _corner_values(obj: bpy.types.Object, arrays: UvArrays, action: str) -> npt.NDArray[np.float32]:
@@ -107,17 +134,17 @@ def _facing_up(obj: bpy.types.Object, arrays: UvArrays) -> npt.NDArray[np.float3
 
 
 def _drawn(
-    uvs: npt.NDArray[np.float64], values: npt.NDArray[np.float32], size: tuple[int, int]
+    uvs: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_], value_at: _ValueAt, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """Corner values, linear over each triangle, in the pixels that it touches; the greatest where several do."""
+    """Values in the pixels that the chosen triangles touch; the greatest where several do."""
     width, height = size
-    triangles = uvs * (width, height)
+    triangles = uvs[chosen] * (width, height)
     triangle, cells = covered_cells(triangles)
     inside = ((cells >= 0) & (cells < (width, height))).all(axis=1)
     triangle, cells = triangle[inside], cells[inside]
     weights = _barycentric(triangles[triangle], cells + 0.5)
     found = np.zeros((height + 2, width + 2), np.float32)
-    drawn = (weights * values[triangle]).sum(axis=1).astype(np.float32)
+    drawn = value_at(np.flatnonzero(chosen)[triangle], weights)
     order = np.argsort(drawn)
     # Of several that are written to one place, the last one stays, which is the greatest.
     columns, rows = cells[order].T

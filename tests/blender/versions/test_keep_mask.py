@@ -61,6 +61,11 @@ def test_a_mask_from_what_the_mesh_has(run_in_blender):
     assert (found["slot"], found["up"], found["sideways"]) == (1.0, 1.0, 0.0)
     assert found["height"][0] < 0.02
     assert found["height"][1] > 0.98
+    assert "no edges that stick out" in found["flat"][0]
+    assert "no edges that lie inside" in found["flat"][1]
+    brightest, pixels = found["cube"]
+    assert brightest > 0.7
+    assert 6 * 64 * 4 < pixels < 6 * 64 * 4 * 4, "two or three rows of pixels along each border"
     assert found["sizes"] == [12 * 6, 10 * 4, 8 * 2]
 
 

@@ -226,6 +226,7 @@ def mesh_masks() -> Any:
     obj.rotation_euler = normal.rotation_difference((1.0, 0.0, 0.0)).to_euler()
     bpy.context.view_layer.update()
     found["sideways"] = float(made("UP").max())
+    found["flat"] = [refused("EDGES"), refused("CREVICES")]
     height = made("HEIGHT")
     found["height"] = [float(height.min()), float(height.max())]
     pixels = np.zeros((64, 64, 4), np.float32)
@@ -236,6 +237,13 @@ def mesh_masks() -> Any:
         bpy.ops.pgc.edit_keep_mask(action=action)
         sizes.append(int(np.array(obj.pgc.keep_mask.pixels[:]).reshape(64, 64, 4)[..., 0].sum()))
     found["sizes"] = sizes
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    cube.pgc.keep_mask = bpy.data.images.new("Cube Mask", 256, 256, is_data=True)
+    bpy.ops.pgc.edit_keep_mask(action="EDGES")
+    worn = np.array(cube.pgc.keep_mask.pixels[:]).reshape(256, 256, 4)[..., 0]
+    # Each of its six faces has 64 x 64 pixels for a side of 2; a band is 2 % of its diagonal wide, thus 2.2 pixels.
+    found["cube"] = [float(worn.max()), int((worn > 0.01).sum())]
     return found
 
 
