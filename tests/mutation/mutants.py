@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import parso.python.tree  # noqa: F401
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.exception_replacer import ExceptionReplacer
+from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
 
 __all__ = ["Mutant", "chosen_mutants", "meaning", "mutants_of"]
@@ -56,13 +58,25 @@ def mutants_of(source: str) -> Iterator[Mutant]:
         operator = kind()
         positions = [start for node in nodes for start, _end in operator.mutation_positions(node)]
         for occurrence, position in enumerate(positions):
-            changed = mutate_code(source, operator, occurrence)
+            changed = _changed(source, operator, occurrence)
             if changed is None or _meaning_of_change(changed) in (None, was):
                 continue
             before, after = _first_difference(source, changed)
             yield Mutant(
                 operator=name, occurrence=occurrence, position=position, before=before, after=after, source=changed
             )
+
+
+def _changed(source: str, operator: Operator, occurrence: int) -> str | None:
+    """Returns the changed source; nothing where cosmic-ray cannot make the change: it renames an exception by its one
+    name, and `queue.Empty` has two.
+    """
+    try:
+        return mutate_code(source, operator, occurrence)
+    except AttributeError:
+        if isinstance(operator, ExceptionReplacer):
+            return None
+        raise
 
 
 def chosen_mutants(source: str, most: int, seed: int) -> list[Mutant]:

@@ -47,6 +47,13 @@ def test_what_is_no_python_is_no_mutant():
     assert all(mutant.after != 'return {"a": 1, +values}' for mutant in mutants_of(source))
 
 
+def test_a_module_with_an_exception_of_two_names_has_all_its_other_mutants():
+    for caught, renamed in (("ValueError", True), ("queue.Empty", False), ("(OSError, queue.Empty)", True)):
+        found = {mutant.after for mutant in mutants_of(f"try:\n    f(1)\nexcept {caught}:\n    g()\n")}
+        assert "f( 2)" in found
+        assert any("CosmicRayTestingException" in after for after in found) == renamed, caught
+
+
 def test_identity_is_turned_round_and_never_ordered():
     found = {mutant.after for mutant in mutants_of("def f(a, b):\n    return a is b\n")}
     assert "return a is not b" in found
