@@ -89,7 +89,7 @@ def test_numbers_count_where_their_box_is_checked() -> None:
 
 
 @pytest.mark.parametrize("loss", [word for word, *_ in LOSSES])
-@pytest.mark.parametrize("model", ["pocket", "sdxl"])
+@pytest.mark.parametrize("model", ["pocket", "flux", "sdxl"])
 def test_noise_and_its_weight_go_out_where_the_loss_knows_them(loss: str, model: str) -> None:
     method = chosen(Panel(loss=loss, noise="surface", weighting="constant"), model)
     own = model == "pocket" and loss in ("preset", "hifa")

@@ -38,7 +38,17 @@ def test_no_more_than_a_menu_holds():
 
 
 @pytest.mark.parametrize(
-    ("ago", "text"), [(10, "just now"), (3000, "50 min ago"), (80000, "22 h ago"), (4e5, "5 days ago")]
+    ("ago", "text"),
+    [
+        (10, "just now"),
+        (89, "just now"),
+        (90, "2 min ago"),
+        (3000, "50 min ago"),
+        (8999, "2 h ago"),
+        (80000, "22 h ago"),
+        (216001, "3 days ago"),
+        (4e5, "5 days ago"),
+    ],
 )
 def test_ages(ago, text):
     assert titles(info("a", ago=ago)) == [f"Pot ({text})"]
@@ -50,6 +60,11 @@ def test_a_prompt_that_only_the_server_knows():
     assert (found.prompt, found.negative, found.seed) == ("moss", "red", (1 << 31) - 1)
     known = JobRequest(prompt="mine")
     assert completed_request(known, config) is known
+
+
+@pytest.mark.parametrize(("told", "seed"), [("0", 0), ("7", 7), ("-1", 5), ('"7"', 5)])
+def test_a_seed_is_taken_over_where_it_is_one(told, seed):
+    assert completed_request(JobRequest(prompt="", seed=5), f'{{"seed": {told}}}'.encode()).seed == seed
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from blender_addon.model import problems, reducer
 from blender_addon.model.choices import limit_figures
 from blender_addon.model.maps import MAPS
 from blender_addon.model.reducer import Deliver, Ended, Follow, Remember, SendCancel, ShowPreview
-from blender_addon.model.state import AppState, JobRequest, JobView, Phase, Problem, ServerState
+from blender_addon.model.state import AppState, JobRequest, JobView, Phase, Problem, ServerState, UnwrapTask
 from blender_addon.model.timings import read_timings, written_timings
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
@@ -52,6 +52,9 @@ ADDON = MODEL.parent
 
 def error(code, **more):
     return WireError(code, Retry.CHANGED, "What came was this.", **more)
+
+
+DEFECT = error(ErrorCode.INTERNAL)
 
 
 def with_job(*events, request=None):
@@ -182,7 +185,7 @@ def test_stop_and_keep_leaves_the_preview_on_and_shows_what_comes():
     assert reducer.stopped_by_artist(state, KEY) == (), "once"
     preview = JobPreview(JOB, 1, 3, "base_color", 1001, np.zeros((4, 4, 3), np.uint8))
     assert len(reducer.reduce_event(state, preview)) == 1
-    assert reducer.reduce_event(state, JobStateChanged(JOB, KEY, JobState.QUEUED, "being kept")) == ()
+    assert reducer.reduce_event(state, JobStateChanged(JOB, KEY, JobState.QUEUED, text="being kept")) == ()
     assert reducer.reduce_event(state, JobCancelled(JOB, KEY, RESULT, {FILE: b"png"})) == (Deliver(KEY),)
     assert (view.partial, view.cancelling) == (True, False)
 
@@ -241,6 +244,51 @@ def test_cancel_without_a_connection_ends_at_once_and_keeps_what_comes_later():
     assert view.phase is Phase.CANCELLED
     late = JobCancelled(JOB, KEY, RESULT, {FILE: b"png"})
     assert reducer.reduce_event(state, late) == (Deliver(KEY),)
+
+
+@pytest.mark.parametrize("events", [(NOBODY,), RUNNING])
+def test_a_cancelled_unwrap_ends_at_once_and_the_server_is_told_where_it_has_it(events):
+    state, view, _ = with_job(*events)
+    view.unwrap = UnwrapTask(digest=HASH, before="UVMap", fill=False, triangles=12)
+    told = (SendCancel(JOB),) if events == RUNNING else ()
+    assert reducer.cancelled_by_artist(state, KEY) == (Ended(KEY), *told)
+    assert view.phase is Phase.CANCELLED
+
+
+@pytest.mark.parametrize("event", [JobFailed(None, KEY, DEFECT), JobFailed(JOB, None, DEFECT), JobCancelled(JOB, "")])
+def test_an_end_that_cannot_be_handled_ends_its_job_once(event):
+    state, view, _ = with_job(*RUNNING)
+    assert reducer.failed_by_defect(state, event, Problem("Ours.")) == (Ended(KEY),)
+    assert (view.phase, view.problem) == (Phase.FAILED, Problem("Ours."))
+    assert reducer.failed_by_defect(state, event, Problem("Again.")) == ()
+    assert view.problem == Problem("Ours.")
+
+
+@pytest.mark.parametrize("event", [JobProgress(JOB, 1, 2), JobFailed("other", "b" * 32, DEFECT)])
+def test_a_job_goes_on_where_no_end_of_its_own_was_lost(event):
+    state, view, _ = with_job(*RUNNING)
+    assert reducer.failed_by_defect(state, event, Problem("Ours.")) == ()
+    assert view.phase is Phase.RUNNING
+
+
+def test_a_place_in_the_queue_stays_until_another_is_told():
+    state, view, _ = with_job(*RUNNING[:3])
+    reducer.reduce_event(state, JobStateChanged(JOB, KEY, JobState.QUEUED, text="Still waiting."))
+    assert (view.position, view.note) == (2, "Still waiting.")
+    reducer.reduce_event(state, JobStateChanged(JOB, KEY, JobState.QUEUED, position=0))
+    assert view.position == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Phase.QUEUED, Phase.RUNNING), (Phase.FOUND, Phase.RUNNING), (Phase.RECEIVING, Phase.RECEIVING)],
+)
+def test_a_preview_tells_that_a_job_runs_but_not_that_its_maps_no_longer_come(before, after):
+    state, view, _ = with_job(*RUNNING)
+    view.phase = before
+    preview = JobPreview(JOB, 1, 3, "base_color", 1001, np.zeros((4, 4, 3), np.uint8))
+    assert len(reducer.reduce_event(state, preview)) == 1
+    assert view.phase is after
 
 
 def test_a_cancel_under_way_ends_with_the_connection():

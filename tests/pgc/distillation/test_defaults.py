@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pgc.distillation.base import DistillationLoss
+from pgc.distillation.csd import CSDConfig, CSDLoss
 from pgc.distillation.hifa import HiFAConfig, HiFALoss
 from pgc.distillation.sds import SDSConfig, SDSLoss
 from pgc.distillation.timestep import AnnealedTimestepConfig, UniformTimestepConfig
@@ -44,8 +46,8 @@ def test_a_term_counts_as_soon_as_it_has_a_weight(image: float, latent: float) -
     assert (loss.has_image_target, loss.needs_encoder_gradient) == (image > 0, latent > 0)
 
 
-def test_score_distillation_goes_through_the_encoder_and_leaves_no_graph() -> None:
-    loss = SDSLoss(SDSConfig())
+@pytest.mark.parametrize("loss", [SDSLoss(SDSConfig()), CSDLoss(CSDConfig())])
+def test_score_distillation_goes_through_the_encoder_and_leaves_no_graph(loss: DistillationLoss) -> None:
     assert loss.needs_encoder_gradient
     assert not loss.has_image_target
     guidance = OracleGuidance(OracleConfig(image_size=16), device=torch.device("cpu"))

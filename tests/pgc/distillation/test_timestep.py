@@ -62,6 +62,12 @@ def test_dreamtimes_weight_is_flat_in_the_middle_and_gaussian_beside_it():
     assert by_time[950] == pytest.approx(0.88249690, abs=1e-8)  # half a deviation of 300 above
 
 
+@pytest.mark.parametrize("share", [0.3, 0.301])
+def test_a_dreamtime_of_one_timestep_stays_there(share):
+    config = DreamTimeTimestepConfig(minimum=share, maximum=share + 1e-5)
+    assert {timestep_range(config, progress, 1000) for progress in (0.0, 0.5, 1.0)} == {(round(1000 * share),) * 2}
+
+
 def test_linear_spends_as_many_steps_at_each_noise():
     config = timesteps_named("linear")
     assert [timestep_range(config, p, 1000)[0] for p in (0.0, 0.25, 0.5, 1.0)] == [980, 740, 500, 20]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packings, with a material whose maps are four different constants."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -54,6 +56,15 @@ def test_orm_is_occlusion_roughness_metallic(packing, name):
 def test_masks_of_unity_hold_smoothness():
     assert pixel(UNITY_HDRP, "{name}_MaskMap") == [METALLIC, OCCLUSION, 1.0, 1.0 - ROUGHNESS]
     assert pixel(UNITY_URP, "{name}_MetallicOcclusionSmoothness") == [METALLIC, OCCLUSION, 0.0, 1.0 - ROUGHNESS]
+
+
+def test_alpha_is_the_fourth_channel_of_the_base_colour_and_of_nothing_else():
+    texture = replace(material(tiles=(1001, 1002)), alpha=[torch.full((1, 4, 4), value) for value in (0.5, 0.25)])
+    base, normal = (next(one for one in SEPARATE.images if one.source == name) for name in ("base_color", "normal"))
+    for tile, (packed, value) in enumerate(zip(pack(texture, base), (0.5, 0.25), strict=True)):
+        assert torch.equal(packed[:3], texture.maps["base_color"][tile])
+        assert torch.equal(packed[3:], torch.full((1, 4, 4), value))
+    assert [len(packed) for packed in pack(texture, normal)] == [3, 3]
 
 
 def test_only_unreal_has_green_down():

@@ -106,12 +106,18 @@ def test_each_by_name_is_finite_pointwise_and_keeps_zero(name: RegulationName) -
     assert (name == "none") == torch.equal(found[rest], gradient[rest])
 
 
+def test_what_nobody_chooses_and_the_last_quantile_that_may_be_chosen() -> None:
+    assert PixelwiseNormalizationConfig().threshold == 0.1
+    assert (AdaptiveClippingConfig().quantile, AdaptiveClippingConfig(quantile=1.0).quantile) == (0.9, 1.0)
+
+
 GUARDS: list[Callable[[], object]] = [
     lambda: ValuewiseClippingConfig(threshold=0.0),
     lambda: PixelwiseNormalizationConfig(threshold=math.nan),
     lambda: OfficialVariantConfig(variant="soft", threshold=math.inf),
     lambda: OfficialVariantConfig(variant="sigmoid", steepness=0.0),
     lambda: AdaptiveClippingConfig(quantile=0.0),
+    lambda: AdaptiveClippingConfig(quantile=-0.1),
     lambda: AdaptiveClippingConfig(quantile=1.1),
 ]
 

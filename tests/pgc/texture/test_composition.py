@@ -66,3 +66,11 @@ def test_levels_finer_than_asked_are_not_composed() -> None:
 
 def test_block_weights_sum_to_one() -> None:
     torch.testing.assert_close(sum_pool(_weights(16, 2)[0]), torch.ones(1, 1, 8, 8, dtype=torch.float64))
+
+
+def test_covered_texels_alone_count_where_there_are_any_and_else_all_alike() -> None:
+    coverage = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    coverage[..., 0, 0] = 1.0
+    finest = block_weights(weight_pyramid(coverage, 2)[0])[0, 0]
+    torch.testing.assert_close(finest[:2, :2], coverage[0, 0, :2, :2], rtol=0, atol=1e-3)
+    torch.testing.assert_close(finest[2:, 2:], torch.full((2, 2), 0.25, dtype=torch.float64))

@@ -11,7 +11,7 @@ from pgc.errors import TextureError
 from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.field import BakedTexture
-from pgc.texture.locks import check_locks
+from pgc.texture.locks import check_locks, restore_locked
 from pgc.texture.texel_pyramid import TexelPyramid, TexelPyramidConfig
 
 SIZE = 32
@@ -64,6 +64,8 @@ def test_a_mask_needs_an_initial_texture() -> None:
     ("mask", "message"),
     [
         (torch.ones(16, 16, dtype=torch.bool), "resize the mask to 32x32"),
+        (torch.ones(48, 48, dtype=torch.bool), "is 48x48, .* resize the mask to 32x32"),
+        (torch.ones(SIZE, 33, dtype=torch.bool), "resize the mask to 32x32"),
         (torch.ones(SIZE, SIZE), "expected bool"),
     ],
 )
@@ -72,9 +74,21 @@ def test_a_mask_that_does_not_fit_is_refused(mask: torch.Tensor, message: str) -
         check_locks([mask], _initial(), SIZE, (1001,))
 
 
-def test_one_mask_a_tile() -> None:
+@pytest.mark.parametrize(("masks", "tiles"), [(1, (1001, 1002)), (2, (1001,))])
+def test_one_mask_a_tile(masks: int, tiles: tuple[int, ...]) -> None:
     with pytest.raises(TextureError, match="one mask a tile"):
-        check_locks([torch.ones(SIZE, SIZE, dtype=torch.bool)], _initial(), SIZE, (1001, 1002))
+        check_locks([torch.ones(SIZE, SIZE, dtype=torch.bool)] * masks, _initial(), SIZE, tiles)
+
+
+def test_locked_texels_alone_are_put_back() -> None:
+    texture, initial = torch.zeros(2, 3, 4, 4), torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    locked = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
+    locked[1, :, 2:] = True
+    kept = restore_locked(texture, initial, locked)
+    assert torch.equal(kept[1, :, 2:], initial[1, :, 2:])
+    assert not kept[0].any()
+    assert not kept[1, :, :2].any()
+    assert restore_locked(texture, initial, None) is texture
 
 
 def test_a_mask_that_locks_nothing_costs_nothing() -> None:

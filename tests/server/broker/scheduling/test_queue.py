@@ -150,3 +150,38 @@ def test_positions_follow_turns_and_put_paused_jobs_last() -> None:
     queue.add(_job("p", "alice"))
     queue.set_paused("alice", "p", True)
     assert queue.positions(0.0) == {"a0": 0, "b0": 1, "a1": 2, "c0": 3, "p": 4}
+
+
+@pytest.mark.parametrize("spent", [10.0, 10.5])
+def test_who_has_nothing_left_waits_while_another_has(spent: float) -> None:
+    queue = FairQueue(quantum=10)
+    for at in range(3):
+        queue.add(_job(f"a{at}", "alice", rank=at))
+        queue.add(_job(f"b{at}", "bob", rank=at))
+    names: list[str] = []
+    for seconds in (spent, 1.0, 1.0):
+        job = queue.take(0.0)
+        assert job is not None
+        names.append(job.job)
+        queue.charge(job.user, seconds)
+    assert names == ["a0", "b0", "b1"]
+
+
+def test_a_newcomer_begins_without_a_debt() -> None:
+    queue = FairQueue(quantum=0.25)
+    for at in range(2):
+        queue.add(_job(f"a{at}", "alice", rank=at))
+    assert queue.take(0.0) is not None
+    queue.charge("alice", 0.75)
+    queue.add(_job("b", "bob"))
+    assert _drain(queue) == ["b", "a1"]
+
+
+def test_who_waits_is_counted_without_what_is_paused() -> None:
+    queue = FairQueue()
+    queue.add(_job("batch", "alice", interactive=False))
+    queue.add(_job("held", "bob"))
+    queue.set_paused("bob", "held", True)
+    assert (len(queue), queue.runnable(), queue.interactive(), queue.interactive_users()) == (2, 1, 0, set())
+    queue.set_paused("bob", "held", False)
+    assert (len(queue), queue.runnable(), queue.interactive(), queue.interactive_users()) == (2, 2, 1, {"bob"})

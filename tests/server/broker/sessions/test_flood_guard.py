@@ -94,6 +94,22 @@ def test_a_descriptor_that_is_another_connections_starts_anew(connections):
     assert len(connections.guard) == 0
 
 
+def test_what_has_moved_on_any_connection_is_news_and_heartbeats_are_none(connections):
+    connections.open(8)
+    connections.guard.note()
+    assert not connections.guard.note()
+    connections.bytes[7] += 4000
+    assert not connections.guard.note(), "a handshake, or heartbeats"
+    for moved in (7, 8):
+        connections.bytes[moved] += 5000
+        assert connections.guard.note(), moved
+    # That one has just ended says nothing of those that follow.
+    del connections.bytes[7]
+    connections.bytes[8] += 5000
+    assert connections.guard.note()
+    assert connections.guard.holdings(0.0) == {8: 700 + 5000 + 5000 - 4096}
+
+
 def test_the_size_on_the_wire_is_what_curve_makes_of_frames():
     assert wire_size([0]) == 35
     assert wire_size([222, 223]) == 257 + 265
