@@ -69,7 +69,7 @@ def mutants_of(source: str) -> Iterator[Mutant]:
 
 def _changed(source: str, operator: Operator, occurrence: int) -> str | None:
     """Returns the changed source; nothing where cosmic-ray cannot make the change: it renames an exception by its one
-    name, and `queue.Empty` has two.
+    name, and `queue.Empty` among others has two.
     """
     try:
         return mutate_code(source, operator, occurrence)

@@ -48,7 +48,7 @@ def test_what_is_no_python_is_no_mutant():
 
 
 def test_a_module_with_an_exception_of_two_names_has_all_its_other_mutants():
-    for caught, renamed in (("ValueError", True), ("queue.Empty", False), ("(OSError, queue.Empty)", True)):
+    for caught, renamed in (("ValueError", True), ("(q.Empty, q.Full)", False), ("(OSError, q.Empty)", True)):
         found = {mutant.after for mutant in mutants_of(f"try:\n    f(1)\nexcept {caught}:\n    g()\n")}
         assert "f( 2)" in found
         assert any("CosmicRayTestingException" in after for after in found) == renamed, caught

@@ -26,6 +26,7 @@ def test_the_smallest_move_is_another_digest_and_the_sign_of_zero_is_none():
     moved = uvs.copy()
     moved[3, 1] = np.nextafter(np.float32(0.5), np.float32(1.0))
     assert uv_digest(uvs) != uv_digest(moved)
+    assert len(uv_digest(uvs)) == 32
     assert uv_digest(uvs) != uv_digest(uvs[:5])
     assert uv_digest(np.zeros((2, 2), np.float32)) == uv_digest(-np.zeros((2, 2), np.float32))
 
@@ -33,6 +34,18 @@ def test_the_smallest_move_is_another_digest_and_the_sign_of_zero_is_none():
 @pytest.mark.parametrize("text", ["", "abc", "abc:2:!!", "abc:2:AAAA", pack_uvs(np.ones((3, 2), np.float32))[:-8]])
 def test_what_is_damaged_is_none(text):
     assert unpack_uvs(text) is None
+
+
+def test_a_letter_that_is_none_of_the_alphabet_is_damage():
+    text = pack_uvs(np.ones((3, 2), np.float32))
+    assert unpack_uvs(text) is not None
+    assert unpack_uvs(f"{text[:-4]}!{text[-4:]}") is None
+
+
+def test_uvs_of_a_grid_take_less_room_as_text_than_they_had():
+    rows, columns = np.mgrid[:64, :64].astype(np.float32) / 64
+    uvs = np.stack([rows.ravel(), columns.ravel()], 1)
+    assert len(pack_uvs(uvs)) < uvs.nbytes / 2
 
 
 def test_another_digest_is_damage():

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
-import torch
 
 from pgc.distillation.base import DistillationLoss
 from pgc.distillation.csd import CSDConfig, CSDLoss
 from pgc.distillation.hifa import HiFAConfig, HiFALoss
+from pgc.distillation.score import ScoreConfig
 from pgc.distillation.sds import SDSConfig, SDSLoss
 from pgc.distillation.timestep import AnnealedTimestepConfig, UniformTimestepConfig
 from pgc.errors import ConfigError
-from pgc.guidance.base import Conditions, PromptEmbedding
-from pgc.guidance.oracle import OracleConfig, OracleGuidance
+from tests.pgc.distillation.known_priors import KnownPrior, outcome, random_latents
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
@@ -50,14 +51,12 @@ def test_a_term_counts_as_soon_as_it_has_a_weight(image: float, latent: float) -
 def test_score_distillation_goes_through_the_encoder_and_leaves_no_graph(loss: DistillationLoss) -> None:
     assert loss.needs_encoder_gradient
     assert not loss.has_image_target
-    guidance = OracleGuidance(OracleConfig(image_size=16), device=torch.device("cpu"))
-    image = torch.full((1, 3, 16, 16), 0.5)
-    empty = PromptEmbedding(hidden_states=torch.zeros(1, 1, 1))
-    found = loss.gradient(
-        guidance.encode_image(image).requires_grad_(),
-        guidance,
-        Conditions(prompt=empty, negative=empty, truth_image=image),
-        progress=0.5,
-        generator=torch.Generator().manual_seed(0),
-    )
+    prior = KnownPrior(lambda noisy, _timestep: (noisy.sin(), noisy.cos()))
+    found = outcome(loss, prior, random_latents(1, 5).requires_grad_())
+    assert found.gradient.any()
     assert not found.gradient.requires_grad
+
+
+@pytest.mark.parametrize(("config", "kind"), [(SDSConfig(), "sds"), (CSDConfig(), "csd"), (HiFAConfig(), "hifa")])
+def test_a_configuration_that_is_written_down_says_of_which_loss_it_is(config: ScoreConfig, kind: str) -> None:
+    assert asdict(config)["kind"] == kind

@@ -184,3 +184,12 @@ def test_of_colours_by_corner_the_mean_stands_and_white_where_there_is_none(tmp_
 def test_a_mesh_without_colours_has_none_in_its_file(tmp_path):
     write_obj(tmp_path / "out.obj", prepare_mesh(AWKWARD["plain"]), {})
     assert all(len(line.split()) == 4 for line in (tmp_path / "out.obj").read_text().splitlines() if line[:2] == "v ")
+
+
+def test_colours_beyond_a_pictures_range_stop_at_its_ends(tmp_path):
+    mesh = AWKWARD["plain"]
+    colors = np.array([[-0.5, 3.0, 0.0, 1.0]], np.float32)
+    corners = np.zeros(len(mesh.corner_positions), np.int32)
+    write_obj(tmp_path / "out.obj", prepare_mesh(replace(mesh, colors=colors, corner_colors=corners)), {})
+    rows = [line.split()[4:] for line in (tmp_path / "out.obj").read_text().splitlines() if line.startswith("v ")]
+    assert {tuple(float(word) for word in row) for row in rows} == {(0.0, 1.0, 0.0)}

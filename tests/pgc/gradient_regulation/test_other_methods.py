@@ -106,6 +106,14 @@ def test_each_by_name_is_finite_pointwise_and_keeps_zero(name: RegulationName) -
     assert (name == "none") == torch.equal(found[rest], gradient[rest])
 
 
+@pytest.mark.parametrize(("sizes", "share", "expected"), [((7.0,), 0.5, 7.0), ((1.0, 2.0, 3.0), 0.4, 2.0)])
+def test_a_share_that_falls_between_two_pixels_takes_the_larger(
+    sizes: tuple[float, ...], share: float, expected: float
+) -> None:
+    size = torch.tensor([*sizes, 100.0]).reshape(1, 1, 1, -1)
+    assert covered_quantiles(size, size < 100.0, (share,)) == [expected]
+
+
 def test_what_nobody_chooses_and_the_last_quantile_that_may_be_chosen() -> None:
     assert PixelwiseNormalizationConfig().threshold == 0.1
     assert (AdaptiveClippingConfig().quantile, AdaptiveClippingConfig(quantile=1.0).quantile) == (0.9, 1.0)

@@ -31,3 +31,11 @@ def test_gradients_agree_with_differences():
     dark = torch.tensor([-1.0, 0.0], requires_grad=True)
     picture_from_radiance(dark).sum().backward()
     assert dark.grad.isfinite().all()
+
+
+def test_a_gradient_below_the_shoulder_is_untouched_by_the_roll_off_that_is_not_taken():
+    """There t would be -1, where t / (1 + t) has no value."""
+    value = torch.tensor([2.0 * SHOULDER - 1.0], dtype=torch.float64, requires_grad=True)
+    assert float(value.detach() - SHOULDER) / (1.0 - SHOULDER) == -1.0
+    picture_from_radiance(value).backward()
+    assert 0.0 < float(value.grad) < 2.0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pause, order, lists, figures, admins; and what a restart and the passing of days do."""
 
+import sqlite3
+
 from blender_addon.protocol.messages import (
     Attach,
     Cancel,
@@ -57,6 +59,28 @@ def test_order_is_kept_over_a_restart(core: CoreRig) -> None:
     assert code_of(alice.ask(Reorder(first, second))) == "INPUT.INVALID"
 
 
+def test_a_job_keeps_its_new_place_when_its_worker_is_lost(core: CoreRig) -> None:
+    alice = core.user().upload()
+    first, _second, third = (alice.submit() for _ in range(3))
+    assert alice.ask(Reorder(third, first)) == Done()
+    core.ready("worker")
+    core.end()
+    core.tick(60.0)
+    core.ready("worker")
+    assert [run.job for run in core.told(inside.Run)] == [third, third], "and not the first one"
+
+
+def test_a_new_order_is_written_though_nothing_else_can_be(core: CoreRig) -> None:
+    alice = core.user().upload()
+    first, second = (alice.submit() for _ in range(2))
+    core.ports.broken_journal = sqlite3.OperationalError("database or disk is full")
+    assert alice.ask(Reorder(second, first)) == Done()
+    core.ports.broken_journal = None
+    core.restart()
+    core.ready("worker")
+    assert core.told(inside.Run)[-1].job == second
+
+
 def test_a_reorder_never_touches_another_users_job(core: CoreRig) -> None:
     alice, bob = core.user().upload(), core.user(BOB).upload()
     mine, theirs = bob.submit(), alice.submit()
@@ -107,7 +131,8 @@ def test_a_long_history_comes_as_a_snapshot_and_events(core: CoreRig) -> None:
 
 def test_status_and_metrics_have_figures(core: CoreRig) -> None:
     alice = core.user().upload()
-    assert alice.ask(Status()).state == "ready"
+    core.ports.clock += 7.0
+    assert (alice.ask(Status()).state, alice.ask(Status()).uptime_s) == ("ready", 7.0)
     job = alice.submit()
     core.ready("worker")
     report = alice.ask(Status())
