@@ -55,7 +55,7 @@ def connection(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
         )
     try:
         file = data / "connection.json"
-        until = time.monotonic() + 40
+        until = time.monotonic() + 120
         while not file.exists():
             assert process.poll() is None, log_tail(log)
             assert time.monotonic() < until, log_tail(log)
@@ -85,7 +85,8 @@ def test_the_file_is_small_and_imports_zmq_and_msgpack_only() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("warm_processes")
 def test_a_job_from_hello_to_bye(connection: pathlib.Path, tmp_path: pathlib.Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -94,7 +95,7 @@ def test_a_job_from_hello_to_bye(connection: pathlib.Path, tmp_path: pathlib.Pat
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=out, stdout=file, stderr=file)
     try:
-        assert process.wait(90) == 0, log_tail(log)
+        assert process.wait(180) == 0, log_tail(log)
     except subprocess.TimeoutExpired:
         pytest.fail(f"the client did not end: {log_tail(log)}")
     finally:

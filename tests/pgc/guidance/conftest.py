@@ -164,9 +164,9 @@ def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("sdxl"), xl=True)
 
 
-@pytest.fixture(scope="session")
-def pocket_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_model(tmp_path_factory.mktemp("pocket"), xl=False)
+def write_pocket(folder: Path) -> Path:
+    """A folder as the built-in model's, of another size and with weights of chance."""
+    write_model(folder, xl=False)
     words = {
         "colors": ["red", "blue"],
         "materials": ["brick", "wood", "wooden"],
@@ -176,6 +176,11 @@ def pocket_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "vocabulary.json").write_text(json.dumps(words))
     return folder
+
+
+@pytest.fixture(scope="session")
+def pocket_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pocket(tmp_path_factory.mktemp("pocket"))
 
 
 @pytest.fixture

@@ -166,6 +166,7 @@ for where in ("_onto_the_disk", "_rename"):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are killed as POSIX does it")
 def test_a_run_that_is_killed_at_each_write_leaves_whole_files_and_goes_on(cube_obj, red_texture, tmp_path):
     root = str(Path(__file__).resolve().parents[3])

@@ -30,6 +30,7 @@ from pgc.gradient_regulation.build import RegulationName
 from pgc.guidance.specs import PocketSpec, load_guidance
 from pgc.optimization.config import EncoderGradientName, LinearGradientConfig, OptimizeConfig
 from server.recipes import prepare, resolved
+from tests.pgc.guidance.conftest import write_pocket
 from tests.server.jobs import Arrays
 
 
@@ -55,8 +56,10 @@ def test_the_protocol_has_the_librarys_names() -> None:
 
 
 @pytest.fixture(scope="module")
-def pocket() -> Any:
-    return load_guidance(PocketSpec(), torch.device("cpu"))
+def pocket(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The built-in model's like, of a size at which thirty runs take seconds; its folder is as the built-in one's."""
+    folder = write_pocket(tmp_path_factory.mktemp("pocket"))
+    return load_guidance(PocketSpec(source=str(folder)), torch.device("cpu"))
 
 
 @pytest.fixture
