@@ -173,7 +173,7 @@ def keypair():
     return public.decode(), secret.decode()
 
 
-def wait_until(condition, timeout=10.0):
+def wait_until(condition, timeout=60.0):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if condition():

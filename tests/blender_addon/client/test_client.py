@@ -43,7 +43,7 @@ def connection(tmp_path):
     return tmp_path / "connection.json"
 
 
-def until(client, kind, timeout=10.0):
+def until(client, kind, timeout=60.0):
     end = time.monotonic() + timeout
     seen = []
     while time.monotonic() < end:

@@ -215,7 +215,7 @@ class Rig:
 
         self._thread = threading.Thread(target=run, name="broker")
         self._thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while read_connection(self.paths.connection) is None:
             assert self.failure is None, self.failure
             assert time.monotonic() < deadline, "the broker did not start"

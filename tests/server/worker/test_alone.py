@@ -77,7 +77,7 @@ def test_a_new_worker_waits_for_the_end_of_the_old_one(lock_file: Path, holder, 
     old = holder(2.0)
     began = time.monotonic()
     with alone(lock_file, patience=60.0):
-        assert old.poll() is not None or old.wait(5) == 0, "it ended by itself"
+        assert old.poll() is not None or old.wait(60) == 0, "it ended by itself"
         assert time.monotonic() - began > 0.5
     assert "the worker of an earlier server is still there" in caplog.text
     assert "it has ended after" in caplog.text
@@ -89,7 +89,7 @@ def test_an_old_worker_that_does_not_end_is_ended(lock_file: Path, holder, stopp
     if stopped:
         os.kill(old.pid, signal.SIGSTOP)
     with alone(lock_file, patience=0.5):
-        assert old.wait(10) == -signal.SIGKILL
+        assert old.wait(60) == -signal.SIGKILL
 
 
 def test_only_who_holds_the_lock_is_ended(lock_file: Path, holder) -> None:
@@ -117,7 +117,7 @@ def test_a_worker_that_waits_ends_with_its_own_server(lock_file: Path, holder) -
     time.sleep(0.5)
     assert waiting.poll() is None
     waiting.stdin.close()
-    assert waiting.wait(20) == 0
+    assert waiting.wait(60) == 0
     assert "held" not in waiting.stdout.read()
     waiting.stdout.close()
 

@@ -100,7 +100,7 @@ def test_a_worker_that_hangs_in_c_code_shows_its_stacks_and_is_gone_within_five_
     [worker] = rig.workers()
     begun = time.monotonic()
     assert client.ask(Cancel(job)) == Done()
-    worker.wait(10)
+    worker.wait(60)
     seconds = time.monotonic() - begun
     assert seconds < 5.5  # 4.5 by the clock of the broker; the rest is for a machine that is busy with tests.
     assert client.events(job)[-1].state is JobState.CANCELLED
@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_in_a_slow_step_costs_no_more_than_that_step(mak
     [worker] = rig.workers()
     time.sleep(0.3 * SECONDS)
     assert client.ask(Cancel(job)) == Done()
-    worker.wait(10)
+    worker.wait(60)
     assert _kept(client, rig, job) == 2
     assert sum(event.state is JobState.CANCELLED for event in client.events(job)) == 1
 
@@ -224,7 +224,7 @@ def test_an_idle_worker_gives_its_memory_back_and_the_next_job_gets_another(make
     client = rig.client(timeout=200.0)
     assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED
     [worker] = rig.workers()
-    worker.wait(20)
+    worker.wait(60)
     assert rig.workers() == []
     assert client.events(_submit(client, 3))[-1].state is JobState.SUCCEEDED
 
@@ -284,7 +284,7 @@ def test_cancel_of_a_job_for_new_uvs_ends_xatlas_and_keeps_the_worker(make_rig):
     # It stands still, so that it cannot come to its end of itself.
     xatlas.suspend()
     assert client.ask(Cancel(job)) == Done()
-    xatlas.wait(30)
+    xatlas.wait(60)
     end = client.events(job)[-1]
     assert (end.state, end.result) == (JobState.CANCELLED, None)
     assert client.events(_submit(client, 2))[-1].state is JobState.SUCCEEDED

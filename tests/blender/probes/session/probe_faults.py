@@ -257,7 +257,7 @@ def no_server(connection: str) -> Any:
     bpy.context.scene.pgc.prompt = "red bricks"
     bpy.ops.pgc.generate()
     state = event_pump.current_state()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while state.server.problem is None and time.monotonic() < end:
         event_pump.tick()
         time.sleep(0.02)

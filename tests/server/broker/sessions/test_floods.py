@@ -53,7 +53,7 @@ def test_a_message_without_end_ends_with_its_connection_and_costs_no_memory(rig:
     other, hostile = rig.client(), rig.client(hostile_keys)
     before = psutil.Process().memory_info().rss
     _send(hostile, 300, MIB, bulk=True)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while "a connection is cut" not in rig.paths.log_file.read_text():
         assert other.ask(Ping(1)) == Pong(1)
         assert time.monotonic() < deadline
@@ -67,7 +67,7 @@ def test_a_message_of_many_frames_is_answered_and_its_key_rests(rig: Rig, hostil
     monkeypatch.setattr(intake, "BAN_SECONDS", 1.0)
     other, hostile = rig.client(), rig.client(hostile_keys)
     _send(hostile, 5000, 0, bulk=False)
-    answer = hostile.receive(5.0)
+    answer = hostile.receive(60.0)
     assert answer is not None
     assert answer.message.error.code.value == "PROTO.TOO_LARGE"
     assert "cut off for 1 s" in answer.message.error.text
@@ -102,6 +102,6 @@ def test_uploads_in_full_windows_are_no_flood(rig: Rig, hostile_keys):
     ids = [
         client.post(BlobPut(sha256, len(data), at), data[at : at + MIB], bulk=True) for at in range(0, len(data), MIB)
     ]
-    answers = [client.receive(20.0) for _ in ids]
+    answers = [client.receive(60.0) for _ in ids]
     assert {answer.message.complete for answer in answers if answer is not None} == {False, True}
     assert "cut" not in rig.paths.log_file.read_text()

@@ -98,7 +98,7 @@ def test_a_paired_client_comes_in_and_goes_when_its_key_is_taken_back(rig: Rig, 
     rig.start()
     keys = new_key_pair()
     add_client(rig.paths, "studio-2", keys.public)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         client = rig.client(keys, hello=False)
         if not _is_deaf(client, 0.3):
@@ -108,7 +108,7 @@ def test_a_paired_client_comes_in_and_goes_when_its_key_is_taken_back(rig: Rig, 
     assert error_of(client.ask(Drain())) == "AUTH.FORBIDDEN"
     assert remove_client(rig.paths, "studio-2")
     monitor = client.sockets[0].get_monitor_socket(zmq.EVENT_DISCONNECTED)
-    told = client.receive(5)
+    told = client.receive(60)
     assert isinstance(told.message, Reject), "it is told without asking"
     assert told.message.error.code.value == "AUTH.REFUSED"
     assert monitor.poll(5000), "and its connection is closed"
@@ -126,7 +126,7 @@ def test_a_damaged_entry_of_the_allow_list_is_logged_once_for_each_change(rig: R
     folder = rig.paths.keys / "clients"
 
     def said(count: int) -> list[str]:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             found = [record.getMessage() for record in caplog.records if "allow-list" in record.getMessage()]
             if len(found) >= count:
