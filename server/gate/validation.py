@@ -30,6 +30,7 @@ from server.errors import BlobError
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
 from server.storage.blobs import BlobStore
+from server.supported import check_supported
 from server.unwrapper import has_unwrapper, no_unwrapper
 
 __all__ = ["Arrays", "validate"]
@@ -54,6 +55,7 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     spec = _read_spec(paths, job)
     if spec.unwraps and not has_unwrapper():
         raise no_unwrapper()
+    check_supported(spec)
     arrays, passed = Arrays(paths, store), Passed() if passed is None else passed
     for index, mesh in enumerate(spec.meshes):
         if mesh.corner_uvs is None and not spec.unwraps:
@@ -64,8 +66,6 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     _check_reference(spec.conditions.reference, arrays)
-    if spec.lock_mask and not spec.initial_texture:
-        raise invalid("lock_mask", "A lock mask keeps texels of the initial texture; send that too.")
     if isinstance(spec.cameras, CameraRigSpec):
         _check_cameras(spec.cameras)
     return spec

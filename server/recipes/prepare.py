@@ -37,8 +37,9 @@ from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from server.recipes.cameras import FixedViews, normalized_camera
 from server.recipes.meshes import MeshArrays, assemble, keep_untextured
-from server.recipes.settings import check_supported, memory_planner
+from server.recipes.settings import memory_planner
 from server.recipes.sources import ReadArray, source_textures
+from server.supported import check_supported
 
 __all__ = ["JobRun", "prepare"]
 

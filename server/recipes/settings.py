@@ -14,12 +14,12 @@ from blender_addon.protocol.specs.job import NEW_UVS, TextureJobSpec
 from blender_addon.protocol.specs.method import ConditionsSpec
 from pgc.guidance.control_specs import ControlWindow, ControlWish
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
-from pgc.maps import MapName, need_light
+from pgc.maps import MapName
 from pgc.runs.memory.plan import MemoryPlanner
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
 
-__all__ = ["MODEL_KEYS", "check_supported", "memory_planner", "resolved"]
+__all__ = ["MODEL_KEYS", "memory_planner", "resolved"]
 
 MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
@@ -28,27 +28,6 @@ MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "orac
 def _texture_maps(spec: TextureJobSpec) -> tuple[MapName, ...]:
     """Return the maps of a texture as the library names them; a job for new UVs has none."""
     return tuple(name for name in spec.maps if name != NEW_UVS)
-
-
-def check_supported(spec: TextureJobSpec) -> None:
-    """Raises ProtocolError where a job asks for what the protocol has room for, but this version cannot do yet."""
-    lit = need_light(_texture_maps(spec))
-    if lit and spec.lighting.kind == "unlit":
-        raise invalid(
-            "lighting.kind", "Only light shows roughness, metallic and normal; leave 'unlit' or these maps out."
-        )
-    if not lit and spec.lighting.kind == "environments":
-        raise invalid(
-            "lighting.kind", "Base color alone is shown without light; leave it out, or ask for roughness too."
-        )
-    if spec.guidance.revision is not None:
-        raise invalid("guidance.revision", "This server has one revision of each model; leave the revision out.")
-    if spec.lock_mask and not spec.initial_texture:
-        raise invalid("lock_mask", "A lock mask keeps texels of the initial texture; send that too.")
-    if (spec.guidance.model == "oracle") != bool(spec.guidance.oracle_texture):
-        raise invalid(
-            "guidance.oracle_texture", "The oracle needs the texture that it is to know; no other prior does."
-        )
 
 
 def _choices(spec: TextureJobSpec) -> RunChoices:

@@ -21,8 +21,9 @@ from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, TextureJ
 from blender_addon.protocol.structure import from_wire, to_wire
 from server.config import ServerPaths
 from server.gate.main import Caps, judge
-from server.recipes.settings import check_supported, memory_planner
+from server.recipes.settings import memory_planner
 from server.storage.blobs import BlobStore
+from server.supported import check_supported
 from server.worker.failures import wire_error
 from tests.blender_addon.protocol import samples
 from tests.e2e.server_rig import cube, oracle_job

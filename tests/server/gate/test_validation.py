@@ -15,7 +15,15 @@ import server.gate.main as gate
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.specs import mesh_checks
-from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, ConditionsSpec, ReferenceSpec, TileImage
+from blender_addon.protocol.specs.job import (
+    CameraRigSpec,
+    CameraSpec,
+    ConditionsSpec,
+    LightingSpec,
+    ModelSpec,
+    ReferenceSpec,
+    TileImage,
+)
 from blender_addon.protocol.specs.mesh_checks import Passed
 from blender_addon.protocol.structure import to_wire
 from server.gate import validation
@@ -190,6 +198,21 @@ def test_images_must_be_square_powers_of_two_of_three_channels(stored_job, shape
     error = verdict(stored_job)
     assert error.field == "initial_texture[0].array"
     assert said in error.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"maps": ("base_color", "normal"), "lighting": LightingSpec(kind="unlit")}, "lighting.kind"),
+        ({"lighting": LightingSpec(kind="environments")}, "lighting.kind"),
+        ({"guidance": ModelSpec(model="oracle")}, "guidance.oracle_texture"),
+        ({"guidance": ModelSpec(revision="main")}, "guidance.revision"),
+    ],
+)
+def test_what_no_worker_could_do_is_refused_at_once(stored_job, changes, field):
+    stored_job.write(replace(stored_job.spec, **changes))
+    error = verdict(stored_job)
+    assert (error.code, error.field) == (ErrorCode.INPUT_INVALID, field)
 
 
 def with_reference(job, pixels=None, *, ref=None):
