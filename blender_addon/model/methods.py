@@ -6,9 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..client import ConditionsSpec, DistillationSpec, RegulationSpec
+from ..client import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
+from .conditions.controls import CONTROL_SETTINGS, conditions_of, shown_by, wished_controls
+from .conditions.views import VIEW_SETTINGS
 
 __all__ = [
+    "FIELDS",
+    "GRADIENTS",
     "LOSSES",
     "METHOD_SETTINGS",
     "NOISES",
@@ -54,6 +58,15 @@ WEIGHTINGS = (
     ("inverse_sigma_squared", "Inverse", "Little noise counts more"),
     ("noise_to_signal", "Noise to Signal", "As a change of the clean picture, as in LucidDreamer"),
 )
+GRADIENTS = (
+    _OWN,
+    ("exact", "Exact", "Through all of the model's encoder"),
+    ("linear", "Linear", "By a linear map fitted to the encoder: quick and smooth, without its patterns"),
+)
+FIELDS = (
+    ("texels", "Texels", "The texture itself is what learns; the usual way"),
+    ("hashgrid", "Hash Grid", "A grid in space and a small network, as in the PGC paper; base color alone"),
+)
 REGULATIONS = (
     _OWN,
     ("pgc", "PGC", "Each pixel's pull is clipped and keeps its direction"),
@@ -67,6 +80,8 @@ METHOD_SETTINGS = (
     "timesteps",
     "noise",
     "weighting",
+    "encoder_gradient",
+    "texture_field",
     "regulation",
     "use_clip",
     "clip",
@@ -75,6 +90,10 @@ METHOD_SETTINGS = (
     "use_depth",
     "use_depth_scale",
     "depth_scale",
+    *CONTROL_SETTINGS,
+    "reference_scale",
+    "use_vertex_colors",
+    *VIEW_SETTINGS,
 )
 """Names of the panel's settings; versions and presets keep them."""
 
@@ -102,29 +121,35 @@ class ChosenMethod:
     timesteps: str
     noise: str
     weighting: str
+    encoder_gradient: str
     regulation: str
     clip: float | None
     guidance_scale: float | None
     depth: bool
     depth_scale: float | None
+    controls: tuple[tuple[str, float], ...]
 
     @classmethod
-    def of(cls, settings: object, model: str) -> ChosenMethod:
-        """Reads the panel's settings, by the names in `METHOD_SETTINGS`, for a job of this model. What is switched off
-        or grayed out is not asked for."""
+    def of(cls, settings: object, model: str, *, has_reference: bool = False) -> ChosenMethod:
+        """Reads the panel's settings, by the names in `METHOD_SETTINGS`, for a job of this model. What is switched off,
+        hidden or grayed out is not asked for."""
         values = {name: getattr(settings, name) for name in METHOD_SETTINGS}
         depth = bool(values["use_depth"])
+        weighs = has_weighting(values["loss"], model)
+        scales = depth and values["use_depth_scale"] and "depth" in shown_by(model)
         clips = values["use_clip"] and has_norm_limit(values["regulation"])
         return cls(
             loss=values["loss"],
             timesteps=values["timesteps"],
             noise=values["noise"] if draws_noise(values["loss"]) else "preset",
-            weighting=values["weighting"] if has_weighting(values["loss"], model) else "preset",
+            weighting=values["weighting"] if weighs else "preset",
+            encoder_gradient=values["encoder_gradient"] if weighs else "preset",
             regulation=values["regulation"],
             clip=float(values["clip"]) if clips else None,
             guidance_scale=float(values["guidance_scale"]) if values["use_guidance_scale"] else None,
             depth=depth,
-            depth_scale=float(values["depth_scale"]) if depth and values["use_depth_scale"] else None,
+            depth_scale=float(values["depth_scale"]) if scales else None,
+            controls=wished_controls(settings, model, has_reference=has_reference),
         )
 
     def distillation(self) -> DistillationSpec:
@@ -135,12 +160,15 @@ class ChosenMethod:
             timesteps=cast("Any", self.timesteps),
             noise=cast("Any", self.noise),
             weighting=cast("Any", self.weighting),
+            encoder_gradient=cast("Any", self.encoder_gradient),
         )
 
     def regulation_spec(self) -> RegulationSpec:
         """Returns what bounds each pixel's gradient, as a job has it."""
         return RegulationSpec(kind=cast("Any", self.regulation), threshold=self.clip)
 
-    def conditions(self) -> ConditionsSpec:
-        """Returns what the model sees of the mesh, as a job has it."""
-        return ConditionsSpec(depth=self.depth, depth_scale=self.depth_scale)
+    def conditions(self, reference: ReferenceSpec | None = None) -> ConditionsSpec:
+        """Returns what the model sees of the mesh, and the picture that it is to resemble, as a job has them."""
+        return conditions_of(
+            depth=self.depth, depth_scale=self.depth_scale, controls=self.controls, reference=reference
+        )

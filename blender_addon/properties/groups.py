@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is kept in the file (Scene.pgc, Object.pgc) and what only in the session (WindowManager.pgc)."""
 
+from typing import Any
+
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -19,6 +21,20 @@ from . import versions as version_properties
 from . import window as window_state
 
 __all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
+
+
+def _strength(name: str, description: str) -> Any:  # noqa: ANN401 - what Blender makes a property of
+    """How much something counts that a model may be shown."""
+    return FloatProperty(name=f"{name} Strength", description=description, min=0.0, max=2.0, default=0.5)
+
+
+def _view_prompt(name: str, side: str) -> Any:  # noqa: ANN401
+    """What one side is to be."""
+    return StringProperty(
+        name=name,
+        description=f"What the {side} is to be, in place of the prompt; begin with + to add to it",
+        maxlen=2000,
+    )
 
 
 class PGC_PG_scene(bpy.types.PropertyGroup):
@@ -107,6 +123,42 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
     depth_scale: FloatProperty(
         name="Depth Strength", description="How much the shape of the mesh counts", min=0.0, max=2.0, default=1.0
     )
+    encoder_gradient: EnumProperty(
+        name="Encoder",
+        description="How the model's pull comes back through its encoder",
+        items=methods.GRADIENTS,
+        default="preset",
+    )
+    texture_field: EnumProperty(
+        name="Made of", description="What learns, and becomes the texture", items=methods.FIELDS, default="texels"
+    )
+    use_normal: BoolProperty(name="Normals", description="Show the model which way the surface faces")
+    normal_scale: _strength("Normals", "How much the normals count")
+    use_edges: BoolProperty(name="Edges", description="Show the model the edges of the mesh and of its materials")
+    edges_scale: _strength("Edges", "How much the edges count")
+    use_tile: BoolProperty(
+        name="Texture So Far", description="Show the model the texture as it is, so that it stays close"
+    )
+    tile_scale: _strength("Texture So Far", "How much the texture as it is counts")
+    use_shuffle: BoolProperty(
+        name="Mixed Reference", description="Show the model the reference, with its parts mixed up"
+    )
+    shuffle_scale: _strength("Mixed Reference", "How much the mixed-up reference counts")
+    reference: PointerProperty(
+        type=bpy.types.Image,
+        name="Reference",
+        description="A picture whose colors the texture is to have; what is transparent does not count",
+    )
+    reference_scale: _strength("Reference", "How much the colors of the reference count")
+    use_vertex_colors: BoolProperty(
+        name="Start with Vertex Colors",
+        description="The new texture grows out of the active color attribute, in place of gray",
+    )
+    front_prompt: _view_prompt("Front", "front")
+    side_prompt: _view_prompt("Side", "left and the right")
+    back_prompt: _view_prompt("Back", "back")
+    overhead_prompt: _view_prompt("Overhead", "top")
+    underside_prompt: _view_prompt("Underside", "bottom")
     use_start: BoolProperty(
         name="Start with What Is Shown",
         description="The new texture grows out of the one that the object shows, in place of gray",

@@ -13,8 +13,20 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..client import CameraSamplerSpec, ModelSpec, PromptSpec, SettingsSpec, TextureJobSpec, TileImage, WireError
+from ..client import (
+    CameraSamplerSpec,
+    FieldError,
+    ModelSpec,
+    PromptSpec,
+    ReferenceSpec,
+    SettingsSpec,
+    TextureJobSpec,
+    TileImage,
+    WireError,
+)
 from ..model.choices import need_light
+from ..model.conditions.starts import grid_objection
+from ..model.conditions.views import prompts_of_views
 from ..model.maps import MAPS
 from ..model.methods import METHOD_SETTINGS, ChosenMethod
 from ..model.problems import of_error
@@ -23,11 +35,12 @@ from ..protocol.arrays import array_ref, give_away
 from ..protocol.job_size import MOST_TRIANGLES, refusal
 from ..scene.camera_rig import rig_for, scene_cameras, view_spec
 from ..scene.errors import SceneError
-from ..scene.meshes.export import ExportOptions, export_mesh, mesh_spec
+from ..scene.meshes.export import ExportedMesh, ExportOptions, export_mesh, mesh_spec
 from ..scene.meshes.face_sets import pack_faces
 from ..scene.meshes.uv_watch import packed_uvs_of
 from ..scene.ownership import check_editable, check_private
 from ..scene.painting.keep_mask import KeptTexture, kept_texture, start_texture
+from ..scene.pictures.pixels import reference_pixels
 
 __all__ = ["KEPT", "SEEDS", "Order", "objection", "prepare_order", "variations"]
 
@@ -74,39 +87,13 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {MOST_TRIANGLES:,}; "
             "lower its subdivision or decimate it first."
         )
-    kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
-    masked = kept is not None
-    if masked and need_light(settings.maps):
-        raise SceneError(
-            "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
-        )
-    if kept is None and settings.use_start:
-        kept = start_texture(obj, mesh.uv_map, mesh.corner_uvs)
+    kept, masked = _kept(settings, obj, mesh)
     size = int(settings.texture_size) if kept is None else len(kept.picture)
-    part, arrays = mesh_spec(mesh)
-    method = ChosenMethod.of(settings, settings.model)
-    initial, locks = _tiles(kept, arrays)
-    spec = TextureJobSpec(
-        meshes=(part,),
-        prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
-        cameras=_cameras(context, depsgraph, mesh.origin),
-        settings=SettingsSpec(
-            preset=settings.preset,
-            seed=settings.seed,
-            steps=settings.steps or None,
-            texture_size=size,
-            separate_slots=settings.separate_slots,
-            strength=settings.strength if settings.use_start else None,
-        ),
-        guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
-        distillation=method.distillation(),
-        regulation=method.regulation_spec(),
-        conditions=method.conditions(),
-        maps=tuple(name for name in MAPS if name in settings.maps),
-        initial_texture=initial,
-        lock_mask=locks,
-        name=obj.name,
-    )
+    try:
+        spec, arrays = _spec(context, depsgraph, obj, mesh, kept)
+    except FieldError as error:
+        # What no job may say: nothing is sent.
+        raise SceneError(error.text) from error
     request = replace(_request(settings, options, mesh.uv_map, size), uvs=packed_uvs_of(obj, mesh.uv_map))
     view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
     if not masked and obj.pgc.keep_mask is not None and settings.target != "objects":
@@ -129,6 +116,82 @@ def variations(order: Order, count: int) -> list[Order]:
         spec = replace(order.spec, settings=replace(order.spec.settings, seed=seed))
         found.append(replace(order, view=view, spec=spec, notes=()))
     return found
+
+
+def _kept(
+    settings: bpy.types.PropertyGroup, obj: bpy.types.Object, mesh: ExportedMesh
+) -> tuple[KeptTexture | None, bool]:
+    """What the texture grows out of, where that is a picture, and whether a mask keeps some of it."""
+    kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
+    if kept is not None and need_light(settings.maps):
+        raise SceneError(
+            "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
+        )
+    if kept is None and settings.use_start:
+        return start_texture(obj, mesh.uv_map, mesh.corner_uvs), False
+    return kept, kept is not None
+
+
+def _spec(
+    context: bpy.types.Context,
+    depsgraph: bpy.types.Depsgraph,
+    obj: bpy.types.Object,
+    mesh: ExportedMesh,
+    kept: KeptTexture | None,
+) -> tuple[TextureJobSpec, dict[str, npt.NDArray[Any]]]:
+    """The job, and its arrays by SHA-256. Raises FieldError for what no job may say."""
+    settings = context.scene.pgc
+    if kept is not None:
+        # The picture is the start; the mesh's own colors are none beside it.
+        mesh = replace(mesh, corner_colors=None)
+    part, arrays = mesh_spec(mesh)
+    method = ChosenMethod.of(settings, settings.model, has_reference=settings.reference is not None)
+    initial, locks = _tiles(kept, arrays)
+    begins = kept is not None or mesh.corner_colors is not None
+    no_grid = grid_objection(maps=settings.maps, target=settings.target, begins=begins)
+    spec = TextureJobSpec(
+        meshes=(part,),
+        prompt=PromptSpec(
+            text=settings.prompt, negative=settings.negative, per_view=prompts_of_views(settings.prompt, settings)
+        ),
+        cameras=_cameras(context, depsgraph, mesh.origin),
+        settings=SettingsSpec(
+            preset=settings.preset,
+            seed=settings.seed,
+            steps=settings.steps or None,
+            texture_size=int(settings.texture_size) if kept is None else len(kept.picture),
+            separate_slots=settings.separate_slots,
+            strength=settings.strength if settings.use_start or mesh.corner_colors is not None else None,
+            texture_field="texels" if no_grid else settings.texture_field,
+        ),
+        guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
+        distillation=method.distillation(),
+        regulation=method.regulation_spec(),
+        conditions=method.conditions(_reference(settings, method, arrays)),
+        maps=tuple(name for name in MAPS if name in settings.maps),
+        initial_texture=initial,
+        lock_mask=locks,
+        name=obj.name,
+    )
+    return spec, arrays
+
+
+def _reference(
+    settings: bpy.types.PropertyGroup, method: ChosenMethod, arrays: dict[str, npt.NDArray[Any]]
+) -> ReferenceSpec | None:
+    """The picture that the texture is to resemble, whose array is added; None where it would do nothing."""
+    shuffled = any(kind == "shuffle" for kind, _ in method.controls)
+    if settings.reference is None or not (settings.reference_scale or shuffled):
+        return None
+    if settings.reference_scale and need_light(settings.maps):
+        raise SceneError(
+            "A reference is for base color only; make base color alone, or take the reference out.",
+            "pgc.base_color_only",
+        )
+    pixels = give_away(reference_pixels(settings.reference))
+    ref = array_ref(pixels)
+    arrays[ref.sha256] = pixels
+    return ReferenceSpec(image=ref, scale=settings.reference_scale)
 
 
 def objection(
@@ -163,7 +226,13 @@ def _options(settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> Export
         faces = pack_faces(selected)
     # Of several objects, each has UV maps of its own.
     uv_map = settings.uv_map if settings.target != "objects" else ""
-    return ExportOptions(uv_map=uv_map or None, target=target, slot=obj.active_material_index, faces=faces)
+    return ExportOptions(
+        uv_map=uv_map or None,
+        target=target,
+        slot=obj.active_material_index,
+        faces=faces,
+        colors=settings.use_vertex_colors and not settings.use_start,
+    )
 
 
 def _tiles(
@@ -195,8 +264,15 @@ def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: 
         target=options.target,
         slot=options.slot,
         faces=options.faces,
-        settings=json.dumps({name: getattr(settings, name) for name in KEPT} | {"maps": sorted(settings.maps)}),
+        settings=json.dumps(_remembered(settings)),
     )
+
+
+def _remembered(settings: bpy.types.PropertyGroup) -> dict[str, Any]:
+    """What a version keeps of the panel; of the reference, its name."""
+    image = settings.reference
+    extra = {"maps": sorted(settings.maps), "reference": "" if image is None else image.name}
+    return {name: getattr(settings, name) for name in KEPT} | extra
 
 
 def _cameras(context: bpy.types.Context, depsgraph: bpy.types.Depsgraph, origin: npt.NDArray[np.float64]) -> Any:  # noqa: ANN401 - of two types

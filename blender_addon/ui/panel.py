@@ -9,12 +9,13 @@ from ..model.state import AppState, Phase
 from ..session import event_pump
 from ..session.readiness import NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH, reason_against
 from ..translations import tr
+from .advanced import draw_advanced
 from .menus import PGC_PT_presets
 from .painted import draw_painted
 from .problem import draw_problem
 from .progress import draw_progress, draw_waiting
 from .server_line import draw_server_line
-from .settings import draw_advanced, draw_prompt, draw_quality, draw_settings, draw_target
+from .settings import draw_prompt, draw_quality, draw_settings, draw_target
 from .text import draw_text
 from .uvs import draw_uv_check
 from .versions import draw_versions

@@ -7,7 +7,6 @@ import bpy
 
 from ..model.choices import MODEL_NAMES, cost_text, limit_figures, need_light
 from ..model.maps import MAPS
-from ..model.methods import draws_noise, has_norm_limit, has_weighting
 from ..model.state import AppState
 from ..model.vocabulary import unknown_words
 from ..scene.live_preview import covered_material
@@ -17,7 +16,7 @@ from ..session.readiness import selected_meshes
 from ..translations import tr
 from .text import draw_line, draw_text
 
-__all__ = ["draw_advanced", "draw_prompt", "draw_quality", "draw_settings", "draw_target"]
+__all__ = ["draw_prompt", "draw_quality", "draw_settings", "draw_target"]
 
 
 def draw_prompt(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:
@@ -113,38 +112,6 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
         row.prop(settings, "rig", text="")
         row.operator("pgc.add_rig", text="", icon="ADD")
         row.operator("pgc.remove_rig", text="", icon="REMOVE")
-
-
-def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Draws the method: loss, noise and its weight, clipping, guidance, depth."""
-    settings = context.scene.pgc
-    layout.prop(settings, "loss")
-    layout.prop(settings, "timesteps")
-    row = layout.row()
-    row.enabled = draws_noise(settings.loss)
-    row.prop(settings, "noise")
-    row = layout.row()
-    row.enabled = has_weighting(settings.loss, settings.model)
-    row.prop(settings, "weighting")
-    layout.prop(settings, "regulation")
-    row = _with_switch(layout, settings, "Threshold", "use_clip", "clip")
-    row.enabled = has_norm_limit(settings.regulation)
-    _with_switch(layout, settings, "Guidance", "use_guidance_scale", "guidance_scale")
-    layout.prop(settings, "use_depth")
-    row = _with_switch(layout, settings, "Depth Strength", "use_depth_scale", "depth_scale")
-    row.enabled = settings.use_depth
-
-
-def _with_switch(
-    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, heading: str, switch: str, value: str
-) -> bpy.types.UILayout:
-    """A number with a check box before it: unchecked, the model's own stands."""
-    row = layout.row(heading=heading)
-    row.prop(settings, switch, text="")
-    number = row.row()
-    number.enabled = getattr(settings, switch)
-    number.prop(settings, value, text="")
-    return row
 
 
 def _draw_limits(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

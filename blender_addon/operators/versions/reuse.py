@@ -85,7 +85,7 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
 @contextmanager
 def _unless_it_fails(settings: Any) -> Iterator[None]:  # noqa: ANN401 - a property group
     """The panel's choices may change inside; where that leads to nothing, they are as they were."""
-    names = (*KEPT, "prompt", "negative", "seed", "maps")
+    names = (*KEPT, "prompt", "negative", "seed", "maps", "reference")
     before = {name: getattr(settings, name) for name in names}
     try:
         yield
@@ -111,6 +111,7 @@ def _fill(settings: Any, version: Any) -> None:  # noqa: ANN401 - property group
     for name in KEPT:
         if name in kept and _allowed(settings, name, kept[name]):
             setattr(settings, name, kept[name])
+    settings.reference = _reference(version, kept.get("reference", ""))
     if kept.get("maps"):
         settings.maps = set(kept["maps"])
     if settings.target != "objects":
@@ -118,6 +119,16 @@ def _fill(settings: Any, version: Any) -> None:  # noqa: ANN401 - property group
     else:
         # It was one of several objects; only this one is made again.
         settings.target = "object"
+
+
+def _reference(version: Any, name: str) -> bpy.types.Image | None:  # noqa: ANN401
+    """The picture that a version was to resemble. Raises SceneError where it is gone."""
+    image = bpy.data.images.get(name) if name else None
+    if name and image is None:
+        raise SceneError(
+            f"The reference of {version.name}, {name}, is not in this file any more; load it, or start anew."
+        )
+    return image
 
 
 def _allowed(settings: Any, name: str, value: Any) -> bool:  # noqa: ANN401

@@ -15,6 +15,7 @@ from ...protocol.arrays import ArrayRef, array_ref, give_away
 from ...protocol.specs.job import MeshSpec
 from ..errors import SceneError
 from .checks import check_surface, check_uvs, far_origin, used_vertices
+from .colors import corner_colors
 from .evaluation import foreign_slots, instances_of, shown_object
 
 __all__ = ["ExportOptions", "ExportedMesh", "export_mesh", "mesh_spec"]
@@ -32,12 +33,14 @@ class ExportOptions:
         slot: index of the material slot, where `target` is "slot".
         faces: the targeted polygons where `target` is "selected_faces", packed by `face_sets.pack_faces`: the selection
             of the moment when the texture was asked for; "": what is selected now.
+        colors: whether the active color attribute goes along, for the texture to start from.
     """
 
     uv_map: str | None = None
     target: Target = "object"
     slot: int = 0
     faces: str = ""
+    colors: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class ExportedMesh:
         corner_uvs: float32 [F, 3, 2], V up; corner_normals: float32 [F, 3, 3].
         polygon_index, material_index: int32 [F].
         textured: uint8 [F], or None where all faces are.
+        corner_colors: float32 [F, 3, 3], linear, in [0, 1]; None: not asked for.
         notes: a sentence for each thing that the artist should know of what was left out.
     """
 
@@ -64,6 +68,7 @@ class ExportedMesh:
     textured: npt.NDArray[np.uint8] | None
     origin: npt.NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    corner_colors: npt.NDArray[np.float32] | None = None
 
 
 def export_mesh(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, options: ExportOptions) -> ExportedMesh:
@@ -91,6 +96,7 @@ def mesh_spec(exported: ExportedMesh) -> tuple[MeshSpec, dict[str, npt.NDArray[A
     a copy.
     """
     names = ("positions", "faces", "corner_uvs", "corner_normals", "polygon_index", "material_index", "textured")
+    names += ("corner_colors",)
     given: Mapping[str, npt.NDArray[Any]] = {
         name: array for name in names if (array := getattr(exported, name)) is not None
     }
@@ -128,11 +134,13 @@ def _read(
     uvs = _get(mesh.uv_layers[uv_map].uv, "vector", len(mesh.loops) * 2, np.float32).reshape(-1, 2)
     normals = _get(mesh.corner_normals, "vector", len(mesh.loops) * 3, np.float32).reshape(-1, 3)
     positions = _get(mesh.vertices, "co", len(mesh.vertices) * 3, np.float32).reshape(-1, 3)
+    colors = corner_colors(obj, mesh, faces, corners) if options.colors else None
     positions, faces = used_vertices(positions, faces)
     corner_uvs, corner_normals = uvs[corners].reshape(count, 3, 2), normals[corners].reshape(count, 3, 3)
     if np.linalg.det(matrix[:3, :3]) < 0.0:
         # A mirrored object shows the other side of every triangle: turn them, corners and all.
         faces, corner_uvs, corner_normals = faces[:, ::-1], corner_uvs[:, ::-1], corner_normals[:, ::-1]
+        colors = None if colors is None else colors[:, ::-1]
     world = positions @ matrix[:3, :3].T + matrix[:3, 3]
     check_surface(obj.name, world, faces)
     check_uvs(obj.name, uv_map, corner_uvs)
@@ -150,6 +158,7 @@ def _read(
         textured=textured,
         origin=origin,
         notes=notes,
+        corner_colors=None if colors is None else np.ascontiguousarray(colors),
     )
 
 

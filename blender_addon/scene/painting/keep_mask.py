@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SceneError
+from ..pictures.pixels import channels_of, encoded_colors
 from ..versions.showing import map_image
 
 __all__ = ["KeptTexture", "kept_picture", "kept_texture", "new_mask", "pack_masks", "start_texture"]
@@ -80,7 +81,7 @@ def kept_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np.
     image = obj.pgc.keep_mask
     if image is None:
         return None
-    white = _values(image).mean(axis=-1) > 0.5
+    white = encoded_colors(image).mean(axis=-1) > 0.5
     stays = white if obj.pgc.mask_reading == "KEEP" else ~white
     if not stays.any():
         return None
@@ -113,7 +114,7 @@ def start_texture(obj: bpy.types.Object, uv_map: str, corner_uvs: npt.NDArray[np
         )
     if picture.source == "TILED" or corner_uvs.min() < -_SLACK or corner_uvs.max() > 1.0 + _SLACK:
         raise SceneError(_ONE_TILE.format(name=obj.name))
-    values = _values(picture)
+    values = encoded_colors(picture)
     height, width = values.shape[:2]
     if height != width or width not in _SIDES:
         raise SceneError(
@@ -147,29 +148,6 @@ def _losses(image: bpy.types.Image, values: npt.NDArray[np.float32]) -> tuple[st
         found.append(f"{image.name} has more than 8 bits a channel; what is taken of it is rounded to 8.")
     if bool((values < 0.0).any()) or bool((values > 1.0).any()):
         found.append(f"{image.name} has colors outside of 0 to 1; what is taken of it is cut to that range.")
-    if image.channels == 4 and bool((_channels(image)[..., 3] < 1.0).any()):
+    if image.channels == 4 and bool((channels_of(image)[..., 3] < 1.0).any()):
         found.append(f"{image.name} has alpha, which the new texture does not get.")
     return tuple(found)
-
-
-def _values(image: bpy.types.Image) -> npt.NDArray[np.float32]:
-    """float32 [H, W, 3], sRGB-encoded where the image is a colour, row 0 at the top.
-
-    Blender keeps images of more than 8 bits, PNG of 16 bits too, in linear light, others as their file has them.
-    """
-    shaped = _channels(image)
-    values = shaped[..., :3] if image.channels >= 3 else np.repeat(shaped[..., :1], 3, axis=-1)
-    if not image.is_float or image.colorspace_settings.is_data:
-        return values
-    power = 1.055 * np.maximum(values, 0.0031308) ** np.float32(1.0 / 2.4) - 0.055
-    return np.where(values <= 0.0031308, values * np.float32(12.92), power).astype(np.float32)
-
-
-def _channels(image: bpy.types.Image) -> npt.NDArray[np.float32]:
-    """float32 [H, W, channels] as Blender has them, row 0 at the top."""
-    width, height = image.size
-    if not width or not height or not image.channels:
-        raise SceneError(f"The pictures of {image.name} are gone; choose another image.")
-    values = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(values)
-    return values.reshape(height, width, image.channels)[::-1]

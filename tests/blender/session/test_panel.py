@@ -36,6 +36,7 @@ class TestInBlender:
         texts, operators, same = found["ready"]
         assert "Server Ready" in texts
         assert "170 steps" in texts
+        assert "defect" not in texts, "what fails while it is drawn is told there, and the rest goes on"
         assert same, "the material tab shows the same"
         assert "first." not in texts
         texts, operators = found["running"]
@@ -122,7 +123,9 @@ class TestInBlender:
             "loss": ["csd", "dreamtime", 3.5],
             "noise": ["surface", "constant"],
             "clipping": ["pngd", 0.25],
-            "depth": [True, 0.5],
+            "encoder": "linear",
+            "shown": [["depth", 0.5], ["normal", 0.25]],
+            "views": {"front": "a red door", "back": "red bricks, back view, with moss"},
             "maps": ["base_color", "normal"],
             "uv": "Second",
             "seed kept": 42,

@@ -8,8 +8,10 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from blender_addon.client import ConditionsSpec, DistillationSpec, RegulationSpec
+from blender_addon.client import ConditionsSpec, DistillationSpec, RegulationSpec, SettingsSpec
 from blender_addon.model.methods import (
+    FIELDS,
+    GRADIENTS,
     LOSSES,
     METHOD_SETTINGS,
     NOISES,
@@ -37,6 +39,23 @@ class Panel:
     use_depth: bool = True
     use_depth_scale: bool = False
     depth_scale: float = 1.0
+    encoder_gradient: str = "preset"
+    texture_field: str = "texels"
+    use_normal: bool = False
+    normal_scale: float = 0.5
+    use_edges: bool = False
+    edges_scale: float = 0.5
+    use_tile: bool = False
+    tile_scale: float = 0.5
+    use_shuffle: bool = False
+    shuffle_scale: float = 0.5
+    reference_scale: float = 0.5
+    use_vertex_colors: bool = False
+    front_prompt: str = ""
+    side_prompt: str = ""
+    back_prompt: str = ""
+    overhead_prompt: str = ""
+    underside_prompt: str = ""
 
 
 def chosen(panel: Panel, model: str = "pocket") -> ChosenMethod:
@@ -59,6 +78,8 @@ def test_untouched_it_asks_for_nothing() -> None:
         (SCHEDULES, DistillationSpec, "timesteps"),
         (NOISES, DistillationSpec, "noise"),
         (WEIGHTINGS, DistillationSpec, "weighting"),
+        (GRADIENTS, DistillationSpec, "encoder_gradient"),
+        (FIELDS, SettingsSpec, "texture_field"),
     ],
 )
 def test_losses_and_schedules_are_all_that_the_protocol_has(items: object, spec: type[object], name: str) -> None:
@@ -91,8 +112,9 @@ def test_numbers_count_where_their_box_is_checked() -> None:
 @pytest.mark.parametrize("loss", [word for word, *_ in LOSSES])
 @pytest.mark.parametrize("model", ["pocket", "flux", "sdxl"])
 def test_noise_and_its_weight_go_out_where_the_loss_knows_them(loss: str, model: str) -> None:
-    method = chosen(Panel(loss=loss, noise="surface", weighting="constant"), model)
+    method = chosen(Panel(loss=loss, noise="surface", weighting="constant", encoder_gradient="linear"), model)
     own = model == "pocket" and loss in ("preset", "hifa")
     spec = method.distillation()
     assert spec.noise == ("preset" if loss == "ism" else "surface")
     assert spec.weighting == ("preset" if own else "constant")
+    assert spec.encoder_gradient == ("preset" if own else "linear")

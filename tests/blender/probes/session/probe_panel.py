@@ -66,9 +66,10 @@ class Recorder:
     def progress(self, factor: float = 0.0, text: str = "", **_: Any) -> None:
         self.log.append(("progress", f"{text} {factor:.2f}"))
 
-    def template_ID(self, data: Any, name: str, new: str = "", **_: Any) -> None:
+    def template_ID(self, data: Any, name: str, new: str = "", open: str = "", **_: Any) -> None:
         self.prop(data, name)
-        self.operator(new)
+        for operator in filter(None, (new, open)):
+            self.operator(operator)
 
     def template_icon(self, icon_value: int, **_: Any) -> None:
         assert icon_value > 0
@@ -331,6 +332,8 @@ def sent() -> Any:
     settings.noise, settings.weighting = "surface", "constant"
     settings.use_clip, settings.clip, settings.use_guidance_scale, settings.guidance_scale = True, 0.25, True, 3.5
     settings.use_depth_scale, settings.depth_scale = True, 0.5
+    settings.encoder_gradient, settings.use_normal, settings.normal_scale = "linear", True, 0.25
+    settings.back_prompt, settings.front_prompt = "+ with moss", "a red door"
     rig.obj.data.uv_layers.new(name="Second")
     settings.uv_map = "Second"
     view = rig.click()
@@ -344,7 +347,9 @@ def sent() -> Any:
         "loss": [spec.distillation.kind, spec.distillation.timesteps, spec.guidance.guidance_scale],
         "noise": [spec.distillation.noise, spec.distillation.weighting],
         "clipping": [spec.regulation.kind, spec.regulation.threshold],
-        "depth": [spec.conditions.depth, spec.conditions.depth_scale],
+        "encoder": spec.distillation.encoder_gradient,
+        "shown": [[one.kind, one.scale] for one in spec.conditions.controls],
+        "views": spec.prompt.per_view,
         "maps": list(spec.maps),
         "uv": view.request.uv_map,
         "seed kept": view.request.seed,

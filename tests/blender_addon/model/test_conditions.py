@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the panel shows a model and says of views is what a job may say, whatever is switched on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from blender_addon.client import ArrayRef, ConditionsSpec, DType, MeshSpec, ModelSpec, PromptSpec, ReferenceSpec
+from blender_addon.client import TextureJobSpec as Job
+from blender_addon.model.choices import MODEL_NAMES
+from blender_addon.model.conditions.controls import CONTROLS, shown_by
+from blender_addon.model.conditions.starts import grid_objection
+from blender_addon.model.conditions.views import VIEWS, prompts_of_views
+from blender_addon.model.methods import ChosenMethod
+from blender_addon.protocol.specs.models import CONTROLS_OF
+from pgc.cameras.view_names import VIEW_NAMES
+from pgc.runs.view_prompts import prompts_of_views as prompts_at_a_terminal
+from tests.blender_addon.model.test_methods import Panel
+
+PICTURE = ReferenceSpec(image=ArrayRef("a" * 64, DType.U8, (4, 4, 3)))
+MESH = MeshSpec(
+    name="a", positions=ArrayRef("a" * 64, DType.F32, (3, 3)), faces=ArrayRef("b" * 64, DType.I32, (1, 3)),
+    corner_uvs=ArrayRef("c" * 64, DType.F32, (1, 3, 2)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("reference", [None, PICTURE])
+def test_whatever_is_switched_on_makes_a_job_for_every_model(model: str, reference: ReferenceSpec | None) -> None:
+    for depth, scaled, *on in product([False, True], repeat=2 + len(CONTROLS)):
+        switches = {f"use_{kind}": is_on for kind, is_on in zip(CONTROLS, on, strict=True)}
+        panel = Panel(use_depth=depth, use_depth_scale=scaled, depth_scale=0.25, normal_scale=0.75, **switches)
+        method = ChosenMethod.of(panel, model, has_reference=reference is not None)
+        conditions = method.conditions(reference)
+        job = Job(meshes=(MESH,), prompt=PromptSpec(text="a"), guidance=ModelSpec(model=model), conditions=conditions)
+        wanted = {kind for kind in CONTROLS if switches[f"use_{kind}"] and kind in CONTROLS_OF[model]}
+        wanted -= set() if reference else {"shuffle"}
+        sent = {one.kind: one.scale for one in job.conditions.controls}
+        assert sent.keys() - {"depth"} == wanted
+        assert sent.get("normal", 0.75) == 0.75
+        if wanted:
+            assert ("depth" in sent) == depth
+            assert sent.get("depth") == (None if not depth else 0.25 if scaled else 1.0)
+        elif "depth" in CONTROLS_OF[model]:
+            assert conditions.depth == depth
+            assert conditions.depth_scale == (0.25 if depth and scaled else None)
+        assert job.conditions.reference == reference
+
+
+def test_untouched_a_reference_changes_nothing_else() -> None:
+    assert ChosenMethod.of(Panel(), "sd15", has_reference=True).conditions(PICTURE) == ConditionsSpec(reference=PICTURE)
+    assert shown_by("a model of tomorrow") == ("depth",)
+
+
+@pytest.mark.parametrize("words", ["mossy bricks", "+ mossy", "+mossy ", " + mossy"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_prompts_of_views_are_those_of_the_command_line(view: str, words: str) -> None:
+    found = prompts_of_views("red bricks", Panel(**{f"{view}_prompt": words}))
+    assert found == prompts_at_a_terminal("red bricks", {view: words.strip()}, view_dependent=True)  # type: ignore[dict-item]
+    assert PromptSpec(text="red bricks", per_view=found).per_view == found
+
+
+def test_views_without_words_have_the_prompt() -> None:
+    assert tuple(VIEWS) == VIEW_NAMES
+    assert prompts_of_views("red", Panel(back_prompt="  ", side_prompt="+ ")) == {}
+
+
+def test_a_grid_is_taken_where_it_can_be() -> None:
+    plain = {"maps": {"base_color", "occlusion"}, "target": "object", "begins": False}
+    assert grid_objection(**plain) == ""
+    changes = ({"maps": {"roughness"}}, {"target": "slot"}, {"target": "selected_faces"}, {"begins": True})
+    said = {grid_objection(**{**plain, **change}) for change in changes}
+    assert len(said) == 3
+    assert "" not in said
+    assert replace(Panel(), texture_field="hashgrid").texture_field == "hashgrid"
