@@ -16,6 +16,8 @@ from .text import draw_text
 
 __all__ = ["CLASSES", "draw_versions"]
 
+_ALIKE, _REFINED = 0.5, 0.2
+"""Strength of "More Like This" and of "Refine"."""
 _MOST_ROWS = 5
 """Of versions that are seen without scrolling."""
 
@@ -86,8 +88,11 @@ class PGC_MT_version(bpy.types.Menu):
         layout = self.layout
         layout.operator("pgc.version_regenerate", icon="FILE_REFRESH")
         layout.operator("pgc.version_regenerate", text="Regenerate with a New Seed").new_seed = True
-        more = layout.operator("pgc.version_regenerate", text="Four Variations", icon="RENDERLAYERS")
-        more.new_seed, more.variations = True, 4
+        other = layout.operator("pgc.version_regenerate", text="Four Variations", icon="RENDERLAYERS")
+        other.new_seed, other.variations = True, 4
+        alike = layout.operator("pgc.version_regenerate", text="Four More Like This", icon="DUPLICATE")
+        alike.new_seed, alike.variations, alike.strength = True, 4, _ALIKE
+        layout.operator("pgc.version_regenerate", text="Refine", icon="MODIFIER").strength = _REFINED
         layout.operator("pgc.version_reuse_prompt", icon="COPYDOWN")
         layout.operator("pgc.version_rename", icon="GREASEPENCIL")
         layout.operator("pgc.bake_set", icon="RENDER_STILL")

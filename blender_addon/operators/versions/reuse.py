@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import bpy
 import numpy as np
-from bpy.props import BoolProperty, IntProperty
+from bpy.props import BoolProperty, FloatProperty, IntProperty
 
 from ...scene.errors import SceneError
 from ...scene.meshes.face_sets import unpack_faces
+from ...scene.versions.showing import apply_version_index
 from ...session import event_pump
 from ...session.readiness import reason_against_object
 from ...session.submission import KEPT
@@ -40,7 +41,8 @@ class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):
 
 
 class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
-    """Generate this version again: same prompt, seed and settings, on the same faces. The result is a new version"""
+    """Generate from this version: same prompt and settings, on the same faces; again, with other seeds, or starting from
+    what it shows. Each result is a new version"""
 
     bl_idname = "pgc.version_regenerate"
     bl_label = "Regenerate"
@@ -58,6 +60,14 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
         default=1,
         options={"SKIP_SAVE"},
     )
+    strength: FloatProperty(
+        name="Strength",
+        description="Start from this version, and let so much of it change; 0 starts anew",
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        options={"SKIP_SAVE"},
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return run_on_versions(self, lambda: self._start(context))
@@ -71,15 +81,34 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
         if reason:
             raise SceneError(f"{reason}.")
         seed = settings.seed if self.new_seed else version.seed
+        if self.strength > 0.0:
+            # A run starts from what the object shows.
+            apply_version_index(obj, chosen_version(self, context))
         with _unless_it_fails(settings), _place(obj, version):
             _fill(settings, version)
             settings.seed = seed
-            try:
-                bpy.ops.pgc.generate(variations=self.variations)
-            except RuntimeError as error:
-                # Blender's way of saying that the operator reported an error, which the panel shows already.
-                problem = event_pump.current_state().problem
-                raise SceneError(problem.text, problem.operator) if problem else SceneError(str(error)) from error
+            with _starting(settings, self.strength):
+                self._generate()
+
+    def _generate(self) -> None:
+        try:
+            bpy.ops.pgc.generate(variations=self.variations)
+        except RuntimeError as error:
+            # Blender's way of saying that the operator reported an error, which the panel shows already.
+            problem = event_pump.current_state().problem
+            raise SceneError(problem.text, problem.operator) if problem else SceneError(str(error)) from error
+
+
+@contextmanager
+def _starting(settings: Any, strength: float) -> Iterator[None]:  # noqa: ANN401 - a property group
+    """Start with What Is Shown is on for this one job, if it is to start from something."""
+    before = settings.use_start, settings.strength
+    if strength > 0.0:
+        settings.use_start, settings.strength = True, strength
+    try:
+        yield
+    finally:
+        settings.use_start, settings.strength = before
 
 
 @contextmanager

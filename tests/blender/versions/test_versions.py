@@ -217,6 +217,9 @@ def test_reuse_and_regenerate(answers):
     assert found["sent"] == ["prompt 1", 101, "draft", 7, 1024, True]
     assert found["again"] == 2, "one more waits, whatever number of variations the panel says"
     assert found["four"] == [102, 103, 104, 105], "from the panel's seed on"
+    assert found["refined"] == [101, 0.25, 1]
+    assert found["shown"] == 0
+    assert found["anew"] is None, "what was refined does not make the next one start from it"
     assert found["faces"] == [2, 3], "the version's faces, not those that are selected now"
     assert found["selected"] == [5]
     assert found["new seed"] == 77

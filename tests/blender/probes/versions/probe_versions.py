@@ -249,6 +249,13 @@ def reuse() -> Any:
     found["again"] = len(rig.fake.submitted)
     bpy.ops.pgc.version_regenerate(index=0, new_seed=True, variations=4)
     found["four"] = [spec.settings.seed for _, spec, _ in rig.fake.submitted[-4:]]
+    shown = bpy.context.object.pgc
+    bpy.ops.pgc.version_regenerate(index=0, strength=0.25)
+    _, spec, _ = rig.fake.submitted[-1]
+    found["refined"] = [spec.settings.seed, round(spec.settings.strength, 3), len(spec.initial_texture)]
+    found["shown"] = shown.active_version
+    bpy.ops.pgc.version_regenerate(index=0)
+    found["anew"] = rig.fake.submitted[-1][1].settings.strength
     cube = _cube()
     for polygon in cube.data.polygons:
         polygon.select = polygon.index in (2, 3)
