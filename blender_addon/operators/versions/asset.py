@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mark as Asset: the textured object, with the picture of its version, for the asset browser."""
+"""Add to Asset Browser: the textured object, with the picture of its version, for the asset browser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PGC_OT_version_mark_asset(OnVersions, bpy.types.Operator):
     texture is in the object's own UVs, so that it goes with the object and not alone"""
 
     bl_idname = "pgc.version_mark_asset"
-    bl_label = "Mark Object as Asset"
+    bl_label = "Add to Asset Browser"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     index: IntProperty(name="Version", description=INDEX, default=-1, min=-1, options={"SKIP_SAVE", "HIDDEN"})

@@ -41,8 +41,8 @@ class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):
 
 
 class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
-    """Generate from this version: same prompt and settings, on the same faces; again, with other seeds, or starting from
-    what it shows. Each result is a new version"""
+    """Generate from this version: same prompt and settings, on the same faces; again, with other seeds, or starting
+    from what it shows. Each result is a new version"""
 
     bl_idname = "pgc.version_regenerate"
     bl_label = "Regenerate"
