@@ -122,6 +122,7 @@ def test_the_servers_wheel_goes_with_install_server(wheels, tmp_path):
         Variant(server=server, install_server=False)
 
 
+@pytest.mark.slow
 def test_it_builds_from_a_linked_checkout(wheels, tmp_path):
     """The command, from a link to the checkout, without a network: the same bytes as from the checkout."""
     link = tmp_path / "linked"

@@ -63,28 +63,33 @@ def run_suite(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_skipped_with_a_reason_and_benchmarks_are_left_out(run_suite):
     result = run_suite()
     assert "1 passed, 1 skipped, 1 deselected" in result.stdout
     assert "no Blender here" in result.stdout
 
 
+@pytest.mark.slow
 def test_require_turns_the_skip_into_a_failure(run_suite):
     result = run_suite(PGC_REQUIRE="blender")
     assert result.returncode == 1
     assert "PGC_REQUIRE=blender" in result.stdout
 
 
+@pytest.mark.slow
 def test_benchmarks_run_when_asked_for(run_suite):
     assert "1 passed, 2 deselected" in run_suite("-m", "benchmark").stdout
 
 
+@pytest.mark.slow
 def test_an_unknown_requirement_is_an_error(run_suite):
     result = run_suite(PGC_REQUIRE="gpus")
     assert result.returncode == 4
     assert "PGC_REQUIRE names gpus" in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_a_test_that_leaves_a_logger_deaf_is_the_one_that_fails(run_suite, tmp_path):
     deaf = "import logging\n\n\ndef test_deaf():\n    logging.getLogger('server').setLevel(logging.CRITICAL)\n"
     (tmp_path / "test_deaf.py").write_text(deaf)

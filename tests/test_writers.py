@@ -136,6 +136,7 @@ def is_allowed(file, name):
     return any(file == known and (name == called or name.endswith(f".{called}")) for known, called in ALLOWED)
 
 
+@pytest.mark.slow
 def test_all_files_are_written_by_the_helpers():
     around = []
     for path in sources():
@@ -148,6 +149,7 @@ def test_all_files_are_written_by_the_helpers():
     assert around == [], "write by pgc.whole_files or blender_addon.whole_file, or say in ALLOWED why not"
 
 
+@pytest.mark.slow
 def test_what_is_allowed_is_still_there():
     calls = {(p.relative_to(ROOT).as_posix(), name) for p in sources() for name, _ in writers_in(p.read_text("utf-8"))}
     for known, called in ALLOWED:

@@ -77,5 +77,6 @@ def test_the_pattern_differs_between_a_place_and_its_mirror_image():
         assert (pattern_colors(mirror, 0.8) - colors).abs().mean() > 0.15
 
 
+@pytest.mark.slow
 def test_a_model_is_run_by_its_name(archive):
     assert run_model(archive, "models/clean/clean.obj", TINY)["triangles"] == 12

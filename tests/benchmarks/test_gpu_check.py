@@ -113,6 +113,7 @@ def test_a_difference_beyond_the_limit_fails(monkeypatch: pytest.MonkeyPatch) ->
         _difference("zero", 0 * one, one, 1e-3)
 
 
+@pytest.mark.slow
 def test_random_models_have_the_published_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
     from random_models import parameter_counts

@@ -39,6 +39,7 @@ def faults(text: str) -> Iterator[str]:
             yield f"{node.lineno} {node.name}: its first sentence has no full stop."
 
 
+@pytest.mark.slow
 def test_docstrings_begin_with_what_the_function_does():
     files = (file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
     found = [f"{file.relative_to(ROOT)}:{fault}" for file in files for fault in faults(file.read_text("utf-8"))]

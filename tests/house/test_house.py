@@ -77,6 +77,7 @@ def test_the_table_sums_up_every_folder(tmp_path):
     assert list(table(houses(tree(tmp_path, CIRCLE))))[-1] == "3 folders, 1 arrows upward, 1 circles"
 
 
+@pytest.mark.slow
 def test_the_command_draws_this_repository(capsys):
     assert main([]) == 0
     whole = capsys.readouterr().out
@@ -88,11 +89,13 @@ def test_the_command_draws_this_repository(capsys):
     assert '"pgc/texture/"' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_names_a_folder_that_is_none(capsys):
     assert main(["pgc/nowhere"]) == 2
     assert "pgc/nowhere/ holds no Python file; name a folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_packages_import_each_other_one_way():
     house = house_of_repository()[()]
     assert not house.circles

@@ -17,12 +17,14 @@ def all_houses():
     return house_of_repository(packages=(*PACKAGES, "tests"))
 
 
+@pytest.mark.slow
 def test_no_arrow_runs_upward_between_folders(all_houses):
     packages = [house for folder, house in all_houses.items() if folder[:1] != ("tests",)]
     found = {name(house.folder): house.upward for house in packages if house.upward and house.folder}
     assert not found, f"{found}: python -m tests.house FOLDER draws them; move what both sides need below both."
 
 
+@pytest.mark.slow
 def test_no_files_import_each_other_in_a_circle():
     imports = read_imports(ROOT, PACKAGES)
     graph = {"/".join(module): {"/".join(other) for other in others} for module, others in imports.items()}

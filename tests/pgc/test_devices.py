@@ -198,6 +198,7 @@ def test_wsl_and_windows_show_the_drivers_tool(tmp_path: Path) -> None:
     assert find_nvidia_card(Machine(root=tmp_path, platform="win32", environment=_tool(tmp_path))) is not None
 
 
+@pytest.mark.slow
 def test_memory_is_given_back_to_whatever_card_there_is(tables, monkeypatch) -> None:
     emptied: list[str] = []
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pgc.unique_rows import unique_rows
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     hnp.arrays(

@@ -160,6 +160,7 @@ def test_without_the_systems_call_writing_goes_on_as_ever(tmp_path: Path, monkey
         platform.write_out(file, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file() or libc_ver()[0] != "glibc", reason="glibc on Linux")
 def test_freed_memory_is_kept() -> None:
     script = (

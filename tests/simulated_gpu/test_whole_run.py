@@ -181,6 +181,7 @@ def test_sdxl_runs_on_a_card_in_half_precision(
     assert difference.max() < 0.05
 
 
+@pytest.mark.slow
 def test_the_servers_previews_come_from_a_card(ask, cuda: Simulation) -> None:
     run = prepare_run(ask(OracleSpec(), "auto", maps=LIT))
     assert run.guidance.device == cuda.device
@@ -252,6 +253,7 @@ def test_a_step_waits_and_copies_no_more_than_it_did(
     assert not exceeded, "\n".join(exceeded)
 
 
+@pytest.mark.slow
 def test_one_wait_or_copy_more_is_noticed(ask: Ask, cuda: Simulation) -> None:
     run, budget = prepare_run(ask(OracleSpec(), "cuda")), BUDGETS["unlit", "cuda"]
     _, copies = found = _counted(run, cuda)

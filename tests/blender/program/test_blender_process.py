@@ -80,6 +80,7 @@ def test_the_program_comes_before_the_module():
     assert find_blender({"PGC_BPY_PYTHON": "/p"}) == BlenderProcess(program="/p", is_module=True)
 
 
+@pytest.mark.slow
 def test_all_versions_are_found_once_and_the_oldest_first(stand_in, tmp_path, capsys):
     programs = [stand_in("b10", "echo Blender 10.0.1 LTS"), stand_in("b4", "echo noise; echo Blender 4.3.2")]
     pythons = [stand_in("p5", "echo @5.2.0 LTS"), stand_in("twin", "echo @5.2.0 LTS"), stand_in("none", "exit 1")]

@@ -8,6 +8,7 @@ PROBE = "probe_unwrap.py"
 pytestmark = pytest.mark.blender
 
 
+@pytest.mark.slow
 def test_the_uvs_become_a_new_map_by_loop_and_one_undo_step(run_in_blender):
     found = run_in_blender("lands", script=PROBE)
     assert set(found) == {"None", "tiling", "partial", "point", "n-gons"}
@@ -28,6 +29,7 @@ def test_the_uvs_become_a_new_map_by_loop_and_one_undo_step(run_in_blender):
     assert found["n-gons"]["extent"] == pytest.approx([2.0, 4.0, 2.0], abs=0.1), "in the object's proportions"
 
 
+@pytest.mark.slow
 def test_a_mesh_that_was_changed_meanwhile_is_left_as_it_is(run_in_blender):
     found = run_in_blender("changed", script=PROBE)
     for name in ("moved", "subdivided", "a face turned over", "its UVs changed", "its UV map removed"):
@@ -41,6 +43,7 @@ def test_a_mesh_that_was_changed_meanwhile_is_left_as_it_is(run_in_blender):
     assert (kept["phase"], kept["layers"]) == ("finished", ["UVMap", "PGC"]), "that is no change of the mesh"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_said_in_a_sentence(run_in_blender):
     found = run_in_blender("refusals", script=PROBE)
     sentence = "The server cannot make UVs: it lacks xatlas, or is of an older version."
@@ -63,6 +66,7 @@ def test_what_cannot_be_is_said_in_a_sentence(run_in_blender):
     assert text.endswith(" has as many UV maps as a mesh can have; remove one first.")
 
 
+@pytest.mark.slow
 def test_progress_cancel_and_modes_in_which_the_uvs_wait(run_in_blender):
     found = run_in_blender("meanwhile", script=PROBE)
     assert found["sending"] == "Sending the Mesh"

@@ -8,6 +8,7 @@ PROBE = "probe_uvs.py"
 pytestmark = pytest.mark.blender
 
 
+@pytest.mark.slow
 def test_the_panel_says_what_is_wrong_and_a_new_map_mends_it(run_in_blender):
     found = run_in_blender("offers", script=PROBE)
     buttons = ["pgc.unwrap", "pgc.unwrap_on_server", "pgc.texture_anyway", "pgc.show_texel_density"]
@@ -31,6 +32,7 @@ def test_the_panel_says_what_is_wrong_and_a_new_map_mends_it(run_in_blender):
     assert found["sent"] == 5
 
 
+@pytest.mark.slow
 def test_a_new_map_is_made_for_one_object_and_also_where_that_cannot_enter_edit_mode(run_in_blender):
     found = run_in_blender("unusual_objects", script=PROBE)
     assert (found.pop("left"), found.pop("problem")) == ([], "")
@@ -46,6 +48,7 @@ def test_a_new_map_is_made_for_one_object_and_also_where_that_cannot_enter_edit_
     assert found["shape keys, tiling"]["moved"] == 0.0
 
 
+@pytest.mark.slow
 def test_texture_anyway_is_remembered_and_a_changed_mesh_is_looked_at_again(run_in_blender):
     found = run_in_blender("anyway", script=PROBE)
     assert (found["before"], found["anyway"], found["sent"]) == (["CANCELLED"], ["FINISHED"], 1)
@@ -57,6 +60,7 @@ def test_texture_anyway_is_remembered_and_a_changed_mesh_is_looked_at_again(run_
     assert found["after the end"] == 0
 
 
+@pytest.mark.slow
 def test_slots_are_judged_alone(run_in_blender):
     found = run_in_blender("slots", script=PROBE)
     assert found["whole"] == ["CANCELLED"]
@@ -70,6 +74,7 @@ def test_slots_are_judged_alone(run_in_blender):
     ]
 
 
+@pytest.mark.slow
 def test_the_texel_density_is_one_image(run_in_blender):
     found = run_in_blender("picture", script=PROBE)
     assert found["sizes"] == [1, 1]

@@ -24,6 +24,7 @@ def _german():
     return next(ast.literal_eval(node.value) for node in assigned if node.target.id == "GERMAN")
 
 
+@pytest.mark.slow
 def test_what_is_translated_is_said_somewhere():
     said = set()
     for path in ADDON.rglob("*.py"):

@@ -241,6 +241,7 @@ def test_a_server_that_cannot_be_started_is_told(connection, error):
     assert starter.closed
 
 
+@pytest.mark.slow
 def test_a_forgotten_client_keeps_no_program_alive(connection):
     code = (
         "import sys, pathlib; from blender_addon.client import Client; "
@@ -252,6 +253,7 @@ def test_a_forgotten_client_keeps_no_program_alive(connection):
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.slow
 def test_the_client_needs_neither_torch_nor_pgc_nor_bpy():
     code = (
         "import sys, blender_addon.client; "

@@ -340,6 +340,7 @@ def test_damaged_previews_end_the_connection(rig, data, named):
     assert rig.events_of(JobPreview) == []
 
 
+@pytest.mark.slow
 def test_a_preview_that_would_grow_without_bound_does_not(rig):
     import tracemalloc
     import zlib

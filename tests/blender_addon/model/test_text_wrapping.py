@@ -25,6 +25,7 @@ def test_a_word_without_spaces_is_cut():
     assert wrapped("at /a/very/long/path now", 30.0, measure) == ["at", "/a/ve", "ry/lo", "ng/pa", "th", "now"]
 
 
+@pytest.mark.slow
 @given(st.text(st.sampled_from("abmwil. ")), st.floats(20.0, 200.0))
 def test_every_line_fits_and_no_letter_is_lost(text, width):
     lines = wrapped(text, width, measure)

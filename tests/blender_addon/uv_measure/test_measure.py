@@ -128,6 +128,7 @@ TWO_MATERIALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("surface", "materials", "verdict", "remedy"), TWO_MATERIALS.values(), ids=TWO_MATERIALS.keys()
 )
@@ -169,6 +170,7 @@ def test_stacked_parts_are_named_beside_a_slight_overlap():
     assert "97% of the surface and other UVs overlap on 2.0%" in judgement.sentence
 
 
+@pytest.mark.slow
 def test_figures_of_a_known_layout():
     surface = strip(2, 1.0, lambda column: FULL * (0.5, 0.5) if column == 0 else FULL * (0.25, 0.25) + 0.6)
     measure, faces = measure_uvs(*surface.arrays(), grid=256)
@@ -202,6 +204,7 @@ def test_fewer_samples_are_believed_where_nothing_is_the_matter(surface, verdict
         assert quick == fine
 
 
+@pytest.mark.slow
 def test_units_and_place_do_not_matter():
     positions, faces, uvs, without = crossed().arrays()
     here, _ = measure_uvs(positions, faces, uvs, without)
@@ -210,6 +213,7 @@ def test_units_and_place_do_not_matter():
     assert far.density_median == pytest.approx(here.density_median * 1e4, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_shares_agree_with_points_drawn_on_the_surface():
     rng = np.random.default_rng(3)
     surface = Surface()
@@ -242,6 +246,7 @@ def shared_share(positions, faces, uvs, rng, count=4000):
     return float((hits > 1).mean())
 
 
+@pytest.mark.slow
 def test_a_layout_with_too_many_samples_is_measured_on_a_coarser_grid(monkeypatch):
     arrays = screws(9).arrays()
     fine, _ = measure_uvs(*arrays, grid=512)

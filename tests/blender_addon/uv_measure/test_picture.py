@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
+import pytest
 
 from blender_addon.uv_measure import density_picture, measure_uvs
 from tests.blender_addon.uv_measure.layouts import Surface, crossed, full, screws
@@ -13,6 +14,7 @@ def drawn(surface, size=64):
     return density_picture(arrays[2], faces, measure.density_median, size)
 
 
+@pytest.mark.slow
 def test_the_picture_shows_where_texels_are_shared_and_row_0_is_the_top():
     picture = drawn(crossed())
     assert picture.shape == (64, 64, 3)
@@ -36,6 +38,7 @@ def test_dense_parts_are_greener_and_coarse_ones_bluer():
     assert abs(even[0] - even[2]) < 10
 
 
+@pytest.mark.slow
 def test_a_layout_too_big_to_draw_whole_is_drawn_in_part(monkeypatch):
     whole = (drawn(screws(4)) == (250, 220, 80)).all(axis=2)
     monkeypatch.setattr("blender_addon.uv_measure.picture._MAX_CANDIDATES", 8000)

@@ -6,6 +6,7 @@ from blender_addon.uv_measure import covered_cells
 from blender_addon.uv_measure.raster import SAMPLE
 
 
+@pytest.mark.slow
 def test_covered_cells_agree_with_the_slow_reference():
     triangles = np.random.default_rng(1).uniform(-3, 9, (40, 3, 2))
     face, cell = covered_cells(triangles)

@@ -86,6 +86,7 @@ def test_the_gutter_continues_the_nearest_texel_and_an_empty_tile_is_free(cube):
     assert torch.equal(second, torch.ones_like(second))
 
 
+@pytest.mark.slow
 def test_big_textures_are_filled_in_between(cube):
     box = replace(without_top(cube), corner_normals=-without_top(cube).corner_normals)
     caster = WarpRasterizer(box, device=torch.device("cpu"))

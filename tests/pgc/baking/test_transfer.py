@@ -273,6 +273,7 @@ def test_it_is_what_the_slow_reference_says(make):
         assert (apart < 2e-3).mean() > 0.99, name
 
 
+@pytest.mark.slow
 def test_tiles_and_gutter():
     prepared = prepare_mesh(AWKWARD["udim"])
     texture = material((1001, 1002))
@@ -304,6 +305,7 @@ def test_twins_of_other_axes_and_places():
     np.testing.assert_allclose(moved.positions, source.triangles.positions, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_repeating_layout_is_read_over_its_edge():
     wide = mesh_of("wide", [(u, v, 0) for u, v in SQUARE], [(0, 1, 2, 3)], [(2 * u, 2 * v) for u, v in SQUARE])
     prepared = prepare_mesh(wide)

@@ -22,6 +22,7 @@ def assert_fills(values: np.ndarray, low: float, high: float) -> None:
     assert abs(values.mean() - (low + high) / 2) < 2 * margin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [PaperCameraSampler(), SphereCameraSampler()])
 def test_lens_and_distance_are_the_papers(sampler):
     cameras = sampler.sample(1500, np.random.default_rng(1))
@@ -29,12 +30,14 @@ def test_lens_and_distance_are_the_papers(sampler):
     assert_fills(np.linalg.norm(positions(cameras), axis=1), 2.0, 2.5)
 
 
+@pytest.mark.slow
 def test_the_papers_angles():
     points = positions(PaperCameraSampler().sample(1500, np.random.default_rng(2)))
     assert_fills(np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]))), -10.0, 45.0)
     assert_fills(np.degrees(np.arctan2(points[:, 1], points[:, 0])), -180.0, 180.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_each_view_alone_is_uniform_over_the_sphere(batch):
     generator = np.random.default_rng(4)

@@ -37,6 +37,7 @@ def result():
     return encode_png(torch.full((3, 16, 16), 77, dtype=torch.uint8))
 
 
+@pytest.mark.slow
 def test_every_prompt_is_a_job_and_gets_its_files(config, result, tmp_path):
     started = []
 
@@ -58,6 +59,7 @@ def test_every_prompt_is_a_job_and_gets_its_files(config, result, tmp_path):
     assert "http-equiv" not in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_without_a_server_the_wait_ends_with_a_sentence(config, tmp_path):
     with Client(tmp_path / "connection.json") as client:
         texturizer = RemoteTexturizer(JobEvents(client, lambda text: None, 0.3), config.outputs)

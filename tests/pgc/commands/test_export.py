@@ -36,6 +36,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_exports_all_its_bits(texture, tmp_path):
     result = texture("--format", "png16", "--engine", "godot", "--models", "obj")
     assert result.exit_code == 0, result.stderr
@@ -51,11 +52,13 @@ def test_a_run_exports_all_its_bits(texture, tmp_path):
     assert load_mesh(folder / "textured.obj").triangle_count == 12
 
 
+@pytest.mark.slow
 def test_without_such_options_there_is_no_folder(texture, tmp_path):
     assert texture().exit_code == 0
     assert not (tmp_path / "run" / "export").exists()
 
 
+@pytest.mark.slow
 def test_export_of_a_finished_run(texture, tmp_path):
     assert texture().exit_code == 0
     result = run("export", tmp_path / "run", "--out", tmp_path / "files", "--format", "exr", "--models", "glb,obj")
@@ -67,6 +70,7 @@ def test_export_of_a_finished_run(texture, tmp_path):
     torch.testing.assert_close(exr, png, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_transfer_of_a_finished_run(texture, cube_obj, tmp_path):
     assert texture().exit_code == 0
     # Another layout of the same cube: UVs with u and v exchanged.
@@ -101,6 +105,7 @@ def test_unknown_names(texture, tmp_path, options, words):
     assert not (tmp_path / "run").exists(), "said before a run begins"
 
 
+@pytest.mark.slow
 def test_other_mistakes(texture, cube_obj, tmp_path):
     server = run("texture", cube_obj, "--prompt", "red", "--out", tmp_path / "run", "--format", "exr", "--server")
     assert server.exit_code == 2

@@ -31,6 +31,7 @@ def pgc_texture(cube_obj, red_texture, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_results_and_their_names(pgc_texture, tmp_path):
     result = pgc_texture("--seed", "5", "--front", "+x", "--up", "z", "--preset", "draft", "--no-view-prompts")
     assert result.exit_code == 0, result.stderr
@@ -45,6 +46,7 @@ def test_results_and_their_names(pgc_texture, tmp_path):
     assert "negative" not in report["arguments"]
 
 
+@pytest.mark.slow
 def test_a_second_run_into_the_same_folder_needs_leave(pgc_texture):
     assert pgc_texture().exit_code == 0
     refused = pgc_texture()
@@ -179,6 +181,7 @@ def test_unknown_maps_are_refused_with_what_there_is(pgc_texture, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_lit_run_resumes_with_its_maps(pgc_texture, tmp_path):
     assert pgc_texture("--maps", "roughness").exit_code == 0
     stored = read_report(tmp_path / "out" / "run.json")

@@ -42,6 +42,7 @@ def prepared(path, **more):
     return load_prepared(request, lambda stage, fraction: None)
 
 
+@pytest.mark.slow
 def test_the_verdict_is_a_table_with_a_picture(tiling_obj, tmp_path):
     result = run("uvs", tiling_obj, "--picture", tmp_path / "layout.png", "--texture-size", 1000)
     assert result.exit_code == 0, result.stderr
@@ -64,6 +65,7 @@ def test_a_mesh_without_uvs_has_no_picture(tmp_path, monkeypatch):
     assert run("uvs", "nowhere.obj").exit_code == 2
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_run_takes_a_new_map_unless_told_or_given_images(tiling_obj, red_texture):
     assert prepared(tiling_obj).report.uvs.done == "new"
@@ -73,6 +75,7 @@ def test_a_run_takes_a_new_map_unless_told_or_given_images(tiling_obj, red_textu
         prepared(tiling_obj, unwrap=True, keep_uvs=True)
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_server_gets_the_new_uvs(tiling_obj):
     given = TextureArguments(mesh=str(tiling_obj), prompt="red")
@@ -83,6 +86,7 @@ def test_a_server_gets_the_new_uvs(tiling_obj):
     assert np.ptp(sent, axis=(0, 1)).max() <= 1.0
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize(("judged", "done"), [(True, "new"), (False, "kept")])
 def test_a_finished_run_is_read_with_the_uvs_that_it_had(tiling_obj, tmp_path, monkeypatch, judged, done):

@@ -22,6 +22,7 @@ def config(red_texture):
     )
 
 
+@pytest.mark.slow
 def test_every_prompt_gets_its_files_and_a_place_on_the_page(config, tmp_path):
     texturize = InProcess(config, "cpu")
     loaded = []
@@ -43,6 +44,7 @@ def test_every_prompt_gets_its_files_and_a_place_on_the_page(config, tmp_path):
     assert "http-equiv" not in page
 
 
+@pytest.mark.slow
 def test_a_stopped_demo_leaves_a_page_of_what_there_is(config, tmp_path):
     stopping = InProcess(config, "cpu", lambda prompt: RunHooks(should_stop=lambda: True))
     outcomes = run_demo(tmp_path, config, stopping)
@@ -51,6 +53,7 @@ def test_a_stopped_demo_leaves_a_page_of_what_there_is(config, tmp_path):
     assert "Not finished yet" in page
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_before_it_had_a_model_is_no_error(config, tmp_path):
     def nothing(prompt, folder):
         outcome = InProcess(config, "cpu", lambda prompt: RunHooks(should_stop=lambda: True))(prompt, folder)

@@ -17,6 +17,7 @@ def numbers(text):
     return np.array([float(word) for line in text.splitlines() if line[0] == "v" for word in line.split()[1:]])
 
 
+@pytest.mark.slow
 def test_the_file_is_what_the_generator_makes():
     patches = teapot_patches()
     made = obj_text(mesh_from_patches("teapot", patches), part_normals(patches))

@@ -24,6 +24,7 @@ def triangles() -> TriangleMesh:
     return prepare_mesh(evaluation_mesh("trefoil")).triangles
 
 
+@pytest.mark.slow
 def test_texels_on_charts_hold_the_material_at_their_surface_point(triangles: TriangleMesh) -> None:
     params = material_of("red", "marble", 3)
     image = bake_material(triangles, params, SIZE).maps["base_color"][0]

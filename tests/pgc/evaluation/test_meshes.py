@@ -31,6 +31,7 @@ def _signed_areas(mesh: Mesh) -> np.ndarray:
     return 0.5 * (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_own_meshes_are_closed_and_fill_their_uvs_without_mirror_or_overlap(name: EvaluationMeshName) -> None:
     mesh = evaluation_mesh(name)
@@ -52,6 +53,7 @@ def test_meshes_are_the_same_every_time(name: EvaluationMeshName) -> None:
     assert first.uvs.tobytes() == second.uvs.tobytes()
 
 
+@pytest.mark.slow
 def test_judge_meshes_are_closed_varied_and_reproducible() -> None:
     meshes = judge_meshes(4, 3)
     for mesh in meshes:

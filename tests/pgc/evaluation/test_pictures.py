@@ -26,6 +26,7 @@ def test_fixed_views_see_the_whole_mesh_from_all_around() -> None:
         assert np.abs(camera.project(corners)[:, :2]).max() < 1.0
 
 
+@pytest.mark.slow
 def test_a_plain_texture_shows_its_colour_on_gray() -> None:
     triangles = prepare_mesh(evaluation_mesh("star")).triangles
     views = MeshViews(triangles, 32, fixed_views()[:2])

@@ -115,6 +115,7 @@ def test_positions_and_triangles_survive_bit_by_bit(tmp_path, up_axis):
     np.testing.assert_allclose(uv, mesh.uvs[mesh.corner_uvs[prepared.triangles.corner_index]], atol=2**-24)
 
 
+@pytest.mark.slow
 def test_vertices_are_repeated_only_at_seams(tmp_path):
     path = tmp_path / "out.glb"
     write_glb(path, prepare_mesh(house()), {})
@@ -202,6 +203,7 @@ def test_tangents_come_with_a_normal_map(tmp_path):
     assert np.cross(normals[low], tangents[low, :3])[2] < -0.95
 
 
+@pytest.mark.slow
 def test_more_than_65535_vertices_take_wide_indices(tmp_path):
     n = 260
     y, x = (np.mgrid[0 : n + 1, 0 : n + 1] / n).astype(np.float32)

@@ -76,6 +76,7 @@ def test_every_uv_set_is_written_in_its_order(tmp_path, uv_index, others, expect
         np.testing.assert_allclose(found.uvs[found.corner_uvs], rows, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sets_stay_with_their_tiles(tmp_path):
     mesh = with_sets(1, (0,), tiles=2)
     prepared, document, again = written(tmp_path, mesh)
@@ -103,6 +104,7 @@ def test_white_colours_are_not_written(tmp_path):
     assert not any(name.startswith("COLOR") for name in document["meshes"][0]["primitives"][0]["attributes"])
 
 
+@pytest.mark.slow
 def test_a_vertex_is_repeated_only_where_something_differs(tmp_path):
     plain = len(written(tmp_path, box())[2].positions)
     mesh = box()

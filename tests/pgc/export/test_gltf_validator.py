@@ -64,6 +64,7 @@ def test_no_error_and_no_warning(tmp_path, validate, name, maps):
     assert told <= (set() if maps else {"UNUSED_OBJECT"})
 
 
+@pytest.mark.slow
 def test_sets_colours_and_far_places_are_valid(tmp_path, validate):
     mesh = colored(with_sets(2, (0, 4), tiles=2))
     far = replace(mesh, positions=mesh.positions + np.array([448262.1, 5411932.2, 100.0]))
@@ -74,6 +75,7 @@ def test_sets_colours_and_far_places_are_valid(tmp_path, validate):
     assert {message["code"] for message in report["messages"]} <= {"UNUSED_OBJECT"}
 
 
+@pytest.mark.slow
 def test_the_validator_sees_what_is_wrong(tmp_path, validate, monkeypatch):
     """Otherwise the tests above would show nothing."""
     monkeypatch.setattr("pgc.export.glb._frames", lambda triangles: np.zeros((len(triangles.faces), 3, 4), np.float32))
@@ -83,6 +85,7 @@ def test_the_validator_sees_what_is_wrong(tmp_path, validate, monkeypatch):
     assert {message["code"] for message in report["messages"]} & {"ACCESSOR_VECTOR3_NON_UNIT", "ACCESSOR_INVALID_SIGN"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", [0.0, 448262.0])
 def test_parts_and_materials_are_valid(tmp_path, validate, far):
     mesh = named([0, 1, 2], ("Body", "", "Wheel"), [0, 1], ("Oak", "Brass"), tiles=2)

@@ -45,6 +45,7 @@ def test_names() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fixture", "expected"),
     [("sd15_folder", StableDiffusionGuidance), ("sd21_folder", StableDiffusionGuidance), ("sdxl_folder", SDXLGuidance)],

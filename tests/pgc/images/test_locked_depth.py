@@ -67,6 +67,7 @@ def pixels(path, kind):
     return np.array(oiio.ImageInput.open(str(path), config).read_image(kind))
 
 
+@pytest.mark.slow
 def test_locked_texels_of_sixteen_bits_are_equal_in_a_png_of_sixteen_bits(request_, tmp_path):
     path, said = run(request_, tmp_path / "out", "png16")
     assert said == []
@@ -75,6 +76,7 @@ def test_locked_texels_of_sixteen_bits_are_equal_in_a_png_of_sixteen_bits(reques
     assert not np.array_equal(got[~locked], DEEP[..., :3][~locked])
 
 
+@pytest.mark.slow
 def test_alpha_of_sixteen_bits_comes_through_run_export_and_model(request_, tmp_path):
     initial = write_with_oiio(tmp_path / "alpha.png", DEEP, "uint16", oiio__UnassociatedAlpha=1)
     path, said = run(replace(request_, initial_texture=initial), tmp_path / "out", "png16")
@@ -90,6 +92,7 @@ def test_alpha_of_sixteen_bits_comes_through_run_export_and_model(request_, tmp_
     assert np.array_equal((again.alpha[0][0] * 255).round().byte().numpy(), eight[..., 3])
 
 
+@pytest.mark.slow
 def test_a_cut_out_is_a_mask_in_the_model(request_, tmp_path):
     leaf = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 4), dtype=np.uint8)
     leaf[..., 3] = np.where(leaf[..., 3] > 99, 255, 0)
@@ -100,6 +103,7 @@ def test_a_cut_out_is_a_mask_in_the_model(request_, tmp_path):
         assert np.array_equal(np.array(image)[MASK[..., 0] > 0], leaf[MASK[..., 0] > 0])
 
 
+@pytest.mark.slow
 def test_locked_half_floats_are_equal_in_an_exr_of_them(request_, tmp_path):
     initial = write_with_oiio(tmp_path / "half.exr", HALF, "half")
     path, said = run(replace(request_, initial_texture=initial), tmp_path / "out", "exr")
@@ -107,6 +111,7 @@ def test_locked_half_floats_are_equal_in_an_exr_of_them(request_, tmp_path):
     assert np.array_equal(pixels(path, "half")[MASK[..., 0] > 0], HALF[MASK[..., 0] > 0])
 
 
+@pytest.mark.slow
 def test_what_eight_bits_cannot_hold_is_said_before_the_first_step(request_, tmp_path):
     _, said = run(request_, tmp_path / "out", None)
     assert said == [

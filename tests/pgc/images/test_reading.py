@@ -302,6 +302,7 @@ def test_headers_that_promise_too_much_cost_a_sentence(tmp_path, data):
     assert time.process_time() - start < 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_chunks_that_would_unpack_to_much_are_passed_over(tmp_path, kind):
     bomb = zlib.compress(bytes(50_000_000))

@@ -90,6 +90,7 @@ def test_obj_text_and_glb_node_bring_a_far_mesh_back(tmp_path):
     )
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e9])
 def test_unwrapping_does_not_depend_on_the_unit(unit):
@@ -102,6 +103,7 @@ def test_unwrapping_does_not_depend_on_the_unit(unit):
         assert min(difference, turned) < 2e-3
 
 
+@pytest.mark.slow
 def test_notes_come_first_among_the_warnings():
     report = prepare_mesh(quad(notes=("2 things were left out.",), uvs=quad().uvs * np.float32(1.4))).report
     assert report.warnings[0] == "2 things were left out."

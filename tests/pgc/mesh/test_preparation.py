@@ -62,12 +62,14 @@ def test_normalisation_fits_centres_turns_and_comes_back(up_axis):
     assert np.linalg.det(prepared.normalization.rotation()) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_normals_turn_with_the_axes():
     up = {"normals": np.array([(0, 1, 0)], np.float32), "corner_normals": np.zeros(4, np.int32)}
     assert set(map(tuple, prepare_mesh(quad(up_axis="y", **up)).triangles.corner_normals.reshape(-1, 3))) == {(0, 0, 1)}
     assert set(map(tuple, prepare_mesh(quad(up_axis="z", **up)).triangles.corner_normals.reshape(-1, 3))) == {(0, 1, 0)}
 
 
+@pytest.mark.slow
 def test_far_away_and_loose_vertices():
     positions = quad().positions + 65536.0
     mesh = quad(positions=np.vstack([positions, np.zeros((1, 3))]))
@@ -86,6 +88,7 @@ def test_the_callers_mesh_is_handed_on_untouched():
     assert "moved by whole units" in prepared.report.warnings[0]
 
 
+@pytest.mark.slow
 def test_a_surface_without_area_is_refused_and_some_triangles_are_told():
     with pytest.raises(MeshError, match="no area"):
         prepare_mesh(quad(positions=np.zeros((4, 3))))
@@ -100,6 +103,7 @@ def test_a_surface_without_area_is_refused_and_some_triangles_are_told():
     assert tiny.report.degenerate_triangles == 0
 
 
+@pytest.mark.slow
 def test_overlaps_and_repeats_are_told():
     wider = np.array([(0, 0, 0), (4, 0, 0), (4, 2, 0), (0, 2, 1), (9, 0, 0), (10, 0, 0), (10, 5, 0), (9, 5, 0)], float)
     double = {
@@ -122,6 +126,7 @@ def test_overlaps_and_repeats_are_told():
     assert "run over the edge" in around.warnings[-1]
 
 
+@pytest.mark.slow
 def test_udim_report(tmp_path):
     path = tmp_path / "tiles.obj"
     path.write_text(

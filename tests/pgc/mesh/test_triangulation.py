@@ -156,6 +156,7 @@ def gear(count):
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.zeros(count)], axis=1)
 
 
+@pytest.mark.slow
 def test_an_outline_of_a_thousand_corners_takes_no_minute_and_one_of_too_many_is_refused():
     start = time.process_time()
     triangles = triangulate(make_mesh(gear(1000), [tuple(range(1000))]))

@@ -69,6 +69,7 @@ def _is_finite(run: Optimization) -> bool:
     return all(bool(torch.isfinite(value).all()) for value in run.state_dict()[0].values())
 
 
+@pytest.mark.slow
 def test_a_run_without_trouble_counts_nothing(begin) -> None:
     run = begin(OracleGuidance(OracleConfig(), device=CPU), steps=3)
     assert [result.gradient.non_finite_pixels for result in run.steps()] == [0, 0, 0]
@@ -76,6 +77,7 @@ def test_a_run_without_trouble_counts_nothing(begin) -> None:
     assert run.finite.notes == ()
 
 
+@pytest.mark.slow
 def test_an_overflowing_autoencoder_goes_on_in_single_precision(begin) -> None:
     guidance = OverflowingOracle(0.5, helps=True)
     run = begin(guidance)
@@ -89,6 +91,7 @@ def test_an_overflowing_autoencoder_goes_on_in_single_precision(begin) -> None:
     assert _is_finite(run)
 
 
+@pytest.mark.slow
 def test_a_prior_that_teaches_nothing_ends_the_run_soon_and_with_a_sentence(begin) -> None:
     run = begin(OverflowingOracle(0.5), steps=400)
     with pytest.raises(
@@ -112,6 +115,7 @@ def test_stray_pixels_and_single_steps_do_no_harm() -> None:
         watch.after_step(96 + MOST_SPOILT_IN_A_ROW, 11, 1000)
 
 
+@pytest.mark.slow
 def test_a_target_in_the_image_that_is_not_finite_reaches_no_texel(begin, monkeypatch) -> None:
     run = begin(OracleGuidance(OracleConfig(), device=CPU), steps=3)
     hifa = HiFAConfig(guidance_scale=1.0, latent_weight=0.0, image_weight=1.0)
@@ -174,6 +178,7 @@ def test_without_a_gradient_on_the_latents_none_goes_through_the_encoder(pocket)
     assert not encoder.propagate(encoded, torch.ones_like(encoded.latents)).any()
 
 
+@pytest.mark.slow
 def test_the_autoencoder_of_a_diffusion_model_can_be_widened_once() -> None:
     from pgc.guidance.base import HalfPrecisionAutoencoder
     from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig

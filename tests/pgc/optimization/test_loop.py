@@ -97,11 +97,13 @@ def test_the_texture_becomes_what_the_oracle_knows(triangles: TriangleMesh, rast
     assert float(error[:, inside].abs().max()) < 0.06
 
 
+@pytest.mark.slow
 def test_regulated_gradients_obey_the_threshold(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
     for result in start(triangles, rasterizer).steps():
         assert result.gradient.maximum_after <= CONFIG.regulation.threshold + 1e-6  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_resumed_equals_uninterrupted(triangles: TriangleMesh, rasterizer: Rasterizer, tmp_path: Path) -> None:
     whole = start(triangles, rasterizer)
     for _ in whole.steps():
@@ -175,6 +177,7 @@ HIFA = replace(
 )
 
 
+@pytest.mark.slow
 def test_more_updates_a_step_come_nearer_to_the_same_target(triangles: TriangleMesh, rasterizer: Rasterizer):
     errors = []
     for updates in (1, 3):
@@ -186,6 +189,7 @@ def test_more_updates_a_step_come_nearer_to_the_same_target(triangles: TriangleM
     assert errors[1] < 0.7 * errors[0]
 
 
+@pytest.mark.slow
 def test_a_run_with_several_updates_a_step_resumes_bit_for_bit(triangles: TriangleMesh, rasterizer: Rasterizer):
     whole, first, second = (start(triangles, rasterizer, HIFA) for _ in range(3))
     for _ in whole.steps():
@@ -247,6 +251,7 @@ def test_whatever_reaches_the_render_is_regulated_in_every_update(triangles: Tri
     assert 0.0 < result.gradient.median_before < float(norm.max())
 
 
+@pytest.mark.slow
 def test_a_report_says_what_regulation_did_and_a_resumed_run_goes_on_counting(
     triangles: TriangleMesh, rasterizer: Rasterizer
 ):
@@ -302,6 +307,7 @@ class CountingLoss:
         self.asked = tensors["asked"].clone()
 
 
+@pytest.mark.slow
 def test_what_a_loss_has_learnt_is_in_the_checkpoint(triangles: TriangleMesh, rasterizer: Rasterizer) -> None:
     first, second, whole = (start(triangles, rasterizer) for _ in range(3))
     first.loss, second.loss, whole.loss = CountingLoss(), CountingLoss(), CountingLoss()

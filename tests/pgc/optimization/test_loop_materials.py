@@ -116,6 +116,7 @@ def test_render_and_reference_each_get_their_light(triangles: TriangleMesh) -> N
     assert len(set(lighting.drawn)) == 120, "light is drawn anew for every step"
 
 
+@pytest.mark.slow
 def test_the_light_of_a_step_depends_on_seed_and_step_alone(triangles: TriangleMesh) -> None:
     first, second = start(triangles, lit=True), start(triangles, lit=True)
     finish(first)
@@ -125,6 +126,7 @@ def test_the_light_of_a_step_depends_on_seed_and_step_alone(triangles: TriangleM
     assert first.scene.lighting.drawn == second.scene.lighting.drawn
 
 
+@pytest.mark.slow
 def test_a_penalty_pulls_and_its_absence_changes_no_bit(triangles: TriangleMesh) -> None:
     plain, silent, loud = start(triangles), start(triangles, weight=0.0), start(triangles, weight=3.0)
     textures = [finish(run) for run in (plain, silent, loud)]
@@ -134,6 +136,7 @@ def test_a_penalty_pulls_and_its_absence_changes_no_bit(triangles: TriangleMesh)
     assert silent.scene.penalty.asked == [(step, step / 6) for step in range(6)]
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_mean_of_its_last_iterates(triangles: TriangleMesh) -> None:
     config = replace(CONFIG, average_from=0.5)
     plain, averaged = start(triangles), start(triangles, config)

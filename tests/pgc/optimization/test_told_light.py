@@ -71,6 +71,7 @@ def run(triangles: TriangleMesh, guidance: Listener, *, lit: bool) -> Optimizati
     return done
 
 
+@pytest.mark.slow
 def test_the_light_of_the_picture_is_told(triangles: TriangleMesh) -> None:
     listener = Listener()
     done = run(triangles, listener, lit=True)
@@ -86,6 +87,7 @@ def test_the_light_of_the_picture_is_told(triangles: TriangleMesh) -> None:
     assert torch.equal(first, known_shading_of(view.gbuffer, view.lights.render))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("guidance", "lit"), [(Deaf, True), (Deaf, False), (Listener, False)])
 def test_nobody_else_is_told(triangles: TriangleMesh, guidance: type[Listener], lit: bool) -> None:
     listener = guidance()

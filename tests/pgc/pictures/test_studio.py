@@ -117,6 +117,7 @@ def material(roughness, metallic):
     return BakedTexture(maps={**red().maps, **maps})
 
 
+@pytest.mark.slow
 def test_a_whole_material_is_shown_in_a_studio(cube, rasterizer):
     cameras = [Framing.of(cube).camera(0.3, 0.4)]
     looks = [baked_look(material(0.3, 1.0)), baked_look(material(1.0, 0.0)), baked_colors(red())]

@@ -64,11 +64,13 @@ def test_the_linear_way_asks_for_smooth_changes(pictures: dict[str, FinishedPict
     assert roughness(pictures["linear"].gradient) < 0.5 * roughness(pictures["vae"].gradient)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_picture(teacher: Guidance, pictures: dict[str, FinishedPicture]) -> None:
     again = optimize_picture(teacher, "red bricks", "pgc-n", CONFIG)
     assert torch.equal(again.image, pictures["pgc-n"].image)
 
 
+@pytest.mark.slow
 def test_a_loss_that_learns_is_one_for_the_whole_picture(teacher: Guidance) -> None:
     steps = PlaygroundConfig(steps=2, distillation=VSDConfig())
     found = optimize_picture(teacher, "red bricks", "pgc-n", steps)

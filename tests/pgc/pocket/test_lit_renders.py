@@ -28,6 +28,7 @@ def ball(count: int = 3000) -> np.ndarray:
     return (points / np.linalg.norm(points, axis=-1, keepdims=True)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_a_scene_depends_on_its_number_and_the_seed_only() -> None:
     first, again, other = (render_lit(3, seed, SMALL) for seed in (1, 1, 2))
     assert len(first) == SMALL.materials
@@ -49,6 +50,7 @@ def test_later_scenes_are_of_patterns_and_often_wet() -> None:
     assert sum(sample.finish == "wet" for sample in late) >= 4
 
 
+@pytest.mark.slow
 def test_light_is_told_where_there_is_some() -> None:
     lit = render_lit(1, 4, replace(SMALL, flat_share=0.0))
     flat = render_lit(1, 4, replace(SMALL, flat_share=1.0))
@@ -63,6 +65,7 @@ def test_light_is_told_where_there_is_some() -> None:
         assert "flat lighting" in sample.caption
 
 
+@pytest.mark.slow
 def test_words_say_what_the_material_is() -> None:
     names = "|".join([*METALS, "aluminum", "metal", "metallic"])
     for material in drawn():
@@ -79,6 +82,7 @@ def test_words_say_what_the_material_is() -> None:
             assert values.roughness.min() >= 0.74, material.words
 
 
+@pytest.mark.slow
 def test_rust_is_rough_and_mostly_no_metal() -> None:
     rusty = [material for material in drawn() if material.kind == "rusty"]
     values = [material_points(material, ball() * 0.7, ball()) for material in rusty]
@@ -114,6 +118,7 @@ def test_the_prompts_to_be_shown_are_captions(prompt: str) -> None:
     assert prompt in {material.words for material in drawn(6000)}
 
 
+@pytest.mark.slow
 def test_lit_shards_resume(tmp_path: Path) -> None:
     config = LitDataConfig(scenes=3, seed=2, shard=2, render=SMALL)
     generate_lit(tmp_path, config)

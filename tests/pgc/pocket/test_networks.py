@@ -108,6 +108,7 @@ def test_shipped_prior_is_small_and_complete() -> None:
     assert json.loads((folder / "vocabulary.json").read_text()) == words
 
 
+@pytest.mark.slow
 @needs_weights
 def test_shipped_prior_denoises() -> None:
     """At a moderate noise level the prediction must explain most of the velocity."""

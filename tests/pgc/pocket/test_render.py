@@ -38,6 +38,7 @@ def test_sample_is_consistent() -> None:
     assert inside.max() < 3.9
 
 
+@pytest.mark.slow
 def test_every_caption_word_is_in_the_vocabulary() -> None:
     known = vocabulary()
     words = {word for group, entries in known.items() if group != "untrained" for word in entries}
@@ -90,6 +91,7 @@ def test_sphere_distance_and_normal() -> None:
     assert normals(sphere, points) == pytest.approx(np.array([[1, 0, 0], [0, 0, 1]]), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_shards_resume(tmp_path: Path) -> None:
     config = DataConfig(count=5, seed=2, shard=2, render=SMALL)
     generate(tmp_path, config)

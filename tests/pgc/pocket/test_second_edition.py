@@ -47,6 +47,7 @@ def question(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return noisy, torch.tensor([10, 300, 600, 900]), depth
 
 
+@pytest.mark.slow
 def test_old_words_stay_whole_and_new_ones_are(tokenizers: tuple[Path, Path]) -> None:
     second = load_tokenizer(tokenizers[1])
     for group in lit_vocabulary().values():
@@ -59,6 +60,7 @@ def test_old_words_stay_whole_and_new_ones_are(tokenizers: tuple[Path, Path]) ->
         assert len(second(word).input_ids) == len(before(word).input_ids), word
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_at_first_the_second_edition_answers_as_the_first(first: Networks, tokenizers: tuple[Path, Path]) -> None:
     weights = dict(first.named_parameters())
@@ -73,6 +75,7 @@ def test_at_first_the_second_edition_answers_as_the_first(first: Networks, token
     assert not torch.allclose(second(noisy, timestep, tokens, lit_condition(depth * 0, None, 12)), expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_one_step_of_training_opens_the_new_channels(first: Networks, tokenizers: tuple[Path, Path]) -> None:
     second = widened_networks(dict(first.named_parameters()), tokenizers[0], WIDE, tokenizers[1])
     noisy, timestep, depth = question()

@@ -42,6 +42,7 @@ def pgc_remote(cube_obj, red_texture, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_servers_maps_come_into_the_same_folder_as_ever(pgc_remote, tmp_path):
     with serving(tmp_path / "connection.json", result=png()) as server:
         result = pgc_remote("--seed", "5")
@@ -86,6 +87,7 @@ def test_bad_options_are_one_sentence_and_exit_code_2(pgc_remote, tmp_path, more
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_a_job_that_is_refused_is_one_sentence(pgc_remote, tmp_path):
     with serving(tmp_path / "connection.json", result=b"no picture"):
         result = pgc_remote()
@@ -150,6 +152,7 @@ def test_textures_to_start_from_go_along(cube_obj, red_texture):
     assert set(job.arrays) == {ref.sha256 for ref in job.spec.refs().values()}
 
 
+@pytest.mark.slow
 def test_a_whole_material_to_start_from_is_not_for_the_server(cube_obj, red_texture, tmp_path):
     for name in ("base_color", "roughness"):
         Image.open(red_texture).save(tmp_path / f"{name}.png")
@@ -204,6 +207,7 @@ def test_a_result_without_maps_is_refused():
         texture_of({}, (1001,))
 
 
+@pytest.mark.slow
 def test_what_does_not_go_over_the_wire_is_said_before_it_is_sent_and_alpha_comes_back(pgc_remote, tmp_path):
     deep = np.random.default_rng(0).integers(0, 65536, (16, 16, 4)).astype(np.uint16)
     path = write_with_oiio(tmp_path / "deep.png", deep, "uint16", oiio__UnassociatedAlpha=1)

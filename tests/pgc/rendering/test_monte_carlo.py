@@ -62,6 +62,7 @@ def test_white_light_gives_the_albedos(roughness):
     assert (terms.base - 1).abs().max() < 0.012
 
 
+@pytest.mark.slow
 def test_it_repeats_by_seed_and_closes_in_by_count():
     environment, samples = colored_key(), points(0.3)
 

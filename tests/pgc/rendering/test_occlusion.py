@@ -68,6 +68,7 @@ def test_inside_a_closed_mesh_there_is_no_sky(primitive):
     assert at(primitive("box"), [0.0, 0.0, 0.0]) == 0.0
 
 
+@pytest.mark.slow
 def test_fast_and_slow_rays_agree(primitive):
     mesh = primitive("torus")
     corners = torch.from_numpy(mesh.positions[mesh.faces])[::4]

@@ -39,6 +39,7 @@ def slowly(mesh: TriangleMesh) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torus", "bumpy"])
 def test_it_is_the_definition(primitive, name):
     mesh = primitive(name)

@@ -40,6 +40,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         load_checkpoint(foreign)
 
 
+@pytest.mark.slow
 def test_a_single_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     tensors = {"texels": torch.randn(40), "step": torch.tensor(7), "half": torch.randn(9).to(torch.bfloat16)}

@@ -165,6 +165,7 @@ def write(folder, mesh, texture, config=SMALL):
     return RunFolder(folder).write_texture(mesh, texture, rasterizer, Framing.of(mesh.triangles), config)
 
 
+@pytest.mark.slow
 def test_the_earlier_run_goes_when_there_is_a_result(tmp_path, cube):
     earlier_run(tmp_path / "out")
     RunFolder(tmp_path / "out").claim(overwrite=True)
@@ -173,6 +174,7 @@ def test_the_earlier_run_goes_when_there_is_a_result(tmp_path, cube):
     assert names_in(tmp_path / "out") == {"mine.png", *files}
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_hashed(tmp_path, cube):
     out = tmp_path / "out"
     files = write(out, cube, BakedTexture(maps={"base_color": [torch.full((3, 16, 16), 0.2)]}))
@@ -190,6 +192,7 @@ def test_without_a_turntable_there_is_none(tmp_path, cube):
     assert "turntable.webp" not in files
 
 
+@pytest.mark.slow
 def test_tiles_get_a_file_each(tmp_path):
     path = tmp_path / "two.obj"
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
@@ -214,6 +217,7 @@ def maps_of(side=16):
     }
 
 
+@pytest.mark.slow
 def test_a_material_gets_a_png_a_map_and_orm(tmp_path, cube):
     out = tmp_path / "out"
     files = write(out, cube, BakedTexture(maps=maps_of()))
@@ -243,6 +247,7 @@ def test_without_roughness_metallic_and_occlusion_there_is_no_orm(tmp_path, cube
     assert "normal.png" in files
 
 
+@pytest.mark.slow
 def test_what_orm_lacks_is_matte_free_and_no_metal(tmp_path, cube):
     kept = {name: images for name, images in maps_of().items() if name in ("base_color", "occlusion")}
     write(tmp_path / "out", cube, BakedTexture(maps=kept))

@@ -38,6 +38,7 @@ def finish(run):
     return encode_maps(run.bake())
 
 
+@pytest.mark.slow
 def test_a_run_goes_towards_what_the_oracle_knows(request_):
     run = prepare_run(replace(request_, settings=with_overrides(SETTINGS, steps=30)))
     gray = run.bake().maps["base_color"][0].mean(dim=(1, 2))
@@ -47,12 +48,14 @@ def test_a_run_goes_towards_what_the_oracle_knows(request_):
     assert red[1] < gray[1] - 0.05
 
 
+@pytest.mark.slow
 def test_equal_requests_give_equal_bytes_and_another_seed_others(request_):
     first = finish(prepare_run(request_))
     assert finish(prepare_run(request_)) == first
     assert finish(prepare_run(replace(request_, settings=with_overrides(SETTINGS, seed=1)))) != first
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_the_uninterrupted_one(request_, tmp_path):
     whole = finish(prepare_run(request_))
     first = prepare_run(request_)
@@ -88,6 +91,7 @@ def test_a_checkpoint_of_another_request_is_refused(request_, tmp_path, change):
         other.resume(tmp_path / "c.safetensors")
 
 
+@pytest.mark.slow
 def test_locked_texels_come_back_byte_for_byte(request_, tmp_path):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (32, 32, 3), generator=generator, dtype=torch.uint8)
@@ -147,6 +151,7 @@ def test_up_axis_turns_the_mesh(request_):
     assert (as_y.up_axis, as_z.up_axis) == ("y", "z")
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_unwrapping_replaces_uvs(request_):
     run = prepare_run(replace(request_, unwrap=True))
@@ -172,6 +177,7 @@ def test_unknown_words_are_reported_together_with_the_known(request_):
     assert any("gryphon" in warning and "red" in warning for warning in run.warnings)
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_long_unwrap_says_how_long_it_takes(request_, monkeypatch):
     def stages():

@@ -46,6 +46,7 @@ def names(folder):
     return {path.name for path in folder.path.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_whole_run_leaves_results_and_no_checkpoint(request_, tmp_path):
     folder = RunFolder(tmp_path / "out")
     seen = []
@@ -68,6 +69,7 @@ def test_a_whole_run_leaves_results_and_no_checkpoint(request_, tmp_path):
     assert report["resolved"]["settings"]["optimize"]["steps"] == 4
 
 
+@pytest.mark.slow
 def test_a_stopped_run_leaves_what_it_has_and_goes_on_to_the_same_bytes(request_, tmp_path):
     whole = RunFolder(tmp_path / "whole")
     texture_mesh(request_, whole, outputs=OUTPUTS)
@@ -85,6 +87,7 @@ def test_a_stopped_run_leaves_what_it_has_and_goes_on_to_the_same_bytes(request_
         assert (folder.path / name).read_bytes() == (whole.path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_crash_leaves_a_checkpoint_and_says_that_the_run_was_going_on(request_, tmp_path):
     def crash(result):
         if result.step == 2:
@@ -97,6 +100,7 @@ def test_a_crash_leaves_a_checkpoint_and_says_that_the_run_was_going_on(request_
     assert texture_mesh(request_, folder, outputs=OUTPUTS, resume=True).finished
 
 
+@pytest.mark.slow
 def test_shared_parts_are_used(request_, tmp_path):
     first = texture_mesh(request_, RunFolder(tmp_path / "a"), outputs=OUTPUTS)
     shared = SharedParts(guidance=first.run.guidance, rasterizer=first.run.rasterizer)
@@ -106,6 +110,7 @@ def test_shared_parts_are_used(request_, tmp_path):
     assert (tmp_path / "a" / "base_color.png").read_bytes() == (tmp_path / "b" / "base_color.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_previews_come_at_growing_distances(request_, tmp_path):
     # With the first one after an hour there is none before the end, where it is part of the results.
     outputs = OutputConfig(
@@ -141,6 +146,7 @@ def scarce(monkeypatch):
     return set_up
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_costs_views_and_not_the_run(two_views, tmp_path, scarce):
     scarce(views=1, at=2)
     folder, steps, notes = RunFolder(tmp_path / "out"), [], []
@@ -156,6 +162,7 @@ def test_memory_that_runs_out_costs_views_and_not_the_run(two_views, tmp_path, s
     assert report["resolved"]["settings"]["optimize"]["views"] == 2, "what was asked for stays on record"
 
 
+@pytest.mark.slow
 def test_a_smaller_plan_is_kept_over_a_resume(two_views, tmp_path, scarce):
     scarce(views=1, at=1)
     folder, steps = RunFolder(tmp_path / "out"), []
@@ -167,6 +174,7 @@ def test_a_smaller_plan_is_kept_over_a_resume(two_views, tmp_path, scarce):
     assert not any("ran out" in warning for warning in outcome.report.warnings), "it begins with the plan that fits"
 
 
+@pytest.mark.slow
 def test_a_run_that_fits_with_no_plan_is_one_sentence(two_views, tmp_path, scarce):
     scarce(views=0)
     with pytest.raises(
@@ -176,6 +184,7 @@ def test_a_run_that_fits_with_no_plan_is_one_sentence(two_views, tmp_path, scarc
         texture_mesh(two_views, RunFolder(tmp_path / "out"), outputs=OUTPUTS)
 
 
+@pytest.mark.slow
 def test_a_plan_is_made_before_the_run_from_what_is_free(two_views, tmp_path, monkeypatch):
     memory = DeviceMemory(available=10**9, total=8 * 10**9)
     monkeypatch.setattr("pgc.runs.request.device_memory", lambda device: memory)
@@ -185,6 +194,7 @@ def test_a_plan_is_made_before_the_run_from_what_is_free(two_views, tmp_path, mo
     assert any("where 1.0 GB are free: the job goes on with 1 instead of 2" in text for text in outcome.report.warnings)
 
 
+@pytest.mark.slow
 def test_a_prior_without_finite_gradients_leaves_a_state_and_the_reason(two_views, tmp_path, monkeypatch):
     monkeypatch.setattr("pgc.optimization.finite_watch.MOST_SPOILT_IN_A_ROW", 2)
     monkeypatch.setattr(

@@ -51,6 +51,7 @@ def finish(run):
     return run.bake()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("maps", "field"),
     [
@@ -73,6 +74,7 @@ def test_the_wanted_maps_come_out(request_, maps, field):
     }
 
 
+@pytest.mark.slow
 def test_base_color_beside_occlusion_is_that_of_base_color_alone(request_):
     alone = finish(prepare_run(replace(request_, settings=lit("base_color"))))
     beside = finish(prepare_run(replace(request_, settings=lit("base_color", "occlusion"))))
@@ -98,6 +100,7 @@ def test_a_lit_run_finds_what_the_oracle_shows(request_):
     assert error(after, "normal", (0.5, 0.5, 1.0)) < 0.1
 
 
+@pytest.mark.slow
 def test_light_is_drawn_anew_for_every_step(request_):
     scene = prepare_run(request_).optimization.scene
     assert scene.lighting is not None
@@ -108,6 +111,7 @@ def test_light_is_drawn_anew_for_every_step(request_):
     assert all(one.reference is one.render for one in drawn)
 
 
+@pytest.mark.slow
 def test_equal_requests_give_equal_bytes_and_a_resumed_run_too(request_, tmp_path):
     whole = encode_maps(finish(prepare_run(request_)))
     first = prepare_run(request_)
@@ -125,6 +129,7 @@ def test_a_run_for_other_maps_is_another_run(request_):
     assert replace(request_, settings=lit("roughness")).fingerprint() != request_.fingerprint()
 
 
+@pytest.mark.slow
 def test_an_initial_base_color_is_where_a_lit_run_starts_and_locked_texels_stay(request_, tmp_path):
     generator = torch.Generator().manual_seed(0)
     # No darker than any base colour may be, see MaterialFieldConfig.
@@ -144,6 +149,7 @@ def test_an_initial_base_color_is_where_a_lit_run_starts_and_locked_texels_stay(
         assert not torch.equal(after[name][0], before[name][0])
 
 
+@pytest.mark.slow
 def test_a_folder_of_maps_is_where_a_lit_run_starts(request_, tmp_path):
     generator = np.random.default_rng(1)
     shapes = {"base_color": (32, 32, 3), "roughness": (32, 32), "metallic": (32, 32), "normal": (32, 32, 3)}
@@ -185,6 +191,7 @@ def test_material_settings_reach_the_scene(request_):
     assert scene.penalty is None
 
 
+@pytest.mark.slow
 def test_tiles_get_an_image_each_of_every_map(request_, tmp_path):
     path = tmp_path / "two.obj"
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]

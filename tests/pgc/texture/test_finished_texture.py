@@ -37,6 +37,7 @@ def points(make_points: MakePoints) -> SurfacePoints:
     return make_points(uv, footprint, torch.rand(2, 1, 12, 12, generator=generator) < 0.8)
 
 
+@pytest.mark.slow
 def test_it_is_the_slow_reference(texture: BakedTexture, points: SurfacePoints) -> None:
     field = FinishedTexture(texture)
     assert isinstance(field, SurfaceMaterial)

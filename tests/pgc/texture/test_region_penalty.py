@@ -77,6 +77,7 @@ def _settled(start: Tensor, regions: Tensor, data_weight: float) -> Tensor:
     return values.detach()
 
 
+@pytest.mark.slow
 def test_two_substances_in_one_region_stay_two() -> None:
     """Rust and iron, a third of it iron, with noise: each loses its noise, neither moves to the other."""
     generator = torch.Generator().manual_seed(4)
@@ -89,6 +90,7 @@ def test_two_substances_in_one_region_stay_two() -> None:
         assert found[part].std(0).max() < 0.3 * start[part].std(0).min()
 
 
+@pytest.mark.slow
 def test_noise_on_one_substance_goes_away_in_each_region() -> None:
     generator = torch.Generator().manual_seed(5)
     regions = (torch.arange(200) % 2).long()
@@ -102,6 +104,7 @@ def test_noise_on_one_substance_goes_away_in_each_region() -> None:
         assert (found[part].mean(0) - start[part].mean(0)).abs().max() < 0.005
 
 
+@pytest.mark.slow
 def test_what_the_picture_says_outweighs_a_weak_prior() -> None:
     """A gradient of roughness that the data want stays, flattened by no more than the prior's share."""
     start = torch.stack([torch.linspace(0.4, 0.6, 100), torch.zeros(100)], dim=1)

@@ -3,6 +3,8 @@
 
 import uuid
 
+import pytest
+
 from blender_addon.protocol.messages import (
     Cancel,
     Chunk,
@@ -60,6 +62,7 @@ def test_the_gates_path_reaches_the_artist(client: Client) -> None:
     assert answer.error.field == "meshes[0].faces[12]"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_a_try_and_the_third_one_the_job(client: Client) -> None:
     events = client.events(client.submit("steps=5 die-once=3"))
     assert events[-1].state is JobState.SUCCEEDED
@@ -74,6 +77,7 @@ def test_a_ping_is_answered(client: Client) -> None:
     assert client.ask(Ping(8), bulk=True) == Pong(8)
 
 
+@pytest.mark.slow
 def test_a_drained_server_takes_the_job_up_again(rig: Rig, client: Client) -> None:
     key = uuid.uuid4().hex
     job = client.submit("steps=40 sleep=0.02", key=key)

@@ -232,6 +232,7 @@ def test_a_server_at_another_address_is_said(tmp_path, monkeypatch):
     assert "listens at 127.0.0.1 and not at 127.0.0.2" in result.output
 
 
+@pytest.mark.slow
 def test_the_whole_command_with_a_port_that_the_server_will_have(tmp_path):
     """In a thread: its code is read while it waits."""
     paths = ServerPaths(tmp_path / "d")

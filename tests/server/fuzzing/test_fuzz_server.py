@@ -90,6 +90,7 @@ def test_blobs_are_their_bytes_or_are_asked_for_again(tmp_path):
         assert judge.outcomes[found] > 0, found
 
 
+@pytest.mark.slow
 def test_case_numbers_stand_for_cases(tmp_path):
     first, again = judged(SmallFiles(tmp_path / "a", seed=3), 40), judged(SmallFiles(tmp_path / "b", seed=3), 40)
     assert first.outcomes == again.outcomes
@@ -147,6 +148,7 @@ def test_what_is_no_sentence(text):
         sentence(ConfigError(text))
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_at_fault_is_seen(tmp_path, monkeypatch):
     monkeypatch.setattr("server.broker.scheduling.controls.Controls.list_jobs", lambda self, request, message: [][1])
     monkeypatch.setattr("server.broker.scheduling.controls.Controls.status", lambda self, request, message: None)

@@ -16,6 +16,7 @@ def broker(stored_job):
     broker.close()
 
 
+@pytest.mark.slow
 def test_the_gate_judges_beats_and_ends_when_told(broker, stored_job):
     assert broker.ready.role == "gate"
     broker.send(Validate(stored_job.name))
@@ -31,6 +32,7 @@ def test_the_gate_judges_beats_and_ends_when_told(broker, stored_job):
     assert broker.exit_code() == 0
 
 
+@pytest.mark.slow
 def test_the_gate_ends_with_its_broker(broker):
     broker.hang_up()
     assert broker.exit_code() == 0

@@ -283,6 +283,7 @@ def test_too_large_a_specification_is_not_read(stored_job):
     assert verdict(stored_job).code is ErrorCode.PROTO_TOO_LARGE
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on processor time")
 def test_the_processor_time_of_a_check_is_capped(stored_job, monkeypatch):
     def work(*_):

@@ -127,6 +127,7 @@ def check_acts(row: dict[str, Any], found: OptimizeConfig) -> None:
             assert getattr(regulation, name) == row[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["pocket", "sd15", "sdxl"])
 @pytest.mark.parametrize("place", ["distillation", "regulation", "conditions"])
 def test_every_combination_resolves_or_names_its_field(tiny: TextureJobSpec, model: str, place: str) -> None:

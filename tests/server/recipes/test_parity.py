@@ -40,6 +40,7 @@ def through_recipes(spec, arrays, cpu) -> dict:
     return encode_maps(run.bake())
 
 
+@pytest.mark.slow
 def test_an_oracle_job_equals_the_run_in_one_process(oracle_job, arrays, cpu, cube_obj, red_texture):
     expected = in_process(
         cube_obj,
@@ -86,6 +87,7 @@ def test_separate_slots_equal_the_run_in_one_process(oracle_job, arrays, cpu, cu
     assert through_recipes(spec, arrays, cpu) == separate
 
 
+@pytest.mark.slow
 def test_faces_without_texture_keep_every_map_of_a_lit_job(oracle_job, arrays, cpu, cube_obj):
 
     textured = np.ones(12, np.uint8)
@@ -116,6 +118,7 @@ def test_a_pocket_job_equals_the_run_in_one_process(arrays, cpu, cube_obj):
     assert through_recipes(spec, arrays, cpu) == expected
 
 
+@pytest.mark.slow
 def test_locked_texels_and_the_initial_texture_arrive(oracle_job, arrays, cpu, cube_obj, red_texture, tmp_path):
 
     from blender_addon.protocol.specs.job import TileImage
@@ -206,6 +209,7 @@ def test_colours_of_a_mesh_start_a_job_as_they_start_a_run(tmp_path, cpu, arrays
     assert through_recipes(plain, arrays, cpu) != expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["glb", "stl_soup", "far_away"])
 def test_the_prepared_mesh_equals_that_of_the_file_bit_for_bit(kind, tmp_path, arrays):
     path = tmp_path / f"mesh.{'glb' if kind == 'glb' else 'obj'}"

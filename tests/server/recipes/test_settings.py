@@ -97,6 +97,7 @@ EYE = (1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, -5.0, 0, 0, 0, 1.0)
 LENS = (2.0, 0, 0, 0, 0, 2.0, 0, 0, 0, 0, -1.02, -0.2, 0, 0, -1.0, 0)
 
 
+@pytest.mark.slow
 def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu, monkeypatch):
     rig = CameraRigSpec(cameras=(CameraSpec(world_to_camera=EYE, projection=LENS),))
     prompt = PromptSpec(text="red", per_view={"overhead": "a red roof"}, front_axis="-x")

@@ -127,6 +127,7 @@ def test_without_a_readable_file_ages_count_from_now(tmp_path, clocks, content) 
     assert age.age(START - 5.0) == pytest.approx(DAY)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 3 * DAY), st.floats(-4000 * DAY, 4000 * DAY)), max_size=12))
 def test_no_sequence_of_jumps_makes_a_thing_older_than_the_time_that_passed(tmp_path_factory, history) -> None:

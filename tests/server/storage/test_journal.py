@@ -192,6 +192,7 @@ def test_the_end_gives_up_what_a_full_disk_never_took(tmp_path: Path, monkeypatc
     assert isinstance(loop.wait(1)[0], JournalError)
 
 
+@pytest.mark.slow
 def test_what_was_committed_is_there_after_a_kill(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from server.storage.journal import *\n"

@@ -276,6 +276,7 @@ def test_a_journal_without_a_table_or_column_of_ours_is_a_damaged_one(core: Core
     core.boot()
 
 
+@pytest.mark.slow
 def test_a_time_of_its_end_from_before_it_was_made_makes_no_job_old(core: CoreRig) -> None:
     user = core.user().upload()
     core.ready("worker")

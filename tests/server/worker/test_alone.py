@@ -92,6 +92,7 @@ def test_an_old_worker_that_does_not_end_is_ended(lock_file: Path, holder, stopp
         assert old.wait(60) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_only_who_holds_the_lock_is_ended(lock_file: Path, holder) -> None:
     """Not another Python, nor one that holds the lock of another number."""
     bystander = start(HOLD, str(lock_file.with_name("worker-1.lock")), "600")
@@ -132,6 +133,7 @@ def test_the_end_of_the_input_after_the_wait_is_the_workers_own_business(lock_fi
     assert not any(thread.name == "waiting" for thread in threading.enumerate())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_ended_is_waited_for(lock_file: Path, holder, monkeypatch, caplog) -> None:
     """Another user's process, seen and not ours to end."""
     holder(3.0)

@@ -84,6 +84,7 @@ def expected_maps(spec, arrays, cpu):
     return encode_maps(whole.bake())["base_color"]
 
 
+@pytest.mark.slow
 def test_the_result_is_the_maps_and_the_configuration(tools, stored_job, broker, arrays, cpu):
     outcome = run(tools, stored_job)
     assert outcome.ending is Ending.DONE, outcome
@@ -101,6 +102,7 @@ def test_the_result_is_the_maps_and_the_configuration(tools, stored_job, broker,
     assert broker.of(WorkerProgress)[-1].step == 3
 
 
+@pytest.mark.slow
 def test_previews_are_the_texture_downscaled(tools, stored_job, broker):
     stored_job.write(replace(with_settings(stored_job.spec, steps=6), preview=PreviewSpec(every_s=0.05, size=16)))
     run(tools, stored_job)
@@ -154,6 +156,7 @@ def test_a_lit_job_gives_all_maps_shows_them_and_goes_on_to_the_same_bytes(tools
     assert config["resolved"]["settings"]["maps"] == list(maps)
 
 
+@pytest.mark.slow
 def test_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tools, stored_job, arrays, cpu, broker):
     stored_job.write(with_settings(stored_job.spec, steps=6))
 
@@ -174,6 +177,7 @@ def test_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tools, stored
     assert tools.store.read(outcome.result.maps[0].sha256) == expected_maps(stored_job.spec, arrays, cpu)[1001]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_specification_is_left_alone(tools, stored_job, broker):
     run(replace(tools, checkpoint_steps=1), stored_job)
     stored_job.write(with_settings(stored_job.spec, seed=9))
@@ -192,6 +196,7 @@ def cancelling(tools, looks):
     return replace(tools, tick=lambda: seen.append(1), is_cancelled=lambda job: len(seen) > looks)
 
 
+@pytest.mark.slow
 def test_cancel_ends_the_run_at_the_next_step_with_what_there_is(tools, stored_job, broker, arrays, cpu):
     stored_job.write(with_settings(stored_job.spec, steps=1000))
     outcome = run(cancelling(tools, 6), stored_job)
@@ -204,21 +209,25 @@ def test_cancel_ends_the_run_at_the_next_step_with_what_there_is(tools, stored_j
     assert tools.store.read(outcome.result.maps[0].sha256) == encode_maps(whole.bake())["base_color"][1001]
 
 
+@pytest.mark.slow
 def test_cancel_before_the_first_step_keeps_nothing(tools, stored_job):
     outcome = run(cancelling(tools, 1), stored_job)
     assert (outcome.ending, outcome.result) == (Ending.CANCELLED, None)
 
 
+@pytest.mark.slow
 def test_a_cancel_while_the_result_is_made_costs_nothing(tools, stored_job):
     assert run(cancelling(tools, 6), stored_job).ending is Ending.DONE
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_written_leaves_the_cancel(tools, stored_job, monkeypatch):
     monkeypatch.setattr(tools.store, "put", lambda data: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
     outcome = run(cancelling(tools, 4), stored_job)
     assert (outcome.ending, outcome.result) == (Ending.CANCELLED, None)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_kept_as_a_result_without_a_step_and_without_its_prior(tools, stored_job, broker, arrays, cpu):
     stored_job.write(with_settings(stored_job.spec, steps=6))
     stopped = replace(tools, is_stopping=lambda: bool(broker.of(WorkerCheckpoint)), checkpoint_steps=2)
@@ -269,6 +278,7 @@ def failing_step(monkeypatch):
     return set_up
 
 
+@pytest.mark.slow
 def test_out_of_memory_goes_on_with_a_smaller_plan_from_where_it_was(tools, stored_job, broker, failing_step):
     failing_step(torch.OutOfMemoryError("CUDA out of memory"), at=2, times=1)
     outcome = run(tools, stored_job)
@@ -282,6 +292,7 @@ def test_out_of_memory_goes_on_with_a_smaller_plan_from_where_it_was(tools, stor
     assert config["resolved"]["settings"]["optimize"]["views"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [1, 2])
 def test_out_of_memory_with_every_plan_is_a_clear_error(tools, stored_job, failing_step, views):
     stored_job.write(with_settings(stored_job.spec, views=views))
@@ -294,6 +305,7 @@ def test_out_of_memory_with_every_plan_is_a_clear_error(tools, stored_job, faili
     assert "Close other programs" in outcome.error.hint
 
 
+@pytest.mark.slow
 def test_a_smaller_plan_is_kept_over_a_resume(tools, stored_job, failing_step, broker):
     stored_job.write(with_settings(stored_job.spec, steps=6))
     failing_step(torch.OutOfMemoryError("CUDA out of memory"), at=2, times=1)
@@ -305,6 +317,7 @@ def test_a_smaller_plan_is_kept_over_a_resume(tools, stored_job, failing_step, b
     assert config["resolved"]["settings"]["optimize"]["views"] == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_whose_plan_is_past_the_last_goes_on(tools, stored_job, broker):
     is_stopping = lambda: bool(broker.of(WorkerCheckpoint))  # noqa: E731
     run(replace(tools, is_stopping=is_stopping, checkpoint_steps=1), stored_job)
@@ -315,6 +328,7 @@ def test_a_checkpoint_whose_plan_is_past_the_last_goes_on(tools, stored_job, bro
     assert run(tools, stored_job, attempt=2, resume=True).ending is Ending.DONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [
@@ -330,6 +344,7 @@ def test_a_sticky_cuda_error_ends_the_worker_and_the_job_goes_on_elsewhere(tools
     assert outcome.error.retry is Retry.SAME
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_tells_an_id_and_the_log_the_rest(tools, stored_job, failing_step, caplog):
     failing_step(ZeroDivisionError("secret /home/artist/plans.txt"))
     outcome = run(tools, stored_job)
@@ -341,6 +356,7 @@ def test_an_unexpected_error_tells_an_id_and_the_log_the_rest(tools, stored_job,
     assert record.exc_info[1].args == ("secret /home/artist/plans.txt",)
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_the_checkpoint_and_not_the_job(tools, stored_job, broker, monkeypatch):
     def full(*_):
         raise CheckpointError("no") from OSError(errno.ENOSPC, "No space left on device")
@@ -352,6 +368,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_job(tools, stored_job, bro
     assert "disk is full" in notice.text
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_result_says_so(tools, stored_job, monkeypatch):
     def full(data):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -413,6 +430,7 @@ def test_a_stop_goes_before_making_room_and_a_cancel_before_both(tools, stored_j
     assert run(replace(both, is_cancelled=lambda job: True), stored_job).ending is Ending.CANCELLED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["gone", "a bit", "another seed"])
 def test_a_specification_that_is_not_what_was_accepted_ends_the_job_in_a_sentence(tools, stored_job, damage):
     """Before, a changed seed passed for what was asked for, and a lost file for an error in the server."""

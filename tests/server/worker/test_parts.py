@@ -154,6 +154,7 @@ def two_triangles(**more):
     )
 
 
+@pytest.mark.slow
 def test_tangents_of_the_job_are_those_of_the_run():
     given = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
     assert assemble([two_triangles()]).triangles.corner_tangents is None

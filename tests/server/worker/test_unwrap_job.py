@@ -74,6 +74,7 @@ def without_xatlas(monkeypatch):
     monkeypatch.setattr(server.unwrapper.importlib.util, "find_spec", lambda name: None)
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_new_uvs_come_back_for_each_corner_and_polygons_stay_whole(tools, unwrap_job, broker):
     outcome = run_job(tools, unwrap_job.name, 1, resume=False)

@@ -43,6 +43,7 @@ def test_a_start_that_went_well_says_nothing(starter_of, tmp_path):
     wait_until(lambda: starter.failure() is None and starter._process is None)
 
 
+@pytest.mark.slow
 def test_a_server_that_lies_in_the_working_directory_is_not_run(tmp_path, monkeypatch):
     """As in a folder of an artist that holds a server.py, from which Blender was started."""
     ran = tmp_path / "ran"

@@ -137,6 +137,7 @@ def test_arrays_must_be_what_the_spec_states():
         check_mesh(spec, {**given, "positions": given["positions"].astype(np.float64)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [1 << 20], indirect=True)
 def test_a_large_mesh_costs_little_memory():
     count = 2_000_000

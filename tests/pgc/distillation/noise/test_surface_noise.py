@@ -72,6 +72,7 @@ def correlation(first, second):
     return float((first * second).mean() / (first.std() * second.std()))
 
 
+@pytest.mark.slow
 def test_a_point_has_the_same_noise_in_two_views():
     """Moved by four latents to the side: the same values, four latents on."""
     shift = 4 / LATENTS
@@ -83,6 +84,7 @@ def test_a_point_has_the_same_noise_in_two_views():
     assert abs(correlation(first, second)) < 0.05
 
 
+@pytest.mark.slow
 def test_half_a_latent_further_half_the_noise_is_the_same():
     first, second = (
         torch.cat([noise(plane(shift=at), seed) for seed in range(2)]) for at in ((0.0, 0.0), (0.5 / LATENTS, 0.0))
@@ -91,6 +93,7 @@ def test_half_a_latent_further_half_the_noise_is_the_same():
     assert 0.4 < correlation(first, second) < 0.6
 
 
+@pytest.mark.slow
 def test_from_twice_as_near_four_latents_make_up_what_was_one():
     """Nearer by two, the texels are a level finer; their sum is what the far view saw."""
     far, near = (torch.cat([noise(plane(zoom=zoom), seed) for seed in range(2)]) for zoom in (1.0, 2.0))
@@ -127,6 +130,7 @@ def test_texels_are_half_a_latent_wide_but_no_finer_than_the_picture():
     assert noise_level(view.uv_footprint[0] * 1e6, view.mask[0, 0], 4.0) == 0
 
 
+@pytest.mark.slow
 def test_fresh_noise_is_mixed_in_by_its_share_of_the_variance():
     latents, view = torch.zeros(1, 4, LATENTS, LATENTS), plane()
 

@@ -71,6 +71,7 @@ def test_texels_count_by_their_surface() -> None:
     assert mean_over(image, area) == pytest.approx(0.75)
 
 
+@pytest.mark.slow
 def test_cases_are_scored_once_and_kept(tmp_path: Path) -> None:
     painter = Painter(0.9, 0.2)
     suite = FinishSuite(painter, ResultCache(tmp_path, {"test": 1}), view_size=48)

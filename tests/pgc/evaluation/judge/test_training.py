@@ -78,6 +78,7 @@ class _StopError(Exception):
     """A test's own way out of the training loop."""
 
 
+@pytest.mark.slow
 def test_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
     config, examples = replace(TINY, steps=6, save_every=2), _examples()
     whole = train_judge(config, examples, tmp_path / "whole.safetensors", _say)
@@ -106,6 +107,7 @@ def test_checkpoints_of_other_settings_are_refused(tmp_path: Path) -> None:
         replace(TINY, steps=0)
 
 
+@pytest.mark.slow
 def test_training_learns_two_plain_colours(tmp_path: Path) -> None:
     inputs = torch.full((16, 4, 32, 32), 255, dtype=torch.uint8)
     inputs[::2, 1:3], inputs[1::2, 0:2] = 20, 20

@@ -92,6 +92,7 @@ def test_a_step_takes_different_views_of_the_pool() -> None:
     assert len(cameras.sample(9, np.random.default_rng(0))) == 9
 
 
+@pytest.mark.slow
 def test_the_truth_scores_perfectly(world: MaterialWorld) -> None:
     scores = judge(world, world.truth)
     assert scores["base_color_psnr"] == float("inf")
@@ -131,6 +132,7 @@ def test_runs_learn_and_knowing_the_light_is_worth_something(world: MaterialWorl
     assert not paper.maps["metallic"][0].any()
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_is_the_same_texture(world: MaterialWorld) -> None:
     short = replace(world, config=replace(TINY, steps=4, average_from=0.5))
     first, second = recover(short, KNOWN)[0], recover(short, KNOWN)[0]
@@ -177,6 +179,7 @@ def test_settings_are_compared_on_the_worlds_that_both_have_run_on() -> None:
     assert found["paper"]["roughness_rmse"]["mean"] == 0.0
 
 
+@pytest.mark.slow
 def test_each_map_score_is_of_its_own_map(world: MaterialWorld) -> None:
     """Known errors put into one map each: 0.1 off is 20 dB, and nothing else moves."""
     spoiled = dict(world.truth.maps)
@@ -200,6 +203,7 @@ def test_each_map_score_is_of_its_own_map(world: MaterialWorld) -> None:
     assert scores["sharpness"] == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_writes_results_and_goes_on(tmp_path: Path) -> None:
     config = replace(TINY, steps=2)
     request = MaterialRunRequest(

@@ -18,6 +18,7 @@ def test_the_truth_is_always_the_same_and_in_range() -> None:
     assert set(truth[4].unique().tolist()) == {0.0, torch.tensor(0.95).item()}
 
 
+@pytest.mark.slow
 def test_steps_help_and_are_repeatable() -> None:
     config = ToyConfig(steps=12, noise=0.0)
     short, first = run_toy("known", ToyConfig(steps=1, noise=0.0)), run_toy("known", config)

@@ -21,6 +21,7 @@ def star() -> TriangleMesh:
     return suite_mesh(2)[1]
 
 
+@pytest.mark.slow
 def test_the_suite_is_as_large_as_it_says() -> None:
     assert SUITE_MESHES >= 24
     assert len(SUITE_MATERIALS) >= 8
@@ -29,6 +30,7 @@ def test_the_suite_is_as_large_as_it_says() -> None:
     assert names[0] == "teapot"
 
 
+@pytest.mark.slow
 def test_slots_are_two_halves_in_patches(star: TriangleMesh) -> None:
     assert set(star.material_index.tolist()) == {0, 1}
     assert 0.4 < float(star.material_index.mean()) < 0.6

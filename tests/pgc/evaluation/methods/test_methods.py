@@ -29,6 +29,7 @@ from pgc.runs.settings.presets import preset_settings
 BASE = preset_settings("standard", PocketSpec()).optimize
 
 
+@pytest.mark.slow
 def test_cases_are_fixed_by_their_seed_and_share_neither_seeds_nor_meshes_with_the_final_list() -> None:
     cases = tuning_cases(8)
     assert cases == tuning_cases(12)[:8]

@@ -41,6 +41,7 @@ def test_a_plain_material_is_recovered_and_longer_runs_come_closer() -> None:
     assert 0.0 <= row["uncovered_fraction"] < 1.0
 
 
+@pytest.mark.slow
 def test_locks_and_resume_hold_on_the_hardest_setting(tmp_path: Path) -> None:
     case = cases(TINY)[-2]
     assert (case.encoder, case.noise, case.clipping) == ("convolution", True, True)
@@ -57,6 +58,7 @@ def test_each_exact_check_can_fail() -> None:
         assert sum(not held for held in checks(good | change).values()) == 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_results_and_goes_on(tmp_path: Path) -> None:
     config = replace(TINY, steps=4)
     lines: list[str] = []

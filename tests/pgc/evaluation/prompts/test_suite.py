@@ -63,6 +63,7 @@ def _suite(tmp_path: Path, calls: list[tuple[str, int]]) -> PromptSuite:
     return PromptSuite(config, Judge(_HueJudge(), COLORS, MATERIALS), prior, texturize, ResultCache(tmp_path, {}))
 
 
+@pytest.mark.slow
 def test_every_kind_of_picture_is_judged_once_and_then_remembered(tmp_path: Path) -> None:
     calls: list[tuple[str, int]] = []
     suite = _suite(tmp_path, calls)

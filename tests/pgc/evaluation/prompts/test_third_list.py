@@ -30,6 +30,7 @@ def cases() -> tuple[ThirdCase, ...]:
     return load_third()
 
 
+@pytest.mark.slow
 def test_the_file_is_what_the_seed_draws(cases: tuple[ThirdCase, ...], tmp_path: Path) -> None:
     assert cases == draw_third()
     assert cases != draw_third(seed=1)

@@ -55,6 +55,7 @@ def test_depth_image_is_near_white_on_black() -> None:
     assert not picture[2].any()
 
 
+@pytest.mark.slow
 def test_image_latents_are_the_scaled_mean_of_the_posterior(guidance: StableDiffusionGuidance) -> None:
     image = images(0)
     vae: Any = guidance._model.vae
@@ -103,6 +104,7 @@ def test_weights_are_frozen(guidance: StableDiffusionGuidance) -> None:
         assert not any(parameter.requires_grad for parameter in part.parameters())
 
 
+@pytest.mark.slow
 def test_one_forward_and_two_agree(sd15_folder: Path, guidance: StableDiffusionGuidance, scene: Scene) -> None:
     timestep = torch.tensor([40, 700])
     conditions = scene(guidance)
@@ -121,6 +123,7 @@ def test_one_forward_and_two_agree(sd15_folder: Path, guidance: StableDiffusionG
     assert torch.allclose(swapped.uncond, at_once.cond, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_depth_control_matters_and_scales(sd15_folder: Path, guidance: StableDiffusionGuidance, scene: Scene) -> None:
     timestep = torch.tensor([40, 700])
     free = guidance.predict_noise(noisy(), timestep, scene(guidance, depth=False))
@@ -130,6 +133,7 @@ def test_depth_control_matters_and_scales(sd15_folder: Path, guidance: StableDif
     assert torch.allclose(off.cond, free.cond, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_arithmetic_stays_near_float32(
     sd15_folder: Path, guidance: StableDiffusionGuidance, scene: Scene
 ) -> None:
@@ -175,6 +179,7 @@ def test_image_size_is_the_models_own_or_as_asked(sd15_folder: Path, size: int) 
     assert guidance.encode_image(images(0)).shape[-1] == size // 4
 
 
+@pytest.mark.slow
 def test_dtypes_follow_the_device(sd15_folder: Path) -> None:
     auto, cuda = LatentDiffusionConfig(), torch.device("cuda")
     single, half, brain = torch.float32, torch.float16, torch.bfloat16

@@ -85,6 +85,7 @@ def write_single_file(folder: Path, path: Path) -> None:
     save_file(tensors, path)
 
 
+@pytest.mark.slow
 def test_single_file_equals_the_folder_it_was_made_of(sd15_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"
     write_single_file(sd15_folder, path)
@@ -122,12 +123,14 @@ def test_single_file_needs_its_settings(sd15_folder: Path, tmp_path: Path, monke
         load_components(str(path), xl=False, dtype=torch.float32, device=CPU, cache_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_sdxl_has_two_of_each(sdxl_folder: Path) -> None:
     parts = load_components(str(sdxl_folder), xl=True, dtype=torch.float32, device=CPU)
     assert len(parts.text_encoders) == len(parts.tokenizers) == 2
     assert type(parts.text_encoders[1]).__name__ == "CLIPTextModelWithProjection"
 
 
+@pytest.mark.slow
 def test_weights_come_in_the_precision_asked_for(sd15_folder: Path) -> None:
     parts = load_components(str(sd15_folder), xl=False, dtype=torch.bfloat16, device=CPU)
     net = load_controlnet(str(sd15_folder / "controlnet"), dtype=torch.bfloat16, device=CPU)

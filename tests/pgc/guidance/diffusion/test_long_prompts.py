@@ -52,6 +52,7 @@ def prior(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.slow
 def test_views_of_a_long_prompt_differ(prior):
     sides = [prior.encode_prompt([view_prompt(LONG, name)]) for name in VIEW_NAMES]
     for one, other in pairwise(sides):
@@ -109,6 +110,7 @@ def test_an_open_vocabulary_reads_all_in_windows(stable_diffusion):
     assert stable_diffusion.left_out(text) == ()
 
 
+@pytest.mark.slow
 def test_beyond_the_last_window_phrases_are_left_out_and_told(stable_diffusion):
     text = view_prompt(", ".join(f"red cube number {number}" for number in range(60)), "underside")
     windows = stable_diffusion._windows.windows(text)
@@ -158,6 +160,7 @@ words = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(words, st.sampled_from(["", ", back view", ", flat lighting"]))
 def test_fitting_and_windows_hold_for_any_text(parts, ending):

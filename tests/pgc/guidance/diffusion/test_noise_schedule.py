@@ -117,6 +117,7 @@ def test_a_model_of_another_noise_is_refused_by_name(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_zero_snr_model_that_predicts_v_is_loaded(sd21_folder: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(sd21_folder, model)

@@ -40,6 +40,7 @@ def plain(pocket_folder: Path) -> StableDiffusionGuidance:
     return loaded
 
 
+@pytest.mark.slow
 def test_folder_is_recognised_by_its_vocabulary(pocket_folder: Path, guidance: PocketGuidance) -> None:
     assert parse_guidance(str(pocket_folder)) == PocketSpec(source=str(pocket_folder))
     assert guidance.name == "pocket"
@@ -47,6 +48,7 @@ def test_folder_is_recognised_by_its_vocabulary(pocket_folder: Path, guidance: P
     assert guidance.image_size == 32
 
 
+@pytest.mark.slow
 def test_suffix_is_added_once_and_only_to_what_is_wanted(
     guidance: PocketGuidance, plain: StableDiffusionGuidance
 ) -> None:
@@ -111,6 +113,7 @@ def _asked(guidance: PocketGuidance, conditions: Conditions) -> torch.Tensor:
     return guidance.predict_noise(latents, torch.tensor([10, 600]), conditions).cond
 
 
+@pytest.mark.slow
 def test_weights_say_whether_they_can_be_told_the_light(guidance: PocketGuidance, aware: PocketGuidance) -> None:
     assert isinstance(guidance, LightAware)
     assert not guidance.takes_shading

@@ -39,6 +39,7 @@ def pipeline(sdxl_folder: Path) -> Any:
     return pipe
 
 
+@pytest.mark.slow
 def test_noise_equals_the_pipelines_own(guidance: SDXLGuidance, pipeline: Any, scene: Scene) -> None:
     conditions = scene(guidance)
     assert conditions.depth is not None
@@ -108,6 +109,7 @@ def test_pooled_embedding_is_needed(guidance: SDXLGuidance) -> None:
         guidance.predict_noise(torch.zeros(1, 4, 8, 8), torch.tensor([5]), Conditions(prompt=words, negative=words))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("upcast", "expected"), [(True, torch.float32), (False, torch.float16)])
 def test_autoencoder_that_overflows_runs_in_float32(sdxl_folder: Path, upcast: bool, expected: torch.dtype) -> None:
     parts = load_components(str(sdxl_folder), xl=True, dtype=torch.float16, device=CPU)

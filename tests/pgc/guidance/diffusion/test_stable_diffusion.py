@@ -28,6 +28,7 @@ def load(folder: Path) -> StableDiffusionGuidance:
     return guidance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixture", ["sd15_folder", "sd21_folder"])
 def test_noise_equals_the_pipelines_own(fixture: str, request: pytest.FixtureRequest, scene: Scene) -> None:
     folder: Path = request.getfixturevalue(fixture)
@@ -74,6 +75,7 @@ def test_noise_equals_the_pipelines_own(fixture: str, request: pytest.FixtureReq
         assert torch.allclose(ours.cond, cond, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_schedule_and_prediction_type_are_read_from_the_model(sd15_folder: Path, sd21_folder: Path) -> None:
     one, two = load(sd15_folder), load(sd21_folder)
     assert (one.prediction_type, two.prediction_type) == ("epsilon", "v_prediction")
@@ -83,6 +85,7 @@ def test_schedule_and_prediction_type_are_read_from_the_model(sd15_folder: Path,
     assert one.image_size == 32
 
 
+@pytest.mark.slow
 def test_a_model_without_controlnet_runs_free(sd15_folder: Path, scene: Scene) -> None:
     guidance = load_guidance(StableDiffusionSpec(source=str(sd15_folder), controlnet=None), CPU)
     latents = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(1))

@@ -2,6 +2,7 @@
 """Charts of new UVs lie the right way round: letters on them are read forwards."""
 
 import numpy as np
+import pytest
 import trimesh
 
 from pgc.mesh import triangulate, unwrap
@@ -45,6 +46,7 @@ def test_only_mirrored_charts_are_turned_over_and_exactly():
     assert np.array_equal(unmirrored(done), done)
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_no_chart_of_new_uvs_is_mirrored():
     done = unwrap(several_shapes())
@@ -53,6 +55,7 @@ def test_no_chart_of_new_uvs_is_mirrored():
     assert doubled_share(done) <= 1e-3
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_what_xatlas_turns_it_mirrors_and_what_we_turn_fills_as_much():
     triangles = triangulate(bumpy_torus(32, 20))

@@ -37,6 +37,7 @@ def triangles_alone(vertices, faces):
     return np.arange(3 * len(faces)).reshape(-1, 3), uvs.reshape(-1, 2).astype(np.float32)
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize("charting", ["xatlas", "each triangle alone"])
 @pytest.mark.parametrize("kind", SHAPES)
@@ -114,6 +115,7 @@ def needle():
     return polygons_mesh([points, board, board + 30.0, board + 60.0])
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_what_packing_drops_moves_with_its_polygon():
     mesh = needle()
@@ -160,6 +162,7 @@ def test_the_walk_takes_the_bigger_chart_first_and_goes_from_neighbour_to_neighb
     assert moved.tolist() == [True, True, False, False, False, False, False, False]
 
 
+@pytest.mark.slow
 def test_a_polygon_of_a_thousand_corners_is_looked_at_in_fewer_cells(monkeypatch):
     """A star whose points reach around a ring twice: folded in its plane, and each of its triangles has a large box."""
     count = 1000

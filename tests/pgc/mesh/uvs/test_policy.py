@@ -44,6 +44,7 @@ def chosen(mesh, policy="auto"):
     return choose_uvs(mesh, triangulate(mesh), policy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surface", [Surface().box(), mirrored_bar(), screws()], ids=["clean", "mirrored", "stacked"])
 def test_uvs_that_carry_a_texture_stay(surface):
     mesh = mesh_of(surface)
@@ -53,6 +54,7 @@ def test_uvs_that_carry_a_texture_stay(surface):
     assert len(got.warnings) == (got.report.verdict == "stacked")
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_copies_of_two_materials_get_texels_of_their_own():
     surface = screws(2)
@@ -65,6 +67,7 @@ def test_copies_of_two_materials_get_texels_of_their_own():
     assert warning.startswith("UVs of different parts overlap on 100% of the surface: a new UV map, PGC, is textured")
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize(
     "surface",
@@ -88,6 +91,7 @@ def test_uvs_that_cannot_are_left_in_the_file_beside_new_ones(surface):
     assert kept.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("surface", "tiles", "done"),
     [
@@ -109,6 +113,7 @@ def test_mirrored_copies_in_another_square_take_their_texels_from_the_first(surf
         assert "mirrored or stacked share texels on 100% of the surface" in prepared.report.warnings[0]
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_faces_without_uvs_get_room_beside_parked_copies():
     surface = parked().quad(FULL @ np.eye(2, 3) + 9.0, FULL * 0, without=True)
@@ -120,12 +125,14 @@ def test_faces_without_uvs_get_room_beside_parked_copies():
     assert measure.area_tiled + measure.area_crossed < 0.005
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_the_map_of_a_mesh_without_any_has_the_name_of_new_ones():
     got = chosen(mesh_of(Surface().box(), uvs=None, corner_uvs=None, uv_name=""))
     assert (got.report.done, got.mesh.uv_name, got.mesh.other_uv_sets) == ("new", "PGC", ())
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_third_set_gets_the_next_number():
     mesh = mesh_of(crossed())
@@ -135,6 +142,7 @@ def test_a_third_set_gets_the_next_number():
     assert three.uv_index == 2
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_faces_without_uvs_get_some_in_free_room_and_the_others_keep_theirs():
     mesh = mesh_of(without(Surface().box(), 2, 5))
@@ -152,6 +160,7 @@ def test_faces_without_uvs_get_some_in_free_room_and_the_others_keep_theirs():
     assert "4 of 12 triangles have no UVs: only those faces got new UVs, in the layout's free room." in got.warnings[0]
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_without_free_room_they_get_a_tile_of_their_own():
     surface = without(Surface().box(uv=lambda n: FULL * (0.249, 0.98) + (0.25 * (n % 4) + 0.0005, 0.01)), 4, 5)
@@ -162,6 +171,7 @@ def test_without_free_room_they_get_a_tile_of_their_own():
     assert prepare_mesh(mesh_of(surface), uvs="auto").report.tiles == (1001, 1002)
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_layout_around_the_edge_of_the_texture_has_no_tiles_so_all_is_new():
     surface = without(Surface().box(uv=lambda n: FULL * (0.249, 0.98) + (0.25 * (n % 4) + 0.1, 0.4)), 4, 5)
@@ -170,6 +180,7 @@ def test_a_layout_around_the_edge_of_the_texture_has_no_tiles_so_all_is_new():
     assert got.mesh.other_uv_sets[0].corner_uvs.min() == -1
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_collapsed_faces_get_uvs_in_a_second_set():
     mesh = mesh_of(Surface().box(uv=lambda n: sixth(n) * (n > 0)))
@@ -182,6 +193,7 @@ def test_collapsed_faces_get_uvs_in_a_second_set():
     np.testing.assert_array_equal(got.mesh.corner_uvs[4:], mesh.corner_uvs[4:])
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_keep_fills_missing_uvs_and_nothing_else():
     surface = without(Surface().box(uv=lambda n: FULL * 0.6 if n < 2 else sixth(n) * 0.9), 5)
@@ -192,6 +204,7 @@ def test_keep_fills_missing_uvs_and_nothing_else():
     assert chosen(mesh, "auto").report.done == "new"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_unwrapped_here_is_said(monkeypatch):
     monkeypatch.setattr("pgc.mesh.uvs.policy.MAX_TRIANGLES_TO_UNWRAP", 3)
     tiling = mesh_of(Surface().box(uv=full))
@@ -204,6 +217,7 @@ def test_what_cannot_be_unwrapped_here_is_said(monkeypatch):
     assert "xatlas" in chosen(tiling).warnings[0]
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_the_report_tells_what_was_given_and_what_is_used():
     report = prepare_mesh(mesh_of(crossed()), uvs="auto").report

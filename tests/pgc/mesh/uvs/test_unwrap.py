@@ -55,6 +55,7 @@ def assert_good_layout(mesh):
     return triangles, area
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_quads_that_xatlas_cuts_become_whole_again():
     mesh = bumpy_torus(32, 20)
@@ -80,6 +81,7 @@ def run_charting(triangles):
     )
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_box_gets_square_texels():
     box = trimesh.creation.box((1.0, 2.0, 3.0))
@@ -103,6 +105,7 @@ def doubled_share(mesh):
     return float((count > 1).mean())
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_triangles_without_area_take_no_place():
     box = trimesh.creation.box()
@@ -117,6 +120,7 @@ def test_triangles_without_area_take_no_place():
     assert doubled_share(done) == 0.0
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_a_corner_on_a_straight_side_lies_on_that_side_in_the_texture():
     # Between two charts: the corner's other polygons, of no area, must not pull it away.
@@ -141,6 +145,7 @@ def polygons_of(positions, polygons):
     )
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize("size", [1e-4, 1.0, 1e5])
 def test_small_triangles_get_a_place_in_every_unit(size):
@@ -188,6 +193,7 @@ AWKWARD = (
 )
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize("kind", AWKWARD)
 def test_nothing_lies_on_anything_else(kind):
@@ -198,6 +204,7 @@ def test_nothing_lies_on_anything_else(kind):
     assert done.uvs.max() <= 1.0
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_what_lies_on_something_becomes_a_chart_of_its_own(monkeypatch):
     """A charting that folds a strip onto itself, as xatlas does not on a small mesh."""
@@ -219,6 +226,7 @@ def test_what_lies_on_something_becomes_a_chart_of_its_own(monkeypatch):
     assert prepare_mesh(done).report.chart_count == 2, "the folded part stays in one piece"
 
 
+@pytest.mark.slow
 def test_pairs_are_found_as_by_looking_at_all():
     generator = np.random.default_rng(0)
     corners = generator.random((12, 3, 2)) * 0.3 + generator.random((12, 1, 2)) * 0.7
@@ -248,6 +256,7 @@ def test_a_mesh_without_area_is_refused():
         unwrap(mesh_of([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]]))
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_missing_uvs_are_made_up_to_a_size_and_asked_for_above(monkeypatch):
     mesh = bumpy_torus(8, 6)
@@ -314,6 +323,7 @@ def test_a_sound_triangle_places_its_polygon_exactly() -> None:
     np.testing.assert_allclose(_placing(base, base @ linear + 0.3), linear, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_lies_far_away_costs_no_memory() -> None:
     corners = np.array([[[0.1, 0.1], [0.4, 0.1], [0.1, 0.4]], [[0.1, 0.1], [-7e6, 0.4], [-7e6, 5.0]]])
     pairs, doubled = overlapping_pairs(corners, np.array([0, 1], np.int32))
@@ -321,6 +331,7 @@ def test_what_lies_far_away_costs_no_memory() -> None:
     assert 0.0 <= doubled < 1.0
 
 
+@pytest.mark.slow
 def test_a_polygon_that_lies_folded_upon_itself_is_found() -> None:
     square = np.array([[0.1, 0.1], [0.6, 0.1], [0.6, 0.6], [0.1, 0.6]])
     flat, folded = square[[[0, 1, 2], [0, 2, 3]]], square[[[0, 1, 2], [0, 1, 3]]]

@@ -102,6 +102,7 @@ def test_the_error_is_told_of_unchanged_pictures_only() -> None:
     assert autoencoder_loss(vae, pictures(), LossConfig(noisy=0.0, moved=1.0), generator)[1] is None
 
 
+@pytest.mark.slow
 def test_the_penalty_lowers_the_tail() -> None:
     torch.manual_seed(0)
     vae = build_autoencoder(TINY)

@@ -78,6 +78,7 @@ def test_a_call_is_no_dearer_than_the_second_edition_s() -> None:
     assert call_gflop(shallow, reduction=8) > 1.2 * second
 
 
+@pytest.mark.slow
 def test_every_word_is_one_token_and_every_caption_is_read_whole(tokenizer: Path) -> None:
     known = load_tokenizer(tokenizer)
     for word in (word for group in vocabulary().values() for word in group):
@@ -179,6 +180,7 @@ def test_training_goes_on_where_it_stopped(stages: Path, tmp_path: Path) -> None
     assert halves.read_bytes()[-4096:] == straight.read_bytes()[-4096:]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_folder_loads_as_the_shipped_one_does(stages: Path, tmp_path: Path) -> None:
     """The product's own way of loading takes the new sizes from the folder."""

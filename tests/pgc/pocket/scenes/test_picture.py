@@ -24,6 +24,7 @@ def pictures(config: SceneConfig, count: int = 4) -> list[ScenePicture]:
     return [picture for scene in range(count) for picture in render_scene(scene, "train", config)]
 
 
+@pytest.mark.slow
 def test_a_scene_depends_on_its_number_and_the_set_only() -> None:
     first, again, other = (render_scene(3, split, SMALL) for split in ("train", "train", "test"))
     assert len(first) == SMALL.materials
@@ -35,6 +36,7 @@ def test_a_scene_depends_on_its_number_and_the_set_only() -> None:
     assert len(set(SEEDS.values())) == 3
 
 
+@pytest.mark.slow
 def test_flat_pictures_show_the_true_base_colour() -> None:
     for picture in pictures(replace(SMALL, flat_share=1.0)):
         assert picture.flat
@@ -47,6 +49,7 @@ def test_flat_pictures_show_the_true_base_colour() -> None:
         assert not picture.truth[~inside].any()
 
 
+@pytest.mark.slow
 def test_lit_pictures_tell_their_light() -> None:
     for picture in pictures(replace(SMALL, flat_share=0.0)):
         assert not picture.flat
@@ -54,6 +57,7 @@ def test_lit_pictures_tell_their_light() -> None:
         assert picture.shading[inside].any(axis=-1).all()
 
 
+@pytest.mark.slow
 def test_relief_shows_in_the_light(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same scene without heights is another picture; base colour and shading are the same."""
     from pgc.pocket.scenes import picture as module
@@ -70,6 +74,7 @@ def test_relief_shows_in_the_light(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(a.shading, b.shading)
 
 
+@pytest.mark.slow
 def test_shards_go_on(tmp_path: Path) -> None:
     config = SceneSetConfig(scenes=3, shard=2, scene=SMALL)
     make_scenes(tmp_path, config)
@@ -93,6 +98,7 @@ def test_no_shards_is_said(tmp_path: Path) -> None:
         load_scenes(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_every_look() -> None:
     rng = np.random.default_rng(1)
     rows = [(recipe, [substance(rng, recipe, 0.0).look for _ in range(2)]) for recipe in RECIPES[:3]]

@@ -78,6 +78,7 @@ def test_small_steps_on_the_surface_change_little(recipe: Recipe) -> None:
     assert (change > 0.15).mean() < 0.04
 
 
+@pytest.mark.slow
 def test_metals_are_metal_and_rust_is_not() -> None:
     shares = {recipe.name: float(made(recipe)[2].metallic.mean()) for recipe in RECIPES}
     assert all(shares[name] == 1.0 for name in ("gold", "brushed steel", "hammered copper", "chrome", "metal"))

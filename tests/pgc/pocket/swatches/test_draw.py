@@ -30,6 +30,7 @@ def some(count: int, split: str = "train") -> list[Drawn]:
     return [draw(rng, split) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_every_word_is_drawn_and_every_drawn_word_is_known() -> None:
     rng = np.random.default_rng(2)
     known = vocabulary()
@@ -56,6 +57,7 @@ def test_captions_say_what_is_there() -> None:
             assert any(word in text for word in FINISH_WORDS[drawn.first.finish])
 
 
+@pytest.mark.slow
 def test_sets_are_disjoint_in_what_is_said_in_parts() -> None:
     def parts(split: str) -> set[tuple[object, ...]]:
         return {
@@ -86,6 +88,7 @@ def test_single_materials_are_in_every_set() -> None:
     assert split_of(Drawn(substance(np.random.default_rng(0), named("oak"), 0.0))) == "train"
 
 
+@pytest.mark.slow
 def test_said_colours_are_shown() -> None:
     rng = np.random.default_rng(5)
     bricks = next(one for one in iter(lambda: substance(rng, named("bricks"), 1.0), None)

@@ -75,6 +75,7 @@ def test_the_nearest_that_looks_the_same_way(make, heights, reach, face, distanc
     assert found.distance.item() == pytest.approx(distance, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_both_casters_agree_on_a_knobbly_mesh():
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
     generator = torch.Generator().manual_seed(0)

@@ -41,6 +41,7 @@ def everywhere(buffer: GBuffer, name: str, where: torch.Tensor) -> torch.Tensor:
     return getattr(buffer, name).movedim(1, -1)[where]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["box", "torus", "sphere", "bumpy"])
 @pytest.mark.parametrize(("camera", "samples"), [(CLOSE, 2), (SHIFTED, 3), (BELOW, 2)])
 def test_agrees_with_the_reference(primitive, name, camera, samples):

@@ -31,6 +31,7 @@ def test_settings_that_make_no_sense_are_refused(changes, words):
         MaterialConfig(**changes)
 
 
+@pytest.mark.slow
 def test_environments_are_the_named_and_the_drawn_ones():
     config = MaterialConfig(environments=("studio",), drawn=2)
     first, second = (run_environments(config, torch.device("cpu")) for _ in range(2))

@@ -85,6 +85,7 @@ def test_no_seam_at_any_mip(shape: str, request: pytest.FixtureRequest) -> None:
     assert torch.equal(finisher.finish(texture, seen), finished)
 
 
+@pytest.mark.slow
 def test_steps_between_charts_are_closed_within_the_charts(sphere: TriangleMesh, surface: TexelSurface) -> None:
     texture = _content(surface)
     finisher = Finisher(sphere, [surface], (1001,))
@@ -116,6 +117,7 @@ def test_seams_between_slots_stay_open_where_slots_are_materials(sphere: Triangl
     assert change[1] < 0.1 * change[0]
 
 
+@pytest.mark.slow
 def test_mip_jumps_fall_and_locked_texels_stay(sphere: TriangleMesh, surface: TexelSurface) -> None:
     locked = torch.zeros(1, 1, SIZE, SIZE, dtype=torch.bool)
     locked[..., : SIZE // 3, :] = True

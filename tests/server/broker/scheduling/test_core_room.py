@@ -145,6 +145,7 @@ def test_a_batch_job_that_is_almost_done_is_waited_for(core: CoreRig, alice: Use
     assert core.told(YieldRun) == []
 
 
+@pytest.mark.slow
 def test_a_batch_job_keeps_its_age_and_in_the_end_makes_room_no_more(core: CoreRig, alice: User) -> None:
     """Otherwise a stream of interactive jobs would keep it from ever being done."""
     batch = alice.submit(priority="batch")

@@ -104,6 +104,7 @@ def test_strangers_that_come_again_and_again_keep_nobody_out(narrow: Rig) -> Non
         one.close()
 
 
+@pytest.mark.slow
 def test_connections_with_a_key_that_belong_to_no_session_make_room_for_those_that_do(narrow: Rig) -> None:
     """A guest's program with a fault: it opens a connection for each of its questions, and closes none."""
     client = narrow.client()

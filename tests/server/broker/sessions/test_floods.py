@@ -62,6 +62,7 @@ def test_a_message_without_end_ends_with_its_connection_and_costs_no_memory(rig:
     assert "hostile is cut off" not in rig.paths.log_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_message_of_many_frames_is_answered_and_its_key_rests(rig: Rig, hostile_keys, monkeypatch):
     """Each is read to its end before anybody else's, so that a second one must not come at once."""
     monkeypatch.setattr(intake, "BAN_SECONDS", 1.0)

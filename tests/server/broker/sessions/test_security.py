@@ -337,6 +337,7 @@ def test_secrets_do_not_show_in_representations(rig: Rig) -> None:
     assert KeyPair("p", "hidden").__repr__() == "KeyPair(public='p')"
 
 
+@pytest.mark.slow
 def test_a_slow_reader_does_not_delay_others(rig: Rig) -> None:
     """One client asks for far more than it reads; the other one's PINGs stay quick."""
     rig.start()

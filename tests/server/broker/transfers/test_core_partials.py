@@ -92,6 +92,7 @@ def test_a_piece_that_comes_while_its_file_is_being_closed_is_written_after_it(c
     assert core.store.read(name) == data
 
 
+@pytest.mark.slow
 def test_what_broke_off_counts_as_stored_and_gives_way_to_what_comes(small: CoreRig) -> None:
     """It escaped the quota: 1,000 KiB of it, and 1,000 more."""
     alice = small.user()

@@ -55,6 +55,7 @@ def files(draw):
     return builder
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(files(), st.randoms(use_true_random=False))
 def test_the_fast_reader_equals_the_slow_one(builder, random):

@@ -81,6 +81,7 @@ def encode_attributes(rows, choose):
     return out + bytes(max(32 - stride, 0)) + bytes(baseline)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_meshopt_attributes_survive_a_simple_encoder(data):
@@ -258,6 +259,7 @@ def test_draco_positions_of_two_numbers_are_refused(tmp_path):
         builder.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_any_changed_draco_bytes_are_one_sentence_or_a_mesh():
     builder = draco_square()
     view = builder.json["bufferViews"][0]

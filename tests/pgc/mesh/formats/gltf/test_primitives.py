@@ -130,6 +130,7 @@ def test_parts_without_positions_and_without_faces_are_counted(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_vertices_shared_by_parts_are_not_repeated_for_nothing(tmp_path):
     """A hundred parts over one accessor, as engines export them."""
     builder = Builder()

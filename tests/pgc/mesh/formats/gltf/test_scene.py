@@ -167,6 +167,7 @@ def test_a_node_of_two_parents_is_used_once(tmp_path):
     assert mesh.notes == ("40 node(s) have more than one parent: the first was used.",)
 
 
+@pytest.mark.slow
 def test_a_chain_of_nodes_as_deep_as_a_file_allows(tmp_path):
     builder = Builder()
     builder.node(mesh=builder.mesh(builder.square()), translation=[1, 0, 0], root=False)
