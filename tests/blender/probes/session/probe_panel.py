@@ -56,6 +56,11 @@ class Recorder:
         self.log.append(("operator", idname))
         return _Button(idname)
 
+    def operator_menu_enum(self, idname: str, name: str, **_: Any) -> None:
+        category, _, operator = idname.partition(".")
+        assert name in getattr(getattr(bpy.ops, category), operator).get_rna_type().properties, name
+        self.log.append(("operator_menu_enum", idname))
+
     def menu(self, name: str, **_: Any) -> None:
         assert hasattr(bpy.types, name), name
         self.log.append(("menu", name))
