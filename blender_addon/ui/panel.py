@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from ..model.state import AppState, Phase
@@ -21,6 +23,9 @@ from .uvs import draw_uv_check
 from .versions import draw_versions
 
 __all__ = ["CLASSES"]
+
+_LONGEST = 220
+"""Characters of a note under the button."""
 
 
 class _TexturePanel:
@@ -128,7 +133,8 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     elif last is not None and not last.live:
         for text in (last.note if last.note != "Finished." else "", last.warning):
             if text:
-                draw_text(layout, text, context, icon="INFO")
+                # A list of all that a model knows would push the versions out of sight; the Words menu has it.
+                draw_text(layout, textwrap.shorten(text, _LONGEST, placeholder=" …"), context, icon="INFO")
     space = context.space_data
     solid = space is not None and space.type == "VIEW_3D" and _hides_textures(space.shading)
     textured = last is not None and last.problem is None and last.phase in _VISIBLE and last.unwrap is None

@@ -44,6 +44,7 @@ class TestInBlender:
         assert "pgc.cancel" in operators
         assert "pgc.generate" in operators, "another one may wait for its turn"
         assert "Receiving" in found["receiving"]
+        assert found["long note"] == [True, True], "the versions stay in sight"
         texts, operators = found["other object"]
         assert "Shown 0.50" in texts
         assert "pgc.generate" in operators, "another object need not wait"

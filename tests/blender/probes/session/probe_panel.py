@@ -140,6 +140,9 @@ def states() -> Any:
     bpy.context.view_layer.objects.active = rig.obj
     rig.finish(view)
     found["finished"] = [_texts(draw()), _operators(draw())]
+    short = len(_texts(draw()))
+    view.note = "It knows " + ", ".join(["granite"] * 200)
+    found["long note"] = [len(_texts(draw())) - short < 260, "granite, …" in " ".join(_texts(draw()).split())]
     view = rig.run("job-2")
     rig.fail(view, "RES.DISK")
     found["failed"] = [_texts(draw()), _operators(draw())]
