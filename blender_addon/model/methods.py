@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,12 +17,15 @@ __all__ = [
     "LOSSES",
     "METHOD_SETTINGS",
     "NOISES",
+    "NORMS",
     "REGULATIONS",
     "SCHEDULES",
     "WEIGHTINGS",
     "ChosenMethod",
     "draws_noise",
+    "has_norm",
     "has_norm_limit",
+    "has_rescale",
     "has_weighting",
 ]
 
@@ -67,12 +71,17 @@ FIELDS = (
     ("texels", "Texels", "The texture itself is what learns; the usual way"),
     ("hashgrid", "Hash Grid", "A grid in space and a small network, as in the PGC paper; base color alone"),
 )
+NORMS = (
+    _OWN,
+    ("l2", "Length", "The length of a pixel's pull counts, as in the PGC paper"),
+    ("linf", "Largest Channel", "Its largest color channel counts, as in the paper's code"),
+)
 REGULATIONS = (
     _OWN,
     ("pgc", "PGC", "Each pixel's pull is clipped and keeps its direction"),
     ("pgc-v", "PGC-V", "Each color channel is clipped by itself"),
     ("pngd", "PNGD", "Each pixel's pull is shortened, strong ones most"),
-    ("adaptive", "Adaptive", "The strongest tenth of the pixels is clipped"),
+    ("adaptive", "Adaptive", "The strongest pixels are clipped: a tenth of them, or as many as you say"),
     ("none", "None", "Nothing is clipped; for comparing"),
 )
 METHOD_SETTINGS = (
@@ -85,6 +94,13 @@ METHOD_SETTINGS = (
     "regulation",
     "use_clip",
     "clip",
+    "clip_norm",
+    "use_clip_quantile",
+    "clip_quantile",
+    "use_guidance_rescale",
+    "guidance_rescale",
+    "use_latent_weight",
+    "latent_weight",
     "use_guidance_scale",
     "guidance_scale",
     "use_depth",
@@ -103,14 +119,33 @@ def has_norm_limit(regulation: str) -> bool:
     return regulation not in ("adaptive", "none")
 
 
+def has_norm(regulation: str) -> bool:
+    """Says whether a regulation measures pixels in one of two ways."""
+    return regulation in ("preset", "pgc", "pngd", "adaptive")
+
+
+def has_rescale(loss: str) -> bool:
+    """Says whether a loss has a guided prediction that can be rescaled."""
+    return loss not in ("csd", "ssd")
+
+
 def draws_noise(loss: str) -> bool:
     """Says whether a loss draws noise, which could stay on the surface."""
     return loss != "ism"
 
 
-def has_weighting(loss: str, model: str) -> bool:
-    """Says whether a loss of a model weighs amounts of noise; the built-in model's own looks at pictures alone."""
+def has_weighting(loss: str, model: str, latent_weight: float | None = None) -> bool:
+    """Says whether a loss of a model weighs amounts of noise; the built-in model's own looks at pictures alone, unless
+    HiFA is told otherwise.
+    """
+    if loss == "hifa" and latent_weight is not None:
+        return latent_weight > 0.0
     return not (model == "pocket" and loss in ("preset", "hifa"))
+
+
+def _number(values: Mapping[str, Any], name: str, has: bool) -> float | None:
+    """A number whose box is checked, where the method has it."""
+    return float(values[name]) if has and values[f"use_{name}"] else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +159,11 @@ class ChosenMethod:
     encoder_gradient: str
     regulation: str
     clip: float | None
+    clip_norm: str
+    clip_quantile: float | None
     guidance_scale: float | None
+    guidance_rescale: float | None
+    latent_weight: float | None
     depth: bool
     depth_scale: float | None
     controls: tuple[tuple[str, float], ...]
@@ -135,18 +174,23 @@ class ChosenMethod:
         hidden or grayed out is not asked for."""
         values = {name: getattr(settings, name) for name in METHOD_SETTINGS}
         depth = bool(values["use_depth"])
-        weighs = has_weighting(values["loss"], model)
+        loss, regulation = values["loss"], values["regulation"]
+        latent_weight = _number(values, "latent_weight", loss == "hifa")
+        weighs = has_weighting(loss, model, latent_weight)
         scales = depth and values["use_depth_scale"] and "depth" in shown_by(model)
-        clips = values["use_clip"] and has_norm_limit(values["regulation"])
         return cls(
-            loss=values["loss"],
+            loss=loss,
             timesteps=values["timesteps"],
-            noise=values["noise"] if draws_noise(values["loss"]) else "preset",
+            noise=values["noise"] if draws_noise(loss) else "preset",
             weighting=values["weighting"] if weighs else "preset",
             encoder_gradient=values["encoder_gradient"] if weighs else "preset",
-            regulation=values["regulation"],
-            clip=float(values["clip"]) if clips else None,
-            guidance_scale=float(values["guidance_scale"]) if values["use_guidance_scale"] else None,
+            regulation=regulation,
+            clip=_number(values, "clip", has_norm_limit(regulation)),
+            clip_norm=values["clip_norm"] if has_norm(regulation) else "preset",
+            clip_quantile=_number(values, "clip_quantile", regulation == "adaptive"),
+            guidance_scale=_number(values, "guidance_scale", True),
+            guidance_rescale=_number(values, "guidance_rescale", has_rescale(loss)),
+            latent_weight=latent_weight,
             depth=depth,
             depth_scale=float(values["depth_scale"]) if scales else None,
             controls=wished_controls(settings, model, has_reference=has_reference),
@@ -161,11 +205,16 @@ class ChosenMethod:
             noise=cast("Any", self.noise),
             weighting=cast("Any", self.weighting),
             encoder_gradient=cast("Any", self.encoder_gradient),
+            guidance_rescale=self.guidance_rescale,
+            latent_weight=self.latent_weight,
         )
 
     def regulation_spec(self) -> RegulationSpec:
         """Returns what bounds each pixel's gradient, as a job has it."""
-        return RegulationSpec(kind=cast("Any", self.regulation), threshold=self.clip)
+        norm = None if self.clip_norm == "preset" else cast("Any", self.clip_norm)
+        return RegulationSpec(
+            kind=cast("Any", self.regulation), threshold=self.clip, norm=norm, quantile=self.clip_quantile
+        )
 
     def conditions(self, reference: ReferenceSpec | None = None) -> ConditionsSpec:
         """Returns what the model sees of the mesh, and the picture that it is to resemble, as a job has them."""

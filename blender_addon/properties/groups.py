@@ -109,6 +109,36 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         max=1000.0,
         default=0.1,
     )
+    clip_norm: EnumProperty(
+        name="Measured By", description="What of a pixel's pull is measured", items=methods.NORMS, default="preset"
+    )
+    use_clip_quantile: BoolProperty(name="Use Left Alone", description="Choose how many pixels are left alone")
+    clip_quantile: FloatProperty(
+        name="Left Alone",
+        description="Share of the pixels that are not clipped",
+        min=0.001,
+        max=1.0,
+        default=0.9,
+        subtype="FACTOR",
+    )
+    use_guidance_rescale: BoolProperty(name="Use Rescale", description="Choose how far strong guidance is drawn back")
+    guidance_rescale: FloatProperty(
+        name="Rescale",
+        description="How far the spread of a strongly guided prediction is drawn back; it calms colors",
+        min=0.0,
+        max=1.0,
+        default=0.7,
+        subtype="FACTOR",
+    )
+    use_latent_weight: BoolProperty(name="Use Encoder Weight", description="Choose how much the encoder's way counts")
+    latent_weight: FloatProperty(
+        name="Encoder Weight",
+        description="How much the pull through the encoder counts, beside that of the picture",
+        min=0.0,
+        soft_max=10.0,
+        max=1e6,
+        default=0.3,
+    )
     use_guidance_scale: BoolProperty(name="Use Guidance", description="Choose how far the prompt pulls")
     guidance_scale: FloatProperty(
         name="Guidance",

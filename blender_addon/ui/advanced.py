@@ -9,7 +9,7 @@ from ..model.choices import need_light
 from ..model.conditions.controls import CONTROLS, shown_by
 from ..model.conditions.starts import grid_objection
 from ..model.conditions.views import VIEW_SETTINGS
-from ..model.methods import draws_noise, has_norm_limit, has_weighting
+from ..model.methods import draws_noise, has_norm, has_norm_limit, has_rescale, has_weighting
 from ..scene.meshes.colors import has_colors
 from .text import draw_text
 
@@ -26,14 +26,24 @@ def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = layout.row()
     row.enabled = draws_noise(settings.loss)
     row.prop(settings, "noise")
+    if settings.loss == "hifa":
+        _with_switch(layout, settings, "Encoder Weight", "use_latent_weight", "latent_weight")
+    weight = settings.latent_weight if settings.use_latent_weight else None
     weighs = layout.column()
-    weighs.enabled = has_weighting(settings.loss, settings.model)
+    weighs.enabled = has_weighting(settings.loss, settings.model, weight)
     weighs.prop(settings, "weighting")
     weighs.prop(settings, "encoder_gradient")
     layout.prop(settings, "regulation")
     row = _with_switch(layout, settings, "Threshold", "use_clip", "clip")
     row.enabled = has_norm_limit(settings.regulation)
+    if settings.regulation == "adaptive":
+        _with_switch(layout, settings, "Left Alone", "use_clip_quantile", "clip_quantile")
+    row = layout.row()
+    row.enabled = has_norm(settings.regulation)
+    row.prop(settings, "clip_norm")
     _with_switch(layout, settings, "Guidance", "use_guidance_scale", "guidance_scale")
+    row = _with_switch(layout, settings, "Rescale", "use_guidance_rescale", "guidance_rescale")
+    row.enabled = has_rescale(settings.loss)
     _draw_reference(layout, context)
     _draw_shown(layout, context)
     _draw_start(layout, context)

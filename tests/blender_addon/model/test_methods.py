@@ -3,23 +3,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import get_args, get_type_hints
 
 import pytest
 
-from blender_addon.client import ConditionsSpec, DistillationSpec, RegulationSpec, SettingsSpec
+from blender_addon.client import (
+    ArrayRef,
+    ConditionsSpec,
+    DistillationSpec,
+    DType,
+    MeshSpec,
+    ModelSpec,
+    PromptSpec,
+    RegulationSpec,
+    SettingsSpec,
+    TextureJobSpec,
+)
 from blender_addon.model.methods import (
     FIELDS,
     GRADIENTS,
     LOSSES,
     METHOD_SETTINGS,
     NOISES,
+    NORMS,
     REGULATIONS,
     SCHEDULES,
     WEIGHTINGS,
     ChosenMethod,
+    has_norm,
     has_norm_limit,
+    has_rescale,
 )
 
 
@@ -39,6 +54,13 @@ class Panel:
     use_depth: bool = True
     use_depth_scale: bool = False
     depth_scale: float = 1.0
+    clip_norm: str = "preset"
+    use_clip_quantile: bool = False
+    clip_quantile: float = 0.9
+    use_guidance_rescale: bool = False
+    guidance_rescale: float = 0.7
+    use_latent_weight: bool = False
+    latent_weight: float = 0.3
     encoder_gradient: str = "preset"
     texture_field: str = "texels"
     use_normal: bool = False
@@ -118,3 +140,45 @@ def test_noise_and_its_weight_go_out_where_the_loss_knows_them(loss: str, model:
     assert spec.noise == ("preset" if loss == "ism" else "surface")
     assert spec.weighting == ("preset" if own else "constant")
     assert spec.encoder_gradient == ("preset" if own else "linear")
+
+
+def test_norms_are_those_of_the_protocol() -> None:
+    norms = get_args(get_args(get_type_hints(RegulationSpec)["norm"])[0])
+    assert [word for word, *_ in NORMS] == ["preset", *norms]
+
+
+@pytest.mark.parametrize("model", ["pocket", "sdxl"])
+def test_every_loss_and_regulation_with_every_box_checked_makes_a_job(job: TextureJobSpec, model: str) -> None:
+    """What one of them has no use for is not sent, and what it has is."""
+    boxes = {"use_clip": True, "use_clip_quantile": True, "use_guidance_rescale": True, "use_latent_weight": True}
+    for (loss, *_), weight in product(LOSSES, (0.0, 0.3)):
+        if loss == "rfds":
+            continue
+        for regulation, *_ in REGULATIONS:
+            panel = Panel(loss=loss, regulation=regulation, clip_norm="linf", latent_weight=weight, **boxes)
+            method = chosen(replace(panel, weighting="constant", encoder_gradient="linear"), model)
+            sent = replace(
+                job,
+                guidance=ModelSpec(model=model),
+                distillation=method.distillation(),
+                regulation=method.regulation_spec(),
+            )
+            assert sent.regulation.norm == ("linf" if has_norm(regulation) else None)
+            assert sent.regulation.quantile == (0.9 if regulation == "adaptive" else None)
+            assert sent.distillation.guidance_rescale == (0.7 if has_rescale(loss) else None)
+            assert sent.distillation.latent_weight == (weight if loss == "hifa" else None)
+            own = model == "pocket" and loss == "preset"
+            weighs = weight > 0.0 if loss == "hifa" else not own
+            assert sent.distillation.weighting == ("constant" if weighs else "preset")
+            assert sent.distillation.encoder_gradient == ("linear" if weighs else "preset")
+
+
+@pytest.fixture
+def job() -> TextureJobSpec:
+    mesh = MeshSpec(
+        name="a",
+        positions=ArrayRef("a" * 64, DType.F32, (3, 3)),
+        faces=ArrayRef("b" * 64, DType.I32, (1, 3)),
+        corner_uvs=ArrayRef("c" * 64, DType.F32, (1, 3, 2)),
+    )
+    return TextureJobSpec(meshes=(mesh,), prompt=PromptSpec(text="red"))
