@@ -64,7 +64,7 @@ def _draw_reference(layout: bpy.types.UILayout, context: bpy.types.Context) -> N
     # Its name needs the width.
     row.use_property_split = False
     row.template_ID(settings, "reference", open="image.open")
-    layout.prop(settings, "reference_scale", slider=True)
+    layout.prop(settings, "reference_scale", text="Reference", slider=True)
     if need_light(settings.maps):
         draw_text(layout, "A reference is for base color only", context, icon="ERROR")
 
@@ -89,6 +89,7 @@ def _draw_start(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     settings, obj = context.scene.pgc, context.object
     if has_colors(obj) or settings.use_vertex_colors:
         row = layout.row()
+        row.use_property_split = False
         row.enabled = not settings.use_start
         row.prop(settings, "use_vertex_colors")
         if settings.use_vertex_colors and not settings.use_start:

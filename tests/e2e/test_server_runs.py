@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import zmq
+from PIL import Image
 from typer.testing import CliRunner
 
 from blender_addon import client as wire
@@ -93,8 +95,12 @@ def run_texture(cube_obj, red_texture, out, *more):
 
 
 def test_the_server_gives_the_same_bytes_as_a_run_without_it(server, cube_obj, red_texture, tmp_path):
-    here = run_texture(cube_obj, red_texture, tmp_path / "here", "--device", "cpu")
-    there = run_texture(cube_obj, red_texture, tmp_path / "there", "--connection", str(server.connection))
+    picture = np.zeros((30, 20, 4), np.uint8)
+    picture[:10], picture[10:20] = (20, 160, 220, 255), (240, 200, 40, 255)
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    more = ["--reference", str(tmp_path / "picture.png")]
+    here = run_texture(cube_obj, red_texture, tmp_path / "here", *more, "--device", "cpu")
+    there = run_texture(cube_obj, red_texture, tmp_path / "there", *more, "--connection", str(server.connection))
     assert {path.name for path in here.iterdir()} == {path.name for path in there.iterdir()}
     for name in ("base_color.png", "textured.glb"):
         assert (here / name).read_bytes() == (there / name).read_bytes()
@@ -102,6 +108,7 @@ def test_the_server_gives_the_same_bytes_as_a_run_without_it(server, cube_obj, r
     assert (report["state"], report["device"], report["steps_done"]) == ("finished", "cpu", 20)
     local = read_report(here / "run.json")
     assert report["regulation"]["clipped_fraction"] > 0
+    assert "palette of the reference" in report["regulation"]["gradients"]
     for block in ("regulation", "non_finite"):
         assert report[block] == local[block]
     assert report["memory_plan"].keys() == local["memory_plan"].keys()
