@@ -11,10 +11,60 @@ from typing import Annotated, Any
 import typer
 
 from pgc.runs.settings.choices import Offer, RunChoices, choices_offered
+from pgc.runs.settings.offers import METHOD
 
-__all__ = ["takes_choices"]
+__all__ = [
+    "ControlModelOption",
+    "EmbeddingOption",
+    "IpAdapterOption",
+    "LoraOption",
+    "ReferenceOption",
+    "takes_choices",
+]
 
 _PARAMETER = "choices"
+_PRIOR = "Prior"
+
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Image whose colors the texture is to take, as far as the prompt lets it, or that the model looks at "
+        "(--reference-by).",
+        rich_help_panel=_PRIOR,
+    ),
+]
+ControlModelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="KIND=HUB_ID_OR_FOLDER: the ControlNet of a kind that --control lists, where it is not the published "
+        "one. Once for each kind.",
+        rich_help_panel=_PRIOR,
+    ),
+]
+LoraOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="FILE or FILE=SCALE: a LoRA (.safetensors) for the model of --guidance. Once for each.",
+        rich_help_panel=METHOD,
+    ),
+]
+EmbeddingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="FILE or FILE=WORD: a textual inversion (.safetensors) and the word that stands for it in the prompt. "
+        "Once for each.",
+        rich_help_panel=METHOD,
+    ),
+]
+IpAdapterOption = Annotated[
+    str | None,
+    typer.Option(
+        help="IP-Adapter (.safetensors, or a folder with it) by which the model looks at --reference; its "
+        "image_encoder lies beside it.",
+        rich_help_panel=METHOD,
+    ),
+]
+"""Files that a model is given or shown, as `pgc texture` takes them."""
 
 
 def takes_choices(command: Callable[..., None]) -> Callable[..., None]:

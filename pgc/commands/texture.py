@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pgc.commands.choice_options import takes_choices
+from pgc.commands.choice_options import (
+    ControlModelOption,
+    EmbeddingOption,
+    IpAdapterOption,
+    LoraOption,
+    ReferenceOption,
+    takes_choices,
+)
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption, export_config
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.runs.settings.choices import RunChoices
-from pgc.runs.settings.offers import read_control_models
+from pgc.runs.settings.offers import read_control_models, read_embeddings, read_loras
 from pgc.runs.view_prompts import read_view_prompts
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
@@ -51,20 +58,11 @@ def texture(  # noqa: PLR0913 - one parameter an option
             rich_help_panel=_PRIOR,
         ),
     ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Image whose colors the texture is to take, as far as the prompt lets it.", rich_help_panel=_PRIOR
-        ),
-    ] = None,
-    control_model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="KIND=HUB_ID_OR_FOLDER: the ControlNet of a kind that --control lists, where it is not the published "
-            "one. Once for each kind.",
-            rich_help_panel=_PRIOR,
-        ),
-    ] = None,
+    reference: ReferenceOption = None,
+    control_model: ControlModelOption = None,
+    lora: LoraOption = None,
+    embedding: EmbeddingOption = None,
+    ip_adapter: IpAdapterOption = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_PRIOR)] = None,
     choices: RunChoices = RunChoices(),  # noqa: B008 - frozen
     front: Annotated[
@@ -150,7 +148,13 @@ def texture(  # noqa: PLR0913 - one parameter an option
     With an option about export, more files go to the folder "export" in --out.
     """
     given = TextureArguments.of(
-        replace(choices, control_models=read_control_models(control_model or ())),
+        replace(
+            choices,
+            control_models=read_control_models(control_model or ()),
+            loras=read_loras(lora or ()),
+            embeddings=read_embeddings(embedding or ()),
+            ip_adapter=ip_adapter and str(Path(ip_adapter).absolute()),
+        ),
         mesh=None if mesh is None else str(mesh),
         prompt=prompt,
         negative=negative,

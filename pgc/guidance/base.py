@@ -24,6 +24,7 @@ __all__ = [
     "PredictionType",
     "PromptEmbedding",
     "Shown",
+    "ShownKind",
     "Trainable",
     "TrainableDenoiser",
     "epsilon_from_prediction",
@@ -31,6 +32,8 @@ __all__ = [
 
 PredictionType = Literal["epsilon", "v_prediction", "sample", "velocity"]
 """What the network itself was trained to predict. Outside of a guidance, predictions are always ε."""
+ShownKind = ControlKind | Literal["ip-adapter"]
+"""What a prior may be shown of the mesh, and of a reference picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,10 +145,10 @@ class LightAware(Protocol):
 
 @runtime_checkable
 class Shown(Protocol):
-    """A prior that is shown pictures of the mesh by ControlNets."""
+    """A prior that is shown pictures of the mesh by ControlNets, or a reference picture by an IP-Adapter."""
 
     @property
-    def shows(self) -> frozenset[ControlKind]:
+    def shows(self) -> frozenset[ShownKind]:
         """Which; what these need of `Conditions` is to be given."""
         ...
 

@@ -34,6 +34,7 @@ __all__ = [
     "model_parts",
     "packaged_pocket",
     "problem_of",
+    "read_json",
     "single_file_kind",
     "weights_variant",
 ]
@@ -145,7 +146,7 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
         )
     if (folder / "vocabulary.json").is_file():
         return "pocket"
-    name = _read_json(folder / "model_index.json").get("_class_name", "")
+    name = read_json(folder / "model_index.json").get("_class_name", "")
     if isinstance(name, str) and name in _FLOW_PIPELINES:
         return _FLOW_PIPELINES[name]
     if not isinstance(name, str) or not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
@@ -156,7 +157,7 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
     if name.startswith("StableDiffusionXL"):
         return "sdxl"
     # OpenCLIP's encoder, which Stable Diffusion 2 reads with, is 1024 wide; CLIP's, of version 1, is 768.
-    return "sd2" if _read_json(folder / "text_encoder" / "config.json").get("hidden_size") == 1024 else "sd1"
+    return "sd2" if read_json(folder / "text_encoder" / "config.json").get("hidden_size") == 1024 else "sd1"
 
 
 def weights_variant(folder: Path, *, half: bool) -> str | None:
@@ -236,7 +237,8 @@ def _refuse_marked(path: Path, names: tuple[str, ...], has_settings: bool) -> No
         )
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path) -> dict[str, object]:
+    """Reads the settings of a model's part. Raises GuidanceError where they are missing or no JSON."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:

@@ -15,6 +15,7 @@ import torch
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
 from pgc.guidance.control_specs import ControlSpec
+from pgc.guidance.diffusion.added.specs import AddedFiles
 from pgc.guidance.diffusion.flow.specs import FlowSpec, FluxSpec, SD3Spec, ZImageSpec
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, weights_dtypes
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
@@ -63,6 +64,8 @@ class StableDiffusionSpec:
     """For which published ControlNets are there."""
     config: str | None = None
     """For a single file: the hub id or folder with its settings and tokenizer; None: those of the base model."""
+    added: AddedFiles = field(default_factory=AddedFiles)
+    """LoRA files and the like."""
     run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
 
 
@@ -76,6 +79,7 @@ class SDXLSpec:
     half_precision_vae: str | None = "madebyollin/sdxl-vae-fp16-fix"
     """The autoencoder when the weights are float16, which overflows SDXL's own; None: the model's own in float32."""
     config: str | None = None
+    added: AddedFiles = field(default_factory=AddedFiles)
     run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
 
 
@@ -219,6 +223,10 @@ def _load_parts(
         config=spec.config,
         cache_dir=cache_dir,
     )
+    if spec.added != AddedFiles():
+        from pgc.guidance.diffusion.added.adding import with_added
+
+        components = with_added(components, spec.added, device)
     if spec.controlnet is None:
         return components, None
     return components, load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir)

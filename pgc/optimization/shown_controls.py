@@ -33,7 +33,7 @@ def with_shown(conditions: Conditions, guidance: Guidance, scene: Scene, picture
         normal=normal,
         regions=_regions(view.gbuffer.face_index, scene.face_materials) if "edges" in shows else None,
         picture=picture.image.detach() if "tile" in shows else None,
-        reference=scene.likeness if "shuffle" in shows else None,
+        reference=scene.likeness if shows & {"shuffle", "ip-adapter"} else None,
     )
 
 

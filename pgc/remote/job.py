@@ -60,6 +60,17 @@ def check_remote_arguments(given: TextureArguments) -> None:
     """Raises ConfigError for options that make no sense where the server does the work."""
     if given.device is not None:
         raise ConfigError("--device is the server's own; with --server leave it out (pgc-server start --device).")
+    added = {
+        "--lora": given.loras,
+        "--embedding": given.embeddings,
+        "--ip-adapter": given.ip_adapter or given.reference_by == "ip-adapter",
+    }
+    named = [option for option, value in added.items() if value]
+    if named:
+        raise ConfigError(
+            f"{' and '.join(named)} needs files of this machine, which no server takes yet; leave it out, or "
+            "run without --server."
+        )
     if given.control_models is not None:
         raise ConfigError("--control-model names files of this machine; with --server leave it out.")
     if given.guidance is not None and not _MODEL_NAME.fullmatch(given.guidance):

@@ -98,6 +98,8 @@ class TextureArguments(RunChoices):
             raise ConfigError("--strength says how much of a start may change; give one (--init-texture, --start).")
         if self.reference_scale and self.reference is None:
             raise ConfigError("--reference-scale is given, but no --reference; give the picture too.")
+        if self.reference_by and self.reference is None:
+            raise ConfigError(f"--reference-by is {self.reference_by}, but no --reference; give the picture too.")
         expanded = self.expanded()
         if expanded.reference is not None and expanded.reference_scale is None:
             expanded = replace(expanded, reference_scale=REFERENCE_SCALE)

@@ -25,6 +25,7 @@ from blender_addon.uv_measure import WORTH_SAYING, expected_seconds
 from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
+from pgc.guidance.diffusion.added.specs import AddedFiles
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.maps import MAP_NAMES
@@ -37,6 +38,7 @@ from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.scene_building import SourceTextures
+from pgc.runs.settings.added import check_added
 from pgc.runs.settings.controls import check_shuffle
 from pgc.runs.settings.presets import RunSettings, preset_settings
 from pgc.runs.source_reading import SourceFiles, StartName, check_headers, read_sources
@@ -84,7 +86,7 @@ class TextureRequest:
     oracle_texture: Path | None = None
     """The material that the oracle knows; for no other prior."""
     reference: Path | None = None
-    """A picture whose colours the texture is to take, and which the control shuffle shows."""
+    """A picture whose colours the texture is to take, and which the control shuffle and an IP-Adapter show."""
     device: DeviceName = "auto"
 
     def __post_init__(self) -> None:
@@ -105,6 +107,7 @@ class TextureRequest:
         if self.unwrap and self.keep_uvs:
             raise ConfigError("--unwrap makes new UVs and --keep-uvs keeps the mesh's own; give one of them.")
         check_shuffle(self.guidance, self.reference)
+        check_added(self.guidance, self.prompt, self.reference)
         if not self.prompt.text.strip():
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 
@@ -128,6 +131,8 @@ class TextureRequest:
         if self.start is None:
             # Runs of versions that did not know it go on.
             del settings["start"]
+        if settings["guidance"].get("added") == asdict(AddedFiles()):
+            del settings["guidance"]["added"]
         for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
             path: Path | None = settings[name]
             settings[name] = None if path is None else _digest(path)

@@ -14,13 +14,14 @@ from pgc.guidance.base import (
     Conditions,
     NoisePrediction,
     PromptEmbedding,
+    ShownKind,
     TrainableDenoiser,
     epsilon_from_prediction,
 )
-from pgc.guidance.control_specs import ControlKind
 from pgc.guidance.diffusion.autoencoder import Autoencoder, latent_factor
 from pgc.guidance.diffusion.controls import Control, ShownControl, control_residuals, shown_controls
 from pgc.guidance.diffusion.halves import both_halves, check_prompts
+from pgc.guidance.diffusion.ip_adapter import SeenPicture
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fits_tokenizers, fitted_prompt, prompt_windows
@@ -108,10 +109,11 @@ class LatentDiffusion:
         """Predicts as `Guidance.predict_noise` says."""
         check_prompts(noisy_latents, conditions)
         shown = self._shown(noisy_latents, timestep, conditions)
+        seen = self._seen(conditions)
 
         def denoise(noisy: Tensor, at: Tensor, prompt: PromptEmbedding, is_prompted: Sequence[bool]) -> Tensor:
             """Asks the network, with the control images of each view as often as the view is there."""
-            return self._denoise(noisy, at, prompt, shown, is_prompted)
+            return self._denoise(noisy, at, prompt, (shown, seen), is_prompted)
 
         return both_halves(denoise, noisy_latents, timestep, conditions, sequential=self.config.sequential_guidance)
 
@@ -124,27 +126,34 @@ class LatentDiffusion:
         return self._trainable
 
     @property
-    def shows(self) -> frozenset[ControlKind]:
-        """Which controls there are (`Shown`)."""
-        return frozenset(control.kind for control in self.controls)
+    def shows(self) -> frozenset[ShownKind]:
+        """Which controls there are, and whether a picture is looked at (`Shown`)."""
+        kinds: list[ShownKind] = [control.kind for control in self.controls]
+        return frozenset(kinds if self.components.ip_adapter is None else [*kinds, "ip-adapter"])
 
     def _denoise_prompted(self, noisy: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
-        return self._denoise(noisy, timestep, conditions.prompt, self._shown(noisy, timestep, conditions), (True,))
+        shown = self._shown(noisy, timestep, conditions)
+        return self._denoise(noisy, timestep, conditions.prompt, (shown, self._seen(conditions)), (True,))
 
     def _denoise(
         self,
         noisy: Tensor,
         timestep: Tensor,
         prompt: PromptEmbedding,
-        shown: Sequence[ShownControl],
+        pictures: tuple[Sequence[ShownControl], SeenPicture | None],
         is_prompted: Sequence[bool],
     ) -> Tensor:
-        """ε, float32, for one batch of latents and as many prompts."""
+        """ε, float32, for one batch of latents and as many prompts, with the pictures of ControlNets and IP-Adapter."""
         sample = noisy.to(self.dtype)
         added = self._added_conditions(prompt)
+        shown, seen = pictures
         words = prompt.hidden_states.to(self.dtype)
-        common = {"encoder_hidden_states": words, "added_cond_kwargs": added, "return_dict": False}
+        common: dict[str, Any] = {"encoder_hidden_states": words, "added_cond_kwargs": added, "return_dict": False}
         residuals = control_residuals(shown, sample, timestep, is_prompted, common)
+        if seen is not None:
+            # The UNet alone looks at it.
+            rows = seen.rows(is_prompted, len(sample) // len(is_prompted))
+            common["added_cond_kwargs"] = {**(added or {}), "image_embeds": [rows]}
         prediction = self.unet(sample, timestep, **common, **residuals)[0]
         return epsilon_from_prediction(
             prediction.float(),
@@ -152,6 +161,10 @@ class LatentDiffusion:
             self.components.alphas_cumprod[timestep],
             self.components.prediction_type,
         )
+
+    def _seen(self, conditions: Conditions) -> SeenPicture | None:
+        adapter = self.components.ip_adapter
+        return None if adapter is None else adapter.see(conditions.reference)
 
     def _shown(self, noisy: Tensor, timestep: Tensor, conditions: Conditions) -> list[ShownControl]:
         return shown_controls(

@@ -32,6 +32,7 @@ from transformers.utils import logging as transformers_logging
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType
+from pgc.guidance.diffusion.ip_adapter import IpAdapter
 from pgc.guidance.diffusion.noise_schedule import noise_schedule
 from pgc.guidance.sources import (
     WHOLE_FOLDER,
@@ -80,6 +81,8 @@ class Components:
     """CLIPTokenizer, one for each text encoder."""
     alphas_cumprod: Float[Tensor, " t"]
     prediction_type: PredictionType
+    ip_adapter: IpAdapter | None = None
+    """Sees the reference picture, where the UNet looks at one."""
 
 
 def load_components(

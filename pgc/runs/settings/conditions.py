@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pgc.runs.settings.offers import METHOD, OFFER, Offer, read_controls
+from pgc.runs.settings.offers import METHOD, OFFER, Offer, ReferenceName, read_controls, read_reference_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,11 +50,29 @@ class ConditionChoices:
     """Each as `pgc.guidance.control_specs` spells it."""
     control_models: Mapping[ControlKind, str] | None = None
     """Hub id or folder of the ControlNet of a kind, where it is not the published one."""
+    loras: Mapping[str, float] | None = None
+    """LoRA files and their scales, in the order of merging."""
+    embeddings: Mapping[str, str] | None = None
+    """Files of textual inversion, and the word that stands for each in a prompt; an empty one: the file's own."""
+    ip_adapter: str | None = None
+    """The weights that let the model look at the reference: a file, or a folder with one."""
+    reference_by: ReferenceName | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="What --reference does: palette (its colors pull at the render's; the default), or ip-adapter "
+                "(the model looks at it; needs --ip-adapter).",
+                kind=str,
+                panel=METHOD,
+                read=read_reference_by,
+            )
+        },
+    )
     reference_scale: float | None = field(
         default=None,
         metadata={
             OFFER: Offer(
-                help="How much the colors of --reference count, 0 to 2; default 0.5.",
+                help="How much --reference counts, 0 to 2; default 0.5.",
                 kind=float,
                 panel=METHOD,
                 least=0.0,

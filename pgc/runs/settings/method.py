@@ -36,9 +36,11 @@ def chosen_method(choices: RunChoices, preset: OptimizeConfig) -> OptimizeConfig
     through = preset.encoder_gradient
     if choices.encoder_gradient is not None:
         through = LinearGradientConfig() if choices.encoder_gradient == "linear" else EncoderGradientConfig()
-    if choices.reference_scale and need_light(complete_maps(choices.maps or ("base_color",))):
+    # An IP-Adapter takes the scale for itself.
+    pull = None if choices.ip_adapter is not None or choices.reference_by == "ip-adapter" else choices.reference_scale
+    if pull and need_light(complete_maps(choices.maps or ("base_color",))):
         raise ConfigError("A reference is for base colour alone: light would tint its colours. Leave other maps away.")
-    likeness = preset.likeness_scale if choices.reference_scale is None else choices.reference_scale
+    likeness = preset.likeness_scale if pull is None else pull
     preset = replace(preset, likeness_scale=likeness)
     return replace(
         preset,

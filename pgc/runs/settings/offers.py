@@ -30,14 +30,18 @@ __all__ = [
     "Offer",
     "PaperName",
     "PresetName",
+    "ReferenceName",
     "read_clip_norm",
     "read_control_models",
     "read_controls",
+    "read_embeddings",
     "read_encoder_gradient",
     "read_field",
+    "read_loras",
     "read_loss",
     "read_noise",
     "read_preset",
+    "read_reference_by",
     "read_regulation",
     "read_rig",
     "read_timesteps",
@@ -54,6 +58,7 @@ PAPER_NAMES: tuple[PaperName, ...] = get_args(PaperName)
 OFFER = "offer"
 """Under which a field of the table keeps how it is offered."""
 FieldName = Literal["texels", "hashgrid"]
+ReferenceName = Literal["palette", "ip-adapter"]
 METHOD = "Method"
 """Heading of the options for the loss and what regulates its gradient."""
 _Name = TypeVar("_Name", bound=str)
@@ -151,6 +156,11 @@ def read_rig(text: str) -> RigName:
     return _one_of("--rig", text, get_args(RigName))
 
 
+def read_reference_by(text: str) -> ReferenceName:
+    """Returns what a reference does. Raises ConfigError where there is no such way."""
+    return _one_of("--reference-by", text, get_args(ReferenceName))
+
+
 def read_clip_norm(text: str) -> PixelNorm:
     """Returns the norm of this name. Raises ConfigError where there is none."""
     from pgc.gradient_regulation.base import PixelNorm
@@ -192,3 +202,47 @@ def read_control_models(given: Sequence[str]) -> dict[ControlKind, str] | None:
         path = Path(source.strip())
         found[kind] = str(path.absolute()) if path.is_dir() else source.strip()
     return found or None
+
+
+def read_loras(given: Sequence[str]) -> dict[str, float] | None:
+    """Reads FILE or FILE=SCALE, with paths that hold in any folder; None where there are none.
+
+    Raises:
+        ConfigError: a scale is no number, or a file stands there twice.
+    """
+    found: dict[str, float] = {}
+    for text in given:
+        path, scale = _file_and_more(text)
+        try:
+            number = 1.0 if scale is None else float(scale)
+        except ValueError as error:
+            raise ConfigError(
+                f"--lora is {text!r}; expected FILE or FILE=SCALE, such as rust.safetensors=0.8."
+            ) from error
+        if path in found:
+            raise ConfigError(f"--lora names {path} twice; give it once, with the sum of both scales.")
+        found[path] = number
+    return found or None
+
+
+def read_embeddings(given: Sequence[str]) -> dict[str, str] | None:
+    """Reads FILE or FILE=WORD, with paths that hold in any folder; None where there are none.
+
+    Raises:
+        ConfigError: a file stands there twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        path, word = _file_and_more(text)
+        if path in found:
+            raise ConfigError(f"--embedding names {path} twice; give it once.")
+        found[path] = word or ""
+    return found or None
+
+
+def _file_and_more(text: str) -> tuple[str, str | None]:
+    """What stands before the last "=" and behind it; a file's own name may have one."""
+    file, equals, more = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return str(Path(text).absolute()), None
+    return str(Path(file).absolute()), more.strip()

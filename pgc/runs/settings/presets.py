@@ -18,6 +18,7 @@ from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
+from pgc.runs.settings.added import with_added
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.controls import with_controls
 from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, lit_prior
@@ -78,7 +79,7 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     """
     choices = expanded_choices(choices)
     maps = complete_maps(choices.maps or ("base_color",))
-    prior = with_controls(lit_prior(spec) if need_light(maps) else spec, choices)
+    prior = with_added(with_controls(lit_prior(spec) if need_light(maps) else spec, choices), choices)
     settings = with_overrides(
         preset_settings(choices.preset if choices.preset in PRESETS else "standard", spec),
         steps=choices.steps,

@@ -66,7 +66,13 @@ ALONE = {
     "reference_scale": {"reference_scale": 0.25, "maps": ("base_color",)},
 }
 """What goes with one loss or regulation, and not with those of `ALL`."""
-HERE = {"control_models": {"control_models": {"normal": "me/mine"}}}
+HERE = {
+    "control_models": {"control_models": {"normal": "me/mine"}},
+    "loras": {"loras": {"a.safetensors": 1.0}},
+    "embeddings": {"embeddings": {"a.safetensors": "moss"}},
+    "ip_adapter": {"ip_adapter": "a.safetensors"},
+    "reference_by": {"reference_by": "ip-adapter"},
+}
 """What a server is not told yet."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.flow.flux import FluxGuidance
 from pgc.guidance.diffusion.flow.parts import FlowKind, FlowParts, load_flow_parts
@@ -22,13 +23,20 @@ def load_flow(
     spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, *, cache_dir: Path | None = None
 ) -> Guidance:
     """Loads the model. Raises as `pgc.guidance.specs.load_guidance`."""
+    if spec.added.embeddings or spec.added.ip_adapter is not None:
+        raise GuidanceError(f"{spec.source} is a flow model, which takes LoRA files alone; leave the others away.")
     dtype, vae_dtype = weights_dtypes(spec.run, device, half=torch.bfloat16)
 
     def parts(kind: FlowKind, readers: int | None = None) -> FlowParts:
         """Loads the parts of the model, as this kind."""
-        return load_flow_parts(
+        found = load_flow_parts(
             spec.source, kind, dtype=dtype, vae_dtype=vae_dtype, device=device, readers=readers, cache_dir=cache_dir
         )
+        if spec.added.loras:
+            from pgc.guidance.diffusion.added.lora_files import merge_loras
+
+            merge_loras(spec.added.loras, found.transformer, found.text_encoders, flow=kind)
+        return found
 
     match spec:
         case SD3Spec():

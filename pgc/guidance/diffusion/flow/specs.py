@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from pgc.errors import ConfigError
+from pgc.guidance.diffusion.added.specs import AddedFiles
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 
 __all__ = ["FlowSpec", "FluxSpec", "SD3Spec", "ZImageSpec"]
@@ -20,6 +21,8 @@ class FlowSpec:
     """Hub id, or folder in the diffusers format."""
     run: LatentDiffusionConfig = field(default_factory=LatentDiffusionConfig)
     """Its `control_scale` has nothing to act on: there is no ControlNet for these here."""
+    added: AddedFiles = field(default_factory=AddedFiles)
+    """LoRA files alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,8 @@ def test_every_choice_changes_what_a_run_gets():
         **{"guidance_rescale": 0.5, "timesteps": "dreamtime", "latent_weight": 0.5, "clip_quantile": 0.5},
         **{"noise": "surface", "weighting": "constant", "encoder_gradient": "linear", "rig": "paper", "strength": 0.5},
         **{"controls": ("depth=0.5@0-0.5",), "control_models": {"normal": "me/mine"}, "reference_scale": 0.5},
-        **{"texture_field": "hashgrid"},
+        **{"texture_field": "hashgrid", "loras": {"a.safetensors": 1.0}, "embeddings": {"a.safetensors": "moss"}},
+        **{"ip_adapter": "a.safetensors", "reference_by": "ip-adapter"},
         **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
@@ -87,7 +88,7 @@ def test_every_choice_changes_what_a_run_gets():
             chosen["latent_weight"] = 0.5
         if name == "control_models":
             chosen["controls"] = ("depth=1",)
-        if name in ("control_models", "reference_scale"):
+        if name in ("control_models", "reference_scale", "loras", "embeddings", "ip_adapter", "reference_by"):
             # Refused by this model, or by these maps: not dropped.
             with pytest.raises(ConfigError):
                 resolve(RunChoices(**chosen), PocketSpec())

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From files that a person names (LoRA, learnt words, an IP-Adapter) to the prior that has them.
+
+Only headers are read, and the files are hashed: whatever cannot work is refused before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pgc.errors import ConfigError, GuidanceError
+from pgc.guidance.diffusion.added.headers import (
+    TensorFile,
+    default_token,
+    embedding_widths,
+    ip_adapter_encoder,
+    ip_adapter_file,
+    ip_adapter_width,
+    lora_network,
+    lora_width,
+    read_header,
+    sha256_of,
+)
+from pgc.guidance.diffusion.added.specs import ADAPTER_SCALE, AddedFiles, EmbeddingSpec, IpAdapterSpec, LoraSpec
+from pgc.guidance.diffusion.flow.specs import FlowSpec
+from pgc.guidance.sources import locate, model_parts, read_json
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.optimization.config import Prompt
+from pgc.runs.settings.choices import RunChoices
+
+__all__ = ["check_added", "with_added"]
+
+_BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "SDXL"}
+"""By the numbers that stand for a token of the prompt."""
+_WIDTHS = {"sd1": (768,), "sd2": (1024,)}
+_WIDTHS_XL = (768, 1280)
+"""Of the text encoders' words."""
+_TOKEN = re.compile(r"[^\s,;:=]{1,64}")
+
+
+def with_added(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:
+    """Returns the prior with the files that were named.
+
+    Raises:
+        PgcError: the prior cannot serve them, or a file is missing, of another format or for another model.
+    """
+    by_adapter = choices.reference_by == "ip-adapter" or choices.ip_adapter is not None
+    asked = {"--lora": choices.loras, "--embedding": choices.embeddings, "--ip-adapter": by_adapter}
+    given = [option for option, value in asked.items() if value]
+    if not given:
+        return prior
+    if isinstance(prior, PocketSpec | OracleSpec):
+        what = "the built-in model" if isinstance(prior, PocketSpec) else "the oracle"
+        raise ConfigError(
+            f"{' and '.join(given)} cannot be served by {what}; name a model of Stable Diffusion or SDXL with "
+            "--guidance, or leave it away."
+        )
+    if isinstance(prior, FlowSpec):
+        if given != ["--lora"]:
+            raise ConfigError(
+                f"{' and '.join(given)}: {prior.source} is a flow model, which takes LoRA files alone; leave the "
+                "others away."
+            )
+        return replace(prior, added=AddedFiles(loras=_loras(choices.loras or {}, prior, None)))
+    widths = _model_widths(prior)
+    return replace(
+        prior,
+        added=AddedFiles(
+            loras=_loras(choices.loras or {}, prior, widths),
+            embeddings=_embeddings(choices.embeddings or {}, prior, widths),
+            ip_adapter=_ip_adapter(choices, prior, widths) if by_adapter else None,
+        ),
+    )
+
+
+def check_added(prior: GuidanceSpec, prompt: Prompt, reference: Path | None) -> None:
+    """Says what of a prior's files a run would have no use for.
+
+    Args:
+        prior: with its files.
+        prompt: of the run, those of single views and the negative one among them.
+        reference: the picture, where there is one.
+
+    Raises:
+        ConfigError: a learnt word stands in no prompt, or an IP-Adapter has no picture.
+    """
+    if isinstance(prior, PocketSpec | OracleSpec):
+        return
+    texts = (prompt.text, prompt.negative, *prompt.per_view.values())
+    for embedding in prior.added.embeddings:
+        if not any(embedding.stands_in(text) for text in texts):
+            raise ConfigError(
+                f"No prompt has the word {embedding.token!r} of {embedding.path}; put it into --prompt or --negative, "
+                "or leave the file away."
+            )
+    if prior.added.ip_adapter is not None and reference is None:
+        raise ConfigError("The IP-Adapter shows a picture of yours; give one with --reference IMAGE.")
+
+
+def _model_widths(prior: StableDiffusionSpec | SDXLSpec) -> tuple[int, tuple[int, ...]] | None:
+    """How wide a token of the prompt is for the UNet, and a word for each text encoder; None: the model is not here."""
+    xl = isinstance(prior, SDXLSpec)
+    if Path(prior.source).is_file():
+        words = _WIDTHS_XL if isinstance(prior, SDXLSpec) else _WIDTHS[prior.family]
+        return sum(words), words
+    try:
+        folder = locate(prior.source, model_parts(xl=xl))
+        encoders = ("text_encoder", "text_encoder_2")[: 2 if xl else 1]
+        unet = read_json(folder / "unet" / "config.json").get("cross_attention_dim")
+        words = tuple(read_json(folder / name / "config.json").get("hidden_size") for name in encoders)
+    except GuidanceError:
+        # What is missing of a model is said where it is looked for, with what fetches it.
+        return None
+    numbers = tuple(word for word in words if isinstance(word, int))
+    return (unet, numbers) if isinstance(unet, int) and len(numbers) == len(words) else None
+
+
+def _check_width(
+    path: Path, what: str, found: int | None, prior: StableDiffusionSpec | SDXLSpec, wanted: int | None
+) -> None:
+    if found is None or wanted is None or found == wanted:
+        return
+    made_for, model = (f"{_BASES[width]} ({width})" if width in _BASES else str(width) for width in (found, wanted))
+    raise ConfigError(
+        f"{path} was made for another model: a token has {made_for} numbers there, and {model} in {prior.source}. "
+        f"Give {what} for that one."
+    )
+
+
+def _loras(
+    files: Mapping[str, float],
+    prior: StableDiffusionSpec | SDXLSpec | FlowSpec,
+    widths: tuple[int, tuple[int, ...]] | None,
+) -> tuple[LoraSpec, ...]:
+    found: list[LoraSpec] = []
+    for name, scale in files.items():
+        path = Path(name)
+        header = read_header(path, "LoRA", "--lora")
+        network = lora_network(header)
+        expected = "transformer" if isinstance(prior, FlowSpec) else "unet"
+        if network not in ("text", expected):
+            made_for = "flow models" if network == "transformer" else "Stable Diffusion or SDXL"
+            raise ConfigError(
+                f"{path} was made for another model: it is a LoRA for {made_for}, and {prior.source} is none of them. "
+                "Give one for the same base model."
+            )
+        if not isinstance(prior, FlowSpec):
+            _check_width(path, "a LoRA", lora_width(header), prior, None if widths is None else widths[0])
+        found.append(LoraSpec(path=str(path), sha256=sha256_of(path), scale=scale))
+    return tuple(found)
+
+
+def _embeddings(
+    files: Mapping[str, str], prior: StableDiffusionSpec | SDXLSpec, widths: tuple[int, tuple[int, ...]] | None
+) -> tuple[EmbeddingSpec, ...]:
+    found: dict[str, EmbeddingSpec] = {}
+    for name, word in files.items():
+        path = Path(name)
+        header = read_header(path, "learnt word", "--embedding")
+        made = embedding_widths(header)
+        wanted = made if widths is None else widths[1]
+        if len(made) != len(wanted):
+            raise ConfigError(
+                f"{path} has a learnt word for {len(made)} text encoder{'s' * (len(made) > 1)}, and {prior.source} "
+                f"reads with {len(wanted)}; give one for that model."
+            )
+        for one, other in zip(made, wanted, strict=True):
+            _check_width(path, "a learnt word", one, prior, other)
+        token = word or default_token(path, tuple(header.shapes))
+        if not _TOKEN.fullmatch(token) or token.lower() in found:
+            reason = "stands for another file already" if token.lower() in found else "cannot stand in a prompt"
+            raise ConfigError(
+                f"The word {token!r} of {path} {reason}; name one of up to 64 letters, without blanks, commas, colons "
+                f"and =: --embedding {path}=WORD."
+            )
+        found[token.lower()] = EmbeddingSpec(path=str(path), sha256=sha256_of(path), token=token)
+    return tuple(found.values())
+
+
+def _ip_adapter(
+    choices: RunChoices, prior: StableDiffusionSpec | SDXLSpec, widths: tuple[int, tuple[int, ...]] | None
+) -> IpAdapterSpec:
+    if choices.ip_adapter is None:
+        raise ConfigError(
+            "--reference-by is ip-adapter; give its weights with --ip-adapter FILE, such as h94/IP-Adapter's "
+            "ip-adapter_sd15.safetensors with the folder image_encoder beside it."
+        )
+    if choices.reference_by == "palette":
+        raise ConfigError("--ip-adapter is given, but --reference-by is palette; leave one of the two away.")
+    path = ip_adapter_file(Path(choices.ip_adapter))
+    header: TensorFile = read_header(path, "IP-Adapter", "--ip-adapter")
+    width = ip_adapter_width(header)
+    _check_width(path, "an IP-Adapter", width, prior, None if widths is None else widths[0])
+    scale = ADAPTER_SCALE if choices.reference_scale is None else choices.reference_scale
+    encoder = str(ip_adapter_encoder(header))
+    return IpAdapterSpec(path=str(path), sha256=sha256_of(path), image_encoder=encoder, scale=scale)
