@@ -254,12 +254,12 @@ def _prior_gb(plan: MemoryPlan, spec: _Diffusion, device: torch.device) -> float
 
 
 def _control_gb(spec: _Diffusion) -> float:
-    """Weights of the ControlNets beside the one that `_ModelCost` counts."""
+    """Weights of the ControlNets beside the one that `_ModelCost` counts, and of an IP-Adapter's picture encoder."""
     match spec:
         case SDXLSpec():
-            return 2.5 * len(spec.controls)
+            return 2.5 * len(spec.controls) + (0.0 if spec.added.ip_adapter is None else 3.7)
         case StableDiffusionSpec():
-            return 0.72 * len(spec.controls)
+            return 0.72 * len(spec.controls) + (0.0 if spec.added.ip_adapter is None else 1.3)
         case _:
             return 0.0
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,9 @@ def test_a_request_has_them_by_content_and_a_report_names_them(
     # The adapter has the scale: no palette pulls beside it.
     assert request.settings.optimize.likeness_scale == 0.0
     told = json.loads(json.dumps(plain(request)))["guidance"]["added"]
-    assert told["loras"] == [{"path": str(files["lora"]), "sha256": prior.added.loras[0].sha256, "scale": 0.8}]
+    (lora,) = told["loras"]
+    content = hashlib.sha256(files["lora"].read_bytes()).hexdigest()
+    assert (lora["path"], lora["sha256"], lora["scale"]) == (str(files["lora"]), content, 0.8)
     # A resumed run reads the same; one whose file has changed is another run.
     earlier = arguments_from_report({"arguments": json.loads(json.dumps(given.given()))}, TextureArguments())
     assert earlier.to_request().fingerprint() == request.fingerprint()
@@ -142,15 +145,11 @@ def test_a_request_has_them_by_content_and_a_report_names_them(
 
 def test_runs_of_before_go_on(files: dict[str, Path], folders: dict[str, Path]) -> None:
     """A run without any of it has the fingerprint that it had before there was such a field."""
-    from dataclasses import asdict
-
     request = _given(files, folders["sd15"]).to_request()
     fields = asdict(request.guidance)
     assert "added" in fields
     other = replace(request, guidance=replace(request.guidance, controlnet=None))  # type: ignore[type-var]
     assert other.fingerprint() != request.fingerprint()
-    import hashlib
-
     known = asdict(replace(request, device="auto"))
     del known["start"], known["guidance"]["added"]
     for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):

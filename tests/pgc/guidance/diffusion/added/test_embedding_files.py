@@ -37,7 +37,7 @@ def test_a_word_is_read_as_its_vectors(sd15_folder: Path, tmp_path: Path) -> Non
     texts = ["red", "a <moss> cube", "a <MOSS>, cube", "a <moss>y cube"]
     assert torch.equal(plain.encode_prompt(texts[:1]).hidden_states, found.encode_prompt(texts[:1]).hidden_states)
     encoder = getattr(plain, "_model").components.text_encoders[0]  # noqa: B009 - private
-    from diffusers import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
     pipeline: Any = StableDiffusionPipeline.from_pretrained(sd15_folder, safety_checker=None)
     pipeline.load_textual_inversion({"<moss>": ROWS})

@@ -65,7 +65,9 @@ def test_both_halves_are_those_of_diffusers_pipeline(
     model: str, kind: str, folders: dict[str, Path], adapters: dict[tuple[str, str], Path], scene: Scene
 ) -> None:
     """One step of the pipeline: what its network says of the two halves, guided, is what its scheduler is given."""
-    from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     path = adapters[model, kind]
     whole: Any = StableDiffusionXLPipeline if model == "sdxl" else StableDiffusionPipeline
