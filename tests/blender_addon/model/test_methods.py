@@ -182,3 +182,9 @@ def job() -> TextureJobSpec:
         corner_uvs=ArrayRef("c" * 64, DType.F32, (1, 3, 2)),
     )
     return TextureJobSpec(meshes=(mesh,), prompt=PromptSpec(text="red"))
+
+
+def test_shuffle_is_not_asked_for_unless_there_is_said_to_be_a_reference() -> None:
+    panel = Panel(use_shuffle=True, use_edges=True)
+    assert [kind for kind, _scale in ChosenMethod.of(panel, "sd15").controls] == ["edges"]
+    assert [kind for kind, _ in ChosenMethod.of(panel, "sd15", has_reference=True).controls] == ["edges", "shuffle"]
