@@ -21,6 +21,11 @@ from pgc.guidance.diffusion.added.headers import ip_adapter_encoder, read_header
 from pgc.guidance.diffusion.added.specs import AddedFiles, IpAdapterSpec
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec, load_guidance
+from pgc.mesh import load_mesh, prepare_mesh
+from pgc.optimization.config import Prompt
+from pgc.runs.prepared import start_optimization
+from pgc.runs.scene_building import SourceTextures
+from pgc.runs.settings.presets import preset_settings, with_overrides
 from tests.pgc.guidance.diffusion.added.made import SIDE, write_encoder, write_ip_adapter, write_plus
 
 CPU = torch.device("cpu")
@@ -171,3 +176,22 @@ def test_a_picture_is_encoded_once_and_one_that_is_not_square_is_seen_whole(
 def test_one_of_another_model_is_refused(folders: dict[str, Path], adapters: dict[tuple[str, str], Path]) -> None:
     with pytest.raises(GuidanceError, match="does not fit this model"):
         _load("sd15", folders, adapters["sdxl", "plain"])
+
+
+def test_a_run_shows_its_reference(
+    folders: dict[str, Path], adapters: dict[tuple[str, str], Path], cube_obj: Path
+) -> None:
+    """Through the loop, without any ControlNet: another picture makes another texture."""
+    guidance = _load("sd15", folders, adapters["sd15", "plain"])
+    settings = with_overrides(
+        preset_settings("standard", StableDiffusionSpec()), steps=1, views=1, resolution=32, texture_size=32
+    )
+    mesh, made = prepare_mesh(load_mesh(cube_obj)), list[torch.Tensor]()
+    for picture in (PICTURE, PICTURE, PICTURE.flip(3)):
+        run = start_optimization(
+            mesh, Prompt(text="red"), settings, guidance, sources=SourceTextures(likeness=picture.clone())
+        )
+        list(run.steps())
+        made.append(torch.cat([parameter.detach().flatten() for parameter in run.scene.texture.parameters()]))
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
