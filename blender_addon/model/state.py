@@ -271,11 +271,12 @@ class AppState:
         return next((view for view in reversed(self.jobs.values()) if view.object_uid == object_uid), None)
 
     def all_live_for(self, object_uid: int) -> list[JobView]:
-        """Returns the jobs of an object that go on, those that are made first, then in the order of asking; a cancelled
-        one is nobody's any more.
+        """Returns the jobs of an object that go on: what is made, what is finished and held, what waits, each in the
+        order of asking; a cancelled one is nobody's any more.
         """
         mine = [view for view in self.live() if view.object_uid == object_uid and not view.cancelling]
-        return sorted(mine, key=lambda view: view.phase in (Phase.UPLOADING, Phase.QUEUED, Phase.FOUND))
+        waiting = (Phase.UPLOADING, Phase.QUEUED, Phase.FOUND)
+        return sorted(mine, key=lambda view: 2 if view.phase in waiting else int(view.phase is Phase.HELD))
 
     def live_for(self, object_uid: int) -> JobView | None:
         """Returns the foremost job of an object that goes on."""

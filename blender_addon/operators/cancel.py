@@ -37,19 +37,21 @@ class PGC_OT_cancel(bpy.types.Operator):
 
 
 class PGC_OT_cancel_all(bpy.types.Operator):
-    """Cancel every texture that this Blender waits for, of all objects. What was made of them becomes versions"""
+    """Cancel every texture that this Blender waits for, of all objects. What was made of them becomes versions; what is
+    finished stays"""
 
     bl_idname = "pgc.cancel_all"
     bl_label = "Cancel All"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return PGC_OT_cancel.poll(context)
+        unfinished = any(_unfinished(view) for view in event_pump.current_state().live())
+        return passes_unless(cls, not unfinished, "No texture is being made")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         desk = event_pump.job_desk()
         # The last first, so that none of those that wait begins.
-        for view in reversed([view for view in desk.state.live() if _can_cancel(view)]):
+        for view in reversed([view for view in desk.state.live() if _unfinished(view)]):
             desk.cancel(view.key)
         event_pump.redraw()
         return {"FINISHED"}
@@ -74,10 +76,15 @@ class PGC_OT_stop_and_keep(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = event_pump.current_state()
         uid = context.object.session_uid if context.object is not None else 0
-        view = state.jobs.get(self.key) or state.live_for(uid) or [one for one in state.live() if one.stoppable][-1]
+        mine = [one for one in state.all_live_for(uid) if one.stoppable]
+        view = state.jobs.get(self.key) or (mine or [one for one in state.live() if one.stoppable][-1:])[0]
         event_pump.job_desk().stop_and_keep(view.key)
         event_pump.redraw()
         return {"FINISHED"}
+
+
+def _unfinished(view: JobView) -> bool:
+    return _can_cancel(view) and view.phase is not Phase.HELD
 
 
 def _can_cancel(view: JobView) -> bool:

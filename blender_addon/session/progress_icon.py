@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from ..model.state import JobView
 from ..scene.lookup import find_object
-from ..scene.versions.portraits import portrait
+from ..scene.versions.portraits import Look, portrait
 
 __all__ = ["ProgressIcons"]
 
 _SIDE = 128
-_PORTRAIT_SIDE = 96
+_LOOK = Look(side=96, most_polygons=20_000)
 """It is drawn anew with each preview, so that it has to be cheap."""
 
 
@@ -39,7 +39,7 @@ class ProgressIcons:
     def show_job(self, view: JobView, image: npt.NDArray[np.uint8]) -> None:
         """Shows the object with a preview of its base color [H, W, C] on it, or else the preview itself."""
         obj = None if bpy.app.is_job_running("RENDER") else find_object(view.object_uid, view.object_name)
-        seen = None if obj is None else portrait(obj, view.request, image, _PORTRAIT_SIDE)
+        seen = None if obj is None else portrait(obj, view.request, image, _LOOK)
         self.show(view.key, image if seen is None else seen)
 
     def icon_id(self, key: str) -> int:

@@ -91,7 +91,10 @@ def _draw_action(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
     if own:
         draw_progress(layout, own[0], context)
     for view in own[1:]:
-        draw_waiting(layout, view, own=True)
+        if view.phase is Phase.HELD:
+            draw_progress(layout, view, context)
+        else:
+            draw_waiting(layout, view, own=True)
     if not own or own[0].unwrap is None:
         _draw_generate(layout, context, state, again=bool(own))
     others = [view for view in state.live() if view not in own]

@@ -25,7 +25,7 @@ from blender_addon.uv_measure import WORTH_SAYING, expected_seconds
 from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
-from pgc.guidance.diffusion.added.specs import AddedFiles
+from pgc.guidance.diffusion.added.specs import contents_of
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.maps import MAP_NAMES
@@ -131,8 +131,8 @@ class TextureRequest:
         if self.start is None:
             # Runs of versions that did not know it go on.
             del settings["start"]
-        if settings["guidance"].get("added") == asdict(AddedFiles()):
-            del settings["guidance"]["added"]
+        if (added := settings["guidance"].pop("added", None)) and (contents := contents_of(added)):
+            settings["guidance"]["added"] = contents
         for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
             path: Path | None = settings[name]
             settings[name] = None if path is None else _digest(path)

@@ -37,8 +37,8 @@ __all__ = ["Arrays", "validate"]
 
 _MAPPED = 16 << 20
 """Bytes up to which an array is mapped; so much of it is in memory since its upload."""
-_LOOKED_AT = 1 << 22
-"""Bytes of a picture looked at together."""
+_LOOKED_AT = 1024
+"""Pixels a side of a reference that a run looks at, evenly spread over it."""
 _MAX_SPEC_BYTES = 1 << 20
 _unpackb: Callable[..., Any] = msgpack.unpackb  # pyright: ignore
 
@@ -169,8 +169,9 @@ def _check_reference(reference: ReferenceSpec | None, arrays: Arrays) -> None:
     path = "conditions.reference.image"
     rows = arrays.behind(reference.image, path)
     height, width, channels = reference.image.shape
-    step = max(1, _LOOKED_AT // (width * channels))
-    if channels == 4 and not any(bool((rows[at : at + step][..., 3] >= 128).any()) for at in range(0, height, step)):
+    # The rows and columns that a run looks at (`pgc.images.likeness`).
+    step = -(-max(height, width) // _LOOKED_AT)
+    if channels == 4 and not bool((rows[::step, ::step, 3] >= 128).any()):
         raise invalid(path, "All of the picture is transparent, so it has no colors to give; take another one.")
 
 

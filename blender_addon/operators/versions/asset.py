@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 import bpy
@@ -36,8 +37,9 @@ class PGC_OT_version_mark_asset(OnVersions, bpy.types.Operator):
         obj.asset_mark()
         data = obj.asset_data
         data.description = version.prompt or version.name
-        for word in version.prompt.split():
-            data.tags.new(word.strip(",.;").lower(), skip_if_exists=True)
+        for word in re.findall(r"\w+", version.prompt.lower()):
+            # Never an empty one, which Blender dies of.
+            data.tags.new(word, skip_if_exists=True)
         if version.thumbnail is not None:
             _set_preview(obj, version.thumbnail)
         self.report({"INFO"}, f"{obj.name} is in the asset browser now, under Current File")

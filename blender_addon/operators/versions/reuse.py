@@ -62,7 +62,7 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
     )
     strength: FloatProperty(
         name="Strength",
-        description="Start from this version, and let so much of it change; 0 starts anew",
+        description="Start from this version, and let so much of it change; 0 starts as the version did",
         min=0.0,
         max=1.0,
         subtype="FACTOR",
@@ -81,14 +81,23 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
         if reason:
             raise SceneError(f"{reason}.")
         seed = settings.seed if self.new_seed else version.seed
-        if self.strength > 0.0:
-            # A run starts from what the object shows.
-            apply_version_index(obj, chosen_version(self, context))
-        with _unless_it_fails(settings), _place(obj, version):
-            _fill(settings, version)
-            settings.seed = seed
-            with _starting(settings, self.strength):
+        start = (settings.use_start, settings.strength), obj.pgc.active_version
+        try:
+            with _unless_it_fails(settings), _place(obj, version):
+                _fill(settings, version)
+                settings.seed = seed
+                if self.strength > 0.0:
+                    # A run starts from what the object shows.
+                    apply_version_index(obj, chosen_version(self, context))
+                    settings.use_start, settings.strength = True, self.strength
                 self._generate()
+        except SceneError:
+            if self.strength > 0.0 and start[1] >= 0:
+                apply_version_index(obj, start[1])
+            raise
+        if self.strength > 0.0:
+            # It was for this job alone.
+            settings.use_start, settings.strength = start[0]
 
     def _generate(self) -> None:
         try:
@@ -97,18 +106,6 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
             # Blender's way of saying that the operator reported an error, which the panel shows already.
             problem = event_pump.current_state().problem
             raise SceneError(problem.text, problem.operator) if problem else SceneError(str(error)) from error
-
-
-@contextmanager
-def _starting(settings: Any, strength: float) -> Iterator[None]:  # noqa: ANN401 - a property group
-    """Start with What Is Shown is on for this one job, if it is to start from something."""
-    before = settings.use_start, settings.strength
-    if strength > 0.0:
-        settings.use_start, settings.strength = True, strength
-    try:
-        yield
-    finally:
-        settings.use_start, settings.strength = before
 
 
 @contextmanager

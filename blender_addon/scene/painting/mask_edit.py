@@ -74,10 +74,19 @@ def _image_of(old: bpy.types.Image, values: npt.NDArray[np.float32]) -> bpy.type
 
 
 def _grown(color: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The greatest of a pixel's surroundings, [H, W, C]: a square, one axis after the other."""
+    """The greatest of a pixel's surroundings, [H, W, C]: a square, one axis after the other. In steps that double, so
+    that a large mask takes three pictures' memory and few passes.
+    """
     reach = max(1, max(color.shape[:2]) // _GROWN)
+    grown = color.copy()
     for axis in (0, 1):
-        padded = np.pad(color, [(reach, reach) if axis == which else (0, 0) for which in range(3)], mode="edge")
-        count = color.shape[axis]
-        color = np.maximum.reduce([np.take(padded, range(at, at + count), axis) for at in range(2 * reach + 1)])
-    return color
+        left = reach
+        step = 1
+        while left > 0:
+            step = min(step, left)
+            before, lines = np.moveaxis(grown, axis, 0).copy(), np.moveaxis(grown, axis, 0)
+            np.maximum(lines[step:], before[:-step], out=lines[step:])
+            np.maximum(lines[:-step], before[step:], out=lines[:-step])
+            left -= step
+            step *= 2
+    return grown

@@ -22,6 +22,8 @@ _ValueAt: TypeAlias = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]],
 """From triangles [N] and barycentric weights [N, 3] to numbers [N]."""
 _REACH = 0.02
 """Width of a worn edge, as a share of the object's diagonal."""
+_WIDEST = 2.0
+"""Side of a triangle in UVs; what is larger repeats the texture, and its pixels would fill the memory."""
 _FLAT, _STEEP = 0.7, 0.3
 """Cosines of a slope: from the first on it counts as facing up, below the second not at all."""
 
@@ -40,9 +42,10 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
         SceneError: no face is selected, there is no vertex group, nothing has its weights or its slot, or the mesh has
             no such edges.
     """
-    if obj.mode == "EDIT":
-        obj.update_from_editmode()
     mesh = obj.data
+    if mesh.is_editmode:
+        # The mesh's own UVs cannot be read meanwhile, also where another object with this mesh is being edited.
+        raise SceneError(f"The mesh of {obj.name} is in Edit Mode; leave it first, what is selected stays selected.")
     layer = uv_map if uv_map in mesh.uv_layers else mesh.uv_layers.active.name
     arrays = read_uv_arrays(mesh, layer)
     triangles = arrays.corner_uvs.astype(np.float64)
@@ -61,7 +64,9 @@ def _wear(obj: bpy.types.Object, arrays: UvArrays, *, convex: bool) -> Wear:
     """Of the mesh as it stands in the scene, with bands as wide as a share of its size."""
     placed = arrays.positions @ np.array(obj.matrix_world, np.float32)[:3, :3].T
     size = float(np.linalg.norm(placed.max(axis=0) - placed.min(axis=0))) if len(placed) else 0.0
-    wear = measure_wear(placed, arrays.faces, _REACH * size, convex=convex)
+    # A mirrored object shows its faces from behind.
+    mirrored = np.linalg.det(np.array(obj.matrix_world)[:3, :3]) < 0.0
+    wear = measure_wear(placed, arrays.faces, _REACH * size, convex=convex != mirrored)
     if not wear.worn.any():
         what = "edges that stick out" if convex else "edges that lie inside"
         raise SceneError(f"{obj.name} has no {what}: it is flat, or its faces are not connected.")
@@ -138,6 +143,14 @@ def _drawn(
 ) -> npt.NDArray[np.float32]:
     """Values in the pixels that the chosen triangles touch; the greatest where several do."""
     width, height = size
+    low, high = uvs.min(axis=1), uvs.max(axis=1)
+    # Of several tiles, the mask is the first one's.
+    within = chosen & ((high > 0.0) & (low < 1.0)).all(axis=1)
+    if chosen.any() and not within.any():
+        raise SceneError("Nothing of it lies in the mask, which is UVs from 0 to 1; make a New UV Map.")
+    chosen = within
+    if ((high - low)[chosen] > _WIDEST).any():
+        raise SceneError("The UVs repeat, so that a mask has no place of its own for each face; make a New UV Map.")
     triangles = uvs[chosen] * (width, height)
     triangle, cells = covered_cells(triangles)
     inside = ((cells >= 0) & (cells < (width, height))).all(axis=1)

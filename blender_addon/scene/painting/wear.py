@@ -63,7 +63,8 @@ def measure_wear(
     points = welded.astype(np.float64)[corner]
     normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
     doubled = np.linalg.norm(normals, axis=1)
-    normals /= np.maximum(doubled, 1e-30)[:, None]
+    flat = doubled <= 1e-10 * doubled.max(initial=0.0)
+    normals = np.where(flat[:, None], 0.0, normals / np.where(flat, 1.0, doubled)[:, None])
     lengths = np.stack(
         [np.linalg.norm(points[:, (at + 2) % 3] - points[:, (at + 1) % 3], axis=1) for at in range(3)], 1
     )
@@ -103,6 +104,8 @@ def _turns(
     one, other = order[first], order[first + 1]
     forward = ends.reshape(-1, 2)
     opposed = (forward[one] == forward[other][:, ::-1]).all(axis=1)
+    # A triangle without area looks nowhere.
+    opposed &= (normals[one // 3].any(axis=1)) & (normals[other // 3].any(axis=1))
     one, other = one[opposed], other[opposed]
     cosine = (normals[one // 3] * normals[other // 3]).sum(axis=1).clip(-1.0, 1.0)
     apex = points[other // 3, other % 3] - points[one // 3, (one % 3 + 1) % 3]

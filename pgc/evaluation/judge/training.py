@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pgc.errors import ConfigError
 from pgc.evaluation.judge.augment import augment
 from pgc.evaluation.judge.data import ExampleSet, material_examples, render_examples, trace_views
-from pgc.evaluation.judge.judge import Judge, JudgeNetwork
+from pgc.evaluation.judge.judge import Judge, JudgeNetwork, save_judge
 from pgc.evaluation.measures.statistics import Proportion, proportion
 from pgc.evaluation.meshes import judge_meshes
 from pgc.mesh import Mesh, prepare_mesh

@@ -71,6 +71,13 @@ def test_an_l_shape_has_one_crevice():
     assert all((end[:, :2] == 1.0).all() for end in ends)
 
 
+def test_a_triangle_without_area_has_no_crevice():
+    flat = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.5, 0, 0]], np.float32)
+    faces = np.array([[0, 4, 1], [0, 1, 2], [0, 2, 3]], np.int32)
+    for convex in (True, False):
+        assert not measure_wear(flat, faces, 0.1, convex=convex).bands.any()
+
+
 def test_three_faces_at_one_edge_and_faces_turned_against_each_other_have_no_wear():
     fin = np.array([[0, 0, 0], [0, 0, 1], [1, 0, 0], [-1, 0.5, 0], [-1, -0.5, 0]], np.float32)
     three = np.array([[0, 1, 2], [1, 0, 3], [1, 0, 4]], np.int32)

@@ -46,6 +46,14 @@ class TestInBlender:
         assert found["then"] == ["finished", 1]
         assert (found["indices"], found["slots"]) == ([0], 1)
 
+    def test_a_shared_mesh_in_edit_mode_and_what_cancel_all_leaves(self, run_in_blender):
+        found = run_in_blender("shared_and_edited", script=PROBE)
+        assert found["edited"][1] == "", "the picture of a version never costs the version"
+        assert found["after"] == ["finished", 1, True]
+        assert found["held"] == "held"
+        assert found["cancelled"] == ["held", "cancelled", False], "what is finished is no texture in the making"
+        assert found["kept"] == ["finished", 2]
+
     def test_stars_notes_and_pictures(self, run_in_blender):
         found = run_in_blender("lists", script=PROBE)
         assert found["all"] == [0, 1, 2]
@@ -53,7 +61,7 @@ class TestInBlender:
         assert found["picture"] == [128, [56, 56, 56]], "the corner is beside the object"
         assert found["middle"] == 2, "the object is blue"
         assert found["marked"] == ["FINISHED"]
-        assert found["asset"] == ["red bricks", ["bricks", "red"], [128, 128]]
+        assert found["asset"] == ["red , bricks ... —", ["bricks", "red"], [128, 128]]
         assert found["asset picture"]
         assert found["twice"] == 2
         assert found["left"] == [5, 7], "the starred one, and the one that is shown"

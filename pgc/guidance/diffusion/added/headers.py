@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,7 +48,7 @@ _OTHER_KINDS: Mapping[str, str] = {
 }
 """What is not B·A, by what stands in the names of its tensors."""
 _DOWN = re.compile(r"lora_down|lora_A|lora\.down|lora_linear_layer\.down")
-_UNET = re.compile(r"(down|up|input|output)_blocks|mid(dle)?_block|lora_unet_(conv|time)")
+_UNET = re.compile(r"(down|up|input|output)_blocks|mid(dle)?_block|lora_unet_(conv_|time_emb)")
 _TEXT = re.compile(r"(lora_te\d?_|text_encoder)")
 _CROSS_ATTENTION = re.compile(r"attn2[._](processor[._])?to_k")
 
@@ -101,7 +101,9 @@ def sha256_of(path: Path) -> str:
 def lora_network(file: TensorFile) -> LoraNetwork:
     """Says what a LoRA changes. Raises GuidanceError where the file is none, or of a kind that cannot be merged."""
     for mark, kind in _OTHER_KINDS.items():
-        if any(mark in name for name in file.shapes):
+        # At the begin of a word: a tensor may well be called soft_mask.
+        begin = re.compile(rf"(^|[._]){re.escape(mark)}")
+        if any(begin.search(name) for name in file.shapes):
             raise GuidanceError(
                 f"{file.path} is {kind}; expected a plain LoRA, whose layers are B·A in kohya's or diffusers' names."
             )

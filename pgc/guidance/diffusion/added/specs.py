@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pgc.errors import ConfigError
 
 __all__ = ["ADAPTER_SCALE", "MOST_LORA", "AddedFiles", "EmbeddingSpec", "FlowName", "IpAdapterSpec", "LoraSpec"]
+__all__ += ["contents_of"]
 
 FlowName = Literal["sd3", "flux", "z_image"]
 """Whose names a LoRA of a flow model has."""
@@ -75,3 +77,16 @@ class AddedFiles:
     loras: tuple[LoraSpec, ...] = ()
     embeddings: tuple[EmbeddingSpec, ...] = ()
     ip_adapter: IpAdapterSpec | None = None
+
+
+def contents_of(added: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is added, as fields of `AddedFiles`, without where the files lie, since each is named by its content
+    beside it; empty where nothing is added.
+    """
+    adapters = [added["ip_adapter"]] if added["ip_adapter"] else []
+    found = {"loras": added["loras"], "embeddings": added["embeddings"], "ip_adapter": adapters}
+    return {
+        kind: [{name: value for name, value in file.items() if name != "path"} for file in files]
+        for kind, files in found.items()
+        if files
+    }

@@ -87,6 +87,37 @@ def queue() -> Any:
     return found
 
 
+def shared_and_edited() -> Any:
+    """A result comes while another object with the same mesh is in Edit Mode; then one waits, and all is cancelled."""
+    enable()
+    rig = Rig()
+    rig.obj.data.materials.append(bpy.data.materials.new("Mine"))
+    twin = bpy.data.objects.new("Twin", rig.obj.data)
+    bpy.context.scene.collection.objects.link(twin)
+    view = rig.run()
+    bpy.context.view_layer.objects.active = twin
+    bpy.ops.object.mode_set(mode="EDIT")
+    rig.preview()
+    rig.finish(view)
+    found: dict[str, Any] = {"edited": [view.phase.value, view.problem.text if view.problem else ""]}
+    bpy.ops.object.mode_set(mode="OBJECT")
+    rig.tick()
+    found["after"] = [view.phase.value, len(rig.obj.pgc.versions), rig.state.problem is None]
+    bpy.context.view_layer.objects.active = rig.obj
+    held, more = rig.click(), rig.click()
+    _start(rig, held, "job-2")
+    bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
+    rig.finish(held)
+    found["held"] = held.phase.value
+    bpy.ops.pgc.cancel_all()
+    found["cancelled"] = [held.phase.value, more.phase.value, bpy.ops.pgc.cancel_all.poll()]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    rig.tick()
+    found["kept"] = [held.phase.value, len(rig.obj.pgc.versions)]
+    disable()
+    return found
+
+
 def faces_meanwhile() -> Any:
     """A result for the whole object comes in Edit Mode, while another job's preview has moved faces."""
     enable()
@@ -152,6 +183,7 @@ def lists() -> Any:
     middle = (size // 2 * size + size // 2) * 4
     found["picture"] = [size, [round(value * 255) for value in pixels[:3]]]
     found["middle"] = max(range(3), key=lambda channel: pixels[middle + channel])
+    versions[-1].prompt = "red , bricks ... —"
     found["marked"] = sorted(bpy.ops.pgc.version_mark_asset())
     data, preview = rig.obj.asset_data, rig.obj.preview
     found["asset"] = [data.description, sorted(tag.name for tag in data.tags), list(preview.image_size)]

@@ -244,6 +244,21 @@ def mesh_masks() -> Any:
     worn = np.array(cube.pgc.keep_mask.pixels[:]).reshape(256, 256, 4)[..., 0]
     # Each of its six faces has 64 x 64 pixels for a side of 2; a band is 2 % of its diagonal wide, thus 2.2 pixels.
     found["cube"] = [float(worn.max()), int((worn > 0.01).sum())]
+    cube.scale = (-1.0, 1.0, 1.0)
+    bpy.context.view_layer.update()
+    bpy.ops.pgc.edit_keep_mask(action="CLEAR")
+    bpy.ops.pgc.edit_keep_mask(action="EDGES")
+    found["mirrored"] = bool(np.array_equal(np.array(cube.pgc.keep_mask.pixels[:]).reshape(256, 256, 4)[..., 0], worn))
+    bpy.ops.object.mode_set(mode="EDIT")
+    found["editing"] = refused("FACES")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    layer = cube.data.uv_layers[0].uv
+    uvs = np.empty(len(layer) * 2, np.float32)
+    layer.foreach_get("vector", uvs)
+    layer.foreach_set("vector", uvs * 40.0 + 40.0)
+    found["elsewhere"] = refused("UP")
+    layer.foreach_set("vector", uvs * 40.0 - 20.0)
+    found["repeating"] = refused("HEIGHT")
     return found
 
 

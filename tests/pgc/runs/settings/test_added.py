@@ -137,6 +137,10 @@ def test_a_request_has_them_by_content_and_a_report_names_them(
     # A resumed run reads the same; one whose file has changed is another run.
     earlier = arguments_from_report({"arguments": json.loads(json.dumps(given.given()))}, TextureArguments())
     assert earlier.to_request().fingerprint() == request.fingerprint()
+    moved = files["lora"].with_name("moved.safetensors")
+    moved.write_bytes(files["lora"].read_bytes())
+    elsewhere = replace(given, loras={str(moved): scale for scale in (given.loras or {}).values()})
+    assert elsewhere.to_request().fingerprint() == request.fingerprint(), "the same file in another place"
     save_file(
         {f"{LORA}.lora_A.weight": torch.zeros(2, WIDTH), f"{LORA}.lora_B.weight": torch.ones(16, 2)}, files["lora"]
     )
