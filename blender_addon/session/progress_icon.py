@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import bpy
 import bpy.utils.previews
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from ..model.state import JobView
 from ..scene.lookup import find_object
 from ..scene.versions.portraits import Look, portrait
+from .delivery import rendering
 
 __all__ = ["ProgressIcons"]
 
@@ -38,7 +38,7 @@ class ProgressIcons:
 
     def show_job(self, view: JobView, image: npt.NDArray[np.uint8]) -> None:
         """Shows the object with a preview of its base color [H, W, C] on it, or else the preview itself."""
-        obj = None if bpy.app.is_job_running("RENDER") else find_object(view.object_uid, view.object_name)
+        obj = None if rendering() else find_object(view.object_uid, view.object_name)
         seen = None if obj is None else portrait(obj, view.request, image, _LOOK)
         self.show(view.key, image if seen is None else seen)
 

@@ -8,9 +8,11 @@ from typing import ClassVar
 
 import bpy
 import numpy as np
+import numpy.typing as npt
 from bpy.props import IntProperty
 
 from ...scene.errors import SceneError
+from ...scene.pictures.pixels import channels_of
 from .action import INDEX, OnVersions, chosen_version, run_on_versions
 
 __all__ = ["CLASSES"]
@@ -34,24 +36,23 @@ class PGC_OT_version_mark_asset(OnVersions, bpy.types.Operator):
         version = obj.pgc.versions[chosen_version(self, context)]
         if obj.override_library is not None:
             raise SceneError(f"{obj.name} belongs to another file; mark it as an asset there, or make it local first.")
+        picture = None if version.thumbnail is None else channels_of(version.thumbnail)
         obj.asset_mark()
         data = obj.asset_data
         data.description = version.prompt or version.name
         for word in re.findall(r"\w+", version.prompt.lower()):
             # Never an empty one, which Blender dies of.
             data.tags.new(word, skip_if_exists=True)
-        if version.thumbnail is not None:
-            _set_preview(obj, version.thumbnail)
+        if picture is not None:
+            _set_preview(obj, picture)
         self.report({"INFO"}, f"{obj.name} is in the asset browser now, under Current File")
 
 
-def _set_preview(obj: bpy.types.Object, image: bpy.types.Image) -> None:
-    """The object's preview in lists and in the asset browser; RGBA, rows from the bottom as in the image."""
-    width, height = image.size
-    pixels = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(pixels)
+def _set_preview(obj: bpy.types.Object, picture: npt.NDArray[np.float32]) -> None:
+    """The object's preview in lists and in the asset browser, of a picture [H, W, C], row 0 at the top."""
+    height, width = picture.shape[:2]
     full = np.ones((height, width, 4), np.float32)
-    full[..., : min(image.channels, 3)] = pixels.reshape(height, width, image.channels)[..., :3]
+    full[..., :3] = picture[::-1, :, :3]
     preview = obj.preview_ensure()
     preview.image_size = (width, height)
     preview.image_pixels_float.foreach_set(full.ravel())
