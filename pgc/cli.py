@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from pgc.commands.texture import texture
 from pgc.commands.transfer import transfer
 from pgc.commands.uvs import uvs
 from pgc.terminal.program import run_program
+from pgc.waiting_threads import let_threads_sleep
 
 __all__ = ["app", "main"]
 
@@ -67,4 +69,6 @@ def _options(
 
 def main() -> None:
     """Runs the command."""
+    # Before any command imports torch.
+    let_threads_sleep(os.environ)
     run_program(app, "pgc")

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
 
+from pgc.waiting_threads import let_threads_sleep
 from server.children.link import read_settings
 from server.children.log import start_log
 from server.config import ServerPaths
@@ -23,6 +25,8 @@ def main() -> int:
         sys.stderr.write(f"pgc-server: {error}\n")
         return 2
     start_log(ServerPaths(Path(settings.data_dir)), settings.role, settings.index)
+    # Before torch is imported.
+    let_threads_sleep(os.environ)
     # Torch and diffusers take seconds to import: only now.
     from pgc.errors import PgcError
     from server.worker.alone import alone
