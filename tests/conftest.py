@@ -16,6 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.type_checks import forget, install
+
+# Before anything of pgc is imported.
+install()
+
 
 def _has_gpu() -> str | None:
     import torch
@@ -93,6 +98,7 @@ def dealt(slow: Sequence[pytest.Item], fast: Sequence[pytest.Item], workers: int
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    forget()
     required = required_names(dict(os.environ))
     for name, missing in _REQUIREMENTS.items():
         if item.get_closest_marker(name) is None:

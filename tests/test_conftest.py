@@ -57,7 +57,13 @@ def run_suite(tmp_path):
         }
         command = [sys.executable, "-m", "pytest", "-p", "no_blender", "-p", "no:cacheprovider", "-rs", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env={**clean, "PATH": "", **environment}, capture_output=True, text=True, check=False
+            command,
+            cwd=tmp_path,
+            # Where conftest.py finds what it is made of.
+            env={**clean, "PATH": "", "PYTHONPATH": str(CONFTEST.parents[1]), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return run
