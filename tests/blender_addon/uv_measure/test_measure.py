@@ -189,9 +189,9 @@ def test_figures_of_a_known_layout():
 def test_fewer_samples_are_believed_where_nothing_is_the_matter(surface, verdict, remedy, monkeypatch):
     """The slow reference is the fine grid: the same verdict, and what is not clear is measured on it.
 
-    Where something is the matter that shows on any grid, and a quarter of the samples serve.
+    Where something is the matter that shows on any grid, and a sixteenth of the samples serve.
     """
-    finest = 1024 if verdict == "good" else 512
+    finest = 1024 if verdict == "good" else 256
     monkeypatch.setattr("blender_addon.uv_measure.measure._QUICK_GRID", finest // 2)
     monkeypatch.setattr("blender_addon.uv_measure.measure._FINE_GRID", finest)
     quick, _ = measure_uvs(*surface.arrays())

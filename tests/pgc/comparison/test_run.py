@@ -25,6 +25,7 @@ def request_of_two(cube_obj: Path, tmp_path: Path) -> ComparisonRequest:
     return ComparisonRequest(grid=grid, out=tmp_path / "out", device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_runs_once_and_goes_on(request_of_two: ComparisonRequest) -> None:
     said: list[str] = []

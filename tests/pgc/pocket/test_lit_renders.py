@@ -2,7 +2,9 @@
 """The lit renders of the second edition: repeatable, truly labelled, and lit as runs are."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ from pgc.pocket.data.render import RenderConfig
 SMALL = LitRenderConfig(render=RenderConfig(size=32, focal=(0.95, 1.6)), drawn=1)
 
 
-def drawn(count: int = 400) -> list[LitMaterial]:
+@cache
+def drawn(count: int = 400) -> Sequence[LitMaterial]:
     rng = np.random.default_rng(5)
     return [draw_material(rng) for _ in range(count)]
 

@@ -172,13 +172,15 @@ def _flag(path: Path, mode: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "mode"),
     [
         ({"reference_scale": 2.0}, "RGBA"),
         ({}, "L"),
         ({"texture_field": "hashgrid"}, "RGB"),
-        ({"start": "vertex-colors", "strength": 0.5, "steps": None}, "RGB"),
+        # The preset's steps times the strength: ten.
+        ({"start": "vertex-colors", "strength": 0.05, "steps": None}, "RGB"),
     ],
 )
 def test_a_reference_and_each_new_setting_give_the_same_bytes_on_a_server(tmp_path, cpu, red_texture, more, mode):
@@ -191,6 +193,7 @@ def test_a_reference_and_each_new_setting_give_the_same_bytes_on_a_server(tmp_pa
     assert over_the_wire(without, cpu) != expected, "the picture does something"
 
 
+@pytest.mark.slow
 def test_colours_of_a_mesh_start_a_job_as_they_start_a_run(tmp_path, cpu, arrays, red_texture):
     path = square(tmp_path)
     given = {name: value for name, value in TINY.items() if name != "device"}
