@@ -18,6 +18,7 @@ import platformdirs
 from server.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda"]
+Rasterizer = Literal["auto", "warp", "nvdiffrast"]
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -266,6 +267,7 @@ class ServerConfig:
     paths: ServerPaths = field(default_factory=ServerPaths.default)
     listen: ListenConfig = field(default_factory=ListenConfig)
     device: Device = "auto"
+    rasterizer: Rasterizer = "auto"
     workers: int = 1
     checkpoint_seconds: float = 20.0
     start_paused: bool = False
@@ -277,6 +279,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device is {self.device!r}; expected auto, cpu or cuda.")
+        if self.rasterizer not in ("auto", "warp", "nvdiffrast"):
+            raise ConfigError(f"rasterizer is {self.rasterizer!r}; expected auto, warp or nvdiffrast.")
         if not 1 <= self.workers <= 64:
             raise ConfigError(f"workers is {self.workers}; expected 1 to 64.")
         if not self.checkpoint_seconds > 0:

@@ -133,6 +133,7 @@ class RemoteFiles:
             seed=self.request.settings.optimize.seed,
             steps_done=self.steps_done,
             device=str(told.get("device") or "server"),
+            rasterizer=str(told.get("rasterizer") or ""),
             mesh=mesh_facts(self.mesh),
             unknown_words=tuple(map(str, unknown)) if isinstance(unknown, list) else (),
             warnings=tuple(dict.fromkeys((*self.mesh.report.warnings, *warnings, *self.notices))),

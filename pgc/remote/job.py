@@ -58,8 +58,9 @@ class _Arrays:
 
 def check_remote_arguments(given: TextureArguments) -> None:
     """Raises ConfigError for options that make no sense where the server does the work."""
-    if given.device is not None:
-        raise ConfigError("--device is the server's own; with --server leave it out (pgc-server start --device).")
+    for option, value in (("--device", given.device), ("--rasterizer", given.rasterizer)):
+        if value is not None:
+            raise ConfigError(f"{option} is the server's own; with --server leave it out (pgc-server start {option}).")
     added = {
         "--lora": given.loras,
         "--embedding": given.embeddings,

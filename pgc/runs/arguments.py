@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TextureArguments", "arguments_from_report", "checked_device"]
 
+_OF_THE_MACHINE = ("device", "rasterizer")
 REFERENCE_SCALE = 0.5
 """What a reference's colours count where nothing is said."""
 
@@ -44,6 +45,7 @@ class TextureArguments(RunChoices):
     unwrap: bool | None = None
     keep_uvs: bool | None = None
     device: str | None = None
+    rasterizer: str | None = None
 
     @staticmethod
     def of(choices: RunChoices, **what: Any) -> TextureArguments:  # noqa: ANN401 - of any field
@@ -88,6 +90,7 @@ class TextureArguments(RunChoices):
         """
         from pgc.guidance.specs import parse_guidance
         from pgc.optimization.config import Prompt
+        from pgc.rendering.raster.choice import checked_rasterizer
         from pgc.runs.request import TextureRequest
         from pgc.runs.settings.presets import resolve
         from pgc.runs.view_prompts import prompts_of_views
@@ -125,6 +128,7 @@ class TextureArguments(RunChoices):
             oracle_texture=_path(self.oracle_texture),
             reference=_path(self.reference),
             device=checked_device(self.device or "auto"),
+            rasterizer=checked_rasterizer(self.rasterizer or "auto"),
         )
 
     def _sized(self) -> TextureArguments:
@@ -154,7 +158,7 @@ def checked_device(value: str) -> DeviceName:
 
 
 def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> TextureArguments:
-    """Returns what a run was started with, to resume it; a device may be named anew.
+    """Returns what a run was started with, to resume it; device and rasteriser may be named anew.
 
     Raises:
         ConfigError: other settings than the run's were given, or the report's are not ours.
@@ -167,10 +171,11 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
         name: offer.read for name, offer in choices_offered().items() if offer.read is not None and name in stored
     }
     earlier = TextureArguments(**{**stored, **{name: read(stored[name]) for name, read in readers.items()}})
-    differing = [name for name in now.given() if name != "device" and getattr(earlier, name) != getattr(now, name)]
+    anew = {name: value for name in _OF_THE_MACHINE if (value := getattr(now, name)) is not None}
+    differing = [name for name in now.given() if name not in anew and getattr(earlier, name) != getattr(now, name)]
     if differing:
         raise ConfigError(
             f"A resumed run keeps its settings, but {', '.join(differing)} differ(s) from the run's; "
             "leave them out, or start a new run in another folder."
         )
-    return earlier if now.device is None else replace(earlier, device=now.device)
+    return replace(earlier, **anew)

@@ -13,6 +13,7 @@ from pgc.errors import PgcError
 from pgc.optimization.step_result import StepResult
 from pgc.pictures.studio import Framing, LitMaterial, Look, studio_light
 from pgc.rendering.light import Light
+from pgc.rendering.raster.choice import name_of
 from pgc.runs.folder import OutputConfig, PreviewCadence, RunFolder
 from pgc.runs.report import RunClock, RunReport, RunState, mesh_facts, plain, write_report
 from pgc.runs.request import Progress, TextureRun
@@ -138,6 +139,7 @@ class RunRecorder:
             seed=run.request.settings.optimize.seed,
             steps_done=run.optimization.step,
             device=str(run.guidance.device),
+            rasterizer=name_of(run.rasterizer),
             mesh=mesh_facts(run.mesh),
             unknown_words=run.unknown_words,
             warnings=(*self.earlier_notes, *run.warnings, *run.optimization.finite.notes, *why),

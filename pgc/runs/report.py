@@ -58,6 +58,8 @@ class RunReport:
     """SHA-256 by file name."""
     uncovered_fraction: float | None = None
     """Share of the charts' texels that no camera saw; they were filled from their neighbours."""
+    rasterizer: str = ""
+    """What drew the views: warp or nvdiffrast."""
     memory_plan: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Views, resolution and the like as they ran, which may be less than was asked for."""
     non_finite: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -28,9 +28,9 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.added.specs import contents_of
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
-from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
+from pgc.rendering.raster.choice import RasterizerName, build_rasterizer, check_rasterizer
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
@@ -41,7 +41,7 @@ from pgc.runs.scene_building import SourceTextures
 from pgc.runs.settings.added import check_added
 from pgc.runs.settings.controls import check_shuffle
 from pgc.runs.settings.presets import RunSettings, preset_settings
-from pgc.runs.source_reading import SourceFiles, StartName, check_headers, read_sources
+from pgc.runs.source_reading import SourceFiles, StartName, check_headers, digest_of, read_sources
 from pgc.texture.hash_grid import HashGridTextureConfig
 
 __all__ = [
@@ -88,6 +88,7 @@ class TextureRequest:
     reference: Path | None = None
     """A picture whose colours the texture is to take, and which the control shuffle and an IP-Adapter show."""
     device: DeviceName = "auto"
+    rasterizer: RasterizerName = "auto"
 
     def __post_init__(self) -> None:
         if self.lock_mask is not None and self.change_mask is not None:
@@ -125,9 +126,10 @@ class TextureRequest:
     def fingerprint(self) -> str:
         """Hashes all settings and the contents of all files (SHA-256): equal for runs that may resume each other.
 
-        The device is left out: a run may move to another machine, where its last bits may differ.
+        Device and rasteriser are left out: a run may move to another machine, where its last bits may differ.
         """
         settings = asdict(replace(self, device="auto"))
+        del settings["rasterizer"]
         if self.start is None:
             # Runs of versions that did not know it go on.
             del settings["start"]
@@ -135,20 +137,8 @@ class TextureRequest:
             settings["guidance"]["added"] = contents
         for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
             path: Path | None = settings[name]
-            settings[name] = None if path is None else _digest(path)
+            settings[name] = None if path is None else digest_of(path)
         return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a pattern with <UDIM>, of all files that it may mean; of a folder, of its maps."""
-    files = sorted(path.parent.glob(path.name.replace("<UDIM>", "*"))) if "<UDIM>" in path.name else [path]
-    if path.is_dir():
-        files = sorted(file for name in MAP_NAMES for file in path.glob(f"{name}.*"))
-    digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -269,6 +259,7 @@ def prepare_run(
     device = resolve_device(request.device)
     if guidance is None:
         require_installed(request.guidance)
+    check_rasterizer(request.rasterizer, device)
     notes = check_prior_fits(request.guidance, request.device, device, unused_accelerator())
     check_images(request)
     planner, memory = planner_for(request, device), device_memory(device)
@@ -282,7 +273,8 @@ def prepare_run(
     tell("Loading the prior", 0.0)
     prior = guidance or load_guidance(spec, device)
     tell("Preparing the texture", 0.0)
-    optimization = start_optimization(mesh, request.prompt, settings, prior, sources=sources, rasterizer=rasterizer)
+    caster = rasterizer or build_rasterizer(mesh.triangles, device=prior.device, asked=request.rasterizer)
+    optimization = start_optimization(mesh, request.prompt, settings, prior, sources=sources, rasterizer=caster)
     if plan.view_by_view:
         optimization.encode_view_by_view()
     return TextureRun(

@@ -19,8 +19,8 @@ from pgc.mesh import PreparedMesh
 from pgc.optimization.scene import Scene
 from pgc.rendering.occlusion import RayCaster
 from pgc.rendering.pbr_shading import pbr_shade
+from pgc.rendering.raster.choice import build_rasterizer
 from pgc.rendering.raster.rasterizer import Rasterizer
-from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.settings.lit import MaterialConfig, run_environments
 from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
@@ -69,7 +69,7 @@ def build_scene(
     Raises:
         PgcError: the textures do not fit the mesh or the settings.
     """
-    caster = rasterizer or WarpRasterizer(mesh.triangles, device=device)
+    caster = rasterizer or build_rasterizer(mesh.triangles, device=device)
     views = cameras or build_cameras(settings.cameras)
     if settings.material is not None:
         return _lit_scene(mesh, settings.texture, settings.material, sources, (caster, views), device)

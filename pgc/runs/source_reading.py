@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,11 +16,12 @@ from pgc.images.sources import (
     read_lock_masks,
     read_texture,
 )
+from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh
 from pgc.runs.scene_building import SourceTextures
 from pgc.runs.source_images import read_reference, read_start
 
-__all__ = ["SourceFiles", "StartName", "check_headers", "read_sources"]
+__all__ = ["SourceFiles", "StartName", "check_headers", "digest_of", "read_sources"]
 
 StartName = Literal["vertex-colors"]
 
@@ -43,6 +45,18 @@ class SourceFiles:
         """Returns those that are given and lie in the mesh's own UVs."""
         every = (self.initial, self.lock_mask, self.change_mask, self.oracle)
         return tuple(path for path in every if path is not None)
+
+
+def digest_of(path: Path) -> str:
+    """Returns the SHA-256 of a file; of a pattern with <UDIM>, of all that it may mean; of a folder, of its maps."""
+    files = sorted(path.parent.glob(path.name.replace("<UDIM>", "*"))) if "<UDIM>" in path.name else [path]
+    if path.is_dir():
+        files = sorted(file for name in MAP_NAMES for file in path.glob(f"{name}.*"))
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def check_headers(files: SourceFiles) -> None:

@@ -17,7 +17,7 @@ class ChildSettings:
         endpoint: address of the broker's internal socket, `tcp://127.0.0.1:PORT`.
         server_public: CURVE key of that socket, Z85, 40 characters; `own_public` and `own_secret` likewise.
         role: `gate` or `worker`; index: number of the worker, from 0.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu` or `cuda`; rasterizer: `auto`, `warp` or `nvdiffrast`.
         checkpoint_seconds: least time between two checkpoints.
     """
 
@@ -29,6 +29,7 @@ class ChildSettings:
     index: int
     data_dir: str
     device: str = "auto"
+    rasterizer: str = "auto"
     checkpoint_seconds: float = 20.0
 
     def as_dict(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import Normalization
 from pgc.optimization.config import Prompt
+from pgc.rendering.raster.choice import RasterizerName, build_rasterizer
 from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from server.recipes.cameras import FixedViews, normalized_camera
@@ -63,6 +64,7 @@ def prepare(
     guidance_for: Callable[[GuidanceSpec, torch.device], Guidance],
     *,
     plan: int = 0,
+    rasterizer: RasterizerName = "auto",
     progress: Progress | None = None,
 ) -> JobRun:
     """Sets a job up; no step is taken yet.
@@ -72,6 +74,7 @@ def prepare(
         read: the array behind a reference, of the reference's type and shape.
         guidance_for: loads a prior, or has it already.
         plan: number of the memory plan (`pgc.runs.memory.plan`); 0: as asked for.
+        rasterizer: what draws the views.
         progress: is told about slow stages, name and fraction.
 
     Raises:
@@ -91,8 +94,10 @@ def prepare(
     tell("Loading the prior", 0.0)
     guidance = guidance_for(prior, device)
     tell("Preparing the texture", 0.0)
+    caster = build_rasterizer(mesh.triangles, device=guidance.device, asked=rasterizer)
+    views = _cameras(spec, mesh.normalization)
     optimization = start_optimization(
-        mesh, prompt, settings, guidance, sources=sources, cameras=_cameras(spec, mesh.normalization)
+        mesh, prompt, settings, guidance, sources=sources, rasterizer=caster, cameras=views
     )
     if memory_plan.view_by_view:
         optimization.encode_view_by_view()

@@ -171,6 +171,7 @@ class _Job:
             self.tools.device,
             self.tools.guidance_for,
             plan=plan,
+            rasterizer=self.tools.rasterizer,
             progress=lambda stage, fraction: self._check(None),
         )
         for text in run.notices:

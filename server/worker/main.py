@@ -17,6 +17,7 @@ import torch
 
 from blender_addon.protocol.errors import WireError
 from pgc.devices import DeviceName, release_cached_memory, resolve_device
+from pgc.rendering.raster.choice import check_rasterizer, checked_rasterizer
 from server.children.link import BrokerGone, Incoming, Link
 from server.children.messages import (
     CancelRun,
@@ -109,6 +110,8 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
     """Works until the broker says stop or is gone; returns the exit code."""
     paths = ServerPaths(Path(settings.data_dir))
     device = choose_device(settings.device, settings.index)
+    rasterizer = checked_rasterizer(settings.rasterizer)
+    check_rasterizer(rasterizer, device)
     models = ModelStore(paths.models)
     priors, control = Priors(models, asked=cast(DeviceName, settings.device)), Control()
     link = Link(settings, stdin, watchdog=True)
@@ -134,6 +137,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
         paths=paths,
         store=BlobStore(paths.blobs),
         device=device,
+        rasterizer=rasterizer,
         guidance_for=priors.get,
         send=send,
         tick=tick,

@@ -16,6 +16,7 @@ from blender_addon.protocol.messages import JobResult, MapFile
 from blender_addon.protocol.specs.job import NEW_UVS
 from pgc.images.maps import encode_maps
 from pgc.maps import MAPS
+from pgc.rendering.raster.choice import name_of
 from pgc.runs.report import plain, versions
 from pgc.texture.field import BakedTexture
 from server.recipes import JobRun
@@ -122,6 +123,7 @@ def _configuration(
         "seed": run.settings.optimize.seed,
         "steps_done": run.optimization.step,
         "device": str(run.guidance.device),
+        "rasterizer": name_of(run.optimization.scene.rasterizer),
         "resolved": {"guidance": plain(run.prior), "prompt": plain(run.prompt), "settings": plain(run.settings)},
         "mesh": {
             "vertices": len(mesh.mesh.positions),

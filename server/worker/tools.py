@@ -16,6 +16,7 @@ from blender_addon.protocol.messages import JobResult
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
 from pgc.optimization.step_result import StepResult
+from pgc.rendering.raster.choice import RasterizerName
 from server.config import ServerPaths
 from server.storage.blobs import BlobStore
 
@@ -73,6 +74,7 @@ class JobTools:
     is_stopping: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 20.0
     checkpoint_steps: int | None = None
+    rasterizer: RasterizerName = "auto"
 
 
 class Pace:

@@ -173,6 +173,8 @@ def run_parts(result: dict[str, Any], arguments: argparse.Namespace, device: tor
         timed = partial(_timed_step, scene, size, precision, views=views, steps=steps, device=device)
         _part(result, name, ("diffusers", "transformers", "scipy"), timed)
     _part(result, "warp", ("warp",), lambda: gpu_agreement.warp_rasterizer(scene, device))
+    if device.type == "cuda":
+        _part(result, "nvdiffrast", ("warp", "nvdiffrast"), lambda: gpu_agreement.nvdiffrast_rasterizer(scene, device))
 
 
 if __name__ == "__main__":

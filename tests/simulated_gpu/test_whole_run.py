@@ -22,6 +22,7 @@ from pgc.maps import MapName
 from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
+from pgc.rendering.raster.choice import name_of
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.report import read_report
 from pgc.runs.request import TextureRequest, TextureRun, prepare_run
@@ -29,6 +30,7 @@ from pgc.runs.runner import RunHooks, texture_mesh
 from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides, with_separate_slots
 from server.worker.previews import preview_tiles
 from tests.pgc.guidance.conftest import write_model
+from tests.pgc.rendering.raster import fake_nvdiffrast
 from tests.simulated_gpu.simulated_device import Simulation
 
 OUTPUTS = OutputConfig(
@@ -136,6 +138,30 @@ def test_a_run_on_a_card_equals_one_on_the_cpu(
         assert difference.max() <= 1, path.name
         assert (difference > 0).mean() < 0.01, path.name
     assert (there.path / "textured.glb").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_run_on_a_card_is_drawn_by_nvdiffrast_where_that_is_installed(
+    ask: Ask, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Views by a module of its documented interface, occlusion by Warp's rays."""
+    maps: tuple[MapName, ...] = ("base_color", "occlusion")
+    fake_nvdiffrast.install(monkeypatch)
+    here = prepare_run(ask(OracleSpec(), "cpu", maps=maps))
+    here.optimization.advance()
+    expected = here.bake().maps
+    simulation = simulate("cuda")
+    there = prepare_run(ask(OracleSpec(), "cuda", maps=maps))
+    assert (name_of(here.rasterizer), name_of(there.rasterizer)) == ("warp", "nvdiffrast")
+    there.optimization.advance()
+    for name, (picture,) in there.bake().maps.items():
+        difference = (picture.cpu() - expected[name][0]).abs()
+        assert (difference > 0.01).float().mean() < 0.01, name
+    simulation.log.on = True
+    there.rasterizer.render(there.optimization.scene.cameras.sample(2, np.random.default_rng(1)), (24, 24))
+    simulation.log.on = False
+    assert not simulation.log.syncs, "drawing waits for the card"
 
 
 def _diffused(request: TextureRequest, *, view_by_view: bool) -> torch.Tensor:

@@ -2,9 +2,10 @@
 """G-buffers of cameras seen before, the least recently used ones dropped when their memory is full."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from pgc.cameras import Camera
 from pgc.rendering.raster.gbuffer import GBuffer
 
 __all__ = ["GBufferCache", "KeptView"]
@@ -41,6 +42,22 @@ class GBufferCache:
         """Bytes that the kept batches hold together."""
         return self._used
 
+    def render(
+        self,
+        cameras: Sequence[Camera],
+        resolution: tuple[int, int],
+        draw: Callable[[Sequence[Camera], tuple[int, int]], GBuffer],
+    ) -> GBuffer:
+        """Returns the views of cameras; those that are not kept are drawn together, each once, and then kept."""
+        keys = [(camera.key(), resolution) for camera in cameras]
+        views = {key: self.get(key) for key in keys}
+        missing = {key: camera for key, camera in zip(keys, cameras, strict=True) if views[key] is None}
+        if missing:
+            drawn = draw(list(missing.values()), resolution)
+            self.put(list(missing), drawn)
+            views.update({key: KeptView(drawn, index) for index, key in enumerate(missing)})
+        return _join([view for view in (views[key] for key in keys) if view is not None])
+
     def get(self, key: Hashable) -> KeptView | None:
         """Returns the view kept under `key`, its batch now the most recently used one, or None."""
         view = self._views.get(key)
@@ -64,3 +81,11 @@ class GBufferCache:
             for name in names:
                 if name in self._views and self._views[name].batch is dropped:
                     del self._views[name]
+
+
+def _join(views: Sequence[KeptView]) -> GBuffer:
+    """The views as one buffer; without a copy where they are one batch as it was rendered."""
+    batch = views[0].batch
+    if len(views) == len(batch) and all(view.batch is batch and view.index == i for i, view in enumerate(views)):
+        return batch
+    return GBuffer.cat([view.batch.select([view.index]) for view in views])

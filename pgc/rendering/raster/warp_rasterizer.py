@@ -20,7 +20,7 @@ from pgc.mesh.data import TriangleMesh
 from pgc.mesh.tangents import tangents_of
 from pgc.rendering.raster import warp_kernels
 from pgc.rendering.raster.gbuffer import GBuffer
-from pgc.rendering.raster.gbuffer_cache import GBufferCache, KeptView
+from pgc.rendering.raster.gbuffer_cache import GBufferCache
 from pgc.rendering.raster.native_output import captured_stderr
 from pgc.rendering.raster.rasterizer import RasterizerConfig, check_triangles, check_views
 from pgc.rendering.raster.ray_hits import RayHits
@@ -80,14 +80,7 @@ class WarpRasterizer:
         """Renders as `Rasterizer.render` says. A camera seen before at this resolution, in the cache, is not traced
         again."""
         check_views(cameras, resolution)
-        keys = [(camera.key(), resolution) for camera in cameras]
-        views = {key: self._cache.get(key) for key in keys}
-        missing = {key: camera for key, camera in zip(keys, cameras, strict=True) if views[key] is None}
-        if missing:
-            traced = self._trace(list(missing.values()), resolution)
-            self._cache.put(list(missing), traced)
-            views.update({key: KeptView(traced, index) for index, key in enumerate(missing)})
-        return _join([view for view in (views[key] for key in keys) if view is not None])
+        return self._cache.render(cameras, resolution, self._trace)
 
     def blocked(
         self, origins: Float[torch.Tensor, "N 3"], directions: Float[torch.Tensor, "N 3"], reach: float
@@ -165,14 +158,6 @@ class WarpRasterizer:
             return
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(launch, bands))
-
-
-def _join(views: Sequence[KeptView]) -> GBuffer:
-    """The views as one buffer; without a copy where they are one batch as it was rendered."""
-    batch = views[0].batch
-    if len(views) == len(batch) and all(view.batch is batch and view.index == i for i, view in enumerate(views)):
-        return batch
-    return GBuffer.cat([view.batch.select([view.index]) for view in views])
 
 
 def _row_bands(rows: int, width: int, threads: int) -> list[tuple[int, int]]:

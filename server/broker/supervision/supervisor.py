@@ -137,6 +137,7 @@ class Supervisor:
             index=index,
             data_dir=str(config.paths.root),
             device="cpu" if role == ROLE_GATE else config.device,
+            rasterizer=config.rasterizer,
             checkpoint_seconds=config.checkpoint_seconds,
         )
         ports.spawn(settings, lambda process, error: self._spawned(child, process, error))

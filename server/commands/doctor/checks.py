@@ -60,6 +60,31 @@ def check_torch(paths: ServerPaths) -> Finding:
     return warning("torch", f"{what}.", f"{to_do[:1].upper()}{to_do[1:]}")
 
 
+def check_rasterizer(paths: ServerPaths) -> Finding:
+    """Checks what draws the views, which decides under which licence a card may be used."""
+    try:
+        import torch
+
+        from pgc.devices import with_index
+        from pgc.rendering.raster.nvdiffrast_rasterizer import (
+            LICENCE,
+            NvdiffrastError,
+            check_nvdiffrast,
+            is_nvdiffrast_installed,
+        )
+    except ImportError as error:
+        return failure("rasterizer", f"It cannot be imported ({error}).", "Install it again: pip install pgc-texture")
+    if not is_nvdiffrast_installed():
+        return ok("rasterizer", "Warp (Apache-2.0); nvdiffrast is not installed, and not needed")
+    if not torch.cuda.is_available():
+        return ok("rasterizer", "Warp (Apache-2.0); nvdiffrast is installed, but draws on NVIDIA cards alone")
+    try:
+        check_nvdiffrast(with_index("cuda"))
+    except NvdiffrastError as error:
+        return warning("rasterizer", f"Warp is used. {error}", "Install nvdiffrast again, or uninstall it.")
+    return ok("rasterizer", f"nvdiffrast; {LICENCE}. For such work: pgc-server start --rasterizer warp")
+
+
 def check_zmq(paths: ServerPaths) -> Finding:
     """Checks that ZeroMQ has encryption, and no known holes."""
     version = ".".join(map(str, zmq.zmq_version_info()))
@@ -195,6 +220,7 @@ def check_ray(paths: ServerPaths) -> Finding:
 CHECKS: tuple[Callable[[ServerPaths], Finding], ...] = (
     check_python,
     check_torch,
+    check_rasterizer,
     check_zmq,
     check_rights,
     check_port,

@@ -21,6 +21,7 @@ __all__ = ["doctor", "exit_code"]
 _TITLES = {
     "python": "Python",
     "torch": "PyTorch and graphics card",
+    "rasterizer": "Drawing of views",
     "zmq": "Encrypted connections",
     "rights": "Data folder",
     "port": "Network",

@@ -66,6 +66,7 @@ def test_a_whole_run_leaves_results_and_no_checkpoint(request_, tmp_path):
     assert set(report["files"]) == RESULTS - {"run.json"}
     assert {"prepare", "rasterize", "guidance", "bake", "write", "total"} <= set(report["seconds"])
     assert report["mesh"]["polygons"] == 6
+    assert report["rasterizer"] == "warp"
     assert report["resolved"]["settings"]["optimize"]["steps"] == 4
 
 

@@ -164,6 +164,7 @@ def test_a_folder_of_maps_is_where_a_lit_run_starts(request_, tmp_path):
     for name, array in bytes_.items():
         assert torch.equal(before[name][0].permute(1, 2, 0).squeeze(-1), torch.from_numpy(array))
     print_ = request.fingerprint()
+    assert replace(request, rasterizer="nvdiffrast", device="cpu").fingerprint() == print_, "moves to another machine"
     (tmp_path / "preview.png").write_bytes(b"of no matter")
     assert request.fingerprint() == print_
     Image.fromarray(bytes_["metallic"]).save(tmp_path / "roughness.png")

@@ -103,7 +103,13 @@ def test_metrics_are_declared() -> None:
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for wrong in ({"device": "tpu"}, {"workers": 0}, {"workers": 65}, {"checkpoint_seconds": 0.0}):
+    for wrong in (
+        {"device": "tpu"},
+        {"rasterizer": "opengl"},
+        {"workers": 0},
+        {"workers": 65},
+        {"checkpoint_seconds": 0.0},
+    ):
         with pytest.raises(ConfigError):
             ServerConfig(**wrong)
     for port in (-1, 65536):

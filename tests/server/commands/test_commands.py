@@ -97,6 +97,7 @@ def test_a_connection_file_of_a_dead_server_is_no_server(tmp_path):
         (["--listen", "::"], "stands for every network"),
         (["--listen", "example.org"], "is no IP address"),
         (["--device", "tpu"], "expected one of auto, cpu, cuda"),
+        (["--rasterizer", "opengl"], "expected one of auto, warp, nvdiffrast"),
         (["--workers", "0"], "expected 1 to 64"),
         (["--port", "70000"], "65535"),
         (["--detach", "--until-eof"], "exclude each other"),
@@ -218,6 +219,15 @@ def test_a_detached_server_gets_the_same_floor():
     arguments = _arguments(ServerConfig(quotas=QuotaConfig(disk_floor=round(0.3 * GIB))))
     given = float(arguments[arguments.index("--disk-floor") + 1])
     assert round(given * GIB) == round(0.3 * GIB)
+
+
+def test_a_detached_server_draws_with_the_same():
+    from server.commands.start import _arguments
+    from server.config import ServerConfig
+
+    for name in ("auto", "warp", "nvdiffrast"):
+        arguments = _arguments(ServerConfig(rasterizer=name))
+        assert arguments[arguments.index("--rasterizer") + 1] == name
 
 
 @pytest.mark.parametrize(("free", "needed", "said"), [(3, 5, "below 5.0 GiB"), (6, 5, None)])

@@ -21,6 +21,7 @@ from server.commands.doctor.findings import Finding, Grade, failure, ok, warning
 from server.commands.doctor.job import check_job
 from server.config import ServerPaths
 from server.storage.quarantine import Quarantine
+from tests.pgc.rendering.raster import fake_nvdiffrast
 from tests.warm.popen import warm
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,7 +73,7 @@ def test_the_checks_pass_on_a_healthy_directory_and_change_nothing(paths):
     assert sorted(paths.root.rglob("*")) == before
     for name in ("python", "zmq", "rights", "journal", "models"):
         assert findings[name].grade is Grade.OK, findings[name]
-    assert set(findings) >= {"torch", "port", "transfer", "disk", "clock", "ray"}
+    assert set(findings) >= {"torch", "rasterizer", "port", "transfer", "disk", "clock", "ray"}
 
 
 def test_a_check_that_breaks_is_a_failure_and_the_others_go_on(paths):
@@ -123,6 +124,36 @@ def test_an_open_ray_is_found(paths, monkeypatch):
     assert checks.check_ray(paths).grade is Grade.WARNING
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     assert checks.check_ray(paths).grade is Grade.OK
+
+
+def _cards(monkeypatch, there: bool):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+
+
+def test_what_draws_the_views_is_said_with_its_licence(paths, monkeypatch):
+    _cards(monkeypatch, there=True)
+    assert checks.check_rasterizer(paths).text == "Warp (Apache-2.0); nvdiffrast is not installed, and not needed"
+    fake_nvdiffrast.install(monkeypatch)
+    finding = checks.check_rasterizer(paths)
+    assert finding.grade is Grade.OK
+    assert finding.text.startswith("nvdiffrast; its licence allows research and evaluation only, no commercial use")
+    assert finding.text.endswith("pgc-server start --rasterizer warp")
+    _cards(monkeypatch, there=False)
+    assert "draws on NVIDIA cards alone" in checks.check_rasterizer(paths).text
+
+
+def test_an_nvdiffrast_that_does_not_work_is_a_warning(paths, monkeypatch):
+    def broken(device):
+        raise ImportError("undefined symbol: _ZN3c10")
+
+    _cards(monkeypatch, there=True)
+    fake_nvdiffrast.install(monkeypatch, broken)
+    finding = checks.check_rasterizer(paths)
+    assert finding.grade is Grade.WARNING
+    assert finding.text.startswith("Warp is used. nvdiffrast is installed but does not work (undefined symbol")
 
 
 @pytest.mark.slow
