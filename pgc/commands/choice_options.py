@@ -14,16 +14,25 @@ from pgc.runs.settings.choices import Offer, RunChoices, choices_offered
 from pgc.runs.settings.offers import METHOD
 
 __all__ = [
+    "ChangeMaskOption",
     "ControlModelOption",
     "EmbeddingOption",
+    "InitTextureOption",
     "IpAdapterOption",
+    "KeepUvsOption",
     "LoraOption",
+    "RasterizerOption",
     "ReferenceOption",
+    "UnwrapOption",
+    "ViewPromptOption",
+    "ViewPromptsOption",
     "takes_choices",
 ]
 
 _PARAMETER = "choices"
 _PRIOR = "Prior"
+_MESH = "Mesh"
+_START = "Start from a texture"
 
 ReferenceOption = Annotated[
     str | None,
@@ -32,6 +41,51 @@ ReferenceOption = Annotated[
         "(--reference-by).",
         rich_help_panel=_PRIOR,
     ),
+]
+RasterizerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What draws the views: auto, warp, or nvdiffrast (NVIDIA cards; not part of this package, and its "
+        "licence is non-commercial).",
+        rich_help_panel=_PRIOR,
+    ),
+]
+ViewPromptOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="VIEW=TEXT: another prompt for front, side, back, overhead or underside; VIEW=+TEXT adds to the "
+        "prompt. Once for each view.",
+        rich_help_panel=_PRIOR,
+    ),
+]
+ViewPromptsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--view-prompts/--no-view-prompts", help="Add 'front view' and so on to the prompt.", rich_help_panel=_PRIOR
+    ),
+]
+UnwrapOption = Annotated[
+    bool | None, typer.Option("--unwrap", help="Make new UVs, however long it takes.", rich_help_panel=_MESH)
+]
+KeepUvsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-uvs",
+        help="Texture the mesh's own UVs even where they repeat, overlap or have no area.",
+        rich_help_panel=_MESH,
+    ),
+]
+InitTextureOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Image of base colour to start from, 8 or 16 bits or EXR (NAME.<UDIM>.png for tiles), or a run's "
+        "folder: all its maps.",
+        rich_help_panel=_START,
+    ),
+]
+ChangeMaskOption = Annotated[
+    str | None,
+    typer.Option(help="Image whose bright texels alone change; all others stay as they are.", rich_help_panel=_START),
 ]
 ControlModelOption = Annotated[
     list[str] | None,

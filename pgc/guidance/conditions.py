@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -112,6 +112,9 @@ class Conditions:
     """What each pixel of the views shows. Only a loss whose noise belongs to the surface looks at it."""
     generator: torch.Generator | None = None
     """For what a guidance itself draws (the oracle's noise); a CPU generator."""
+    among: tuple[int, int] | None = None
+    """Where these are a part of a step's views: the number of the first, and how many there are in all. What is drawn
+    for a view is then what would be drawn for it among all. None: these are all."""
 
     def __post_init__(self) -> None:
         if self.prompt.batch != self.negative.batch:
@@ -123,3 +126,19 @@ class Conditions:
             raise GuidanceError("Depth control needs depth and mask together; got only one of them.")
         if self.shading is not None and self.depth is None:
             raise GuidanceError("Shading is a part of the control image; got it without depth and mask.")
+
+    def of_views(self, first: int, last: int) -> Conditions:
+        """Returns the conditions of the views from `first` to before `last`, for a guidance; what only losses look at
+        is left out."""
+        rows = ("depth", "mask", "shading", "normal", "regions", "picture", "truth_image")
+        part = {name: None if (whole := getattr(self, name)) is None else whole[first:last] for name in rows}
+        views = range(first, last)
+        return replace(
+            self,
+            prompt=self.prompt.select(views),
+            negative=self.negative.select(views),
+            camera_to_world=None,
+            surface=None,
+            among=(first, self.prompt.batch),
+            **part,
+        )

@@ -199,7 +199,7 @@ class OracleGuidance:
                 "expected one a view."
             )
         if self.config.noise is not None:
-            reference = reference + self._draw_noise(self.config.noise, reference, conditions.generator)
+            reference = reference + self._draw_noise(self.config.noise, reference, conditions)
         epsilon = epsilon_from_prediction(
             self.encode_image(reference).to(noisy_latents.dtype),
             noisy_latents,
@@ -209,13 +209,15 @@ class OracleGuidance:
         return NoisePrediction(cond=epsilon, uncond=epsilon)
 
     @staticmethod
-    def _draw_noise(noise: OracleNoise, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _draw_noise(noise: OracleNoise, like: Tensor, conditions: Conditions) -> Tensor:
         """Not clamped to [0, 1] afterwards: that would shift the mean of dark and bright targets."""
-        if generator is None:
+        if conditions.generator is None:
             raise GuidanceError(
                 "The oracle's noise needs conditions.generator, so that a run can be repeated; got none."
             )
         batch, channels, height, width = like.shape
-        values = torch.randn((batch, channels, noise.grid, noise.grid), generator=generator) * noise.std
+        first, views = conditions.among or (0, batch)
+        values = torch.randn((views, channels, noise.grid, noise.grid), generator=conditions.generator) * noise.std
+        values = values[first : first + batch]
         smooth = F.interpolate(values, (height, width), mode="bicubic", align_corners=False)
         return smooth.to(like)

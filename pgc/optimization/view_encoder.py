@@ -60,6 +60,8 @@ class ViewEncoder:
     """In place of the encoder's own gradient."""
     posterior: Literal["mean", "sample"] = "mean"
     """See `EncoderGradientConfig.posterior`."""
+    first_view: int = 0
+    """Number of the first picture among the step's views, where others encode those before it."""
 
     def encode(self, image: Float[Tensor, "b 3 h w"], *, noise_seed: int = 0) -> EncodedViews:
         """Returns the latents of pictures; no gradient goes on to what they were made of.
@@ -98,7 +100,9 @@ class ViewEncoder:
     def _encoded(self, view: Tensor, index: int, noise_seed: int) -> Tensor:
         if self.posterior == "mean":
             return self.guidance.encode_image(view)
-        return self.guidance.encode_image(view, generator=generator_for(noise_seed, index, "posterior"))
+        return self.guidance.encode_image(
+            view, generator=generator_for(noise_seed, self.first_view + index, "posterior")
+        )
 
     def _propagate(self, encoded: EncodedViews, latent_gradient: Tensor) -> Tensor:
         scale = self.loss_scale

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from pgc.errors import CheckpointError, ConfigError
 from pgc.export.glb import write_glb
@@ -24,7 +25,10 @@ from pgc.runs.report import read_report
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import remove_leftovers, write_bytes
 
-__all__ = ["OutputConfig", "PreviewCadence", "RunFolder"]
+__all__ = ["LEFT_BEHIND", "LeftBehind", "OutputConfig", "PreviewCadence", "RunFolder"]
+
+LeftBehind = Literal["nothing", "unfinished", "finished"]
+LEFT_BEHIND: tuple[LeftBehind, ...] = get_args(LeftBehind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,15 @@ class RunFolder:
         # A checkpoint of the run that was here would be taken for this one's, and its maps too, where this one makes
         # others.
         earlier.set_aside(dict.fromkeys((*self._files_of_report(), *self._own_names())))
+
+    def left_behind(self) -> LeftBehind:
+        """Says how far a run got here: a command that may be repeated begins, goes on, or has nothing to do."""
+        try:
+            if read_report(self.report).get("state") == "finished":
+                return "finished"
+        except CheckpointError:
+            return "nothing"
+        return "unfinished" if self._can_go_on() else "nothing"
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:

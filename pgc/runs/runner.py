@@ -13,16 +13,22 @@ from pgc.devices import release_cached_memory, resolve_device
 from pgc.errors import ConfigError, PgcError
 from pgc.guidance.base import Guidance
 from pgc.images.kept_depth import depth_note
+from pgc.optimization.ranks import Ranks
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.memory.errors import is_out_of_memory
+from pgc.runs.ranked.following import share_run
 from pgc.runs.recorder import RunHooks, RunOutcome, RunRecorder
 from pgc.runs.report import RunClock
 from pgc.runs.request import TextureRequest, TextureRun, planner_for, prepare_run, saved_plan
 
 __all__ = ["RunHooks", "RunOutcome", "SharedParts", "texture_mesh"]
 
+_TOO_LITTLE_FOR_A_SHARE = (
+    "A graphics card ran out of memory for its share of the run; ask for less (--views, --resolution, --texture-size), "
+    "and go on with --resume."
+)
 _State = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and header, as a checkpoint has them."""
 
@@ -33,6 +39,8 @@ class SharedParts:
 
     guidance: Guidance | None = None
     rasterizer: Rasterizer | None = None
+    ranks: Ranks | None = None
+    """The processes that share this run, of which this is the first."""
 
 
 def texture_mesh(
@@ -118,10 +126,15 @@ class _Attempts:
                 run.restore(*self._state)
             elif self._saved is not None:
                 run.resume_from(*self._saved)
+            if given.shared.ranks is not None:
+                share_run(run, given.shared.ranks)
             return self._steps(run)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
+            if given.shared.ranks is not None:
+                # The other processes wait for this one in the middle of a step: none can go on with less.
+                raise ConfigError(_TOO_LITTLE_FOR_A_SHARE) from error
             self._keep(run)
             return None
 

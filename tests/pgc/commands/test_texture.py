@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pgc texture` as a person types it, in this process; tests/e2e does the same in a process of its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -47,6 +48,37 @@ def test_results_and_their_names(pgc_texture, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_command_that_is_repeated_begins_once_and_is_done_then(pgc_texture, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".pgc-4194305-0123456789ab.json").touch()  # of a process that cannot be
+    assert pgc_texture("--resume-or-start").exit_code == 0
+    first = (out / "run.json").read_bytes()
+    again = pgc_texture("--resume-or-start")
+    assert again.exit_code == 0
+    assert "Finished already" in again.stderr
+    assert (out / "run.json").read_bytes() == first
+    # Another run is not taken for this one's result.
+    other = pgc_texture("--resume-or-start", "--seed", "9")
+    assert other.exit_code == 2
+    assert "seed differ" in other.stderr
+    report = json.loads(first)
+    (out / "run.json").write_text(json.dumps({**report, "state": "running"}))
+    begun_anew = pgc_texture("--resume-or-start")
+    assert begun_anew.exit_code == 0, begun_anew.stderr
+    assert read_report(out / "run.json")["state"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_command_that_is_repeated_writes_over_nothing_foreign(pgc_texture, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/holiday.jpg").touch()
+    refused = pgc_texture("--resume-or-start")
+    assert refused.exit_code == 2
+    assert "not empty" in refused.stderr
+
+
+@pytest.mark.slow
 def test_a_second_run_into_the_same_folder_needs_leave(pgc_texture):
     assert pgc_texture().exit_code == 0
     refused = pgc_texture()
@@ -68,6 +100,8 @@ def test_a_second_run_into_the_same_folder_needs_leave(pgc_texture):
         (["--lock-mask", "m.png"], "--init-texture"),
         (["--init-texture", "nowhere.png"], "no image"),
         (["--resume", "--overwrite"], "one of them"),
+        (["--resume", "--resume-or-start"], "one of them"),
+        (["--overwrite", "--resume-or-start"], "one of them"),
     ],
 )
 def test_bad_options_are_one_sentence_and_exit_code_2(pgc_texture, tmp_path, more, words):
@@ -124,6 +158,8 @@ def test_a_resumed_run_takes_its_settings_from_the_report():
     assert arguments_from_report(stored, TextureArguments()) == TextureArguments(**stored["arguments"])
     moved = arguments_from_report(stored, TextureArguments(prompt="red", device="cpu"))
     assert (moved.steps, moved.device) == (9, "cpu")
+    redrawn = arguments_from_report(stored, TextureArguments(rasterizer="warp"))
+    assert (redrawn.steps, redrawn.device, redrawn.rasterizer) == (9, "cuda", "warp")
     with pytest.raises(ConfigError, match="steps differ"):
         arguments_from_report(stored, TextureArguments(steps=10))
 

@@ -74,6 +74,7 @@ def test_resuming_asks_for_the_same_job_again(pgc_remote, tmp_path):
     ("more", "words"),
     [
         (["--device", "cpu"], "--device is the server's own"),
+        (["--rasterizer", "warp"], "--rasterizer is the server's own"),
         (["--guidance", "./weights"], "pgc-server models list"),
         (["--steps", "0"], "1 or more"),
         (["--connection", "nowhere.json"], "no connection file"),

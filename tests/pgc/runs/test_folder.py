@@ -54,6 +54,34 @@ def names_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize(
+    ("report", "checkpoint", "expected"),
+    [
+        (None, False, "nothing"),
+        ({"state": "running"}, False, "nothing"),  # killed before its first checkpoint
+        ({"state": "running"}, True, "unfinished"),
+        ({"state": "interrupted"}, True, "unfinished"),
+        ({"state": "failed"}, True, "unfinished"),
+        ({"state": "finished"}, False, "finished"),
+        ({"state": "finished"}, True, "finished"),  # killed before the checkpoint was removed
+        ({"state": "running", "server": {"job": "1"}}, False, "unfinished"),
+        ({"format": "of something else", "state": "finished"}, False, "nothing"),
+    ],
+)
+def test_what_a_command_that_is_repeated_finds(tmp_path, report, checkpoint, expected):
+    folder = RunFolder(tmp_path)
+    if report is not None:
+        folder.report.write_text(json.dumps({"format": FORMAT, **report}))
+    if checkpoint:
+        folder.checkpoint.touch()
+    assert folder.left_behind() == expected
+
+
+def test_a_checkpoint_without_a_report_is_no_run_to_go_on_with(tmp_path):
+    RunFolder(tmp_path).checkpoint.touch()
+    assert RunFolder(tmp_path).left_behind() == "nothing"
+
+
 OLD = ("run.json", "roughness.png", "export/roughness.exr", "preview.png")
 
 

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs what `pgc texture` was told: here, here on several cards, or on a server."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from pgc.commands.export_options import export_config
+from pgc.errors import ConfigError
+from pgc.runs.arguments import TextureArguments, arguments_from_report
+from pgc.terminal.failures import EXIT_INTERRUPTED
+from pgc.terminal.interrupts import InterruptFlag
+from pgc.terminal.progress import RunDisplay, progress_console
+
+if TYPE_CHECKING:
+    from pgc.optimization.ranks import Ranks
+    from pgc.runs.folder import OutputConfig, RunFolder
+    from pgc.runs.request import TextureRun
+    from pgc.runs.runner import RunOutcome
+
+__all__ = ["Destination", "Server", "run_texture"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Who does the work."""
+
+    wanted: bool
+    connection: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where results go and how they look; no part of what a resumed run must keep."""
+
+    out: Path
+    resume: bool
+    overwrite: bool
+    may_be_begun: bool
+    """Whether what is there decides between the two, or that nothing is to do."""
+    preview_size: int
+    turntable: bool
+    export: tuple[str | None, str | None, str | None, str | None]
+    """Image format, engine, normals, models, as they stand on the command line."""
+
+    def outputs(self) -> OutputConfig:
+        """Returns the configuration of what the run writes."""
+        from pgc.pictures.contact_sheet import PreviewConfig
+        from pgc.pictures.turntable import TurntableConfig
+        from pgc.runs.folder import OutputConfig
+
+        return OutputConfig(
+            preview=PreviewConfig(view_size=self.preview_size),
+            turntable=TurntableConfig() if self.turntable else None,
+            export=None if self.export == (None,) * 4 else export_config(*self.export),
+        )
+
+
+def run_texture(given: TextureArguments, destination: Destination, server: Server) -> None:
+    """Runs what a command line asks for, here or on a server.
+
+    Raises:
+        PgcError: something is missing, damaged or does not fit.
+    """
+    console = progress_console()
+    console.print("Starting …", highlight=False)
+    # Torch and diffusers take seconds to import: only now.
+    from pgc.runs.arguments import checked_device
+    from pgc.runs.folder import RunFolder
+    from pgc.runs.ranked.joining import joined_ranks
+    from pgc.runs.report import read_report
+
+    folder = RunFolder(destination.out)
+    with joined_ranks(checked_device(given.device or "auto")) as ranks:
+        if destination.may_be_begun:
+            found = _as_begun(folder, given, destination, ranks)
+            if found is None:
+                console.print(f"Finished already: {folder.path}", highlight=False, markup=False, soft_wrap=True)
+                return
+            destination = found
+        report = read_report(folder.report) if destination.resume else None
+        if not server.wanted and (report is None or not report.get("server")):
+            _run_here(console, folder, given, (destination, report), ranks)
+        elif ranks is None:
+            _run_there(console, folder, given, (destination, report), server.connection)
+        else:
+            raise ConfigError("torchrun shares out a run of this machine; leave --server out, or torchrun.")
+
+
+def _as_begun(
+    folder: RunFolder, given: TextureArguments, destination: Destination, ranks: Ranks | None
+) -> Destination | None:
+    """What is to be done about the run that is there, or is not; None where it is finished."""
+    from pgc.runs.folder import LEFT_BEHIND
+    from pgc.runs.report import read_report
+
+    left = folder.left_behind()
+    if ranks is not None:
+        # The first process may have begun before another one looked.
+        left = LEFT_BEHIND[ranks.first_says(LEFT_BEHIND.index(left))]
+    if left == "finished":
+        arguments_from_report(read_report(folder.report), given)
+        return None
+    folder.remove_leftovers()
+    # A run that was killed before its first checkpoint has written its report.
+    return replace(destination, resume=left == "unfinished", overwrite=left == "nothing" and folder.report.is_file())
+
+
+def _run_there(
+    console: Console,
+    folder: RunFolder,
+    given: TextureArguments,
+    what: tuple[Destination, dict[str, Any] | None],
+    connection: Path | None,
+) -> None:
+    from pgc.commands.texture_remote import run_on_server
+    from pgc.remote.job import check_remote_arguments
+
+    destination, report = what
+    outputs = destination.outputs()
+    check_remote_arguments(given)
+    if outputs.export is not None:
+        raise ConfigError(
+            "A server sends maps of 8 bits; leave the options about export out, and run `pgc export` on the result."
+        )
+    if not destination.resume:
+        # Bad options first: a folder is claimed for a run that can begin only.
+        given.to_request()
+        folder.claim(overwrite=destination.overwrite)
+    with folder.giving_back():
+        run_on_server(console, folder, given, outputs, connection=connection, report=report)
+
+
+def _run_here(
+    console: Console,
+    folder: RunFolder,
+    given: TextureArguments,
+    what: tuple[Destination, dict[str, Any] | None],
+    ranks: Ranks | None,
+) -> None:
+    from pgc.runs.ranked.following import follow
+    from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
+
+    destination, report = what
+    resume, outputs = destination.resume, destination.outputs()
+    arguments = given if report is None else arguments_from_report(report, given)
+    request = arguments.to_request()
+    with InterruptFlag() as interrupt:
+
+        def should_stop() -> bool:
+            """Says whether Ctrl-C was pressed; of a shared run, in any of its processes."""
+            return interrupt.raised if ranks is None else ranks.any(interrupt.raised)
+
+        if ranks is not None and ranks.rank > 0:
+            interrupt.arm()
+            follow(request, ranks, checkpoint=folder.checkpoint if resume else None, should_stop=should_stop)
+            return
+        if not resume:
+            folder.claim(overwrite=destination.overwrite)
+        with folder.giving_back(), RunDisplay(console) as display:
+
+            def on_ready(run: TextureRun) -> None:
+                """Shows the run's warnings; from then on Ctrl-C stops it and keeps its state."""
+                for warning in run.warnings:
+                    display.say(f"Note: {warning}")
+                # Not before: while things load, there is nothing to keep.
+                interrupt.arm()
+
+            hooks = RunHooks(
+                progress=display.stage,
+                on_ready=on_ready,
+                on_note=lambda text: display.say(f"Note: {text}"),
+                on_step=display.step,
+                should_stop=should_stop,
+            )
+            shared, told = SharedParts(ranks=ranks), arguments.given()
+            outcome = texture_mesh(
+                request, folder, arguments=told, resume=resume, outputs=outputs, hooks=hooks, shared=shared
+            )
+    _say_result(console, folder, outcome)
+    if not outcome.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _say_result(console: Console, folder: RunFolder, outcome: RunOutcome) -> None:
+    report = outcome.report
+    if outcome.finished:
+        text = f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
+    else:
+        command = f"pgc texture --resume --out {shlex.quote(str(folder.path))}"
+        text = f"Stopped after step {report.steps_done}; what there is lies in {folder.path}. To go on: {command}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
