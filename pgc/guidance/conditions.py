@@ -46,6 +46,12 @@ class PromptEmbedding:
             raise GuidanceError(f"A prompt embedding cannot be repeated {count} times; the count must be 1 or more.")
         return PromptEmbedding.cat([self] * count)
 
+    def rows(self, rows: slice) -> PromptEmbedding:
+        """Returns consecutive rows, without a copy."""
+        pooled = None if self.pooled is None else self.pooled[rows]
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return PromptEmbedding(hidden_states=self.hidden_states[rows], pooled=pooled, lengths=lengths)
+
     def select(self, indices: Sequence[int]) -> PromptEmbedding:
         """Returns the rows named, in that order; a row may be named more than once."""
         index = torch.tensor(list(indices), dtype=torch.long, device=self.hidden_states.device)

@@ -83,7 +83,8 @@ class KnownModel:
     """Gigabytes (10⁹ bytes)."""
     license: str
     memory_gb: float
-    """GPU memory for one view after the other (`pgc.runs.memory.plan`), in GB; main memory for the pocket prior."""
+    """GPU memory for one view after the other (`pgc.runs.memory.plan`), in GB, with weights on the card; it runs in less
+    with weights in main memory. Main memory for the pocket prior."""
     memory_source: Literal["measured", "estimate"]
     note: str = ""
 
@@ -111,7 +112,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         ),
         download_gb=2.9,
         license="CreativeML OpenRAIL-M (model), OpenRAIL (ControlNet)",
-        memory_gb=6.0,
+        memory_gb=4.5,
         memory_source="estimate",
     ),
     KnownModel(
@@ -125,7 +126,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         ),
         download_gb=3.3,
         license="CreativeML OpenRAIL++-M",
-        memory_gb=6.5,
+        memory_gb=4.5,
         memory_source="estimate",
         note=(
             "Stability AI withdrew Stable Diffusion 2.x from its hub account in November 2025; this is a community "
@@ -144,7 +145,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         ),
         download_gb=9.8,
         license="CreativeML OpenRAIL++-M (model, ControlNet), MIT (fp16-fix autoencoder)",
-        memory_gb=20.0,
+        memory_gb=12.5,
         memory_source="estimate",
     ),
     KnownModel(
@@ -155,7 +156,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         downloads=(HubFiles(hub_id="stabilityai/stable-diffusion-3.5-medium", patterns=_FLOW_FILES),),
         download_gb=16.4,
         license="Stability AI Community License (free below 1 million US dollars of revenue a year)",
-        memory_gb=25.0,
+        memory_gb=9.5,
         memory_source="estimate",
         note="A flow model, without depth control. Its licence must be accepted on the hub first.",
     ),
@@ -167,7 +168,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         downloads=(HubFiles(hub_id="black-forest-labs/FLUX.1-schnell", patterns=_FLOW_FILES),),
         download_gb=33.7,
         license="Apache-2.0 (FLUX.1-dev, which runs too, is non-commercial)",
-        memory_gb=43.0,
+        memory_gb=29.5,
         memory_source="estimate",
         note="A flow model, without depth control, made for few steps: a weaker teacher than one that is not.",
     ),
@@ -179,7 +180,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         downloads=(HubFiles(hub_id="Tongyi-MAI/Z-Image", patterns=_FLOW_FILES),),
         download_gb=20.5,
         license="Apache-2.0",
-        memory_gb=29.0,
+        memory_gb=17.5,
         memory_source="estimate",
         note="A flow model, without depth control.",
     ),

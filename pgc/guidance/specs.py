@@ -191,6 +191,10 @@ def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> 
     _, vae_dtype = weights_dtypes(spec.run, device)
     components, controlnet = _load_parts(spec, device, cache_dir)
     other_vae = spec.half_precision_vae if vae_dtype == torch.float16 else None
+    if other_vae is not None:
+        # In the place of the model's own, which nothing holds any more.
+        vae = load_vae(other_vae, dtype=vae_dtype, device=device, cache_dir=cache_dir)
+        components = replace(components, vae=vae)
     return SDXLGuidance(
         spec.source,
         components,
@@ -198,7 +202,6 @@ def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> 
         config=spec.run,
         device=device,
         controls=_load_controls(spec, device, cache_dir),
-        vae=None if other_vae is None else load_vae(other_vae, dtype=vae_dtype, device=device, cache_dir=cache_dir),
     )
 
 
@@ -211,25 +214,31 @@ def _load_flow(spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, cach
 def _load_parts(
     spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None
 ) -> tuple[Components, ControlNetModel | None]:
-    from pgc.guidance.diffusion.loading import load_components, load_controlnet
+    from pgc.guidance.diffusion.loading import freeze, load_components, load_controlnet
+    from pgc.guidance.diffusion.waiting import place_of_weights
 
     dtype, vae_dtype = weights_dtypes(spec.run, device)
+    place = place_of_weights(device, waits=spec.run.memory.streamed)
     components = load_components(
         spec.source,
         xl=isinstance(spec, SDXLSpec),
         dtype=dtype,
         vae_dtype=vae_dtype,
-        device=device,
+        device=place,
         config=spec.config,
         cache_dir=cache_dir,
     )
+    if place != device:
+        # The autoencoder works on the card all the same.
+        alphas = components.alphas_cumprod.to(device)
+        components = replace(components, vae=freeze(components.vae, device), alphas_cumprod=alphas)
     if spec.added != AddedFiles():
         from pgc.guidance.diffusion.added.adding import with_added
 
         components = with_added(components, spec.added, device)
     if spec.controlnet is None:
         return components, None
-    return components, load_controlnet(spec.controlnet, dtype=dtype, device=device, cache_dir=cache_dir)
+    return components, load_controlnet(spec.controlnet, dtype=dtype, device=place, cache_dir=cache_dir)
 
 
 def _load_controls(
@@ -239,12 +248,14 @@ def _load_controls(
         return ()
     from pgc.guidance.diffusion.controls import Control, control_picture
     from pgc.guidance.diffusion.loading import load_controlnet
+    from pgc.guidance.diffusion.waiting import place_of_weights
 
     dtype, _ = weights_dtypes(spec.run, device)
+    place = place_of_weights(device, waits=spec.run.memory.streamed)
     return tuple(
         Control(
             kind=one.wish.kind,
-            net=load_controlnet(one.source, dtype=dtype, device=device, cache_dir=cache_dir),
+            net=load_controlnet(one.source, dtype=dtype, device=place, cache_dir=cache_dir),
             picture=control_picture(one.wish.kind),
             scale=one.wish.scale,
             window=one.wish.window,

@@ -26,6 +26,7 @@ from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.added.specs import contents_of
+from pgc.guidance.diffusion.memory_savings import MemorySavings
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
@@ -133,6 +134,8 @@ class TextureRequest:
         if self.start is None:
             # Runs of versions that did not know it go on.
             del settings["start"]
+        if (how := settings["guidance"].get("run")) and MemorySavings(**how["memory"]) == MemorySavings():
+            del how["memory"]
         if (added := settings["guidance"].pop("added", None)) and (contents := contents_of(added)):
             settings["guidance"]["added"] = contents
         for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
@@ -267,6 +270,8 @@ def prepare_run(
     number = planner.choose(memory, least_plan)
     if number > least_plan:
         notes = (*notes, planner.describe(number, memory, since=least_plan))
+    said = planner.announce(number, memory)
+    notes = notes if said is None else (*notes, said)
     spec, settings, plan = planner.apply(number)
     mesh = load_prepared(request, tell)
     sources = load_sources(request, mesh)

@@ -18,6 +18,7 @@ from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.memory.errors import is_out_of_memory
+from pgc.runs.memory.plan import device_memory
 from pgc.runs.ranked.following import share_run
 from pgc.runs.recorder import RunHooks, RunOutcome, RunRecorder
 from pgc.runs.report import RunClock
@@ -171,15 +172,16 @@ class _Attempts:
             ConfigError: there is none.
         """
         release_cached_memory()
-        if self._plan + 1 >= len(self._planner.plans):
+        later = self._planner.after(self._plan, device_memory(self._planner.device))
+        if later is None:
             raise ConfigError(
                 f"There is not enough memory for this run, even with one small view a step. "
                 f"{self._planner.suggestion()}"
             )
-        note = self._planner.describe(self._plan + 1, since=self._plan)
+        note = self._planner.describe(later, since=self._plan)
         self._notes = (*self._notes, note)
         self._given.hooks.on_note(note)
-        self._least_plan = self._plan + 1
+        self._least_plan = later
 
 
 def _with_depth_note(run: TextureRun, outputs: OutputConfig) -> TextureRun:

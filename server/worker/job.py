@@ -113,12 +113,13 @@ class _Job:
             run = self._until_memory_ends(spec, plan, state)
             if run is not None:
                 return self._finish(run, plan)
-            if plan + 1 >= len(planner.plans):
+            later = planner.after(plan, device_memory(self.tools.device))
+            if later is None:
                 raise _OutOfMemoryError
-            state = self._reached(plan + 1) or state
+            state = self._reached(later) or state
             self.forget()
-            self._notice(planner.describe(plan + 1, since=plan))
-            plan += 1
+            self._notice(planner.describe(later, since=plan))
+            plan = later
 
     def _tell_share(self, done: int, of: int) -> None:
         self._check(None)
@@ -131,6 +132,8 @@ class _Job:
         plan = planner.choose(memory, least)
         if plan > least:
             self._notice(planner.describe(plan, memory, since=least))
+        if (said := planner.announce(plan, memory)) is not None:
+            self._notice(said)
         return plan
 
     def keep(self) -> JobResult | None:

@@ -13,43 +13,11 @@ from typing import Any, Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pgc.guidance.diffusion.loading import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from tests.benchmarks.random_models import MODEL_SIZES, published_networks
 
 __all__ = ["GuidanceCost", "PublicModel", "count_flops"]
 
-PublicModel = Literal["sd15", "sdxl"]
-
-_VAE: dict[str, Any] = {
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
-}
-_SD15_UNET: dict[str, Any] = {
-    "sample_size": 64,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
-    "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
-    "layers_per_block": 2,
-    "cross_attention_dim": 768,
-    "attention_head_dim": 8,
-}
-_SDXL_UNET: dict[str, Any] = {
-    "sample_size": 128,
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "layers_per_block": 2,
-    "transformer_layers_per_block": (1, 2, 10),
-    "cross_attention_dim": 2048,
-    "attention_head_dim": (5, 10, 20),
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
-_TOKENS = 77
-_POOLED = 1280
+PublicModel = Literal["sd15", "sd21", "sdxl"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +40,17 @@ class GuidanceCost:
 
 
 def count_flops(model: PublicModel) -> GuidanceCost:
-    """Counts at the model's native size: 512 pixels for Stable Diffusion 1.5, 1024 for XL."""
-    xl = model == "sdxl"
+    """Counts at the model's native size: 512 pixels for Stable Diffusion 1.5 and 2.1, 1024 for XL."""
+    size = MODEL_SIZES[model]
+    networks: tuple[Any, ...] = published_networks(size, torch.device("meta"), torch.float32, 0)
+    vae, unet, controlnet = networks
     with torch.device("meta"):
-        unet: Any = UNet2DConditionModel(**(_SDXL_UNET if xl else _SD15_UNET))
-        controlnet: Any = ControlNetModel.from_unet(unet, load_weights_from_unet=False)
-        vae: Any = AutoencoderKL(**_VAE)
-        for network in (unet, controlnet, vae):
-            network.eval().requires_grad_(False)
         side = int(unet.config["sample_size"])
         latents, timestep = torch.zeros(1, 4, side, side), torch.zeros(1, dtype=torch.long)
         common = {
-            "encoder_hidden_states": torch.zeros(1, _TOKENS, int(unet.config["cross_attention_dim"])),
-            "added_cond_kwargs": {"text_embeds": torch.zeros(1, _POOLED), "time_ids": torch.zeros(1, 6)}
-            if xl
+            "encoder_hidden_states": torch.zeros(1, size.tokens, int(unet.config["cross_attention_dim"])),
+            "added_cond_kwargs": {"text_embeds": torch.zeros(1, size.pooled), "time_ids": torch.zeros(1, 6)}
+            if size.pooled
             else None,
             "return_dict": False,
         }

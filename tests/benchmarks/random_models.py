@@ -22,9 +22,17 @@ from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, LatentDiffu
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel, UNet2DConditionModel
 from pgc.guidance.oracle import scaled_linear_alphas_cumprod
 
-__all__ = ["MODEL_SIZES", "ModelSize", "RandomGuidance", "SizeName", "parameter_counts", "random_guidance"]
+__all__ = [
+    "MODEL_SIZES",
+    "ModelSize",
+    "RandomGuidance",
+    "SizeName",
+    "parameter_counts",
+    "published_networks",
+    "random_guidance",
+]
 
-SizeName = Literal["tiny", "pocket", "sd15", "sdxl"]
+SizeName = Literal["tiny", "pocket", "sd15", "sd21", "sdxl"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +96,15 @@ MODEL_SIZES: dict[SizeName, ModelSize] = {
         },
         vae=_vae((128, 256, 512, 512), 2, 512),
     ),
+    "sd21": ModelSize(
+        image_size=512,
+        unet={
+            **_blocks("CCCD"), "block_out_channels": (320, 640, 1280, 1280), "layers_per_block": 2,
+            "cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20), "sample_size": 64,
+            "use_linear_projection": True,
+        },
+        vae=_vae((128, 256, 512, 512), 2, 512),
+    ),
     "sdxl": ModelSize(
         image_size=1024,
         unet={
@@ -103,7 +120,7 @@ MODEL_SIZES: dict[SizeName, ModelSize] = {
 }  # fmt: skip
 
 
-def _networks(
+def published_networks(
     size: ModelSize, device: torch.device, dtype: torch.dtype, seed: int
 ) -> tuple[AutoencoderKL, UNet2DConditionModel, ControlNetModel]:
     """Autoencoder, UNet and ControlNet with PyTorch's own initial weights, frozen."""
@@ -125,7 +142,7 @@ def _networks(
 
 def parameter_counts(name: SizeName) -> dict[str, int]:
     """Parameters by part, counted without making any."""
-    vae, unet, controlnet = _networks(MODEL_SIZES[name], torch.device("meta"), torch.float32, 0)
+    vae, unet, controlnet = published_networks(MODEL_SIZES[name], torch.device("meta"), torch.float32, 0)
     parts = {"vae": vae, "unet": unet, "controlnet": controlnet}
     return {part: sum(p.numel() for p in network.parameters()) for part, network in parts.items()}
 
@@ -144,7 +161,7 @@ class RandomGuidance:
         seed: int = 0,
     ) -> None:
         size = MODEL_SIZES[name]
-        vae, unet, controlnet = _networks(size, device, stored or dtype, seed)
+        vae, unet, controlnet = published_networks(size, device, stored or dtype, seed)
         if stored is not None:
             # A layer's weights are widened while it works: a CPU without bfloat16 arithmetic is 60 times slower in it.
             torch.nn.Module.to(vae, dtype=dtype)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import product_tables, quality_tables, server_tables
+from tests.benchmarks import memory_tables, product_tables, quality_tables, server_tables
 
 __all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
 
@@ -40,6 +40,8 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "damage": server_tables.damage,
     "blender": product_tables.blender,
     "steps": product_tables.steps,
+    "memory": memory_tables.memory,
+    "memory-plans": memory_tables.plans,
     "mutation": product_tables.mutation,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""

@@ -68,6 +68,8 @@ def _patch_cuda(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None
     }
     for name, value in answers.items():
         monkeypatch.setattr(torch.cuda, name, lambda *given, answer=value, **named: answer)
+    # Main memory that is not swapped out is the driver's to give.
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self, device=None: self)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: simulation.log.sync("torch.cuda.synchronize"))
     _patch_warp(monkeypatch)
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pgc.devices import DeviceName
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.memory_savings import MemorySavings
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName
 from pgc.optimization.config import Prompt
@@ -188,6 +189,31 @@ def test_a_diffusion_model_runs_on_a_card(
     simulate(kind)
     found = _diffused(ask(diffusion, kind), view_by_view=view_by_view)
     torch.testing.assert_close(found, expected, rtol=0.0, atol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_weights_that_wait_in_main_memory_are_not_on_the_card(
+    ask: Ask, diffusion: GuidanceSpec, cuda: Simulation, references: References
+) -> None:
+    assert isinstance(diffusion, StableDiffusionSpec)
+    waiting = replace(diffusion, run=replace(diffusion.run, memory=MemorySavings(streamed=True, rows=1)))
+    expected = references.diffused(ask(diffusion, "cpu"))
+    for spec, networks_wait in ((diffusion, False), (waiting, True)):
+        run = prepare_run(ask(spec, "cuda"))
+        model: Any = run.guidance
+        parts, (control,) = model._model.components, model._model.controls
+        encoder: Any = parts.text_encoders[0]
+        visits: list[torch.device] = []
+        layer = next(module for name, module in encoder.named_modules() if name.endswith("fc1"))
+        layer.register_forward_hook(lambda module, args, out, visits=visits: visits.append(out.device))
+        for _ in run.optimization.steps():
+            places = {next(network.parameters()).device.type for network in (parts.unet, control.net)}
+            assert places == ({"cpu"} if networks_wait else {"cuda"})
+            assert all(value.device.type == "cpu" for value in encoder.parameters())
+        assert {place.type for place in visits} == {"cuda"}
+        assert next(model._model.vae.parameters()).device.type == "cuda"
+        torch.testing.assert_close(run.bake().maps["base_color"][0].cpu(), expected, rtol=0.0, atol=2e-3)
 
 
 @pytest.mark.slow

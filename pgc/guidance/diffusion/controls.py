@@ -8,7 +8,7 @@ diffusers. One that pools its answer over the picture (shuffle) speaks under the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -79,6 +79,10 @@ class ShownControl:
     control: Control
     picture: Float[Tensor, "b c m n"]
     scale: Float[Tensor, " b"]
+
+    def of(self, views: slice) -> ShownControl:
+        """Returns the same for some of the views."""
+        return replace(self, picture=self.picture[views], scale=self.scale[views])
 
 
 def depth_controls(

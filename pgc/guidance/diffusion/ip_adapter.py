@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.errors import GuidanceError
+from pgc.guidance.diffusion.waiting import wait_where_it_is
 
 __all__ = ["IpAdapter", "SeenPicture"]
 
@@ -42,8 +43,11 @@ class SeenPicture:
 class IpAdapter:
     """The encoder of reference pictures; keeps what it saw of the last one."""
 
-    def __init__(self, encoder: Any, *, reads_patches: bool) -> None:  # noqa: ANN401 - transformers' classes are untyped
+    def __init__(self, encoder: Any, device: torch.device, *, reads_patches: bool) -> None:  # noqa: ANN401 - transformers' classes are untyped
+        """`device` is where the encoder works, whose weights may wait in main memory."""
         self._encoder = encoder
+        self._device = device
+        wait_where_it_is(encoder, device)
         self._reads_patches = reads_patches
         self._last: tuple[Tensor, SeenPicture] | None = None
 
@@ -62,7 +66,7 @@ class IpAdapter:
     @torch.no_grad()
     def _encoded(self, reference: Tensor) -> SeenPicture:
         side = int(self._encoder.config.image_size)
-        picture = reference.to(self._encoder.device, torch.float32)
+        picture = reference.to(self._device, torch.float32)
         if picture.shape[-2:] != (side, side):
             picture = F.interpolate(picture, (side, side), mode="bicubic", antialias=True).clamp(0.0, 1.0)
         mean, spread = (picture.new_tensor(numbers)[:, None, None] for numbers in (_MEAN, _SPREAD))

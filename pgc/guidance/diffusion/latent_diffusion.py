@@ -26,6 +26,7 @@ from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fits_tokenizers, fitted_prompt, prompt_windows
 from pgc.guidance.diffusion.lora import LoraDenoiser
+from pgc.guidance.diffusion.waiting import wait_where_it_is
 
 __all__ = ["MOST_WINDOWS", "LatentDiffusion", "PromptWindows", "tokenize"]
 
@@ -71,6 +72,10 @@ class LatentDiffusion:
         device: torch.device,
         controls: Sequence[Control],
     ) -> None:
+        for encoder in components.text_encoders:
+            wait_where_it_is(encoder, device)
+        for network in (components.unet, *(control.net for control in controls)):
+            wait_where_it_is(network, device, pinned=True)
         self.components = components
         self.unet = components.unet
         self.vae = vae
@@ -95,8 +100,10 @@ class LatentDiffusion:
         return self._autoencoder.encode_image(image, generator=generator)
 
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """Decodes as `Guidance.decode_latents` says."""
-        return self._autoencoder.decode_latents(latents)
+        """Decodes as `Guidance.decode_latents` says; one view at a time where memory is short."""
+        if self.config.memory.rows is None:
+            return self._autoencoder.decode_latents(latents)
+        return torch.cat([self._autoencoder.decode_latents(one) for one in latents.split(1)])
 
     def widen_autoencoder(self) -> bool:
         """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
@@ -111,18 +118,20 @@ class LatentDiffusion:
         shown = self._shown(noisy_latents, timestep, conditions)
         seen = self._seen(conditions)
 
-        def denoise(noisy: Tensor, at: Tensor, prompt: PromptEmbedding, is_prompted: Sequence[bool]) -> Tensor:
+        def denoise(
+            noisy: Tensor, at: Tensor, prompt: PromptEmbedding, is_prompted: Sequence[bool], views: slice
+        ) -> Tensor:
             """Asks the network, with the control images of each view as often as the view is there."""
-            return self._denoise(noisy, at, prompt, (shown, seen), is_prompted)
+            return self._denoise(noisy, at, prompt, ([one.of(views) for one in shown], seen), is_prompted)
 
-        return both_halves(denoise, noisy_latents, timestep, conditions, sequential=self.config.sequential_guidance)
+        return both_halves(denoise, noisy_latents, timestep, conditions, self.config)
 
     def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
         """Makes what `Trainable.trainable_denoiser` says."""
         if self._trainable is not None:
             self._trainable.remove()
             self._trainable = None
-        self._trainable = LoraDenoiser(self.unet, self._denoise_prompted, rank=rank, seed=seed)
+        self._trainable = LoraDenoiser(self.unet, self._denoise_prompted, rank=rank, seed=seed, device=self.device)
         return self._trainable
 
     @property

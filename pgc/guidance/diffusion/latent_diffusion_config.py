@@ -10,6 +10,7 @@ import torch
 
 from pgc.errors import ConfigError
 from pgc.guidance.control_specs import ControlWindow
+from pgc.guidance.diffusion.memory_savings import MemorySavings
 
 __all__ = ["LatentDiffusionConfig", "Precision", "resolve_dtype", "weights_dtypes"]
 
@@ -38,6 +39,8 @@ class LatentDiffusionConfig:
     """When that ControlNet acts."""
     image_size: int | None = None
     """Side of the images that the prior sees, in pixels; None: what it was trained on."""
+    memory: MemorySavings = field(default_factory=MemorySavings)
+    """How it is made to fit; `pgc.runs.memory.plan` chooses it."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.control_scale <= 2.0:

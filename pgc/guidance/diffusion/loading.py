@@ -34,6 +34,7 @@ from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType
 from pgc.guidance.diffusion.ip_adapter import IpAdapter
 from pgc.guidance.diffusion.noise_schedule import noise_schedule
+from pgc.guidance.diffusion.waiting import place_of_weights
 from pgc.guidance.sources import (
     WHOLE_FOLDER,
     ModelKind,
@@ -100,6 +101,7 @@ def load_components(
     Args:
         source: hub id, folder in the diffusers format, or a single .safetensors file in the original format.
         xl: whether it is a Stable Diffusion XL, with two text encoders.
+        device: where it works; text encoders wait in main memory (`pgc.guidance.diffusion.waiting`).
         dtype: of the weights; fp16 files are preferred where this is a half precision.
         vae_dtype: of the autoencoder's weights, if not the same.
         config: for a single file, the hub id or folder whose settings and tokenizer belong to it; by default those
@@ -123,7 +125,7 @@ def load_components(
     return Components(
         vae=freeze(parts["vae"], device, vae_dtype),
         unet=freeze(parts["unet"], device),
-        text_encoders=tuple(freeze(parts[name], device) for name in encoders),
+        text_encoders=tuple(freeze(parts[name], place_of_weights(device, waits=True)) for name in encoders),
         tokenizers=tuple(parts[name] for name in tokenizers),
         alphas_cumprod=schedule.alphas_cumprod.to(device),
         prediction_type=schedule.prediction_type,

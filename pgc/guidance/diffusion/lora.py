@@ -45,9 +45,11 @@ class LoraDenoiser:
         *,
         rank: int,
         seed: int,
+        device: torch.device,
         time_embedding: str = "time_embedding",
     ) -> None:
-        """`time_embedding` names the part of the network that embeds the timestep."""
+        """`device` is where the network works, whose weights may wait elsewhere; `time_embedding` names its part that
+        embeds the timestep."""
         self._denoise = denoise
         self._on = False
         self._camera: Tensor | None = None
@@ -56,18 +58,17 @@ class LoraDenoiser:
         generator = torch.Generator().manual_seed(seed)
         for name, module in network.named_modules():
             if name.endswith(_TARGETS) and isinstance(module, nn.Linear):
-                place = module.weight.device
-                down = self._add(f"{name}.lora_A.weight", _uniform((rank, module.in_features), generator), place)
-                up = self._add(f"{name}.lora_B.weight", torch.zeros(module.out_features, rank), place)
+                down = self._add(f"{name}.lora_A.weight", _uniform((rank, module.in_features), generator), device)
+                up = self._add(f"{name}.lora_B.weight", torch.zeros(module.out_features, rank), device)
                 self._hooks.append(module.register_forward_hook(partial(self._adapt, down, up)))
         embedding = network.get_submodule(time_embedding)
         last = [layer for layer in embedding.modules() if isinstance(layer, nn.Linear)][-1]
-        width, place = last.out_features, last.weight.device
+        width = last.out_features
         self._camera_layers = (
-            self._add("camera.0.weight", _uniform((width, _CAMERA), generator), place),
-            self._add("camera.0.bias", torch.zeros(width), place),
-            self._add("camera.2.weight", torch.zeros(width, width), place),
-            self._add("camera.2.bias", torch.zeros(width), place),
+            self._add("camera.0.weight", _uniform((width, _CAMERA), generator), device),
+            self._add("camera.0.bias", torch.zeros(width), device),
+            self._add("camera.2.weight", torch.zeros(width, width), device),
+            self._add("camera.2.bias", torch.zeros(width), device),
         )
         self._hooks.append(embedding.register_forward_hook(self._tell_camera))
 

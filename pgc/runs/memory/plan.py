@@ -1,107 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a run fits into a graphics card's memory: plans from what was asked for down to the least, and what each needs.
+"""Which plan a run takes on a graphics card, and what a person is told of it.
 
-The first plan below what was asked for costs time alone: one view at a time through the encoder, and the prior asked
-twice in place of once with twice the batch. Only then do views a step go, and the size of a view last of all. Windows'
-driver lends main memory, a hundred times slower, where a card runs out, and raises nothing: so the plan is chosen
-before the run, from what is free, and an error for want of memory only corrects it.
+Windows' driver lends main memory, a hundred times slower, where a card runs out, and raises nothing: so the plan is
+chosen before the run, from what is free, and an error for want of memory only corrects it.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 
 from pgc.errors import ConfigError
-from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
-from pgc.guidance.specs import (
-    FlowSpec,
-    FluxSpec,
-    GuidanceSpec,
-    OracleSpec,
-    PocketSpec,
-    SD3Spec,
-    SDXLSpec,
-    StableDiffusionSpec,
-    ZImageSpec,
-)
+from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
+from pgc.runs.memory.device import DeviceMemory, cap_memory, device_memory
+from pgc.runs.memory.ladder import MemoryPlan, plans_of
+from pgc.runs.memory.needs import needed_gb, readers_gb, step_tflop, texels_gb, waiting_gb
+from pgc.runs.memory.speeds import card_name, expected_seconds, in_words, peak_of
 from pgc.runs.settings.presets import RunSettings
 
 __all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "cap_memory", "device_memory", "texels_gb"]
 
 _GB = 10**9
-_SMALLEST_RESOLUTION = 64
-_SMALLEST_IMAGE = 256
 _MARGIN = 1.05
-_CONTEXT = int(0.4 * _GB)
-"""What the driver, cuBLAS and cuDNN take beside torch's own memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryPlan:
-    """What of a run's size depends on memory."""
-
-    views: int
-    """A step."""
-    resolution: int
-    """Side of a view, in pixels."""
-    image_size: int | None = None
-    """Side of the pictures that the prior sees; None: what it was trained on, or what was asked for."""
-    view_by_view: bool = False
-    """The encoder holds one view at a time, and the prior is asked twice a step, without and with the prompt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceMemory:
-    """The memory of a graphics card, in bytes."""
-
-    available: int
-    """Free, or held by this process already."""
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ModelCost:
-    """GB in half precision at the model's own size; computed on the meta device, not measured on a card."""
-
-    weights: float
-    image_size: int
-    encoder_view: float
-    """The autoencoder's graph for one view, with its backward pass."""
-    denoiser_row: float
-    """UNet and ControlNet without a graph, a row of their batch."""
-
-
-_SDXL = _ModelCost(weights=9.61, image_size=1024, encoder_view=6.36, denoiser_row=0.25)
-_SD = _ModelCost(weights=2.9, image_size=512, encoder_view=1.59, denoiser_row=0.1)
-# Of the flow models: parameters at two bytes; the autoencoder is SDXL's network with more channels. What a row takes is
-# a guess from hidden sizes, not measured.
-_SD3 = _ModelCost(weights=16.4, image_size=1024, encoder_view=6.36, denoiser_row=0.4)
-_SD3_WITHOUT_T5 = _ModelCost(weights=6.9, image_size=1024, encoder_view=6.36, denoiser_row=0.4)
-_FLUX = _ModelCost(weights=33.7, image_size=1024, encoder_view=6.36, denoiser_row=0.6)
-_Z_IMAGE = _ModelCost(weights=20.5, image_size=1024, encoder_view=6.36, denoiser_row=0.6)
-_POCKET = _ModelCost(weights=0.1, image_size=128, encoder_view=0.03, denoiser_row=0.02)
-
-
-def device_memory(device: torch.device) -> DeviceMemory | None:
-    """Says what is free on a device; None for the CPU, whose memory the system manages."""
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        return DeviceMemory(available=free + torch.cuda.memory_reserved(device), total=total)
-    if device.type == "mps":
-        total = torch.mps.recommended_max_memory()
-        used = torch.mps.driver_allocated_memory() - torch.mps.current_allocated_memory()
-        return DeviceMemory(available=max(0, total - used), total=total)
-    return None
-
-
-def cap_memory(device: torch.device, memory: DeviceMemory | None, platform: str = sys.platform) -> None:
-    """Makes torch raise, on Windows, where it would take more than is free, instead of spilling into main memory."""
-    if device.type == "cuda" and platform == "win32" and memory is not None:
-        torch.cuda.set_per_process_memory_fraction(min(1.0, memory.available / memory.total), device)
+_HOST_RESERVE = 2.0
+"""GB of main memory that are left to everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +40,7 @@ class MemoryPlanner:
     @property
     def plans(self) -> tuple[MemoryPlan, ...]:
         """The plans in the order of trying; the first is what was asked for."""
-        return tuple(_plans(self.spec, self.settings))
+        return tuple(plans_of(self.spec, self.settings, self.device))
 
     def known(self, number: int) -> int:
         """Returns the number of the nearest plan that there is: a checkpoint of another version may name one past the
@@ -131,8 +55,8 @@ class MemoryPlanner:
         settings = replace(settings, optimize=replace(settings.optimize, views=plan.views, resolution=plan.resolution))
         if isinstance(spec, OracleSpec):
             return spec, settings, plan
-        sequential = spec.run.sequential_guidance or plan.view_by_view
-        run = replace(spec.run, sequential_guidance=sequential, image_size=plan.image_size)
+        savings = MemorySavings(rows=plan.rows, streamed=plan.streamed)
+        run = replace(spec.run, image_size=plan.image_size, memory=savings)
         return replace(spec, run=run), settings, plan
 
     def choose(self, memory: DeviceMemory | None, least: int = 0) -> int:
@@ -144,25 +68,68 @@ class MemoryPlanner:
         least = self.known(least)
         if memory is None:
             return least
-        numbers = range(least, len(self.plans))
+        numbers = [number for number in range(least, len(self.plans)) if self._has_host(number, memory)]
         for number in numbers:
             if self.estimate_bytes(number) * _MARGIN <= memory.available:
                 return number
-        needed = self.estimate_bytes(numbers[-1])
-        if needed > memory.available:
+        smallest = min(numbers, key=self.estimate_bytes, default=len(self.plans) - 1)
+        needed = self.estimate_bytes(smallest)
+        if not numbers or needed > memory.available:
             raise ConfigError(
                 f"This run needs about {needed / _GB:.1f} GB on the graphics card even with one small view a step, "
                 f"and {memory.available / _GB:.1f} of its {memory.total / _GB:.1f} GB are free. {self.suggestion()}"
             )
-        return numbers[-1]
+        return smallest
+
+    def after(self, number: int, memory: DeviceMemory | None = None) -> int | None:
+        """Returns the number of the next plan that needs less, for when this one ran out of memory; None: there is
+        none."""
+        number = self.known(number)
+        failed = self.estimate_bytes(number)
+        for later in range(number + 1, len(self.plans)):
+            if self.estimate_bytes(later) < failed and (memory is None or self._has_host(later, memory)):
+                return later
+        return None
+
+    def _has_host(self, number: int, memory: DeviceMemory) -> bool:
+        """Whether the main memory takes the weights that this plan lets wait there."""
+        spec, _, plan = self.apply(number)
+        waiting = waiting_gb(plan, spec, self.device)
+        needed = waiting + readers_gb(spec) + _HOST_RESERVE
+        return waiting == 0.0 or memory.host is None or needed * _GB <= memory.host
 
     def estimate_bytes(self, number: int) -> int:
         """Estimates the peak of a run with this plan, the graphics driver's own share included."""
         spec, settings, plan = self.apply(number)
-        total = _renderer_gb(plan, settings)
-        if not isinstance(spec, OracleSpec):
-            total += _prior_gb(plan, spec, self.device)
-        return int(total * _GB) + _CONTEXT
+        return int(needed_gb(plan, spec, settings, self.device) * _GB)
+
+    def expected_seconds(self, number: int, card: str | None = None) -> float | None:
+        """Estimates how long all steps take on a card; None for one that is not known, or a prior that was not counted.
+
+        Args:
+            card: its name; None: that of this machine.
+        """
+        spec, settings, plan = self.apply(number)
+        peak = peak_of(card_name(self.device) if card is None else card)
+        tflop = step_tflop(plan, spec)
+        if peak is None or tflop is None or isinstance(spec, OracleSpec):
+            return None
+        calls = 1 if plan.rows is None else -(-2 * plan.views // plan.rows)
+        moved = waiting_gb(plan, spec, self.device) * calls
+        return settings.optimize.steps * expected_seconds(tflop, moved, peak)
+
+    def announce(self, number: int, memory: DeviceMemory | None) -> str | None:
+        """Says before the start what was chosen, and how long it may take; None where there is no card."""
+        if memory is None:
+            return None
+        plan = self.plans[self.known(number)]
+        how = _ways(plan)
+        seconds = self.expected_seconds(number)
+        return (
+            f"Fits this graphics card ({self.estimate_bytes(number) / _GB:.1f} of {memory.available / _GB:.1f} GB free)"
+            + (f" with {' and '.join(how)}" if how else "")
+            + ("." if seconds is None else f": {in_words(seconds)}, by computation.")
+        )
 
     def describe(self, number: int, memory: DeviceMemory | None = None, since: int = 0) -> str:
         """Says what a person is told about a smaller plan: why, and what it costs.
@@ -195,85 +162,16 @@ class MemoryPlanner:
             case _:
                 smaller = ""
         other = f"{close}{smaller}"
-        least = self.estimate_bytes(len(self.plans) - 1) - _CONTEXT
+        least = self.estimate_bytes(len(self.plans) - 1)
         if texels >= 1 and texels * _GB > least / 2:
             return f"Ask for a smaller texture than the one {own}. Else: {other[0].lower()}{other[1:]}."
         return f"{other}, or ask for a smaller texture than the one {own}."
 
 
-def _plans(spec: GuidanceSpec, settings: RunSettings) -> Iterator[MemoryPlan]:
-    optimize = settings.optimize
-    image_size = None if isinstance(spec, OracleSpec) else spec.run.image_size
-    plan = MemoryPlan(views=optimize.views, resolution=optimize.resolution, image_size=image_size)
-    yield plan
-    if not isinstance(spec, OracleSpec) and (plan.views > 1 or not spec.run.sequential_guidance):
-        plan = replace(plan, view_by_view=True)
-        yield plan
-    while plan.views > 1:
-        plan = replace(plan, views=plan.views // 2)
-        yield plan
-    if plan.resolution > _SMALLEST_RESOLUTION:
-        plan = replace(plan, resolution=max(plan.resolution // 2, _SMALLEST_RESOLUTION))
-        if isinstance(spec, StableDiffusionSpec | SDXLSpec | FlowSpec):
-            own = image_size or _cost(spec).image_size
-            # A token of a flow model stands for 16 pixels.
-            plan = replace(plan, image_size=min(own, max(own // 2 // 16 * 16, _SMALLEST_IMAGE)))
-        yield plan
-
-
-_Diffusion = PocketSpec | StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec
-
-
-def _cost(spec: _Diffusion) -> _ModelCost:
-    match spec:
-        case SD3Spec():
-            return _SD3 if spec.t5 else _SD3_WITHOUT_T5
-        case FluxSpec():
-            return _FLUX
-        case ZImageSpec():
-            return _Z_IMAGE
-        case SDXLSpec():
-            return _SDXL
-        case StableDiffusionSpec():
-            return _SD
-        case PocketSpec():
-            return _POCKET
-
-
-def _prior_gb(plan: MemoryPlan, spec: _Diffusion, device: torch.device) -> float:
-    cost = _cost(spec)
-    dtype, vae_dtype = weights_dtypes(spec.run, device)
-    area = ((plan.image_size or cost.image_size) / cost.image_size) ** 2
-    rows = plan.views * (1 if spec.run.sequential_guidance else 2)
-    denoiser = cost.denoiser_row * rows * area * dtype.itemsize / 2
-    encoder = cost.encoder_view * area * vae_dtype.itemsize / 2
-    # View by view, the encoder's graph and the denoiser are never there at the same time.
-    passing = max(encoder, denoiser) if plan.view_by_view else plan.views * encoder + denoiser
-    controls = _control_gb(spec) * dtype.itemsize / 2
-    return cost.weights * dtype.itemsize / 2 + controls + passing
-
-
-def _control_gb(spec: _Diffusion) -> float:
-    """Weights of the ControlNets beside the one that `_ModelCost` counts, and of an IP-Adapter's picture encoder."""
-    match spec:
-        case SDXLSpec():
-            return 2.5 * len(spec.controls) + (0.0 if spec.added.ip_adapter is None else 3.7)
-        case StableDiffusionSpec():
-            return 0.72 * len(spec.controls) + (0.0 if spec.added.ip_adapter is None else 1.3)
-        case _:
-            return 0.0
-
-
-def _renderer_gb(plan: MemoryPlan, settings: RunSettings) -> float:
-    """Texels with their optimiser, and views with their shading: 1.0 (3.9 lit) for the largest preset's 4 views."""
-    pixels = plan.views * (plan.resolution / 1024) ** 2
-    return texels_gb(settings) + (0.15 if settings.material is None else 0.7) * pixels
-
-
-def texels_gb(settings: RunSettings) -> float:
-    """Returns GB of the texels of one tile, with gradients and the optimiser's two moments."""
-    texels = (settings.texture.texture_size / 2048) ** 2
-    return (0.4 if settings.material is None else 1.1) * texels
+def _ways(plan: MemoryPlan) -> list[str]:
+    """How a plan saves memory at the price of time alone."""
+    ways = ["one view after the other"] if plan.view_by_view else []
+    return [*ways, "the model in main memory"] if plan.streamed else ways
 
 
 def _difference(before: MemoryPlan, after: MemoryPlan) -> str:
@@ -286,6 +184,8 @@ def _difference(before: MemoryPlan, after: MemoryPlan) -> str:
         changes.append(
             f"views of {after.resolution} instead of {before.resolution} pixels, so fine detail is less sharp"
         )
-    if after.view_by_view and not before.view_by_view and not changes:
+    if after.streamed and not before.streamed:
+        changes.append("the model's weights in main memory, which takes about a second more a step")
+    if not changes:
         changes.append("one view after the other, which takes about a sixth longer and changes nothing else")
     return ", and with ".join(changes)

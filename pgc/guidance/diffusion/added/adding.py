@@ -18,6 +18,7 @@ from pgc.guidance.diffusion.added.lora_files import merge_loras
 from pgc.guidance.diffusion.added.specs import AddedFiles, IpAdapterSpec
 from pgc.guidance.diffusion.ip_adapter import IpAdapter
 from pgc.guidance.diffusion.loading import Components, UNet2DConditionModel, freeze, read_model
+from pgc.guidance.diffusion.waiting import place_of_weights
 
 __all__ = ["with_added"]
 
@@ -37,7 +38,8 @@ def with_added(parts: Components, added: AddedFiles, device: torch.device) -> Co
 
 
 def _load_ip_adapter(spec: IpAdapterSpec, unet: UNet2DConditionModel, device: torch.device) -> IpAdapter:
-    encoder = freeze(read_model(CLIPVisionModelWithProjection, Path(spec.image_encoder), unet.dtype), device)
+    encoder = read_model(CLIPVisionModelWithProjection, Path(spec.image_encoder), unet.dtype)
+    encoder = freeze(encoder, place_of_weights(device, waits=True))
     try:
         tensors = load_file(spec.path)
         parts: dict[str, dict[str, Any]] = {"image_proj": {}, "ip_adapter": {}}
@@ -52,9 +54,9 @@ def _load_ip_adapter(spec: IpAdapterSpec, unet: UNet2DConditionModel, device: to
         raise GuidanceError(
             f"{spec.path} does not fit this model ({reason[:200]}); expected an IP-Adapter for the same base model."
         ) from error
-    freeze(unet, device)
+    freeze(unet, unet.device)
     processors: list[Any] = list(unet.attn_processors.values())
     for processor in processors:
         if hasattr(processor, "to_k_ip"):
             processor.scale = [spec.scale]
-    return IpAdapter(encoder, reads_patches="latents" in parts["image_proj"])
+    return IpAdapter(encoder, device, reads_patches="latents" in parts["image_proj"])

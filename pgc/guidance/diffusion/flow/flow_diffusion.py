@@ -30,6 +30,7 @@ from pgc.guidance.diffusion.flow.parts import FlowParts
 from pgc.guidance.diffusion.halves import both_halves
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.lora import LoraDenoiser
+from pgc.guidance.diffusion.waiting import wait_where_it_is
 
 __all__ = ["FlowDiffusion", "Velocity"]
 
@@ -51,6 +52,9 @@ class FlowDiffusion:
         config: LatentDiffusionConfig,
         device: torch.device,
     ) -> None:
+        for encoder in parts.text_encoders:
+            wait_where_it_is(encoder, device)
+        wait_where_it_is(parts.transformer, device, pinned=True)
         self.config = config
         self.device = device
         self.dtype: torch.dtype = parts.transformer.dtype
@@ -90,12 +94,14 @@ class FlowDiffusion:
     ) -> NoisePrediction:
         """Predicts as `Guidance.predict_noise` says."""
 
-        def denoise(noisy: Tensor, at: Tensor, prompt: PromptEmbedding, is_prompted: Sequence[bool]) -> Tensor:
-            """Asks the network, which is told the same whichever half it is."""
-            del is_prompted
+        def denoise(
+            noisy: Tensor, at: Tensor, prompt: PromptEmbedding, is_prompted: Sequence[bool], views: slice
+        ) -> Tensor:
+            """Asks the network, which is told the same whichever half and views these are."""
+            del is_prompted, views
             return self._denoise(noisy, at, prompt)
 
-        return both_halves(denoise, noisy_latents, timestep, conditions, sequential=self.config.sequential_guidance)
+        return both_halves(denoise, noisy_latents, timestep, conditions, self.config)
 
     def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
         """Makes what `Trainable.trainable_denoiser` says."""
@@ -104,7 +110,12 @@ class FlowDiffusion:
             self._trainable = None
         network: nn.Module = self._transformer
         self._trainable = LoraDenoiser(
-            network, self._denoise_prompted, rank=rank, seed=seed, time_embedding=self._time_embedding
+            network,
+            self._denoise_prompted,
+            rank=rank,
+            seed=seed,
+            device=self.device,
+            time_embedding=self._time_embedding,
         )
         return self._trainable
 

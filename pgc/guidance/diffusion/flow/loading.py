@@ -25,12 +25,18 @@ def load_flow(
     """Loads the model. Raises as `pgc.guidance.specs.load_guidance`."""
     if spec.added.embeddings or spec.added.ip_adapter is not None:
         raise GuidanceError(f"{spec.source} is a flow model, which takes LoRA files alone; leave the others away.")
-    dtype, vae_dtype = weights_dtypes(spec.run, device, half=torch.bfloat16)
+    dtypes = weights_dtypes(spec.run, device, half=torch.bfloat16)
 
     def parts(kind: FlowKind, readers: int | None = None) -> FlowParts:
         """Loads the parts of the model, as this kind."""
         found = load_flow_parts(
-            spec.source, kind, dtype=dtype, vae_dtype=vae_dtype, device=device, readers=readers, cache_dir=cache_dir
+            spec.source,
+            kind,
+            dtypes=dtypes,
+            device=device,
+            readers=readers,
+            streamed=spec.run.memory.streamed,
+            cache_dir=cache_dir,
         )
         if spec.added.loras:
             from pgc.guidance.diffusion.added.lora_files import merge_loras

@@ -31,6 +31,7 @@ from transformers import (
 
 from pgc.errors import GuidanceError
 from pgc.guidance.diffusion.loading import check_latents, freeze, read_model, read_scheduler, read_tokenizer
+from pgc.guidance.diffusion.waiting import place_of_weights
 from pgc.guidance.sources import flow_parts, locate
 
 __all__ = ["FlowKind", "FlowParts", "load_flow_parts"]
@@ -81,10 +82,10 @@ def load_flow_parts(
     source: str,
     kind: FlowKind,
     *,
-    dtype: torch.dtype,
-    vae_dtype: torch.dtype,
+    dtypes: tuple[torch.dtype, torch.dtype],
     device: torch.device,
     readers: int | None = None,
+    streamed: bool = False,
     cache_dir: Path | None = None,
 ) -> FlowParts:
     """Loads all parts of one flow model.
@@ -92,10 +93,10 @@ def load_flow_parts(
     Args:
         source: hub id, or folder in the diffusers format.
         kind: which class of model.
-        dtype: of transformer and text encoders.
-        vae_dtype: of the autoencoder.
-        device: where they go.
+        dtypes: of transformer and text encoders, and of the autoencoder.
+        device: where they work; text encoders wait in main memory (`pgc.guidance.diffusion.waiting`).
         readers: how many of its text encoders, in their order; None: all.
+        streamed: the transformer waits there too.
         cache_dir: huggingface_hub's cache, by default its own choice.
 
     Raises:
@@ -105,6 +106,7 @@ def load_flow_parts(
         raise GuidanceError(
             f"{source} is a single file; models of this kind are read from a folder in the diffusers format. Give that."
         )
+    dtype, vae_dtype = dtypes
     classes = _READERS[kind][:readers]
     folder = locate(source, flow_parts(len(classes)), cache_dir=cache_dir)
     vae = read_model(AutoencoderKL, folder / "vae", vae_dtype)
@@ -115,9 +117,12 @@ def load_flow_parts(
     return FlowParts(
         source=source,
         vae=freeze(vae, device),
-        transformer=freeze(transformer, device),
+        transformer=freeze(transformer, place_of_weights(device, waits=streamed)),
         time_embedding=_TIME_EMBEDDINGS[kind],
-        text_encoders=tuple(freeze(read_model(one, folder / name, dtype), device) for (one, _), (name, _) in named),
+        text_encoders=tuple(
+            freeze(read_model(one, folder / name, dtype), place_of_weights(device, waits=True))
+            for (one, _), (name, _) in named
+        ),
         tokenizers=tuple(read_tokenizer(folder / name, one) for (_, one), (_, name) in named),
         scheduler=read_scheduler(folder / "scheduler"),
     )

@@ -14,6 +14,7 @@ from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.base import Conditions
 from pgc.guidance.control_pictures import depth_image
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, resolve_dtype, weights_dtypes
+from pgc.guidance.diffusion.memory_savings import MemorySavings
 from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
 
@@ -121,6 +122,31 @@ def test_one_forward_and_two_agree(sd15_folder: Path, guidance: StableDiffusionG
         ),
     )
     assert torch.allclose(swapped.uncond, at_once.cond, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "sequential", "sizes"), [
+    (None, False, [4]), (4, False, [4]), (3, False, [2, 2]), (1, False, [1] * 4), (1, True, [1] * 4), (8, True, [2, 2]),
+])  # fmt: skip
+def test_the_network_is_asked_about_no_more_rows_at_once(
+    sd15_folder: Path, guidance: StableDiffusionGuidance, scene: Scene, rows: int | None, sequential: bool, sizes
+) -> None:
+    timestep, conditions = torch.tensor([40, 700]), scene(guidance)
+    expected = guidance.predict_noise(noisy(), timestep, conditions)
+    few = load(sd15_folder, sequential_guidance=sequential, memory=MemorySavings(rows=rows))
+    asked: list[int] = []
+    few._model.unet.register_forward_pre_hook(lambda module, args: asked.append(len(args[0])))
+    found = few.predict_noise(noisy(), timestep, conditions)
+    assert asked == sizes
+    assert torch.allclose(found.cond, expected.cond, atol=1e-5)
+    assert torch.allclose(found.uncond, expected.uncond, atol=1e-5)
+    latents = few.encode_image(images(0))
+    assert torch.allclose(few.decode_latents(latents), guidance.decode_latents(latents), atol=1e-5)
+
+
+def test_rows_are_at_least_one() -> None:
+    with pytest.raises(ConfigError, match="rows is 0; it must be 1 or more"):
+        MemorySavings(rows=0)
 
 
 @pytest.mark.slow
