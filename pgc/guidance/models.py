@@ -83,7 +83,7 @@ class KnownModel:
     """Gigabytes (10⁹ bytes)."""
     license: str
     memory_gb: float
-    """GPU memory for one view after the other (`pgc.runs.memory.plan`), in GB, with weights on the card; it runs in less
+    """GPU memory for one view after the other with weights on the card (`pgc.runs.memory.plan`), in GB; it runs in less
     with weights in main memory. Main memory for the pocket prior."""
     memory_source: Literal["measured", "estimate"]
     note: str = ""

@@ -62,9 +62,10 @@ def expected_seconds(tflop: float, streamed_gb: float, peak: float) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """Returns "about 40 s", "about 6 min", "about 3 h"."""
+    """Returns "about 40 s", "about 6 min", "about 2.5 h", "about 12 h"."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     if seconds < 90 * 60:
         return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.0f} h"
+    hours = seconds / 3600
+    return f"about {hours:.1f} h" if hours < 9.95 else f"about {hours:.0f} h"
