@@ -31,11 +31,13 @@ def test_no_files_import_each_other_in_a_circle():
     assert not circles_of(graph)
 
 
+@pytest.mark.slow
 def test_no_folder_has_more_files_than_a_person_takes_in(all_houses):
     full = {folder: house.side_by_side for folder, house in all_houses.items() if house.side_by_side > MOST_FILES}
     assert full.keys() <= MORE.keys(), f"{full}: at most {MOST_FILES} files lie side by side; make a folder."
 
 
+@pytest.mark.slow
 def test_each_exception_is_still_one(all_houses):
     assert all(all_houses[folder].side_by_side > MOST_FILES for folder in MORE)
 

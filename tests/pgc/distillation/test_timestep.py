@@ -104,6 +104,7 @@ def test_settings_are_checked(make, word):
 SCHEDULES = (*(timesteps_named(name) for name in get_args(TimestepName)), AnnealedTimestepConfig())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", SCHEDULES, ids=lambda config: type(config).__name__)
 def test_strength_scales_the_most_noise_and_leaves_the_rest_in_order(config):
     assert timesteps_for_strength(config, 1.0) == config

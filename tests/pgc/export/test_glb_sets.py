@@ -55,6 +55,7 @@ def triangle_corners(prepared):
     return prepared.triangles.corner_index[order].reshape(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("uv_index", "others", "expected"),
     [(0, (), 0), (1, (0,), 1), (0, (1,), 0), (1, (0, 2), 1), (5, (0, 3), 2), (0, (4, 7), 0)],

@@ -56,6 +56,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parts", "materials", "nodes", "names", "primitives"), CASES.values(), ids=CASES.keys())
 def test_nodes_and_materials_of_a_glb_have_the_names_of_the_file(tmp_path, parts, materials, nodes, names, primitives):
     mesh = named(*parts, *materials)
@@ -145,6 +146,7 @@ def test_an_obj_is_written_with_its_objects(tmp_path):
     assert "\no " not in (tmp_path / "p.obj").read_text()
 
 
+@pytest.mark.slow
 @needs.XATLAS
 @pytest.mark.parametrize("missing", [1, 3, 5])
 def test_parts_stay_where_faces_get_uvs(missing):

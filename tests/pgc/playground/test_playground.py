@@ -45,6 +45,7 @@ def test_each_way_moves_the_gray_picture_its_own_way(pictures: dict[str, Finishe
     assert all(not torch.equal(a, b) for at, a in enumerate(images) for b in images[:at])
 
 
+@pytest.mark.slow
 def test_only_the_regulated_ways_obey_the_threshold(pictures: dict[str, FinishedPicture]) -> None:
     known = {way: one.statistics for way, one in pictures.items() if one.statistics is not None}
     assert set(known) == set(WAYS) - {"latent"}

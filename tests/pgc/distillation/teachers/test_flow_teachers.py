@@ -23,6 +23,7 @@ from tests.pgc.guidance.flow_models import FLOWS
 TIMES = UniformTimestepConfig(minimum=0.2, maximum=0.95)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("name", ["sds", "rfds"])
 def test_score_distillation_and_clipping_agree_with_the_ones_written_from_scratch(name, flow, flows, flow_folders):
@@ -52,6 +53,7 @@ def test_score_distillation_and_clipping_agree_with_the_ones_written_from_scratc
         torch.testing.assert_close(found[view : view + 1], clipped(leaf.grad, 0.1), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("name", get_args(DistillationName))
 def test_three_steps_are_finite_and_change_the_picture(name, flow, flows):
@@ -85,6 +87,7 @@ def test_rfds_is_sds_with_another_weight(flows):
     assert bool((share < 1.0).all())
 
 
+@pytest.mark.slow
 def test_rfds_is_refused_for_a_prior_without_velocities(teachers):
     for name in ("sd15", "sd21", "sdxl"):
         with pytest.raises(ConfigError, match=r"rfds.*predicts (epsilon|v_prediction); use sds"):

@@ -39,6 +39,7 @@ def test_slots_are_two_halves_in_patches(star: TriangleMesh) -> None:
     assert (star.material_index[near] == star.material_index[:200]).mean() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SUITE_MATERIALS)
 def test_every_material_is_plausible_and_repeatable(star: TriangleMesh, kind) -> None:
     truth, again, other = (bake_truth(star, kind, SIZE, seed) for seed in (1, 1, 2))

@@ -89,6 +89,7 @@ NOISY = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
 AT = torch.tensor([300, 700])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_the_sum_is_that_of_diffusers(
     load: Callable[..., Guidance], nets: dict[tuple[str, ControlKind], Path], scene: Scene, model: str
@@ -116,6 +117,7 @@ def test_the_sum_is_that_of_diffusers(
         torch.testing.assert_close(answer, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", OTHERS)
 def test_each_control_matters_and_three_steps_are_finite(
@@ -142,6 +144,7 @@ def test_each_control_matters_and_three_steps_are_finite(
         image = (image - 0.01 * gradient).detach().requires_grad_()
 
 
+@pytest.mark.slow
 def test_a_control_acts_in_its_share_of_the_run(load: Callable[..., Guidance], scene: Scene) -> None:
     window = ControlWindow(start=0.25, end=0.5)
     guidance = load("sd15", ControlWish(kind="edges", window=window))
@@ -174,6 +177,7 @@ def test_shuffle_without_a_picture_and_views_without_one_are_said(load: Callable
         guidance.predict_noise(NOISY[:1], AT[:1], one)
 
 
+@pytest.mark.slow
 def test_a_run_shows_all_that_its_controls_need(load: Callable[..., Guidance], cube_obj: Path) -> None:
     """Through the loop: normals turn with the camera, regions and pictures are there, and textures change."""
     guidance = load("sd15", *(ControlWish(kind=kind, scale=0.5) for kind in OTHERS), depth=0.5)

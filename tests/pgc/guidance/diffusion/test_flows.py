@@ -124,6 +124,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(name: str, flows: dict[str,
     torch.testing.assert_close(one.uncond, both.uncond[1:], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_scale_that_is_told_matters_to_the_one_that_takes_it(folders: dict[str, Path]) -> None:
     def answer(name: str, told: float) -> torch.Tensor:
         guidance = load_guidance(FluxSpec(source=str(folders[name]), embedded_guidance=told, run=SMALL), CPU)
@@ -177,6 +178,7 @@ REFUSED: list[tuple[str, str, dict[str, object], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "part", "settings", "says"), REFUSED)
 def test_a_model_that_is_not_understood_is_refused_by_name(
     folders: dict[str, Path], tmp_path: Path, name: str, part: str, settings: dict[str, object], says: str

@@ -61,6 +61,7 @@ def test_views_of_a_long_prompt_differ(prior):
             assert not torch.equal(one.pooled, other.pooled)
 
 
+@pytest.mark.slow
 def test_a_short_prompt_is_read_as_ever(prior):
     one = prior.encode_prompt(["red cube"]).hidden_states
     assert one.shape[1] in (24, 32)
@@ -89,6 +90,7 @@ def test_a_single_long_phrase_loses_its_last_words(pocket):
     assert words.endswith("red bricks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["a" * 400, "彩" * 60, "front view, " * 40, ",,,;;;" * 50, "\n" * 300, "\U0001f409" * 50, "x" + ", y" * 90]
 )

@@ -44,6 +44,7 @@ def test_the_table_holds_the_defaults_of_each_sampler(name: str) -> None:
     assert given["prediction_type"].default == "epsilon"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # of diffusers' samplers themselves
 @pytest.mark.parametrize("name", sorted(SCHEDULERS))
 @pytest.mark.parametrize(
@@ -101,6 +102,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "says"), REFUSED)
 def test_a_model_of_another_noise_is_refused_by_name(
     sd15_folder: Path, tmp_path: Path, config: dict[str, Any], says: str

@@ -64,6 +64,7 @@ def _load(model: str, folders: dict[str, Path], path: Path | None, scale: float 
     return load_guidance(spec, CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "plus"])
 @pytest.mark.parametrize("model", ["sd15", "sdxl"])
 def test_both_halves_are_those_of_diffusers_pipeline(
@@ -112,6 +113,7 @@ def test_both_halves_are_those_of_diffusers_pipeline(
     torch.testing.assert_close(found.cond, said[2:], atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["sd15", "sdxl"])
 def test_it_matters_and_a_scale_of_zero_is_none(
     model: str, folders: dict[str, Path], adapters: dict[tuple[str, str], Path], scene: Scene

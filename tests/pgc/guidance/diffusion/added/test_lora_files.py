@@ -88,6 +88,7 @@ def _held(parts: dict[str, Any], before: dict[str, Tensor], pairs: Pairs, factor
         torch.testing.assert_close(value, expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["sd15", "sd21", "sdxl"])
 @pytest.mark.parametrize("names", ["kohya", "diffusers", "old"])
 def test_a_file_is_merged_as_by_hand(model: str, names: str, folders: dict[str, Path], tmp_path: Path) -> None:
@@ -119,6 +120,7 @@ def test_several_add_up_and_the_order_of_names_is_that_of_sdxl_too(folders: dict
     _held(_parts(found), _weights(parts), pairs, 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "factor"),
     [
@@ -175,6 +177,7 @@ def flow_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write_flow(place / name, name) for name in FLOWS if name != "flux_dev"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layers"),
     [
@@ -220,6 +223,7 @@ def test_kohyas_names_of_flux_are_read_and_split(flow_folders: dict[str, Path], 
         torch.testing.assert_close(getattr(after, part).weight, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_fit_changes_nothing_and_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
     parts = _parts(load_guidance(_spec("sd15", folders), CPU))
     pairs = make_pairs(parts)

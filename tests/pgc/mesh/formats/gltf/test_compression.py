@@ -27,6 +27,7 @@ def packed(vector, **change):
     return Fields("m.glb", "bufferViews[0]", {**names, "filter": vector["filter"], **change})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_meshopt_decodes_what_its_own_encoder_made(vector):
     found = decode_meshopt(packed(vector), memoryview(base64.b64decode(vector["encoded"])))
@@ -165,6 +166,7 @@ def test_what_meshopt_may_not_say_is_one_sentence(vector, change, message):
         decode_meshopt(packed(VECTORS[vector], **change), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_damaged_meshopt_bytes_are_one_sentence_or_other_numbers(vector):
     data = base64.b64decode(vector["encoded"])
