@@ -35,6 +35,7 @@ def archive(tmp_path):
 
 @pytest.mark.slow
 @needs.XATLAS
+@pytest.mark.usefixtures("coarse_uv_measure")
 def test_every_model_becomes_a_row_and_a_run_goes_on_where_it_was(archive, tmp_path):
     said = []
     result = run_all(archive, TINY, tmp_path / "work", None, said.append)

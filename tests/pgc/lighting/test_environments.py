@@ -40,7 +40,6 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.slow
 def test_known_light_is_the_same_object(environments: list[PrefilteredEnvironment]) -> None:
     lighting = EnvironmentLighting(environments)
     assert isinstance(lighting, Lighting)

@@ -57,6 +57,7 @@ def test_only_the_regulated_ways_obey_the_threshold(pictures: dict[str, Finished
     assert float(pictures["pgc-v"].gradient.abs().max()) <= 0.1 + 1e-6 < known["pgc-v"].maximum_after
 
 
+@pytest.mark.slow
 def test_the_linear_way_asks_for_smooth_changes(pictures: dict[str, FinishedPicture]) -> None:
     def roughness(gradient: torch.Tensor) -> float:
         """Mean step between neighbours over the mean magnitude."""
@@ -88,6 +89,7 @@ def test_a_loss_that_does_not_pass_the_encoder_has_nothing_to_compare() -> None:
         PlaygroundConfig(learning_rate=0.0)
 
 
+@pytest.mark.slow
 def test_the_sheet_has_a_column_a_way(pictures: dict[str, FinishedPicture]) -> None:
     sheet = np.asarray(Image.open(io.BytesIO(sheet_png(list(pictures.values())))).convert("RGB"))
     assert sheet.shape == (2 * 192 + 6 + 30, 6 * 198 - 6, 3)

@@ -41,7 +41,7 @@ def judged(target, cases, first=0) -> Judge:
 
 @pytest.mark.slow
 def test_small_files_are_read_made_anew_or_refused_in_a_sentence(tmp_path):
-    judge = judged(SmallFiles(tmp_path, seed=11), 400)
+    judge = judged(SmallFiles(tmp_path, seed=11), 200)
     assert judge.failures == []
     outcomes = " ".join(judge.outcomes)
     # It does not only knock at the door.
@@ -69,7 +69,7 @@ def test_a_server_starts_with_what_a_journal_still_says(tmp_path):
 
 @pytest.mark.slow
 def test_specifications_are_accepted_or_refused_by_a_sentence(tmp_path):
-    judge = judged(Specs(tmp_path, seed=11), 300)
+    judge = judged(Specs(tmp_path, seed=11), 150)
     assert judge.failures == []
     for found in ("accepted, then ready", "INPUT.INVALID", "INPUT.UNKNOWN_FIELD", "INPUT.MISSING_BLOB"):
         assert judge.outcomes[found] > 0, found
@@ -77,14 +77,14 @@ def test_specifications_are_accepted_or_refused_by_a_sentence(tmp_path):
 
 @pytest.mark.slow
 def test_what_is_loaded_of_damaged_checkpoints_is_what_was_written(tmp_path):
-    judge = judged(Checkpoints(tmp_path, seed=11), 400)
+    judge = judged(Checkpoints(tmp_path, seed=11), 200)
     assert judge.failures == []
     assert min(judge.outcomes[found] for found in ("none", "step 10", "step 20")) > 20
 
 
 @pytest.mark.slow
 def test_blobs_are_their_bytes_or_are_asked_for_again(tmp_path):
-    judge = judged(Blobs(tmp_path, seed=11), 60)
+    judge = judged(Blobs(tmp_path, seed=11), 30)
     assert judge.failures == []
     for found in ("put: complete", "get: bytes", "get: INPUT.MISSING_BLOB", "look: bytes", "put: INPUT.HASH"):
         assert judge.outcomes[found] > 0, found

@@ -34,6 +34,7 @@ def broker(stored_job):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_a_worker_does_one_job_after_another_and_says_so(broker, stored_job):
     assert broker.ready.devices == ("cpu",)
     assert ModelInfo("pocket", "installed") in broker.ready.models
@@ -75,6 +76,7 @@ def test_a_worker_does_one_job_after_another_and_says_so(broker, stored_job):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_a_worker_whose_broker_dies_checkpoints_and_ends(broker, stored_job):
     stored_job.write(with_settings(stored_job.spec, steps=100_000))
     broker.send(Run(stored_job.name, 1, False))

@@ -43,8 +43,9 @@ def test_training_goes_on_where_it_stopped(scenes: Path, tmp_path: Path) -> None
     straight = train_autoencoder(scenes, tmp_path / "straight", SMALL)
     train_autoencoder(scenes, tmp_path / "halves", SMALL, stop_at=10)
     halves = train_autoencoder(scenes, tmp_path / "halves", SMALL)
+    resumed = weights(halves)
     for name, value in weights(straight).items():
-        assert torch.equal(value, weights(halves)[name]), name
+        assert torch.equal(value, resumed[name]), name
     assert read_metadata(halves)["step"] == "24"
     curves = json.loads(read_metadata(halves)["notes"])
     assert curves["step"] == [4.0, 8.0, 12.0, 16.0, 20.0, 24.0]
