@@ -8,13 +8,16 @@ that a picture shows, and a prediction of a sample would be divided by it.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["alpha_at", "ddim_step", "descending_timesteps", "invert", "predict_clean_latents"]
+from pgc.errors import ConfigError
+
+__all__ = ["alpha_at", "ddim_step", "descending_timesteps", "invert", "predict_clean_latents", "trailing_timesteps"]
 
 
 def alpha_at(alphas_cumprod: Float[Tensor, " t"], timestep: Int[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
@@ -51,6 +54,21 @@ def ddim_step(
 def descending_timesteps(start: int, stride: int) -> list[int]:
     """Returns the timesteps from `start` down to 0 in whole strides; the last one may be shorter."""
     return [*range(start, 0, -stride), 0]
+
+
+def trailing_timesteps(count: int, steps: int, start: float = 1.0) -> list[int]:
+    """Returns evenly spaced timesteps in falling order, the first at `start` of `count`.
+
+    "Trailing" spacing (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", 2024, table 2): from
+    pure noise the first step must be the one that was trained on it.
+
+    Raises:
+        ConfigError: more steps than timesteps.
+    """
+    most = round(start * count)
+    if steps > most:
+        raise ConfigError(f"{steps} sampling steps of a schedule of {most}; use {most} or fewer.")
+    return [math.floor(most * left / steps + 0.5) - 1 for left in range(steps, 0, -1)]
 
 
 def invert(

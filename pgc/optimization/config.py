@@ -16,6 +16,7 @@ from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
+from pgc.optimization.warm_start.config import WarmStartConfig
 
 __all__ = [
     "BackgroundConfig",
@@ -132,7 +133,9 @@ class OptimizeConfig:
     """Where the loss has no gradient on the latents, the encoder is not gone through."""
     regulation: RegulationConfig = field(default_factory=PixelwiseClippingConfig)
     """Of the whole ∂L/∂x on the composited render, in each update of a step."""
-
+    warm_start: WarmStartConfig | None = None
+    """Steps of a sampler before the first step of distillation, which then refines what they have painted: all levels
+    of the texture are live from there on. None: distillation from the start."""
     likeness_scale: float = 0.0
     """Weight of the pull towards the colours of the scene's picture (`palette`), as a residual in the image."""
 
@@ -155,6 +158,23 @@ class OptimizeConfig:
         }.items():
             if not 0.0 <= fraction <= 1.0:
                 raise ConfigError(f"{name} is {fraction}; it must lie in [0, 1].")
+
+    @property
+    def warm_steps(self) -> int:
+        """How many steps come before those of distillation."""
+        return 0 if self.warm_start is None else self.warm_start.steps
+
+    def learning_rate_scale(self, index: int) -> float:
+        """Returns the factor on the learning rates in step `index` of distillation."""
+        fall = 0.5 * (1.0 + math.cos(math.pi * index / self.steps))
+        scale = self.final_learning_rate + (1.0 - self.final_learning_rate) * fall
+        return scale if self.warm_up <= 0.0 else scale * min(1.0, (index + 1) / (self.warm_up * self.steps))
+
+    def live_levels(self, index: int) -> float:
+        """Returns how much of the texture's pyramid is live in step `index` of distillation, from 0 to 1."""
+        if self.warm_start is not None or not self.coarse_to_fine:
+            return 1.0
+        return min(1.0, index / self.steps / self.coarse_to_fine)
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 over every setting: two runs with the same one are the same run."""

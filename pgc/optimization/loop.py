@@ -7,7 +7,6 @@ latents → through the encoder, and the residual in the image → the sum of bo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,16 +15,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pgc.cameras import Camera
 from pgc.cameras.staged import ProgressingSampler
-from pgc.cameras.view_names import ViewName, view_name
 from pgc.distillation.base import DistillationLoss, LearningLoss
 from pgc.distillation.build import build_distillation
 from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation.base import finite_pixels
 from pgc.gradient_regulation.build import build_regulation
-from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
-from pgc.lighting.base import StepLights
+from pgc.guidance.base import Guidance
 from pgc.optimization.averaging import TexelAverage
 from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.finite_watch import FiniteWatch
@@ -33,16 +29,13 @@ from pgc.optimization.gradient_statistics import RegulationRecord, gradient_stat
 from pgc.optimization.map_gradients import backward_by_map, image_residual, reconstruction_error
 from pgc.optimization.palette import palette_pull
 from pgc.optimization.scene import Scene
-from pgc.optimization.shown_controls import camera_poses, with_shown
-from pgc.optimization.step_parts import Feedback, Picture, View
+from pgc.optimization.step_parts import Feedback, Picture
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
-from pgc.optimization.told_light import told_light
 from pgc.optimization.view_encoder import view_encoder
-from pgc.randomness import generator_for, numpy_generator_for
-from pgc.rendering.compositing import composite
-from pgc.rendering.light import ViewedLight
-from pgc.rendering.raster.gbuffer import surface_points
+from pgc.optimization.views.run_views import RunViews
+from pgc.optimization.warm_start.sampling import WarmStart, start_warm
+from pgc.randomness import generator_for
 
 __all__ = ["Optimization"]
 
@@ -77,8 +70,18 @@ class Optimization:
         fused = guidance.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon, fused=fused)
         self._average = TexelAverage(scene.texture.parameters())
-        self._embeddings: dict[ViewName, PromptEmbedding] = {}
-        self._negative = guidance.encode_prompt([prompt.negative], negative=True)
+        self._views = RunViews(scene, guidance, prompt, config)
+        self.warm = None if config.warm_start is None else start_warm(self._views, config.warm_start)
+
+    @property
+    def length(self) -> int:
+        """How many steps the run has in all: those of a warm start, then those of distillation."""
+        return self.config.warm_steps + self.config.steps
+
+    @property
+    def _index(self) -> int:
+        """The present step of distillation; negative before it begins."""
+        return self.step - self.config.warm_steps
 
     def encode_view_by_view(self) -> None:
         """Encodes view by view from now on, with less memory and more time; the run stays the same. See
@@ -87,26 +90,28 @@ class Optimization:
 
     def steps(self) -> Iterator[StepResult]:
         """Advances to the end of the run, one result a step. Closing the generator leaves a resumable state."""
-        while self.step < self.config.steps:
+        while self.step < self.length:
             yield self.advance()
 
     def advance(self) -> StepResult:
         """Takes one step."""
+        if self.warm is not None and self._index < 0:
+            return self._advance_warm(self.warm)
         watch = Stopwatch(self.guidance.device)
-        index, progress = self.step, self.step / self.config.steps
-        self._set_progress(progress)
+        index, progress = self._index, self._index / self.config.steps
+        self._set_progress(index, progress)
         with watch.stage("rasterize"):
-            view = self._draw_view(index)
-        picture = self._picture(view, watch)
+            view = self._views.draw(index, self.step)
+        picture = self._views.picture(view, watch)
         with watch.stage("shade"):
-            reference = self._reference(view)
+            reference = self._views.reference(view)
         with watch.stage("guidance"):
             feedback = self._ask(picture, reference)
         gradient, lost = finite_pixels(feedback.through_encoder + self._residual(picture, feedback))
         with watch.stage("backward"):
             regulated = self._update_texels(picture, gradient, feedback, progress)
         for _ in range(self.config.updates - 1):
-            again = self._picture(view, watch)
+            again = self._views.picture(view, watch)
             with watch.stage("backward"):
                 residual, _ = finite_pixels(self._residual(again, feedback))
                 self._update_texels(again, residual, feedback, progress)
@@ -117,7 +122,7 @@ class Optimization:
         self.finite.after_step(self.step, statistics.non_finite_pixels, lost.numel())
         return StepResult(
             step=self.step,
-            steps=self.config.steps,
+            steps=self.length,
             timesteps=tuple(feedback.outcome.timestep.tolist()),
             gradient=statistics,
             image=picture.image.detach(),
@@ -125,26 +130,20 @@ class Optimization:
             seconds=watch.finish(),
         )
 
-    def _draw_view(self, index: int) -> View:
-        cameras = self.scene.cameras.sample(self.config.views, numpy_generator_for(self.config.seed, index, "cameras"))
-        gbuffer = self.scene.rasterizer.render(cameras, (self.config.resolution, self.config.resolution))
-        return View(
-            cameras=cameras,
-            gbuffer=gbuffer,
-            points=surface_points(gbuffer),
-            covered=gbuffer.coverage > 0,
-            background=self._background(index).to(gbuffer.uv.device),
-            lights=self._lights(cameras),
+    def _advance_warm(self, warm: WarmStart) -> StepResult:
+        watch = Stopwatch(self.guidance.device)
+        with watch.stage("guidance"):
+            done = warm.advance(self.step)
+        self.step += 1
+        return StepResult(
+            step=self.step,
+            steps=self.length,
+            timesteps=(done.timestep,),
+            gradient=None,
+            image=done.image,
+            image_gradient=None,
+            seconds=watch.finish(),
         )
-
-    def _picture(self, view: View, watch: Stopwatch) -> Picture:
-        with watch.stage("fetch"):
-            material = self.scene.texture.sample(view.points)
-        with watch.stage("shade"):
-            return Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
-
-    def _shade(self, view: View, material: Mapping[str, Tensor], light: ViewedLight | None) -> Float[Tensor, "b 3 h w"]:
-        return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
     def _update_texels(
         self, picture: Picture, gradient: Float[Tensor, "b 3 h w"], feedback: Feedback, progress: float
@@ -163,25 +162,13 @@ class Optimization:
 
     def _ask(self, picture: Picture, reference: Float[Tensor, "b 3 h w"] | None) -> Feedback:
         """What the prior wants. The image is cut off from the texture, so that regulation sees the whole of ∂L/∂x."""
-        view = picture.view
+        progress = self._index / self.config.steps
         encoded = self.encoder.encode(picture.image, noise_seed=self.config.seed + self.step)
-        conditions = Conditions(
-            prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
-            negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
-            depth=view.gbuffer.depth,
-            mask=view.gbuffer.mask,
-            shading=told_light(self.guidance, view.gbuffer, view.lights.render),
-            truth_image=reference,
-            camera_to_world=camera_poses(view.cameras),
-            surface=view.points,
-            progress=self.step / self.config.steps,
-            generator=generator_for(self.config.seed, self.step, "conditions"),
-        )
         outcome = self.loss.gradient(
             encoded.latents.detach(),
             self.guidance,
-            with_shown(conditions, self.guidance, self.scene, picture),
-            progress=self.step / self.config.steps,
+            self._views.conditions(picture, reference, step=self.step, progress=progress),
+            progress=progress,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )
         gradient = self.encoder.propagate(encoded, outcome.gradient)
@@ -200,57 +187,28 @@ class Optimization:
         generator = generator_for(config.seed, self.step, "palette")
         return residual + config.likeness_scale * palette_pull(image, picture.view.covered, likeness, generator)
 
-    def _embedding(self, camera: Camera) -> PromptEmbedding:
-        """The prompt for where this camera stands; encoded once for each of the five views."""
-        name = view_name(camera, self.prompt.front_axis)
-        if name not in self._embeddings:
-            self._embeddings[name] = self.guidance.encode_prompt([self.prompt.of_view(name)])
-        return self._embeddings[name]
-
-    def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
-        if not self.config.background.random:
-            return torch.tensor(self.config.background.color)[None, :, None, None].expand(self.config.views, 3, 1, 1)
-        generator = generator_for(self.config.seed, index, "background")
-        return torch.rand((self.config.views, 3, 1, 1), generator=generator)
-
-    def _lights(self, cameras: list[Camera]) -> StepLights:
-        if self.scene.lighting is None:
-            return StepLights(render=None, reference=None)
-        return self.scene.lighting.draw(cameras, generator_for(self.config.seed, self.step, "lighting"))
-
     def _add_penalty(self, mask: Bool[Tensor, "b 1 h w"], progress: float) -> None:
         """The penalty's gradient on top of the image's, in proportion to how many pixels spoke in this step."""
-        penalty = None if self.scene.penalty is None else self.scene.penalty.penalty(self.step, progress)
+        penalty = None if self.scene.penalty is None else self.scene.penalty.penalty(self._index, progress)
         if penalty is not None:
             (penalty * float(mask.sum())).backward()
 
     def _update_average(self) -> None:
         config = self.config
-        if self.step <= config.average_from * config.steps:
+        if self._index <= config.average_from * config.steps:
             return
         self._average.update()
-        if self.step == config.steps:
+        if self.step == self.length:
             self._average.apply()
 
-    def _reference(self, view: View) -> Float[Tensor, "b 3 h w"] | None:
-        if self.scene.reference is None:
-            return None
-        with torch.no_grad():
-            return self._shade(view, self.scene.reference.sample(view.points), view.lights.reference)
-
-    def _set_progress(self, progress: float) -> None:
+    def _set_progress(self, index: int, progress: float) -> None:
         """Learning rates, live levels and cameras, as functions of the progress alone."""
-        config = self.config
-        scale = config.final_learning_rate + (1.0 - config.final_learning_rate) * 0.5 * (
-            1.0 + math.cos(math.pi * progress)
-        )
-        if config.warm_up > 0.0:
-            scale *= min(1.0, (self.step + 1) / (config.warm_up * config.steps))
+        scale = self.config.learning_rate_scale(index)
         for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * scale
         if isinstance(self.scene.cameras, ProgressingSampler):
             self.scene.cameras.set_progress(progress)
-        self.scene.texture.set_progress(min(1.0, progress / config.coarse_to_fine) if config.coarse_to_fine else 1.0)
+        self.scene.texture.set_progress(self.config.live_levels(index))
 
     def regulation_summary(self) -> dict[str, Any]:
         """Says what regulated ∂L/∂x, what it did so far, and which gradients it saw: what was not used is not named."""
@@ -268,6 +226,8 @@ class Optimization:
         tensors.update({f"average.{key}": value for key, value in self._average.state_dict().items()})
         if isinstance(self.loss, LearningLoss):
             tensors.update({f"loss.{key}": value for key, value in self.loss.state_dict().items()})
+        if self.warm is not None:
+            tensors.update({f"warm.{key}": value for key, value in self.warm.state_dict().items()})
         header = {"step": self.step, "config": self.config.fingerprint(), "regulated": self.regulated.state()}
         return tensors, header
 
@@ -286,6 +246,8 @@ class Optimization:
         self._average.load_state_dict(_below(tensors, "average."))
         if isinstance(self.loss, LearningLoss):
             self.loss.load_state_dict(_below(tensors, "loss."))
+        if self.warm is not None:
+            self.warm.load_state_dict(_below(tensors, "warm."))
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):

@@ -22,11 +22,11 @@ class StepResult:
     """1 after the first step."""
     steps: int
     timesteps: tuple[int, ...]
-    gradient: GradientStatistics
-    """What regulation did to ∂L/∂x in the step's first update."""
+    gradient: GradientStatistics | None
+    """What regulation did to ∂L/∂x in the step's first update; None for a step of a warm start, which has none."""
     image: Float[Tensor, "b 3 h w"]
     """The composited render that was scored."""
-    image_gradient: Float[Tensor, "b 3 h w"]
-    """∂L/∂x of the first update as regulation left it."""
+    image_gradient: Float[Tensor, "b 3 h w"] | None
+    """∂L/∂x of the first update as regulation left it; None as above."""
     seconds: Mapping[str, float]
     """Time by stage: rasterize, fetch, shade, guidance, backward, other."""

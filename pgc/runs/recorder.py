@@ -104,7 +104,7 @@ class RunRecorder:
     def finish(self, hooks: RunHooks) -> RunOutcome:
         """Writes results, or what is needed to go on; then the report."""
         optimization = self.run.optimization
-        finished = optimization.step >= optimization.config.steps
+        finished = optimization.step >= optimization.length
         tell = hooks.progress or (lambda stage, fraction: None)
         if not finished:
             # First of all, since the person who pressed Ctrl-C may press it again.

@@ -16,6 +16,7 @@ theirs (Burt and Adelson's Laplacian pyramid, 1983, with a hard zero-mean constr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch.nn import functional as F
 
 from pgc.texture.doubling import add_repeated, bilinear_double, bilinear_double_adjoint, repeat_double, sum_pool
 
-__all__ = ["block_weights", "compose", "mip_chain", "refine", "weight_pyramid"]
+__all__ = ["block_weights", "compose", "decompose", "mip_chain", "refine", "weight_pyramid"]
 
 
 def weight_pyramid(coverage: Float[Tensor, "n 1 s s"], levels: int) -> list[Tensor]:
@@ -94,3 +95,9 @@ def compose(details: Sequence[Tensor], normalised: Sequence[Tensor], finest: int
         current = refine(current, details[level], normalised[level])
         sums[level] = current
     return sums
+
+
+def decompose(mips: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the details whose sums are these mips (`mip_chain`), finest first: what `compose` undoes."""
+    details = [mip - bilinear_double(coarser) for mip, coarser in itertools.pairwise(mips)]
+    return [*details, mips[-1]]

@@ -133,6 +133,8 @@ class MaterialField:
         )
         self.surfaces = self.pyramid.surfaces
         self.triangles = triangles
+        self.layout = self.pyramid.layout
+        self.texture_size = texture.texture_size
         self._initial_normal = None if initial is None else initial.maps.get("normal")
         self._locked = lock_mask
 
@@ -161,6 +163,10 @@ class MaterialField:
     def finest_live(self) -> int:
         """The finest level that learns at the present progress; 0 is full size."""
         return self.pyramid.finest_live
+
+    def paint(self, name: str, image: Tensor, seen: Tensor) -> None:
+        """Does what `PaintableField.paint` says."""
+        self.pyramid.paint(name, image, seen)
 
     @torch.no_grad()
     def preview(self, size: int) -> BakedTexture:

@@ -17,7 +17,7 @@ from pgc.clamping import clamp_inward
 from pgc.errors import ConfigError, TextureError
 from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
-from pgc.texture.composition import block_weights, compose, mip_chain, weight_pyramid
+from pgc.texture.composition import block_weights, compose, decompose, mip_chain, weight_pyramid
 from pgc.texture.coverage import combine_seen, mark_seen
 from pgc.texture.field import BakedTexture
 from pgc.texture.finishing.fill import unseen_fraction
@@ -106,6 +106,11 @@ class TexelPyramid(nn.Module):
         return self.maps.channels
 
     @property
+    def texture_size(self) -> int:
+        """Side of a tile in texels."""
+        return self.config.texture_size
+
+    @property
     def finest_live(self) -> int:
         """The finest level that learns and shows at the present progress; 0 is full size."""
         config = self.config
@@ -179,6 +184,27 @@ class TexelPyramid(nn.Module):
         anew."""
         self._planned = None
         return super().load_state_dict(*arguments, **options)
+
+    @torch.no_grad()
+    def paint(self, name: str, image: Tensor, seen: Tensor) -> None:
+        """Does what `PaintableField.paint` says."""
+        sizes = [self.texture_size >> level for level in range(self.config.levels)]
+        if name not in self.channels or image.shape[-1] not in sizes:
+            raise TextureError(
+                f"Got map {name!r} of {image.shape[-1]} texels a side to paint; there are {list(self.channels)}, of "
+                f"{sizes} texels."
+            )
+        level = sizes.index(image.shape[-1])
+        levels = self.config.levels - level
+        initial, settings = self._initial.get(name), self._settings(name)
+        inside = clamp_inward(image, settings.low, settings.high)
+        change = inside - (settings.initial if initial is None else initial[level])
+        for at, detail in enumerate(decompose(mip_chain(change, self._normalised[level:], levels)), start=level):
+            self.details[f"{name}_{at}"].copy_(detail)
+        for at in range(level):
+            self.details[f"{name}_{at}"].zero_()
+        self.seen[level].logical_or_(seen)
+        self.set_progress(1.0)
 
     @property
     def seen(self) -> list[Tensor]:

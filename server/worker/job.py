@@ -196,7 +196,7 @@ class _Job:
         cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)
         previews = Throttle(spec.preview.every_s)
         pace = Pace(run.optimization.step)
-        steps = run.optimization.config.steps
+        steps = run.optimization.length
         self._progress(run.optimization.step, steps, None)
         for result in run.optimization.steps():
             self._count(result)

@@ -92,6 +92,8 @@ class SettingsSpec(Strict):
     """How much of the initial texture may change."""
     texture_field: Literal["texels", "hashgrid"] = field(default="texels", metadata={LATER: True})
     """What is optimised: texels, or the hash grid and the network of PGC's paper."""
+    warm_start: bool | None = field(default=None, metadata={LATER: True})
+    """Whether pictures from all round, sampled together, come before the first step; None: what the model does."""
 
     def __post_init__(self) -> None:
         check_within("seed", self.seed, 0, (1 << 63) - 1)
@@ -229,6 +231,9 @@ class TextureJobSpec(Strict):
         if self.settings.strength is not None and not begun:
             text = "It says how much of the initial texture, or of the mesh's colors, may change; send one of them too."
             raise FieldError("settings.strength", text)
+        if self.settings.warm_start and (self.settings.texture_field == "hashgrid" or LIT_MAPS.intersection(self.maps)):
+            text = "A warm start paints texels of base color alone; leave it, or the other maps and the hash grid, out."
+            raise FieldError("settings.warm_start", text)
         if self.settings.texture_field != "hashgrid":
             return
         kept = self.lock_mask or any(mesh.textured is not None for mesh in self.meshes)

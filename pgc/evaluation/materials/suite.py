@@ -170,7 +170,8 @@ def recover(world: MaterialWorld, case: MaterialCase) -> tuple[BakedTexture, dic
     run = world.optimization(case)
     last = math.nan
     for result in run.steps():
-        last = result.gradient.median_after
+        if result.gradient is not None:
+            last = result.gradient.median_after
     return run.scene.texture.bake(), {"seconds": time.perf_counter() - start, "gradient_median": last}
 
 

@@ -163,9 +163,10 @@ def run_case(world: OracleWorld, case: OracleCase) -> dict[str, Any]:
     start = time.perf_counter()
     run = world.optimization(case)
     medians, maxima = [], []
-    for result in run.steps():
-        medians.append(result.gradient.median_after)
-        maxima.append(result.gradient.maximum_after)
+    for gradient in [result.gradient for result in run.steps()]:
+        if gradient is not None:
+            medians.append(gradient.median_after)
+            maxima.append(gradient.maximum_after)
     texture = run.scene.texture.bake()
     image, truth = texture.maps["base_color"][0], world.truth.maps["base_color"][0]
     mask = chart_mask(world.triangles, world.config.texture_size)

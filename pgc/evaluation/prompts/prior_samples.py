@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from pgc.distillation.ddim import trailing_timesteps
 from pgc.errors import ConfigError
 from pgc.guidance.base import Conditions, Guidance
 
-__all__ = ["SamplingConfig", "ddim_sample", "ddim_timesteps"]
+__all__ = ["SamplingConfig", "ddim_sample"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +28,13 @@ class SamplingConfig:
             raise ConfigError(f"sampling.steps is {self.steps}; it must be 1 or more.")
 
 
-def ddim_timesteps(count: int, steps: int) -> Int[Tensor, " steps"]:
-    """Returns evenly spaced timesteps that start at the last one, in falling order.
-
-    "Trailing" spacing (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", 2024, table 2):
-    sampling starts from pure noise, so the first step must be the one that was trained on it.
-
-    Raises:
-        ConfigError: more steps than timesteps.
-    """
-    if steps > count:
-        raise ConfigError(f"{steps} sampling steps of a schedule of {count}; use {count} or fewer.")
-    return (torch.arange(steps, 0, -1, dtype=torch.float64) * count / steps).round().long() - 1
-
-
 @torch.no_grad()
 def ddim_sample(
     guidance: Guidance, conditions: Conditions, latents: Float[Tensor, "b k m n"], config: SamplingConfig
 ) -> Float[Tensor, "b 3 h w"]:
     """Draws images in [0, 1] from Gaussian `latents` (Song et al., "DDIM", 2021, eq. 12, σ = 0)."""
     alphas = guidance.alphas_cumprod.to(torch.float32)
-    timesteps = ddim_timesteps(len(alphas), config.steps)
+    timesteps = torch.tensor(trailing_timesteps(len(alphas), config.steps))
     z = latents.to(guidance.device)
     for at, timestep in enumerate(timesteps):
         alpha = alphas[timestep]

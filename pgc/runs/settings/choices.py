@@ -93,6 +93,17 @@ class RunChoices(ConditionChoices):
             )
         },
     )
+    warm_start: bool | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="Pictures from all round, sampled together, before the first step: far fewer steps serve then. "
+                "The built-in model begins so where base colour alone is made and no other method is chosen.",
+                kind=bool,
+                flag="--warm-start/--no-warm-start",
+            )
+        },
+    )
     maps: tuple[MapName, ...] | None = field(
         default=None,
         metadata={

@@ -25,6 +25,7 @@ from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, l
 from pgc.runs.settings.method import chosen_method
 from pgc.runs.settings.offers import PRESETS, PresetName
 from pgc.runs.settings.papers import SDXL_STEPS, expanded_choices
+from pgc.runs.settings.warm import starts_warm, warm_optimize
 from pgc.texture.hash_grid import HashGridTextureConfig
 from pgc.texture.texel_config import TexelPyramidConfig
 
@@ -80,8 +81,9 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     choices = expanded_choices(choices)
     maps = complete_maps(choices.maps or ("base_color",))
     prior = with_added(with_controls(lit_prior(spec) if need_light(maps) else spec, choices), choices)
+    preset: PresetName = choices.preset if choices.preset in PRESETS else "standard"
     settings = with_overrides(
-        preset_settings(choices.preset if choices.preset in PRESETS else "standard", spec),
+        preset_settings(preset, spec),
         steps=choices.steps,
         views=choices.views,
         resolution=choices.resolution,
@@ -96,6 +98,8 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
         # As image-to-image pipelines do: even little noise replaces all where it is looked through often enough.
         settings = with_overrides(settings, steps=max(1, round(settings.optimize.steps * choices.strength)))
     optimize = chosen_method(choices, settings.optimize)
+    if starts_warm(choices, spec):
+        optimize = warm_optimize(optimize, spec, choices, settings.cameras, _STEP_SCALE[preset])
     _check_served(optimize, spec)
     settings = with_maps(replace(settings, optimize=optimize), spec, maps)
     if settings.material is not None:
@@ -123,6 +127,7 @@ def explicit_choices(choices: RunChoices, settings: RunSettings) -> RunChoices:
         texture_size=settings.texture.texture_size,
         seed=optimize.seed,
         maps=settings.maps,
+        warm_start=optimize.warm_start is not None,
     )
 
 

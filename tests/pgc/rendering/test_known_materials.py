@@ -2,7 +2,7 @@
 import torch
 
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
-from pgc.optimization.told_light import told_light
+from pgc.optimization.views.told_light import told_light
 from pgc.rendering.environment import colored_key
 from pgc.rendering.known_materials import KNOWN_MATERIALS, SHADING_CHANNELS, known_shading_of
 from pgc.rendering.light import Light, ViewedLight

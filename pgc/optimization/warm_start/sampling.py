@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A warm start: pictures of the mesh from all round are sampled together, and agree through its texels.
+
+After each step of the sampler (Song et al., "DDIM", 2021, η = 0) what the pictures will be is decoded and put onto the
+texels, and the render of these takes their place; so that all views come to show one surface. The idea is that of Cao
+et al., "TexFusion" (ICCV 2023) and Liu et al., "Text-Guided Texturing by Synchronized Multi-View Diffusion" (2023).
+Here texels are the place where views meet, not latents, so that any autoencoder serves; the texels are those of the
+run, which goes on from them by distillation; and what is on the mesh already counts as far as noise leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pgc.cameras.rigs import CameraRig
+from pgc.distillation.base import add_noise
+from pgc.distillation.ddim import predict_clean_latents, trailing_timesteps
+from pgc.errors import ConfigError
+from pgc.guidance.resizing import resize_bilinear
+from pgc.optimization.step_parts import View
+from pgc.optimization.views.run_views import RunViews
+from pgc.optimization.warm_start.config import WarmStartConfig
+from pgc.optimization.warm_start.projection import TexelPainter
+from pgc.randomness import generator_for
+from pgc.texture.field import PaintableField
+
+__all__ = ["WarmStart", "WarmStep", "start_warm"]
+
+_LATENTS = "latents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WarmStep:
+    """What one step did."""
+
+    timestep: int
+    image: Float[Tensor, "b 3 h w"]
+    """The first views, as the prior sees them at the end."""
+
+
+class WarmStart:
+    """A number of steps, after which the run's texels are painted.
+
+    Its state are the noisy latents of all views. As many views go through the prior together as in a step of
+    distillation.
+    """
+
+    def __init__(self, texels: PaintableField, views: RunViews, config: WarmStartConfig) -> None:
+        self.config = config
+        self._texels, self._views, self._guidance = texels, views, views.guidance
+        self._seed, self._resolution = views.config.seed, views.config.resolution
+        self._at_once = views.config.views
+        rig = CameraRig.staggered_ring(
+            config.views, elevations=config.elevations, distance=config.distance, focal=config.focal
+        )
+        self._cameras = list(rig.cameras)
+        self._latents: list[Tensor] | None = None
+        self._painter: TexelPainter | None = None
+
+    @torch.no_grad()
+    def advance(self, index: int) -> WarmStep:
+        """Takes step `index` of the sampler, and paints the texels by what it foresees."""
+        alphas = self._guidance.alphas_cumprod.float()
+        timesteps = trailing_timesteps(len(alphas), self.config.steps, self.config.most_noise)
+        timestep, last = timesteps[index], index + 1 == self.config.steps
+        if self._latents is None:
+            self._latents = self._noised(timestep)
+        painter = self._clear_painter()
+        groups = list(self._groups())
+        noises: list[Tensor] = []
+        pictures: list[Tensor] = []
+        for number, view in enumerate(groups):
+            clean, noise = self._ask(view, self._latents[number], timestep, index)
+            decoded = self._guidance.decode_latents(clean).float().clamp(0.0, 1.0)
+            picture = resize_bilinear(decoded, self._resolution)
+            painter.add(view.cameras, view.gbuffer, picture)
+            noises.append(noise)
+            pictures.append(picture)
+            self._latents[number] = clean
+        painted = painter.filled() if last else painter.painted()
+        self._texels.paint("base_color", painted.image, painted.seen)
+        if last:
+            self._latents, self._painter = None, None
+            return WarmStep(timestep=timestep, image=pictures[0])
+        together = timestep >= self.config.agree_above * len(alphas)
+        for number, view in enumerate(groups):
+            clean, noise = self._latents[number], noises[number]
+            if together:
+                noisy = add_noise(clean, noise, alphas, self._batch(view, timestep))
+                clean = self._agreed(view, pictures[number])
+                noise = _noise_between(noisy, clean, alphas[timestep])
+            self._latents[number] = add_noise(clean, noise, alphas, self._batch(view, timesteps[index + 1]))
+        return WarmStep(timestep=timestep, image=pictures[0])
+
+    def _ask(self, view: View, noisy: Tensor, timestep: int, index: int) -> tuple[Tensor, Tensor]:
+        """What the prior foresees of these views: clean latents and noise."""
+        picture = self._views.flat_picture(view)
+        conditions = self._views.conditions(picture, self._views.reference(view), step=index, progress=0.0)
+        batch = self._batch(view, timestep)
+        noise = self._guidance.predict_noise(noisy, batch, conditions).guided(self.config.guidance_scale)
+        return predict_clean_latents(noisy, noise, self._guidance.alphas_cumprod, batch), noise
+
+    def _agreed(self, view: View, picture: Float[Tensor, "b 3 h w"]) -> Tensor:
+        """Latents of the render; behind the mesh stays what the prior has painted there."""
+        covered = view.gbuffer.coverage
+        rendered = self._views.flat_picture(view).image
+        return self._encode(covered * rendered + (1.0 - covered) * picture, view)
+
+    def _noised(self, timestep: int) -> list[Tensor]:
+        """The render as it is, under the noise of the first timestep."""
+        latents: list[Tensor] = []
+        generator = generator_for(self._seed, 0, "warm-start")
+        for view in self._groups():
+            clean = self._encode(self._views.flat_picture(view).image, view)
+            noise = torch.randn(clean.shape, generator=generator).to(clean)
+            latents.append(add_noise(clean, noise, self._guidance.alphas_cumprod, self._batch(view, timestep)))
+        return latents
+
+    def _encode(self, image: Float[Tensor, "b 3 h w"], view: View) -> Tensor:
+        return torch.cat([self._guidance.encode_image(image[at : at + 1]) for at in range(len(view.cameras))])
+
+    def _groups(self) -> list[View]:
+        """All views, as many together as the prior takes at once."""
+        backgrounds = torch.rand(
+            (len(self._cameras), 3, 1, 1), generator=generator_for(self._seed, 0, "warm-background")
+        )
+        starts = range(0, len(self._cameras), self._at_once)
+        parts = [slice(start, start + self._at_once) for start in starts]
+        return [self._views.look(self._cameras[part], backgrounds[part]) for part in parts]
+
+    def _clear_painter(self) -> TexelPainter:
+        if self._painter is None:
+            # A texel of a finer level is less than half a pixel: the pictures have nothing to say of it.
+            size = min(self._texels.texture_size, 1 << (4 * self._resolution - 1).bit_length())
+            self._painter = TexelPainter(
+                self._texels.triangles, size, self._texels.layout.tiles, self.config.grazing, self._guidance.device
+            )
+        self._painter.clear()
+        return self._painter
+
+    def _batch(self, view: View, timestep: int) -> Tensor:
+        return torch.full((len(view.cameras),), timestep, device=self._guidance.device)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns what the next step needs; nothing before the first step and after the last."""
+        return {} if self._latents is None else {_LATENTS: torch.cat(self._latents)}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continues from what `state_dict` gave."""
+        saved = tensors.get(_LATENTS)
+        self._latents = None if saved is None else list(saved.to(self._guidance.device).split(self._at_once))
+
+
+def start_warm(views: RunViews, config: WarmStartConfig) -> WarmStart:
+    """Prepares the warm start of a run. Raises ConfigError where its texture has no texels to paint."""
+    texture = views.scene.texture
+    if not isinstance(texture, PaintableField):
+        raise ConfigError(f"A warm start paints texels, and {type(texture).__name__} has none; leave one of them out.")
+    return WarmStart(texture, views, config)
+
+
+def _noise_between(noisy: Tensor, clean: Tensor, alpha: Tensor) -> Tensor:
+    """The noise by which clean latents became noisy ones."""
+    return (noisy - alpha.sqrt() * clean) / (1.0 - alpha).sqrt()

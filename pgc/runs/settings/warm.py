@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that begin with a warm start: who gets one, and what is left for distillation then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pgc.cameras.named import CamerasConfig
+from pgc.cameras.sampling import SphereSamplerConfig
+from pgc.distillation.hifa import HiFAConfig
+from pgc.distillation.timestep import (
+    AnnealedTimestepConfig,
+    TimestepConfig,
+    UniformTimestepConfig,
+    timesteps_for_strength,
+)
+from pgc.errors import ConfigError
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
+from pgc.maps import complete_maps, need_light
+from pgc.optimization.config import OptimizeConfig
+from pgc.optimization.warm_start.config import WarmStartConfig
+from pgc.runs.settings.choices import RunChoices
+
+__all__ = ["starts_warm", "warm_optimize"]
+
+_POCKET_SAMPLER_STEPS = 6
+_POCKET_STEPS = 40
+"""Of the built-in prior after a warm start: with fewer, dots stay uneven; with the usual 170, hardly rounder."""
+_POCKET_RATE = 0.02
+"""Its learning rate then. At the usual 0.05 so few steps end in coloured blotches."""
+_POCKET_AVERAGE = 0.6
+_STEPS = 150
+"""Of all other priors; an estimate, as no card has run them yet."""
+
+
+def starts_warm(choices: RunChoices, spec: GuidanceSpec) -> bool:
+    """Says whether a run begins with a warm start: as it was chosen; else where it was shown to serve, and no method
+    was chosen that is to be seen as it is.
+
+    Raises:
+        ConfigError: a warm start was chosen where there can be none.
+    """
+    lit = need_light(complete_maps(choices.maps or ("base_color",)))
+    if choices.warm_start:
+        if choices.texture_field == "hashgrid":
+            raise ConfigError("A warm start paints texels, and the hash grid has none; leave --warm-start or --field.")
+        if lit:
+            raise ConfigError("A warm start paints base colour alone; leave --warm-start or the other maps away.")
+        return True
+    chosen = (choices.warm_start, choices.distillation, choices.timesteps, choices.noise)
+    plain = choices.texture_field != "hashgrid" and not lit and all(choice is None for choice in chosen)
+    return isinstance(spec, PocketSpec) and plain
+
+
+def warm_optimize(
+    optimize: OptimizeConfig, spec: GuidanceSpec, choices: RunChoices, cameras: CamerasConfig, scale: float
+) -> OptimizeConfig:
+    """Returns the loop's settings with a warm start, and as much distillation behind it as its picture needs.
+
+    Args:
+        optimize: without one, but with the chosen method.
+        spec: the prior.
+        choices: what was chosen; its numbers stay.
+        cameras: of the run; the warm start has their lens.
+        scale: of the preset on the number of steps.
+    """
+    strength = 1.0 if choices.strength is None else choices.strength
+    usual, lens = WarmStartConfig(), cameras if isinstance(cameras, SphereSamplerConfig) else SphereSamplerConfig()
+    distillation, of_prior = optimize.distillation, isinstance(spec, PocketSpec | OracleSpec)
+    sampler_steps = _POCKET_SAMPLER_STEPS if isinstance(spec, PocketSpec) else usual.steps
+    warm = WarmStartConfig(
+        steps=max(1, round(sampler_steps * strength)),
+        most_noise=usual.most_noise * strength,
+        # The built-in prior distils with the scale that it samples with; what serves SDS burns samples.
+        guidance_scale=distillation.guidance_scale if of_prior else usual.guidance_scale,
+        focal=sum(lens.focal) / 2,
+        distance=sum(lens.distance) / 2,
+    )
+    if choices.timesteps is None:
+        little: TimestepConfig = UniformTimestepConfig(minimum=0.02, maximum=0.3)
+        if isinstance(distillation, HiFAConfig):
+            little = AnnealedTimestepConfig(start=0.5, end=0.12, power=0.75)
+        distillation = replace(distillation, timestep=timesteps_for_strength(little, strength))
+    steps = optimize.steps
+    if choices.steps is None:
+        steps = _POCKET_STEPS if isinstance(spec, PocketSpec) else min(_STEPS, steps)
+        steps = max(1, round(steps * scale * strength))
+    if isinstance(spec, PocketSpec):
+        optimize = replace(optimize, learning_rate=_POCKET_RATE, average_from=_POCKET_AVERAGE)
+    return replace(optimize, warm_start=warm, steps=steps, distillation=distillation)
