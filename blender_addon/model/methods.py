@@ -20,6 +20,7 @@ __all__ = [
     "NORMS",
     "REGULATIONS",
     "SCHEDULES",
+    "WARM_STARTS",
     "WEIGHTINGS",
     "ChosenMethod",
     "draws_noise",
@@ -71,6 +72,11 @@ FIELDS = (
     ("texels", "Texels", "The texture itself is what learns; the usual way"),
     ("hashgrid", "Hash Grid", "A grid in space and a small network, as in the PGC paper; base color alone"),
 )
+WARM_STARTS = (
+    _OWN,
+    ("on", "On", "Views from all round are painted together first, and refined after; base color alone"),
+    ("off", "Off", "The texture grows from gray, step by step"),
+)
 NORMS = (
     _OWN,
     ("l2", "Length", "The length of a pixel's pull counts, as in the PGC paper"),
@@ -91,6 +97,7 @@ METHOD_SETTINGS = (
     "weighting",
     "encoder_gradient",
     "texture_field",
+    "warm_start",
     "regulation",
     "use_clip",
     "clip",

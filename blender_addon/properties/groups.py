@@ -162,6 +162,12 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
     texture_field: EnumProperty(
         name="Made of", description="What learns, and becomes the texture", items=methods.FIELDS, default="texels"
     )
+    warm_start: EnumProperty(
+        name="Warm Start",
+        description="Whether views from all round are painted together before the first step",
+        items=methods.WARM_STARTS,
+        default="preset",
+    )
     use_normal: BoolProperty(name="Normals", description="Show the model which way the surface faces")
     normal_scale: _strength("Normals", "How much the normals count")
     use_edges: BoolProperty(name="Edges", description="Show the model the edges of the mesh and of its materials")

@@ -25,7 +25,7 @@ from ..client import (
     WireError,
 )
 from ..model.choices import need_light
-from ..model.conditions.starts import grid_objection
+from ..model.conditions.starts import grid_objection, wished_warm_start
 from ..model.conditions.views import prompts_of_views
 from ..model.maps import MAPS
 from ..model.methods import METHOD_SETTINGS, ChosenMethod
@@ -163,6 +163,9 @@ def _spec(
             separate_slots=settings.separate_slots,
             strength=settings.strength if settings.use_start or mesh.corner_colors is not None else None,
             texture_field="texels" if no_grid else settings.texture_field,
+            warm_start=wished_warm_start(
+                settings.warm_start, settings.maps, grid=not no_grid and settings.texture_field == "hashgrid"
+            ),
         ),
         guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
         distillation=method.distillation(),

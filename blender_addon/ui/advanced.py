@@ -102,6 +102,9 @@ def _draw_start(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.prop(settings, "texture_field")
     if reason and settings.texture_field == "hashgrid":
         _draw_reason(layout, reason, context)
+    row = layout.row()
+    row.enabled = not need_light(settings.maps) and (bool(reason) or settings.texture_field != "hashgrid")
+    row.prop(settings, "warm_start")
 
 
 def _draw_reason(layout: bpy.types.UILayout, text: str, context: bpy.types.Context) -> None:

@@ -16,7 +16,7 @@ from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
-from pgc.optimization.warm_start.config import WarmStartConfig
+from pgc.optimization.warm_start_config import WarmStartConfig
 
 __all__ = [
     "BackgroundConfig",

@@ -70,8 +70,8 @@ class Optimization:
         fused = guidance.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(self._groups, betas=config.betas, eps=config.epsilon, fused=fused)
         self._average = TexelAverage(scene.texture.parameters())
-        self._views = RunViews(scene, guidance, prompt, config)
-        self.warm = None if config.warm_start is None else start_warm(self._views, config.warm_start)
+        self.views = RunViews(scene, guidance, prompt, config)
+        self.warm = None if config.warm_start is None else start_warm(self.views, config.warm_start)
 
     @property
     def length(self) -> int:
@@ -101,17 +101,17 @@ class Optimization:
         index, progress = self._index, self._index / self.config.steps
         self._set_progress(index, progress)
         with watch.stage("rasterize"):
-            view = self._views.draw(index, self.step)
-        picture = self._views.picture(view, watch)
+            view = self.views.draw(index, self.step)
+        picture = self.views.picture(view, watch)
         with watch.stage("shade"):
-            reference = self._views.reference(view)
+            reference = self.views.reference(view)
         with watch.stage("guidance"):
             feedback = self._ask(picture, reference)
         gradient, lost = finite_pixels(feedback.through_encoder + self._residual(picture, feedback))
         with watch.stage("backward"):
             regulated = self._update_texels(picture, gradient, feedback, progress)
         for _ in range(self.config.updates - 1):
-            again = self._views.picture(view, watch)
+            again = self.views.picture(view, watch)
             with watch.stage("backward"):
                 residual, _ = finite_pixels(self._residual(again, feedback))
                 self._update_texels(again, residual, feedback, progress)
@@ -167,7 +167,7 @@ class Optimization:
         outcome = self.loss.gradient(
             encoded.latents.detach(),
             self.guidance,
-            self._views.conditions(picture, reference, step=self.step, progress=progress),
+            self.views.conditions(picture, reference, step=self.step, progress=progress),
             progress=progress,
             generator=generator_for(self.config.seed, self.step, "distillation"),
         )

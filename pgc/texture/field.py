@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pgc.errors import TextureError
-from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
-from pgc.texture.texel_config import TexelLayout
 
 __all__ = [
     "BakedTexture",
-    "PaintableField",
     "SurfaceMaterial",
     "TextureField",
     "from_uint8_values",
@@ -142,37 +139,4 @@ class TextureField(SurfaceMaterial, Protocol):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as torch.nn.Module
         """Restores what `state_dict` gave, bit for bit."""
-        ...
-
-
-@runtime_checkable
-class PaintableField(TextureField, Protocol):
-    """A field of texels, which may be given colours as a whole."""
-
-    @property
-    def triangles(self) -> TriangleMesh:
-        """The mesh whose UVs its texels lie in."""
-        ...
-
-    @property
-    def texture_size(self) -> int:
-        """Side of a tile in texels."""
-        ...
-
-    @property
-    def layout(self) -> TexelLayout:
-        """Where its texels lie."""
-        ...
-
-    def paint(self, name: str, image: Float[Tensor, "tiles c s s"], seen: Bool[Tensor, "tiles s s"]) -> None:
-        """Makes a map what `image` shows, and shows all its levels; locked texels stay.
-
-        Args:
-            name: of the map.
-            image: in [0, 1], of the texture's size or a coarser level's; finer levels then add nothing to it.
-            seen: texels that somebody has looked at; all others are filled from around them at the end.
-
-        Raises:
-            TextureError: the field has no such map, or no level of this size.
-        """
         ...

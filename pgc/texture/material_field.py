@@ -165,7 +165,7 @@ class MaterialField:
         return self.pyramid.finest_live
 
     def paint(self, name: str, image: Tensor, seen: Tensor) -> None:
-        """Does what `PaintableField.paint` says."""
+        """Does what `pgc.optimization.warm_start.paintable.PaintableField.paint` says."""
         self.pyramid.paint(name, image, seen)
 
     @torch.no_grad()

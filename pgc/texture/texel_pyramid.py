@@ -187,7 +187,7 @@ class TexelPyramid(nn.Module):
 
     @torch.no_grad()
     def paint(self, name: str, image: Tensor, seen: Tensor) -> None:
-        """Does what `PaintableField.paint` says."""
+        """Does what `pgc.optimization.warm_start.paintable.PaintableField.paint` says."""
         sizes = [self.texture_size >> level for level in range(self.config.levels)]
         if name not in self.channels or image.shape[-1] not in sizes:
             raise TextureError(

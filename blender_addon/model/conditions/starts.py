@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..choices import need_light
 
-__all__ = ["grid_objection"]
+__all__ = ["grid_objection", "wished_warm_start"]
 
 
 def grid_objection(*, maps: Iterable[str], target: str, begins: bool) -> str:
@@ -21,3 +21,9 @@ def grid_objection(*, maps: Iterable[str], target: str, begins: bool) -> str:
     if begins:
         return "A hash grid starts anew and keeps nothing"
     return "" if target in ("object", "objects") else "A hash grid is for whole objects"
+
+
+def wished_warm_start(choice: str, maps: Iterable[str], *, grid: bool) -> bool | None:
+    """Returns what a job says of a warm start; None where it is left to the model, and where there can be none."""
+    possible = not grid and not need_light(maps)
+    return None if choice == "preset" or not possible else choice == "on"

@@ -24,10 +24,10 @@ from pgc.errors import ConfigError
 from pgc.guidance.resizing import resize_bilinear
 from pgc.optimization.step_parts import View
 from pgc.optimization.views.run_views import RunViews
-from pgc.optimization.warm_start.config import WarmStartConfig
+from pgc.optimization.warm_start.paintable import PaintableField
 from pgc.optimization.warm_start.projection import TexelPainter
+from pgc.optimization.warm_start_config import WarmStartConfig
 from pgc.randomness import generator_for
-from pgc.texture.field import PaintableField
 
 __all__ = ["WarmStart", "WarmStep", "start_warm"]
 
@@ -109,20 +109,18 @@ class WarmStart:
         """Latents of the render; behind the mesh stays what the prior has painted there."""
         covered = view.gbuffer.coverage
         rendered = self._views.flat_picture(view).image
-        return self._encode(covered * rendered + (1.0 - covered) * picture, view)
+        return self._encode(covered * rendered + (1.0 - covered) * picture)
 
     def _noised(self, timestep: int) -> list[Tensor]:
-        """The render as it is, under the noise of the first timestep."""
-        latents: list[Tensor] = []
-        generator = generator_for(self._seed, 0, "warm-start")
-        for view in self._groups():
-            clean = self._encode(self._views.flat_picture(view).image, view)
-            noise = torch.randn(clean.shape, generator=generator).to(clean)
-            latents.append(add_noise(clean, noise, self._guidance.alphas_cumprod, self._batch(view, timestep)))
-        return latents
+        """The render as it is, under the noise of the first timestep; the same however many views go together."""
+        views = self._groups()
+        clean = torch.cat([self._encode(self._views.flat_picture(view).image) for view in views])
+        noise = torch.randn(clean.shape, generator=generator_for(self._seed, 0, "warm-start")).to(clean)
+        batch = torch.full((len(clean),), timestep, device=clean.device)
+        return list(add_noise(clean, noise, self._guidance.alphas_cumprod, batch).split(self._at_once))
 
-    def _encode(self, image: Float[Tensor, "b 3 h w"], view: View) -> Tensor:
-        return torch.cat([self._guidance.encode_image(image[at : at + 1]) for at in range(len(view.cameras))])
+    def _encode(self, image: Float[Tensor, "b 3 h w"]) -> Tensor:
+        return torch.cat([self._guidance.encode_image(one) for one in image.split(1)])
 
     def _groups(self) -> list[View]:
         """All views, as many together as the prior takes at once."""

@@ -18,16 +18,16 @@ from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
 from pgc.maps import complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
-from pgc.optimization.warm_start.config import WarmStartConfig
+from pgc.optimization.warm_start_config import WarmStartConfig
 from pgc.runs.settings.choices import RunChoices
 
 __all__ = ["starts_warm", "warm_optimize"]
 
 _POCKET_SAMPLER_STEPS = 6
-_POCKET_STEPS = 40
-"""Of the built-in prior after a warm start: with fewer, dots stay uneven; with the usual 170, hardly rounder."""
-_POCKET_RATE = 0.02
-"""Its learning rate then. At the usual 0.05 so few steps end in coloured blotches."""
+_POCKET_STEPS = 70
+"""Of the built-in prior after a warm start: with fewer, dots stay uneven."""
+_POCKET_RATES = (0.03, 0.1)
+"""Its learning rate then, and what is left of it at the end. At the usual 0.05 such a run ends in coloured blotches."""
 _POCKET_AVERAGE = 0.6
 _STEPS = 150
 """Of all other priors; an estimate, as no card has run them yet."""
@@ -86,5 +86,7 @@ def warm_optimize(
         steps = _POCKET_STEPS if isinstance(spec, PocketSpec) else min(_STEPS, steps)
         steps = max(1, round(steps * scale * strength))
     if isinstance(spec, PocketSpec):
-        optimize = replace(optimize, learning_rate=_POCKET_RATE, average_from=_POCKET_AVERAGE)
+        optimize = replace(
+            optimize, learning_rate=_POCKET_RATES[0], final_learning_rate=_POCKET_RATES[1], average_from=_POCKET_AVERAGE
+        )
     return replace(optimize, warm_start=warm, steps=steps, distillation=distillation)

@@ -12,7 +12,7 @@ from blender_addon.client import ArrayRef, ConditionsSpec, DType, MeshSpec, Mode
 from blender_addon.client import TextureJobSpec as Job
 from blender_addon.model.choices import MODEL_NAMES
 from blender_addon.model.conditions.controls import CONTROLS, shown_by
-from blender_addon.model.conditions.starts import grid_objection
+from blender_addon.model.conditions.starts import grid_objection, wished_warm_start
 from blender_addon.model.conditions.views import VIEWS, prompts_of_views
 from blender_addon.model.methods import ChosenMethod
 from blender_addon.protocol.specs.models import CONTROLS_OF
@@ -76,3 +76,13 @@ def test_a_grid_is_taken_where_it_can_be() -> None:
     assert len(said) == 3
     assert "" not in said
     assert replace(Panel(), texture_field="hashgrid").texture_field == "hashgrid"
+
+
+def test_a_warm_start_is_asked_for_where_there_can_be_one() -> None:
+    assert [wished_warm_start(choice, ("base_color",), grid=False) for choice in ("preset", "on", "off")] == [
+        None,
+        True,
+        False,
+    ]
+    assert wished_warm_start("on", ("base_color", "metallic"), grid=False) is None
+    assert wished_warm_start("off", ("base_color",), grid=True) is None

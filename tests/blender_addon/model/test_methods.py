@@ -63,6 +63,7 @@ class Panel:
     latent_weight: float = 0.3
     encoder_gradient: str = "preset"
     texture_field: str = "texels"
+    warm_start: str = "preset"
     use_normal: bool = False
     normal_scale: float = 0.5
     use_edges: bool = False

@@ -126,7 +126,7 @@ def _job(**given: Any) -> TextureJobSpec:
     if not given["initial_texture"]:
         given["settings"] = dataclasses.replace(given["settings"], strength=None)
     # The meshes have faces without texture.
-    given["settings"] = dataclasses.replace(given["settings"], texture_field="texels")
+    given["settings"] = dataclasses.replace(given["settings"], texture_field="texels", warm_start=None)
     if given["conditions"].reference is not None:
         given["maps"] = ("base_color",)
     return TextureJobSpec(**given)

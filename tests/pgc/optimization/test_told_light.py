@@ -83,7 +83,7 @@ def test_the_light_of_the_picture_is_told(triangles: TriangleMesh) -> None:
     assert not torch.equal(first, second)
     # Seeds make the first step's view again.
     done.step = 0
-    view = done._draw_view(0)
+    view = done.views.draw(0, 0)
     assert torch.equal(first, known_shading_of(view.gbuffer, view.lights.render))
 
 

@@ -4,7 +4,7 @@
 import torch
 from torch.nn import functional as F
 
-from pgc.texture.composition import block_weights, compose, mip_chain, refine, weight_pyramid
+from pgc.texture.composition import block_weights, compose, decompose, mip_chain, refine, weight_pyramid
 from pgc.texture.doubling import sum_pool
 
 
@@ -74,3 +74,14 @@ def test_covered_texels_alone_count_where_there_are_any_and_else_all_alike() -> 
     finest = block_weights(weight_pyramid(coverage, 2)[0])[0, 0]
     torch.testing.assert_close(finest[:2, :2], coverage[0, 0, :2, :2], rtol=0, atol=1e-3)
     torch.testing.assert_close(finest[2:, 2:], torch.full((2, 2), 0.25, dtype=torch.float64))
+
+
+def test_decompose_gives_the_details_of_mips():
+    generator = torch.Generator().manual_seed(3)
+    weights = weight_pyramid(torch.rand(2, 1, 32, 32, generator=generator), 4)
+    normalised = [block_weights(level) for level in weights[:-1]]
+    mips = mip_chain(torch.rand(2, 3, 32, 32, generator=generator), normalised, 4)
+    again = compose(decompose(mips), normalised, 0)
+    for mip, sum_ in zip(mips, again, strict=True):
+        assert sum_ is not None
+        assert torch.allclose(mip, sum_, atol=1e-6)

@@ -227,3 +227,37 @@ def test_an_initial_texture_that_does_not_fit_is_refused(make_quad: MakeQuad) ->
         TexelPyramid(make_quad(), _config(), _image(), maps=TexelMaps(channels={"roughness": 1}))
     with pytest.raises(TextureError, match="tiles"):
         TexelPyramid(make_quad(), _config(), _image(), layout=TexelLayout(tiles=(1002,)))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("size", [SIZE, SIZE // 4])
+def test_a_painted_field_shows_what_was_painted(make_quad: MakeQuad, begun: bool, size: int) -> None:
+    field = TexelPyramid(make_quad(), _config(), _image() if begun else None)
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(2))
+    seen = torch.zeros(1, size, size, dtype=torch.bool)
+    seen[:, : size // 2] = True
+    field.paint("base_color", image, seen)
+    assert field.finest_live == 0
+    shown = field.texels("base_color", 0)[SIZE.bit_length() - size.bit_length()]
+    assert shown is not None
+    assert torch.allclose(shown, image, atol=1e-5)
+    whole = field.bake(finish=False)
+    assert whole.uncovered_fraction == pytest.approx(0.5)
+
+
+def test_painting_leaves_locked_texels(make_quad: MakeQuad) -> None:
+    locked = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    locked[:8] = True
+    field = TexelPyramid(make_quad(), _config(), _image(), [locked])
+    field.paint("base_color", torch.full((1, 3, SIZE, SIZE), 0.25), torch.ones(1, SIZE, SIZE, dtype=torch.bool))
+    done, before = (texture.to_uint8()["base_color"][0] for texture in (field.bake(), _image()))
+    assert torch.equal(done[:, locked], before[:, locked])
+    # Within a block that is locked in part, and at coarser levels, some of the old shines through.
+    assert (done[:, 16:].float() / 255 - 0.25).abs().mean() < 0.02
+
+
+def test_what_cannot_be_painted_is_refused(make_quad: MakeQuad) -> None:
+    field = TexelPyramid(make_quad(), _config())
+    for name, size in (("roughness", SIZE), ("base_color", SIZE - 1), ("base_color", 1)):
+        with pytest.raises(TextureError, match=f"Got map '{name}' of {size} texels a side to paint"):
+            field.paint(name, torch.zeros(1, 3, size, size), torch.zeros(1, size, size, dtype=torch.bool))

@@ -61,6 +61,7 @@ ALONE = {
     "encoder_gradient": {"encoder_gradient": "linear", "distillation": "sds"},
     "strength": {"strength": 0.5},
     "texture_field": {"texture_field": "hashgrid", "maps": ("base_color",)},
+    "warm_start": {"warm_start": True, "maps": ("base_color",)},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
     "controls": {"controls": ("depth=0.5@0.1-0.75",)},
     "reference_scale": {"reference_scale": 0.25, "maps": ("base_color",)},
@@ -118,4 +119,4 @@ def test_the_demo_asks_a_server_for_what_it_does_here(cube_obj):
     assert (request.guidance, request.settings) == config.resolved()
     assert resolved(spec) == config.resolved()
     named = {name: getattr(spec.settings, name) for name in ("steps", "views", "resolution", "texture_size", "seed")}
-    assert named == {"steps": 170, "views": 2, "resolution": 128, "texture_size": 512, "seed": 0}, "every number"
+    assert named == {"steps": 70, "views": 2, "resolution": 128, "texture_size": 512, "seed": 0}, "every number"

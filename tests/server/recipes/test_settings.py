@@ -53,7 +53,7 @@ def pocket_job(oracle_job):
 @pytest.mark.parametrize("preset", ["draft", "standard", "fine"])
 @pytest.mark.parametrize("model", ["pocket", "sd15", "sd21", "sdxl"])
 def test_what_is_not_given_is_the_presets(pocket_job, preset, model):
-    spec = replace(pocket_job, guidance=ModelSpec(model=model), settings=SettingsSpec(preset=preset))
+    spec = replace(pocket_job, guidance=ModelSpec(model=model), settings=SettingsSpec(preset=preset, warm_start=False))
     prior, settings = resolved(spec)
     assert settings == preset_settings(preset, prior)
 
@@ -211,3 +211,14 @@ def test_a_hash_grid_beside_what_it_cannot_do_is_refused_in_the_job(oracle_job, 
     with pytest.raises(FieldError) as refusal:
         replace(grid, **wishes[beside])
     assert refusal.value.field == "settings.texture_field"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"settings": SettingsSpec(warm_start=True, texture_field="hashgrid")}, {"maps": ("base_color", "roughness")}],
+)
+def test_a_warm_start_where_there_can_be_none_is_refused_in_the_job(oracle_job, changes):
+    given = {"settings": SettingsSpec(warm_start=True), **changes}
+    with pytest.raises(FieldError, match="A warm start paints texels of base color alone") as refusal:
+        replace(oracle_job, **given)
+    assert refusal.value.field == "settings.warm_start"

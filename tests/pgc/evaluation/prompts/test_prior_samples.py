@@ -6,17 +6,18 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pgc.distillation.ddim import trailing_timesteps
 from pgc.errors import ConfigError
-from pgc.evaluation.prompts.prior_samples import SamplingConfig, ddim_sample, ddim_timesteps
+from pgc.evaluation.prompts.prior_samples import SamplingConfig, ddim_sample
 from pgc.guidance.base import Conditions
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 
 
 def test_timesteps_are_even_and_start_at_the_last() -> None:
-    assert ddim_timesteps(1000, 4).tolist() == [999, 749, 499, 249]
-    assert ddim_timesteps(10, 10).tolist() == list(range(9, -1, -1))
+    assert trailing_timesteps(1000, 4) == [999, 749, 499, 249]
+    assert trailing_timesteps(10, 10) == list(range(9, -1, -1))
     with pytest.raises(ConfigError, match="10 or fewer"):
-        ddim_timesteps(10, 11)
+        trailing_timesteps(10, 11)
     with pytest.raises(ConfigError, match="1 or more"):
         SamplingConfig(steps=0)
 

@@ -16,7 +16,8 @@ SPECS = (PocketSpec(), OracleSpec(), StableDiffusionSpec(), SDXLSpec())
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_where_nothing_else_is_chosen_the_preset_says_all(spec, preset):
-    assert resolve(RunChoices(preset=preset), spec) == (spec, preset_settings(preset, spec))
+    cold = RunChoices(preset=preset, warm_start=False)
+    assert resolve(cold, spec) == (spec, preset_settings(preset, spec))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
@@ -69,7 +70,14 @@ def test_every_choice_changes_what_a_run_gets():
         **{"controls": ("depth=0.5@0-0.5",), "control_models": {"normal": "me/mine"}, "reference_scale": 0.5},
         **{"texture_field": "hashgrid", "loras": {"a.safetensors": 1.0}, "embeddings": {"a.safetensors": "moss"}},
         **{"ip_adapter": "a.safetensors", "reference_by": "ip-adapter"},
-        **{"depth": False, "depth_scale": 0.5, "rotate_light": False, "exposure": 0.25, "environments": ("sky",)},
+        **{
+            "warm_start": False,
+            "depth": False,
+            "depth_scale": 0.5,
+            "rotate_light": False,
+            "exposure": 0.25,
+            "environments": ("sky",),
+        },
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
     usual = resolve(RunChoices(maps=("roughness",)), PocketSpec())
@@ -79,7 +87,7 @@ def test_every_choice_changes_what_a_run_gets():
             # Of one regulation alone.
             usual = resolve(RunChoices(maps=("roughness",), regulation="adaptive"), PocketSpec())
             chosen["regulation"] = "adaptive"
-        if name == "texture_field":
+        if name in ("texture_field", "warm_start"):
             # Of base colour alone.
             usual, chosen = resolve(RunChoices(), PocketSpec()), {name: value}
         if name in ("weighting", "encoder_gradient"):
