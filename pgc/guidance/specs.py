@@ -215,7 +215,7 @@ def _load_parts(
     spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None
 ) -> tuple[Components, ControlNetModel | None]:
     from pgc.guidance.diffusion.loading import freeze, load_components, load_controlnet
-    from pgc.guidance.diffusion.waiting import place_of_weights
+    from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
     dtype, vae_dtype = weights_dtypes(spec.run, device)
     place = place_of_weights(device, waits=spec.run.memory.streamed)
@@ -248,7 +248,7 @@ def _load_controls(
         return ()
     from pgc.guidance.diffusion.controls import Control, control_picture
     from pgc.guidance.diffusion.loading import load_controlnet
-    from pgc.guidance.diffusion.waiting import place_of_weights
+    from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
     dtype, _ = weights_dtypes(spec.run, device)
     place = place_of_weights(device, waits=spec.run.memory.streamed)

@@ -26,7 +26,7 @@ from pgc.devices import DeviceName, resolve_device, unused_accelerator
 from pgc.errors import CheckpointError, ConfigError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.added.specs import contents_of
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import require_installed
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
 from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh

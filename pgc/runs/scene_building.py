@@ -20,7 +20,7 @@ from pgc.optimization.scene import Scene
 from pgc.rendering.occlusion import RayCaster
 from pgc.rendering.pbr_shading import pbr_shade
 from pgc.rendering.raster.choice import build_rasterizer
-from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
+from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.settings.lit import MaterialConfig, run_environments
 from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
@@ -31,9 +31,7 @@ from pgc.texture.penalties import MaterialPenalties
 from pgc.texture.texel_config import TexelLayout, TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
-__all__ = ["SourceTextures", "bake_maps", "build_scene", "rasterizer_config", "with_alpha_of"]
-
-_CARD_CACHE = 64 << 20
+__all__ = ["SourceTextures", "bake_maps", "build_scene", "with_alpha_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +69,7 @@ def build_scene(
     Raises:
         PgcError: the textures do not fit the mesh or the settings.
     """
-    caster = rasterizer or build_rasterizer(mesh.triangles, device=device, config=rasterizer_config(device))
+    caster = rasterizer or build_rasterizer(mesh.triangles, device=device)
     views = cameras or build_cameras(settings.cameras)
     if settings.material is not None:
         return _lit_scene(mesh, settings.texture, settings.material, sources, (caster, views), device)
@@ -87,12 +85,6 @@ def build_scene(
         return replace(_unlit(mesh, grid, sources, (caster, views), device), reference=reference)
     texture = TexelPyramid(mesh.triangles, config, sources.initial, sources.lock_mask, device, layout=layout)
     return replace(_unlit(mesh, texture, sources, (caster, views), device), reference=reference)
-
-
-def rasterizer_config(device: torch.device) -> RasterizerConfig:
-    """Returns a rasteriser's settings on a device. A card's memory is worth more than the time of tracing a view: the
-    views of previews are kept there, and a step's, which are larger and hardly ever seen again, are not."""
-    return RasterizerConfig(cache_bytes=_CARD_CACHE) if device.type == "cuda" else RasterizerConfig()
 
 
 def _unlit(

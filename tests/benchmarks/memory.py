@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from pgc.evaluation.cache import environment, rounded, write_json
 from pgc.guidance.base import Conditions
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
-from pgc.guidance.diffusion.lean_encoder import encode_lean
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.lean_encoder import encode_lean
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec
 from pgc.optimization.view_encoder import ViewEncoder
 from pgc.runs.memory.ladder import MemoryPlan

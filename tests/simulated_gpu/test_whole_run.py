@@ -17,7 +17,7 @@ from PIL import Image
 
 from pgc.devices import DeviceName
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName
 from pgc.optimization.config import Prompt

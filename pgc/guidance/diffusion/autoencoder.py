@@ -11,7 +11,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float
 from torch import Tensor
 
-from pgc.guidance.diffusion.lean_encoder import encode_lean
+from pgc.guidance.diffusion.memory.lean_encoder import encode_lean
 from pgc.guidance.resizing import resize_bilinear
 
 __all__ = ["Autoencoder", "latent_factor"]
@@ -28,7 +28,7 @@ class Autoencoder:
     def __init__(
         self, vae: AutoencoderKL, *, image_size: int, device: torch.device, is_lean: bool | None = None
     ) -> None:
-        """`is_lean`: hold a third of the memory for the gradient (`pgc.guidance.diffusion.lean_encoder`). None: on a
+        """`is_lean`: hold a third of the memory for the gradient (`diffusion.memory.lean_encoder`). None: on a
         card, where it costs nothing that can be noticed; on the CPU, whose memory is large, it costs time."""
         self.vae = vae
         self.image_size = image_size

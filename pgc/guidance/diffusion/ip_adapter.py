@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.errors import GuidanceError
-from pgc.guidance.diffusion.waiting import wait_where_it_is
+from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
 
 __all__ = ["IpAdapter", "SeenPicture"]
 

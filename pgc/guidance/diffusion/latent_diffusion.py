@@ -26,7 +26,7 @@ from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fits_tokenizers, fitted_prompt, prompt_windows
 from pgc.guidance.diffusion.lora import LoraDenoiser
-from pgc.guidance.diffusion.waiting import wait_where_it_is
+from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
 
 __all__ = ["MOST_WINDOWS", "LatentDiffusion", "PromptWindows", "tokenize"]
 

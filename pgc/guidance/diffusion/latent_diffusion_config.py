@@ -10,7 +10,7 @@ import torch
 
 from pgc.errors import ConfigError
 from pgc.guidance.control_specs import ControlWindow
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 
 __all__ = ["LatentDiffusionConfig", "Precision", "resolve_dtype", "weights_dtypes"]
 

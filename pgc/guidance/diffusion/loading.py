@@ -33,8 +33,8 @@ from transformers.utils import logging as transformers_logging
 from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType
 from pgc.guidance.diffusion.ip_adapter import IpAdapter
+from pgc.guidance.diffusion.memory.waiting import place_of_weights
 from pgc.guidance.diffusion.noise_schedule import noise_schedule
-from pgc.guidance.diffusion.waiting import place_of_weights
 from pgc.guidance.sources import (
     WHOLE_FOLDER,
     ModelKind,
@@ -101,7 +101,7 @@ def load_components(
     Args:
         source: hub id, folder in the diffusers format, or a single .safetensors file in the original format.
         xl: whether it is a Stable Diffusion XL, with two text encoders.
-        device: where it works; text encoders wait in main memory (`pgc.guidance.diffusion.waiting`).
+        device: where it works; text encoders wait in main memory (`pgc.guidance.diffusion.memory.waiting`).
         dtype: of the weights; fp16 files are preferred where this is a half precision.
         vae_dtype: of the autoencoder's weights, if not the same.
         config: for a single file, the hub id or folder whose settings and tokenizer belong to it; by default those

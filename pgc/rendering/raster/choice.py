@@ -20,9 +20,18 @@ from pgc.rendering.raster.nvdiffrast_rasterizer import (
 from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
-__all__ = ["RASTERIZERS", "RasterizerName", "build_rasterizer", "check_rasterizer", "checked_rasterizer", "name_of"]
+__all__ = [
+    "RASTERIZERS",
+    "RasterizerName",
+    "build_rasterizer",
+    "check_rasterizer",
+    "checked_rasterizer",
+    "name_of",
+    "rasterizer_config",
+]
 
 _LOG = logging.getLogger(__name__)
+_CARD_CACHE = 64 << 20
 
 RasterizerName = Literal["auto", "warp", "nvdiffrast"]
 RASTERIZERS: tuple[RasterizerName, ...] = get_args(RasterizerName)
@@ -51,11 +60,14 @@ def build_rasterizer(
 ) -> WarpRasterizer | NvdiffrastRasterizer:
     """Builds the rasteriser of a mesh that is asked for, or, for "auto", the fastest that works.
 
+    Without a configuration it is the device's (`rasterizer_config`).
+
     Raises:
         MeshError: there are no triangles, or they index vertices that do not exist.
         ConfigError: nvdiffrast is asked for and cannot be had.
     """
     place = with_index(device)
+    config = config or rasterizer_config(place)
     drawable = place.type == "cuda" and torch.version.hip is None and is_nvdiffrast_installed()
     if asked == "nvdiffrast" or (asked == "auto" and drawable):
         try:
@@ -65,6 +77,12 @@ def build_rasterizer(
                 raise
             _LOG.warning("Views are drawn by Warp: %s", error)
     return WarpRasterizer(triangles, device=place, config=config)
+
+
+def rasterizer_config(device: torch.device) -> RasterizerConfig:
+    """Returns a rasteriser's settings on a device. A card's memory is worth more than the time of tracing a view: the
+    views of previews are kept there, and a step's, which are larger and hardly ever seen again, are not."""
+    return RasterizerConfig(cache_bytes=_CARD_CACHE) if device.type == "cuda" else RasterizerConfig()
 
 
 def name_of(rasterizer: Rasterizer) -> str:

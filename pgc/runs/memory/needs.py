@@ -17,7 +17,7 @@ __all__ = ["needed_gb", "readers_gb", "step_tflop", "texels_gb", "waiting_gb"]
 _CONTEXT = 0.4
 """What the driver, cuBLAS and cuDNN take beside torch's own memory."""
 _CACHE = (0.54, 0.07)
-"""Of G-buffers that are kept, in general and on a card (`pgc.runs.scene_building.rasterizer_config`)."""
+"""Of G-buffers that are kept, in general and on a card (`pgc.rendering.raster.choice.rasterizer_config`)."""
 _LARGEST_LAYER = 0.1
 """Of what visits the card in turn, and the next that comes before it has gone."""
 _TEXELS = (0.43, 1.31)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from pgc.errors import ConfigError
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.memory.device import DeviceMemory, cap_memory, device_memory
 from pgc.runs.memory.ladder import MemoryPlan, plans_of

@@ -18,7 +18,7 @@ from pgc.guidance.diffusion.added.lora_files import merge_loras
 from pgc.guidance.diffusion.added.specs import AddedFiles, IpAdapterSpec
 from pgc.guidance.diffusion.ip_adapter import IpAdapter
 from pgc.guidance.diffusion.loading import Components, UNet2DConditionModel, freeze, read_model
-from pgc.guidance.diffusion.waiting import place_of_weights
+from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
 __all__ = ["with_added"]
 

@@ -30,7 +30,7 @@ from pgc.guidance.diffusion.flow.parts import FlowParts
 from pgc.guidance.diffusion.halves import both_halves
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.lora import LoraDenoiser
-from pgc.guidance.diffusion.waiting import wait_where_it_is
+from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
 
 __all__ = ["FlowDiffusion", "Velocity"]
 

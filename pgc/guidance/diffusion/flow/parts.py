@@ -31,7 +31,7 @@ from transformers import (
 
 from pgc.errors import GuidanceError
 from pgc.guidance.diffusion.loading import check_latents, freeze, read_model, read_scheduler, read_tokenizer
-from pgc.guidance.diffusion.waiting import place_of_weights
+from pgc.guidance.diffusion.memory.waiting import place_of_weights
 from pgc.guidance.sources import flow_parts, locate
 
 __all__ = ["FlowKind", "FlowParts", "load_flow_parts"]
@@ -94,7 +94,7 @@ def load_flow_parts(
         source: hub id, or folder in the diffusers format.
         kind: which class of model.
         dtypes: of transformer and text encoders, and of the autoencoder.
-        device: where they work; text encoders wait in main memory (`pgc.guidance.diffusion.waiting`).
+        device: where they work; text encoders wait in main memory (`pgc.guidance.diffusion.memory.waiting`).
         readers: how many of its text encoders, in their order; None: all.
         streamed: the transformer waits there too.
         cache_dir: huggingface_hub's cache, by default its own choice.

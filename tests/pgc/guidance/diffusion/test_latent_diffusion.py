@@ -14,7 +14,7 @@ from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.base import Conditions
 from pgc.guidance.control_pictures import depth_image
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig, resolve_dtype, weights_dtypes
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
 

@@ -12,7 +12,7 @@ import torch
 from pgc.distillation.vsd import VSDConfig
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
-from pgc.guidance.diffusion.memory_savings import MemorySavings
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import KNOWN_MODELS
 from pgc.guidance.specs import FluxSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlan, MemoryPlanner, cap_memory, device_memory

@@ -12,8 +12,8 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from pgc.guidance.diffusion.autoencoder import Autoencoder
-from pgc.guidance.diffusion.lean_encoder import encode_lean
 from pgc.guidance.diffusion.loading import load_vae
+from pgc.guidance.diffusion.memory.lean_encoder import encode_lean
 from pgc.guidance.diffusion.pocket import pocket_weights
 
 CPU = torch.device("cpu")

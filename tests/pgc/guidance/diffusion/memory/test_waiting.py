@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pgc.guidance.diffusion.waiting import place_of_weights, wait_in_main_memory, wait_where_it_is
+from pgc.guidance.diffusion.memory.waiting import place_of_weights, wait_in_main_memory, wait_where_it_is
 
 META = torch.device("meta")
 
