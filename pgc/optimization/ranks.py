@@ -164,6 +164,8 @@ class SharedGuidance:
 
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
         """Decodes this process's share of latents; returns the pictures of all."""
+        if len(latents) < self.ranks.count:
+            return self.own.decode_latents(latents)
         first, last = self.ranks.of(len(latents))
         return self.ranks.gathered(self.own.decode_latents(latents[first:last]), len(latents))
 
@@ -172,6 +174,8 @@ class SharedGuidance:
     ) -> NoisePrediction:
         """Predicts for this process's share of latents; returns the predictions for all."""
         views = len(noisy_latents)
+        if views < self.ranks.count:
+            return self.own.predict_noise(noisy_latents, timestep, conditions)
         first, last = self.ranks.of(views)
         mine = self.own.predict_noise(noisy_latents[first:last], timestep[first:last], conditions.of_views(first, last))
         answers = {item.name: self.ranks.gathered(getattr(mine, item.name), views) for item in fields(mine)}
@@ -219,6 +223,9 @@ def share(optimization: Optimization, ranks: Ranks) -> None:
     encoder = {item.name: getattr(own, item.name) for item in fields(own)}
     optimization.encoder = _SharedEncoder(**{**encoder, "first_view": ranks.of(views)[0]}, ranks=ranks)
     optimization.loss = SharedLoss(loss, ranks)
+
+    if optimization.warm is not None:
+        optimization.warm.share(SharedGuidance(optimization.guidance, ranks), ranks.average)
 
     def average(optimizer: torch.optim.Optimizer, *given: object) -> None:
         """Averages what the processes learnt."""

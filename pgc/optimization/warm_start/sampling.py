@@ -10,7 +10,7 @@ run, which goes on from them by distillation; and what is on the mesh already co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from pgc.cameras.rigs import CameraRig
 from pgc.distillation.base import add_noise
 from pgc.distillation.ddim import predict_clean_latents, trailing_timesteps
 from pgc.errors import ConfigError
+from pgc.guidance.base import Guidance
 from pgc.guidance.resizing import resize_bilinear
 from pgc.optimization.step_parts import View
 from pgc.optimization.views.run_views import RunViews
@@ -61,6 +62,11 @@ class WarmStart:
         self._cameras = list(rig.cameras)
         self._latents: list[Tensor] | None = None
         self._painter: TexelPainter | None = None
+        self._agree: Callable[[Sequence[Tensor]], None] = lambda tensors: None
+
+    def share(self, guidance: Guidance, agree: Callable[[Sequence[Tensor]], None]) -> None:
+        """Shares the views out: `guidance` asks about a part of them, and `agree` makes copies of tensors one again."""
+        self._guidance, self._agree = guidance, agree
 
     @torch.no_grad()
     def advance(self, index: int) -> WarmStep:
@@ -83,6 +89,7 @@ class WarmStart:
             pictures.append(picture)
             self._latents[number] = clean
         painted = painter.filled() if last else painter.painted()
+        self._agree([painted.image])
         self._texels.paint("base_color", painted.image, painted.seen)
         if last:
             self._latents, self._painter = None, None
@@ -95,6 +102,7 @@ class WarmStart:
                 clean = self._agreed(view, pictures[number])
                 noise = _noise_between(noisy, clean, alphas[timestep])
             self._latents[number] = add_noise(clean, noise, alphas, self._batch(view, timesteps[index + 1]))
+        self._agree(self._latents)
         return WarmStep(timestep=timestep, image=pictures[0])
 
     def _ask(self, view: View, noisy: Tensor, timestep: int, index: int) -> tuple[Tensor, Tensor]:

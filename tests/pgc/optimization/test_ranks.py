@@ -23,6 +23,7 @@ from pgc.optimization.config import EncoderGradientConfig, OptimizeConfig, Promp
 from pgc.optimization.loop import Optimization
 from pgc.optimization.ranks import Ranks, SharedGuidance, share
 from pgc.optimization.scene import Scene
+from pgc.optimization.warm_start_config import WarmStartConfig
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.texture.field import BakedTexture
@@ -130,6 +131,11 @@ SAMPLED = EncoderGradientConfig(posterior="sample")
 CASES = {
     "a noisy prior, an encoder with a gradient": (NOISY, CONFIG, 2),
     "three views for two, sampled": (NOISY, replace(CONFIG, views=3, encoder_gradient=SAMPLED), 2),
+    "a warm start, whose last views are fewer than the processes": (
+        OracleConfig(image_size=16, noise=OracleNoise(grid=4)),
+        replace(CONFIG, steps=1, views=3, warm_start=WarmStartConfig(views=4, steps=2, guidance_scale=1.0)),
+        2,
+    ),
     "three processes": (NOISY, replace(CONFIG, views=4), 3),
     "a residual in the image, several updates": (
         OracleConfig(image_size=16, noise=OracleNoise(grid=4)),
