@@ -159,4 +159,5 @@ def estimate_gb(size: str, views: int, *, view_by_view: bool, device: torch.devi
     settings = with_overrides(preset_settings("standard", spec), views=views)
     planner = MemoryPlanner(spec=spec, settings=settings, device=device)
     wanted = replace(planner.plans[0], view_by_view=view_by_view)
-    return round(planner.estimate_bytes(planner.plans.index(wanted)) / 1e9, 2)
+    number = next(at for at, plan in enumerate(planner.plans) if replace(plan, rows=None) == wanted)
+    return round(planner.estimate_bytes(number) / 1e9, 2)
