@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pgc.cameras.view_names import FrontAxis, ViewName, view_prompt
 from pgc.distillation.build import DistillationConfig
@@ -176,6 +176,13 @@ class OptimizeConfig:
             return 1.0
         return min(1.0, index / self.steps / self.coarse_to_fine)
 
+    def known_settings(self) -> dict[str, Any]:
+        """Returns every setting, but for those of later versions that are off: runs of earlier ones go on."""
+        settings = asdict(self)
+        if self.warm_start is None:
+            del settings["warm_start"]
+        return settings
+
     def fingerprint(self) -> str:
         """Returns the SHA-256 over every setting: two runs with the same one are the same run."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.known_settings(), sort_keys=True).encode()).hexdigest()

@@ -131,9 +131,10 @@ class TextureRequest:
         """
         settings = asdict(replace(self, device="auto"))
         del settings["rasterizer"]
+        # Runs of versions that did not know these go on.
         if self.start is None:
-            # Runs of versions that did not know it go on.
             del settings["start"]
+        settings["settings"]["optimize"] = self.settings.optimize.known_settings()
         if (how := settings["guidance"].get("run")) and MemorySavings(**how["memory"]) == MemorySavings():
             del how["memory"]
         if (added := settings["guidance"].pop("added", None)) and (contents := contents_of(added)):
