@@ -19,6 +19,7 @@ from server.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda"]
 Rasterizer = Literal["auto", "warp", "nvdiffrast"]
+ExecutorName = Literal["local", "ray"]
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -268,6 +269,7 @@ class ServerConfig:
     listen: ListenConfig = field(default_factory=ListenConfig)
     device: Device = "auto"
     rasterizer: Rasterizer = "auto"
+    executor: ExecutorName = "local"
     workers: int = 1
     checkpoint_seconds: float = 20.0
     start_paused: bool = False
@@ -281,6 +283,8 @@ class ServerConfig:
             raise ConfigError(f"device is {self.device!r}; expected auto, cpu or cuda.")
         if self.rasterizer not in ("auto", "warp", "nvdiffrast"):
             raise ConfigError(f"rasterizer is {self.rasterizer!r}; expected auto, warp or nvdiffrast.")
+        if self.executor not in ("local", "ray"):
+            raise ConfigError(f"executor is {self.executor!r}; expected local or ray.")
         if not 1 <= self.workers <= 64:
             raise ConfigError(f"workers is {self.workers}; expected 1 to 64.")
         if not self.checkpoint_seconds > 0:

@@ -65,7 +65,15 @@ class Loop:
         ListenError: the address is not there, or the port is taken.
     """
 
-    def __init__(self, listen: ListenConfig, keys: KeyPair, executor: Executor, room: Room) -> None:
+    def __init__(
+        self,
+        listen: ListenConfig,
+        keys: KeyPair,
+        executor: Executor,
+        room: Room,
+        children: ListenConfig | None = None,
+    ) -> None:
+        """`children`: where gate and workers connect; by default this machine alone."""
         self._executor = executor
         self._context = zmq.Context()
         self._zap = ZapHandler(self._context)
@@ -93,12 +101,13 @@ class Loop:
         }
         self._intake = Intake(ways, self._door, changes, self._zap.ban, self.now)
         self._children = Router(self._context, self._child_keys, CHILD, lambda _rid: None)
+        self._child_listen = children or ListenConfig()
         try:
             self.endpoints = Endpoints(
                 self._routers[Channel.CTL].bind(listen.endpoint(listen.ctl_port)),
                 self._routers[Channel.BULK].bind(listen.endpoint(listen.bulk_port)),
             )
-            self._child_port = self._children.bind("tcp://127.0.0.1:*")
+            self._child_port = self._children.bind(self._child_listen.endpoint(0))
         except ListenError:
             self.close()
             raise
@@ -182,7 +191,7 @@ class Loop:
 
     def child_endpoint(self) -> tuple[str, str]:
         """Says where children connect, and that socket's public key."""
-        return f"tcp://127.0.0.1:{self._child_port}", self._child_keys.public
+        return self._child_listen.endpoint(self._child_port), self._child_keys.public
 
     # Other threads
 

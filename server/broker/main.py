@@ -34,6 +34,7 @@ from server.broker.state import BrokerState
 from server.broker.supervision.housekeeping import Housekeeping, Known, Swept, sweep
 from server.children.executor import Executor
 from server.children.local_executor import LocalExecutor
+from server.children.ray_executor import RayExecutor
 from server.config import ServerConfig
 from server.errors import ConfigError
 from server.platform import (
@@ -88,8 +89,16 @@ def run_broker(config: ServerConfig, *, executor: Executor | None = None, stop: 
             sys.setswitchinterval(_SWITCH_SECONDS)
             keep_freed_memory(_KEPT_BYTES)
             gc.freeze()  # What was imported need not be looked through again and again, between two PINGs.
-        _serve(config, executor or LocalExecutor(paths), _Life(lock, stop, epoch))
+        _serve(config, executor or _executor(config), _Life(lock, stop, epoch))
     return 0
+
+
+def _executor(config: ServerConfig) -> Executor:
+    match config.executor:
+        case "local":
+            return LocalExecutor(config.paths)
+        case "ray":
+            return RayExecutor(config.paths)
 
 
 def _allow_open_files() -> None:
@@ -118,7 +127,9 @@ def _serve(config: ServerConfig, executor: Executor, life: _Life) -> None:
         make_private_directory(folder)
     room = room_for(open_files_limit())
     config = replace(config, quotas=room.within(config.quotas))
-    loop = Loop(config.listen, server_keys, executor, room)
+    # Workers of other machines come where clients do; each has a key of its own, and no other is let in.
+    children = config.listen if config.executor == "ray" else None
+    loop = Loop(config.listen, server_keys, executor, room, children)
     try:
         journal = open_journal(paths, Quarantine(paths))
         state = BrokerState(config, loop, life.epoch, clients)

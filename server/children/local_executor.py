@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,20 +67,24 @@ class LocalExecutor:
     A child's raw standard error (a crash's last words) goes to `logs/<role>-<index>.stderr`.
     """
 
-    def __init__(self, paths: ServerPaths, python: str = sys.executable) -> None:
+    def __init__(
+        self, paths: ServerPaths, python: str = sys.executable, modules: Mapping[str, str] | None = None
+    ) -> None:
+        """`modules`: what is run for each role, where it is not the usual."""
         self._paths = paths
         self._python = python
+        self._modules = _MODULES if modules is None else modules
 
     def spawn(self, role: str, index: int) -> LocalChild:
         """Starts a process of this machine; see `Executor.spawn`."""
-        if role not in _MODULES:
+        if role not in self._modules:
             raise SpawnError(f"There is no child process {role!r}; expected gate or worker.")
         try:
             make_private_directory(self._paths.logs)
             with _open_stderr(self._paths.logs / f"{role}-{index}.stderr") as errors:
                 process = subprocess.Popen[bytes](
                     # -P: nothing is imported from the working directory.
-                    [self._python, "-P", "-m", _MODULES[role]],
+                    [self._python, "-P", "-m", self._modules[role]],
                     stdin=subprocess.PIPE,
                     stdout=errors,
                     stderr=errors,

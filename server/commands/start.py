@@ -15,7 +15,7 @@ from server.commands.admin import Admin, NotRunningError
 from server.commands.failures import reports_failures
 from server.commands.options import Data, paths_of
 from server.commands.spawning import spawn_server
-from server.config import GIB, Device, ListenConfig, QuotaConfig, Rasterizer, ServerConfig, ServerPaths
+from server.config import GIB, Device, ExecutorName, ListenConfig, QuotaConfig, Rasterizer, ServerConfig, ServerPaths
 from server.errors import AlreadyRunningError, ConfigError, SpawnError
 from server.platform import make_private_directory
 from server.storage.ownership import claim_data_folder
@@ -26,6 +26,7 @@ _READY_SECONDS = 30.0
 _STANDARD_INPUT = 0
 """By number: sys.stdin is None where the process was started without one."""
 _DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
+_EXECUTORS: tuple[ExecutorName, ...] = ("local", "ray")
 _RASTERIZERS: tuple[Rasterizer, ...] = ("auto", "warp", "nvdiffrast")
 
 
@@ -37,6 +38,9 @@ def start(  # noqa: PLR0913 - one parameter an option
     rasterizer: Annotated[
         str, typer.Option(help="What draws the views: auto, warp, or nvdiffrast (non-commercial licence).")
     ] = "auto",
+    executor: Annotated[
+        str, typer.Option(help="Where workers run: local, or ray (a cluster of Linux machines that share --data).")
+    ] = "local",
     workers: Annotated[int, typer.Option(help="Worker processes: one a graphics card.")] = 1,
     listen: Annotated[str, typer.Option(help="Address for other machines; pair them first.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Control port, the next one carries data; 0 takes free ones.")] = 0,
@@ -59,6 +63,7 @@ def start(  # noqa: PLR0913 - one parameter an option
         listen=ListenConfig(host=listen, ctl_port=port, bulk_port=port + 1 if port else 0),
         device=_device(device),
         rasterizer=_rasterizer(rasterizer),
+        executor=_executor(executor),
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
         start_paused=start_paused,
@@ -90,6 +95,13 @@ def _rasterizer(name: str) -> Rasterizer:
         if name == known:
             return known
     raise ConfigError(f"--rasterizer is {name!r}; expected one of {', '.join(_RASTERIZERS)}.")
+
+
+def _executor(name: str) -> ExecutorName:
+    for known in _EXECUTORS:
+        if name == known:
+            return known
+    raise ConfigError(f"--executor is {name!r}; expected one of {', '.join(_EXECUTORS)}.")
 
 
 def _run(config: ServerConfig, until_eof: bool) -> int:
@@ -137,7 +149,7 @@ def _arguments(config: ServerConfig) -> list[str]:
     """The command line that gives this configuration."""
     listen = config.listen
     arguments = ["start", "--data", str(config.paths.root), "--device", config.device]
-    arguments += ["--rasterizer", config.rasterizer]
+    arguments += ["--rasterizer", config.rasterizer, "--executor", config.executor]
     arguments += ["--workers", str(config.workers), "--listen", listen.host, "--port", str(listen.ctl_port)]
     arguments += ["--checkpoint-seconds", str(config.checkpoint_seconds)]
     floor = config.quotas.disk_floor

@@ -18,6 +18,8 @@ from server.config import ServerPaths
 class FakeBroker:
     """One child and its socket."""
 
+    start_seconds = 60.0
+
     def __init__(self, paths: ServerPaths, role: str, **settings) -> None:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.ROUTER)
@@ -42,7 +44,7 @@ class FakeBroker:
         self.child.stdin.write(json.dumps(self.settings.as_dict()).encode() + b"\n")
         self.child.stdin.flush()
         self.identity = b""
-        self.ready = self.wait_for(Ready, 60)
+        self.ready = self.wait_for(Ready, self.start_seconds)
 
     def send(self, message) -> None:
         self.socket.send_multipart([self.identity, pack(message)])
