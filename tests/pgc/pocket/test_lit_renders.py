@@ -103,6 +103,7 @@ def test_water_darkens() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_word_is_in_the_second_vocabulary_which_holds_the_first() -> None:
     groups = lit_vocabulary()
     words = {word for group, entries in groups.items() if group != "untrained" for word in entries}

@@ -57,6 +57,7 @@ def material(color=(0.8, 0.6, 0.4), roughness=0.5, metallic=0.0, size: int = 12)
     return {"base_color": plane(*color), "roughness": plane(roughness), "metallic": plane(metallic)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("roughness", [0.1, 0.3, 0.5, 0.7, 1.0])
 @pytest.mark.parametrize("metallic", [0.0, 1.0])
 def test_it_agrees_with_the_slow_reference(roughness, metallic):

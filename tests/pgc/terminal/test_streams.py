@@ -110,6 +110,7 @@ def test_commands_of_pgc_need_a_working_folder():
     assert reports_failures.needs_folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code"),
     [

@@ -103,6 +103,7 @@ def test_a_sample_is_differentiable_and_empty_off_the_mask(cube: TriangleMesh) -
     assert sum(len(group["params"]) for group in groups) == len(list(texture.parameters()))
 
 
+@pytest.mark.slow
 def test_it_learns_a_colour_and_bakes_it(cube: TriangleMesh) -> None:
     texture = HashGridTexture(cube, SMALL)
     optimizer = torch.optim.Adam(texture.parameter_groups(0.01), betas=(0.9, 0.99), eps=1e-15)

@@ -103,6 +103,7 @@ def test_all_four_maps_reach_a_target(make_quad: MakeQuad, make_points: MakePoin
     assert {name: images[0].shape[0] for name, images in field.bake().maps.items()} == dict(MATERIAL_CHANNELS)
 
 
+@pytest.mark.slow
 def test_values_stay_in_their_ranges(make_quad: MakeQuad, make_points: MakePoints) -> None:
     field, points = _field(make_quad(), roughness=MapSettings(initial=0.5, low=0.3, high=0.6)), _points(make_points)
     goal = {"base_color": (-1.0,) * 3, "roughness": (2.0,), "metallic": (-1.0,), "normal": (0.5, 0.5, 1.0)}

@@ -83,6 +83,7 @@ def test_what_a_server_is_not_told_is_refused_there(name):
         check_remote_arguments(TextureArguments(mesh="a.obj", prompt="red", **HERE[name]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [None, *(item.name for item in fields(RunChoices) if item.name not in HERE)])
 def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, name):
     """Each alone, and all of them together."""

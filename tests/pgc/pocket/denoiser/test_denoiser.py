@@ -149,6 +149,7 @@ def test_latents_are_of_pictures_and_their_mirror_images(stages: Path) -> None:
     assert done.scaling == pytest.approx(1.0 / float(done.latents[0].astype(np.float32).std()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_latents_grow_and_keep_to_one_autoencoder(stages: Path, tmp_path: Path) -> None:
     vae, mine = build_autoencoder(SHAPE), tmp_path / "autoencoder"
     mine.write_bytes(b"other")

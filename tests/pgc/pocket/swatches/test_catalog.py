@@ -36,6 +36,7 @@ def test_all_materials_that_were_asked_for_are_there() -> None:
     assert len(set(names)) == len(names) >= 70
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_material_is_a_pure_function_in_range(recipe: Recipe) -> None:
     one, surface, values = made(recipe)
@@ -53,6 +54,7 @@ def test_material_is_a_pure_function_in_range(recipe: Recipe) -> None:
     assert again.height == pytest.approx(values.height[:60], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_material_shows_something(recipe: Recipe) -> None:
     """Base colour, gloss or relief vary over every thing but the smooth ones, and no two seeds are alike."""
@@ -64,6 +66,7 @@ def test_material_shows_something(recipe: Recipe) -> None:
     assert not np.array_equal(values.base_color, other.base_color)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_small_steps_on_the_surface_change_little(recipe: Recipe) -> None:
     """Patterns have edges, but nearly everywhere the next point over is like this one: no noise of single points."""

@@ -45,6 +45,7 @@ def test_every_word_is_drawn_and_every_drawn_word_is_known() -> None:
         assert set(known[group]) <= seen, (group, set(known[group]) - seen)
 
 
+@pytest.mark.slow
 def test_captions_say_what_is_there() -> None:
     rng = np.random.default_rng(3)
     for drawn in some(300):
@@ -99,6 +100,7 @@ def test_said_colours_are_shown() -> None:
     assert (color.max(-1) < 0.25).mean() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["tiny", "small", "large"])
 def test_scale_words_change_the_size(scale: str) -> None:
     rng = np.random.default_rng(6)

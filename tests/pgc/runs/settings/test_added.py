@@ -164,6 +164,7 @@ def test_runs_of_before_go_on(files: dict[str, Path], folders: dict[str, Path]) 
     assert hashlib.sha256(text.encode()).hexdigest() == request.fingerprint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "choices", "said"),
     [

@@ -33,6 +33,7 @@ def chosen(spec: GuidanceSpec, **choices: object) -> OptimizeConfig:
     return resolve(RunChoices(**choices), spec)[1].optimize  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("timesteps", SCHEDULES)
