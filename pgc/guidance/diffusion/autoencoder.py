@@ -60,7 +60,9 @@ class Autoencoder:
 
     @torch.no_grad()
     def decode_latents(self, latents: Float[Tensor, "b k m n"]) -> Float[Tensor, "b 3 h w"]:
-        """Decodes as `Guidance.decode_latents` says."""
+        """Decodes as `Guidance.decode_latents` says; one view at a time where it is lean: the decoder holds most."""
+        if self.is_lean and len(latents) > 1:
+            return torch.cat([self.decode_latents(one) for one in latents.split(1)])
         scaled = latents / self.vae.config["scaling_factor"] + self._shift
         sample: Any = scaled.to(device=self.device, dtype=self.vae.dtype)
         image = self.vae.decode(sample, return_dict=False)[0]

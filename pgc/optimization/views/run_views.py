@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.cameras import Camera
-from pgc.cameras.view_names import ViewName, view_name
+from pgc.cameras.view_names import VIEW_NAMES, view_name
 from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
 from pgc.lighting.base import StepLights
 from pgc.optimization.config import OptimizeConfig, Prompt
@@ -33,7 +33,10 @@ class RunViews:
 
     def __init__(self, scene: Scene, guidance: Guidance, prompt: Prompt, config: OptimizeConfig) -> None:
         self.scene, self.guidance, self.prompt, self.config = scene, guidance, prompt, config
-        self._embeddings: dict[ViewName, PromptEmbedding] = {}
+        # All at once, before the first step: text encoders may have to be fetched for each.
+        texts = {name: prompt.of_view(name) for name in VIEW_NAMES}
+        encoded = {text: guidance.encode_prompt([text]) for text in dict.fromkeys(texts.values())}
+        self._embeddings = {name: encoded[text] for name, text in texts.items()}
         self._negative = guidance.encode_prompt([prompt.negative], negative=True)
 
     def draw(self, index: int, step: int) -> View:
@@ -104,11 +107,8 @@ class RunViews:
         return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
     def _embedding(self, camera: Camera) -> PromptEmbedding:
-        """The prompt for where this camera stands; encoded once for each of the five views."""
-        name = view_name(camera, self.prompt.front_axis)
-        if name not in self._embeddings:
-            self._embeddings[name] = self.guidance.encode_prompt([self.prompt.of_view(name)])
-        return self._embeddings[name]
+        """The prompt for where this camera stands."""
+        return self._embeddings[view_name(camera, self.prompt.front_axis)]
 
     def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
         if not self.config.background.random:

@@ -99,7 +99,7 @@ def _prior_gb(
     if not plan.view_by_view:
         asked = max(plan.views * encoder_peak, plan.views * encoder_held + denoiser)
     if _decodes(settings):
-        asked = max(asked, cost.decoder * (plan.views if plan.rows is None else 1) * area * vae_wide)
+        asked = max(asked, cost.decoder * area * vae_wide)
     return network * wide + cost.vae * vae_wide, asked
 
 

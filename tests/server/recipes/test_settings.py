@@ -28,9 +28,11 @@ from blender_addon.protocol.specs.job import (
     TileImage,
 )
 from pgc.cameras.sampling import PaperCameraSampler
+from pgc.cameras.view_names import view_name
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
+from pgc.guidance.oracle import OracleGuidance
 from pgc.guidance.specs import load_guidance
 from pgc.runs.settings.presets import preset_settings, with_maps
 from server.recipes import prepare, resolved
@@ -101,14 +103,27 @@ LENS = (2.0, 0, 0, 0, 0, 2.0, 0, 0, 0, 0, -1.02, -0.2, 0, 0, -1.0, 0)
 def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu, monkeypatch):
     rig = CameraRigSpec(cameras=(CameraSpec(world_to_camera=EYE, projection=LENS),))
     prompt = PromptSpec(text="red", per_view={"overhead": "a red roof"}, front_axis="-x")
+    asked, seen = [], []
+    encode = OracleGuidance.encode_prompt
+
+    def heard(self, prompts, *, negative=False):
+        asked.append(prompts)
+        return encode(self, prompts, negative=negative)
+
+    def named(camera, front_axis):
+        seen.append(view_name(camera, front_axis))
+        return seen[-1]
+
+    monkeypatch.setattr(OracleGuidance, "encode_prompt", heard)
+    monkeypatch.setattr("pgc.optimization.views.run_views.view_name", named)
     run = prepare(replace(oracle_job, cameras=rig, prompt=prompt), arrays.read, cpu, load_guidance)
     assert isinstance(run.optimization.scene.cameras, FixedViews)
     assert run.prompt.front_axis == "-x"
-    asked = []
-    encode = run.guidance.encode_prompt
-    monkeypatch.setattr(run.guidance, "encode_prompt", lambda prompts: asked.append(prompts) or encode(prompts))
+    assert ["a red roof"] in asked
+    before = len(asked)
     run.optimization.advance()
-    assert asked == [["a red roof"]], "the camera looks straight down"
+    assert len(asked) == before, "all prompts are encoded before the first step"
+    assert set(seen) == {"overhead"}, "the camera looks straight down"
     paper = replace(oracle_job, cameras=CameraSamplerSpec(sampler="paper"))
     run = prepare(paper, arrays.read, cpu, load_guidance)
     assert isinstance(run.optimization.scene.cameras, PaperCameraSampler)

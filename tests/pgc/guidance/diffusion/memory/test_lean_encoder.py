@@ -113,3 +113,12 @@ def test_an_autoencoder_that_is_lean_encodes_and_samples_as_one_that_is_not() ->
             assert torch.equal(autoencoder.encode_image(image), autoencoder.encode_image(image))
     assert torch.equal(answers[0][0], answers[1][0])
     assert torch.equal(answers[0][1], answers[1][1])
+
+
+def test_an_autoencoder_that_is_lean_decodes_a_view_at_a_time() -> None:
+    vae, latents, sizes = small_vae(), picture(3, 4, 8, 8), list[int]()
+    whole = Autoencoder(vae, image_size=32, device=CPU).decode_latents(latents)
+    vae.decoder.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    found = Autoencoder(vae, image_size=32, device=CPU, is_lean=True).decode_latents(latents)
+    assert sizes == [1, 1, 1]
+    assert torch.allclose(found, whole, atol=1e-6)
