@@ -22,6 +22,7 @@ from pgc.guidance.diffusion.loading import Components, ControlNetModel
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fitted_prompt
 from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 from pgc.guidance.diffusion.through_model import ThroughModel
+from pgc.guidance.remembered_picture import remember_pictures
 from pgc.guidance.sources import packaged_pocket
 from pgc.guidance.vocabulary import Vocabulary
 from pgc.pocket.conditioning import depth_condition, lit_condition
@@ -59,6 +60,8 @@ class PocketGuidance(ThroughModel[StableDiffusionGuidance]):
         config: LatentDiffusionConfig,
         device: torch.device,
     ) -> None:
+        if controlnet is not None and device.type == "cpu":
+            remember_pictures(controlnet)
         channels = _DEPTH_CHANNELS if controlnet is None else int(controlnet.config["conditioning_channels"])
         self._model = StableDiffusionGuidance(
             "pocket",
