@@ -66,26 +66,32 @@ def continue_across_seams(
     Returns:
         The texture, and `known` with the texels that were set.
     """
-    count, channels, size, _ = texture.shape
-    flat = texture.detach().cpu().numpy().transpose(0, 2, 3, 1).reshape(-1, channels).astype(np.float64)
+    values = texture.detach().cpu().numpy()
+    count, channels, size, _ = values.shape
+    planes = values.transpose(1, 0, 2, 3).reshape(channels, -1)
     links = [_links(known, frames, side, tiles, repeat) for side in (0, 1)]
     target, taps, weights, closeness = (np.concatenate([link[i] for link in links]) for i in range(4))
-    readable = known.reshape(-1)
+    # Only these texels are read or set: far fewer than the texture has.
+    used, places = np.unique(np.concatenate([target, taps.reshape(-1)]), return_inverse=True)
+    target, taps = places[: len(target)], places[len(target) :].reshape(taps.shape)
+    colors, inside = planes[:, used].astype(np.float64), known.reshape(-1)[used]
+    readable = inside
     for _ in range(_PASSES):
         usable = weights * readable[taps]
         certainty = usable.sum(axis=1)
-        color = np.einsum("nk,nkc->nc", usable, flat[taps]) / np.maximum(certainty, 1e-9)[:, None]
         strength = np.where(certainty > 0.4, closeness, 0.0)
-        total = np.bincount(target, strength, len(flat))
-        found = (total > 0.0) & ~known.reshape(-1)
-        for channel in range(channels):
-            mixed = np.bincount(target, strength * color[:, channel], len(flat))
-            flat[found, channel] = mixed[found] / total[found]
-        readable = known.reshape(-1) | found
-    result = torch.from_numpy(np.ascontiguousarray(flat.reshape(count, size, size, channels).transpose(0, 3, 1, 2)))
-    return torch.where(torch.from_numpy(known)[:, None].to(texture.device), texture, result.to(texture)), (
-        readable.reshape(known.shape)
-    )
+        total = np.bincount(target, strength, len(used))
+        found = (total > 0.0) & ~inside
+        fetched = [(usable * color[taps]).sum(axis=1) / np.maximum(certainty, 1e-9) for color in colors]
+        for color, seen in zip(colors, fetched, strict=True):
+            color[found] = np.bincount(target, strength * seen, len(used))[found] / total[found]
+        readable = inside | found
+    result, set_now = planes.copy(), readable & ~inside
+    result[:, used[set_now]] = colors[:, set_now]
+    done = known.reshape(-1).copy()
+    done[used] = readable
+    image = torch.from_numpy(result.reshape(channels, count, size, size)).transpose(0, 1).contiguous()
+    return image.to(texture), done.reshape(known.shape)
 
 
 def _links(
@@ -100,10 +106,10 @@ def _links(
     tile, u, v = (part.numpy() for part in locate_tiles(*parts_uv, tiles, repeat))
     for number in range(len(known)):
         here = tile == number
-        empty = np.flatnonzero(~known[number].reshape(-1))
-        if not here.any() or not len(empty):
-            continue
         local = np.stack([u[here], v[here]], axis=1)
+        empty = np.flatnonzero(~known[number] & _near(local, size))
+        if not len(empty):
+            continue
         shift = on_edge[here] - local
         centers = np.stack([(empty % size + 0.5) / size, 1.0 - (empty // size + 0.5) / size], axis=1)
         distance, index = KDTree(local).query(centers, k=_NEIGHBOURS, distance_upper_bound=_REACH / size)
@@ -116,6 +122,20 @@ def _links(
         parts.append((number * size * size + empty[near][valid], taps, weights, closeness))
     target, taps, weights, closeness = (np.concatenate([part[i] for part in parts]) for i in range(4))
     return target, taps, weights, closeness
+
+
+def _near(points: Float64[np.ndarray, "n 2"], size: int) -> Bool[np.ndarray, "s s"]:
+    """All texels within reach of a point, and some more: whole blocks, of which all the others are out of reach."""
+    side = int(_REACH)
+    count = -(-size // side)
+    blocks = np.zeros((count + 2, count + 2), dtype=bool)
+    column = (points[:, 0] * size / side).astype(np.int64).clip(0, count - 1)
+    row = ((1.0 - points[:, 1]) * size / side).astype(np.int64).clip(0, count - 1)
+    for down in range(3):
+        for right in range(3):
+            blocks[row + down, column + right] = True
+    inner = blocks[1:-1, 1:-1]
+    return np.repeat(np.repeat(inner, side, axis=0), side, axis=1)[:size, :size]
 
 
 def walk_edges(

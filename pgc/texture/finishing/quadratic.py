@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
@@ -13,12 +14,15 @@ from scipy.sparse import csr_matrix
 from pgc.errors import ConfigError
 
 __all__ = [
+    "NEIGHBOURS",
+    "ImageProblem",
     "JumpLevel",
     "MultiresolutionProblem",
     "QuadraticConfig",
     "QuadraticProblem",
     "box_mip",
     "box_mip_transposed",
+    "jumps_of",
 ]
 
 
@@ -80,8 +84,40 @@ def box_mip_transposed(image: Float[np.ndarray, "tiles m m c"], level: int) -> F
     return np.repeat(np.repeat(image * image.dtype.type(1.0 / factor**2), factor, axis=2), factor, axis=1)
 
 
+@runtime_checkable
+class ImageProblem(Protocol):
+    """What can find a change of an image, at one resolution."""
+
+    config: QuadraticConfig
+
+    def jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
+        """Returns the jumps of an image, one array a level."""
+        ...
+
+    def change(
+        self,
+        image: Float32[np.ndarray, "tiles s s c"],
+        guess: Float32[np.ndarray, "tiles s s c"] | None = None,
+        iterations: int | None = None,
+    ) -> Float32[np.ndarray, "tiles s s c"]:
+        """Finds the change; see `QuadraticProblem.change`."""
+        ...
+
+    def prolonged(self, change: Float32[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles t t c"]:
+        """Returns a change that was found, at twice the size, for the next finer problem to start from."""
+        ...
+
+
+def jumps_of(levels: Sequence[JumpLevel], image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
+    """Returns the forms' values on an image, one array a level."""
+    image = image.astype(np.float64)
+    return [level.matrix @ box_mip(image, level.mip).reshape(-1, image.shape[-1]) for level in levels]
+
+
 class QuadraticProblem:
     """Finds the least change of an image that makes its jumps vanish, as far as their weights ask.
+
+    The plain form, over all texels: what active_set.py does faster is compared with it.
 
     Args:
         levels: the jumps.
@@ -103,7 +139,7 @@ class QuadraticProblem:
         self._cost = cost[..., None].astype(np.float32)
         self._links = [
             np.float32(config.smoothness) * np.minimum(self._cost[a], self._cost[b]) * self._free[a] * self._free[b]
-            for a, b in _NEIGHBOURS
+            for a, b in NEIGHBOURS
         ]
         self._normal = {
             level.mip: csr_matrix((level.matrix.T @ level.matrix) * (config.stiffness * level.weight), dtype=np.float32)
@@ -113,8 +149,7 @@ class QuadraticProblem:
 
     def jumps(self, image: Float[np.ndarray, "tiles s s c"]) -> list[Float64[np.ndarray, "n c"]]:
         """Returns the jumps of an image, one array a level."""
-        image = image.astype(np.float64)
-        return [level.matrix @ box_mip(image, level.mip).reshape(-1, image.shape[-1]) for level in self._levels]
+        return jumps_of(self._levels, image)
 
     def change(
         self,
@@ -151,6 +186,10 @@ class QuadraticProblem:
             direction += scaled
         return change
 
+    def prolonged(self, change: Float32[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles t t c"]:
+        """Returns a change at twice the size, block by block."""
+        return 4.0 * box_mip_transposed(change, 1)
+
     def _forces(self, image: np.ndarray) -> np.ndarray:
         """Gradient of half the jumps' energy."""
         channels = image.shape[-1]
@@ -168,7 +207,7 @@ class QuadraticProblem:
     def _apply(self, change: np.ndarray) -> np.ndarray:
         result = self._forces(change)
         result += self._cost * change
-        for (before, after), weight in zip(_NEIGHBOURS, self._links, strict=True):
+        for (before, after), weight in zip(NEIGHBOURS, self._links, strict=True):
             flow = change[after] - change[before]
             flow *= weight
             result[before] -= flow
@@ -178,7 +217,7 @@ class QuadraticProblem:
 
     def _diagonal(self) -> np.ndarray:
         diagonal = self._cost.copy()
-        for (before, after), weight in zip(_NEIGHBOURS, self._links, strict=True):
+        for (before, after), weight in zip(NEIGHBOURS, self._links, strict=True):
             diagonal[before] += weight
             diagonal[after] += weight
         tiles, size = diagonal.shape[:2]
@@ -201,7 +240,7 @@ class MultiresolutionProblem:
         weights: weight of each texel of the finest image when it is averaged for the coarser ones.
     """
 
-    def __init__(self, problems: Sequence[QuadraticProblem], weights: Float[np.ndarray, "tiles s s"]) -> None:
+    def __init__(self, problems: Sequence[ImageProblem], weights: Float[np.ndarray, "tiles s s"]) -> None:
         self.problems = list(problems)
         self._weights = [weights[..., None].astype(np.float32)]
         for _ in problems[1:]:
@@ -212,15 +251,19 @@ class MultiresolutionProblem:
         images: list[np.ndarray] = [image.astype(np.float32)]
         for before, after in zip(self._weights[:-1], self._weights[1:], strict=True):
             images.append(box_mip(images[-1] * before, 1) / np.maximum(after, np.float32(1e-6)))
-        change: np.ndarray | None = None
-        for problem, smaller in zip(reversed(self.problems), reversed(images), strict=True):
-            guess = None if change is None else 4.0 * box_mip_transposed(change, 1)
-            change = problem.change(smaller, guess, None if guess is None else problem.config.refinements)
-        return images[0] if change is None else images[0] + change
+        if not self.problems:
+            return images[0]
+        *finer, coarsest = self.problems
+        change, coarser = coarsest.change(images[-1]), coarsest
+        for problem, smaller in zip(reversed(finer), reversed(images[:-1]), strict=True):
+            change = problem.change(smaller, coarser.prolonged(change), problem.config.refinements)
+            coarser = problem
+        return images[0] + change
 
 
 _ALL = slice(None)
-_NEIGHBOURS: tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...] = (
+NEIGHBOURS: tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...] = (
     ((_ALL, slice(None, -1)), (_ALL, slice(1, None))),
     ((_ALL, _ALL, slice(None, -1)), (_ALL, _ALL, slice(1, None))),
 )
+"""Both texels of every link between neighbours, down and to the right."""

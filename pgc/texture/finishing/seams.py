@@ -20,6 +20,7 @@ with A^k the box filter of mip k and J_k the jump at a seam sample; see quadrati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,17 +30,25 @@ from scipy.ndimage import binary_dilation
 from scipy.sparse import csr_matrix, diags
 
 from pgc.errors import ConfigError
+from pgc.texture.finishing.active_set import ActiveProblem
 from pgc.texture.finishing.edge_frames import EdgeFrames
 from pgc.texture.finishing.gutter import bilinear_taps, walk_edges
 from pgc.texture.finishing.quadratic import (
+    ImageProblem,
     JumpLevel,
     MultiresolutionProblem,
     QuadraticConfig,
-    QuadraticProblem,
     box_mip,
 )
 
 __all__ = ["SeamConfig", "SeamSolver"]
+
+_CHART_REACH = 16
+"""Texels from a seam beyond which a finer resolution keeps what the coarser one found inside charts."""
+_MIP_REACH = 4
+"""Texels from what a seam's fetches read beyond which mips change nothing, where changes spread a texel or less."""
+_COARSEST = 0.1
+"""The tolerance at the coarsest resolution, over that of the settings: it is cheap there, and finer ones rest on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +118,21 @@ class SeamSolver:
             config.charts, stiffness=config.charts.stiffness * square, smoothness=config.charts.smoothness * square
         )
         charts, mips = [], []
-        for halvings in range(max(min(4, size.bit_length() - 5), 1)):
+        count = max(min(4, size.bit_length() - 5), 1)
+        for halvings in range(count):
             allowed = ~_any_in_block(~free, halvings)
             within = _any_in_block(inside, halvings)
             jumps = _extrapolated_jumps(frames, within, tiles, repeat)
             # Half as many samples a halving stand for the same seam.
             level = JumpLevel(matrix=jumps, mip=0, weight=2.0**halvings)
-            charts.append(
-                QuadraticProblem([level], np.ones(within.shape), within & allowed, _scaled(within_charts, halvings))
-            )
+            chart_config, mip_config = _scaled(within_charts, halvings), _scaled(config.mip_chain, halvings)
+            # Differences between charts spread far; the coarsest resolution tells how far, and then only texels near
+            # seams see more.
+            reach = _CHART_REACH if halvings < count - 1 else None
+            if reach is None:
+                chart_config = replace(chart_config, tolerance=_COARSEST * chart_config.tolerance)
+                mip_config = replace(mip_config, tolerance=_COARSEST * mip_config.tolerance)
+            charts.append(self.problem([level], np.ones(within.shape), within & allowed, chart_config, reach))
             levels = [
                 JumpLevel(
                     matrix=_mip_jumps(frames, size >> k, tiles, repeat), mip=k - halvings, weight=config.growth**k
@@ -126,9 +141,21 @@ class SeamSolver:
             ]
             price = box_mip(cost[..., None], halvings)[..., 0]
             if levels:
-                mips.append(QuadraticProblem(levels, price, allowed, _scaled(config.mip_chain, halvings)))
+                spread = math.ceil(_MIP_REACH * max(1.0, math.sqrt(mip_config.smoothness)))
+                mips.append(self.problem(levels, price, allowed, mip_config, spread))
         self._charts = MultiresolutionProblem(charts, inside.astype(np.float32))
         self._mips = MultiresolutionProblem(mips, np.ones(inside.shape))
+
+    def problem(
+        self,
+        levels: Sequence[JumpLevel],
+        cost: Float[np.ndarray, "tiles s s"],
+        free: Bool[np.ndarray, "tiles s s"],
+        config: QuadraticConfig,
+        reach: int | None,
+    ) -> ImageProblem:
+        """Builds the problem of one resolution; changes further than `reach` texels from seams are small there."""
+        return ActiveProblem(levels, cost, free, config, reach=reach)
 
     def close_charts(self, image: Float[np.ndarray, "tiles s s c"]) -> Float32[np.ndarray, "tiles s s c"]:
         """Returns the texture with agreeing colours at both sides of seams; only texels inside charts change."""

@@ -11,10 +11,12 @@ import trimesh
 from pgc.errors import ConfigError
 from pgc.evaluation.measures.seams import seam_ratios
 from pgc.mesh.data import TriangleMesh
+from pgc.mesh.uvs.charts import seam_edges
 from pgc.texture.field import BakedTexture
+from pgc.texture.finishing.edge_frames import edge_frames
 from pgc.texture.finishing.order import Finisher
-from pgc.texture.finishing.quadratic import QuadraticConfig
-from pgc.texture.finishing.seams import SeamConfig
+from pgc.texture.finishing.quadratic import QuadraticConfig, QuadraticProblem
+from pgc.texture.finishing.seams import SeamConfig, SeamSolver
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
 xatlas = pytest.importorskip("xatlas", reason="xatlas has no wheel for this Python")
@@ -135,3 +137,30 @@ def test_mip_jumps_fall_and_locked_texels_stay(sphere: TriangleMesh, surface: Te
 def test_bad_settings_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=r"mips|spread"):
         SeamConfig(**changes)  # pyright: ignore[reportArgumentType]
+
+
+class PlainSolver(SeamSolver):
+    """The slow reference: all texels are unknowns at every resolution."""
+
+    def problem(self, levels, cost, free, config, reach):
+        return QuadraticProblem(levels, cost, free, config)
+
+
+@pytest.mark.slow
+def test_agrees_with_the_plain_solver(sphere: TriangleMesh, surface: TexelSurface) -> None:
+    frames, inside = edge_frames(sphere, seam_edges(sphere)), surface.inside[None]
+    free = np.ones_like(inside)
+    offset = _content(surface) + 0.1 * torch.from_numpy((np.arange(SIZE) > SIZE // 2).astype(np.float32))
+    image = np.ascontiguousarray(offset.permute(0, 2, 3, 1).numpy())
+    exact = SeamConfig(
+        charts=QuadraticConfig(stiffness=10.0, smoothness=1.0, iterations=2000, refinements=2000, tolerance=1e-6),
+        mip_chain=QuadraticConfig(stiffness=0.3, smoothness=0.3, iterations=2000, refinements=2000, tolerance=1e-6),
+    )
+    truth = PlainSolver(frames, inside, free, (1001,), config=exact)
+    fast, plain = (kind(frames, inside, free, (1001,)) for kind in (SeamSolver, PlainSolver))
+    for close in ("close_charts", "close_mips"):
+        expected = getattr(truth, close)(image)
+        errors = [np.abs(getattr(solver, close)(image) - expected).mean() for solver in (fast, plain)]
+        # Both stop early. The fast one is no further from the solution, and both are within a step of 8 bits.
+        assert errors[0] < max(1.05 * errors[1], 1e-4), close
+        assert errors[0] < 1.0 / 255, close
