@@ -258,6 +258,7 @@ class ServerConfig:
 
     Args:
         checkpoint_seconds: least time between two checkpoints of a job.
+        low_priority: workers on the CPU go behind the programs that people wait for.
         start_paused: jobs that waited or ran when the last server ended wait for their RESUME.
         prewarm: start a worker at once, so that devices and models are known and the first job need not wait.
 
@@ -272,6 +273,7 @@ class ServerConfig:
     executor: ExecutorName = "local"
     workers: int = 1
     checkpoint_seconds: float = 20.0
+    low_priority: bool = False
     start_paused: bool = False
     prewarm: bool = True
     quotas: QuotaConfig = field(default_factory=QuotaConfig)

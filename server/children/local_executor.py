@@ -91,7 +91,7 @@ class LocalExecutor:
                     env=_environment(),
                     # Not in the client's folder, which may be gone tomorrow.
                     cwd=self._paths.root,
-                    **_own_group(),
+                    **_apart(),
                 )
         except OSError as error:
             raise SpawnError(f"The {role} cannot be started ({error}); check the installation.") from error
@@ -113,8 +113,11 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _own_group() -> dict[str, Any]:
-    """Ctrl-C in the broker's terminal is the broker's to handle: children are told to stop and finish their files."""
+def _apart() -> dict[str, Any]:
+    """Ctrl-C in the broker's terminal is the broker's to handle: children are told to stop and finish their files.
+
+    A session of its own, since Linux may give processor time by session: see `server.children.priority`.
+    """
     if IS_WINDOWS:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-    return {"process_group": 0}
+    return {"start_new_session": True}

@@ -19,6 +19,7 @@ class ChildSettings:
         role: `gate` or `worker`; index: number of the worker, from 0.
         device: `auto`, `cpu` or `cuda`; rasterizer: `auto`, `warp` or `nvdiffrast`.
         checkpoint_seconds: least time between two checkpoints.
+        low_priority: whether a worker on the CPU goes behind other programs.
     """
 
     endpoint: str
@@ -31,6 +32,7 @@ class ChildSettings:
     device: str = "auto"
     rasterizer: str = "auto"
     checkpoint_seconds: float = 20.0
+    low_priority: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the settings as plain values, to be written as JSON."""

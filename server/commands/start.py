@@ -47,6 +47,10 @@ def start(  # noqa: PLR0913 - one parameter an option
     start_paused: Annotated[
         bool, typer.Option("--start-paused", help="Accept jobs, but run none before it is resumed.")
     ] = False,
+    low_priority: Annotated[
+        bool,
+        typer.Option("--low-priority", help="Let workers on the CPU go behind other programs, as Blender's own do."),
+    ] = False,
     checkpoint_seconds: Annotated[float, typer.Option(help="Least time between checkpoints of a job.")] = 20.0,
     disk_floor: Annotated[
         float | None,
@@ -66,6 +70,7 @@ def start(  # noqa: PLR0913 - one parameter an option
         executor=_executor(executor),
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
+        low_priority=low_priority,
         start_paused=start_paused,
         quotas=QuotaConfig(disk_floor=None if disk_floor is None else _bytes(disk_floor)),
     )
@@ -154,6 +159,7 @@ def _arguments(config: ServerConfig) -> list[str]:
     arguments += ["--checkpoint-seconds", str(config.checkpoint_seconds)]
     floor = config.quotas.disk_floor
     arguments += [] if floor is None else ["--disk-floor", repr(floor / GIB)]
+    arguments += ["--low-priority"] if config.low_priority else []
     return [*arguments, *(["--start-paused"] if config.start_paused else [])]
 
 

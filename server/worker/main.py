@@ -31,6 +31,7 @@ from server.children.messages import (
     WorkerYielded,
     YieldRun,
 )
+from server.children.priority import lower_priority
 from server.children.settings import ChildSettings
 from server.config import ServerPaths
 from server.storage.blobs import BlobStore
@@ -112,6 +113,8 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
     device = choose_device(settings.device, settings.index)
     rasterizer = checked_rasterizer(settings.rasterizer)
     check_rasterizer(rasterizer, device)
+    if device.type == "cpu" and settings.low_priority:
+        _LOG.info("priority lowered to %d", lower_priority())
     models = ModelStore(paths.models)
     priors, control = Priors(models, asked=cast(DeviceName, settings.device)), Control()
     link = Link(settings, stdin, watchdog=True)

@@ -37,7 +37,7 @@ class PGC_OT_start_server(bpy.types.Operator):
             event_pump.redraw()
             return {"CANCELLED"}
         try:
-            desk.start_server(ServerStarter(python, server_data()))
+            desk.start_server(ServerStarter(python, server_data(), ["--low-priority"]))
         except OSError as error:
             text = f"The server could not be started ({error.strerror or error}); choose its Python in the preferences."
             self.report({"ERROR"}, text)

@@ -139,6 +139,7 @@ class Supervisor:
             device="cpu" if role == ROLE_GATE else config.device,
             rasterizer=config.rasterizer,
             checkpoint_seconds=config.checkpoint_seconds,
+            low_priority=config.low_priority,
         )
         ports.spawn(settings, lambda process, error: self._spawned(child, process, error))
         return True
