@@ -80,7 +80,7 @@ def grown(mask: Bool[np.ndarray, "tiles s s"], reach: int) -> Bool[np.ndarray, "
     """Adds to a mask all within `reach` texels of it, rounded up to blocks."""
     tiles, size = mask.shape[:2]
     side = min(_BLOCK, size)
-    blocks = mask.reshape(tiles, size // side, side, size // side, side).any(axis=(2, 4))
+    blocks = np.asarray(mask.reshape(tiles, size // side, side, size // side, side).any(axis=(2, 4)))
     grown = np.stack([binary_dilation(part, np.ones((3, 3)), -(-reach // side)) for part in blocks])
     return np.repeat(np.repeat(grown, side, axis=1), side, axis=2)
 
