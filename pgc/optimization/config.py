@@ -164,6 +164,14 @@ class OptimizeConfig:
         """How many steps come before those of distillation."""
         return 0 if self.warm_start is None else self.warm_start.steps
 
+    def share_done(self, step: int) -> float:
+        """Returns how much of a run's work is done after `step` steps, counted by the views that they ask the prior
+        about."""
+        of_warm = 0 if self.warm_start is None else self.warm_start.views
+        warm = min(step, self.warm_steps)
+        done = warm * of_warm + (step - warm) * self.views
+        return done / (self.warm_steps * of_warm + self.steps * self.views)
+
     def learning_rate_scale(self, index: int) -> float:
         """Returns the factor on the learning rates in step `index` of distillation."""
         fall = 0.5 * (1.0 + math.cos(math.pi * index / self.steps))

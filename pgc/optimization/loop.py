@@ -123,6 +123,7 @@ class Optimization:
         return StepResult(
             step=self.step,
             steps=self.length,
+            share=self.config.share_done(self.step),
             timesteps=tuple(feedback.outcome.timestep.tolist()),
             gradient=statistics,
             image=picture.image.detach(),
@@ -138,6 +139,7 @@ class Optimization:
         return StepResult(
             step=self.step,
             steps=self.length,
+            share=self.config.share_done(self.step),
             timesteps=(done.timestep,),
             gradient=None,
             image=done.image,

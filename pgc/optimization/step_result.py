@@ -21,6 +21,8 @@ class StepResult:
     step: int
     """1 after the first step."""
     steps: int
+    share: float
+    """Of the run's work that is done by now, above 0 and 1 at the end: a step of a warm start looks at more views."""
     timesteps: tuple[int, ...]
     gradient: GradientStatistics | None
     """What regulation did to ∂L/∂x in the step's first update; None for a step of a warm start, which has none."""

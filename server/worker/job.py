@@ -195,7 +195,7 @@ class _Job:
     def _steps(self, run: JobRun, spec: TextureJobSpec, plan: int) -> None:
         cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)
         previews = Throttle(spec.preview.every_s)
-        pace = Pace(run.optimization.step)
+        pace = Pace(run.optimization.config.share_done(run.optimization.step))
         steps = run.optimization.length
         self._progress(run.optimization.step, steps, None)
         for result in run.optimization.steps():

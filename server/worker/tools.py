@@ -78,9 +78,9 @@ class JobTools:
 
 
 class Pace:
-    """When to tell the progress, and how long the rest takes."""
+    """When to tell the progress, and how long the rest takes. It begins at a share of the run's work."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: float) -> None:
         self._first = first
         self._start = time.monotonic()
         self._told = 0.0
@@ -94,6 +94,6 @@ class Pace:
         return True
 
     def seconds_left(self, result: StepResult) -> float | None:
-        """Estimates the seconds that are left from those that the steps took so far; None before the first."""
-        done = result.step - self._first
-        return (time.monotonic() - self._start) / done * (result.steps - result.step) if done > 0 else None
+        """Estimates the seconds that are left from those that the work so far took; None before the first step."""
+        done = result.share - self._first
+        return (time.monotonic() - self._start) / done * (1.0 - result.share) if done > 0 else None

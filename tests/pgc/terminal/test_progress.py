@@ -24,6 +24,7 @@ def step(number, steps=20):
     return StepResult(
         step=number,
         steps=steps,
+        share=number / steps,
         timesteps=(1,),
         gradient=NO_GRADIENT,
         image=torch.zeros(1, 3, 1, 1),

@@ -38,7 +38,7 @@ from server.worker.failures import is_disk_full, wire_error, without_paths
 from server.worker.model_store import ModelStore
 from server.worker.previews import Throttle, preview_tiles
 from server.worker.priors import Priors, model_states
-from server.worker.tools import Ending, JobOutcome
+from server.worker.tools import Ending, JobOutcome, Pace
 
 
 class Clock:
@@ -377,3 +377,13 @@ def test_the_end_of_a_run_is_told_before_memory_is_searched(monkeypatch):
     monkeypatch.setattr(worker_main.gc, "freeze", lambda: done.append("freeze"))
     assert worker_main._loop(link, control, None, None) == 0
     assert done == ["freeze", "WorkerCancelled", "release"]
+
+
+def test_time_left_goes_by_the_work_and_not_by_the_number_of_steps(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("server.worker.tools.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    pace = Pace(0.5)
+    clock[0] += 10.0
+    assert pace.seconds_left(SimpleNamespace(step=1, steps=100, share=0.5)) is None
+    assert pace.seconds_left(SimpleNamespace(step=2, steps=100, share=0.75)) == pytest.approx(10.0)
+    assert pace.seconds_left(SimpleNamespace(step=100, steps=100, share=1.0)) == 0.0

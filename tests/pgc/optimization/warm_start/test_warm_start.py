@@ -81,6 +81,9 @@ def test_the_texels_are_what_the_prior_wants_before_the_first_gradient(
     assert torch.allclose(mean_color(run), torch.tensor(TRUTH), atol=0.02)
     assert run.scene.texture.bake().uncovered_fraction < 0.1
     rest = list(run.steps())
+    shares = [result.share for result in [*results, *rest]]
+    # Six views in each of three steps, then two in each of two.
+    assert shares == [6 / 22, 12 / 22, 18 / 22, 20 / 22, 1.0]
     assert [result.step for result in rest] == [4, 5]
     assert all(result.gradient is not None for result in rest)
     assert run.regulation_summary()["steps"] == 2
