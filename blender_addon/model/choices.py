@@ -33,6 +33,8 @@ PRESETS = (
 )
 _SCALE = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
 _POCKET_STEPS = 170
+_WARM_STEPS, _REFINING_STEPS = 6, 70
+"""Of base color alone, which begins with views that are painted together; presets scale the second number."""
 SIZES = tuple((str(size), f"{size} px", f"{size} x {size} pixels") for size in (256, 512, 1024, 2048, 4096))
 MAP_ITEMS = tuple((row.name, row.title, row.description, row.icon, row.flag) for row in MAPS.values())
 """Buttons of the maps, as Blender's EnumProperty takes them."""
@@ -68,14 +70,16 @@ _MODEL_STATES = {
 }
 
 
-def expected_steps(state: AppState, model: str, preset: str) -> int | None:
+def expected_steps(state: AppState, model: str, preset: str, *, lit: bool = False) -> int | None:
     """Says how many steps a preset takes: as the last job was told, or scaled from another preset's; None: unknown."""
-    if (model, preset) in state.steps:
-        return state.steps[model, preset]
-    for (known, other), steps in state.steps.items():
-        if known == model:
+    if (model, preset, lit) in state.steps:
+        return state.steps[model, preset, lit]
+    if model == "pocket":
+        return round(_POCKET_STEPS * _SCALE[preset]) if lit else _WARM_STEPS + round(_REFINING_STEPS * _SCALE[preset])
+    for (known, other, light), steps in state.steps.items():
+        if (known, light) == (model, lit):
             return round(steps * _SCALE[preset] / _SCALE[other])
-    return round(_POCKET_STEPS * _SCALE[preset]) if model == "pocket" else None
+    return None
 
 
 def need_light(maps: Iterable[str]) -> bool:
@@ -93,7 +97,7 @@ def cost_text(
         lit: whether its maps need light.
         strength: of a start from a texture; below 1 fewer of the preset's steps are taken.
     """
-    count = steps or expected_steps(state, model, preset)
+    count = steps or expected_steps(state, model, preset, lit=lit)
     if count is not None and not steps:
         count = max(1, round(count * strength))
     if count is None:

@@ -232,8 +232,8 @@ class AppState:
     """The active object's mode in that moment."""
     seconds_per_step: dict[tuple[str, int, bool], float] = field(default_factory=dict[tuple[str, int, bool], float])
     """By model, texture size, and whether there was light, as the last job took."""
-    steps: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    """By model and preset, as the last job was told."""
+    steps: dict[tuple[str, str, bool], int] = field(default_factory=dict[tuple[str, str, bool], int])
+    """By model, preset, and whether there was light, as the last job was told."""
     defects: set[str] = field(default_factory=set[str])
     """What has gone wrong by a defect of ours and been told of (`defects`)."""
     revision: int = 0

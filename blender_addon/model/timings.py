@@ -26,7 +26,7 @@ def learn_timings(state: AppState, request: JobRequest, steps: int, result: JobR
     lit = need_light(file.map for file in result.maps)
     state.seconds_per_step[request.model, request.texture_size, lit] = result.seconds / steps
     if not _chose_steps(request):
-        state.steps[request.model, request.preset] = steps
+        state.steps[request.model, request.preset, lit] = steps
 
 
 def _chose_steps(request: JobRequest) -> bool:
@@ -41,7 +41,7 @@ def _chose_steps(request: JobRequest) -> bool:
 def written_timings(state: AppState) -> str:
     """Writes the steps of each preset and the seconds of a step as JSON; the newest entries of each."""
     seconds = [[*key, round(value, 4)] for key, value in state.seconds_per_step.items()]
-    steps = [[model, preset, value] for (model, preset), value in state.steps.items()]
+    steps = [[*key, value] for key, value in state.steps.items()]
     return json.dumps({"seconds_per_step": seconds[-_MOST:], "steps": steps[-_MOST:]})
 
 
@@ -60,8 +60,8 @@ def read_timings(state: AppState, text: str) -> None:
                 continue
     for entry in _entries(fields.get("steps")):
         match entry:
-            case [str(model), str(preset), int(steps)] if steps > 0:
-                state.steps[model, preset] = steps
+            case [str(model), str(preset), bool(lit), int(steps)] if steps > 0:
+                state.steps[model, preset, lit] = steps
             case _:
                 continue
 

@@ -2,6 +2,7 @@
 """Random cameras around the origin, where a normalised mesh is. Angles are radians; the world is Z-up."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +17,7 @@ __all__ = [
     "CameraSampler",
     "PaperCameraSampler",
     "PaperSamplerConfig",
+    "RigSampler",
     "SphereCameraSampler",
     "SphereSamplerConfig",
 ]
@@ -32,6 +34,16 @@ class CameraSampler(Protocol):
 
     def sample(self, count: int, generator: np.random.Generator) -> list[Camera]:
         """Returns `count` >= 0 cameras; all randomness comes from `generator`."""
+        ...
+
+
+@runtime_checkable
+class RigSampler(CameraSampler, Protocol):
+    """Draws from views that somebody has chosen, and no others."""
+
+    @property
+    def cameras(self) -> Sequence[Camera]:
+        """All of them, at least one."""
         ...
 
 

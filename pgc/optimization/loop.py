@@ -136,6 +136,7 @@ class Optimization:
         with watch.stage("guidance"):
             done = warm.advance(self.step)
         self.step += 1
+        self.finite.after_step(self.step, done.lost, done.pixels)
         return StepResult(
             step=self.step,
             steps=self.length,

@@ -17,7 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.cameras import Camera
 from pgc.cameras.rigs import CameraRig
+from pgc.cameras.sampling import CameraSampler, RigSampler
 from pgc.distillation.base import add_noise
 from pgc.distillation.ddim import predict_clean_latents, trailing_timesteps
 from pgc.errors import ConfigError
@@ -42,6 +44,10 @@ class WarmStep:
     timestep: int
     image: Float[Tensor, "b 3 h w"]
     """The first views, as the prior sees them at the end."""
+    lost: int
+    """Pixels that were not finite."""
+    pixels: int
+    """Of all views together."""
 
 
 class WarmStart:
@@ -56,10 +62,7 @@ class WarmStart:
         self._texels, self._views, self._guidance = texels, views, views.guidance
         self._seed, self._resolution = views.config.seed, views.config.resolution
         self._at_once = views.config.views
-        rig = CameraRig.staggered_ring(
-            config.views, elevations=config.elevations, distance=config.distance, focal=config.focal
-        )
-        self._cameras = list(rig.cameras)
+        self._cameras = _cameras(views.scene.cameras, config)
         self._latents: list[Tensor] | None = None
         self._painter: TexelPainter | None = None
         self._agree: Callable[[Sequence[Tensor]], None] = lambda tensors: None
@@ -70,48 +73,65 @@ class WarmStart:
 
     @torch.no_grad()
     def advance(self, index: int) -> WarmStep:
-        """Takes step `index` of the sampler, and paints the texels by what it foresees."""
+        """Takes step `index` of the sampler, and paints the texels by what it foresees.
+
+        What is not finite counts for nothing: there the texels stay as they are.
+        """
         alphas = self._guidance.alphas_cumprod.float()
         timesteps = trailing_timesteps(len(alphas), self.config.steps, self.config.most_noise)
         timestep, last = timesteps[index], index + 1 == self.config.steps
         if self._latents is None:
             self._latents = self._noised(timestep)
-        painter = self._clear_painter()
-        groups = list(self._groups())
+        painter, lost = self._clear_painter(), torch.zeros((), dtype=torch.int64, device=self._guidance.device)
         noises: list[Tensor] = []
         pictures: list[Tensor] = []
-        for number, view in enumerate(groups):
-            clean, noise = self._ask(view, self._latents[number], timestep, index)
-            decoded = self._guidance.decode_latents(clean).float().clamp(0.0, 1.0)
-            picture = resize_bilinear(decoded, self._resolution)
+        for number, part in enumerate(self._parts()):
+            view = self._look(part)
+            clean, noise, picture, spoilt = self._foreseen(view, self._latents[number], timestep, index)
             painter.add(view.cameras, view.gbuffer, picture)
             noises.append(noise)
             pictures.append(picture)
             self._latents[number] = clean
+            lost += spoilt
         painted = painter.filled() if last else painter.painted()
         self._agree([painted.image])
         self._texels.paint("base_color", painted.image, painted.seen)
         if last:
             self._latents, self._painter = None, None
-            return WarmStep(timestep=timestep, image=pictures[0])
+        else:
+            self._step_down(pictures, noises, timestep, timesteps[index + 1])
+        pixels = sum(picture[:, 0].numel() for picture in pictures)
+        return WarmStep(timestep=timestep, image=pictures[0], lost=int(lost), pixels=pixels)
+
+    def _foreseen(
+        self, view: View, noisy: Tensor, timestep: int, index: int
+    ) -> tuple[Tensor, Tensor, Float[Tensor, "b 3 h w"], Tensor]:
+        """What the prior foresees of these views: clean latents, noise, the picture, and how many pixels are lost."""
+        shown = self._views.flat_picture(view)
+        conditions = self._views.conditions(shown, self._views.reference(view), step=index, progress=0.0)
+        batch = self._batch(view, timestep)
+        noise = self._guidance.predict_noise(noisy, batch, conditions).guided(self.config.guidance_scale)
+        clean = predict_clean_latents(noisy, noise, self._guidance.alphas_cumprod, batch)
+        decoded = self._guidance.decode_latents(clean).float().clamp(0.0, 1.0)
+        picture = resize_bilinear(decoded, self._resolution)
+        fine = torch.isfinite(picture).all(dim=1, keepdim=True)
+        picture = torch.where(fine, picture, shown.image)
+        return clean.nan_to_num(), noise.nan_to_num(), picture, (~fine).sum()
+
+    def _step_down(self, pictures: list[Tensor], noises: list[Tensor], timestep: int, following: int) -> None:
+        """Goes to the next timestep, from what all views together have painted."""
+        assert self._latents is not None
+        alphas = self._guidance.alphas_cumprod.float()
         together = timestep >= self.config.agree_above * len(alphas)
-        for number, view in enumerate(groups):
+        for number, part in enumerate(self._parts()):
+            view = self._look(part)
             clean, noise = self._latents[number], noises[number]
             if together:
                 noisy = add_noise(clean, noise, alphas, self._batch(view, timestep))
                 clean = self._agreed(view, pictures[number])
                 noise = _noise_between(noisy, clean, alphas[timestep])
-            self._latents[number] = add_noise(clean, noise, alphas, self._batch(view, timesteps[index + 1]))
+            self._latents[number] = add_noise(clean, noise, alphas, self._batch(view, following))
         self._agree(self._latents)
-        return WarmStep(timestep=timestep, image=pictures[0])
-
-    def _ask(self, view: View, noisy: Tensor, timestep: int, index: int) -> tuple[Tensor, Tensor]:
-        """What the prior foresees of these views: clean latents and noise."""
-        picture = self._views.flat_picture(view)
-        conditions = self._views.conditions(picture, self._views.reference(view), step=index, progress=0.0)
-        batch = self._batch(view, timestep)
-        noise = self._guidance.predict_noise(noisy, batch, conditions).guided(self.config.guidance_scale)
-        return predict_clean_latents(noisy, noise, self._guidance.alphas_cumprod, batch), noise
 
     def _agreed(self, view: View, picture: Float[Tensor, "b 3 h w"]) -> Tensor:
         """Latents of the render; behind the mesh stays what the prior has painted there."""
@@ -121,23 +141,24 @@ class WarmStart:
 
     def _noised(self, timestep: int) -> list[Tensor]:
         """The render as it is, under the noise of the first timestep; the same however many views go together."""
-        views = self._groups()
+        views = (self._look(part) for part in self._parts())
         clean = torch.cat([self._encode(self._views.flat_picture(view).image) for view in views])
         noise = torch.randn(clean.shape, generator=generator_for(self._seed, 0, "warm-start")).to(clean)
         batch = torch.full((len(clean),), timestep, device=clean.device)
         return list(add_noise(clean, noise, self._guidance.alphas_cumprod, batch).split(self._at_once))
 
     def _encode(self, image: Float[Tensor, "b 3 h w"]) -> Tensor:
-        return torch.cat([self._guidance.encode_image(one) for one in image.split(1)])
+        return torch.cat([self._guidance.encode_image(one) for one in image.split(1)]).nan_to_num()
 
-    def _groups(self) -> list[View]:
+    def _parts(self) -> list[slice]:
         """All views, as many together as the prior takes at once."""
-        backgrounds = torch.rand(
-            (len(self._cameras), 3, 1, 1), generator=generator_for(self._seed, 0, "warm-background")
-        )
-        starts = range(0, len(self._cameras), self._at_once)
-        parts = [slice(start, start + self._at_once) for start in starts]
-        return [self._views.look(self._cameras[part], backgrounds[part]) for part in parts]
+        return [slice(first, first + self._at_once) for first in range(0, len(self._cameras), self._at_once)]
+
+    def _look(self, part: slice) -> View:
+        """Some of the views. They are drawn anew each time: all together they would take much of a card's memory."""
+        generator = generator_for(self._seed, 0, "warm-background")
+        backgrounds = torch.rand((len(self._cameras), 3, 1, 1), generator=generator)
+        return self._views.look(self._cameras[part], backgrounds[part])
 
     def _clear_painter(self) -> TexelPainter:
         if self._painter is None:
@@ -168,6 +189,17 @@ def start_warm(views: RunViews, config: WarmStartConfig) -> WarmStart:
     if not isinstance(texture, PaintableField):
         raise ConfigError(f"A warm start paints texels, and {type(texture).__name__} has none; leave one of them out.")
     return WarmStart(texture, views, config)
+
+
+def _cameras(sampler: CameraSampler, config: WarmStartConfig) -> list[Camera]:
+    """The artist's own views where the run has only these, spread over all of them; else a ring."""
+    if isinstance(sampler, RigSampler):
+        count = min(config.views, len(sampler.cameras))
+        return [sampler.cameras[at * len(sampler.cameras) // count] for at in range(count)]
+    ring = CameraRig.staggered_ring(
+        config.views, elevations=config.elevations, distance=config.distance, focal=config.focal
+    )
+    return list(ring.cameras)
 
 
 def _noise_between(noisy: Tensor, clean: Tensor, alpha: Tensor) -> Tensor:

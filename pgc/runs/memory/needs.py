@@ -24,6 +24,8 @@ _TEXELS = (0.43, 1.31)
 """Of a texture of 2048 texels, unlit and lit: with gradients, moments, average, and what a step makes of them."""
 _LIGHT = 0.07
 """What is made of the environments, once a run."""
+_PAINTER = 0.65
+"""Of a warm start's texels of 2048: where they lie, and what one view says of them. Counted by its tensors."""
 _HELD, _PEAK = (0.135, 0.66), (0.206, 0.76)
 """Of a view of 1024 pixels, unlit and lit: what its picture holds while the prior is asked, and the most that making
 and differentiating it takes. Counted as the prior was, on the CPU."""
@@ -44,6 +46,9 @@ def needed_gb(plan: MemoryPlan, spec: GuidanceSpec, settings: RunSettings, devic
     if isinstance(spec, OracleSpec):
         return base + peak
     weights, asked = _prior_gb(plan, spec, settings, device)
+    if settings.optimize.warm_start is not None:
+        # It paints while the prior holds nothing.
+        asked = max(asked, _PAINTER * (min(settings.texture.texture_size, 4 * plan.resolution) / 2048) ** 2)
     # The picture is there while the prior is asked; it is differentiated when all that the prior held is gone.
     return base + weights + max(held + asked, peak)
 
@@ -105,4 +110,5 @@ def _prior_gb(
 
 def _decodes(settings: RunSettings) -> bool:
     compares = settings.material is not None and settings.material.baseline == "reconstruction"
-    return compares or has_image_target(settings.optimize.distillation)
+    warm = settings.optimize.warm_start is not None
+    return compares or warm or has_image_target(settings.optimize.distillation)

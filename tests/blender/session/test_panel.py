@@ -13,8 +13,8 @@ from pgc import maps as map_names
 from pgc.guidance.specs import PocketSpec
 from pgc.maps import MAP_NAMES
 from pgc.pocket.data.lit_captions import lit_vocabulary
-from pgc.runs.settings.choices import PRESETS
-from pgc.runs.settings.presets import preset_settings
+from pgc.runs.settings.choices import PRESETS, RunChoices
+from pgc.runs.settings.presets import resolve
 
 PROBE = "probe_panel.py"
 SMALL = {"a", "an", "the", "of", "on", "in", "to", "with", "and", "or", "into", "by", "for", "px", "blend", "xatlas"}
@@ -35,7 +35,7 @@ class TestInBlender:
         assert operators[0] == "pgc.start_server"
         texts, operators, same = found["ready"]
         assert "Server Ready" in texts
-        assert "170 steps" in texts
+        assert "76 steps" in texts
         assert "defect" not in texts, "what fails while it is drawn is told there, and the rest goes on"
         assert same, "the material tab shows the same"
         assert "first." not in texts
@@ -169,11 +169,12 @@ def test_a_model_that_is_not_there_does_not_look_as_if_it_were(key, info, note, 
 
 def test_what_a_texture_costs():
     state = AppState()
-    assert cost_text(state, model="pocket", preset="draft", size=512) == "85 steps"
-    assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "8 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512) == "41 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, lit=True) == "85 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "4 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1, steps=9) == "9 steps"
     assert cost_text(state, model="sdxl", preset="fine", size=512) == "2 x the model's own number of steps"
-    state.steps["sdxl", "standard"] = 1000
+    state.steps["sdxl", "standard", False] = 1000
     state.seconds_per_step["sdxl", 2048, False] = 0.5
     state.seconds_per_step["sdxl", 512, True] = 0.8
     assert expected_steps(state, "sdxl", "draft") == 500
@@ -191,7 +192,10 @@ def test_panel_and_library_agree_which_maps_need_light(name):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_steps_of_the_built_in_model_are_known_before_the_first_job(preset):
-    assert expected_steps(AppState(), "pocket", preset) == preset_settings(preset, PocketSpec()).optimize.steps
+    for maps in (("base_color",), ("roughness",)):
+        optimize = resolve(RunChoices(preset=preset, maps=maps), PocketSpec())[1].optimize
+        known = expected_steps(AppState(), "pocket", preset, lit=len(maps[0]) < 10)
+        assert known == optimize.warm_steps + optimize.steps
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (120, "2 min"), (7200, "2.0 h")])

@@ -85,7 +85,7 @@ def test_a_job_from_the_click_to_its_maps():
     assert (view.phase, view.progress) == (Phase.RECEIVING, 0.25)
     assert reducer.reduce_event(state, JobFinished(JOB, KEY, RESULT, {FILE: b"png"}, b"{}")) == (Deliver(KEY),)
     assert (view.phase, view.partial, view.note) == (Phase.APPLYING, False, "The word gnarly is unknown.")
-    assert state.steps == {("pocket", "standard"): 9}
+    assert state.steps == {("pocket", "standard", False): 9}
     assert state.seconds_per_step == {("pocket", 0, False): 20.0 / 9}
     assert state.revision > 0
 

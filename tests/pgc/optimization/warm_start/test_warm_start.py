@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 import trimesh
 
+from pgc.cameras import Camera
+from pgc.cameras.rigs import CameraRig
 from pgc.distillation.ddim import trailing_timesteps
 from pgc.distillation.sds import SDSConfig
-from pgc.errors import ConfigError
+from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.mesh import PreparedMesh
 from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.loop import Optimization
 from pgc.optimization.warm_start_config import WarmStartConfig
+from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.prepared import start_optimization
@@ -24,6 +28,7 @@ from pgc.runs.scene_building import SourceTextures
 from pgc.runs.settings.presets import RunSettings, with_hash_grid
 from pgc.texture.field import BakedTexture
 from pgc.texture.texel_config import TexelPyramidConfig
+from server.recipes.cameras import FixedViews
 from tests.pgc.optimization.warm_start.shapes import prepared
 
 SIZE = 32
@@ -181,3 +186,61 @@ def test_trailing_timesteps_start_where_they_are_told() -> None:
     assert trailing_timesteps(1000, 2, 0.5) == [499, 249]
     with pytest.raises(ConfigError, match="11 sampling steps"):
         trailing_timesteps(10, 11)
+
+
+class Overflowing(OracleGuidance):
+    """An autoencoder whose half precision overflows in a corner of every picture."""
+
+    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        picture = super().decode_latents(latents).clone()
+        corner = picture.shape[-1] // 4
+        picture[:, :, :corner, :corner] = float("nan")
+        return picture
+
+
+def test_what_is_not_finite_leaves_the_texels_and_is_counted(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
+    settings = RunSettings(optimize=CONFIG, texture=TexelPyramidConfig(texture_size=SIZE))
+    guidance = Overflowing(OracleConfig(), device=CPU)
+    sources = SourceTextures(oracle=plain(TRUTH))
+    run = start_optimization(ball, Prompt(text="known"), settings, guidance, sources=sources, rasterizer=rasterizer)
+    run.advance()
+    assert torch.isfinite(run.scene.texture.preview(SIZE).maps["base_color"][0]).all()
+    # Pictures are resized: a pixel beside a spoilt one may be spoilt too.
+    corner = CONFIG.resolution // 4
+    assert WARM.views * corner**2 <= run.finite.summary()["pixels"] <= WARM.views * (corner + 2) ** 2  # pyright: ignore[reportOperatorIssue]
+
+
+def test_a_prior_that_gives_nothing_finite_ends_the_run(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
+    settings = RunSettings(
+        optimize=replace(CONFIG, warm_start=replace(WARM, steps=9)), texture=TexelPyramidConfig(texture_size=SIZE)
+    )
+    guidance = Overflowing(OracleConfig(), device=CPU)
+    sources = SourceTextures(oracle=plain(TRUTH))
+    run = start_optimization(ball, Prompt(text="known"), settings, guidance, sources=sources, rasterizer=rasterizer)
+    with pytest.raises(GuidanceError, match="no finite gradient"):
+        list(run.steps())
+
+
+def test_chosen_views_are_those_of_the_warm_start(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
+    """A room that is painted from inside is not seen from a ring around it."""
+    chosen = CameraRig.ring(3).cameras
+    settings = RunSettings(optimize=CONFIG, texture=TexelPyramidConfig(texture_size=SIZE))
+    sources = SourceTextures(oracle=plain(TRUTH))
+    seen: list[Camera] = []
+
+    class Watching:
+        def render(self, cameras: Sequence[Camera], resolution: tuple[int, int]) -> GBuffer:
+            seen.extend(cameras)
+            return rasterizer.render(cameras, resolution)
+
+    run = start_optimization(
+        ball,
+        Prompt(text="known"),
+        settings,
+        OracleGuidance(OracleConfig(), device=CPU),
+        sources=sources,
+        rasterizer=Watching(),
+        cameras=FixedViews(chosen),
+    )
+    run.advance()
+    assert {camera.key() for camera in seen} == {camera.key() for camera in chosen}
