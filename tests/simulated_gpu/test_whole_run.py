@@ -21,6 +21,7 @@ from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
 from pgc.maps import MapName
 from pgc.optimization.config import Prompt
+from pgc.optimization.warm_start_config import WarmStartConfig
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.turntable import TurntableConfig
 from pgc.rendering.raster.choice import name_of
@@ -60,12 +61,20 @@ def ask(cube_obj: Path, red_texture: Path) -> Ask:
     """A small request."""
 
     def build(
-        spec: GuidanceSpec, device: DeviceName, *, maps: tuple[MapName, ...] = ("base_color",), slots: bool = False
+        spec: GuidanceSpec,
+        device: DeviceName,
+        *,
+        maps: tuple[MapName, ...] = ("base_color",),
+        slots: bool = False,
+        warm: bool = False,
     ) -> TextureRequest:
         settings = with_overrides(preset_settings("standard", spec), steps=3, views=2, resolution=32, texture_size=32)
         settings = with_maps(settings, spec, maps)
         if slots:
             settings = with_separate_slots(settings)
+        if warm:
+            start = WarmStartConfig(views=3, steps=2, guidance_scale=1.0)
+            settings = replace(settings, optimize=replace(settings.optimize, warm_start=start))
         return TextureRequest(
             mesh=cube_obj,
             prompt=Prompt(text="red", negative="blue"),
@@ -117,6 +126,7 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> References:
 
 CASES: dict[str, dict[str, Any]] = {
     "unlit": {"spec": OracleSpec()},
+    "warm": {"spec": OracleSpec(), "warm": True},
     "lit": {"spec": OracleSpec(), "maps": LIT},
     "separate slots": {"spec": OracleSpec(), "maps": LIT[:2], "slots": True},
 }
@@ -125,7 +135,11 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
-    ("name", "kind"), [("unlit", "cuda"), ("lit", "cuda"), ("separate slots", "cuda"), ("unlit", "mps"), ("lit", "mps")]
+    ("name", "kind"),
+    [
+        *[("unlit", "cuda"), ("warm", "cuda"), ("lit", "cuda"), ("separate slots", "cuda")],
+        *[("unlit", "mps"), ("warm", "mps"), ("lit", "mps")],
+    ],
 )
 def test_a_run_on_a_card_equals_one_on_the_cpu(
     ask: Ask, simulate: Simulate, references: References, tmp_path: Path, name: str, kind: DeviceName
