@@ -18,7 +18,7 @@ from PIL import Image
 from pgc.devices import DeviceName
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.memory.savings import MemorySavings
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec, load_guidance
 from pgc.maps import MapName
 from pgc.optimization.config import Prompt
 from pgc.optimization.warm_start_config import WarmStartConfig
@@ -214,13 +214,13 @@ def test_weights_that_wait_in_main_memory_are_not_on_the_card(
     waiting = replace(diffusion, run=replace(diffusion.run, memory=MemorySavings(streamed=True, rows=1)))
     expected = references.diffused(ask(diffusion, "cpu"))
     for spec, networks_wait in ((diffusion, False), (waiting, True)):
-        run = prepare_run(ask(spec, "cuda"))
-        model: Any = run.guidance
+        model: Any = load_guidance(spec, torch.device("cuda:0"))
         parts, (control,) = model._model.components, model._model.controls
         encoder: Any = parts.text_encoders[0]
         visits: list[torch.device] = []
         layer = next(module for name, module in encoder.named_modules() if name.endswith("fc1"))
         layer.register_forward_hook(lambda module, args, out, visits=visits: visits.append(out.device))
+        run = prepare_run(ask(spec, "cuda"), guidance=model)
         for _ in run.optimization.steps():
             places = {next(network.parameters()).device.type for network in (parts.unet, control.net)}
             assert places == ({"cpu"} if networks_wait else {"cuda"})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,11 @@ def test_a_server_starts_detached_says_so_and_stops(data):
     status = CliRunner().invoke(app, ["status", "--data", data])
     assert status.exit_code == 0, status.output
     assert "0 running, 0 waiting" in status.output
-    as_json = json.loads(CliRunner().invoke(app, ["status", "--data", data, "--json"]).stdout)
-    assert as_json["state"] == "ready"
+    # It takes jobs from the start, and is ready once its worker is.
+    deadline, state = time.monotonic() + 60, ""
+    while state != "ready" and time.monotonic() < deadline:
+        state = json.loads(CliRunner().invoke(app, ["status", "--data", data, "--json"]).stdout)["state"]
+    assert state == "ready"
     assert "There are no jobs" in CliRunner().invoke(app, ["jobs", "--data", data]).output
     unknown = CliRunner().invoke(app, ["jobs", "--data", data, "--cancel", "abc"])
     assert unknown.exit_code == 2

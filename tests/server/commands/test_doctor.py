@@ -227,7 +227,7 @@ def test_what_is_broken_says_what_to_do_and_the_exit_code_is_2(tmp_path):
     assert len(failed) == 2
     assert all("→" in lines[index + 1] for index in failed)
     assert "chmod" in lines[failed[0] + 1]
-    assert lines[-1].startswith("2 checks of 12 failed")
+    assert lines[-1].startswith("2 checks of 13 failed")
 
 
 def test_a_card_that_torch_cannot_use_is_a_warning_with_what_to_install(monkeypatch, tmp_path):
