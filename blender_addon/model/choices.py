@@ -97,7 +97,9 @@ def cost_text(
         lit: whether its maps need light.
         strength: of a start from a texture; below 1 fewer of the preset's steps are taken.
     """
-    count = steps or expected_steps(state, model, preset, lit=lit)
+    # Where some of a texture is to stay, the built-in model takes as many steps as with light, all of one kind.
+    cold = lit or (model == "pocket" and strength < 1.0)
+    count = steps or expected_steps(state, model, preset, lit=cold)
     if count is not None and not steps:
         count = max(1, round(count * strength))
     if count is None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pgc.cameras.named import CamerasConfig
 from pgc.cameras.sampling import SphereSamplerConfig
+from pgc.cameras.staged import CloseUpSamplerConfig
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.timestep import (
     AnnealedTimestepConfig,
@@ -37,6 +38,9 @@ def starts_warm(choices: RunChoices, spec: GuidanceSpec) -> bool:
     """Says whether a run begins with a warm start: as it was chosen; else where it was shown to serve, and no method
     was chosen that is to be seen as it is.
 
+    Not by itself where some of a start texture is to stay: its sampler paints what views of the prior's size show, and
+    that is less sharp than what was there.
+
     Raises:
         ConfigError: a warm start was chosen where there can be none.
     """
@@ -49,7 +53,7 @@ def starts_warm(choices: RunChoices, spec: GuidanceSpec) -> bool:
         return True
     chosen = (choices.warm_start, choices.distillation, choices.timesteps, choices.noise)
     plain = choices.texture_field != "hashgrid" and not lit and all(choice is None for choice in chosen)
-    return isinstance(spec, PocketSpec) and plain
+    return isinstance(spec, PocketSpec) and plain and (choices.strength is None or choices.strength >= 1.0)
 
 
 def warm_optimize(
@@ -65,7 +69,8 @@ def warm_optimize(
         scale: of the preset on the number of steps.
     """
     strength = 1.0 if choices.strength is None else choices.strength
-    usual, lens = WarmStartConfig(), cameras if isinstance(cameras, SphereSamplerConfig) else SphereSamplerConfig()
+    usual, around = WarmStartConfig(), cameras.around if isinstance(cameras, CloseUpSamplerConfig) else cameras
+    lens = around if isinstance(around, SphereSamplerConfig) else SphereSamplerConfig()
     distillation, of_prior = optimize.distillation, isinstance(spec, PocketSpec | OracleSpec)
     sampler_steps = _POCKET_SAMPLER_STEPS if isinstance(spec, PocketSpec) else usual.steps
     warm = WarmStartConfig(

@@ -171,7 +171,7 @@ def test_what_a_texture_costs():
     state = AppState()
     assert cost_text(state, model="pocket", preset="draft", size=512) == "41 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, lit=True) == "85 steps"
-    assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "4 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "8 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1, steps=9) == "9 steps"
     assert cost_text(state, model="sdxl", preset="fine", size=512) == "2 x the model's own number of steps"
     state.steps["sdxl", "standard", False] = 1000

@@ -47,6 +47,9 @@ def test_the_built_in_prior_begins_warm_and_others_where_it_is_asked_for() -> No
         {"timesteps": "linear"},
         {"noise": "surface"},
         {"preset": "pgc/paper"},
+        # Something of a start texture is to stay as sharp as it is.
+        {"strength": 0.99},
+        {"strength": 0.01},
     ],
 )
 def test_a_chosen_method_is_seen_as_it_is(choices: dict[str, object]) -> None:
@@ -63,15 +66,21 @@ def test_explicit_numbers_stay_and_presets_scale() -> None:
 
 
 def test_strength_takes_noise_and_steps_away() -> None:
-    half = optimize(PocketSpec(), strength=0.5)
+    half = optimize(PocketSpec(), warm_start=True, strength=0.5)
     assert half.warm_start is not None
     assert half.warm_start.most_noise == pytest.approx(0.495)
     assert (half.warm_start.steps, half.steps) == (3, 35)
     assert isinstance(half.distillation.timestep, AnnealedTimestepConfig)
     assert half.distillation.timestep.start == pytest.approx(0.25)
-    least = optimize(PocketSpec(), strength=0.01)
+    least = optimize(PocketSpec(), warm_start=True, strength=0.01)
     assert least.warm_start is not None
     assert (least.warm_start.steps, least.steps) == (1, 1)
+    assert optimize(PocketSpec(), strength=1.0) == optimize(PocketSpec())
+
+
+def test_close_ups_are_painted_with_the_lens_of_the_views_around() -> None:
+    near = optimize(PocketSpec(), rig="close-ups")
+    assert near.warm_start == optimize(PocketSpec()).warm_start
 
 
 @pytest.mark.parametrize(
