@@ -34,7 +34,7 @@ from pgc.randomness import generator_for
 
 __all__ = ["WarmStart", "WarmStep", "start_warm"]
 
-_LATENTS = "latents"
+_LATENTS, _SIZE = "latents", "image_size"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,7 +95,9 @@ class WarmStart:
             lost += spoilt
         painted = painter.filled() if last else painter.painted()
         self._agree([painted.image])
-        self._texels.paint("base_color", painted.image, painted.seen)
+        # Views may see nothing that they can paint: legs of a few pixels, or an inside alone. Texels then stay.
+        if bool(painted.seen.any()):
+            self._texels.paint("base_color", painted.image, painted.seen)
         if last:
             self._latents, self._painter = None, None
         else:
@@ -175,11 +177,16 @@ class WarmStart:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns what the next step needs; nothing before the first step and after the last."""
-        return {} if self._latents is None else {_LATENTS: torch.cat(self._latents)}
+        if self._latents is None:
+            return {}
+        return {_LATENTS: torch.cat(self._latents), _SIZE: torch.tensor(self._guidance.image_size)}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continues from what `state_dict` gave."""
+        """Continues from what `state_dict` gave; from what is on the mesh, where that was for pictures of another size,
+        as a smaller memory plan may have them."""
         saved = tensors.get(_LATENTS)
+        if int(tensors.get(_SIZE, self._guidance.image_size)) != self._guidance.image_size:
+            saved = None
         self._latents = None if saved is None else list(saved.to(self._guidance.device).split(self._at_once))
 
 

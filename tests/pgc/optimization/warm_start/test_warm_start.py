@@ -244,3 +244,25 @@ def test_chosen_views_are_those_of_the_warm_start(ball: PreparedMesh, rasterizer
     )
     run.advance()
     assert {camera.key() for camera in seen} == {camera.key() for camera in chosen}
+
+
+def test_texels_stay_where_no_view_sees_any(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
+    """From so far away that the mesh has no pixel whose neighbours are all its own."""
+    run = start(ball, rasterizer, replace(CONFIG, warm_start=replace(WARM, distance=100.0)))
+    for _ in range(WARM.steps):
+        run.advance()
+    assert torch.equal(run.scene.texture.preview(SIZE).maps["base_color"][0], torch.full((3, SIZE, SIZE), 0.5))
+
+
+def test_a_smaller_plan_goes_on_from_what_is_on_the_mesh(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
+    run = start(ball, rasterizer)
+    run.advance()
+    tensors, header = run.state_dict()
+    settings = RunSettings(optimize=CONFIG, texture=TexelPyramidConfig(texture_size=SIZE))
+    small = OracleGuidance(OracleConfig(image_size=64), device=CPU)
+    sources = SourceTextures(oracle=plain(TRUTH))
+    smaller = start_optimization(ball, Prompt(text="known"), settings, small, sources=sources, rasterizer=rasterizer)
+    smaller.load_state_dict(tensors, header)
+    for _ in smaller.steps():
+        pass
+    assert torch.allclose(mean_color(smaller), torch.tensor(TRUTH), atol=0.05)
