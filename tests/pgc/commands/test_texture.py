@@ -164,6 +164,16 @@ def test_a_resumed_run_takes_its_settings_from_the_report():
         arguments_from_report(stored, TextureArguments(steps=10))
 
 
+@pytest.mark.parametrize(
+    ("optimize", "server", "warm"),
+    [({"steps": 170}, {}, False), ({"steps": 170}, {"key": "k"}, None), ({"steps": 70, "warm_start": {}}, {}, None)],
+)
+def test_a_run_of_before_warm_starts_goes_on_without_one(optimize, server, warm):
+    arguments = {"mesh": "/m.obj", "prompt": "red"}
+    stored = {"arguments": arguments, "resolved": {"settings": {"optimize": optimize}}, "server": server}
+    assert arguments_from_report(stored, TextureArguments()) == TextureArguments(**arguments, warm_start=warm)
+
+
 @pytest.mark.parametrize("content", [{}, {"arguments": {}}, {"arguments": {"colour": "red"}}])
 def test_reports_without_our_arguments_are_refused(content):
     with pytest.raises(ConfigError, match="lacks its arguments"):
