@@ -49,7 +49,11 @@ def start(  # noqa: PLR0913 - one parameter an option
     ] = False,
     low_priority: Annotated[
         bool,
-        typer.Option("--low-priority", help="Let workers on the CPU go behind other programs, as Blender's own do."),
+        typer.Option(
+            "--low-priority",
+            envvar="PGC_SERVER_LOW_PRIORITY",
+            help="Let workers on the CPU go behind other programs, as Blender's own do.",
+        ),
     ] = False,
     checkpoint_seconds: Annotated[float, typer.Option(help="Least time between checkpoints of a job.")] = 20.0,
     disk_floor: Annotated[

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from server.__main__ import app
 from server.children import priority
 from server.commands.start import _arguments
 from server.config import ServerConfig, ServerPaths
@@ -59,6 +61,30 @@ def test_windows_has_a_class_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_detached_server_is_told_the_same(low: bool, tmp_path: Path) -> None:
     config = ServerConfig(paths=ServerPaths(tmp_path), low_priority=low)
     assert ("--low-priority" in _arguments(config)) is low
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "low"),
+    [
+        ([], {}, False),
+        (["--low-priority"], {}, True),
+        ([], {"PGC_SERVER_LOW_PRIORITY": "1"}, True),
+        ([], {"PGC_SERVER_LOW_PRIORITY": "0"}, False),
+    ],
+)
+def test_it_is_told_by_an_option_or_by_what_older_versions_do_not_read(
+    options: list[str], variables: dict[str, str], low: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[ServerConfig] = []
+
+    def run(config: ServerConfig, until_eof: bool) -> int:
+        given.append(config)
+        return 0
+
+    monkeypatch.setattr("server.commands.start._run", run)
+    result = CliRunner().invoke(app, ["start", "--data", str(tmp_path), *options], env=variables)
+    assert result.exit_code == 0, result.output
+    assert given[0].low_priority is low
 
 
 @posix

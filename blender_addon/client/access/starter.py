@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -41,6 +41,8 @@ class ServerStarter:
         data: data directory of the server; None: the user's own.
         options: more options of `start`.
         source: folder that holds a server which need not be installed.
+        variables: of its environment, by which it may be told what only newer versions have an option for: older ones
+            do not look.
     """
 
     def __init__(
@@ -49,10 +51,11 @@ class ServerStarter:
         data: Path | None = None,
         options: Sequence[str] = (),
         source: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         where = [] if data is None else ["--data", str(data)]
         self.command = module_command(python, "server", ["start", "--detach", *where, *options])
-        self._environment = module_environment(python, source)
+        self._environment = {**module_environment(python, source), **(variables or {})}
         self._process: subprocess.Popen[bytes] | None = None
         # A file, since nobody reads a pipe and the server may inherit it.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -88,7 +91,9 @@ class ServerStarter:
         if process.returncode == 0:
             return None
         self._output.seek(0)
-        lines = self._output.read().decode("utf-8", "replace").strip().splitlines()
+        # A refused option comes in a frame of lines, whose last one says nothing.
+        framed = self._output.read().decode("utf-8", "replace").splitlines()
+        lines = [line.strip("│ \t\r") for line in framed if any(letter.isalnum() for letter in line)]
         last = lines[-1] if lines else f"it ended with exit code {process.returncode}"
         return f"The server cannot be started: {last}"
 

@@ -14,6 +14,9 @@ from ..poll import passes_unless
 
 __all__ = ["PGC_OT_start_server"]
 
+_BEHIND_BLENDER = {"PGC_SERVER_LOW_PRIORITY": "1"}
+"""As --low-priority, which an older server would refuse to start with."""
+
 
 class PGC_OT_start_server(bpy.types.Operator):
     """Start the texture server on this computer. It must have been installed here"""
@@ -37,7 +40,7 @@ class PGC_OT_start_server(bpy.types.Operator):
             event_pump.redraw()
             return {"CANCELLED"}
         try:
-            desk.start_server(ServerStarter(python, server_data(), ["--low-priority"]))
+            desk.start_server(ServerStarter(python, server_data(), variables=_BEHIND_BLENDER))
         except OSError as error:
             text = f"The server could not be started ({error.strerror or error}); choose its Python in the preferences."
             self.report({"ERROR"}, text)

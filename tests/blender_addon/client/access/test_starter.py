@@ -67,6 +67,26 @@ def test_a_start_that_failed_says_the_last_line_once(starter_of):
     assert starter.failure() is None
 
 
+def test_a_refusal_in_a_frame_is_read_out_of_it(starter_of):
+    refusal = "Usage: server start\\n╭─ Error ───╮\\n│ No such option: --new │\\n╰───────────╯\\n"
+    starter = starter_of(f"import sys; sys.stderr.buffer.write('{refusal}'.encode()); sys.exit(2)")
+    starter.start()
+    found = []
+    wait_until(lambda: found.append(starter.failure()) or found[-1] is not None)
+    assert found[-1] == "The server cannot be started: No such option: --new"
+
+
+def test_variables_reach_the_server_and_no_option_does(starter_of, tmp_path):
+    code = f"import os, pathlib; pathlib.Path({str(tmp_path / 'told')!r}).write_text(os.environ['PGC_NEW'])"
+    plain = starter_of(code)
+    starter = ServerStarter(data=tmp_path / "data", source=tmp_path, variables={"PGC_NEW": "1"})
+    assert starter.command == plain.command
+    starter.start()
+    wait_until(lambda: starter.failure() is None and starter._process is None)
+    assert (tmp_path / "told").read_text() == "1"
+    starter.close()
+
+
 def test_a_silent_failure_gives_its_exit_code(starter_of):
     starter = starter_of("import sys; sys.exit(3)")
     starter.start()
