@@ -108,11 +108,14 @@ class RemoteFiles:
         if done.result is not None:
             self.clock.add("server", done.result.seconds)
         warnings = () if done.result is None else done.result.warnings
+        # The server knows best: its version's preset may have other steps than this one's.
+        reached, optimize = told.get("steps_done"), self.request.settings.optimize
+        if isinstance(reached, int):
+            self.steps_done = reached
+        elif isinstance(done, wire.JobFinished):
+            self.steps_done = optimize.warm_steps + optimize.steps
         if isinstance(done, wire.JobCancelled):
-            reached = told.get("steps_done")
-            self.steps_done = reached if isinstance(reached, int) else self.steps_done
             return self.write_report("interrupted", files, told, warnings)
-        self.steps_done = self.request.settings.optimize.steps
         return self.write_report("finished", files, told, warnings)
 
     def write_report(

@@ -116,7 +116,9 @@ class MemoryPlanner:
             return None
         calls = 1 if plan.rows is None else -(-2 * plan.views // plan.rows)
         moved = waiting_gb(plan, spec, self.device) * calls
-        return settings.optimize.steps * expected_seconds(tflop, moved, peak)
+        # A warm start asks about other numbers of views; the share of a step says how much of the work it is.
+        steps = 1.0 / (1.0 - settings.optimize.share_done(settings.optimize.warm_steps)) * settings.optimize.steps
+        return steps * expected_seconds(tflop, moved, peak)
 
     def announce(self, number: int, memory: DeviceMemory | None) -> str | None:
         """Says before the start what was chosen, and how long it may take; None where there is no card."""

@@ -15,6 +15,7 @@ from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import KNOWN_MODELS
 from pgc.guidance.specs import FluxSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.optimization.warm_start_config import WarmStartConfig
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlan, MemoryPlanner, cap_memory, device_memory
 from pgc.runs.memory.speeds import in_words
 from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
@@ -229,6 +230,10 @@ def test_weights_that_wait_cost_their_way_over_the_bus() -> None:
     assert waiting is not None
     # 7.63 GB at 12 GB a second, once a step.
     assert (waiting - there) / steps == pytest.approx(7.63 / 12, rel=0.01)
+    warm = replace(which.settings.optimize, warm_start=WarmStartConfig(views=8, steps=12))
+    longer = replace(which, settings=replace(which.settings, optimize=warm)).expected_seconds(1, "RTX 3060")
+    # Four views a step.
+    assert longer == pytest.approx(there / steps * (steps + 24))
     assert which.expected_seconds(0, "GTX 1080") is None
     assert planner(OracleSpec()).expected_seconds(0, "RTX 3060") is None
 
