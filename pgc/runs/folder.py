@@ -125,12 +125,15 @@ class RunFolder:
         earlier.set_aside(dict.fromkeys((*self._files_of_report(), *self._own_names())))
 
     def left_behind(self) -> LeftBehind:
-        """Says how far a run got here: a command that may be repeated begins, goes on, or has nothing to do."""
-        try:
-            if read_report(self.report).get("state") == "finished":
-                return "finished"
-        except CheckpointError:
+        """Says how far a run got here: a command that may be repeated begins, goes on, or has nothing to do.
+
+        Raises:
+            CheckpointError: there is a report that cannot be read or is none of ours; nobody said to replace it.
+        """
+        if not self.report.exists():
             return "nothing"
+        if read_report(self.report).get("state") == "finished":
+            return "finished"
         return "unfinished" if self._can_go_on() else "nothing"
 
     @contextmanager

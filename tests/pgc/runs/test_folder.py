@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pgc.errors import ConfigError
+from pgc.errors import CheckpointError, ConfigError
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.pictures.studio import Framing
@@ -65,7 +65,6 @@ def names_in(folder):
         ({"state": "finished"}, False, "finished"),
         ({"state": "finished"}, True, "finished"),  # killed before the checkpoint was removed
         ({"state": "running", "server": {"job": "1"}}, False, "unfinished"),
-        ({"format": "of something else", "state": "finished"}, False, "nothing"),
     ],
 )
 def test_what_a_command_that_is_repeated_finds(tmp_path, report, checkpoint, expected):
@@ -75,6 +74,16 @@ def test_what_a_command_that_is_repeated_finds(tmp_path, report, checkpoint, exp
     if checkpoint:
         folder.checkpoint.touch()
     assert folder.left_behind() == expected
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "no report", "[]", json.dumps({"format": "of something else", "state": "finished"})]
+)
+def test_a_report_that_says_nothing_is_not_for_a_repeated_command_to_replace(tmp_path, content):
+    folder = RunFolder(tmp_path)
+    folder.report.write_text(content)
+    with pytest.raises(CheckpointError, match="start the run again"):
+        folder.left_behind()
 
 
 def test_a_checkpoint_without_a_report_is_no_run_to_go_on_with(tmp_path):
