@@ -232,6 +232,8 @@ class Optimization:
         if self.warm is not None:
             tensors.update({f"warm.{key}": value for key, value in self.warm.state_dict().items()})
         header = {"step": self.step, "config": self.config.fingerprint(), "regulated": self.regulated.state()}
+        if self.config.warm_steps:
+            header["warm_steps"] = self.config.warm_steps
         return tensors, header
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:

@@ -180,7 +180,8 @@ class _Job:
         for text in run.notices:
             if state is None and text not in self.notices:
                 self._notice(text)
-        if state is not None:
+        # A state of a version that began otherwise has other steps: the run then begins anew.
+        if state is not None and state.header.get("warm_steps", 0) == run.optimization.config.warm_steps:
             # The parameters do not depend on the plan, so that a smaller one can go on from a bigger one's state.
             header = {**state.header, "config": run.settings.optimize.fingerprint()}
             run.optimization.load_state_dict(state.tensors, header)

@@ -329,6 +329,18 @@ def test_a_checkpoint_whose_plan_is_past_the_last_goes_on(tools, stored_job, bro
 
 
 @pytest.mark.slow
+def test_a_checkpoint_of_a_run_that_began_otherwise_is_begun_anew(tools, stored_job, broker):
+    """As an update in the middle of a job leaves one: its steps count otherwise."""
+    is_stopping = lambda: bool(broker.of(WorkerCheckpoint))  # noqa: E731
+    run(replace(tools, is_stopping=is_stopping, checkpoint_steps=1), stored_job)
+    state = load_newest(tools.paths, stored_job.name)
+    save(tools.paths, stored_job.name, replace(state, header={**state.header, "warm_steps": 6}))
+    broker.messages.clear()
+    assert run(tools, stored_job, attempt=2, resume=True).ending is Ending.DONE
+    assert broker.of(WorkerProgress)[0].step == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [
