@@ -4,12 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from tests.benchmarks.markdown import mean_and_half, share_with_interval, table
 
-__all__ = ["finishes", "material_pairs", "materials_full", "materials_quick", "methods", "prompts", "shading"]
+__all__ = [
+    "finishes",
+    "material_pairs",
+    "materials_full",
+    "materials_quick",
+    "methods",
+    "prompts",
+    "shading",
+    "warm_start",
+]
 
 SETTINGS = {
     "known": "light known",
@@ -46,6 +55,31 @@ def prompts(read: Callable[[str], Any]) -> str:
         for title, found in ((title, results[kind]) for kind, title in PICTURES.items())
     ]
     return table(["judged", "colour as asked", "material as asked"], rows)
+
+
+def warm_start(read: Callable[[str], Any]) -> str:
+    """Returns the judge's answers with a warm start, and without one on the same prompts of the list."""
+    rows, earlier = read("warm_start")["rows"], read("prompts")
+    asked = {row["case"]["index"]: row["case"] for row in rows}
+    cold = [found for found in earlier["verdicts"]["texture"] if found["index"] in asked]
+    warm = [{**row["warm"], "index": row["case"]["index"]} for row in rows]
+    warm = [found for found in warm if found["index"] in {one["index"] for one in cold}]
+    seconds = median([found["processor_seconds"]["finished"] for found in warm])
+    return table(
+        ["begins", "colour as asked", "material as asked", "speckle, median", "processor seconds, median"],
+        [
+            ["warm, then 70 steps", *_answers(warm, asked), f"{seconds:.0f}"],
+            ["gray, 170 steps", *_answers(cold, asked), "not measured beside it"],
+        ],
+    )
+
+
+def _answers(found: list[dict[str, Any]], asked: dict[int, dict[str, Any]]) -> list[str]:
+    right = [
+        f"{sum(one[question] == asked[one['index']][question] for one in found)} of {len(found)}"
+        for question in ("color", "material")
+    ]
+    return [*right, f"{median([one['speckle']['1'] for one in found]):.4f}"]
 
 
 def finishes(read: Callable[[str], Any]) -> str:

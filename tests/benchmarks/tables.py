@@ -24,6 +24,7 @@ RESULTS = Path(__file__).with_name("results")
 
 TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "prompts": quality_tables.prompts,
+    "warm-start": quality_tables.warm_start,
     "finishes": quality_tables.finishes,
     "methods": quality_tables.methods,
     "materials-quick": quality_tables.materials_quick,
