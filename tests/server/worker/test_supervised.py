@@ -45,7 +45,8 @@ class RealRig(Rig):
         self.executor = LocalExecutor(self.paths)
 
     def workers(self) -> list[psutil.Process]:
-        children = psutil.Process().children()
+        # Another test of this process may have left one that has ended.
+        children = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
         return [child for child in children if "worker" in " ".join(child.cmdline())]
 
     def close(self) -> None:
