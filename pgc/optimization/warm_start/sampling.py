@@ -75,7 +75,8 @@ class WarmStart:
     def advance(self, index: int) -> WarmStep:
         """Takes step `index` of the sampler, and paints the texels by what it foresees.
 
-        What is not finite counts for nothing: there the texels stay as they are.
+        What is not finite counts for nothing: there the texels stay as they are, and the next step begins from them, as
+        these latents are worth nothing.
         """
         alphas = self._guidance.alphas_cumprod.float()
         timesteps = trailing_timesteps(len(alphas), self.config.steps, self.config.most_noise)
@@ -102,6 +103,8 @@ class WarmStart:
             self._latents, self._painter = None, None
         else:
             self._step_down(pictures, noises, timestep, timesteps[index + 1])
+        if int(lost):
+            self._latents = None
         pixels = sum(picture[:, 0].numel() for picture in pictures)
         return WarmStep(timestep=timestep, image=pictures[0], lost=int(lost), pixels=pixels)
 

@@ -141,8 +141,7 @@ def test_locked_texels_keep_their_bytes(ball: PreparedMesh, rasterizer: Rasteriz
     assert not torch.equal(done[:, ~locked], before[:, ~locked])
 
 
-def test_the_mesh_is_looked_at_without_its_light(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
-    """What is behind the mesh, and how it is lit, does not reach the texels."""
+def test_what_is_behind_the_mesh_does_not_reach_the_texels(ball: PreparedMesh, rasterizer: Rasterizer) -> None:
     run = start(ball, rasterizer)
     for _ in range(WARM.steps):
         run.advance()
@@ -205,6 +204,8 @@ def test_what_is_not_finite_leaves_the_texels_and_is_counted(ball: PreparedMesh,
     run = start_optimization(ball, Prompt(text="known"), settings, guidance, sources=sources, rasterizer=rasterizer)
     run.advance()
     assert torch.isfinite(run.scene.texture.preview(SIZE).maps["base_color"][0]).all()
+    assert run.warm is not None
+    assert not run.warm.state_dict(), "the next step begins from the texels"
     # Pictures are resized: a pixel beside a spoilt one may be spoilt too.
     corner = CONFIG.resolution // 4
     assert WARM.views * corner**2 <= run.finite.summary()["pixels"] <= WARM.views * (corner + 2) ** 2  # pyright: ignore[reportOperatorIssue]
