@@ -11,10 +11,8 @@ Nothing here writes files: `pgc.runs.folder` does.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,13 @@ import torch
 from torch import Tensor
 
 from blender_addon.uv_measure import WORTH_SAYING, expected_seconds
-from pgc.devices import DeviceName, resolve_device, unused_accelerator
-from pgc.errors import CheckpointError, ConfigError
+from pgc.devices import resolve_device, unused_accelerator
+from pgc.errors import CheckpointError
 from pgc.guidance.base import Guidance
-from pgc.guidance.diffusion.added.specs import contents_of
-from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import require_installed
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, load_guidance
-from pgc.mesh import PreparedMesh, UpAxis, UvPolicy, load_mesh, prepare_mesh
-from pgc.optimization.config import Prompt
-from pgc.rendering.raster.choice import RasterizerName, build_rasterizer, check_rasterizer
+from pgc.guidance.specs import load_guidance
+from pgc.mesh import PreparedMesh, UvPolicy, load_mesh, prepare_mesh
+from pgc.rendering.raster.choice import build_rasterizer, check_rasterizer
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
@@ -39,11 +34,8 @@ from pgc.runs.prepared import PreparedRun, start_optimization
 from pgc.runs.prior_device import check_prior_fits
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.scene_building import SourceTextures
-from pgc.runs.settings.added import check_added
-from pgc.runs.settings.controls import check_shuffle
-from pgc.runs.settings.presets import RunSettings, preset_settings
-from pgc.runs.source_reading import SourceFiles, StartName, check_headers, digest_of, read_sources
-from pgc.texture.hash_grid import HashGridTextureConfig
+from pgc.runs.sources.reading import check_headers, read_sources
+from pgc.runs.texture_request import TextureRequest
 
 __all__ = [
     "SourceTextures",
@@ -60,89 +52,6 @@ __all__ = [
 
 Progress = Callable[[str, float], None]
 """Gets a stage's name and how much of it is done, in [0, 1]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextureRequest:
-    """All that a run depends on. Two equal requests give equal textures (bit for bit on the CPU)."""
-
-    mesh: Path
-    prompt: Prompt
-    guidance: GuidanceSpec = field(default_factory=PocketSpec)
-    settings: RunSettings = field(default_factory=lambda: preset_settings("standard", PocketSpec()))
-    up_axis: UpAxis | None = None
-    """The file's up axis; None: that of its format."""
-    unwrap: bool = False
-    """Make new UVs even where the mesh has some, or is big."""
-    keep_uvs: bool = False
-    """Texture the mesh's own UVs even where they serve places with the same texel that should differ."""
-    initial_texture: Path | None = None
-    """An image of base colour, or a folder with maps as a run writes them."""
-    start: StartName | None = None
-    """What of the mesh itself the run starts from."""
-    lock_mask: Path | None = None
-    """Bright texels keep the initial texture's bytes."""
-    change_mask: Path | None = None
-    """The same the other way: texels that are not bright keep the initial texture's bytes."""
-    oracle_texture: Path | None = None
-    """The material that the oracle knows; for no other prior."""
-    reference: Path | None = None
-    """A picture whose colours the texture is to take, and which the control shuffle and an IP-Adapter show."""
-    device: DeviceName = "auto"
-    rasterizer: RasterizerName = "auto"
-
-    def __post_init__(self) -> None:
-        if self.lock_mask is not None and self.change_mask is not None:
-            raise ConfigError("--lock-mask says what stays and --change-mask what changes; give one of them.")
-        if self.start is not None and self.initial_texture is not None:
-            raise ConfigError(f"--start is {self.start!r} and --init-texture an image; give one of them.")
-        begun = self.start is not None or self.initial_texture is not None
-        if begun and isinstance(self.settings.texture, HashGridTextureConfig):
-            raise ConfigError("A hash grid starts from nothing; leave the texture to start from out, or --field.")
-        for mask, name in ((self.lock_mask, "lock mask"), (self.change_mask, "change mask")):
-            if mask is not None and self.initial_texture is None:
-                raise ConfigError(f"A {name} keeps texels of the initial texture; give that too (--init-texture).")
-        if isinstance(self.guidance, OracleSpec) != (self.oracle_texture is not None):
-            raise ConfigError(
-                "The oracle needs the texture that it is to know (--oracle-texture); no other prior does."
-            )
-        if self.unwrap and self.keep_uvs:
-            raise ConfigError("--unwrap makes new UVs and --keep-uvs keeps the mesh's own; give one of them.")
-        check_shuffle(self.guidance, self.reference)
-        check_added(self.guidance, self.prompt, self.reference)
-        if not self.prompt.text.strip():
-            raise ConfigError("The prompt is empty; say what the texture is to be.")
-
-    def source_files(self) -> SourceFiles:
-        """Returns where the run's images are, and what else it starts from."""
-        return SourceFiles(
-            initial=self.initial_texture,
-            start=self.start,
-            lock_mask=self.lock_mask,
-            change_mask=self.change_mask,
-            oracle=self.oracle_texture,
-            reference=self.reference,
-        )
-
-    def fingerprint(self) -> str:
-        """Hashes all settings and the contents of all files (SHA-256): equal for runs that may resume each other.
-
-        Device and rasteriser are left out: a run may move to another machine, where its last bits may differ.
-        """
-        settings = asdict(replace(self, device="auto"))
-        del settings["rasterizer"]
-        # Runs of versions that did not know these go on.
-        if self.start is None:
-            del settings["start"]
-        settings["settings"]["optimize"] = self.settings.optimize.known_settings()
-        if (how := settings["guidance"].get("run")) and MemorySavings(**how["memory"]) == MemorySavings():
-            del how["memory"]
-        if (added := settings["guidance"].pop("added", None)) and (contents := contents_of(added)):
-            settings["guidance"]["added"] = contents
-        for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
-            path: Path | None = settings[name]
-            settings[name] = None if path is None else digest_of(path)
-        return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

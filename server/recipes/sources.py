@@ -18,7 +18,7 @@ from pgc.baking.vertex_colors import vertex_color_texture
 from pgc.images.likeness import likeness_of
 from pgc.mesh import PreparedMesh
 from pgc.runs.request import SourceTextures
-from pgc.runs.source_images import likeness_tensor
+from pgc.runs.sources.pictures import likeness_tensor
 from pgc.texture.field import BakedTexture
 
 __all__ = ["ReadArray", "source_textures"]

@@ -19,7 +19,7 @@ from pgc.images.sources import (
 from pgc.maps import MAP_NAMES
 from pgc.mesh import PreparedMesh
 from pgc.runs.scene_building import SourceTextures
-from pgc.runs.source_images import read_reference, read_start
+from pgc.runs.sources.pictures import read_reference, read_start
 
 __all__ = ["SourceFiles", "StartName", "check_headers", "digest_of", "read_sources"]
 
