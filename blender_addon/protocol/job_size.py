@@ -44,7 +44,7 @@ class JobSize:
 def size_of(spec: TextureJobSpec) -> JobSize:
     """Returns the totals of a job."""
     triangles = sum(mesh.faces.shape[0] for mesh in spec.meshes)
-    images = (spec.initial_texture, spec.lock_mask, spec.guidance.oracle_texture or ())
+    images = (spec.initial_texture, spec.lock_mask, *spec.initial_maps.values(), spec.guidance.oracle_texture or ())
     tiles = {image.tile for of in images for image in of}
     side = spec.settings.texture_size or max((max(image.array.shape[:2]) for of in images for image in of), default=0)
     texels = max(1, len(tiles)) * (side or _DEFAULT_SIDE) ** 2

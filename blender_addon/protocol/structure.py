@@ -71,7 +71,11 @@ def _shown(value: object) -> str:
 @functools.cache
 def _written(cls: type[Any]) -> tuple[tuple[str, object, bool], ...]:
     """Name and default of each field, and whether it came later: found once, since a list has hundreds of jobs."""
-    return tuple((field.name, field.default, bool(field.metadata.get(LATER))) for field in dataclasses.fields(cls))
+    return tuple((field.name, _default(field), bool(field.metadata.get(LATER))) for field in dataclasses.fields(cls))
+
+
+def _default(field: dataclasses.Field[Any]) -> object:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 @functools.cache

@@ -17,6 +17,7 @@ __all__ = [
     "ChangeMaskOption",
     "ControlModelOption",
     "EmbeddingOption",
+    "InitMapOption",
     "InitTextureOption",
     "IpAdapterOption",
     "KeepUvsOption",
@@ -80,6 +81,14 @@ InitTextureOption = Annotated[
     typer.Option(
         help="Image of base colour to start from, 8 or 16 bits or EXR (NAME.<UDIM>.png for tiles), or a run's "
         "folder: all its maps.",
+        rich_help_panel=_START,
+    ),
+]
+InitMapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="MAP=FILE: image of roughness, metallic, normal or occlusion to start from, beside --init-texture. Once "
+        "for each.",
         rich_help_panel=_START,
     ),
 ]

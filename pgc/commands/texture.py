@@ -13,6 +13,7 @@ from pgc.commands.choice_options import (
     ChangeMaskOption,
     ControlModelOption,
     EmbeddingOption,
+    InitMapOption,
     InitTextureOption,
     IpAdapterOption,
     KeepUvsOption,
@@ -29,7 +30,7 @@ from pgc.commands.texturing.running import Destination, Server, run_texture
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.settings.choices import RunChoices
-from pgc.runs.settings.offers import read_control_models, read_embeddings, read_loras
+from pgc.runs.settings.offers import read_control_models, read_embeddings, read_loras, read_map_files
 from pgc.runs.view_prompts import read_view_prompts
 from pgc.terminal.failures import reports_failures
 
@@ -77,6 +78,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
     view_prompts: ViewPromptsOption = None,
     view_prompt: ViewPromptOption = None,
     init_texture: InitTextureOption = None,
+    init_map: InitMapOption = None,
     lock_mask: Annotated[
         str | None, typer.Option(help="Image whose bright texels stay as they are.", rich_help_panel=_START)
     ] = None,
@@ -137,6 +139,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
         front=front,
         up=up,
         init_texture=init_texture,
+        init_maps=read_map_files(init_map or ()),
         lock_mask=lock_mask,
         change_mask=change_mask,
         start=start,

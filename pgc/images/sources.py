@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Initial textures, known textures and lock masks: from image files to maps and masks of a run's size."""
+"""Initial and known textures: from image files to maps of a run's size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
@@ -22,18 +22,18 @@ from pgc.maps import MAPS, map_channels
 from pgc.texture.field import BakedTexture
 
 __all__ = [
-    "SourceMasks",
     "SourceTexture",
-    "read_change_masks",
-    "read_lock_masks",
+    "gray_values",
+    "material_files",
+    "profiled",
+    "read_maps",
     "read_material",
     "read_texture",
     "texture_side",
     "tile_paths",
 ]
 
-_CHANNELS = map_channels(start=True)
-"""Of the maps that a run may start from."""
+_CHANNELS = map_channels()
 _SUFFIXES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".tga", ".bmp", ".hdr")
 """Of a folder's maps: the first that is there is taken."""
 _SIDES = (16, 8192)
@@ -58,14 +58,6 @@ class SourceTexture:
 
     texture: BakedTexture
     depth: Depth
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class SourceMasks:
-    """Lock masks from files: one [S, S] bool tensor a tile, True = locked; `notes` as of `SourceTexture`."""
-
-    masks: list[Tensor]
     notes: tuple[str, ...]
 
 
@@ -114,7 +106,7 @@ def read_texture(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> Sourc
     Raises:
         TextureError: an image is missing, damaged or too big.
     """
-    return _read_maps({"base_color": list(tile_paths(path, tiles).values())}, size, tiles)
+    return read_maps({"base_color": list(tile_paths(path, tiles).values())}, size, tiles)
 
 
 def read_material(folder: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceTexture:
@@ -123,6 +115,11 @@ def read_material(folder: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
     Raises:
         TextureError: there is no base_color, or an image is damaged or too big, or lacks a tile.
     """
+    return read_maps(material_files(folder, tiles), size, tiles)
+
+
+def material_files(folder: Path, tiles: Sequence[int] = (1001,)) -> dict[str, list[Path]]:
+    """Says where the maps in a folder are, one file a tile; base_color is always among them."""
     files: dict[str, list[Path]] = {}
     for name in _CHANNELS:
         numbers = [""] if tuple(tiles) == (1001,) else [f".{tile}" for tile in tiles]
@@ -134,10 +131,11 @@ def read_material(folder: Path, size: int, tiles: Sequence[int] = (1001,)) -> So
         else:
             if name == "base_color":
                 files[name] = [folder / f"{name}{number}.png" for number in numbers]
-    return _read_maps(files, size, tiles)
+    return files
 
 
-def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) -> SourceTexture:
+def read_maps(files: Mapping[str, list[Path]], size: int, tiles: Sequence[int]) -> SourceTexture:
+    """Reads maps from files, one a tile. Raises TextureError as `read_texture`."""
     maps: dict[str, list[Tensor]] = {}
     alpha: list[Tensor | None] = []
     notes: list[str] = []
@@ -146,7 +144,7 @@ def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) ->
         maps[name] = []
         for path in paths:
             is_color = MAPS[name].is_color
-            image = _profiled(path, read_source_image(path), is_color=is_color)
+            image = profiled(path, read_source_image(path), is_color=is_color)
             maps[name].append(_sampled(path, image, _CHANNELS[name], size, is_color=is_color, notes=notes))
             if is_color:
                 alpha.append(_alpha(image, size))
@@ -162,48 +160,7 @@ def _read_maps(files: dict[str, list[Path]], size: int, tiles: Sequence[int]) ->
     return SourceTexture(texture=texture, depth=max(depths, key=_ORDER.index), notes=tuple(dict.fromkeys(notes)))
 
 
-def read_lock_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceMasks:
-    """Reads one mask a tile at `size`: locked where the picture is brighter than middle gray and not transparent.
-
-    Raises:
-        TextureError: an image is missing, damaged or too big.
-    """
-    masks: list[Bool[Tensor, "s s"]] = []
-    notes: list[str] = []
-    for file in tile_paths(path, tiles).values():
-        image = _profiled(file, read_source_image(file), is_color=True)
-        gray = _gray(image, encode=image.linear)
-        if image.alpha is not None:
-            # Transparent pixels of a painted mask are unpainted ones, whatever colour lies beneath.
-            gray *= unit_values(image.alpha)
-        bright = gray >= 0.5
-        height, width = bright.shape
-        if (height, width) != (size, size):
-            note = f"{file.name} is {width}x{height}, the texture {size}x{size}"
-            notes.append(f"{note}: pixels of the mask are repeated or left out.")
-            bright = bright[np.arange(size) * height // size][:, np.arange(size) * width // size]
-        masks.append(torch.from_numpy(np.ascontiguousarray(bright)))
-        notes += image.notes
-    return SourceMasks(masks=masks, notes=tuple(dict.fromkeys(notes)))
-
-
-def read_change_masks(path: Path, size: int, tiles: Sequence[int] = (1001,)) -> SourceMasks:
-    """Reads masks of what changes, one a tile at `size`, as `read_lock_masks` reads those of what stays; locked is all
-    that is not bright.
-
-    Raises:
-        TextureError: an image is missing, damaged or too big, or nothing is bright, so that nothing may change.
-    """
-    bright = read_lock_masks(path, size, tiles)
-    if not any(bool(mask.any()) for mask in bright.masks):
-        raise TextureError(
-            f"Nothing in the change mask {path} is brighter than middle gray, so nothing may change; "
-            "paint white where the new texture is to come."
-        )
-    return replace(bright, masks=[~mask for mask in bright.masks])
-
-
-def _profiled(path: Path, image: SourceImage, *, is_color: bool) -> SourceImage:
+def profiled(path: Path, image: SourceImage, *, is_color: bool) -> SourceImage:
     """The image with its colours in sRGB; of maps that are no colours the profile is told, and nothing changes."""
     if image.profile is None or image.linear:
         return image
@@ -226,7 +183,7 @@ def _sampled(
         for channel in range(channels):
             sampled[channel] = _resized(_plane(color[..., channel], encode), size, image.depth)
     else:
-        sampled[:] = _resized(_gray(image, encode), size, image.depth)
+        sampled[:] = _resized(gray_values(image, encode), size, image.depth)
     if not _fits(color, size):
         note = f"{path.name} is {color.shape[1]}x{color.shape[0]}; it was resampled to {size}x{size}"
         notes.append(f"{note}, and locked texels keep the resampled values.")
@@ -237,7 +194,7 @@ def _fits(values: np.ndarray, size: int) -> bool:
     return values.shape[:2] == (size, size)
 
 
-def _gray(image: SourceImage, encode: bool) -> Float32[np.ndarray, "h w"]:
+def gray_values(image: SourceImage, encode: bool) -> Float32[np.ndarray, "h w"]:
     """How bright the pixels are, encoded where asked for."""
     if image.color.shape[-1] == 1:
         return _plane(image.color[..., 0], encode)

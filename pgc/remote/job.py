@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
@@ -98,10 +99,6 @@ def remote_job(
 
 
 def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures) -> RemoteJob:
-    if sources.initial is not None and request.settings.material is not None and len(sources.initial.maps) > 1:
-        raise ConfigError(
-            "A server's run starts from base colour alone; name that image for --init-texture, or run without --server."
-        )
     arrays = _Arrays()
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
@@ -132,6 +129,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         preview=wire.PreviewSpec(every_s=PREVIEW_SECONDS, size=256),
         maps=request.settings.maps,
         initial_texture=() if sources.initial is None else _texture(arrays, sources.initial),
+        initial_maps={} if sources.initial is None else _maps_beside(arrays, sources.initial, request.settings.maps),
         lock_mask=() if sources.lock_mask is None else _masks(arrays, sources.lock_mask, tiles),
         name=mesh.mesh.name[:64],
     )
@@ -230,6 +228,19 @@ def _texture(arrays: _Arrays, texture: BakedTexture) -> tuple[wire.TileImage, ..
         wire.TileImage(tile=tile, array=arrays.add(image.permute(1, 2, 0).numpy()))
         for tile, image in zip(texture.tiles, images, strict=True)
     )
+
+
+def _maps_beside(
+    arrays: _Arrays, texture: BakedTexture, wanted: Sequence[str]
+) -> dict[str, tuple[wire.TileImage, ...]]:
+    """The maps that the job makes and the run starts from, beside base colour."""
+    found: dict[str, tuple[wire.TileImage, ...]] = {}
+    for name, images in texture.to_uint8().items():
+        if name != "base_color" and name in wanted:
+            pixels = [image[0] if len(image) == 1 else image.permute(1, 2, 0) for image in images]
+            pairs = zip(texture.tiles, pixels, strict=True)
+            found[name] = tuple(wire.TileImage(tile=tile, array=arrays.add(image.numpy())) for tile, image in pairs)
+    return found
 
 
 def _masks(arrays: _Arrays, masks: list[Tensor], tiles: tuple[int, ...]) -> tuple[wire.TileImage, ...]:

@@ -14,6 +14,7 @@ from pgc.runs.settings.choices import RunChoices, choices_offered
 if TYPE_CHECKING:
     from pgc.cameras.view_names import ViewName
     from pgc.devices import DeviceName
+    from pgc.maps import MapName
     from pgc.runs.request import TextureRequest
 
 __all__ = ["TextureArguments", "arguments_from_report", "checked_device"]
@@ -34,6 +35,8 @@ class TextureArguments(RunChoices):
     front: str | None = None
     up: str | None = None
     init_texture: str | None = None
+    init_maps: Mapping[MapName, str] | None = None
+    """Paths of further maps than base colour."""
     lock_mask: str | None = None
     change_mask: str | None = None
     start: str | None = None
@@ -56,7 +59,10 @@ class TextureArguments(RunChoices):
         """Returns the same with paths that hold in any folder."""
         names = ("mesh", "init_texture", "lock_mask", "change_mask", "oracle_texture", "reference")
         given = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: str(Path(path).absolute()) for name, path in given.items() if path is not None})
+        found: dict[str, Any] = {name: str(Path(path).absolute()) for name, path in given.items() if path is not None}
+        if self.init_maps is not None:
+            found["init_maps"] = {name: str(Path(path).absolute()) for name, path in self.init_maps.items()}
+        return replace(self, **found)
 
     def check_mesh_is_there(self) -> None:
         """Says what the mesh's reader would say seconds later, since torch is imported before it.
@@ -99,6 +105,8 @@ class TextureArguments(RunChoices):
             raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
         if self.strength is not None and self.init_texture is None and self.start is None:
             raise ConfigError("--strength says how much of a start may change; give one (--init-texture, --start).")
+        if self.strength is not None and self.mask_start == "anew":
+            raise ConfigError("--strength says how much of a start may change, --mask-start anew drops it; give one.")
         if self.reference_scale and self.reference is None:
             raise ConfigError("--reference-scale is given, but no --reference; give the picture too.")
         if self.reference_by and self.reference is None:
@@ -122,6 +130,7 @@ class TextureArguments(RunChoices):
             unwrap=bool(self.unwrap),
             keep_uvs=bool(self.keep_uvs),
             initial_texture=_path(self.init_texture),
+            initial_maps={name: Path(path) for name, path in (self.init_maps or {}).items()},
             lock_mask=_path(self.lock_mask),
             change_mask=_path(self.change_mask),
             start=None if self.start is None else _one_of("--start", self.start, ("vertex-colors",)),

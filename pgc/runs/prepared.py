@@ -12,7 +12,7 @@ from pgc.optimization.config import Prompt
 from pgc.optimization.loop import Optimization
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.memory.plan import MemoryPlan
-from pgc.runs.scene_building import SourceTextures, bake_maps, build_scene, with_alpha_of
+from pgc.runs.scene_building import SourceTextures, bake_maps, build_scene, with_alpha_of, with_kept_occlusion
 from pgc.runs.settings.presets import RunSettings
 from pgc.texture.field import BakedTexture
 
@@ -38,7 +38,7 @@ class PreparedRun:
     def bake(self) -> BakedTexture:
         """Bakes the wanted maps as they are now: filled, padded, without seams."""
         done = bake_maps(self.optimization.scene, self.mesh, self.settings)
-        return with_alpha_of(done, self.sources.initial)
+        return with_alpha_of(with_kept_occlusion(done, self.sources), self.sources.initial)
 
 
 def start_optimization(

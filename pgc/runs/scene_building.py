@@ -31,7 +31,7 @@ from pgc.texture.penalties import MaterialPenalties
 from pgc.texture.texel_config import TexelLayout, TexelPyramidConfig
 from pgc.texture.texel_pyramid import TexelPyramid
 
-__all__ = ["SourceTextures", "bake_maps", "build_scene", "with_alpha_of"]
+__all__ = ["SourceTextures", "bake_maps", "build_scene", "with_alpha_of", "with_kept_occlusion"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,6 +152,17 @@ def _complete(initial: BakedTexture, material: MaterialConfig) -> BakedTexture:
         if name in found and name != "base_color" and name not in maps:
             maps[name] = [torch.full((channels, size, size), found[name].initial) for _ in initial.tiles]
     return replace(initial, maps=maps)
+
+
+def with_kept_occlusion(done: BakedTexture, sources: SourceTextures) -> BakedTexture:
+    """Returns the finished texture, whose occlusion is the initial one's where texels are locked: no run starts from
+    it, but what is kept is kept in all maps."""
+    initial, locks = sources.initial, sources.lock_mask
+    if initial is None or locks is None or "occlusion" not in initial.maps or "occlusion" not in done.maps:
+        return done
+    pairs = zip(locks, initial.maps["occlusion"], done.maps["occlusion"], strict=True)
+    kept = [torch.where(locked, before.to(now), now) for locked, before, now in pairs]
+    return replace(done, maps={**done.maps, "occlusion": kept})
 
 
 def with_alpha_of(done: BakedTexture, initial: BakedTexture | None) -> BakedTexture:

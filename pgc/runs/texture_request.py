@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pgc.devices import DeviceName
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.added.specs import contents_of
 from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
-from pgc.maps import MAPS
+from pgc.maps import MapName
 from pgc.mesh import UpAxis
 from pgc.optimization.config import Prompt
 from pgc.rendering.raster.choice import RasterizerName
@@ -24,6 +26,10 @@ from pgc.runs.sources.reading import SourceFiles, StartName, digest_of
 from pgc.texture.hash_grid import HashGridTextureConfig
 
 __all__ = ["TextureRequest"]
+
+
+_OF_A_MASK = {"mask_start": "present", "soft_edge": 0}
+"""Settings of a texture that came later, and what they are where nobody chose otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,8 @@ class TextureRequest:
     """Texture the mesh's own UVs even where they serve places with the same texel that should differ."""
     initial_texture: Path | None = None
     """An image of base colour, or a folder with maps as a run writes them."""
+    initial_maps: Mapping[MapName, Path] = field(default_factory=dict[MapName, Path])
+    """Images of further maps; they win over those in the folder."""
     start: StartName | None = None
     """What of the mesh itself the run starts from."""
     lock_mask: Path | None = None
@@ -56,16 +64,8 @@ class TextureRequest:
     rasterizer: RasterizerName = "auto"
 
     def __post_init__(self) -> None:
-        if self.lock_mask is not None and self.change_mask is not None:
-            raise ConfigError("--lock-mask says what stays and --change-mask what changes; give one of them.")
-        if self.start is not None and self.initial_texture is not None:
-            raise ConfigError(f"--start is {self.start!r} and --init-texture an image; give one of them.")
-        begun = self.start is not None or self.initial_texture is not None
-        if begun and isinstance(self.settings.texture, HashGridTextureConfig):
-            raise ConfigError("A hash grid starts from nothing; leave the texture to start from out, or --field.")
-        for mask, name in ((self.lock_mask, "lock mask"), (self.change_mask, "change mask")):
-            if mask is not None and self.initial_texture is None:
-                raise ConfigError(f"A {name} keeps texels of the initial texture; give that too (--init-texture).")
+        self._check_start()
+        self._check_masks()
         if isinstance(self.guidance, OracleSpec) != (self.oracle_texture is not None):
             raise ConfigError(
                 "The oracle needs the texture that it is to know (--oracle-texture); no other prior does."
@@ -77,6 +77,27 @@ class TextureRequest:
         if not self.prompt.text.strip():
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 
+    def _check_start(self) -> None:
+        if self.start is not None and self.initial_texture is not None:
+            raise ConfigError(f"--start is {self.start!r} and --init-texture an image; give one of them.")
+        begun = self.start is not None or self.initial_texture is not None
+        if begun and isinstance(self.settings.texture, HashGridTextureConfig):
+            raise ConfigError("A hash grid starts from nothing; leave the texture to start from out, or --field.")
+        if self.initial_maps and self.initial_texture is None:
+            raise ConfigError("--init-map names a map beside base colour; give that too (--init-texture).")
+
+    def _check_masks(self) -> None:
+        if self.lock_mask is not None and self.change_mask is not None:
+            raise ConfigError("--lock-mask says what stays and --change-mask what changes; give one of them.")
+        for mask, name in ((self.lock_mask, "lock mask"), (self.change_mask, "change mask")):
+            if mask is not None and self.initial_texture is None:
+                raise ConfigError(f"A {name} keeps texels of the initial texture; give that too (--init-texture).")
+        masked = self.lock_mask is not None or self.change_mask is not None
+        if self.settings.texture.mask_start != "present" and not masked:
+            raise ConfigError("--mask-start is about what a mask leaves free; give one (--lock-mask, --change-mask).")
+        if self.settings.texture.soft_edge and not masked:
+            raise ConfigError("--soft-edge is about a mask's border; give a mask too (--lock-mask, --change-mask).")
+
     def source_files(self) -> SourceFiles:
         """Returns where the run's images are, and what else it starts from."""
         return SourceFiles(
@@ -86,6 +107,7 @@ class TextureRequest:
             change_mask=self.change_mask,
             oracle=self.oracle_texture,
             reference=self.reference,
+            maps=self.initial_maps,
         )
 
     def fingerprint(self) -> str:
@@ -93,11 +115,22 @@ class TextureRequest:
 
         Device and rasteriser are left out: a run may move to another machine, where its last bits may differ.
         """
+        return hashlib.sha256(json.dumps(self.hashed(), sort_keys=True, default=str).encode()).hexdigest()
+
+    def hashed(self) -> dict[str, Any]:
+        """Returns what the fingerprint hashes: nothing that a version brought later and that was not chosen."""
         settings = asdict(replace(self, device="auto"))
         del settings["rasterizer"]
         # Runs of versions that did not know these go on.
         if self.start is None:
             del settings["start"]
+        for name, off in _OF_A_MASK.items():
+            if settings["settings"]["texture"][name] == off:
+                del settings["settings"]["texture"][name]
+        if self.initial_maps:
+            settings["initial_maps"] = {name: digest_of(path) for name, path in self.initial_maps.items()}
+        else:
+            del settings["initial_maps"]
         settings["settings"]["optimize"] = self.settings.optimize.known_settings()
         if (how := settings["guidance"].get("run")) and MemorySavings(**how["memory"]) == MemorySavings():
             del how["memory"]
@@ -106,4 +139,4 @@ class TextureRequest:
         for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
             path: Path | None = settings[name]
             settings[name] = None if path is None else digest_of(path)
-        return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+        return settings

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which texels any camera saw."""
+"""Which texels any camera saw, and which ones what is seen reads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from pgc.texture.mip_fetch import FetchPlan
+from pgc.texture.texel_surface import TexelSurface
 
-__all__ = ["combine_seen", "empty_seen", "mark_seen"]
+__all__ = ["combine_seen", "empty_seen", "mark_seen", "mip_weights"]
+
+_RING_WEIGHT = 0.05
+"""Weight in the mips of texels that only bilinear fetches at a chart's border read."""
 
 
 def empty_seen(tiles: int, size: int, levels: int, device: torch.device | str = "cpu") -> list[Tensor]:
@@ -38,6 +42,13 @@ def mark_seen(seen: Sequence[Tensor], plan: FetchPlan) -> None:
                 else:
                     c, r = column.clamp(0, size - 1), row.clamp(0, size - 1)
                 flat[(plan.tile[part] * size + r) * size + c] = True
+
+
+def mip_weights(surface: TexelSurface) -> Float[Tensor, "s s"]:
+    """Returns how much each texel of a tile counts in the mips."""
+    inside = torch.from_numpy(surface.inside)
+    touched = torch.from_numpy(surface.face_index >= 0)
+    return inside.float() + _RING_WEIGHT * (touched & ~inside).float()
 
 
 def combine_seen(seen: Sequence[Tensor]) -> Bool[Tensor, "tiles s s"]:

@@ -137,6 +137,7 @@ class MaterialField:
         self.texture_size = texture.texture_size
         self._initial_normal = None if initial is None else initial.maps.get("normal")
         self._locked = lock_mask
+        self._anew = lock_mask is not None and texture.mask_start == "anew"
 
     @property
     def channels(self) -> Mapping[str, int]:
@@ -198,11 +199,14 @@ class MaterialField:
         if not self.config.with_normal:
             return [flat.clone() for _ in self.surfaces]
         slopes = self.pyramid.bake(finish=False, names=(_SLOPE,)).maps[_SLOPE]
+        if self._locked is not None and self.pyramid.config.soft_edge:
+            slopes = list(self.pyramid.softened(torch.stack(slopes)))
         seen = combine_seen(self.pyramid.seen).cpu()
         images = []
         for tile, surface in enumerate(self.surfaces):
             start = flat if self._initial_normal is None else self._initial_normal[tile].cpu()
-            image = torch.where(seen[tile], normal_from_slopes(slopes[tile][None])[0], start)
+            began = flat if self._anew else start
+            image = torch.where(seen[tile], normal_from_slopes(slopes[tile][None])[0], began)
             # A normal map that nobody looked at stays as it came, gutters and all.
             if self._initial_normal is None or bool(seen[tile].any()):
                 image = continue_nearest(image, torch.from_numpy(surface.inside))

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pgc.errors import ConfigError
 from pgc.texture.finishing.seams import SeamConfig
 
 __all__ = ["MapSettings", "TexelLayout", "TexelMaps", "TexelPyramidConfig"]
+
+
+WIDEST_EDGE = 256
+"""Texels of a mask's soft edge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,10 @@ class TexelPyramidConfig:
         initial_value: value of all texels where there is no initial texture, in [0, 1]; maps with settings of their
             own start where those say.
         seams: the seam constraint at bake.
+        mask_start: where texels are locked, what the others begin with: the initial texture's values (present), or
+            what a texture without one has (anew).
+        soft_edge: width in texels of the band beside locked texels over which the others come to meet them, at bake;
+            0: none.
 
     Raises:
         ConfigError: a value is out of range.
@@ -64,6 +73,8 @@ class TexelPyramidConfig:
     rate_falloff: float = 0.75
     initial_value: float = 0.5
     seams: SeamConfig = field(default_factory=SeamConfig)
+    mask_start: Literal["present", "anew"] = "present"
+    soft_edge: int = 0
 
     def __post_init__(self) -> None:
         size = self.texture_size
@@ -74,6 +85,8 @@ class TexelPyramidConfig:
                 raise ConfigError(f"Got {name} {side}; expected a power of two.")
         if self.coarsest_size > size:
             raise ConfigError(f"Got coarsest_size {self.coarsest_size} above the texture size {size}; lower it.")
+        if not 0 <= self.soft_edge <= WIDEST_EDGE:
+            raise ConfigError(f"Got a soft edge of {self.soft_edge} texels; expected 0 to {WIDEST_EDGE}.")
         if not (0.0 < self.rate_falloff <= 1.0 and 0.0 <= self.initial_value <= 1.0):
             raise ConfigError("rate_falloff must lie in (0, 1] and initial_value in [0, 1].")
 

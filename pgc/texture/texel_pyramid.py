@@ -18,7 +18,7 @@ from pgc.errors import ConfigError, TextureError
 from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
 from pgc.texture.composition import block_weights, compose, decompose, mip_chain, weight_pyramid
-from pgc.texture.coverage import combine_seen, mark_seen
+from pgc.texture.coverage import combine_seen, mark_seen, mip_weights
 from pgc.texture.field import BakedTexture
 from pgc.texture.finishing.fill import unseen_fraction
 from pgc.texture.finishing.order import Finisher
@@ -28,9 +28,6 @@ from pgc.texture.texel_config import MapSettings, TexelLayout, TexelMaps, TexelP
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
 __all__ = ["MapSettings", "TexelPyramid", "TexelPyramidConfig"]
-
-_RING_WEIGHT = 0.05
-"""Weight in the mips of texels that only bilinear fetches at a chart's border read."""
 
 
 class TexelPyramid(nn.Module):
@@ -71,7 +68,7 @@ class TexelPyramid(nn.Module):
         if initial is not None:
             self._check_initial(initial)
         self.surfaces: list[TexelSurface] = [texel_surface(triangles, size, tile, reach=1.0) for tile in tiles]
-        coverage = torch.stack([_coverage(surface) for surface in self.surfaces])[:, None]
+        coverage = torch.stack([mip_weights(surface) for surface in self.surfaces])[:, None]
         weights = weight_pyramid(coverage, config.levels)
         # Derived from the mesh, so not part of the state.
         self._normalised = [block_weights(level).to(device) for level in weights[:-1]]
@@ -84,6 +81,8 @@ class TexelPyramid(nn.Module):
         if initial is not None:
             for name in self.channels:
                 image = torch.stack(initial.maps[name]).to(device=device, dtype=torch.float32)
+                if self._locked is not None and config.mask_start == "anew":
+                    image = torch.where(self._locked, image, self._settings(name).initial)
                 self._initial[name] = mip_chain(image, self._normalised, config.levels)
         self._finisher: Finisher | None = None
         self._planned: tuple[SurfacePoints, tuple[int, int], FetchPlan] | None = None
@@ -238,7 +237,8 @@ class TexelPyramid(nn.Module):
         moved = any(bool(parameter.detach().any()) for parameter in self.parameters())
         if finish and moved:
             initial = torch.cat([self._initial[name][0] for name in textures], dim=1) if self._initial else None
-            done = self._get_finisher().finish(torch.cat(list(textures.values()), dim=1), seen, initial)
+            whole = torch.cat(list(textures.values()), dim=1)
+            done = self._get_finisher().finish(whole, seen, initial, anew=self.config.mask_start == "anew")
             parts = done.split([self.channels[name] for name in textures], dim=1)
             textures = dict(zip(textures, parts, strict=True))
         return BakedTexture(
@@ -254,11 +254,15 @@ class TexelPyramid(nn.Module):
 
     def _get_finisher(self) -> Finisher:
         if self._finisher is None:
-            layout = self.layout
+            place, config = (self.layout.tiles, self.layout.repeat), self.config
             self._finisher = Finisher(
-                self.triangles, self.surfaces, layout.tiles, layout.repeat, self._locked, self.config.seams
+                self.triangles, self.surfaces, *place, self._locked, config.seams, config.soft_edge
             )
         return self._finisher
+
+    def softened(self, texture: Tensor) -> Tensor:
+        """Returns a baked map [tiles, c, S, S] with a soft edge beside locked texels, where one is wanted."""
+        return self._get_finisher().softened(texture)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Returns Adam groups, one a map and level: the coarsest at `learning_rate`, finer ones less
@@ -288,9 +292,3 @@ class TexelPyramid(nn.Module):
                         f"The initial {name} has shape {tuple(image.shape)}, expected {(channels, size, size)}: "
                         f"resize it, or set the texture size to {image.shape[-1]}."
                     )
-
-
-def _coverage(surface: TexelSurface) -> Tensor:
-    inside = torch.from_numpy(surface.inside)
-    touched = torch.from_numpy(surface.face_index >= 0)
-    return inside.float() + _RING_WEIGHT * (touched & ~inside).float()

@@ -63,6 +63,8 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
             raise invalid(f"meshes[{index}].corner_uvs", text)
         _check_arrays(mesh, arrays, f"meshes[{index}]", passed)
     _check_images(spec.initial_texture, arrays, "initial_texture", channels=3)
+    for name, images in spec.initial_maps.items():
+        _check_images(images, arrays, f"initial_maps.{name}", channels=3 if name == "normal" else None)
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     _check_reference(spec.conditions.reference, arrays)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from pgc.images.likeness import likeness_of
 from pgc.mesh import PreparedMesh
 from pgc.runs.request import SourceTextures
 from pgc.runs.sources.pictures import likeness_tensor
-from pgc.texture.field import BakedTexture
+from pgc.texture.field import BakedTexture, from_uint8_values
 
 __all__ = ["ReadArray", "source_textures"]
 
@@ -41,6 +42,13 @@ def source_textures(spec: TextureJobSpec, read: ReadArray, mesh: PreparedMesh, s
     oracle, reference = spec.guidance.oracle_texture, spec.conditions.reference
     tiles = mesh.report.tiles
     start = _texture(initial, read, tiles, size, "initial_texture") if initial else None
+    if start is not None and spec.initial_maps:
+        beside = {
+            name: [from_uint8_values(_planes(image)) for image in _images(found, read, tiles, size, path)]
+            for name, found in spec.initial_maps.items()
+            for path in [f"initial_maps.{name}"]
+        }
+        start = replace(start, maps={**start.maps, **beside})
     if mesh.mesh.colors is not None:
         start = vertex_color_texture(mesh, size=size, tiles=tiles)
     return SourceTextures(
@@ -54,8 +62,13 @@ def source_textures(spec: TextureJobSpec, read: ReadArray, mesh: PreparedMesh, s
 def _texture(
     images: Sequence[TileImage], read: ReadArray, tiles: tuple[int, ...], size: int, path: str
 ) -> BakedTexture:
-    pixels = [image.permute(2, 0, 1).contiguous() for image in _images(images, read, tiles, size, path)]
+    pixels = [_planes(image) for image in _images(images, read, tiles, size, path)]
     return BakedTexture.from_uint8({"base_color": pixels}, tiles)
+
+
+def _planes(image: Tensor) -> Tensor:
+    """[channels, size, size] of an image with or without a side for its channels."""
+    return image.reshape(*image.shape[:2], -1).permute(2, 0, 1).contiguous()
 
 
 def _images(images: Sequence[TileImage], read: ReadArray, tiles: tuple[int, ...], size: int, path: str) -> list[Tensor]:

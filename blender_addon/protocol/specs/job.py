@@ -15,6 +15,7 @@ from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from .models import CONTROLS_OF, FLOW_MODELS, ModelSpec
+from .settings import SettingsSpec
 
 __all__ = [
     "CONTROLS_OF",
@@ -46,7 +47,9 @@ MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", 
 NEW_UVS: Final = "corner_uvs"
 """Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
 LIT_MAPS: Final = frozenset({"roughness", "metallic", "normal"})
-"""Maps that only light shows: a server finds them anew, takes longer over a step, and needs more memory."""
+"""Maps that only light shows: a server takes longer over a step, and needs more memory."""
+_CHANNELS_BESIDE: Final = {"roughness": None, "metallic": None, "normal": 3, "occlusion": None}
+"""Maps beside base colour that a job may bring, and the last side of their images; None: they have two sides."""
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
@@ -72,38 +75,6 @@ class PromptSpec(Strict):
             if view not in _VIEWS:
                 raise FieldError("per_view", f"Got the view {view[:40]!r}; expected one of {', '.join(_VIEWS)}.")
             check_text(f"per_view.{view}", text)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsSpec(Strict):
-    """What the artist sets of a run; None leaves a value to the preset.
-
-    `separate_slots`: the material slots of the meshes are different materials, of which nothing is blended.
-    """
-
-    preset: Literal["draft", "standard", "fine"] = "standard"
-    seed: int = 0
-    steps: int | None = None
-    views: int | None = None
-    resolution: int | None = None
-    texture_size: int | None = None
-    separate_slots: bool = False
-    strength: float | None = field(default=None, metadata={LATER: True})
-    """How much of the initial texture may change."""
-    texture_field: Literal["texels", "hashgrid"] = field(default="texels", metadata={LATER: True})
-    """What is optimised: texels, or the hash grid and the network of PGC's paper."""
-    warm_start: bool | None = field(default=None, metadata={LATER: True})
-    """Whether pictures from all round, sampled together, come before the first step; None: what the model does."""
-
-    def __post_init__(self) -> None:
-        check_within("seed", self.seed, 0, (1 << 63) - 1)
-        check_within("steps", self.steps, 1, 1_000_000)
-        check_within("strength", self.strength, 0.01, 1.0)
-        check_within("views", self.views, 1, DEFAULT_LIMITS.views)
-        check_within("resolution", self.resolution, 16, 4096)
-        size = self.texture_size
-        if size is not None and not (16 <= size <= DEFAULT_LIMITS.image_max and size & (size - 1) == 0):
-            raise FieldError("texture_size", f"Got {size}; expected a power of two from 16 to 8192.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +137,10 @@ class TextureJobSpec(Strict):
     maps: tuple[MapName, ...] = ("base_color",)
     lock_mask: tuple[TileImage, ...] = ()
     initial_texture: tuple[TileImage, ...] = ()
+    initial_maps: dict[str, tuple[TileImage, ...]] = field(
+        default_factory=dict[str, tuple[TileImage, ...]], metadata={LATER: True}
+    )
+    """Beside base colour: roughness, metallic, normal, occlusion."""
     priority: Priority = "interactive"
     name: str = ""
 
@@ -183,6 +158,7 @@ class TextureJobSpec(Strict):
         self._check_flow()
         self._check_controls()
         self._check_start()
+        self._check_initial_maps()
         self._check_reference()
         if NEW_UVS in self.maps:
             self._check_unwrap()
@@ -241,6 +217,25 @@ class TextureJobSpec(Strict):
             text = "A hash grid has base color alone, starts from nothing and keeps no texel; take texels."
             raise FieldError("settings.texture_field", text)
 
+    def _check_initial_maps(self) -> None:
+        if self.settings.mask_start == "anew" and (not self.lock_mask or self.settings.strength is not None):
+            text = "It is about the texels that a lock mask leaves free, of which no strength keeps some."
+            raise FieldError("settings.mask_start", text)
+        if self.settings.soft_edge and not self.lock_mask:
+            raise FieldError("settings.soft_edge", "It is about the border of a lock mask; send one too.")
+        for name, images in self.initial_maps.items():
+            path = f"initial_maps.{name[:40]}"
+            if name not in _CHANNELS_BESIDE:
+                raise FieldError(path, f"There is no such map; expected {', '.join(_CHANNELS_BESIDE)}.")
+            if not self.initial_texture or name not in {*self.maps, "roughness"}:
+                raise FieldError(path, "It goes with an initial texture, and with a job that makes this map.")
+            if len({image.tile for image in images}) != len(images):
+                raise FieldError(path, "Expected each tile once.")
+            for index, image in enumerate(images):
+                if (image.array.shape[2:] or (None,))[0] != _CHANNELS_BESIDE[name]:
+                    shape = "[H, W]" if _CHANNELS_BESIDE[name] is None else "[H, W, 3]"
+                    raise FieldError(f"{path}[{index}].array", f"Got {list(image.array.shape)}; expected {shape}.")
+
     def _check_reference(self) -> None:
         reference = self.conditions.reference
         if reference is not None and reference.scale > 0.0 and LIT_MAPS.intersection(self.maps):
@@ -267,6 +262,7 @@ class TextureJobSpec(Strict):
         for index, mesh in enumerate(self.meshes):
             found |= {f"meshes[{index}].{name}": ref for name, ref in mesh.arrays().items()}
         images = {"lock_mask": self.lock_mask, "initial_texture": self.initial_texture}
+        images |= {f"initial_maps.{name}": tiles for name, tiles in self.initial_maps.items()}
         images["guidance.oracle_texture"] = self.guidance.oracle_texture or ()
         for name, tiles in images.items():
             found |= {f"{name}[{index}].array": image.array for index, image in enumerate(tiles)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pgc.runs.settings.masks import MaskChoices
 from pgc.runs.settings.offers import METHOD, OFFER, Offer, ReferenceName, read_controls, read_reference_by
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["ConditionChoices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionChoices:
+class ConditionChoices(MaskChoices):
     """What the model sees besides the prompt; None leaves it to the preset."""
 
     depth: bool | None = field(

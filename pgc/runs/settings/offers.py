@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pgc.errors import ConfigError
+from pgc.maps import MAP_NAMES, MapName
 
 if TYPE_CHECKING:
     from pgc.cameras.named import RigName
@@ -27,6 +28,7 @@ __all__ = [
     "PAPER_NAMES",
     "PRESETS",
     "FieldName",
+    "MaskStartName",
     "Offer",
     "PaperName",
     "PresetName",
@@ -39,6 +41,8 @@ __all__ = [
     "read_field",
     "read_loras",
     "read_loss",
+    "read_map_files",
+    "read_mask_start",
     "read_noise",
     "read_preset",
     "read_reference_by",
@@ -58,9 +62,12 @@ PAPER_NAMES: tuple[PaperName, ...] = get_args(PaperName)
 OFFER = "offer"
 """Under which a field of the table keeps how it is offered."""
 FieldName = Literal["texels", "hashgrid"]
+MaskStartName = Literal["present", "anew"]
 ReferenceName = Literal["palette", "ip-adapter"]
 METHOD = "Method"
 """Heading of the options for the loss and what regulates its gradient."""
+_BESIDE: tuple[MapName, ...] = MAP_NAMES[1:]
+"""Maps that an option of their own names; base colour is what --init-texture names."""
 _Name = TypeVar("_Name", bound=str)
 
 
@@ -97,6 +104,11 @@ def _one_of(option: str, text: str, names: Sequence[_Name]) -> _Name:
 def read_preset(text: str) -> PresetName | PaperName:
     """Returns the preset or published run of this name. Raises ConfigError where there is none."""
     return _one_of("--preset", text, (*PRESETS, *PAPER_NAMES))
+
+
+def read_mask_start(text: str) -> MaskStartName:
+    """Returns how what a mask leaves free begins. Raises ConfigError for another name."""
+    return _one_of("--mask-start", text, get_args(MaskStartName))
 
 
 # torch is imported where one of these is given, and not before: `pgc --help` is to be quick.
@@ -201,6 +213,22 @@ def read_control_models(given: Sequence[str]) -> dict[ControlKind, str] | None:
             )
         path = Path(source.strip())
         found[kind] = str(path.absolute()) if path.is_dir() else source.strip()
+    return found or None
+
+
+def read_map_files(given: Sequence[str]) -> dict[MapName, str] | None:
+    """Reads MAP=FILE pairs; None where there are none.
+
+    Raises:
+        ConfigError: one is no such pair, or a map stands there twice.
+    """
+    found: dict[MapName, str] = {}
+    for text in given:
+        name, _, file = text.partition("=")
+        known: MapName | None = next((known for known in _BESIDE if known == name.strip()), None)
+        if known is None or not file.strip() or known in found:
+            raise ConfigError(f"--init-map is {text!r}; expected MAP=FILE, each of {', '.join(_BESIDE)} once.")
+        found[known] = file.strip()
     return found or None
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "resolve",
     "with_hash_grid",
     "with_maps",
+    "with_mask",
     "with_overrides",
     "with_separate_slots",
 ]
@@ -104,6 +105,7 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     settings = with_maps(replace(settings, optimize=optimize), spec, maps)
     if settings.material is not None:
         settings = replace(settings, material=_lit(choices, settings.material))
+    settings = with_mask(settings, choices)
     return prior, with_separate_slots(settings) if choices.separate_slots else settings
 
 
@@ -264,6 +266,14 @@ def with_maps(settings: RunSettings, spec: GuidanceSpec, wanted: Iterable[MapNam
         material=replace(material, fields=material.fields.for_maps(maps)),
         occlusion=occlusion,
     )
+
+
+def with_mask(settings: RunSettings, choices: RunChoices) -> RunSettings:
+    """Returns the settings of the same run with what was chosen of its mask."""
+    if choices.mask_start is None and choices.soft_edge is None:
+        return settings
+    begins, width = choices.mask_start or "present", choices.soft_edge or 0
+    return replace(settings, texture=replace(settings.texture, mask_start=begins, soft_edge=width))
 
 
 def with_separate_slots(settings: RunSettings) -> RunSettings:

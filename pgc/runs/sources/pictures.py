@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,22 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pgc.images.likeness import read_likeness
-from pgc.images.sources import SourceTexture, read_material, read_texture
+from pgc.images.sources import SourceTexture, material_files, read_maps, tile_paths
+from pgc.maps import MapName
 from pgc.texture.field import from_uint8_values
 
 __all__ = ["likeness_tensor", "read_reference", "read_start"]
 
 
-def read_start(path: Path, size: int, tiles: Sequence[int]) -> SourceTexture:
-    """Reads what a run starts from: an image of base colour, or a folder with maps."""
-    return read_material(path, size, tiles) if path.is_dir() else read_texture(path, size, tiles)
+def read_start(path: Path, others: Mapping[MapName, Path], size: int, tiles: Sequence[int]) -> SourceTexture:
+    """Reads what a run starts from: an image of base colour or a folder with maps, and single maps that win over it.
+
+    Raises:
+        TextureError: an image is missing, damaged or too big.
+    """
+    files = material_files(path, tiles) if path.is_dir() else {"base_color": list(tile_paths(path, tiles).values())}
+    more = {name: list(tile_paths(file, tiles).values()) for name, file in others.items()}
+    return read_maps({**files, **more}, size, tiles)
 
 
 def read_reference(path: Path) -> Float[Tensor, "1 3 s s"]:

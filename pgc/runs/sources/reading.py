@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pgc.baking.vertex_colors import vertex_color_texture
+from pgc.images.masks import SourceMasks, read_change_masks, read_lock_masks
 from pgc.images.reading import image_size
-from pgc.images.sources import (
-    SourceMasks,
-    read_change_masks,
-    read_lock_masks,
-    read_texture,
-)
-from pgc.maps import MAP_NAMES
+from pgc.images.sources import read_texture
+from pgc.maps import MAP_NAMES, MapName
 from pgc.mesh import PreparedMesh
 from pgc.runs.scene_building import SourceTextures
 from pgc.runs.sources.pictures import read_reference, read_start
@@ -39,11 +36,13 @@ class SourceFiles:
     oracle: Path | None
     reference: Path | None
     """A picture whose colours the texture shall have; it lies in no UVs."""
+    maps: Mapping[MapName, Path] = field(default_factory=dict[MapName, Path])
+    """Other maps than base colour that the run starts from, and which win over those in the folder `initial`."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Returns those that are given and lie in the mesh's own UVs."""
-        every = (self.initial, self.lock_mask, self.change_mask, self.oracle)
+        every = (self.initial, self.lock_mask, self.change_mask, self.oracle, *self.maps.values())
         return tuple(path for path in every if path is not None)
 
 
@@ -77,7 +76,7 @@ def read_sources(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceTex
         TextureError: one is unusable, or the mesh has no colours to start from.
     """
     tiles = mesh.report.tiles
-    initial = None if files.initial is None else read_start(files.initial, size, tiles)
+    initial = None if files.initial is None else read_start(files.initial, files.maps, size, tiles)
     locks = _read_locks(files, size, tiles)
     oracle = None if files.oracle is None else read_texture(files.oracle, size, tiles)
     start = None if initial is None else initial.texture

@@ -60,6 +60,7 @@ def _refs(*sides: int) -> st.SearchStrategy[ArrayRef]:
     return st.builds(ArrayRef, _SHA, st.just(DType.U8), st.just(sides))
 
 
+_GRAY = (TileImage(tile=1001, array=ArrayRef("d" * 64, DType.U8, (64, 64))),)
 _TILES = st.builds(TileImage, tile=st.integers(1001, 1999), array=_refs(16, 32) | _refs(8192, 16, 3))
 
 
@@ -125,6 +126,12 @@ def _job(**given: Any) -> TextureJobSpec:
     """A job whose strength goes with an initial texture, and whose reference with base colour alone."""
     if not given["initial_texture"]:
         given["settings"] = dataclasses.replace(given["settings"], strength=None)
+        given["initial_maps"] = {}
+    if not given["lock_mask"] or given["settings"].strength is not None:
+        given["settings"] = dataclasses.replace(given["settings"], mask_start="present")
+    if not given["lock_mask"]:
+        given["settings"] = dataclasses.replace(given["settings"], soft_edge=0)
+    given["initial_maps"] = {name: images for name, images in given["initial_maps"].items() if name in given["maps"]}
     # The meshes have faces without texture.
     given["settings"] = dataclasses.replace(given["settings"], texture_field="texels", warm_start=None)
     if given["conditions"].reference is not None:
@@ -136,6 +143,8 @@ def _field(cls: type[Any], name: str, hint: Any) -> st.SearchStrategy[Any]:
     is_spec = getattr(cls, "STRICT", False)
     if cls is TextureJobSpec and name in ("lock_mask", "initial_texture"):
         return st.lists(_TILES, max_size=2, unique_by=lambda image: image.tile).map(tuple)
+    if cls is TextureJobSpec and name == "initial_maps":
+        return st.dictionaries(st.sampled_from(("roughness", "metallic", "occlusion")), st.just(_GRAY), max_size=2)
     if name == "cameras" and typing.get_origin(hint) is tuple:
         return st.lists(instances(typing.get_args(hint)[0]), min_size=1, max_size=2).map(tuple)
     if name == "meshes" and is_spec:

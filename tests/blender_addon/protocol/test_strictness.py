@@ -82,6 +82,43 @@ def test_a_job_for_new_uvs_asks_for_nothing_else(changes, field, text):
     assert caught.value.field == field
 
 
+GRAY, COLOR = samples.spec().lock_mask, samples.spec().initial_texture
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "text"),
+    [
+        ({"initial_maps": {"gloss": GRAY}}, "initial_maps.gloss", "no such map"),
+        ({"initial_maps": {"metallic": GRAY}}, "initial_maps.metallic", "a job that makes this map"),
+        ({"initial_maps": {"roughness": GRAY}, "initial_texture": ()}, "initial_maps.roughness", "an initial texture"),
+        ({"initial_maps": {"roughness": GRAY * 2}}, "initial_maps.roughness", "each tile once"),
+        ({"initial_maps": {"roughness": COLOR}}, "initial_maps.roughness[0].array", "expected [H, W]"),
+        (
+            {"initial_maps": {"normal": GRAY}, "maps": ("normal",)},
+            "initial_maps.normal[0].array",
+            "expected [H, W, 3]",
+        ),
+        ({"settings": SettingsSpec(mask_start="anew"), "lock_mask": ()}, "settings.mask_start", "leaves free"),
+        ({"settings": SettingsSpec(soft_edge=8), "lock_mask": ()}, "settings.soft_edge", "border of a lock mask"),
+        ({"settings": SettingsSpec(mask_start="anew", strength=0.5)}, "settings.mask_start", "no strength"),
+    ],
+)
+def test_maps_to_start_from_fit_the_job(changes, field, text):
+    assert replace(samples.spec(), initial_maps={"roughness": GRAY}).refs()["initial_maps.roughness[0].array"]
+    with pytest.raises(FieldError) as caught:
+        replace(samples.spec(), **changes)
+    assert caught.value.field == field
+    assert text in str(caught.value)
+
+
+def test_a_job_without_later_fields_says_nothing_of_them():
+    plain = to_wire(samples.spec())
+    assert "initial_maps" not in plain
+    assert "mask_start" not in plain["settings"]
+    started = to_wire(replace(samples.spec(), initial_maps={"roughness": GRAY}))
+    assert from_wire(TextureJobSpec, started).initial_maps == {"roughness": GRAY}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "field", "text"),
     [

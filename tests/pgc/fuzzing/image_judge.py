@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pgc.errors import TextureError
+from pgc.images.masks import read_lock_masks
 from pgc.images.reading import read_source_image
-from pgc.images.sources import read_lock_masks, read_texture
+from pgc.images.sources import read_texture
 
 __all__ = ["judge_image"]
 

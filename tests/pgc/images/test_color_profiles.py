@@ -7,7 +7,8 @@ from PIL import Image, ImageCms
 
 from pgc.images import color_profiles
 from pgc.images.color_profiles import ColorProfile, in_srgb
-from pgc.images.sources import read_lock_masks, read_material, read_texture
+from pgc.images.masks import read_lock_masks
+from pgc.images.sources import read_material, read_texture
 
 ADOBE = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
 """Adobe RGB (1998): its primaries, adapted to D50, as its specification has them (4.3.5.3). Gamma 2.19921875."""

@@ -10,7 +10,8 @@ from PIL import Image
 from pgc.color_space import linear_from_srgb, srgb_from_linear
 from pgc.errors import TextureError
 from pgc.images.maps import encode_maps
-from pgc.images.sources import read_change_masks, read_lock_masks, read_material, read_texture, texture_side, tile_paths
+from pgc.images.masks import read_change_masks, read_lock_masks
+from pgc.images.sources import read_material, read_texture, texture_side, tile_paths
 from pgc.texture.field import to_uint8_values
 from tests.pgc.image_files import write_with_oiio
 

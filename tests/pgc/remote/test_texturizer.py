@@ -154,15 +154,22 @@ def test_textures_to_start_from_go_along(cube_obj, red_texture):
 
 
 @pytest.mark.slow
-def test_a_whole_material_to_start_from_is_not_for_the_server(cube_obj, red_texture, tmp_path):
-    for name in ("base_color", "roughness"):
-        Image.open(red_texture).save(tmp_path / f"{name}.png")
-    arguments = TextureArguments(mesh=str(cube_obj), prompt="red", maps=("roughness",), init_texture=str(tmp_path))
-    with pytest.raises(ConfigError, match="from base colour alone"):
-        job_of(arguments)
+def test_a_whole_material_to_start_from_goes_along(cube_obj, red_texture, tmp_path):
+    for name, mode in (("base_color", "RGB"), ("roughness", "L"), ("normal", "RGB"), ("occlusion", "L")):
+        Image.open(red_texture).convert(mode).save(tmp_path / f"{name}.png")
+    arguments = TextureArguments(
+        mesh=str(cube_obj), prompt="red", maps=("metallic", "normal"), init_texture=str(tmp_path)
+    )
+    job, _mesh = job_of(arguments)
+    assert {name: images[0].array.shape for name, images in job.spec.initial_maps.items()} == {
+        "roughness": (32, 32),
+        "normal": (32, 32, 3),
+    }, "what the job makes, and no occlusion"
+    assert set(job.arrays) == {ref.sha256 for ref in job.spec.refs().values()}
     # Base colour alone is wanted: that is all that would be used here too.
     job, _mesh = job_of(replace(arguments, maps=None))
     assert len(job.spec.initial_texture) == 1
+    assert not job.spec.initial_maps
 
 
 def test_models_are_named_not_pathed():

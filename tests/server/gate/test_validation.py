@@ -200,6 +200,19 @@ def test_images_must_be_square_powers_of_two_of_three_channels(stored_job, shape
     assert said in error.text
 
 
+def test_maps_to_start_from_are_looked_at_as_base_colour_is(stored_job):
+    color = TileImage(tile=1001, array=stored_job.put(np.zeros((32, 32, 3), np.uint8)))
+
+    def said(shape):
+        gray = TileImage(tile=1001, array=stored_job.put(np.zeros(shape, np.uint8)))
+        beside = {"initial_texture": (color,), "initial_maps": {"roughness": (gray,)}, "maps": ("roughness",)}
+        stored_job.write(replace(stored_job.spec, **beside))
+        return verdict(stored_job)
+
+    assert said((32, 32)) is None
+    assert said((32, 16)).field == "initial_maps.roughness[0].array"
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

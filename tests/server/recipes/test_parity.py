@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,31 @@ def over_the_wire(arguments: TextureArguments, cpu) -> dict:
     for _ in run.optimization.steps():
         pass
     return encode_maps(run.bake())
+
+
+@pytest.mark.slow
+def test_every_map_that_is_kept_arrives(cpu, cube_obj, red_texture, tmp_path):
+    every = ("base_color", "roughness", "metallic", "normal", "occlusion")
+    random = np.random.default_rng(1)
+    for name in every:
+        shape = (32, 32, 3) if name in ("base_color", "normal") else (32, 32)
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:13] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    chosen = {
+        "oracle_texture": str(red_texture),
+        "maps": every,
+        "init_texture": str(tmp_path),
+        "lock_mask": str(tmp_path / "mask.png"),
+        "mask_start": "anew",
+    }
+    sent = over_the_wire(TextureArguments(mesh=str(cube_obj), prompt="red", **chosen, **TINY), cpu)
+    here = {name: value for name, value in TINY.items() if name != "device"}
+    assert sent == in_process(cube_obj, "red", **chosen, **here)
+    for name in every:
+        kept = np.asarray(Image.open(tmp_path / f"{name}.png"))[:13]
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(sent[name][1001])))[:13], kept), name
 
 
 TINY = {"steps": 3, "views": 2, "resolution": 16, "texture_size": 32, "guidance": "oracle", "device": None}
