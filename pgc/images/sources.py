@@ -161,7 +161,7 @@ def read_maps(files: Mapping[str, list[Path]], size: int, tiles: Sequence[int]) 
 
 
 def profiled(path: Path, image: SourceImage, *, is_color: bool) -> SourceImage:
-    """The image with its colours in sRGB; of maps that are no colours the profile is told, and nothing changes."""
+    """Returns the image with its colours in sRGB; of maps that are no colours its profile is told alone."""
     if image.profile is None or image.linear:
         return image
     if not is_color:
@@ -195,7 +195,7 @@ def _fits(values: np.ndarray, size: int) -> bool:
 
 
 def gray_values(image: SourceImage, encode: bool) -> Float32[np.ndarray, "h w"]:
-    """How bright the pixels are, encoded where asked for."""
+    """Returns how bright the pixels are, encoded where asked for."""
     if image.color.shape[-1] == 1:
         return _plane(image.color[..., 0], encode)
     gray = np.zeros(image.color.shape[:2], dtype=np.float32)

@@ -43,6 +43,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "model": st.text("abcxyz019._-", min_size=1, max_size=64),
     "guidance_scale": st.none() | st.floats(0, 1000),
     "every_s": st.floats(0.05, 3600),
+    "soft_edge": st.integers(0, 256),
     "strength": st.none() | st.floats(0.01, 1.0),
     "size": st.integers(16, 1024),
     "aspect": st.floats(1e-3, 1e3),

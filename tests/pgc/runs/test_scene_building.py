@@ -218,7 +218,7 @@ def test_how_a_model_is_made_to_fit_belongs_to_no_run_that_did_not_ask_for_it(tm
         hashed.append(settings["guidance"]["run"])
         return dumps(settings, **how)
 
-    monkeypatch.setattr("pgc.runs.request.json.dumps", kept)
+    monkeypatch.setattr("pgc.runs.texture_request.json.dumps", kept)
     mesh.write_text("v 0 0 0\n")
     request = TextureRequest(mesh=mesh, prompt=Prompt(text="red"), guidance=PocketSpec(), device="cpu")
     asked = LatentDiffusionConfig(memory=MemorySavings(rows=1))

@@ -61,6 +61,8 @@ ALONE = {
     "encoder_gradient": {"encoder_gradient": "linear", "distillation": "sds"},
     "strength": {"strength": 0.5},
     "texture_field": {"texture_field": "hashgrid", "maps": ("base_color",)},
+    "mask_start": {"mask_start": "anew"},
+    "soft_edge": {"soft_edge": 8},
     "warm_start": {"warm_start": True, "maps": ("base_color",)},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
     "controls": {"controls": ("depth=0.5@0.1-0.75",)},
@@ -92,6 +94,8 @@ def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, na
     assert name is None or getattr(one, name) is not None, "a choice that this does not try"
     files = {"strength": "init_texture", "reference_scale": "reference"}
     given = {files[name]: str(red_texture)} if name in files else {}
+    if name in ("mask_start", "soft_edge"):
+        given = {"init_texture": str(red_texture), "lock_mask": str(red_texture)}
     request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red", **given))
     assert resolved(spec) == (request.guidance, request.settings)
 

@@ -69,7 +69,7 @@ def test_every_choice_changes_what_a_run_gets():
         **{"noise": "surface", "weighting": "constant", "encoder_gradient": "linear", "rig": "paper", "strength": 0.5},
         **{"controls": ("depth=0.5@0-0.5",), "control_models": {"normal": "me/mine"}, "reference_scale": 0.5},
         **{"texture_field": "hashgrid", "loras": {"a.safetensors": 1.0}, "embeddings": {"a.safetensors": "moss"}},
-        **{"ip_adapter": "a.safetensors", "reference_by": "ip-adapter"},
+        **{"ip_adapter": "a.safetensors", "reference_by": "ip-adapter", "mask_start": "anew", "soft_edge": 8},
         **{
             "warm_start": False,
             "depth": False,
