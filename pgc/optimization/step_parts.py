@@ -33,11 +33,13 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Picture:
-    """A view with the texels of this moment in it."""
+    """A view with what is learnt, as it is at this moment, in it."""
 
     view: View
     material: Mapping[str, Tensor]
     image: Float[Tensor, "b 3 h w"]
+    name: str = ""
+    """Tells the pictures of a step apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

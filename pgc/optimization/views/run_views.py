@@ -10,13 +10,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pgc.cameras import Camera
-from pgc.cameras.view_names import VIEW_NAMES, view_name
-from pgc.guidance.base import Conditions, Guidance, PromptEmbedding
+from pgc.cameras.staged import ProgressingSampler
+from pgc.distillation.build import DistillationConfig
+from pgc.guidance.base import Conditions, Guidance
 from pgc.lighting.base import StepLights
 from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.optimization.map_gradients import Baseline
 from pgc.optimization.scene import Scene
 from pgc.optimization.step_parts import Picture, View
 from pgc.optimization.stopwatch import Stopwatch
+from pgc.optimization.views.prompts import ViewPrompts
 from pgc.optimization.views.shown_controls import camera_poses, with_shown
 from pgc.optimization.views.told_light import told_light
 from pgc.randomness import generator_for, numpy_generator_for
@@ -24,8 +27,9 @@ from pgc.rendering.compositing import composite
 from pgc.rendering.light import ViewedLight
 from pgc.rendering.raster.gbuffer import surface_points
 from pgc.rendering.shading import unlit
+from pgc.texture.field import TextureField
 
-__all__ = ["RunViews"]
+__all__ = ["RunViews", "drawn_background"]
 
 
 class RunViews:
@@ -33,11 +37,42 @@ class RunViews:
 
     def __init__(self, scene: Scene, guidance: Guidance, prompt: Prompt, config: OptimizeConfig) -> None:
         self.scene, self.guidance, self.prompt, self.config = scene, guidance, prompt, config
-        # All at once, before the first step: text encoders may have to be fetched for each.
-        texts = {name: prompt.of_view(name) for name in VIEW_NAMES}
-        encoded = {text: guidance.encode_prompt([text]) for text in dict.fromkeys(texts.values())}
-        self._embeddings = {name: encoded[text] for name, text in texts.items()}
-        self._negative = guidance.encode_prompt([prompt.negative], negative=True)
+        self._prompts = ViewPrompts(guidance, prompt)
+
+    @property
+    def learnt(self) -> TextureField:
+        """The texels."""
+        return self.scene.texture
+
+    @property
+    def baseline(self) -> Baseline:
+        """See `Scene.baseline`."""
+        return self.scene.baseline
+
+    @property
+    def likeness(self) -> Float[Tensor, "1 3 h w"] | None:
+        """See `Scene.likeness`."""
+        return self.scene.likeness
+
+    @property
+    def other_losses(self) -> Mapping[str, DistillationConfig]:
+        """None: there is one picture a step."""
+        return {}
+
+    def optimizer(self, config: OptimizeConfig, *, fused: bool) -> torch.optim.Optimizer:
+        """Builds Adam over the texels. Fused: one pass over them, not a dozen; several times faster on the CPU."""
+        groups = self.scene.texture.parameter_groups(config.learning_rate)
+        return torch.optim.Adam(groups, betas=config.betas, eps=config.epsilon, fused=fused)
+
+    def set_progress(self, progress: float, live: float) -> None:
+        """Sets where the cameras stand, and how many levels of the texture are live."""
+        if isinstance(self.scene.cameras, ProgressingSampler):
+            self.scene.cameras.set_progress(progress)
+        self.scene.texture.set_progress(live)
+
+    def penalty(self, index: int, progress: float) -> Float[Tensor, ""] | None:
+        """Returns the scene's penalty on the texels."""
+        return None if self.scene.penalty is None else self.scene.penalty.penalty(index, progress)
 
     def draw(self, index: int, step: int) -> View:
         """Draws cameras and backgrounds of step `index` of distillation, and the light of the run's step `step`."""
@@ -46,7 +81,7 @@ class RunViews:
         lighting, lights = self.scene.lighting, StepLights(render=None, reference=None)
         if lighting is not None:
             lights = lighting.draw(cameras, generator_for(config.seed, step, "lighting"))
-        return self.look(cameras, self._background(index), lights)
+        return self.look(cameras, drawn_background(config, index), lights)
 
     def look(
         self, cameras: Sequence[Camera], background: Float[Tensor, "b 3 1 1"], lights: StepLights | None = None
@@ -63,6 +98,10 @@ class RunViews:
             lights=lights or StepLights(render=None, reference=None),
         )
 
+    def pictures(self, view: View, watch: Stopwatch) -> list[Picture]:
+        """Returns the step's one picture."""
+        return [self.picture(view, watch)]
+
     def picture(self, view: View, watch: Stopwatch) -> Picture:
         """Renders the texels as they are, with the gradients that the caller has on."""
         with watch.stage("fetch"):
@@ -78,10 +117,11 @@ class RunViews:
         return Picture(view=view, material=material, image=image)
 
     @torch.no_grad()
-    def reference(self, view: View) -> Float[Tensor, "b 3 h w"] | None:
+    def reference(self, picture: Picture) -> Float[Tensor, "b 3 h w"] | None:
         """Renders what the oracle knows; None for all other priors."""
         if self.scene.reference is None:
             return None
+        view = picture.view
         return self._shade(view, self.scene.reference.sample(view.points), view.lights.reference)
 
     def conditions(
@@ -90,8 +130,8 @@ class RunViews:
         """Says what the prior is told of pictures in the run's step `step`."""
         view = picture.view
         conditions = Conditions(
-            prompt=PromptEmbedding.cat([self._embedding(camera) for camera in view.cameras]),
-            negative=PromptEmbedding.cat([self._negative] * len(view.cameras)),
+            prompt=self._prompts.of(view.cameras),
+            negative=self._prompts.negative_of(view.cameras),
             depth=view.gbuffer.depth,
             mask=view.gbuffer.mask,
             shading=told_light(self.guidance, view.gbuffer, view.lights.render),
@@ -106,12 +146,10 @@ class RunViews:
     def _shade(self, view: View, material: Mapping[str, Tensor], light: ViewedLight | None) -> Float[Tensor, "b 3 h w"]:
         return composite(self.scene.shade(view.gbuffer, material, light), view.gbuffer.coverage, view.background)
 
-    def _embedding(self, camera: Camera) -> PromptEmbedding:
-        """The prompt for where this camera stands."""
-        return self._embeddings[view_name(camera, self.prompt.front_axis)]
 
-    def _background(self, index: int) -> Float[Tensor, "b 3 1 1"]:
-        if not self.config.background.random:
-            return torch.tensor(self.config.background.color)[None, :, None, None].expand(self.config.views, 3, 1, 1)
-        generator = generator_for(self.config.seed, index, "background")
-        return torch.rand((self.config.views, 3, 1, 1), generator=generator)
+def drawn_background(config: OptimizeConfig, index: int) -> Float[Tensor, "b 3 1 1"]:
+    """Draws the colours behind the views of step `index` of distillation."""
+    if not config.background.random:
+        return torch.tensor(config.background.color)[None, :, None, None].expand(config.views, 3, 1, 1)
+    generator = generator_for(config.seed, index, "background")
+    return torch.rand((config.views, 3, 1, 1), generator=generator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,13 +14,27 @@ from torch import Tensor
 
 from pgc.cameras import Camera
 from pgc.guidance.base import Conditions, Guidance, Shown
-from pgc.optimization.scene import Scene
 from pgc.optimization.step_parts import Picture
 
-__all__ = ["camera_normals", "camera_poses", "with_shown"]
+__all__ = ["ShownScene", "camera_normals", "camera_poses", "with_shown"]
 
 
-def with_shown(conditions: Conditions, guidance: Guidance, scene: Scene, picture: Picture) -> Conditions:
+@runtime_checkable
+class ShownScene(Protocol):
+    """What controls show beside a view's own picture."""
+
+    @property
+    def face_materials(self) -> Int[Tensor, " f"] | None:
+        """Material of each face; None: all are one."""
+        ...
+
+    @property
+    def likeness(self) -> Float[Tensor, "1 3 h w"] | None:
+        """A reference picture."""
+        ...
+
+
+def with_shown(conditions: Conditions, guidance: Guidance, scene: ShownScene, picture: Picture) -> Conditions:
     """Returns the conditions with what the prior's controls show; nothing is computed for a prior that has none."""
     shows = guidance.shows if isinstance(guidance, Shown) else frozenset()
     if not shows - {"depth", "depth-official"}:

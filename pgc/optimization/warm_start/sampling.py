@@ -113,7 +113,7 @@ class WarmStart:
     ) -> tuple[Tensor, Tensor, Float[Tensor, "b 3 h w"], Tensor]:
         """What the prior foresees of these views: clean latents, noise, the picture, and how many pixels are lost."""
         shown = self._views.flat_picture(view)
-        conditions = self._views.conditions(shown, self._views.reference(view), step=index, progress=0.0)
+        conditions = self._views.conditions(shown, self._views.reference(shown), step=index, progress=0.0)
         batch = self._batch(view, timestep)
         noise = self._guidance.predict_noise(noisy, batch, conditions).guided(self.config.guidance_scale)
         clean = predict_clean_latents(noisy, noise, self._guidance.alphas_cumprod, batch)
