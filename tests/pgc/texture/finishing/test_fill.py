@@ -83,7 +83,7 @@ def test_thinned_sources_give_what_all_sources_give(two_charts: TriangleMesh) ->
     # Not none: the wide neighbours are others.
     assert error[far[::7] < 0.03].max() < 0.05
     assert error.max() < 0.1
-    assert error.mean() < 0.02
+    assert error.mean() < 0.03
 
 
 def test_rows_of_a_length_that_thinning_divides_are_no_columns(make_mesh: Callable[..., TriangleMesh]) -> None:
