@@ -207,6 +207,18 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         default=0.5,
         subtype="FACTOR",
     )
+    soft_edge: IntProperty(
+        name="Soft Edge",
+        description="Width in pixels of the band along a mask's border in which the new texture comes to meet the old",
+        min=0,
+        max=256,
+        soft_max=64,
+        default=8,
+    )
+    mask_anew: BoolProperty(
+        name="Begin Anew",
+        description="What the mask lets change begins from gray, in place of what is there",
+    )
     target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
     uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")
     cameras: EnumProperty(

@@ -18,20 +18,16 @@ from ..client import (
     FieldError,
     ModelSpec,
     PromptSpec,
-    ReferenceSpec,
     SettingsSpec,
     TextureJobSpec,
-    TileImage,
     WireError,
 )
-from ..model.choices import need_light
 from ..model.conditions.starts import grid_objection, wished_warm_start
 from ..model.conditions.views import prompts_of_views
 from ..model.maps import MAPS
 from ..model.methods import METHOD_SETTINGS, ChosenMethod
 from ..model.problems import of_error
 from ..model.state import JobRequest, JobView, Problem, ServerView
-from ..protocol.arrays import array_ref, give_away
 from ..protocol.job_size import MOST_TRIANGLES, refusal
 from ..scene.camera_rig import rig_for, scene_cameras, view_spec
 from ..scene.errors import SceneError
@@ -39,14 +35,14 @@ from ..scene.meshes.export import ExportedMesh, ExportOptions, export_mesh, mesh
 from ..scene.meshes.face_sets import pack_faces
 from ..scene.meshes.uv_watch import packed_uvs_of
 from ..scene.ownership import check_editable, check_private
-from ..scene.painting.keep_mask import KeptTexture, kept_texture, start_texture
-from ..scene.pictures.pixels import reference_pixels
+from ..scene.painting.keep_mask import KeptTexture
+from .job_images import image_fields, kept_of, mask_settings, reference_of
 
 __all__ = ["KEPT", "SEEDS", "Order", "objection", "prepare_order", "variations"]
 
 KEPT = (
     *("model", "preset", "steps", "texture_size", "target", "cameras", "uv_map", "separate_slots"),
-    *("use_start", "strength"),
+    *("use_start", "strength", "soft_edge", "mask_anew"),
     *METHOD_SETTINGS,
 )
 """Settings that a version remembers, to be made again with them; its maps are a set and stand beside them."""
@@ -87,7 +83,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             f"{obj.name} has {len(mesh.faces):,} triangles, and a texture takes at most {MOST_TRIANGLES:,}; "
             "lower its subdivision or decimate it first."
         )
-    kept, masked = _kept(settings, obj, mesh)
+    kept, masked = kept_of(settings, obj, mesh)
     size = int(settings.texture_size) if kept is None else len(kept.picture)
     try:
         spec, arrays = _spec(context, depsgraph, obj, mesh, kept)
@@ -118,20 +114,6 @@ def variations(order: Order, count: int) -> list[Order]:
     return found
 
 
-def _kept(
-    settings: bpy.types.PropertyGroup, obj: bpy.types.Object, mesh: ExportedMesh
-) -> tuple[KeptTexture | None, bool]:
-    """What the texture grows out of, where that is a picture, and whether a mask keeps some of it."""
-    kept = kept_texture(obj, mesh.uv_map, mesh.corner_uvs) if settings.target != "objects" else None
-    if kept is not None and need_light(settings.maps):
-        raise SceneError(
-            "A mask keeps base color only; make base color alone, or clear the mask.", "pgc.base_color_only"
-        )
-    if kept is None and settings.use_start:
-        return start_texture(obj, mesh.uv_map, mesh.corner_uvs), False
-    return kept, kept is not None
-
-
 def _spec(
     context: bpy.types.Context,
     depsgraph: bpy.types.Depsgraph,
@@ -146,7 +128,6 @@ def _spec(
         mesh = replace(mesh, corner_colors=None)
     part, arrays = mesh_spec(mesh)
     method = ChosenMethod.of(settings, settings.model, has_reference=settings.reference is not None)
-    initial, locks = _tiles(kept, arrays)
     begins = kept is not None or mesh.corner_colors is not None
     no_grid = grid_objection(maps=settings.maps, target=settings.target, begins=begins)
     spec = TextureJobSpec(
@@ -162,6 +143,7 @@ def _spec(
             texture_size=int(settings.texture_size) if kept is None else len(kept.picture),
             separate_slots=settings.separate_slots,
             strength=settings.strength if settings.use_start or mesh.corner_colors is not None else None,
+            **mask_settings(settings, kept),
             texture_field="texels" if no_grid else settings.texture_field,
             warm_start=wished_warm_start(
                 settings.warm_start, settings.maps, grid=not no_grid and settings.texture_field == "hashgrid"
@@ -170,31 +152,12 @@ def _spec(
         guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
         distillation=method.distillation(),
         regulation=method.regulation_spec(),
-        conditions=method.conditions(_reference(settings, method, arrays)),
+        conditions=method.conditions(reference_of(settings, method, arrays)),
         maps=tuple(name for name in MAPS if name in settings.maps),
-        initial_texture=initial,
-        lock_mask=locks,
+        **image_fields(kept, arrays),
         name=obj.name,
     )
     return spec, arrays
-
-
-def _reference(
-    settings: bpy.types.PropertyGroup, method: ChosenMethod, arrays: dict[str, npt.NDArray[Any]]
-) -> ReferenceSpec | None:
-    """The picture that the texture is to resemble, whose array is added; None where it would do nothing."""
-    shuffled = any(kind == "shuffle" for kind, _ in method.controls)
-    if settings.reference is None or not (settings.reference_scale or shuffled):
-        return None
-    if settings.reference_scale and need_light(settings.maps):
-        raise SceneError(
-            "A reference is for base color only; make base color alone, or take the reference out.",
-            "pgc.base_color_only",
-        )
-    pixels = give_away(reference_pixels(settings.reference))
-    ref = array_ref(pixels)
-    arrays[ref.sha256] = pixels
-    return ReferenceSpec(image=ref, scale=settings.reference_scale)
 
 
 def objection(
@@ -236,23 +199,6 @@ def _options(settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> Export
         faces=faces,
         colors=settings.use_vertex_colors and not settings.use_start,
     )
-
-
-def _tiles(
-    kept: KeptTexture | None, arrays: dict[str, npt.NDArray[Any]]
-) -> tuple[tuple[TileImage, ...], tuple[TileImage, ...]]:
-    """Initial texture and lock mask of a job, whose arrays are added."""
-    if kept is None:
-        return (), ()
-    found: list[tuple[TileImage, ...]] = []
-    for array in (kept.picture, kept.mask):
-        if array is None:
-            found.append(())
-            continue
-        ref = array_ref(give_away(array))
-        arrays[ref.sha256] = array
-        found.append((TileImage(tile=1001, array=ref),))
-    return found[0], found[1]
 
 
 def _request(settings: bpy.types.PropertyGroup, options: ExportOptions, uv_map: str, size: int) -> JobRequest:

@@ -53,7 +53,7 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if settings.target != "objects" and len(obj.data.uv_layers) > 1:
         layout.prop_search(settings, "uv_map", obj.data, "uv_layers", icon="GROUP_UVS")
     if settings.target != "objects" and (obj.pgc.keep_mask is not None or kept_picture(obj) is not None):
-        _draw_keep_mask(layout, obj)
+        _draw_keep_mask(layout, obj, settings)
     if kept_picture(obj) is not None:
         row = layout.row()
         row.use_property_split = False
@@ -64,7 +64,7 @@ def draw_target(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
             row.prop(settings, "strength", text="", slider=True)
 
 
-def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
+def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object, settings: bpy.types.PropertyGroup) -> None:
     if obj.pgc.keep_mask is None:
         layout.template_ID(obj.pgc, "keep_mask", new="pgc.new_keep_mask", text="Mask")
     else:
@@ -88,6 +88,11 @@ def _draw_keep_mask(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
         row = layout.row(align=True)
         row.operator("pgc.edit_keep_mask", text="Add Selected Faces", icon="FACESEL").action = "FACES"
         row.operator_menu_enum("pgc.edit_keep_mask", "action", text="", icon="DOWNARROW_HLT")
+        row = layout.row()
+        row.use_property_split = False
+        row.prop(settings, "soft_edge")
+        if not settings.use_start:
+            row.prop(settings, "mask_anew")
 
 
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state: AppState) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..errors import SceneError
 
-__all__ = ["channels_of", "encoded_colors", "reference_pixels"]
+__all__ = ["channels_of", "encoded", "encoded_colors", "reference_pixels"]
 
 _MOST = 1024
 """Pixels a side of a reference; a server looks at no more (`pgc.images.likeness` thins a file in the same way)."""
@@ -60,5 +60,10 @@ def _encoded(image: bpy.types.Image, values: npt.NDArray[np.float32]) -> npt.NDA
     colors = values[..., :3] if values.shape[-1] >= 3 else np.repeat(values[..., :1], 3, axis=-1)
     if not image.is_float or image.colorspace_settings.is_data:
         return colors
-    power = 1.055 * np.maximum(colors, 0.0031308) ** np.float32(1.0 / 2.4) - 0.055
-    return np.where(colors <= 0.0031308, colors * np.float32(12.92), power).astype(np.float32)
+    return encoded(colors)
+
+
+def encoded(linear: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Returns linear light sRGB-encoded."""
+    power = 1.055 * np.maximum(linear, 0.0031308) ** np.float32(1.0 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, linear * np.float32(12.92), power).astype(np.float32)

@@ -327,9 +327,6 @@ def refusals() -> Any:
     view = rig.run()
     rig.finish(view)
     obj.pgc.keep_mask = image
-    settings.maps = {"base_color", "roughness"}
-    found["maps"] = _said(bpy.ops.pgc.generate)
-    settings.maps = {"base_color"}
     obj.data.uv_layers.new(name="Second")
     settings.uv_map = "Second"
     found["uv map"] = _said(bpy.ops.pgc.generate)
@@ -414,9 +411,9 @@ def _pictures(material: bpy.types.Material) -> list[str]:
     return sorted(node.image.name for node in nodes if node.bl_idname == "ShaderNodeTexImage" and node.image)
 
 
-def _base_color(version: Any) -> np.ndarray:
+def _pixels(version: Any, name: str) -> np.ndarray:
     """uint8 [S, S, 3], as Blender has it."""
-    image = version.maps["base_color"].image
+    image = version.maps[name].image
     values = np.empty(image.size[0] * image.size[1] * 4, np.float32)
     image.pixels.foreach_get(values)
     return np.round(values * 255).astype(np.uint8).reshape(image.size[1], image.size[0], 4)[..., :3]
@@ -470,6 +467,8 @@ def on_a_server(connection: str) -> Any:
     obj = bpy.context.object
     settings, state = bpy.context.scene.pgc, bpy.context.window_manager.pgc
     settings.steps, settings.texture_size = 3, "256"
+    names = ("base_color", "roughness", "metallic")
+    settings.maps = set(names)
     phases = []
     for prompt in ("red bricks", "blue checker"):
         settings.prompt = prompt
@@ -482,7 +481,7 @@ def on_a_server(connection: str) -> Any:
             time.sleep(0.02)
         assert state.state == "done", (state.state, state.message)
         phases.append(state.state)
-    first, second = (_base_color(version) for version in obj.pgc.versions)
+    first, second = (np.dstack([_pixels(version, name) for name in names]) for version in obj.pgc.versions)
     same = (first == second).all(axis=-1)
     white = np.zeros((256, 256), bool)
     white[64:, :128] = True
