@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,9 +23,12 @@ __all__ = [
     "IpAdapterOption",
     "KeepUvsOption",
     "LoraOption",
+    "PromptsOption",
     "RasterizerOption",
     "ReferenceOption",
+    "SeedsOption",
     "UnwrapOption",
+    "VariationsOption",
     "ViewPromptOption",
     "ViewPromptsOption",
     "takes_choices",
@@ -33,6 +37,7 @@ __all__ = [
 _PARAMETER = "choices"
 _PRIOR = "Prior"
 _MESH = "Mesh"
+_SEVERAL = "Several runs of one mesh"
 _START = "Start from a texture"
 
 ReferenceOption = Annotated[
@@ -128,6 +133,20 @@ IpAdapterOption = Annotated[
     ),
 ]
 """Files that a model is given or shown, as `pgc texture` takes them."""
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A run for each of these seeds, with commas between; each in a folder of its own in --out.",
+        rich_help_panel=_SEVERAL,
+    ),
+]
+VariationsOption = Annotated[
+    int | None, typer.Option(help="So many runs, with seeds from --seed (or 0) on.", rich_help_panel=_SEVERAL)
+]
+PromptsOption = Annotated[
+    Path | None,
+    typer.Option(help="Text file with a prompt a line, each a run; in place of --prompt.", rich_help_panel=_SEVERAL),
+]
 
 
 def takes_choices(command: Callable[..., None]) -> Callable[..., None]:

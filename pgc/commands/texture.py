@@ -18,15 +18,19 @@ from pgc.commands.choice_options import (
     IpAdapterOption,
     KeepUvsOption,
     LoraOption,
+    PromptsOption,
     RasterizerOption,
     ReferenceOption,
+    SeedsOption,
     UnwrapOption,
+    VariationsOption,
     ViewPromptOption,
     ViewPromptsOption,
     takes_choices,
 )
 from pgc.commands.export_options import EngineOption, FormatOption, ModelsOption, NormalsOption
 from pgc.commands.texturing.running import Destination, Server, run_texture
+from pgc.commands.texturing.variations import Wanted, variations_of
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.settings.choices import RunChoices
@@ -100,6 +104,9 @@ def texture(  # noqa: PLR0913 - one parameter an option
     engine: EngineOption = None,
     normals: NormalsOption = None,
     models: ModelsOption = None,
+    seeds: SeedsOption = None,
+    variations: VariationsOption = None,
+    prompts: PromptsOption = None,
     server: Annotated[
         bool,
         typer.Option("--server", help="Have the server do it; one is started if none runs.", rich_help_panel=_SERVER),
@@ -157,7 +164,10 @@ def texture(  # noqa: PLR0913 - one parameter an option
             "--resume goes on with the run in --out, --overwrite replaces it, and --resume-or-start goes on where it "
             "can; give one of them."
         )
-    if not resume and (mesh is None or prompt is None):
+    wanted = Wanted(seeds=seeds, count=variations, prompts=prompts)
+    if resume and wanted != Wanted():
+        raise ConfigError("--resume goes on with one run; with several, --resume-or-start goes on with each.")
+    if not resume and (mesh is None or (prompt is None and prompts is None)):
         raise ConfigError("A run needs a mesh and --prompt; only --resume does without.")
     if not resume:
         given = given.expanded()
@@ -171,4 +181,8 @@ def texture(  # noqa: PLR0913 - one parameter an option
         turntable=turntable,
         export=(image_format, engine, normals, models),
     )
-    run_texture(given, destination, Server(wanted=server or connection is not None, connection=connection))
+    run_texture(
+        variations_of(given, wanted),
+        destination,
+        Server(wanted=server or connection is not None, connection=connection),
+    )

@@ -152,6 +152,7 @@ def prepare_run(
     request: TextureRequest,
     *,
     guidance: Guidance | None = None,
+    mesh: PreparedMesh | None = None,
     rasterizer: Rasterizer | None = None,
     progress: Progress | None = None,
     least_plan: int = 0,
@@ -161,6 +162,7 @@ def prepare_run(
     Args:
         request: what to do.
         guidance: the request's prior, where it is loaded already.
+        mesh: the request's mesh, where `load_prepared` has loaded it already.
         rasterizer: one of the same mesh, to share its cache.
         progress: is told about slow stages.
         least_plan: number of the first memory plan to look at, as one above it was tried already.
@@ -183,7 +185,7 @@ def prepare_run(
     said = planner.announce(number, memory)
     notes = notes if said is None else (*notes, said)
     spec, settings, plan = planner.apply(number)
-    mesh = load_prepared(request, tell)
+    mesh = mesh or load_prepared(request, tell)
     sources = load_sources(request, mesh)
     tell("Loading the prior", 0.0)
     prior = guidance or load_guidance(spec, device)

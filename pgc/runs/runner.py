@@ -13,6 +13,7 @@ from pgc.devices import release_cached_memory, resolve_device
 from pgc.errors import ConfigError, PgcError
 from pgc.guidance.base import Guidance
 from pgc.images.kept_depth import depth_note
+from pgc.mesh import PreparedMesh
 from pgc.optimization.ranks import Ranks
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.checkpoint import load_checkpoint
@@ -36,9 +37,10 @@ _State = tuple[dict[str, Tensor], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SharedParts:
-    """What several runs share: a loaded prior, a rasteriser of the same mesh."""
+    """What several runs share: a loaded prior, a mesh made ready, a rasteriser of the same mesh."""
 
     guidance: Guidance | None = None
+    mesh: PreparedMesh | None = None
     rasterizer: Rasterizer | None = None
     ranks: Ranks | None = None
     """The processes that share this run, of which this is the first."""
@@ -117,6 +119,7 @@ class _Attempts:
             run = prepare_run(
                 given.request,
                 guidance=given.shared.guidance,
+                mesh=given.shared.mesh,
                 rasterizer=given.shared.rasterizer,
                 progress=given.hooks.progress,
                 least_plan=self._least_plan,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 
 from pgc.commands.export_options import export_config
+from pgc.commands.texturing.variations import Variation
 from pgc.errors import ConfigError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.terminal.failures import EXIT_INTERRUPTED
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pgc.optimization.ranks import Ranks
     from pgc.runs.folder import OutputConfig, RunFolder
     from pgc.runs.request import TextureRun
-    from pgc.runs.runner import RunOutcome
+    from pgc.runs.runner import RunOutcome, SharedParts
 
 __all__ = ["Destination", "Server", "run_texture"]
 
@@ -62,8 +64,8 @@ class Destination:
         )
 
 
-def run_texture(given: TextureArguments, destination: Destination, server: Server) -> None:
-    """Runs what a command line asks for, here or on a server.
+def run_texture(runs: Sequence[Variation], destination: Destination, server: Server) -> None:
+    """Runs what a command line asks for, here or on a server. Runs after the first share its mesh and its prior.
 
     Raises:
         PgcError: something is missing, damaged or does not fit.
@@ -72,25 +74,41 @@ def run_texture(given: TextureArguments, destination: Destination, server: Serve
     console.print("Starting …", highlight=False)
     # Torch and diffusers take seconds to import: only now.
     from pgc.runs.arguments import checked_device
-    from pgc.runs.folder import RunFolder
     from pgc.runs.ranked.joining import joined_ranks
+
+    with joined_ranks(checked_device(runs[0].given.device or "auto")) as ranks:
+        parts: SharedParts | None = None
+        for run in runs:
+            here = replace(destination, out=destination.out / run.name)
+            parts = _run_one(console, run.given, here, server, (ranks, parts)) or parts
+
+
+def _run_one(
+    console: Console,
+    given: TextureArguments,
+    destination: Destination,
+    server: Server,
+    beside: tuple[Ranks | None, SharedParts | None],
+) -> SharedParts | None:
+    """One run, with the parts of another one of the same mesh and prior; returns its own, None where it was not run
+    here."""
+    from pgc.runs.folder import RunFolder
     from pgc.runs.report import read_report
 
-    folder = RunFolder(destination.out)
-    with joined_ranks(checked_device(given.device or "auto")) as ranks:
-        if destination.may_be_begun:
-            found = _as_begun(folder, given, destination, ranks)
-            if found is None:
-                console.print(f"Finished already: {folder.path}", highlight=False, markup=False, soft_wrap=True)
-                return
-            destination = found
-        report = read_report(folder.report) if destination.resume else None
-        if not server.wanted and (report is None or not report.get("server")):
-            _run_here(console, folder, given, (destination, report), ranks)
-        elif ranks is None:
-            _run_there(console, folder, given, (destination, report), server.connection)
-        else:
-            raise ConfigError("torchrun shares out a run of this machine; leave --server out, or torchrun.")
+    folder, (ranks, parts) = RunFolder(destination.out), beside
+    if destination.may_be_begun:
+        found = _as_begun(folder, given, destination, ranks)
+        if found is None:
+            console.print(f"Finished already: {folder.path}", highlight=False, markup=False, soft_wrap=True)
+            return None
+        destination = found
+    report = read_report(folder.report) if destination.resume else None
+    if not server.wanted and (report is None or not report.get("server")):
+        return _run_here(console, folder, given, (destination, report), (ranks, parts))
+    if ranks is not None:
+        raise ConfigError("torchrun shares out a run of this machine; leave --server out, or torchrun.")
+    _run_there(console, folder, given, (destination, report), server.connection)
+    return None
 
 
 def _as_begun(
@@ -142,12 +160,12 @@ def _run_here(
     folder: RunFolder,
     given: TextureArguments,
     what: tuple[Destination, dict[str, Any] | None],
-    ranks: Ranks | None,
-) -> None:
+    beside: tuple[Ranks | None, SharedParts | None],
+) -> SharedParts | None:
     from pgc.runs.ranked.following import follow
     from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 
-    destination, report = what
+    (destination, report), (ranks, parts) = what, beside
     resume, outputs = destination.resume, destination.outputs()
     arguments = given if report is None else arguments_from_report(report, given)
     request = arguments.to_request()
@@ -160,7 +178,7 @@ def _run_here(
         if ranks is not None and ranks.rank > 0:
             interrupt.arm()
             follow(request, ranks, checkpoint=folder.checkpoint if resume else None, should_stop=should_stop)
-            return
+            return None
         if not resume:
             folder.claim(overwrite=destination.overwrite)
         with folder.giving_back(), RunDisplay(console) as display:
@@ -179,13 +197,18 @@ def _run_here(
                 on_step=display.step,
                 should_stop=should_stop,
             )
-            shared, told = SharedParts(ranks=ranks), arguments.given()
+            shared, told = parts or SharedParts(ranks=ranks), arguments.given()
             outcome = texture_mesh(
                 request, folder, arguments=told, resume=resume, outputs=outputs, hooks=hooks, shared=shared
             )
     _say_result(console, folder, outcome)
     if not outcome.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+    run = outcome.run
+    if run.plan_number:
+        # A prior that was loaded to take less memory is of the run that ran out of it.
+        return None
+    return SharedParts(guidance=run.guidance, mesh=run.mesh, rasterizer=run.rasterizer, ranks=ranks)
 
 
 def _say_result(console: Console, folder: RunFolder, outcome: RunOutcome) -> None:
