@@ -17,6 +17,7 @@ from pgc.commands.export import export
 from pgc.commands.models import app as models
 from pgc.commands.pair import pair
 from pgc.commands.playground import playground
+from pgc.commands.shape import shape
 from pgc.commands.texture import texture
 from pgc.commands.transfer import transfer
 from pgc.commands.uvs import uvs
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("texture")(texture)
+app.command("shape")(shape)
 app.command("export")(export)
 app.command("transfer")(transfer)
 app.command("uvs")(uvs)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc shape MESH --prompt "…" --loss rgb --out DIR`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgc.errors import ConfigError
+from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
+from pgc.terminal.interrupts import InterruptFlag
+from pgc.terminal.progress import RunDisplay, progress_console
+
+__all__ = ["shape"]
+
+
+@reports_failures
+def shape(  # noqa: PLR0913 - one parameter an option
+    mesh: Annotated[Path, typer.Argument(help="OBJ, GLB, glTF, PLY or STL file to begin from.", show_default=False)],
+    prompt: Annotated[str, typer.Option(help="What the shape is to be, such as 'a stone lion'.")],
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="Pictures that the model judges: normal (shape alone; PGC-3D's only_normal), rgb (shaded colours; its "
+            "no_normal) or both."
+        ),
+    ] = "rgb",
+    geometry: Annotated[
+        str,
+        typer.Option(
+            help="offsets (the mesh's own vertices, moved) or dmtet (a grid, whose surface may split and join)."
+        ),
+    ] = "offsets",
+    out: Annotated[Path, typer.Option(help="Folder for the new mesh; the given one stays as it is.")] = Path(
+        "out/shape"
+    ),
+    negative: Annotated[str, typer.Option(help="What it is not to be.")] = "",
+    guidance: Annotated[
+        str, typer.Option(help="pocket (built in), sd15, sd21, sdxl, …, or a folder or file.")
+    ] = "pocket",
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Show ControlNets the given mesh, so that the shape stays near it.")
+    ] = False,
+    subdivide: Annotated[int, typer.Option(help="How often each triangle becomes four; 0 keeps the topology.")] = 0,
+    cubes: Annotated[int | None, typer.Option(help="Cubes along a side of dmtet's grid.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the run.")] = None,
+    views: Annotated[int | None, typer.Option(help="Views a step.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Side of the rendered pictures, pixels.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of the shape, in a mesh of extent 1.6.")] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
+) -> None:
+    """Learns a new shape from a blockout and a prompt.
+
+    Writes shape.glb, shape.obj, preview.png and run.json. Ctrl-C ends the run and writes the shape of then.
+    """
+    from pgc.guidance.specs import parse_guidance
+    from pgc.shape.settings import geometry_named, shape_settings
+
+    spec = parse_guidance(guidance)
+    settings = shape_settings(loss, geometry_named(geometry, cubes=cubes), spec)
+    given = {
+        "steps": steps, "views": views, "resolution": resolution, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
+    optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
+    settings = replace(settings, optimize=optimize, subdivide=subdivide, hold=hold)
+    if not mesh.is_file():
+        raise ConfigError(f"There is no file {mesh}; give the mesh to begin from.")
+
+    from pgc.devices import resolve_device
+    from pgc.guidance.specs import load_guidance
+    from pgc.optimization.config import Prompt
+    from pgc.runs.arguments import checked_device
+    from pgc.runs.folder import RunFolder
+    from pgc.shape.outcome import check_spared
+    from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
+
+    console = progress_console()
+    console.print("Starting …", highlight=False)
+    request = ShapeRequest(mesh=mesh, prompt=Prompt(text=prompt, negative=negative), settings=settings)
+    prior = load_guidance(spec, resolve_device(checked_device(device)))
+    check_spared(mesh, out)
+    folder = RunFolder(out)
+    folder.claim(overwrite=overwrite)
+    with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
+        interrupt.arm()
+        hooks = ShapeHooks(
+            on_note=lambda text: display.say(f"Note: {text}"),
+            on_step=display.step,
+            should_stop=lambda: interrupt.raised,
+        )
+        finished = refine_shape(request, prior, folder.path, hooks)
+    done = "Done" if finished else "Stopped early"
+    console.print(f"{done}: shape.glb, shape.obj, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
+    if not finished:
+        raise typer.Exit(EXIT_INTERRUPTED)

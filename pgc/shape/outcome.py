@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a shape run leaves behind: a new mesh, a picture of it and run.json."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+
+from pgc.cameras.rigs import CameraRig
+from pgc.errors import ConfigError
+from pgc.export.glb import write_glb
+from pgc.export.obj import write_obj
+from pgc.images.maps import encode_png
+from pgc.mesh import Mesh, prepare_mesh
+from pgc.runs.report import git_revision, plain, versions
+from pgc.shape.run.pictures import PictureConfig, PictureKind, shape_picture
+from pgc.shape.run.scene import ShapeScene
+from pgc.whole_files import write_bytes, write_json
+
+__all__ = ["FORMAT", "REPORT", "check_spared", "shape_sheet", "write_shape", "write_shape_report"]
+
+FORMAT = "pgc-shape-1"
+REPORT = "run.json"
+_FILES = ("shape.glb", "shape.obj", "shape.mtl", "preview.png")
+_VIEWS = 4
+_SIDE = 256
+_GRAY = 0.5
+
+
+def write_shape(folder: Path, mesh: Mesh, scene: ShapeScene) -> dict[str, str]:
+    """Writes shape.glb, shape.obj and preview.png; returns the SHA-256 of each file by its name.
+
+    UVs that the mesh has stay; where it has none, as a grid's surface, it is unwrapped.
+
+    Raises:
+        MeshError: the mesh has no surface any more, or cannot be unwrapped.
+        OutputError: a file cannot be written.
+    """
+    prepared = prepare_mesh(mesh)
+    write_glb(folder / "shape.glb", prepared, {})
+    write_obj(folder / "shape.obj", prepared, {})
+    write_bytes(folder / "preview.png", encode_png(shape_sheet(scene)))
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _FILES}
+
+
+def check_spared(mesh: Path, folder: Path) -> None:
+    """Raises ConfigError where a run's files would replace the mesh that it begins from."""
+    if mesh.name in (*_FILES, REPORT) and mesh.resolve().parent == folder.resolve():
+        raise ConfigError(f"The run would replace {mesh}, the mesh that it begins from; choose another --out.")
+
+
+@torch.no_grad()
+def shape_sheet(scene: ShapeScene) -> UInt8[torch.Tensor, "3 h w"]:
+    """Draws a geometry from four sides: a row of normals, and one of colours where they are learnt."""
+    cameras = CameraRig.staggered_ring(_VIEWS, elevations=(0.35, -0.2), distance=2.25, focal=1.0).cameras
+    sight = scene.renderer.look(scene.geometry.mesh(), list(cameras), (_SIDE, _SIDE))
+    background = torch.full((_VIEWS, 3, 1, 1), _GRAY)
+    kinds: list[PictureKind] = ["normal", "rgb"] if "rgb" in scene.shown else ["normal"]
+    rows = [shape_picture(kind, sight, list(cameras), background, PictureConfig()) for kind in kinds]
+    sheet = torch.cat([torch.cat(list(row.cpu()), dim=2) for row in rows], dim=1)
+    return (sheet.clamp(0.0, 1.0) * 255.0 + 0.5).floor().to(torch.uint8)
+
+
+def write_shape_report(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes run.json, with what the run was made by.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_json(path, {"format": FORMAT, **plain(content), "versions": versions(), "git": git_revision()})

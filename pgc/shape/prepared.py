@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a mesh and settings to a run that can begin, and from its geometry back to a mesh in the file's own space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+
+from pgc.cameras.named import build_cameras
+from pgc.color_space import linear_from_srgb
+from pgc.guidance.base import Guidance
+from pgc.mesh import Mesh, prepare_mesh
+from pgc.mesh.data import PreparedMesh, TriangleMesh
+from pgc.optimization.config import Prompt
+from pgc.optimization.distillation_loop import DistillationLoop
+from pgc.rendering.raster.rasterizer import RasterizerConfig
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
+from pgc.shape.geometry.base import Geometry
+from pgc.shape.geometry.dmtet import DMTet, DMTetConfig
+from pgc.shape.geometry.signed_distance import signed_distance
+from pgc.shape.geometry.subdivision import subdivided
+from pgc.shape.geometry.vertex_offsets import VertexOffsets
+from pgc.shape.rendering.moving_mesh import MovingMesh
+from pgc.shape.rendering.renderer import RayRenderer, ShapeRenderer
+from pgc.shape.run.scene import ShapeScene
+from pgc.shape.run.views import ShapeViews
+from pgc.shape.settings import GeometryConfig, ShapeSettings
+
+__all__ = ["PreparedShape", "geometry_of", "prepare_shape", "shaped_mesh"]
+
+_SAMPLES_A_CELL = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedShape:
+    """A shape run, ready to advance."""
+
+    blockout: PreparedMesh
+    """The artist's mesh, subdivided where that is asked for."""
+    scene: ShapeScene
+    loop: DistillationLoop
+
+    def result(self) -> Mesh:
+        """Returns the shape of this moment as a new mesh."""
+        learns_color = "rgb" in self.scene.shown
+        return shaped_mesh(self.blockout, self.scene.geometry, colored=learns_color)
+
+
+def prepare_shape(
+    mesh: Mesh, guidance: Guidance, prompt: Prompt, settings: ShapeSettings, *, renderer: ShapeRenderer | None = None
+) -> PreparedShape:
+    """Prepares a run that learns a shape from a blockout.
+
+    Raises:
+        PgcError: the mesh, the prior or a setting cannot serve.
+    """
+    blockout = prepare_mesh(subdivided(mesh, settings.subdivide) if settings.subdivide else mesh)
+    device = guidance.device
+    scene = ShapeScene(
+        geometry=geometry_of(blockout.triangles, settings.geometry, device),
+        renderer=renderer or RayRenderer(device),
+        cameras=build_cameras(settings.cameras),
+        shown=settings.shown,
+        pictures=settings.pictures,
+        held=_still_mesh(blockout.triangles, device) if settings.hold else None,
+    )
+    views = ShapeViews(scene, guidance, prompt, settings.optimize)
+    return PreparedShape(blockout=blockout, scene=scene, loop=DistillationLoop(views, guidance, settings.optimize))
+
+
+def geometry_of(triangles: TriangleMesh, config: GeometryConfig, device: torch.device) -> VertexOffsets | DMTet:
+    """Builds a geometry that begins as a mesh of the normalised space."""
+    if not isinstance(config, DMTetConfig):
+        mesh = _still_mesh(triangles, device)
+        return VertexOffsets(mesh.positions, mesh.faces, config)
+    grid = DMTet.grid_of(config)
+    caster = WarpRasterizer(triangles, device="cpu", config=RasterizerConfig(cache_bytes=0))
+    points = grid.positions.double().numpy()
+    distances = signed_distance(triangles, caster, points, grid.cell / _SAMPLES_A_CELL)
+    return DMTet(grid.to(device), torch.from_numpy(distances).float().to(device), config).to(device)
+
+
+def shaped_mesh(blockout: PreparedMesh, geometry: Geometry, *, colored: bool) -> Mesh:
+    """Returns a geometry's mesh in the space of the blockout's file.
+
+    Vertex offsets keep polygons, UVs, materials and parts; a grid's surface has triangles of its own, without UVs.
+    """
+    with torch.no_grad():
+        found = geometry.mesh()
+    positions = blockout.normalization.from_normalized(found.positions.detach().cpu().numpy())
+    colors = found.colors.detach().cpu() if colored else None
+    if isinstance(geometry, VertexOffsets):
+        return _moved(blockout, positions, colors)
+    faces = found.faces.cpu().numpy().astype(np.int32)
+    mesh = blockout.mesh
+    return Mesh(
+        name=mesh.name,
+        positions=positions,
+        polygon_sizes=np.full(len(faces), 3, dtype=np.int32),
+        corner_positions=faces.reshape(-1),
+        uvs=None,
+        corner_uvs=None,
+        normals=None,
+        corner_normals=None,
+        material_index=np.zeros(len(faces), dtype=np.int32),
+        material_names=(mesh.material_names[0],),
+        up_axis=mesh.up_axis,
+        colors=None if colors is None else _linear(colors),
+        corner_colors=None if colors is None else faces.reshape(-1),
+    )
+
+
+def _moved(blockout: PreparedMesh, positions: Float64[np.ndarray, "v 3"], colors: torch.Tensor | None) -> Mesh:
+    """The blockout's own mesh with its vertices moved; normals of the old shape are gone."""
+    mesh, triangles = blockout.mesh, blockout.triangles
+    own = mesh.corner_positions[triangles.corner_index].reshape(-1)
+    welded = triangles.faces.reshape(-1)
+    places = mesh.positions.copy()
+    places[own] = positions[welded]
+    painted = None
+    if colors is not None:
+        painted = np.ones((len(places), 4), dtype=np.float32)
+        painted[own] = _linear(colors)[welded]
+    return replace(
+        mesh,
+        positions=places,
+        normals=None,
+        corner_normals=None,
+        colors=painted,
+        corner_colors=None if painted is None else mesh.corner_positions.copy(),
+    )
+
+
+def _linear(colors: Float[torch.Tensor, "v 3"]) -> Float[np.ndarray, "v 4"]:
+    linear = linear_from_srgb(colors.clamp(0.0, 1.0)).numpy()
+    return np.concatenate([linear, np.ones((len(linear), 1))], axis=1).astype(np.float32)
+
+
+def _still_mesh(triangles: TriangleMesh, device: torch.device) -> MovingMesh:
+    positions = torch.from_numpy(triangles.positions).to(device)
+    return MovingMesh(
+        positions=positions,
+        faces=torch.from_numpy(triangles.faces).long().to(device),
+        colors=torch.full_like(positions, 0.5),
+    )

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a shape request into a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pgc.guidance.base import Guidance
+from pgc.mesh import load_mesh
+from pgc.optimization.config import Prompt
+from pgc.optimization.step_result import StepResult
+from pgc.runs.report import mesh_facts, plain
+from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
+from pgc.shape.outcome import REPORT, write_shape, write_shape_report
+from pgc.shape.prepared import PreparedShape, prepare_shape
+from pgc.shape.settings import ShapeSettings
+
+__all__ = ["FEW_TRIANGLES", "ShapeHooks", "ShapeRequest", "refine_shape"]
+
+FEW_TRIANGLES = 2000
+"""Fewer can hold little detail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeRequest:
+    """What is asked for."""
+
+    mesh: Path
+    prompt: Prompt
+    settings: ShapeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShapeHooks:
+    """How the caller follows a run and ends it."""
+
+    on_note: Callable[[str], None] = lambda text: None
+    on_step: Callable[[StepResult], None] = lambda result: None
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked after every step; True ends the run, whose shape of then is written."""
+
+
+def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks: ShapeHooks) -> bool:
+    """Learns a shape from a blockout, and writes it to a folder; returns whether all steps were taken.
+
+    Raises:
+        PgcError: something is missing, damaged or does not fit.
+    """
+    begun = time.perf_counter()
+    before = hashlib.sha256(request.mesh.read_bytes()).hexdigest() if request.mesh.is_file() else ""
+    run = prepare_shape(load_mesh(request.mesh), guidance, request.prompt, request.settings)
+    notes = _notes(run, request)
+    for note in notes:
+        hooks.on_note(note)
+    seconds = {"prepare": time.perf_counter() - begun}
+    for result in run.loop.steps():
+        for stage, share in result.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + share
+        hooks.on_step(result)
+        if result.step < result.steps and hooks.should_stop():
+            break
+    finished = run.loop.step == run.loop.length
+    files = write_shape(folder, run.result(), run.scene)
+    seconds["total"] = time.perf_counter() - begun
+    content: dict[str, Any] = {
+        "state": "finished" if finished else "interrupted",
+        "mesh": {"file": request.mesh.name, "sha256": before, **mesh_facts(run.blockout)},
+        "prompt": request.prompt,
+        "guidance": guidance.name,
+        "device": str(guidance.device),
+        "settings": request.settings,
+        "seed": request.settings.optimize.seed,
+        "steps_done": run.loop.step,
+        "warnings": (*notes, *run.loop.finite.notes),
+        "regulation": plain(run.loop.regulation_summary()),
+        "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
+        "files": files,
+    }
+    write_shape_report(folder / REPORT, content)
+    return finished
+
+
+def _notes(run: PreparedShape, request: ShapeRequest) -> tuple[str, ...]:
+    notes = run.blockout.report.warnings
+    triangles = len(run.blockout.triangles.faces)
+    if triangles < FEW_TRIANGLES and isinstance(request.settings.geometry, VertexOffsetsConfig):
+        times = 1
+        while triangles * 4**times < FEW_TRIANGLES:
+            times += 1
+        notes = (
+            *notes,
+            f"The mesh has {triangles:,} triangles, which hold little detail; --subdivide {times} gives it "
+            f"{triangles * 4**times:,}.",
+        )
+    return notes

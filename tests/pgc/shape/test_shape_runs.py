@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole shape runs: published models in the small, the command, and what is refused."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from typer.testing import CliRunner
+
+from pgc.cli import app
+from pgc.errors import ConfigError
+from pgc.guidance.specs import PocketSpec, load_guidance, parse_guidance
+from pgc.mesh import load_mesh, prepare_mesh
+from pgc.optimization.config import Prompt
+from pgc.shape.geometry.dmtet import DMTetConfig
+from pgc.shape.outcome import check_spared
+from pgc.shape.prepared import geometry_of, prepare_shape, shaped_mesh
+from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
+from pgc.shape.settings import SHAPE_LOSSES, ShapeSettings, geometry_named, shape_settings
+from tests.pgc.guidance.conftest import write_model
+
+FAR = (1000.0, -500.0, 20.0)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {xl: write_model(folder / f"xl-{xl}", xl=xl) for xl in (False, True)}
+
+
+@pytest.fixture(scope="module")
+def blockout(tmp_path_factory) -> Path:
+    """A box of quads with UVs, far from the origin, and a vertex that no face uses."""
+    path = tmp_path_factory.mktemp("mesh") / "box.obj"
+    corners = trimesh.creation.box((1.0, 2.0, 3.0)).vertices + FAR
+    lines = [f"v {x} {y} {z}" for x, y, z in [*corners, (7.0, 8.0, 9.0)]]
+    quads = [(1, 2, 4, 3), (5, 7, 8, 6), (1, 5, 6, 2), (3, 4, 8, 7), (1, 3, 7, 5), (2, 6, 8, 4)]
+    for number, quad in enumerate(quads):
+        left, low = number % 3 / 3, number // 3 / 2
+        places = [(0.01, 0.01), (0.3, 0.01), (0.3, 0.45), (0.01, 0.45)]
+        lines += [f"vt {left + u} {low + v}" for u, v in places]
+        lines.append("f " + " ".join(f"{corner}/{4 * number + at + 1}" for at, corner in enumerate(quad)))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def tiny(settings: ShapeSettings, **changes) -> ShapeSettings:
+    optimize = replace(settings.optimize, steps=3, views=1, resolution=32, **changes)
+    return replace(settings, optimize=optimize)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", SHAPE_LOSSES)
+@pytest.mark.parametrize("xl", [False, True])
+def test_every_preset_runs_three_steps_on_a_model_of_the_true_format(models, blockout, tmp_path, xl, loss):
+    spec = parse_guidance(str(models[xl]))
+    geometry = geometry_named("dmtet", cubes=8) if loss == "both" else geometry_named("offsets")
+    settings = replace(tiny(shape_settings(loss, geometry, spec)), hold=xl)
+    if loss != "both":
+        settings = replace(settings, subdivide=2)
+    given = hashlib.sha256(blockout.read_bytes()).hexdigest()
+    request = ShapeRequest(mesh=blockout, prompt=Prompt(text="a stone"), settings=settings)
+    seen = []
+    guidance = load_guidance(spec, torch.device("cpu"))
+    assert refine_shape(request, guidance, tmp_path, ShapeHooks(on_step=seen.append))
+    assert [result.image.shape[0] for result in seen] == [len(SHAPE_LOSSES[loss])] * 3
+    assert all(torch.isfinite(result.image_gradient).all() for result in seen)
+    assert any(result.image_gradient.abs().max() > 0 for result in seen)
+    made = load_mesh(tmp_path / "shape.glb")
+    assert made.has_uvs
+    assert np.isfinite(made.positions).all()
+    assert hashlib.sha256(blockout.read_bytes()).hexdigest() == given
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert (report["state"], report["steps_done"], report["mesh"]["sha256"]) == ("finished", 3, given)
+    assert report["settings"]["shown"] == list(SHAPE_LOSSES[loss])
+    assert report["versions"]["torch"] == torch.__version__
+    assert all(
+        hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == sha for name, sha in report["files"].items()
+    )
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_new_mesh_of_the_same_topology(models, blockout, tmp_path):
+    given = blockout.read_bytes()
+    more = ["--guidance", str(models[False]), "--steps", "2", "--views", "1", "--resolution", "32", "--loss", "normal"]
+    done = CliRunner().invoke(app, ["shape", str(blockout), "--prompt", "a stone", "--out", str(tmp_path), *more])
+    assert done.exit_code == 0, done.output
+    assert "--subdivide 4" in done.output
+    assert blockout.read_bytes() == given
+    before, after = load_mesh(blockout), load_mesh(tmp_path / "shape.obj")
+    assert np.array_equal(before.polygon_sizes, after.polygon_sizes)
+    assert np.array_equal(before.corner_positions, after.corner_positions)
+    assert np.array_equal(before.uvs[before.corner_uvs], after.uvs[after.corner_uvs])
+    assert np.array_equal(before.positions[8], after.positions[8])
+    moved = np.linalg.norm(before.positions[:8] - after.positions[:8], axis=1)
+    assert 0.0 < moved.max() < 1.0
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_leaves_the_shape_of_then(models, blockout, tmp_path):
+    spec = parse_guidance(str(models[False]))
+    settings = tiny(shape_settings("rgb", geometry_named("offsets"), spec))
+    request = ShapeRequest(mesh=blockout, prompt=Prompt(text="a stone"), settings=settings)
+    guidance = load_guidance(spec, torch.device("cpu"))
+    assert not refine_shape(request, guidance, tmp_path, ShapeHooks(should_stop=lambda: True))
+    assert json.loads((tmp_path / "run.json").read_text())["state"] == "interrupted"
+    assert load_mesh(tmp_path / "shape.obj").colors is not None
+
+
+def test_a_shape_that_nobody_changed_is_the_one_that_was_given(blockout):
+    prepared = prepare_mesh(load_mesh(blockout))
+    geometry = geometry_of(prepared.triangles, geometry_named("offsets"), torch.device("cpu"))
+    same = shaped_mesh(prepared, geometry, colored=False)
+    np.testing.assert_allclose(same.positions, prepared.mesh.positions, atol=1e-5)
+
+
+def test_a_grid_begins_as_the_mesh_where_it_stands(blockout):
+    prepared = prepare_mesh(load_mesh(blockout))
+    geometry = geometry_of(prepared.triangles, DMTetConfig(cubes=24), torch.device("cpu"))
+    found = shaped_mesh(prepared, geometry, colored=True)
+    drawn = trimesh.Trimesh(found.positions, found.corner_positions.reshape(-1, 3), process=False)
+    assert drawn.is_watertight
+    assert drawn.volume == pytest.approx(6.0, rel=0.1)
+    np.testing.assert_allclose(drawn.bounds.mean(axis=0), FAR, atol=0.05)
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(blockout, tmp_path):
+    with pytest.raises(ConfigError, match="never seen a picture of normals"):
+        shape_settings("both", geometry_named("offsets"), PocketSpec())
+    with pytest.raises(ConfigError, match="--loss is 'depth'; expected one of normal, rgb, both"):
+        shape_settings("depth", geometry_named("offsets"), PocketSpec())
+    with pytest.raises(ConfigError, match="--geometry is 'nerf'; expected one of offsets, dmtet"):
+        geometry_named("nerf")
+    with pytest.raises(ConfigError, match="offsets have no grid"):
+        geometry_named("offsets", cubes=8)
+    with pytest.raises(ConfigError, match="a grid of its own"):
+        ShapeSettings(geometry=DMTetConfig(), subdivide=1)
+    with pytest.raises(ConfigError, match="subdivide is 9"):
+        ShapeSettings(subdivide=9)
+    with pytest.raises(ConfigError, match="would replace"):
+        check_spared(tmp_path / "shape.obj", tmp_path)
+    check_spared(tmp_path / "box.obj", tmp_path)
+    check_spared(blockout.parent / "shape.obj", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["no-such.obj"], "There is no file no-such.obj"),
+        (["BOX", "--loss", "normal"], "never seen a picture of normals"),
+        (["BOX", "--steps", "0"], "steps is 0"),
+        (["BOX", "--cubes", "8"], "offsets have no grid"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_writes_nothing(blockout, tmp_path, given, said):
+    words = [str(blockout) if word == "BOX" else word for word in given]
+    done = CliRunner().invoke(app, ["shape", *words, "--prompt", "a stone", "--out", str(tmp_path / "out")])
+    assert done.exit_code != 0
+    assert said in done.output.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_holds_to_the_blockout_where_it_is_asked_to(blockout):
+    from pgc.guidance.oracle import OracleConfig, OracleGuidance
+
+    guidance = OracleGuidance(OracleConfig(), torch.device("cpu"))
+    for hold in (False, True):
+        settings = tiny(replace(ShapeSettings(), hold=hold))
+        run = prepare_shape(load_mesh(blockout), guidance, Prompt(text=""), settings)
+        assert (run.scene.held is not None) == hold
