@@ -101,7 +101,7 @@ def _over_the_wire(
     out: Path, device: str, maps: tuple[MapName, ...], displays: _Displays, stack: ExitStack
 ) -> Texturize:
     """The server and the client first: they come up while this process imports what it needs."""
-    from pgc.commands.texture_remote import connected_events, leave_cores_to_server, remote_hooks, source_root
+    from pgc.commands.texturing.remote import connected_events, leave_cores_to_server, remote_hooks, source_root
     from pgc.remote.private_server import PrivateServer
 
     server = stack.enter_context(PrivateServer(device, source=source_root()))

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from pgc.remote.private_server import PrivateServer
 from tests.e2e.security_rig import alice, bob, started  # noqa: F401 - fixtures
 

@@ -15,7 +15,7 @@ import pytest
 
 from blender_addon.protocol.arrays import blob_of
 from blender_addon.protocol.messages import Accepted, JobState, Submit
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from server.broker.sessions.auth import KeyPair, add_client, new_key_pair
 from server.config import ServerPaths
 from server.storage.connection import read_connection

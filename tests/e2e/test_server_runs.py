@@ -18,7 +18,7 @@ from blender_addon.protocol.codec import Envelope, decode, encode, request_id
 from blender_addon.protocol.errors import ErrorCode
 from blender_addon.protocol.messages import Hello, Reject
 from pgc.cli import app
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from pgc.runs.report import read_report
 from pgc.terminal.failures import EXIT_INTERRUPTED
 from tests.e2e.server_rig import Watcher, base_color, oracle_job

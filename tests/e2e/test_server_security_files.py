@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from blender_addon.protocol.messages import Attach, Cancel, Get, JobState, Reorder, Submit
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from tests.e2e.server_rig import oracle_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.usefixtures("warm_processes")]

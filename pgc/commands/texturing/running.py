@@ -137,7 +137,7 @@ def _run_there(
     what: tuple[Destination, dict[str, Any] | None],
     connection: Path | None,
 ) -> None:
-    from pgc.commands.texture_remote import run_on_server
+    from pgc.commands.texturing.remote import run_on_server
     from pgc.remote.job import check_remote_arguments
 
     destination, report = what

@@ -13,7 +13,7 @@ from random import Random
 
 import psutil
 
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from server.config import ServerPaths
 from server.errors import ConfigError
 from server.storage.connection import Connection, read_connection

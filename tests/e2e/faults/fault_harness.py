@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 
 from blender_addon import client as wire
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from pgc.remote.private_server import PrivateServer
 from tests.benchmarks.conditions import Conditions
 from tests.e2e.faults.fault_report import STEPS, VICTIMS, Point, Victim, as_text, summary

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from blender_addon import client as wire
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from pgc.remote.private_server import PrivateServer
 from tests.e2e.faults.fault_harness import FaultHarness
 from tests.e2e.faults.fault_report import summary

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from pgc.commands.texture_remote import source_root
+from pgc.commands.texturing.remote import source_root
 from pgc.remote import private_server
 from pgc.remote.private_server import PrivateServer
 
