@@ -45,6 +45,8 @@ class ShapeViews:
         self._prompts = ViewPrompts(guidance, prompt)
         self._fresh: tuple[View, Sight] | None = None
         """What `draw` saw, until `pictures` takes it: a graph serves once."""
+        self._known: tuple[View, Sight] | None = None
+        """The known shape as the last view showed it: a step's pictures have it in common."""
 
     @property
     def learnt(self) -> Geometry:
@@ -106,8 +108,9 @@ class ShapeViews:
         """Renders the known shape in place of the learnt one."""
         if self.scene.reference is None:
             return None
-        sight = self._look(self.scene.reference, picture.view.cameras)
-        return self._shown(_kind(picture), picture.view, sight)
+        if self._known is None or self._known[0] is not picture.view:
+            self._known = picture.view, self._look(self.scene.reference, picture.view.cameras)
+        return self._shown(_kind(picture), picture.view, self._known[1])
 
     def conditions(
         self, picture: Picture, reference: Float[Tensor, "b 3 h w"] | None, *, step: int, progress: float
