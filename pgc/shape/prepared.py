@@ -23,8 +23,9 @@ from pgc.shape.geometry.dmtet import DMTet, DMTetConfig
 from pgc.shape.geometry.signed_distance import signed_distance
 from pgc.shape.geometry.subdivision import subdivided
 from pgc.shape.geometry.vertex_offsets import VertexOffsets
+from pgc.shape.rendering.choice import build_renderer
 from pgc.shape.rendering.moving_mesh import MovingMesh
-from pgc.shape.rendering.renderer import RayRenderer, ShapeRenderer
+from pgc.shape.rendering.renderer import ShapeRenderer
 from pgc.shape.run.scene import ShapeScene
 from pgc.shape.run.views import ShapeViews
 from pgc.shape.settings import GeometryConfig, ShapeSettings
@@ -61,7 +62,7 @@ def prepare_shape(
     device = guidance.device
     scene = ShapeScene(
         geometry=geometry_of(blockout.triangles, settings.geometry, device),
-        renderer=renderer or RayRenderer(device),
+        renderer=renderer or build_renderer(device),
         cameras=build_cameras(settings.cameras),
         shown=settings.shown,
         pictures=settings.pictures,

@@ -18,6 +18,7 @@ from pgc.runs.report import mesh_facts, plain
 from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
 from pgc.shape.prepared import PreparedShape, prepare_shape
+from pgc.shape.rendering.choice import renderer_name
 from pgc.shape.settings import ShapeSettings
 
 __all__ = ["FEW_TRIANGLES", "ShapeHooks", "ShapeRequest", "refine_shape"]
@@ -73,6 +74,7 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         "prompt": request.prompt,
         "guidance": guidance.name,
         "device": str(guidance.device),
+        "renderer": renderer_name(run.scene.renderer),
         "settings": request.settings,
         "seed": request.settings.optimize.seed,
         "steps_done": run.loop.step,

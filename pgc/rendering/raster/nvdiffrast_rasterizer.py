@@ -30,7 +30,17 @@ from pgc.rendering.raster.rasterizer import NEARER, RasterizerConfig, check_tria
 from pgc.rendering.raster.ray_hits import RayHits
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
-__all__ = ["LICENCE", "NvdiffrastError", "NvdiffrastRasterizer", "check_nvdiffrast", "is_nvdiffrast_installed"]
+__all__ = [
+    "LICENCE",
+    "NvdiffrastError",
+    "NvdiffrastModule",
+    "NvdiffrastRasterizer",
+    "check_nvdiffrast",
+    "clip_matrix",
+    "is_nvdiffrast_installed",
+    "open_nvdiffrast",
+    "transformed",
+]
 
 LICENCE = "its licence allows research and evaluation only, no commercial use"
 _PACKAGE, _MODULE = "nvdiffrast", "nvdiffrast.torch"
@@ -45,7 +55,7 @@ class NvdiffrastError(ConfigError):
 
 
 @runtime_checkable
-class _Module(Protocol):
+class NvdiffrastModule(Protocol):
     """What of `nvdiffrast.torch` is used."""
 
     def RasterizeCudaContext(self, device: torch.device) -> object:
@@ -58,10 +68,23 @@ class _Module(Protocol):
         """Draws triangles; returns (u, v, z/w, triangle + 1), and derivatives."""
         ...
 
+    def antialias(self, color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor) -> Tensor:
+        """Blends a drawn picture, channels last, across its outlines; differentiable by picture and positions."""
+        ...
+
 
 def is_nvdiffrast_installed() -> bool:
     """Says whether the package is there; it may still not work."""
     return importlib.util.find_spec(_PACKAGE) is not None
+
+
+def open_nvdiffrast(device: torch.device) -> tuple[NvdiffrastModule, object]:
+    """Returns nvdiffrast and its state on a device, for those who draw what moves.
+
+    Raises:
+        NvdiffrastError: nvdiffrast is not there, or cannot draw on this device.
+    """
+    return _open(device)
 
 
 def check_nvdiffrast(device: torch.device) -> None:
@@ -134,8 +157,8 @@ class NvdiffrastRasterizer:
     def _draw_view(self, camera: Camera, resolution: tuple[int, int]) -> GBuffer:
         grid = self.config.supersampling
         (height, width), tables = resolution, self._tables
-        clip = _transformed(tables.points, _clip_matrix(camera, self._triangles.positions))
-        behind = _transformed(tables.points, -camera.world_to_camera[2:3])
+        clip = transformed(tables.points, clip_matrix(camera, self._triangles.positions))
+        behind = transformed(tables.points, -camera.world_to_camera[2:3])
         fine = self._corners_of(clip, (height * grid, width * grid))
         fine = fine.reshape(height, grid, width, grid, 4)
         # The middle one of an odd number of subsamples is the centre.
@@ -186,13 +209,13 @@ def _weights(seen: Float[Tensor, "h w 4"]) -> Float[Tensor, "h w 3"]:
     return torch.cat([seen[..., :2], 1.0 - seen[..., :1] - seen[..., 1:2]], dim=-1)
 
 
-def _transformed(points: Float[Tensor, "V 3"], matrix: Float32[np.ndarray, "r 4"]) -> Float[Tensor, "V r"]:
+def transformed(points: Float[Tensor, "V 3"], matrix: Float32[np.ndarray, "r 4"]) -> Float[Tensor, "V r"]:
     """Points by the rows of a matrix. Not by a matrix product, which a card may do in half the digits (TF32)."""
     rows = torch.from_numpy(np.ascontiguousarray(matrix)).to(points.device)
     return points[:, :1] * rows[:, 0] + points[:, 1:2] * rows[:, 1] + points[:, 2:] * rows[:, 2] + rows[:, 3]
 
 
-def _clip_matrix(camera: Camera, positions: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "4 4"]:
+def clip_matrix(camera: Camera, positions: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "4 4"]:
     """World to clip space of a picture that stands on its head, and whose planes lie as close around the mesh as the
     camera's own allow.
 
@@ -218,7 +241,7 @@ def _clip_matrix(camera: Camera, positions: Float32[np.ndarray, "V 3"]) -> Float
     return (projection @ pose).astype(np.float32)
 
 
-def _open(device: torch.device) -> tuple[_Module, object]:
+def _open(device: torch.device) -> tuple[NvdiffrastModule, object]:
     """Imports nvdiffrast and makes its state.
 
     Raises:
@@ -234,7 +257,7 @@ def _open(device: torch.device) -> tuple[_Module, object]:
             "rasteriser warp."
         )
     try:
-        module = cast(_Module, cast(Any, importlib.import_module(_MODULE)))
+        module = cast(NvdiffrastModule, cast(Any, importlib.import_module(_MODULE)))
         return module, module.RasterizeCudaContext(device=device)
     except (ImportError, OSError, RuntimeError) as error:
         # Built for another torch, or (before its version 0.4) compiled at this moment, without a compiler.

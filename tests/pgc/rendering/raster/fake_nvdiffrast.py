@@ -79,5 +79,24 @@ def install(monkeypatch: pytest.MonkeyPatch, context: object = RasterizeCudaCont
         each.__spec__ = importlib.machinery.ModuleSpec(each.__name__, None)
     package.__path__ = []
     module.RasterizeCudaContext, module.rasterize = context, rasterize  # type: ignore[attr-defined]
+    module.antialias = antialias  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "nvdiffrast", package)
     monkeypatch.setitem(sys.modules, "nvdiffrast.torch", module)
+
+
+def antialias(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor) -> Tensor:
+    """Blends pictures, channels last, across outlines: by our own method, at nvdiffrast's conventions of layout."""
+    from pgc.shape.rendering.moving_mesh import edge_mates
+    from pgc.shape.rendering.silhouettes import EdgeTable, find_outlines
+    from pgc.shape.rendering.silhouettes import antialias as blended
+
+    assert color.dtype == rast.dtype == pos.dtype == torch.float32
+    assert color.shape[:3] == rast.shape[:3]
+    assert all(each.is_contiguous() for each in (color, rast, pos, tri))
+    height, width = color.shape[1:3]
+    # Rows in the order in which they lie: y grows with the row.
+    points = (pos[..., :2] / pos[..., 3:] + 1.0) * torch.tensor([0.5 * width, 0.5 * height])
+    usable = torch.ones(points.shape[:2], dtype=torch.bool)
+    table = EdgeTable(faces=tri.long(), mates=edge_mates(tri.long()))
+    outlines = find_outlines(points, usable, table, rast[..., 3].long() - 1, rast[..., 2])
+    return blended(color.movedim(-1, 1), outlines).movedim(1, -1)

@@ -175,7 +175,7 @@ def test_a_mesh_that_the_near_plane_cuts_is_cut_where_the_reference_cuts_it(on_c
 def test_planes_close_around_the_mesh_leave_the_depth_its_digits(on_cpu, quad):
     """With the camera's own near plane, z/w of both walls would be the same float32."""
     camera = Camera(look_at_matrix((0.0, -2.0, 0.0), (0.0, 0.0, 0.0)), perspective_matrix(1.0, near=1e-6, far=1e6), 1.0)
-    rows = torch.from_numpy(nvdiffrast_rasterizer._clip_matrix(camera, quad().positions))
+    rows = torch.from_numpy(nvdiffrast_rasterizer.clip_matrix(camera, quad().positions))
     ahead, behind = (rows @ torch.tensor([0.0, y, 0.0, 1.0]) for y in (-1e-3, 0.0))
     assert abs(float(ahead[2] / ahead[3]) - float(behind[2] / behind[3])) > 1e-3
 
