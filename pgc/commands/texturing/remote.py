@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from pgc.remote.texturizer import RemoteHooks, RemoteOutcome
     from pgc.runs.folder import OutputConfig, RunFolder
 
-__all__ = ["connected_events", "leave_cores_to_server", "remote_hooks", "run_on_server", "source_root"]
+__all__ = [
+    "connected_events",
+    "leave_cores_to_server",
+    "remote_hooks",
+    "run_on_server",
+    "run_several_on_server",
+    "source_root",
+]
 
 _PATIENCE_TO_START = 90.0
 """Seconds for a server that is being started: its first start compiles and scans."""
@@ -126,8 +133,47 @@ def run_on_server(
             hooks = remote_hooks(display, interrupt)
             run = texturizer.start(arguments, folder, hooks, key=key)
             outcome = texturizer.finish(run, texturizer.follow(run, hooks), hooks)
-    _say_result(console, folder, outcome)
+    console.print(_result_of(folder, outcome), highlight=False, markup=False, soft_wrap=True)
     if not outcome.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def run_several_on_server(
+    console: Console,
+    runs: Sequence[tuple[RunFolder, TextureArguments]],
+    outputs: OutputConfig,
+    *,
+    connection: Path | None,
+) -> None:
+    """Textures one mesh several times on the server: it is read and sent once, and all jobs wait there at once.
+
+    A run that fails does not stop the others. The folders must be claimed.
+
+    Raises:
+        PgcError: the first of the failures, once all have ended; typer.Exit: they were stopped.
+    """
+    with _own_or_named(console, connection) as events:
+        from pgc.remote.events import RemoteError
+        from pgc.remote.texturizer import RemoteTexturizer
+
+        if connection is None:
+            leave_cores_to_server()
+        texturizer, failures, finished = RemoteTexturizer(events, outputs), list[RemoteError](), True
+        with InterruptFlag() as interrupt, RunDisplay(console) as display:
+            hooks = remote_hooks(display, interrupt)
+            started = [texturizer.start(arguments, folder, hooks) for folder, arguments in runs]
+            for (folder, _), run in zip(runs, started, strict=True):
+                try:
+                    outcome = texturizer.finish(run, texturizer.follow(run, hooks), hooks)
+                except RemoteError as error:
+                    display.say(f"{folder.path}: {error}")
+                    failures.append(error)
+                    continue
+                finished = finished and outcome.finished
+                display.say(_result_of(folder, outcome))
+    if failures:
+        raise failures[0]
+    if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
@@ -141,12 +187,10 @@ def _key_of(report: dict[str, Any]) -> str:
     return key
 
 
-def _say_result(console: Console, folder: RunFolder, outcome: RemoteOutcome) -> None:
+def _result_of(folder: RunFolder, outcome: RemoteOutcome) -> str:
     report = outcome.report
     if outcome.finished:
-        text = f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
-    else:
-        again = f"pgc texture … --server --overwrite --out {shlex.quote(str(folder.path))}"
-        kept = ", ".join(report.files) or "the newest picture, where there was one, lies"
-        text = f"Cancelled after step {report.steps_done}: {kept} in {folder.path}. Again: {again}"
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        return f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
+    again = f"pgc texture … --server --overwrite --out {shlex.quote(str(folder.path))}"
+    kept = ", ".join(report.files) or "the newest picture, where there was one, lies"
+    return f"Cancelled after step {report.steps_done}: {kept} in {folder.path}. Again: {again}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from pgc.runs.runner import RunOutcome, SharedParts
 
 __all__ = ["Destination", "Server", "run_texture"]
+
+
+_NO_EXPORT = "A server sends maps of 8 bits; leave the options about export out, and run `pgc export` on the result."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,9 @@ def run_texture(runs: Sequence[Variation], destination: Destination, server: Ser
     from pgc.runs.arguments import checked_device
     from pgc.runs.ranked.joining import joined_ranks
 
+    if server.wanted and len(runs) > 1 and not destination.may_be_begun:
+        _run_several_there(console, runs, destination, server.connection)
+        return
     with joined_ranks(checked_device(runs[0].given.device or "auto")) as ranks:
         parts: SharedParts | None = None
         for run in runs:
@@ -144,15 +151,34 @@ def _run_there(
     outputs = destination.outputs()
     check_remote_arguments(given)
     if outputs.export is not None:
-        raise ConfigError(
-            "A server sends maps of 8 bits; leave the options about export out, and run `pgc export` on the result."
-        )
+        raise ConfigError(_NO_EXPORT)
     if not destination.resume:
         # Bad options first: a folder is claimed for a run that can begin only.
         given.to_request()
         folder.claim(overwrite=destination.overwrite)
     with folder.giving_back():
         run_on_server(console, folder, given, outputs, connection=connection, report=report)
+
+
+def _run_several_there(
+    console: Console, runs: Sequence[Variation], destination: Destination, connection: Path | None
+) -> None:
+    from pgc.commands.texture_remote import run_several_on_server
+    from pgc.remote.job import check_remote_arguments
+    from pgc.runs.folder import RunFolder
+
+    outputs = destination.outputs()
+    for run in runs:
+        check_remote_arguments(run.given)
+        run.given.to_request()
+    if outputs.export is not None:
+        raise ConfigError(_NO_EXPORT)
+    pairs = [(RunFolder(destination.out / run.name), run.given) for run in runs]
+    with ExitStack() as stack:
+        for folder, _ in pairs:
+            folder.claim(overwrite=destination.overwrite)
+            stack.enter_context(folder.giving_back())
+        run_several_on_server(console, pairs, outputs, connection=connection)
 
 
 def _run_here(

@@ -70,6 +70,25 @@ def test_resuming_asks_for_the_same_job_again(pgc_remote, tmp_path):
     assert first.spec == second.spec
 
 
+@pytest.mark.slow
+def test_several_seeds_are_jobs_that_wait_together_over_one_mesh(pgc_remote, tmp_path):
+    with serving(tmp_path / "connection.json", result=png()) as server:
+        result = pgc_remote("--seeds", "4,9")
+    assert result.exit_code == 0, result.stderr
+    first, second = server.submitted
+    assert (first.spec.settings.seed, second.spec.settings.seed) == (4, 9)
+    assert first.spec.meshes == second.spec.meshes
+    for seed in (4, 9):
+        report = read_report(tmp_path / "out" / f"seed-{seed}" / "run.json")
+        assert (report["state"], report["seed"]) == ("finished", seed)
+        assert report["server"]["key"] in {first.key, second.key}
+    with serving(tmp_path / "connection.json", result=b"no picture") as server:
+        failed = pgc_remote("--seeds", "4,9", "--overwrite")
+    assert failed.exit_code == 2
+    assert len(server.submitted) == 2
+    assert failed.stderr.count("cannot be read") == 3, "each is told, and the first is the command's own end"
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
