@@ -163,7 +163,7 @@ def _run_there(
 def _run_several_there(
     console: Console, runs: Sequence[Variation], destination: Destination, connection: Path | None
 ) -> None:
-    from pgc.commands.texture_remote import run_several_on_server
+    from pgc.commands.texturing.remote import run_several_on_server
     from pgc.remote.job import check_remote_arguments
     from pgc.runs.folder import RunFolder
 
