@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a mask keeps, over awkward meshes: bytes that differ where it keeps (none may), and its border's seam ratio.
 
-    python -m tests.benchmarks.repaint --out out/repaint.json [--quick] [--meshes FOLDER] [--steps 3]
+    python -m tests.benchmarks.repaint --out out/repaint.json [--quick] [--meshes FOLDER] [--steps 2]
 
 Eight shapes that a seed draws, each in seven awkward forms; or the files of a folder, whatever they are. All maps are
 made with the built-in model in a few steps, from the maps of a drawn material, inside begun anew, with a soft edge; the
@@ -43,7 +43,7 @@ from pgc.texture.texel_surface import texel_surface
 
 FORMS = ("as it is", "two slots", "folded", "two tiles", "repeating", "degenerate", "open")
 EVERY = ("base_color", "roughness", "metallic", "normal", "occlusion")
-SIDE, EDGE = 256, 12
+SIDE, EDGE = 128, 10
 _MEASURED = 200
 """Border places from which on a ratio is one."""
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="two shapes")
     parser.add_argument("--meshes", type=Path, help="a folder of files in place of the shapes")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=2)
     given = parser.parse_args()
     meshes = _files(given.meshes) if given.meshes is not None else _shapes(2 if given.quick else 8)
     chosen = RunChoices(

@@ -3,8 +3,8 @@
 
 As for chart edges (`seams.py`), colours are fetched on both sides, each half a texel of the mip from the border, and
 their difference is averaged; so is that of all other places in charts, which are no nearer to the border than a texel
-of the mip. A place is the side between two texels that are neighbours. Places whose fetch would leave their chart are
-left out.
+of the mip. A place is the side between two texels whose centres lie in one chart. Places whose fetch would leave their
+chart are left out.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def border_ratios(
     image = np.stack([part.numpy() for part in texture.to_uint8()[name]]).transpose(0, 2, 3, 1) / 255.0
     size = image.shape[1]
     number = chart_ids(triangles)
-    faces = np.stack([texel_surface(triangles, size, tile, reach=0.5).face_index for tile in texture.tiles])
+    faces = np.stack([texel_surface(triangles, size, tile).face_index for tile in texture.tiles])
     charts = np.where(faces >= 0, number[faces], -1)
     results = []
     for mip in range(min(mips, size.bit_length() - 1)):

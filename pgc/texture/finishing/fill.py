@@ -111,7 +111,7 @@ class _Neighbors:
     """A sparse source stands for as many dense ones."""
 
     def of(self, chosen: np.ndarray) -> _Neighbors:
-        """Those of some targets."""
+        """Returns those of some targets."""
         return replace(self, distance=self.distance[chosen], colors=self.colors[chosen])
 
 

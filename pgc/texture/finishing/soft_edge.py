@@ -8,9 +8,10 @@ the band in texels, counted along these links. In the band a change D is found t
     Σ_(both in the band) w · (D_i − D_j)²  +  grip · Σ_(i in the band, j kept) w · (N_i + D_i − L_j)²
       +  Σ_(i in the band, j beyond it) w · D_i²
 
-with w one over the length of a link. That is seamless cloning (Perez et al., "Poisson Image Editing", 2003) whose
-boundary has a second, inner side: there the change has come to nothing. N's own detail stays, since only its difference
-from the border is spread; texels beyond the band, and all kept ones, are not touched.
+with w one over the length of a link, and the grip where two texels have a side in common. That is seamless cloning
+(Perez et al., "Poisson Image Editing", 2003) whose boundary has a second, inner side: there the change has come to
+nothing. N's own detail stays, since only its difference from the border is spread; texels beyond the band, and all kept
+ones, are not touched.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class SoftEdge:
         self.texels = _band(links, kept_flat, width)
         self._width = width
         at, beside, length = links.of(self.texels)
-        weight = np.where(kept_flat[beside], _GRIP, 1.0) / length
+        weight = np.where(kept_flat[beside] & (length == 1.0), _GRIP, 1.0) / length
         count = len(self.texels)
         place = np.searchsorted(self.texels, beside).clip(max=max(count - 1, 0))
         inner = self.texels[place] == beside if count else np.zeros(0, dtype=bool)

@@ -73,7 +73,7 @@ def test_the_least_squares_are_those_of_the_page(two_charts: TriangleMesh) -> No
     for texel, index in place.items():
         _, besides, lengths = links.of(np.array([texel]))
         for beside, length in zip(besides, lengths, strict=True):
-            weight = (64.0 if fixed[beside] else 1.0) / length
+            weight = (64.0 if fixed[beside] and length == 1.0 else 1.0) / length
             matrix[index, index] += weight
             if fixed[beside]:
                 right[index] += weight * (values[beside] - values[texel])
