@@ -25,7 +25,17 @@ from pgc.rendering.lobes import lobes_at
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.rendering.tone_curve import picture_from_radiance
 
-__all__ = ["SurfaceSamples", "pbr", "pbr_linear", "pbr_shade", "split_sum", "surface_samples"]
+__all__ = [
+    "LightTerms",
+    "LobeTerm",
+    "SurfaceSamples",
+    "light_terms",
+    "pbr",
+    "pbr_linear",
+    "pbr_shade",
+    "split_sum",
+    "surface_samples",
+]
 
 _CHANNELS = map_channels()
 _STEEPEST = 0.02
@@ -158,23 +168,53 @@ def _mapped_normal(normal: Tensor, tangent: Tensor, stored: Tensor) -> Tensor:
 def split_sum(samples: SurfaceSamples, light: Light) -> Float[Tensor, "P 3"]:
     """Computes linear radiance towards the view, diffuse and specular; `pbr_linear` for points."""
     environment = light.environment
-    place = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])
-    albedos = F.grid_sample(environment.brdf_lut[None], place[None, None], align_corners=True, padding_mode="border")
-    a, b = albedos[0, :, 0].T.split(1, dim=-1)
+    terms = light_terms(samples, environment.brdf_lut, environment.lobe_table)
     turn, gain = _placement(light, samples)
-    diffuse = environment.diffuse(turn(samples.normal))
+    radiance = terms.base * environment.diffuse(turn(samples.normal), samples.view_index)
+    for lobe in terms.lobes:
+        toward = turn(lobe.direction)
+        radiance = radiance + lobe.weight * environment.specular(toward, lobe.roughness, samples.view_index)
+    return radiance * gain
 
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LobeTerm:
+    """One lobe of the layer: where its light comes from, under which blur, and what of it is reflected."""
+
+    direction: Float[Tensor, "P 3"]
+    roughness: Float[Tensor, "P"]
+    weight: Float[Tensor, "P 3"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LightTerms:
+    """What the light is multiplied by: radiance is base · irradiance / π + Σ weight · light of a lobe, channel by
+    channel, so that it is linear in the light."""
+
+    base: Float[Tensor, "P 3"]
+    lobes: list[LobeTerm]
+
+
+def light_terms(
+    samples: SurfaceSamples, brdf_lut: Float[Tensor, "2 R N"], lobe_table: Float[Tensor, "C Rl Nl"]
+) -> LightTerms:
+    """Says what of the light P points send to the view; directions are the world's."""
+    place = table_coordinates(samples.cosine[:, 0], samples.roughness[:, 0])
+    albedos = F.grid_sample(brdf_lut[None], place[None, None], align_corners=True, padding_mode="border")
+    a, b = albedos[0, :, 0].T.split(1, dim=-1)
     f0 = DIELECTRIC_F0 + (samples.base_color - DIELECTRIC_F0) * samples.metallic
     mirrored, onward = _mirrored(samples)
-    layer = torch.zeros_like(f0)
-    for lobe in lobes_at(environment.lobe_table, place):
-        toward = turn(torch.cos(lobe.lean) * mirrored + torch.sin(lobe.lean) * onward)
-        share = f0 * (a * lobe.share_a) + b * lobe.share_b
-        layer = layer + share * environment.specular(toward, lobe.roughness[:, 0])
-    layer = layer * compensation(f0, a + b)
-    base = samples.base_color * (1.0 - samples.metallic) * base_share(a, b)
-    occlusion = samples.occlusion
-    return (base * diffuse * occlusion + layer * _specular_occlusion(samples)) * gain
+    kept = compensation(f0, a + b) * _specular_occlusion(samples)
+    lobes = [
+        LobeTerm(
+            direction=torch.cos(lobe.lean) * mirrored + torch.sin(lobe.lean) * onward,
+            roughness=lobe.roughness[:, 0],
+            weight=(f0 * (a * lobe.share_a) + b * lobe.share_b) * kept,
+        )
+        for lobe in lobes_at(lobe_table, place)
+    ]
+    base = samples.base_color * (1.0 - samples.metallic) * base_share(a, b) * samples.occlusion
+    return LightTerms(base=base, lobes=lobes)
 
 
 def _mirrored(samples: SurfaceSamples) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P 3"]]:

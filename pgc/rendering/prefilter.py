@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Complex64, Float
+from jaxtyping import Complex64, Float, Int
 from torch import Tensor
 
 from pgc.clamping import clamp_inward
+from pgc.errors import ConfigError
 from pgc.rendering.brdf import brdf_table
 from pgc.rendering.latlong import Environment, latlong_coordinates, pad_latlong
 from pgc.rendering.lobes import lobe_table
@@ -47,6 +48,7 @@ class PrefilteredEnvironment:
             `pad_latlong`), then the irradiance over pi.
         brdf_lut: see `pgc.rendering.brdf.brdf_table`.
         lobe_table: see `pgc.rendering.lobes`.
+        views: 1 for a light that all views share; else each view has its own, one atlas below the other.
     """
 
     name: str
@@ -54,6 +56,7 @@ class PrefilteredEnvironment:
     atlas: Float[Tensor, "3 rows columns"]
     brdf_lut: Float[Tensor, "2 R N"]
     lobe_table: Float[Tensor, "C Rl Nl"]
+    views: int = 1
 
     def to(self, device: torch.device | str) -> "PrefilteredEnvironment":
         """Returns the same on `device`."""
@@ -66,7 +69,7 @@ class PrefilteredEnvironment:
 
     def level(self, index: int) -> Float[Tensor, "3 h w"]:
         """Returns one level without its border; index `LEVELS` is the irradiance over pi."""
-        tops, height = _tops(self.height), level_heights(self.height)[index]
+        tops, height = level_tops(self.height), level_heights(self.height)[index]
         return self.atlas[:, tops[index] + 1 : tops[index] + 1 + height, 1 : 1 + 2 * height]
 
     @property
@@ -74,12 +77,18 @@ class PrefilteredEnvironment:
         """Irradiance by the direction of the normal, W/m² where radiance is W/(m² sr)."""
         return self.level(LEVELS) * math.pi
 
-    def diffuse(self, normal: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
+    def diffuse(self, normal: Float[Tensor, "P 3"], view_index: Int[Tensor, "P"] | None = None) -> Float[Tensor, "P 3"]:
         """Returns irradiance over pi at unit normals: the radiance of a white, purely diffuse surface."""
         u, v = latlong_coordinates(normal)
-        return self._fetch(u, v, torch.full((len(normal),), LEVELS, dtype=torch.long, device=normal.device))
+        level = torch.full((len(normal),), LEVELS, dtype=torch.long, device=normal.device)
+        return self._fetch(u, v, level, view_index)
 
-    def specular(self, direction: Float[Tensor, "P 3"], roughness: Float[Tensor, "P"]) -> Float[Tensor, "P 3"]:
+    def specular(
+        self,
+        direction: Float[Tensor, "P 3"],
+        roughness: Float[Tensor, "P"],
+        view_index: Int[Tensor, "P"] | None = None,
+    ) -> Float[Tensor, "P 3"]:
         """Returns radiance around unit directions under the lobe of a roughness in [0, WIDEST]; differentiable by
         both."""
         u, v = latlong_coordinates(direction)
@@ -87,13 +96,19 @@ class PrefilteredEnvironment:
         lower = level.detach().floor().clamp_max(LEVELS - 2)
         share = (level - lower)[:, None]
         index = lower.long()
-        near = self._fetch(u, v, index)
-        return near + (self._fetch(u, v, index + 1) - near) * share
+        near = self._fetch(u, v, index, view_index)
+        return near + (self._fetch(u, v, index + 1, view_index) - near) * share
 
-    def _fetch(self, u: Float[Tensor, "P"], v: Float[Tensor, "P"], index: Tensor) -> Float[Tensor, "P 3"]:
-        """Bilinear values of one level a point."""
+    def _fetch(
+        self, u: Float[Tensor, "P"], v: Float[Tensor, "P"], index: Tensor, view_index: Tensor | None
+    ) -> Float[Tensor, "P 3"]:
+        """Bilinear values of one level a point, each in its view's atlas."""
         heights = torch.tensor(level_heights(self.height), device=u.device)[index]
-        tops = torch.tensor(_tops(self.height), device=u.device)[index]
+        tops = torch.tensor(level_tops(self.height), device=u.device)[index]
+        if self.views > 1:
+            if view_index is None:
+                raise ConfigError(f"'{self.name}' is the light of {self.views} views; say which view each point is of.")
+            tops = tops + view_index * (self.atlas.shape[1] // self.views)
         rows, columns = self.atlas.shape[1:]
         x = (u * (2 * heights) + 1.0) * (2.0 / columns) - 1.0
         y = (v * heights + (tops + 1)) * (2.0 / rows) - 1.0
@@ -127,7 +142,7 @@ def level_heights(height: int) -> tuple[int, ...]:
 
 
 @functools.cache
-def _tops(height: int) -> tuple[int, ...]:
+def level_tops(height: int) -> tuple[int, ...]:
     """First row of every level's bordered picture in the atlas."""
     heights = level_heights(height)
     return tuple(sum(rows + 2 for rows in heights[:index]) for index in range(len(heights)))

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pgc.color_space import srgb_from_linear
+from pgc.color_space import linear_from_srgb, srgb_from_linear
 
-__all__ = ["SHOULDER", "picture_from_radiance"]
+__all__ = ["SHOULDER", "picture_from_radiance", "picture_slope", "radiance_from_picture"]
 
 SHOULDER = 0.6
 """Linear value where the roll-off begins; sRGB 0.80."""
@@ -26,3 +26,18 @@ def picture_from_radiance(radiance: Float[Tensor, "*shape"]) -> Float[Tensor, "*
     linear = radiance.clamp_min(0.0)
     over = (linear - SHOULDER).clamp_min(0.0) / _SPAN
     return srgb_from_linear(torch.where(linear <= SHOULDER, linear, SHOULDER + _SPAN * over / (1.0 + over)))
+
+
+def radiance_from_picture(picture: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Turns sRGB in [0, 1) back into linear radiance: the inverse of `picture_from_radiance`."""
+    linear = linear_from_srgb(picture)
+    over = ((linear - SHOULDER).clamp_min(0.0) / _SPAN).clamp_max(1.0 - 1e-6)
+    return torch.where(linear <= SHOULDER, linear, SHOULDER + _SPAN * over / (1.0 - over))
+
+
+def picture_slope(radiance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Returns the curve's derivative at radiance > 0."""
+    with torch.enable_grad():
+        leaf = radiance.detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(picture_from_radiance(leaf).sum(), leaf)
+    return slope

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pgc.color_space import srgb_from_linear
-from pgc.rendering.tone_curve import SHOULDER, picture_from_radiance
+from pgc.rendering.tone_curve import SHOULDER, picture_from_radiance, picture_slope, radiance_from_picture
 
 
 def test_below_the_shoulder_it_is_plain_srgb():
@@ -39,3 +39,12 @@ def test_a_gradient_below_the_shoulder_is_untouched_by_the_roll_off_that_is_not_
     assert float(value.detach() - SHOULDER) / (1.0 - SHOULDER) == -1.0
     picture_from_radiance(value).backward()
     assert 0.0 < float(value.grad) < 2.0
+
+
+def test_the_curve_has_an_inverse_and_a_slope() -> None:
+    radiance = torch.tensor([1e-3, 0.02, 0.3, 0.59, 0.61, 0.9, 3.0])
+    torch.testing.assert_close(radiance_from_picture(picture_from_radiance(radiance)), radiance, rtol=1e-4, atol=1e-6)
+    step = 1e-4 * radiance
+    secant = (picture_from_radiance(radiance + step) - picture_from_radiance(radiance - step)) / (2.0 * step)
+    torch.testing.assert_close(picture_slope(radiance), secant, rtol=2e-2, atol=0.0)
+    assert torch.isfinite(radiance_from_picture(torch.ones(1))).all()
