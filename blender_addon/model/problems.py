@@ -29,6 +29,7 @@ _START = ("pgc.start_server", "Start Server")
 _SMALLER = ("pgc.smaller_texture", "Use a Smaller Texture")
 _PAIR = ("pgc.pair", "Pair with Server")
 
+_UPDATE = ("pgc.copy_install_command", "Copy Update Command")
 _PLAIN: dict[ErrorCode, tuple[str, tuple[str, str]]] = {
     ErrorCode.AUTH_REFUSED: (
         "The server does not know this computer's key. Run pgc-server pair where the server is, then enter its code.",
@@ -40,7 +41,7 @@ _PLAIN: dict[ErrorCode, tuple[str, tuple[str, str]]] = {
     ),
     ErrorCode.PROTO_VERSION: (
         "The server and this extension are of different versions. Update the older one: pip install -U pgc-texture.",
-        ("pgc.copy_install_command", "Copy Update Command"),
+        _UPDATE,
     ),
     ErrorCode.BUSY: ("The server has too much to do. Try again in a minute.", _AGAIN),
     ErrorCode.DRAINING: ("The server is stopping and takes no more jobs. Start it again.", _START),
@@ -79,6 +80,11 @@ def of_error(error: WireError, model: str = "pocket") -> Problem:
         return Problem(" ".join(filter(None, (error.text, error.hint))))
     if error.code is ErrorCode.INPUT_INVALID and (error.field or "").startswith("maps"):
         return Problem(error.text, "pgc.base_color_only", "Use Base Color Only")
+    if error.code is ErrorCode.INPUT_UNKNOWN_FIELD:
+        # What it knows instead is a list of words that say nothing to an artist.
+        wish = (error.field or "of the job").rpartition(".")[2]
+        text = f"The server is older than this extension and does not know {wish!r}. Update it: "
+        return Problem(f"{text}pip install -U pgc-texture.", *_UPDATE)
     known = _PLAIN.get(error.code)
     if known is None:
         # Errors about the input say themselves what to change.

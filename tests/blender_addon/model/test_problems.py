@@ -19,7 +19,7 @@ def told(code: ErrorCode, *, text: str = "This came.", hint: str = "", field: st
         (ErrorCode.INPUT_INVALID, "maps[1]", "pgc.base_color_only"),
         (ErrorCode.INPUT_INVALID, "settings.steps", "pgc.generate"),
         (ErrorCode.INPUT_INVALID, None, "pgc.generate"),
-        (ErrorCode.INPUT_UNKNOWN_FIELD, "maps[1]", "pgc.generate"),
+        (ErrorCode.INPUT_UNKNOWN_FIELD, "maps[1]", "pgc.copy_install_command"),
         (ErrorCode.PROTO_TOO_LARGE, "settings.texture_size", "pgc.smaller_texture"),
         (ErrorCode.PROTO_TOO_LARGE, "meshes", ""),
         (ErrorCode.INPUT_INVALID, "settings.texture_size", "pgc.generate"),
@@ -28,6 +28,12 @@ def told(code: ErrorCode, *, text: str = "This came.", hint: str = "", field: st
 )
 def test_a_button_needs_the_code_and_the_field(code, field, operator):
     assert problems.of_error(told(code, field=field)).operator == operator
+
+
+def test_an_older_server_is_told_by_the_wish_that_it_does_not_know():
+    said = problems.of_error(told(ErrorCode.INPUT_UNKNOWN_FIELD, field="settings.soft_edge", text="It knows: a, b."))
+    assert "does not know 'soft_edge'" in said.text
+    assert "It knows" not in said.text
 
 
 def test_details_are_those_that_only_the_server_knows():
