@@ -46,6 +46,13 @@ def shape(  # noqa: PLR0913 - one parameter an option
     ] = False,
     subdivide: Annotated[int, typer.Option(help="How often each triangle becomes four; 0 keeps the topology.")] = 0,
     cubes: Annotated[int | None, typer.Option(help="Cubes along a side of dmtet's grid.")] = None,
+    latents_until: Annotated[
+        float,
+        typer.Option(
+            help="Part of the run, from 0 to 1, in which normals and outline are the model's latents themselves, as in "
+            "Fantasia3D's early phase."
+        ),
+    ] = 0.0,
     steps: Annotated[int | None, typer.Option(help="Steps of the run.")] = None,
     views: Annotated[int | None, typer.Option(help="Views a step.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the rendered pictures, pixels.")] = None,
@@ -67,7 +74,8 @@ def shape(  # noqa: PLR0913 - one parameter an option
         "steps": steps, "views": views, "resolution": resolution, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
     optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
-    settings = replace(settings, optimize=optimize, subdivide=subdivide, hold=hold)
+    pictures = replace(settings.pictures, latents_until=latents_until)
+    settings = replace(settings, optimize=optimize, subdivide=subdivide, hold=hold, pictures=pictures)
     if not mesh.is_file():
         raise ConfigError(f"There is no file {mesh}; give the mesh to begin from.")
 

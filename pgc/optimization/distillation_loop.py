@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -31,7 +32,7 @@ from pgc.optimization.palette import palette_pull
 from pgc.optimization.step_parts import Feedback, Picture, View
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
-from pgc.optimization.view_encoder import view_encoder
+from pgc.optimization.view_encoder import as_latents, backpropagate, view_encoder
 from pgc.optimization.views.subject import Subject
 from pgc.randomness import generator_for
 
@@ -44,7 +45,7 @@ class _Heard:
 
     picture: Picture
     feedback: Feedback
-    gradient: Float[Tensor, "b 3 h w"]
+    gradient: Float[Tensor, "b c h w"]
     """∂L/∂x before regulation; finite."""
     lost: Bool[Tensor, "b 1 h w"]
     """Where it was not."""
@@ -122,7 +123,7 @@ class DistillationLoop:
                 self._learn(view, again, progress)
         self.step += 1
         self._update_average()
-        gradient, lost = torch.cat([one.gradient for one in heard]), torch.cat([one.lost for one in heard])
+        gradient, lost = _stacked([one.gradient for one in heard]), torch.cat([one.lost for one in heard])
         covered = view.covered.repeat(len(heard), 1, 1, 1)
         statistics = gradient_statistics(gradient, regulated, covered, lost)
         self.regulated.after_step(statistics)
@@ -133,7 +134,7 @@ class DistillationLoop:
             share=self.config.share_done(self.step),
             timesteps=tuple(timestep for one in heard for timestep in one.feedback.outcome.timestep.tolist()),
             gradient=statistics,
-            image=torch.cat([one.picture.image.detach() for one in heard]),
+            image=torch.cat([one.picture.image.detach()[:, :3] for one in heard]),
             image_gradient=regulated.detach(),
             seconds=watch.finish(),
         )
@@ -152,7 +153,7 @@ class DistillationLoop:
         gradient, lost = finite_pixels(self._residual(picture, feedback))
         return _Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
 
-    def _learn(self, view: View, heard: Sequence[_Heard], progress: float) -> Float[Tensor, "b 3 h w"]:
+    def _learn(self, view: View, heard: Sequence[_Heard], progress: float) -> Float[Tensor, "b c h w"]:
         """Takes one step of the optimiser; returns ∂L/∂x of all pictures as regulation left it."""
         self.optimizer.zero_grad(set_to_none=True)
         regulated = [self.regulation.regulate(one.gradient, view.covered) for one in heard]
@@ -171,12 +172,15 @@ class DistillationLoop:
             (penalty * float(view.gbuffer.mask.sum())).backward()
         self.optimizer.step()
         self.subject.learnt.after_step()
-        return torch.cat(regulated)
+        return _stacked(regulated)
 
     def _ask(self, picture: Picture, reference: Float[Tensor, "b 3 h w"] | None) -> Feedback:
         """What the prior wants. The image is cut off from what made it, so that regulation sees the whole of ∂L/∂x."""
         progress = self._index / self.config.steps
-        encoded = self.encoder.encode(picture.image, noise_seed=self.config.seed + self.step)
+        if picture.stands_for_latents:
+            encoded = as_latents(picture.image, self.guidance)
+        else:
+            encoded = self.encoder.encode(picture.image, noise_seed=self.config.seed + self.step)
         outcome = self.other_losses.get(picture.name, self.loss).gradient(
             encoded.latents.detach(),
             self.guidance,
@@ -184,14 +188,17 @@ class DistillationLoop:
             progress=progress,
             generator=generator_for(self.config.seed, self.step, f"distillation{picture.name}"),
         )
-        gradient = self.encoder.propagate(encoded, outcome.gradient)
+        if picture.stands_for_latents:
+            gradient = backpropagate(encoded.image, encoded.latents, outcome.gradient)
+        else:
+            gradient = self.encoder.propagate(encoded, outcome.gradient)
         shift = None
         if self.subject.baseline == "reconstruction" and outcome.image_target is not None:
             error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
             shift, _ = finite_pixels(outcome.image_weight * error)
         return Feedback(outcome=outcome, through_encoder=gradient, baseline_shift=shift)
 
-    def _residual(self, picture: Picture, feedback: Feedback) -> Float[Tensor, "b 3 h w"]:
+    def _residual(self, picture: Picture, feedback: Feedback) -> Float[Tensor, "b c h w"]:
         """∂L/∂x of what is compared in the image: with the loss's picture, and with the palette of the scene's."""
         image, config, likeness = picture.image.detach(), self.config, self.subject.likeness
         residual = image_residual(image, feedback.outcome)
@@ -264,6 +271,12 @@ class DistillationLoop:
         """Losses that have a state, each with the beginning of its names in a checkpoint."""
         named = [("loss.", self.loss), *((f"loss of {name}.", loss) for name, loss in self.other_losses.items())]
         return [(prefix, loss) for prefix, loss in named if isinstance(loss, LearningLoss)]
+
+
+def _stacked(gradients: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
+    """One below the other; channels that some pictures lack are zero."""
+    most = max(gradient.shape[1] for gradient in gradients)
+    return torch.cat([F.pad(each, (0, 0, 0, 0, 0, most - each.shape[1])) for each in gradients])
 
 
 def tensors_below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

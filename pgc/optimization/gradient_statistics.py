@@ -40,8 +40,8 @@ class GradientStatistics:
 
 
 def gradient_statistics(
-    before: Float[Tensor, "b 3 h w"],
-    after: Float[Tensor, "b 3 h w"],
+    before: Float[Tensor, "b c h w"],
+    after: Float[Tensor, "b c h w"],
     covered: Bool[Tensor, "b 1 h w"],
     lost: Bool[Tensor, "b 1 h w"],
 ) -> GradientStatistics:

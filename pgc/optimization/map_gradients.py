@@ -28,7 +28,7 @@ Baseline = Literal["render", "reconstruction"]
 _COLOR = "base_color"
 
 
-def image_residual(image: Float[Tensor, "b 3 h w"], outcome: LatentGradient) -> Float[Tensor, "b 3 h w"]:
+def image_residual(image: Float[Tensor, "b c h w"], outcome: LatentGradient) -> Float[Tensor, "b c h w"]:
     """Computes ∂L/∂x of the residual in the image alone, λ (x - D(ẑ)); zero for a loss without a target there."""
     if outcome.image_target is None:
         return torch.zeros_like(image)

@@ -37,9 +37,12 @@ class Picture:
 
     view: View
     material: Mapping[str, Tensor]
-    image: Float[Tensor, "b 3 h w"]
+    image: Float[Tensor, "b c h w"]
+    """Three channels of colour; as many as latents have where they stand for them."""
     name: str = ""
     """Tells the pictures of a step apart."""
+    stands_for_latents: bool = False
+    """Whether the picture, made small, is the latents: no encoder is gone through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +50,7 @@ class Feedback:
     """What the prior wants of a step's pictures."""
 
     outcome: LatentGradient
-    through_encoder: Float[Tensor, "b 3 h w"]
+    through_encoder: Float[Tensor, "b c h w"]
     """∂L/∂x of the loss on the latents, as the encoder gives it."""
     baseline_shift: Float[Tensor, "b 3 h w"] | None
     """How the picture that finishes are compared with differs from the render, by the weight of the residual."""

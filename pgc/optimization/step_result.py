@@ -28,7 +28,7 @@ class StepResult:
     """What regulation did to ∂L/∂x in the step's first update; None for a step of a warm start, which has none."""
     image: Float[Tensor, "b 3 h w"]
     """The composited render that was scored."""
-    image_gradient: Float[Tensor, "b 3 h w"] | None
+    image_gradient: Float[Tensor, "b c h w"] | None
     """∂L/∂x of the first update as regulation left it; None as above."""
     seconds: Mapping[str, float]
     """Time by stage: rasterize, fetch, shade, guidance, backward, other."""

@@ -16,12 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pgc.errors import ConfigError
 from pgc.gradient_regulation.linear_approximation import LinearMap, fit_linear_encoder, linear_gradient
 from pgc.guidance.base import Guidance
 from pgc.optimization.config import EncoderGradientConfig, LinearGradientConfig
 from pgc.randomness import generator_for
 
-__all__ = ["EncodedViews", "ViewEncoder", "backpropagate", "fit_linear_map", "view_encoder"]
+__all__ = ["EncodedViews", "ViewEncoder", "as_latents", "backpropagate", "fit_linear_map", "view_encoder"]
 
 _AT_ONCE = 4
 
@@ -38,7 +39,7 @@ def backpropagate(
 class EncodedViews:
     """Pictures, cut off from the texture, and their latents."""
 
-    image: Float[Tensor, "b 3 h w"]
+    image: Float[Tensor, "b c h w"]
     latents: Float[Tensor, "b k m n"]
     """On a graph back to `image`, where that is held."""
     noise_seed: int = 0
@@ -107,6 +108,25 @@ class ViewEncoder:
     def _propagate(self, encoded: EncodedViews, latent_gradient: Tensor) -> Tensor:
         scale = self.loss_scale
         return backpropagate(encoded.image, encoded.latents, latent_gradient * scale) / scale
+
+
+def as_latents(image: Float[Tensor, "b k h w"], guidance: Guidance) -> EncodedViews:
+    """Takes pictures for latents: from [0, 1] to [-1, 1], each latent pixel the mean of what it covers.
+
+    Raises:
+        ConfigError: the prior's latents have another number of channels.
+    """
+    with torch.no_grad():
+        side = guidance.image_size
+        empty = torch.zeros((1, 3, side, side), device=guidance.device)
+        channels, height, width = guidance.encode_image(empty).shape[1:]
+    if channels != image.shape[1]:
+        raise ConfigError(
+            f"Normals and outline are {image.shape[1]} channels, and the latents of {guidance.name} have {channels}; "
+            "leave the latent phase out."
+        )
+    leaf = image.detach().requires_grad_(True)
+    return EncodedViews(image=leaf, latents=2.0 * torch.nn.functional.adaptive_avg_pool2d(leaf, (height, width)) - 1.0)
 
 
 def view_encoder(

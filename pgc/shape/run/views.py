@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pgc.cameras import Camera
 from pgc.cameras.staged import ProgressingSampler
-from pgc.distillation.build import DistillationConfig
+from pgc.distillation.build import DistillationConfig, has_image_target
+from pgc.errors import ConfigError
 from pgc.guidance.base import Conditions, Guidance
 from pgc.lighting.base import StepLights
 from pgc.optimization.config import OptimizeConfig, Prompt
@@ -28,7 +29,7 @@ from pgc.shape.geometry.base import Geometry
 from pgc.shape.geometry.uniform_adam import UniformAdam
 from pgc.shape.rendering.moving_mesh import MovingMesh
 from pgc.shape.rendering.renderer import Sight
-from pgc.shape.run.pictures import PictureKind, shape_picture
+from pgc.shape.run.pictures import PictureKind, latent_picture, shape_picture
 from pgc.shape.run.scene import ShapeScene
 
 __all__ = ["ShapeViews"]
@@ -42,9 +43,16 @@ class ShapeViews:
 
     def __init__(self, scene: ShapeScene, guidance: Guidance, prompt: Prompt, config: OptimizeConfig) -> None:
         self.scene, self.guidance, self.config = scene, guidance, config
+        for kind, loss in {"normal": config.distillation, **scene.losses}.items():
+            if kind == "normal" and scene.pictures.latents_until and has_image_target(loss):
+                raise ConfigError(
+                    f"latents_until is {scene.pictures.latents_until}, but {type(loss).__name__} compares pictures, "
+                    "and latents are none; use 0, or another loss for normals."
+                )
         self._prompts = ViewPrompts(guidance, prompt)
         self._fresh: tuple[View, Sight] | None = None
         """What `draw` saw, until `pictures` takes it: a graph serves once."""
+        self._as_latents = False
         self._known: tuple[View, Sight] | None = None
         """The known shape as the last view showed it: a step's pictures have it in common."""
 
@@ -64,7 +72,8 @@ class ShapeViews:
         return UniformAdam(groups, betas=config.betas, epsilon=config.epsilon)
 
     def set_progress(self, progress: float, live: float) -> None:
-        """Sets where the cameras stand."""
+        """Sets where the cameras stand, and whether normals are latents yet."""
+        self._as_latents = progress < self.scene.pictures.latents_until
         if isinstance(self.scene.cameras, ProgressingSampler):
             self.scene.cameras.set_progress(progress)
 
@@ -98,10 +107,7 @@ class ShapeViews:
                 sight = self._look(self.scene.geometry.mesh(), view.cameras)
             self._fresh = None
         with watch.stage("shade"):
-            return [
-                Picture(view=view, material={}, image=self._shown(kind, view, sight), name=kind)
-                for kind in self.scene.shown
-            ]
+            return [self._picture(kind, view, sight) for kind in self.scene.shown]
 
     @torch.no_grad()
     def reference(self, picture: Picture) -> Float[Tensor, "b 3 h w"] | None:
@@ -141,6 +147,12 @@ class ShapeViews:
     def _look(self, mesh: MovingMesh, cameras: Sequence[Camera]) -> Sight:
         side = self.config.resolution
         return self.scene.renderer.look(mesh, cameras, (side, side))
+
+    def _picture(self, kind: PictureKind, view: View, sight: Sight) -> Picture:
+        if kind == "normal" and self._as_latents:
+            image = latent_picture(sight, view.cameras)
+            return Picture(view=view, material={}, image=image, name=kind, stands_for_latents=True)
+        return Picture(view=view, material={}, image=self._shown(kind, view, sight), name=kind)
 
     def _shown(self, kind: PictureKind, view: View, sight: Sight) -> Float[Tensor, "b 3 h w"]:
         return shape_picture(kind, sight, view.cameras, view.background, self.scene.pictures)

@@ -15,10 +15,12 @@ from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.optimization.stopwatch import Stopwatch
+from pgc.optimization.view_encoder import as_latents
 from pgc.optimization.views.subject import Subject
 from pgc.shape.geometry.dmtet import DMTet, DMTetConfig
 from pgc.shape.geometry.vertex_offsets import VertexOffsets, VertexOffsetsConfig
 from pgc.shape.rendering.renderer import RayRenderer
+from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.run.scene import ShapeScene
 from pgc.shape.run.views import ShapeViews
 from tests.pgc.shape.meshes import ball, moving
@@ -128,3 +130,33 @@ def test_what_is_held_is_shown_in_place_of_the_shape():
 def test_a_run_that_shows_nothing_is_refused():
     with pytest.raises(ConfigError, match="expected one or both of normal, rgb"):
         begin(shown=())
+
+
+def test_latents_that_a_picture_cannot_stand_for_are_refused():
+    with pytest.raises(ConfigError, match="4 channels, and the latents of oracle have 3"):
+        begin(shown=("normal",), pictures=PictureConfig(latents_until=0.5)).advance()
+    hifa = replace(CONFIG, distillation=HiFAConfig())
+    with pytest.raises(ConfigError, match="HiFAConfig compares pictures"):
+        begin(config=hifa, shown=("normal",), pictures=PictureConfig(latents_until=0.5))
+    with pytest.raises(ConfigError, match=r"pictures.latents_until is 1.5"):
+        PictureConfig(latents_until=1.5)
+
+
+def test_normals_and_outline_are_latents_with_their_gradient():
+    """Through a teacher whose latents have four channels: what it wants of latents reaches the picture by means."""
+    image = torch.rand((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    encoded = as_latents(image, _FourChannels())
+    slow = 2.0 * image.reshape(2, 4, 2, 4, 2, 4).mean(dim=(3, 5)) - 1.0
+    torch.testing.assert_close(encoded.latents, slow)
+    (gradient,) = torch.autograd.grad(encoded.latents.sum(), encoded.image)
+    torch.testing.assert_close(gradient, torch.full_like(image, 2.0 / 16.0))
+
+
+class _FourChannels(OracleGuidance):
+    """Latents of 2 x 2 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(OracleConfig(image_size=8), torch.device("cpu"))
+
+    def encode_image(self, image, *, generator=None):
+        return torch.zeros((len(image), 4, 2, 2))
