@@ -24,10 +24,10 @@ def shapes(read: Callable[[str], Any]) -> str:
         for name in [*names, None]:
             chosen = [row for row in own if name in (None, row["shape"])]
             after = [[row["after"] for row in chosen if row["condition"] == one] for one in CONDITIONS]
-            lines.append(
-                [f"{geometry}: {name or 'mean'}", _cell([row["before"] for row in chosen]), *map(_cell, after)]
-            )
-    return table(["geometry: shape", "before", *CONDITIONS], lines)
+            runs = min(len(scores) for scores in after)
+            before = _cell([row["before"] for row in chosen])
+            lines.append([f"{geometry}: {name or 'mean'}", str(runs), before, *map(_cell, after)])
+    return table(["geometry: shape", "runs", "before", *CONDITIONS], lines)
 
 
 def _cell(scores: list[dict[str, float]]) -> str:

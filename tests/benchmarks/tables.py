@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import memory_tables, product_tables, quality_tables, server_tables
+from tests.benchmarks import memory_tables, product_tables, quality_tables, server_tables, shape_tables
 
 __all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
 
@@ -30,6 +30,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
+    "shapes": shape_tables.shapes,
     "shading": quality_tables.shading,
     "meshes": product_tables.meshes,
     "models": product_tables.models,

@@ -56,5 +56,5 @@ def test_a_small_case_comes_nearer_and_is_told_in_the_table():
     told = [{**row, "condition": condition} for row in rows for condition in CONDITIONS]
     text = shapes({"shape": {"rows": told}}.__getitem__)
     before = rows[0]["before"]
-    assert f"| offsets: box | {before['chamfer']:.3f}, {before['normal_angle']:.0f}° |" in text
-    assert "| dmtet: mean |" in text
+    assert f"| offsets: box | 1 | {before['chamfer']:.3f}, {before['normal_angle']:.0f}° |" in text
+    assert "| dmtet: mean | 1 |" in text
