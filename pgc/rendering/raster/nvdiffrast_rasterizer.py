@@ -210,13 +210,13 @@ def _weights(seen: Float[Tensor, "h w 4"]) -> Float[Tensor, "h w 3"]:
 
 
 def transformed(points: Float[Tensor, "V 3"], matrix: Float32[np.ndarray, "r 4"]) -> Float[Tensor, "V r"]:
-    """Points by the rows of a matrix. Not by a matrix product, which a card may do in half the digits (TF32)."""
+    """Transforms points by the rows of a matrix. No matrix product: a card may do one in half the digits (TF32)."""
     rows = torch.from_numpy(np.ascontiguousarray(matrix)).to(points.device)
     return points[:, :1] * rows[:, 0] + points[:, 1:2] * rows[:, 1] + points[:, 2:] * rows[:, 2] + rows[:, 3]
 
 
 def clip_matrix(camera: Camera, positions: Float32[np.ndarray, "V 3"]) -> Float32[np.ndarray, "4 4"]:
-    """World to clip space of a picture that stands on its head, and whose planes lie as close around the mesh as the
+    """Returns world to clip space of a picture that stands on its head, its planes as close around the mesh as the
     camera's own allow.
 
     nvdiffrast's row 0 is at the bottom: with y turned round it is the top of ours, and no picture need be flipped.
