@@ -143,7 +143,7 @@ def level_heights(height: int) -> tuple[int, ...]:
 
 @functools.cache
 def level_tops(height: int) -> tuple[int, ...]:
-    """First row of every level's bordered picture in the atlas."""
+    """Returns the first row of every level's bordered picture in the atlas."""
     heights = level_heights(height)
     return tuple(sum(rows + 2 for rows in heights[:index]) for index in range(len(heights)))
 

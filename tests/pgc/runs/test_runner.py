@@ -199,7 +199,7 @@ def test_a_plan_is_made_before_the_run_from_what_is_free(two_views, tmp_path, mo
 def test_a_prior_without_finite_gradients_leaves_a_state_and_the_reason(two_views, tmp_path, monkeypatch):
     monkeypatch.setattr("pgc.optimization.finite_watch.MOST_SPOILT_IN_A_ROW", 2)
     monkeypatch.setattr(
-        "pgc.optimization.loop.gradient_statistics",
+        "pgc.optimization.distillation_loop.gradient_statistics",
         lambda before, after, covered, lost: gradient_statistics(before, after, covered, torch.ones_like(lost)),
     )
     folder = RunFolder(tmp_path / "out")
