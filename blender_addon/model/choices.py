@@ -33,8 +33,8 @@ PRESETS = (
 )
 _SCALE = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
 _POCKET_STEPS = 170
-_WARM_STEPS, _REFINING_STEPS = 6, 70
-"""Of base color alone, which begins with views that are painted together; presets scale the second number."""
+_WARM_STEPS, _REFINING_STEPS = 6, (70, 100)
+"""Of a texture that begins with views that are painted together, unlit and lit; presets scale the latter."""
 SIZES = tuple((str(size), f"{size} px", f"{size} x {size} pixels") for size in (256, 512, 1024, 2048, 4096))
 MAP_ITEMS = tuple((row.name, row.title, row.description, row.icon, row.flag) for row in MAPS.values())
 """Buttons of the maps, as Blender's EnumProperty takes them."""
@@ -70,12 +70,19 @@ _MODEL_STATES = {
 }
 
 
-def expected_steps(state: AppState, model: str, preset: str, *, lit: bool = False) -> int | None:
-    """Says how many steps a preset takes: as the last job was told, or scaled from another preset's; None: unknown."""
+def expected_steps(state: AppState, model: str, preset: str, *, lit: bool = False, anew: bool = True) -> int | None:
+    """Says how many steps a preset takes: as the last job was told, or scaled from another preset's; None: unknown.
+
+    Args:
+        lit: whether its maps need light.
+        anew: whether nothing of a texture is to stay; else there are only steps of one kind.
+    """
+    if not anew:
+        return round(_POCKET_STEPS * _SCALE[preset]) if model == "pocket" else None
     if (model, preset, lit) in state.steps:
         return state.steps[model, preset, lit]
     if model == "pocket":
-        return round(_POCKET_STEPS * _SCALE[preset]) if lit else _WARM_STEPS + round(_REFINING_STEPS * _SCALE[preset])
+        return _WARM_STEPS + round(_REFINING_STEPS[lit] * _SCALE[preset])
     for (known, other, light), steps in state.steps.items():
         if (known, light) == (model, lit):
             return round(steps * _SCALE[preset] / _SCALE[other])
@@ -97,9 +104,7 @@ def cost_text(
         lit: whether its maps need light.
         strength: of a start from a texture; below 1 fewer of the preset's steps are taken.
     """
-    # Where some of a texture is to stay, the built-in model takes as many steps as with light, all of one kind.
-    cold = lit or (model == "pocket" and strength < 1.0)
-    count = steps or expected_steps(state, model, preset, lit=cold)
+    count = steps or expected_steps(state, model, preset, lit=lit, anew=strength >= 1.0)
     if count is not None and not steps:
         count = max(1, round(count * strength))
     if count is None:

@@ -74,7 +74,7 @@ FIELDS = (
 )
 WARM_STARTS = (
     _OWN,
-    ("on", "On", "Views from all round are painted together first, and refined after; base color alone"),
+    ("on", "On", "Views from all round are painted together first, and refined after"),
     ("off", "Off", "The texture grows from gray, step by step"),
 )
 NORMS = (

@@ -146,7 +146,7 @@ def _spec(
             **mask_settings(settings, kept),
             texture_field="texels" if no_grid else settings.texture_field,
             warm_start=wished_warm_start(
-                settings.warm_start, settings.maps, grid=not no_grid and settings.texture_field == "hashgrid"
+                settings.warm_start, grid=not no_grid and settings.texture_field == "hashgrid"
             ),
         ),
         guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),

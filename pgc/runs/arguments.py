@@ -179,8 +179,9 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
     readers = {
         name: offer.read for name, offer in choices_offered().items() if offer.read is not None and name in stored
     }
-    if not _knows_warm_starts(content):
-        stored["warm_start"] = False
+    began_warm = _began_warm(content)
+    if began_warm is not None:
+        stored["warm_start"] = began_warm
     earlier = TextureArguments(**{**stored, **{name: read(stored[name]) for name, read in readers.items()}})
     anew = {name: value for name in _OF_THE_MACHINE if (value := getattr(now, name)) is not None}
     differing = [name for name in now.given() if name not in anew and getattr(earlier, name) != getattr(now, name)]
@@ -192,10 +193,8 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
     return replace(earlier, **anew)
 
 
-def _knows_warm_starts(content: Mapping[str, Any]) -> bool:
-    """Whether the version that wrote a report had them; in one that had not, no run began with one. What a server does
-    is its own affair: it knows its job."""
-    if content.get("server"):
-        return True
+def _began_warm(content: Mapping[str, Any]) -> bool | None:
+    """Whether a run began with a warm start, whatever this version would do by itself; None: nothing says it. What a
+    server does is its own affair: it knows its job."""
     settings = ((content.get("resolved") or {}).get("settings") or {}).get("optimize")
-    return settings is None or "warm_start" in settings
+    return None if content.get("server") or settings is None else settings.get("warm_start") is not None

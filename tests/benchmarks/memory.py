@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.memory.lean_encoder import encode_lean
 from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec
+from pgc.maps import MapName
 from pgc.optimization.view_encoder import ViewEncoder
 from pgc.runs.memory.ladder import MemoryPlan
 from pgc.runs.memory.needs import step_tflop
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlanner
-from pgc.runs.settings.presets import preset_settings, with_maps
+from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.presets import preset_settings, resolve, with_maps
 from tests.benchmarks.guidance_cost import PublicModel, count_flops
 from tests.benchmarks.live_bytes import counted
 from tests.benchmarks.random_models import MODEL_SIZES, ModelSize, RandomGuidance, published_networks
@@ -43,6 +45,7 @@ _HALF = torch.float16
 _GB = 1e9
 CARDS = ((8, "RTX 4060"), (12, "RTX 3060"), (16, "RTX 4080"), (24, "RTX 4090"), (80, "A100 80GB PCIe"))
 """GiB, and a card that has as much."""
+_UNLIT: tuple[MapName, ...] = ("base_color",)
 _TAKEN = 0.6
 """GB of a card that the desktop has."""
 _SPECS = {"sd15": StableDiffusionSpec(), "sdxl": SDXLSpec()}
@@ -126,35 +129,41 @@ def count_step(name: PublicModel, plan: MemoryPlan) -> float:
 
 def choices() -> list[dict[str, Any]]:
     """Returns what the planner chooses on each card for each model, unlit and lit, with what it expects of it."""
-    rows: list[dict[str, Any]] = []
-    for name, spec in _SPECS.items():
-        for maps in (("base_color",), ("base_color", "roughness", "metallic", "normal")):
-            settings = with_maps(preset_settings("standard", spec), spec, maps)
-            planner = MemoryPlanner(spec=spec, settings=settings, device=_CARD)
-            for gib, card in CARDS:
-                total = gib * 1024**3
-                free = DeviceMemory(available=total - int(_TAKEN * _GB), total=total)
-                number = planner.choose(free)
-                plan = planner.plans[number]
-                seconds = planner.expected_seconds(number, card)
-                steps = settings.optimize.steps
-                rows.append(
-                    {
-                        "model": name,
-                        "lit": settings.material is not None,
-                        "texture": settings.texture.texture_size,
-                        "card_gib": gib,
-                        "card": card,
-                        "plan": asdict(plan),
-                        "as_asked": number == 0,
-                        "gb": planner.estimate_bytes(number) / _GB,
-                        "step_tflop": step_tflop(plan, spec),
-                        "steps": steps,
-                        "step_seconds": None if seconds is None else seconds / steps,
-                        "seconds": seconds,
-                    }
-                )
-    return rows
+    return [
+        _choice(name, maps, gib, card)
+        for name in _SPECS
+        for maps in (_UNLIT, (*_UNLIT, "roughness", "metallic", "normal"))
+        for gib, card in CARDS
+    ]
+
+
+def _choice(name: str, maps: tuple[MapName, ...], gib: int, card: str) -> dict[str, Any]:
+    spec, settings = resolve(RunChoices(maps=maps), _SPECS[name])
+    planner = MemoryPlanner(spec=spec, settings=settings, device=_CARD)
+    total = gib * 1024**3
+    number = planner.choose(DeviceMemory(available=total - int(_TAKEN * _GB), total=total))
+    plan, optimize = planner.plans[number], settings.optimize
+    seconds = planner.expected_seconds(number, card)
+    assert seconds is not None
+    sampled = optimize.share_done(optimize.warm_steps) * seconds
+    _, gray = resolve(RunChoices(maps=maps, warm_start=False), _SPECS[name])
+    return {
+        "model": name,
+        "lit": settings.material is not None,
+        "texture": settings.texture.texture_size,
+        "card_gib": gib,
+        "card": card,
+        "plan": asdict(plan),
+        "as_asked": number == 0,
+        "gb": planner.estimate_bytes(number) / _GB,
+        "step_tflop": step_tflop(plan, spec),
+        "steps": optimize.steps,
+        "step_seconds": (seconds - sampled) / optimize.steps,
+        "sampled_seconds": sampled if optimize.warm_start else None,
+        "seconds": seconds,
+        "gray_steps": gray.optimize.steps,
+        "gray_seconds": replace(planner, settings=gray).expected_seconds(number, card),
+    }
 
 
 def plans() -> list[dict[str, Any]]:

@@ -18,8 +18,6 @@ def memory(read: Callable[[str], Any]) -> str:
     """Returns what the planner chooses on each card, with what it expects of it."""
     rows: list[list[str]] = []
     for row in read("memory")["choices"]:
-        time = "–" if row["seconds"] is None else in_words(row["seconds"]).removeprefix("about ")
-        step = "–" if row["step_seconds"] is None else f"{row['step_seconds']:.2f}"
         rows.append(
             [
                 _model(row),
@@ -27,11 +25,15 @@ def memory(read: Callable[[str], Any]) -> str:
                 _words(row["plan"]),
                 f"{row['gb']:.1f}",
                 f"{row['step_tflop']:.0f}",
-                step,
-                time,
+                f"{row['step_seconds']:.2f}",
+                "–" if row["sampled_seconds"] is None else _time(row["sampled_seconds"]),
+                _time(row["seconds"]),
+                _time(row["gray_seconds"]),
             ]
         )
-    return table(["model", "card", "plan", "GB", "TFLOP a step", "s a step", "all steps"], rows)
+    return table(
+        ["model", "card", "plan", "GB", "TFLOP a step", "s a step", "first texture", "all", "all, from gray"], rows
+    )
 
 
 def plans(read: Callable[[str], Any]) -> str:
@@ -49,6 +51,10 @@ def plans(read: Callable[[str], Any]) -> str:
         if not row["lit"]
     ]
     return table(["model", "plan", "base colour alone, GB", "with roughness, metallic, normal, GB"], rows)
+
+
+def _time(seconds: float) -> str:
+    return in_words(seconds).removeprefix("about ")
 
 
 def _model(row: Mapping[str, Any]) -> str:

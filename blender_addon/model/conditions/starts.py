@@ -23,7 +23,6 @@ def grid_objection(*, maps: Iterable[str], target: str, begins: bool) -> str:
     return "" if target in ("object", "objects") else "A hash grid is for whole objects"
 
 
-def wished_warm_start(choice: str, maps: Iterable[str], *, grid: bool) -> bool | None:
+def wished_warm_start(choice: str, *, grid: bool) -> bool | None:
     """Returns what a job says of a warm start; None where it is left to the model, and where there can be none."""
-    possible = not grid and not need_light(maps)
-    return None if choice == "preset" or not possible else choice == "on"
+    return None if choice == "preset" or grid else choice == "on"

@@ -207,9 +207,8 @@ class TextureJobSpec(Strict):
         if self.settings.strength is not None and not begun:
             text = "It says how much of the initial texture, or of the mesh's colors, may change; send one of them too."
             raise FieldError("settings.strength", text)
-        if self.settings.warm_start and (self.settings.texture_field == "hashgrid" or LIT_MAPS.intersection(self.maps)):
-            text = "A warm start paints texels of base color alone; leave it, or the other maps and the hash grid, out."
-            raise FieldError("settings.warm_start", text)
+        if self.settings.warm_start and self.settings.texture_field == "hashgrid":
+            raise FieldError("settings.warm_start", "A warm start paints texels; leave it or the hash grid out.")
         if self.settings.texture_field != "hashgrid":
             return
         kept = self.lock_mask or any(mesh.textured is not None for mesh in self.meshes)

@@ -98,8 +98,7 @@ class RunChoices(ConditionChoices):
         metadata={
             OFFER: Offer(
                 help="Pictures from all round, sampled together, before the first step: far fewer steps serve then. "
-                "The built-in model begins so where base colour alone is made, no other method is chosen, and "
-                "--strength is not below 1.",
+                "A run begins so by itself where no other method is chosen and --strength is not below 1.",
                 kind=bool,
                 flag="--warm-start/--no-warm-start",
             )

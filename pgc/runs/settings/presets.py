@@ -25,7 +25,7 @@ from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, l
 from pgc.runs.settings.method import chosen_method
 from pgc.runs.settings.offers import PRESETS, PresetName
 from pgc.runs.settings.papers import SDXL_STEPS, expanded_choices
-from pgc.runs.settings.warm import starts_warm, warm_optimize
+from pgc.runs.settings.warm import starts_warm, steps_from_texture, warm_material, warm_optimize
 from pgc.texture.hash_grid import HashGridTextureConfig
 from pgc.texture.texel_config import TexelPyramidConfig
 
@@ -96,15 +96,15 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     if choices.rig is not None:
         settings = replace(settings, cameras=cameras_named(choices.rig, settings.cameras))
     if choices.strength is not None and choices.steps is None:
-        # As image-to-image pipelines do: even little noise replaces all where it is looked through often enough.
-        settings = with_overrides(settings, steps=max(1, round(settings.optimize.steps * choices.strength)))
-    optimize = chosen_method(choices, settings.optimize)
+        steps = steps_from_texture(settings.optimize.steps, spec, choices, _STEP_SCALE[preset])
+        settings = with_overrides(settings, steps=steps)
+    cold = optimize = chosen_method(choices, settings.optimize)
     if starts_warm(choices, spec):
-        optimize = warm_optimize(optimize, spec, choices, settings.cameras, _STEP_SCALE[preset])
+        optimize = warm_optimize(cold, spec, choices, settings.cameras, _STEP_SCALE[preset])
     _check_served(optimize, spec)
     settings = with_maps(replace(settings, optimize=optimize), spec, maps)
     if settings.material is not None:
-        settings = replace(settings, material=_lit(choices, settings.material))
+        settings = replace(settings, material=warm_material(_lit(choices, settings.material), cold, optimize))
     settings = with_mask(settings, choices)
     return prior, with_separate_slots(settings) if choices.separate_slots else settings
 

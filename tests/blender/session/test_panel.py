@@ -170,7 +170,7 @@ def test_a_model_that_is_not_there_does_not_look_as_if_it_were(key, info, note, 
 def test_what_a_texture_costs():
     state = AppState()
     assert cost_text(state, model="pocket", preset="draft", size=512) == "41 steps"
-    assert cost_text(state, model="pocket", preset="draft", size=512, lit=True) == "85 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, lit=True) == "56 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "8 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1, steps=9) == "9 steps"
     assert cost_text(state, model="sdxl", preset="fine", size=512) == "2 x the model's own number of steps"
@@ -178,6 +178,7 @@ def test_what_a_texture_costs():
     state.seconds_per_step["sdxl", 2048, False] = 0.5
     state.seconds_per_step["sdxl", 512, True] = 0.8
     assert expected_steps(state, "sdxl", "draft") == 500
+    assert expected_steps(state, "sdxl", "draft", anew=False) is None, "what was learned is of new textures"
     assert cost_text(state, model="sdxl", preset="draft", size=512) == "500 steps, about 4 min"
     assert cost_text(state, model="sdxl", preset="draft", size=512, steps=10) == "10 steps, about 5 s"
     assert cost_text(state, model="sdxl", preset="draft", size=256, steps=10, lit=True) == "10 steps, about 8 s"

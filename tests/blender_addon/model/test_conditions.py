@@ -79,10 +79,5 @@ def test_a_grid_is_taken_where_it_can_be() -> None:
 
 
 def test_a_warm_start_is_asked_for_where_there_can_be_one() -> None:
-    assert [wished_warm_start(choice, ("base_color",), grid=False) for choice in ("preset", "on", "off")] == [
-        None,
-        True,
-        False,
-    ]
-    assert wished_warm_start("on", ("base_color", "metallic"), grid=False) is None
-    assert wished_warm_start("off", ("base_color",), grid=True) is None
+    assert [wished_warm_start(choice, grid=False) for choice in ("preset", "on", "off")] == [None, True, False]
+    assert wished_warm_start("off", grid=True) is None

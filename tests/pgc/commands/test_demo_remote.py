@@ -88,5 +88,5 @@ def test_more_maps_than_base_color_are_asked_for():
     assert prior.prompt_suffix == ", soft lighting"
     arguments = demo_arguments(config.prompts[0], config).given()
     assert arguments["maps"] == "base_color,roughness,normal,occlusion"
-    assert (arguments["steps"], arguments["texture_size"], arguments["seed"]) == (170, 512, 0), "every number explicit"
+    assert (arguments["steps"], arguments["texture_size"], arguments["seed"]) == (100, 512, 0), "every number explicit"
     assert DemoConfig().with_maps(("base_color",)) == DemoConfig()

@@ -166,9 +166,9 @@ def test_a_resumed_run_takes_its_settings_from_the_report():
 
 @pytest.mark.parametrize(
     ("optimize", "server", "warm"),
-    [({"steps": 170}, {}, False), ({"steps": 170}, {"key": "k"}, None), ({"steps": 70, "warm_start": {}}, {}, None)],
+    [({"steps": 170}, {}, False), ({"steps": 170}, {"key": "k"}, None), ({"steps": 70, "warm_start": {}}, {}, True)],
 )
-def test_a_run_of_before_warm_starts_goes_on_without_one(optimize, server, warm):
+def test_a_run_goes_on_as_it_began_whatever_runs_do_today(optimize, server, warm):
     arguments = {"mesh": "/m.obj", "prompt": "red"}
     stored = {"arguments": arguments, "resolved": {"settings": {"optimize": optimize}}, "server": server}
     assert arguments_from_report(stored, TextureArguments()) == TextureArguments(**arguments, warm_start=warm)

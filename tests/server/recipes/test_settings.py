@@ -115,7 +115,7 @@ def test_cameras_and_prompts_arrive(oracle_job, arrays, cpu, monkeypatch):
         return seen[-1]
 
     monkeypatch.setattr(OracleGuidance, "encode_prompt", heard)
-    monkeypatch.setattr("pgc.optimization.views.run_views.view_name", named)
+    monkeypatch.setattr("pgc.optimization.views.prompts.view_name", named)
     run = prepare(replace(oracle_job, cameras=rig, prompt=prompt), arrays.read, cpu, load_guidance)
     assert isinstance(run.optimization.scene.cameras, FixedViews)
     assert run.prompt.front_axis == "-x"
@@ -151,7 +151,8 @@ def test_maps_bring_light_and_what_they_rest_on(oracle_job, pocket_job):
     assert plain.maps == ("base_color",)
     assert plain.material is None
     assert _prior(pocket_job).prompt_suffix == ", flat lighting"
-    metal = replace(pocket_job, maps=("metallic", "occlusion"))
+    cold = replace(pocket_job.settings, warm_start=False)
+    metal = replace(pocket_job, maps=("metallic", "occlusion"), settings=cold)
     assert _settings(metal).maps == ("base_color", "roughness", "metallic", "occlusion")
     assert _settings(metal).material == with_maps(plain, _prior(metal), metal.maps).material
     assert _prior(metal).prompt_suffix == ", soft lighting"
@@ -228,12 +229,8 @@ def test_a_hash_grid_beside_what_it_cannot_do_is_refused_in_the_job(oracle_job, 
     assert refusal.value.field == "settings.texture_field"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"settings": SettingsSpec(warm_start=True, texture_field="hashgrid")}, {"maps": ("base_color", "roughness")}],
-)
-def test_a_warm_start_where_there_can_be_none_is_refused_in_the_job(oracle_job, changes):
-    given = {"settings": SettingsSpec(warm_start=True), **changes}
-    with pytest.raises(FieldError, match="A warm start paints texels of base color alone") as refusal:
-        replace(oracle_job, **given)
+def test_a_warm_start_where_there_can_be_none_is_refused_in_the_job(oracle_job):
+    replace(oracle_job, settings=SettingsSpec(warm_start=True), maps=("base_color", "roughness"))
+    with pytest.raises(FieldError, match="A warm start paints texels") as refusal:
+        replace(oracle_job, settings=SettingsSpec(warm_start=True, texture_field="hashgrid"))
     assert refusal.value.field == "settings.warm_start"
