@@ -179,9 +179,12 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
     readers = {
         name: offer.read for name, offer in choices_offered().items() if offer.read is not None and name in stored
     }
-    began_warm = _began_warm(content)
-    if began_warm is not None:
-        stored["warm_start"] = began_warm
+    settings = _resolved_here(content)
+    if settings is not None:
+        # Whatever this version would do by itself; a strength has meant other numbers of steps, too.
+        stored["warm_start"] = settings.get("warm_start") is not None
+        if settings.get("steps") is not None:
+            stored.setdefault("steps", settings["steps"])
     earlier = TextureArguments(**{**stored, **{name: read(stored[name]) for name, read in readers.items()}})
     anew = {name: value for name in _OF_THE_MACHINE if (value := getattr(now, name)) is not None}
     differing = [name for name in now.given() if name not in anew and getattr(earlier, name) != getattr(now, name)]
@@ -193,8 +196,6 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
     return replace(earlier, **anew)
 
 
-def _began_warm(content: Mapping[str, Any]) -> bool | None:
-    """Whether a run began with a warm start, whatever this version would do by itself; None: nothing says it. What a
-    server does is its own affair: it knows its job."""
-    settings = ((content.get("resolved") or {}).get("settings") or {}).get("optimize")
-    return None if content.get("server") or settings is None else settings.get("warm_start") is not None
+def _resolved_here(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The loop's settings of a run; None: nothing says them. What a server does is its own affair: it knows its job."""
+    return None if content.get("server") else ((content.get("resolved") or {}).get("settings") or {}).get("optimize")

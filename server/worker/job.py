@@ -63,6 +63,14 @@ def keep_job(tools: JobTools, job: str, attempt: int, digest: str = "") -> JobOu
     return _outcome(active, lambda: JobOutcome(Ending.CANCELLED, result=active.keep()))
 
 
+def _as_begun(spec: TextureJobSpec, state: Saved | None) -> TextureJobSpec:
+    """The job with a warm start as its state's run had one or not, whatever this version does by itself: a job may be
+    older than the server that goes on with it."""
+    if state is None or spec.settings.warm_start is not None:
+        return spec
+    return replace(spec, settings=replace(spec.settings, warm_start=bool(state.header.get("warm_steps", 0))))
+
+
 def _wants_nothing(_job: str) -> bool:
     return False
 
@@ -106,6 +114,7 @@ class _Job:
         if spec.unwraps:
             return unwrap_job(spec, self._read, self.tools.store, self._tell_share)
         state = load_newest(self.tools.paths, self.job) if resume else None
+        spec = _as_begun(spec, state)
         self.saved_step = 0 if state is None else state.step
         planner = self.planner = memory_planner(spec, self.tools.device)
         plan = self._plan_ahead(planner, 0 if state is None else state.plan)
@@ -140,7 +149,11 @@ class _Job:
         """Returns the result of the newest checkpoint; None without one."""
         spec = read_spec(self.tools.paths, self.job, self.digest)
         state = load_newest(self.tools.paths, self.job)
-        return None if state is None else self._bake(self._prepare(spec, state.plan, state))
+        if state is None:
+            return None
+        run = self._prepare(_as_begun(spec, state), state.plan, state)
+        # Of a run that began anew there is nothing yet, and a plain texture is no result.
+        return self._bake(run) if run.optimization.step == state.step else None
 
     def made_so_far(self) -> JobResult | None:
         """Returns the result of the steps that were taken; None before the first, or where it cannot be made."""

@@ -13,6 +13,8 @@ from pgc.runs.arguments import TextureArguments
 __all__ = ["Variation", "Wanted", "variations_of"]
 
 MOST = 256
+_MOST_DIGITS = 1000
+"""Python reads no number of more than 4300."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ def _seeds(given: TextureArguments, wanted: Wanted) -> Sequence[int | None]:
     if wanted.count is not None or given.seed is not None:
         raise ConfigError("--seeds names every seed; leave --seed and --variations out.")
     words = [word.strip() for word in wanted.seeds.split(",")]
-    if not all(word.isascii() and word.isdigit() for word in words):
+    if not all(word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS for word in words):
         raise ConfigError(f"--seeds is {wanted.seeds!r}; expected numbers with commas between, such as 1,2,3.")
     seeds = [int(word) for word in words]
     if len(set(seeds)) < len(seeds):

@@ -171,7 +171,20 @@ def test_a_resumed_run_takes_its_settings_from_the_report():
 def test_a_run_goes_on_as_it_began_whatever_runs_do_today(optimize, server, warm):
     arguments = {"mesh": "/m.obj", "prompt": "red"}
     stored = {"arguments": arguments, "resolved": {"settings": {"optimize": optimize}}, "server": server}
-    assert arguments_from_report(stored, TextureArguments()) == TextureArguments(**arguments, warm_start=warm)
+    assert arguments_from_report(stored, TextureArguments()) == TextureArguments(
+        **arguments, warm_start=warm, steps=None if server else optimize["steps"]
+    )
+
+
+def test_a_run_of_a_strength_keeps_the_steps_it_began_with():
+    """Strengths have meant other numbers of steps."""
+    arguments = {"mesh": "/m.obj", "prompt": "red", "guidance": "sdxl", "init_texture": "/t.png", "strength": 0.5}
+    stored = {
+        "arguments": {**arguments, "texture_size": 64},
+        "resolved": {"settings": {"optimize": {"steps": 1400, "warm_start": None}}},
+    }
+    optimize = arguments_from_report(stored, TextureArguments()).to_request().settings.optimize
+    assert (optimize.steps, optimize.warm_start) == (1400, None)
 
 
 @pytest.mark.parametrize("content", [{}, {"arguments": {}}, {"arguments": {"colour": "red"}}])

@@ -68,6 +68,7 @@ def test_what_is_alone_has_no_folder_of_its_own():
         (Wanted(seeds="1,,2"), "expected numbers with commas between"),
         (Wanted(seeds="-1,2"), "expected numbers with commas between"),
         (Wanted(seeds="1,01"), "name each seed once"),
+        (Wanted(seeds="9" * 5000), "expected numbers with commas between"),
         (Wanted(count=1), "expected 2 to 256"),
         (Wanted(count=257), "expected 2 to 256"),
     ],

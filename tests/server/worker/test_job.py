@@ -13,7 +13,7 @@ import torch
 
 import server.worker.job as job_module
 from blender_addon.protocol.errors import ErrorCode, Retry
-from blender_addon.protocol.specs.job import LightingSpec, PreviewSpec
+from blender_addon.protocol.specs.job import LightingSpec, ModelSpec, PreviewSpec
 from pgc.errors import CheckpointError, GuidanceError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import load_guidance
@@ -329,12 +329,31 @@ def test_a_checkpoint_whose_plan_is_past_the_last_goes_on(tools, stored_job, bro
 
 
 @pytest.mark.slow
+def test_a_job_from_before_its_model_began_warm_goes_on_and_is_kept(tools, stored_job, broker):
+    pocket = replace(stored_job.spec, guidance=ModelSpec(model="pocket"))
+    stored_job.write(with_settings(pocket, warm_start=False))
+    is_stopping = lambda: bool(broker.of(WorkerCheckpoint))  # noqa: E731
+    run(replace(tools, is_stopping=is_stopping, checkpoint_steps=2), stored_job)
+    state = load_newest(tools.paths, stored_job.name)
+    # As an earlier version has left it: without a word of how it begins.
+    stored_job.write(pocket)
+    save(tools.paths, stored_job.name, state)
+    assert steps_of(tools, keep_job(tools, stored_job.name, 2).result) == state.step
+    broker.messages.clear()
+    assert run(tools, stored_job, attempt=3, resume=True).ending is Ending.DONE
+    first, last = broker.of(WorkerProgress)[0], broker.of(WorkerProgress)[-1]
+    assert (first.step, last.step) == (state.step, 3)
+
+
+@pytest.mark.slow
 def test_a_checkpoint_of_a_run_that_began_otherwise_is_begun_anew(tools, stored_job, broker):
     """As an update in the middle of a job leaves one: its steps count otherwise."""
     is_stopping = lambda: bool(broker.of(WorkerCheckpoint))  # noqa: E731
     run(replace(tools, is_stopping=is_stopping, checkpoint_steps=1), stored_job)
     state = load_newest(tools.paths, stored_job.name)
     save(tools.paths, stored_job.name, replace(state, header={**state.header, "warm_steps": 6}))
+    # A texture that no step has touched is no result.
+    assert keep_job(tools, stored_job.name, 2).result is None
     broker.messages.clear()
     assert run(tools, stored_job, attempt=2, resume=True).ending is Ending.DONE
     assert broker.of(WorkerProgress)[0].step == 0
