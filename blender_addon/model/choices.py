@@ -75,7 +75,7 @@ def expected_steps(state: AppState, model: str, preset: str, *, lit: bool = Fals
 
     Args:
         lit: whether its maps need light.
-        anew: whether nothing of a texture is to stay; else there are only steps of one kind.
+        anew: whether it begins with views that are painted together; else there are only steps of one kind.
     """
     if not anew:
         return round(_POCKET_STEPS * _SCALE[preset]) if model == "pocket" else None
@@ -95,18 +95,26 @@ def need_light(maps: Iterable[str]) -> bool:
 
 
 def cost_text(
-    state: AppState, *, model: str, preset: str, size: int, steps: int = 0, lit: bool = False, strength: float = 1.0
+    state: AppState,
+    *,
+    model: str,
+    preset: str,
+    size: int,
+    steps: int = 0,
+    lit: bool = False,
+    strength: float | None = 1.0,
 ) -> str:
     """Says what a texture costs, as far as known: its steps, and from the last job's time how long they take.
 
     Args:
         steps: that were chosen instead of the preset's; 0: none were.
         lit: whether its maps need light.
-        strength: of a start from a texture; below 1 fewer of the preset's steps are taken.
+        strength: of a start from a texture; below 1 fewer of the preset's steps are taken. None: all is new, and
+            begins otherwise than the model does by itself (`conditions.starts.begins_as_usual`).
     """
-    count = steps or expected_steps(state, model, preset, lit=lit, anew=strength >= 1.0)
+    count = steps or expected_steps(state, model, preset, lit=lit, anew=strength is not None and strength >= 1.0)
     if count is not None and not steps:
-        count = max(1, round(count * strength))
+        count = max(1, round(count * (1.0 if strength is None else strength)))
     if count is None:
         return f"{_SCALE[preset]:g} x the model's own number of steps"
     per_step = state.seconds_per_step.get((model, size, lit))

@@ -11,11 +11,14 @@ from typing import Any, cast
 
 from ..client import JobResult
 from .choices import need_light
+from .conditions.starts import begins_as_usual
 from .state import AppState, JobRequest
 
 __all__ = ["learn_timings", "read_timings", "written_timings"]
 
 _MOST = 64
+_STEPS = "steps_after_warm_starts"
+"""A name of its own: what an earlier version learnt was of runs that began otherwise."""
 _LONGEST = 1e6
 
 
@@ -25,24 +28,28 @@ def learn_timings(state: AppState, request: JobRequest, steps: int, result: JobR
     """
     lit = need_light(file.map for file in result.maps)
     state.seconds_per_step[request.model, request.texture_size, lit] = result.seconds / steps
-    if not _chose_steps(request):
+    if not _is_unlike_the_preset(request):
         state.steps[request.model, request.preset, lit] = steps
 
 
-def _chose_steps(request: JobRequest) -> bool:
-    """Whether the steps were the artist's own; perhaps so where settings are damaged, which came from a .blend."""
+def _is_unlike_the_preset(request: JobRequest) -> bool:
+    """Whether the steps were the artist's own, or those of a method that he chose, or of a start of which some stays;
+    perhaps so where settings are damaged, which came from a .blend."""
     try:
         settings = json.loads(request.settings)
     except ValueError:
         return True
-    return not isinstance(settings, dict) or bool(cast("dict[str, Any]", settings).get("steps"))
+    if not isinstance(settings, dict):
+        return True
+    chosen = cast("dict[str, Any]", settings)
+    return bool(chosen.get("steps")) or bool(chosen.get("use_start")) or not begins_as_usual(chosen)
 
 
 def written_timings(state: AppState) -> str:
     """Writes the steps of each preset and the seconds of a step as JSON; the newest entries of each."""
     seconds = [[*key, round(value, 4)] for key, value in state.seconds_per_step.items()]
     steps = [[*key, value] for key, value in state.steps.items()]
-    return json.dumps({"seconds_per_step": seconds[-_MOST:], "steps": steps[-_MOST:]})
+    return json.dumps({"seconds_per_step": seconds[-_MOST:], _STEPS: steps[-_MOST:]})
 
 
 def read_timings(state: AppState, text: str) -> None:
@@ -58,7 +65,7 @@ def read_timings(state: AppState, text: str) -> None:
                 state.seconds_per_step[model, size, lit] = float(seconds)
             case _:
                 continue
-    for entry in _entries(fields.get("steps")):
+    for entry in _entries(fields.get(_STEPS)):
         match entry:
             case [str(model), str(preset), bool(lit), int(steps)] if steps > 0:
                 state.steps[model, preset, lit] = steps

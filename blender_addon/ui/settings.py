@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..model.choices import MODEL_NAMES, cost_text, limit_figures, need_light
+from ..model.conditions.starts import BEGINNINGS, begins_as_usual
 from ..model.maps import MAPS
 from ..model.state import AppState
 from ..model.vocabulary import unknown_words
@@ -138,6 +139,8 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
     column = layout.column(align=True)
     row = column.row(align=True)
     row.prop(settings, "preset", expand=True)
+    strength = settings.strength if settings.use_start else 1.0
+    chosen = {name: getattr(settings, name) for name in BEGINNINGS}
     cost = cost_text(
         state,
         model=settings.model,
@@ -145,7 +148,7 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, state: 
         size=int(settings.texture_size),
         steps=settings.steps,
         lit=need_light(settings.maps),
-        strength=settings.strength if settings.use_start else 1.0,
+        strength=strength if strength < 1.0 or begins_as_usual(chosen) else None,
     )
     line = column.row()
     line.active = False

@@ -3,11 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..choices import need_light
 
-__all__ = ["grid_objection", "wished_warm_start"]
+__all__ = ["BEGINNINGS", "begins_as_usual", "grid_objection", "wished_warm_start"]
+
+BEGINNINGS: Mapping[str, tuple[object, ...]] = {
+    "warm_start": ("preset", "on"),
+    "loss": ("preset",),
+    "timesteps": ("preset",),
+    "noise": ("preset",),
+    "texture_field": ("texels",),
+    "use_latent_weight": (False,),
+}
+"""The panel's settings that decide how a job begins, each with what leaves the model its usual way."""
+
+
+def begins_as_usual(settings: Mapping[str, object]) -> bool:
+    """Says whether a job with these settings of the panel begins with views that are painted together. What is missing
+    is as usual."""
+    return all(name not in settings or settings[name] in usual for name, usual in BEGINNINGS.items())
 
 
 def grid_objection(*, maps: Iterable[str], target: str, begins: bool) -> str:

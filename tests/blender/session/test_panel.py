@@ -173,6 +173,7 @@ def test_what_a_texture_costs():
     assert cost_text(state, model="pocket", preset="draft", size=512, lit=True) == "56 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1) == "8 steps"
     assert cost_text(state, model="pocket", preset="draft", size=512, strength=0.1, steps=9) == "9 steps"
+    assert cost_text(state, model="pocket", preset="draft", size=512, lit=True, strength=None) == "85 steps"
     assert cost_text(state, model="sdxl", preset="fine", size=512) == "2 x the model's own number of steps"
     state.steps["sdxl", "standard", False] = 1000
     state.seconds_per_step["sdxl", 2048, False] = 0.5

@@ -12,9 +12,9 @@ from blender_addon.client import ArrayRef, ConditionsSpec, DType, MeshSpec, Mode
 from blender_addon.client import TextureJobSpec as Job
 from blender_addon.model.choices import MODEL_NAMES
 from blender_addon.model.conditions.controls import CONTROLS, shown_by
-from blender_addon.model.conditions.starts import grid_objection, wished_warm_start
+from blender_addon.model.conditions.starts import BEGINNINGS, begins_as_usual, grid_objection, wished_warm_start
 from blender_addon.model.conditions.views import VIEWS, prompts_of_views
-from blender_addon.model.methods import ChosenMethod
+from blender_addon.model.methods import METHOD_SETTINGS, ChosenMethod
 from blender_addon.protocol.specs.models import CONTROLS_OF
 from pgc.cameras.view_names import VIEW_NAMES
 from pgc.runs.view_prompts import prompts_of_views as prompts_at_a_terminal
@@ -81,3 +81,20 @@ def test_a_grid_is_taken_where_it_can_be() -> None:
 def test_a_warm_start_is_asked_for_where_there_can_be_one() -> None:
     assert [wished_warm_start(choice, grid=False) for choice in ("preset", "on", "off")] == [None, True, False]
     assert wished_warm_start("off", grid=True) is None
+
+
+def test_a_job_begins_as_usual_until_a_method_is_chosen() -> None:
+    usual = {name: values[0] for name, values in BEGINNINGS.items()}
+    assert begins_as_usual(usual)
+    assert begins_as_usual({})
+    assert begins_as_usual({**usual, "warm_start": "on"})
+    for name, other in (
+        ("warm_start", "off"),
+        ("loss", "csd"),
+        ("timesteps", "linear"),
+        ("noise", "surface"),
+        ("texture_field", "hashgrid"),
+        ("use_latent_weight", True),
+    ):
+        assert not begins_as_usual({**usual, name: other})
+        assert name in METHOD_SETTINGS, "a setting of the panel"

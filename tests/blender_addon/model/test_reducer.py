@@ -420,13 +420,16 @@ def test_times_are_kept_for_the_next_blender():
     assert fresh.steps == state.steps
     assert fresh.seconds_per_step["pocket", 0, False] == pytest.approx(20.0 / 9, abs=1e-3)
     entries = '[1, 2], ["m", 5, true, -1], ["m", "x", true, 1.0], ["m", 5, false, Infinity], ["m", 5, 1.0]'
-    for damaged in ("", "[", "[]", f'{{"steps": 3, "seconds_per_step": [{entries}]}}'):
+    earlier = AppState()
+    read_timings(earlier, '{"steps": [["sdxl", "standard", false, 2800]]}')
+    assert earlier.steps == {}, "an earlier version's runs began otherwise"
+    for damaged in ("", "[", "[]", f'{{"steps_after_warm_starts": 3, "seconds_per_step": [{entries}]}}'):
         untouched = AppState()
         read_timings(untouched, damaged)
         assert untouched == AppState()
 
 
-@pytest.mark.parametrize("settings", ['{"steps": 9}', "[]", "{"])
+@pytest.mark.parametrize("settings", ['{"steps": 9}', '{"use_start": true}', '{"loss": "csd"}', "[]", "{"])
 def test_steps_that_the_artist_chose_say_nothing_about_the_preset(settings):
     request = JobRequest(prompt="bricks", settings=settings)
     state, *_ = with_job(*RUNNING, JobFinished(JOB, KEY, RESULT, {FILE: b"png"}), request=request)
