@@ -89,9 +89,9 @@ def shape(  # noqa: PLR0913 - one parameter an option
 
     console = progress_console()
     console.print("Starting …", highlight=False)
-    request = ShapeRequest(mesh=mesh, prompt=Prompt(text=prompt, negative=negative), settings=settings)
-    prior = load_guidance(spec, resolve_device(checked_device(device)))
+    request = ShapeRequest(mesh=mesh, prompt=Prompt(text=prompt, negative=negative), settings=settings, prior=spec)
     check_spared(mesh, out)
+    prior = load_guidance(spec, resolve_device(checked_device(device)))
     folder = RunFolder(out)
     folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:

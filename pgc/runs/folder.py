@@ -21,7 +21,7 @@ from pgc.pictures.studio import Framing, Look, baked_look
 from pgc.pictures.turntable import TurntableConfig, render_turntable
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.earlier_run import EarlierRun
-from pgc.runs.report import read_report
+from pgc.runs.report import FORMAT, SHAPE_FORMAT, read_report
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import remove_leftovers, write_bytes
 
@@ -122,7 +122,7 @@ class RunFolder:
             earlier.give_back()
         # A checkpoint of the run that was here would be taken for this one's, and its maps too, where this one makes
         # others.
-        earlier.set_aside(dict.fromkeys((*self._files_of_report(), *self._own_names())))
+        earlier.set_aside(dict.fromkeys((*self.files_of_report(), *self._own_names())))
 
     def left_behind(self) -> LeftBehind:
         """Says how far a run got here: a command that may be repeated begins, goes on, or has nothing to do.
@@ -168,10 +168,10 @@ class RunFolder:
         for folder in (self.path, self.path / "export"):
             remove_leftovers(folder)
 
-    def _files_of_report(self) -> list[str]:
-        """What the run that was here says it wrote; nothing where there was none."""
+    def files_of_report(self) -> list[str]:
+        """Returns what the run that was here, of a texture or a shape, says it wrote; nothing where there was none."""
         try:
-            files = read_report(self.report).get("files")
+            files = read_report(self.report, (FORMAT, SHAPE_FORMAT)).get("files")
         except CheckpointError:
             return []
         return [str(name) for name in files] if isinstance(files, dict) else []

@@ -21,6 +21,7 @@ from pgc.whole_files import write_json
 
 __all__ = [
     "FORMAT",
+    "SHAPE_FORMAT",
     "RunClock",
     "RunReport",
     "RunState",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 FORMAT = "pgc-run-1"
+SHAPE_FORMAT = "pgc-shape-1"
+"""Of shape runs, whose report is `pgc.shape.outcome`'s."""
 RunState = Literal["running", "interrupted", "finished", "failed"]
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "safetensors", "diffusers", "transformers", "tokenizers", "warp-lang")
@@ -153,8 +156,8 @@ def write_report(path: Path, report: RunReport) -> None:
     write_json(path, {"format": FORMAT, **content, "versions": versions(), "git": git_revision()})
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """Reads the content of a run.json.
+def read_report(path: Path, formats: tuple[str, ...] = (FORMAT,)) -> dict[str, Any]:
+    """Reads the content of a run.json of one of some formats.
 
     Raises:
         CheckpointError: there is none, or it is not one of ours.
@@ -165,6 +168,6 @@ def read_report(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"There is no {path.name} in {path.parent}; is this the folder of a run?") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); start the run again in another folder.") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in formats:
         raise CheckpointError(f"{path} is not a run report of this version ({FORMAT}); start the run again.")
     return content

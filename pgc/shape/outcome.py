@@ -17,14 +17,14 @@ from pgc.export.glb import write_glb
 from pgc.export.obj import write_obj
 from pgc.images.maps import encode_png
 from pgc.mesh import Mesh, prepare_mesh
-from pgc.runs.report import git_revision, plain, versions
+from pgc.runs.folder import RunFolder
+from pgc.runs.report import SHAPE_FORMAT, git_revision, plain, versions
 from pgc.shape.run.pictures import PictureConfig, PictureKind, shape_picture
 from pgc.shape.run.scene import ShapeScene
 from pgc.whole_files import write_bytes, write_json
 
-__all__ = ["FORMAT", "REPORT", "check_spared", "shape_sheet", "write_shape", "write_shape_report"]
+__all__ = ["REPORT", "check_spared", "shape_sheet", "write_shape", "write_shape_report"]
 
-FORMAT = "pgc-shape-1"
 REPORT = "run.json"
 _FILES = ("shape.glb", "shape.obj", "shape.mtl", "preview.png")
 _VIEWS = 4
@@ -49,8 +49,11 @@ def write_shape(folder: Path, mesh: Mesh, scene: ShapeScene) -> dict[str, str]:
 
 
 def check_spared(mesh: Path, folder: Path) -> None:
-    """Raises ConfigError where a run's files would replace the mesh that it begins from."""
-    if mesh.name in (*_FILES, REPORT) and mesh.resolve().parent == folder.resolve():
+    """Raises ConfigError where a run's files, or those that it sets aside of an earlier run, are the mesh that it
+    begins from, links followed."""
+    if mesh.resolve() in {
+        (folder / name).resolve() for name in (*_FILES, REPORT, *RunFolder(folder).files_of_report())
+    }:
         raise ConfigError(f"The run would replace {mesh}, the mesh that it begins from; choose another --out.")
 
 
@@ -72,4 +75,4 @@ def write_shape_report(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    write_json(path, {"format": FORMAT, **plain(content), "versions": versions(), "git": git_revision()})
+    write_json(path, {"format": SHAPE_FORMAT, **plain(content), "versions": versions(), "git": git_revision()})

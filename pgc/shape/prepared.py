@@ -11,6 +11,7 @@ from jaxtyping import Float, Float64
 
 from pgc.cameras.named import build_cameras
 from pgc.color_space import linear_from_srgb
+from pgc.errors import MeshError
 from pgc.guidance.base import Guidance
 from pgc.mesh import Mesh, prepare_mesh
 from pgc.mesh.data import PreparedMesh, TriangleMesh
@@ -73,7 +74,11 @@ def prepare_shape(
 
 
 def geometry_of(triangles: TriangleMesh, config: GeometryConfig, device: torch.device) -> VertexOffsets | DMTet:
-    """Builds a geometry that begins as a mesh of the normalised space."""
+    """Builds a geometry that begins as a mesh of the normalised space.
+
+    Raises:
+        MeshError: a grid is asked for, and none of its vertices lies inside the mesh.
+    """
     if not isinstance(config, DMTetConfig):
         mesh = _still_mesh(triangles, device)
         return VertexOffsets(mesh.positions, mesh.faces, config)
@@ -81,6 +86,11 @@ def geometry_of(triangles: TriangleMesh, config: GeometryConfig, device: torch.d
     caster = WarpRasterizer(triangles, device="cpu", config=RasterizerConfig(cache_bytes=0))
     points = grid.positions.double().numpy()
     distances = signed_distance(triangles, caster, points, grid.cell / _SAMPLES_A_CELL)
+    if not (distances < 0.0).any():
+        raise MeshError(
+            "No point of the grid lies inside the mesh: it is open, inside out, or thinner than a cell. Close it and "
+            "turn its faces outward, take more --cubes, or take --geometry offsets."
+        )
     return DMTet(grid.to(device), torch.from_numpy(distances).float().to(device), config).to(device)
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pgc.guidance.base import Guidance
+from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
+from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
@@ -34,6 +36,8 @@ class ShapeRequest:
     mesh: Path
     prompt: Prompt
     settings: ShapeSettings
+    prior: GuidanceSpec | None = None
+    """What the prior was loaded from, for the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +77,7 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         "mesh": {"file": request.mesh.name, "sha256": before, **mesh_facts(run.blockout)},
         "prompt": request.prompt,
         "guidance": guidance.name,
+        "prior": request.prior,
         "device": str(guidance.device),
         "renderer": renderer_name(run.scene.renderer),
         "settings": request.settings,
@@ -84,6 +89,7 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         "files": files,
     }
     write_shape_report(folder / REPORT, content)
+    EarlierRun(folder).drop()
     return finished
 
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from pgc.cameras.named import CamerasConfig
 from pgc.cameras.sampling import SphereSamplerConfig
 from pgc.errors import ConfigError
-from pgc.guidance.specs import GuidanceSpec, PocketSpec
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.presets import preset_settings
 from pgc.shape.geometry.dmtet import DMTetConfig
@@ -58,6 +58,11 @@ class ShapeSettings:
             raise ConfigError(f"subdivide is {self.subdivide}; it must lie in [0, {_FASTEST_SUBDIVISION}].")
         if isinstance(self.geometry, DMTetConfig) and self.subdivide:
             raise ConfigError("dmtet has a grid of its own, which --subdivide does not change; take --cubes.")
+        if self.pictures.latents_until and "normal" not in self.shown:
+            raise ConfigError(
+                f"latents_until is {self.pictures.latents_until}, but no normals are shown that could be latents; use "
+                "0, or --loss normal."
+            )
 
 
 def geometry_named(name: str, *, cubes: int | None = None) -> GeometryConfig:
@@ -99,7 +104,11 @@ def shape_settings(loss: str, geometry: GeometryConfig, spec: GuidanceSpec) -> S
 
 
 def check_teacher(shown: tuple[PictureKind, ...], spec: GuidanceSpec) -> None:
-    """Raises ConfigError where pictures of normals are shown to a prior that never saw any."""
+    """Raises ConfigError where pictures of normals are shown to a prior that never saw any, or the prior knows none."""
+    if isinstance(spec, OracleSpec):
+        raise ConfigError(
+            "The oracle knows a texture and no prompt, so that it has no shape to aim at; take another model."
+        )
     if "normal" in shown and isinstance(spec, PocketSpec):
         raise ConfigError(
             "The built-in model has never seen a picture of normals, so that its judgement of one means nothing; take "

@@ -150,10 +150,12 @@ def _outline_edges(
         beyond = points[walk.view, table.faces.reshape(-1)[mate.clamp_min(0)]] - walk.center
         edge = start[rows, leaving], end[rows, leaving]
         outline = (mate < 0) | (_side(*edge, place[rows, leaving]) * _side(*edge, beyond) > 0.0)
-        run = (edge[1] - edge[0]).abs()
-        here = going & outline & (run[:, 1 - axis] >= run[:, axis])
-        ends = [corners[rows, (leaving + turn) % 3][here] for turn in (1, 2)]
-        found.append((pair[here], ends[0], ends[1]))
+        ends = [corners[rows, (leaving + turn) % 3] for turn in (1, 2)]
+        # Of the points themselves, so that both axes round alike; of an edge at 45 degrees the first axis takes care.
+        run = (points[walk.view, ends[1]] - points[walk.view, ends[0]]).abs()
+        steep = run[:, 1] >= run[:, 0]
+        here = going & outline & (steep if axis == 0 else ~steep)
+        found.append((pair[here], ends[0][here], ends[1][here]))
         goes_on = going & ~outline
         walk = replace(walk, face=mate.clamp_min(0) // 3).select(goes_on)
         pair = pair[goes_on]

@@ -13,13 +13,15 @@ import trimesh
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.errors import ConfigError
-from pgc.guidance.specs import PocketSpec, load_guidance, parse_guidance
+from pgc.errors import ConfigError, MeshError
+from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
+from pgc.runs.report import FORMAT
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.outcome import check_spared
 from pgc.shape.prepared import geometry_of, prepare_shape, shaped_mesh
+from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 from pgc.shape.settings import SHAPE_LOSSES, ShapeSettings, geometry_named, shape_settings
 from tests.pgc.guidance.conftest import write_model
@@ -116,6 +118,49 @@ def test_a_run_that_is_stopped_leaves_the_shape_of_then(models, blockout, tmp_pa
     assert load_mesh(tmp_path / "shape.obj").colors is not None
 
 
+@pytest.mark.slow
+def test_a_run_that_replaces_another_leaves_nothing_of_it_and_one_that_fails_leaves_it(models, blockout, tmp_path):
+    more = ["--prompt", "a stone", "--out", str(tmp_path / "out"), "--overwrite", "--guidance", str(models[False])]
+    small = ["--steps", "1", "--views", "1", "--resolution", "32"]
+    files = {"shape.glb", "shape.obj", "shape.mtl", "preview.png", "run.json"}
+    for seed in "12":
+        done = CliRunner().invoke(app, ["shape", str(blockout), *more, *small, "--seed", seed])
+        assert done.exit_code == 0, done.output
+        assert {path.name for path in (tmp_path / "out").iterdir()} == files
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in files}
+    broken = tmp_path / "broken.obj"
+    broken.write_text("nothing")
+    assert CliRunner().invoke(app, ["shape", str(broken), *more, *small]).exit_code == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    report = json.loads(before["run.json"])
+    assert report["seed"] == 2
+    assert report["prior"]["type"] == "StableDiffusionSpec"
+
+
+def test_a_mesh_of_the_folder_is_spared_through_links_and_beside_an_earlier_run(tmp_path):
+    folder, link = tmp_path / "out", tmp_path / "box.obj"
+    folder.mkdir()
+    for name in ("shape.obj", "textured.glb", "box.obj"):
+        (folder / name).touch()
+    link.symlink_to(folder / "shape.obj")
+    (folder / "run.json").write_text(json.dumps({"format": FORMAT, "files": {"textured.glb": ""}}))
+    for mesh in (link, folder / "textured.glb"):
+        with pytest.raises(ConfigError, match="would replace"):
+            check_spared(mesh, folder)
+    check_spared(folder / "box.obj", folder)
+
+
+@pytest.mark.parametrize(
+    "faces", [[[0, 1, 2]], [[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]]], ids=["open", "inside out"]
+)
+def test_a_grid_cannot_begin_in_a_mesh_without_an_inside(tmp_path, faces):
+    corners = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    trimesh.Trimesh(corners, faces, process=False).export(tmp_path / "mesh.obj")
+    triangles = prepare_mesh(load_mesh(tmp_path / "mesh.obj")).triangles
+    with pytest.raises(MeshError, match="open, inside out"):
+        geometry_of(triangles, DMTetConfig(cubes=8), torch.device("cpu"))
+
+
 def test_a_shape_that_nobody_changed_is_the_one_that_was_given(blockout):
     prepared = prepare_mesh(load_mesh(blockout))
     geometry = geometry_of(prepared.triangles, geometry_named("offsets"), torch.device("cpu"))
@@ -144,6 +189,10 @@ def test_what_cannot_be_is_refused_in_a_sentence(blockout, tmp_path):
         geometry_named("offsets", cubes=8)
     with pytest.raises(ConfigError, match="a grid of its own"):
         ShapeSettings(geometry=DMTetConfig(), subdivide=1)
+    with pytest.raises(ConfigError, match="oracle knows a texture"):
+        shape_settings("rgb", geometry_named("offsets"), OracleSpec())
+    with pytest.raises(ConfigError, match=r"latents_until is 0\.3, but no normals are shown"):
+        ShapeSettings(pictures=PictureConfig(latents_until=0.3))
     with pytest.raises(ConfigError, match="subdivide is 9"):
         ShapeSettings(subdivide=9)
     with pytest.raises(ConfigError, match="would replace"):

@@ -37,6 +37,16 @@ def test_a_turned_square_keeps_its_area(turn):
     assert covered(corners @ rows.T, faces, [FRONT], 64).sum().item() / 32.0**2 == pytest.approx(1.0, rel=0.015)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_edge_at_45_degrees_counts_once(dtype):
+    tips = torch.tensor([[-0.7, 0.0, 0.0], [0.0, 0.0, -0.7], [0.7, 0.0, 0.0], [0.0, 0.0, 0.7]], dtype=dtype)
+    scale = torch.ones((), dtype=dtype, requires_grad=True)
+    area = covered(tips * scale, torch.tensor([[0, 1, 2], [0, 2, 3]]), [FRONT], 64).sum() / 32.0**2
+    (gradient,) = torch.autograd.grad(area, scale)
+    assert area.item() == pytest.approx(0.98, rel=0.015)
+    assert gradient.item() == pytest.approx(1.96, rel=0.05)
+
+
 @pytest.mark.parametrize(("subdivisions", "side"), [(1, 40), (3, 40), (4, 48)])
 def test_the_outline_of_a_ball_moves_with_it_however_fine_its_triangles_are(subdivisions, side):
     """Without the walk over slivers that no pixel sees, the fine ones would have a hundredth of it."""
