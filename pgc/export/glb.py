@@ -38,7 +38,8 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
     where the two sides of a mirrored texture meet. The file's parts and materials keep their names: each part has a
     node, and in it a primitive for each material and tile, its UVs moved into [0, 1]; V runs down, as glTF has it
     (1 - v, rounded to float32 once). The file's other UV sets stand beside the textured one, in their order, and its
-    vertex colours in COLOR_1: viewers multiply the texture by COLOR_0, which is white. The file appears whole or not at
+    vertex colours in COLOR_1: viewers multiply the texture by COLOR_0, which is white (it has them where there is
+    no map). The file appears whole or not at
     all. Raises `MeshError` for a missing or foreign image, `OutputError` where the file cannot be written.
     """
     tiles = prepared.report.tiles
@@ -61,7 +62,7 @@ def write_glb(path: str | Path, prepared: PreparedMesh, images: Mapping[str, byt
                 numbers[tile, material] = len(document["materials"])
                 name = mesh.material_names[material] or mesh.name
                 document["materials"].append({"name": name if single else f"{name}.{tile}", **surfaces[tile]})
-            primitive = add_primitive(prepared, own, tile, buffer, tangents)
+            primitive = add_primitive(prepared, own, tile, buffer, tangents, textured=bool(images))
             primitives.append({**primitive, "material": numbers[tile, material], "mode": 4})
         document["meshes"].append({"name": part.name, "primitives": primitives})
     document["nodes"] = _nodes(mesh, parts)

@@ -71,11 +71,13 @@ def add_primitive(
     tile: int,
     buffer: GltfBuffer,
     tangents: Float32[np.ndarray, "F 3 4"] | None,
+    *,
+    textured: bool = True,
 ) -> dict[str, Any]:
     """Adds attributes and indices of some faces: one vertex for each different row of all that a vertex has.
 
     The textured UV set is moved from its `tile` into [0, 1]; the file's other sets and its vertex colours stay as they
-    are. Raises `MeshError` for a mesh without UVs.
+    are; beside a texture these are kept where viewers do not look. Raises `MeshError` for a mesh without UVs.
     """
     mesh, triangles = prepared.mesh, prepared.triangles
     corners = triangles.corner_index[faces].reshape(-1)
@@ -94,7 +96,9 @@ def add_primitive(
     attributes = {"POSITION": buffer.add_vectors(points if mesh.up_axis == "y" else y_up(points), bounds=True)}
     for name, values in rows.items():
         attributes[name] = buffer.add_vectors(values[kept])
-    if colors is not None:
+    if colors is not None and not textured:
+        attributes["COLOR_0"] = buffer.add_vectors(colors[kept])
+    elif colors is not None:
         # Viewers multiply the texture by COLOR_0, which would tint what was made to be seen as it is.
         attributes["COLOR_0"] = buffer.add_bytes_of_colors(np.full((len(kept), 4), 255, np.uint8))
         attributes["COLOR_1"] = buffer.add_vectors(colors[kept])

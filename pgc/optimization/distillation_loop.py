@@ -62,7 +62,7 @@ class DistillationLoop:
         self.subject = subject
         self.guidance = guidance
         self.config = config
-        self.step = 0
+        self.step: int = 0
         self.loss: DistillationLoss = self._built(config.distillation)
         self.other_losses = {name: self._built(loss) for name, loss in subject.other_losses.items()}
         through = any(loss.needs_encoder_gradient for loss in self._losses())

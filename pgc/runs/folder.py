@@ -99,17 +99,21 @@ class RunFolder:
         """The path of preview.png, which is there from the first seconds on."""
         return self.path / "preview.png"
 
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raises ConfigError where something is in it already and may not be overwritten, or it is a file."""
+        if self.path.is_file():
+            raise ConfigError(f"{self.path} is a file; --out needs a folder.")
+        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
+            hint = "--resume continues its run, " if self.checkpoint.is_file() else ""
+            raise ConfigError(f"The folder {self.path} is not empty; {hint}--overwrite replaces what is there.")
+
     def claim(self, *, overwrite: bool) -> None:
         """Makes the folder for a new run. What an earlier one wrote is set aside until this one has a result.
 
         Raises:
             ConfigError: something is in it already and may not be overwritten, or it is a file.
         """
-        if self.path.is_file():
-            raise ConfigError(f"{self.path} is a file; --out needs a folder.")
-        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
-            hint = "--resume continues its run, " if self.checkpoint.is_file() else ""
-            raise ConfigError(f"The folder {self.path} is not empty; {hint}--overwrite replaces what is there.")
+        self.check_free(overwrite=overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

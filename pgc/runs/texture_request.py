@@ -85,6 +85,12 @@ class TextureRequest:
             raise ConfigError("A hash grid starts from nothing; leave the texture to start from out, or --field.")
         if self.initial_maps and self.initial_texture is None:
             raise ConfigError("--init-map names a map beside base colour; give that too (--init-texture).")
+        strange = [name for name in self.initial_maps if name not in self.settings.maps]
+        if strange:
+            raise ConfigError(f"--init-map gives {', '.join(strange)}, which --maps does not ask for.")
+        masked = self.lock_mask is not None or self.change_mask is not None
+        if "occlusion" in self.initial_maps and not masked:
+            raise ConfigError("Occlusion is computed; --init-map takes one only where a mask keeps some of it.")
 
     def _check_masks(self) -> None:
         if self.lock_mask is not None and self.change_mask is not None:

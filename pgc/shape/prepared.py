@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64
 
 from pgc.cameras.named import build_cameras
 from pgc.color_space import linear_from_srgb
-from pgc.errors import MeshError
+from pgc.errors import ConfigError, MeshError
 from pgc.guidance.base import Guidance
 from pgc.mesh import Mesh, prepare_mesh
 from pgc.mesh.data import PreparedMesh, TriangleMesh
@@ -32,6 +32,9 @@ from pgc.shape.run.views import ShapeViews
 from pgc.shape.settings import GeometryConfig, ShapeSettings
 
 __all__ = ["PreparedShape", "geometry_of", "prepare_shape", "shaped_mesh"]
+
+_MOST_TRIANGLES = 400_000
+"""The smoothing solve is factored once, whose memory grows faster than the mesh."""
 
 _SAMPLES_A_CELL = 4.0
 
@@ -59,6 +62,12 @@ def prepare_shape(
     Raises:
         PgcError: the mesh, the prior or a setting cannot serve.
     """
+    count = int((mesh.polygon_sizes - 2).sum()) * 4**settings.subdivide
+    if count > _MOST_TRIANGLES:
+        raise ConfigError(
+            f"The mesh would have {count:,} triangles, and a shape is learnt up to {_MOST_TRIANGLES:,}; give a simpler "
+            "blockout, or a smaller --subdivide."
+        )
     blockout = prepare_mesh(subdivided(mesh, settings.subdivide) if settings.subdivide else mesh)
     device = guidance.device
     scene = ShapeScene(

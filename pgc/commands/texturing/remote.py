@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import pgc
-from pgc.errors import ConfigError
+from pgc.errors import ConfigError, PgcError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.terminal.failures import EXIT_INTERRUPTED
 from pgc.terminal.interrupts import InterruptFlag
@@ -22,7 +22,7 @@ from pgc.terminal.progress import RunDisplay
 if TYPE_CHECKING:
     from blender_addon import client as wire
     from pgc.remote.events import JobEvents
-    from pgc.remote.texturizer import RemoteHooks, RemoteOutcome
+    from pgc.remote.texturizer import RemoteHooks, RemoteOutcome, RemoteRun
     from pgc.runs.folder import OutputConfig, RunFolder
 
 __all__ = [
@@ -153,21 +153,30 @@ def run_several_on_server(
         PgcError: the first of the failures, once all have ended; typer.Exit: they were stopped.
     """
     with _own_or_named(console, connection) as events:
-        from pgc.remote.events import RemoteError
         from pgc.remote.texturizer import RemoteTexturizer
 
         if connection is None:
             leave_cores_to_server()
-        texturizer, failures, finished = RemoteTexturizer(events, outputs), list[RemoteError](), True
+        texturizer, failures, finished = RemoteTexturizer(events, outputs), list[PgcError](), True
         with InterruptFlag() as interrupt, RunDisplay(console) as display:
             hooks = remote_hooks(display, interrupt)
-            started = [texturizer.start(arguments, folder, hooks) for folder, arguments in runs]
-            for (folder, _), run in zip(runs, started, strict=True):
+
+            def fails(folder: RunFolder, error: PgcError) -> None:
+                """Keeps a failure until all have ended."""
+                display.say(f"{folder.path}: {error}")
+                failures.append(error)
+
+            started: list[tuple[RunFolder, RemoteRun]] = []
+            for folder, arguments in runs:
+                try:
+                    started.append((folder, texturizer.start(arguments, folder, hooks)))
+                except PgcError as error:
+                    fails(folder, error)
+            for folder, run in started:
                 try:
                     outcome = texturizer.finish(run, texturizer.follow(run, hooks), hooks)
-                except RemoteError as error:
-                    display.say(f"{folder.path}: {error}")
-                    failures.append(error)
+                except PgcError as error:
+                    fails(folder, error)
                     continue
                 finished = finished and outcome.finished
                 display.say(_result_of(folder, outcome))

@@ -78,11 +78,17 @@ def run_texture(runs: Sequence[Variation], destination: Destination, server: Ser
     console.print("Starting …", highlight=False)
     # Torch and diffusers take seconds to import: only now.
     from pgc.runs.arguments import checked_device
+    from pgc.runs.folder import RunFolder
     from pgc.runs.ranked.joining import joined_ranks
 
     if server.wanted and len(runs) > 1 and not destination.may_be_begun:
         _run_several_there(console, runs, destination, server.connection)
         return
+    if len(runs) > 1 and not destination.may_be_begun:
+        # Told before the first has taken its minutes.
+        for run in runs:
+            run.given.to_request()
+            RunFolder(destination.out / run.name).check_free(overwrite=destination.overwrite)
     with joined_ranks(checked_device(runs[0].given.device or "auto")) as ranks:
         parts: SharedParts | None = None
         for run in runs:

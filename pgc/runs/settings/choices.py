@@ -98,7 +98,8 @@ class RunChoices(ConditionChoices):
         metadata={
             OFFER: Offer(
                 help="Pictures from all round, sampled together, before the first step: far fewer steps serve then. "
-                "A run begins so by itself where no other method is chosen and --strength is not below 1.",
+                "A run begins so by itself, not with the oracle, unless a loss, noise or timesteps are chosen or "
+                "--strength is below 1.",
                 kind=bool,
                 flag="--warm-start/--no-warm-start",
             )

@@ -23,7 +23,7 @@ from pgc.shape.rendering.moving_mesh import MovingMesh
 
 __all__ = ["DMTet", "DMTetConfig", "sign_change_penalty"]
 
-_MOST_CUBES = 160
+_MOST_CUBES = 96
 _FARTHEST = 0.4
 """Offsets reach this share of a cell: two neighbours can then not change places."""
 

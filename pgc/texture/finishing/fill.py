@@ -25,6 +25,7 @@ _FEW = 250
 """Sources that all targets can be asked about."""
 _REACH = 4.0
 """A target that is further from a set than so many times its spacing sees it from afar: no finer set is asked."""
+_BLOCK = 1 << 19
 _NORMAL_REACH = 0.25
 """A normal turned by 60 degrees counts as this fraction of the bounding box's diagonal."""
 
@@ -55,33 +56,42 @@ def fill_unseen(
     features = np.concatenate([position, normal * (_NORMAL_REACH * diagonal)], axis=-1)
     values = texture.detach().cpu().numpy().transpose(0, 2, 3, 1)
     result = values.copy()
-    result[missing] = _blend(features[known], values[known], features[missing])
+    blend = _Blend(features[known], values[known])
+    targets = features[missing]
+    # In blocks: each texel holds all its neighbours' colours for a moment.
+    result[missing] = np.concatenate([blend(targets[at : at + _BLOCK]) for at in range(0, len(targets), _BLOCK)])
     return torch.from_numpy(np.ascontiguousarray(result.transpose(0, 3, 1, 2))).to(texture)
 
 
-def _blend(sources: np.ndarray, colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+class _Blend:
     """Gaussian weights over near and wide neighbours, their width in proportion to the distance to the nearest.
 
     The sources are thinned out, again and again. A target looks at the finest of these sets that it is within reach
     of, and at the next wider one: to ask all sources about a target that is far from each of them takes a hundred
     times as long, and tells little that the wider sets do not.
     """
-    result = np.zeros((len(targets), colors.shape[1]), dtype=colors.dtype)
-    asked = np.arange(len(targets))
-    # Texels come in rows, and every 23rd of them may be one column; along this curve it is an even choice.
-    order = np.argsort(_places_on_curve(sources[:, :3]), kind="stable")
-    sources, colors = sources[order], colors[order]
-    wider: _Neighbors | None = None
-    for stride in reversed(_strides(len(sources))):
-        thinned = sources[::stride]
-        tree = KDTree(thinned)
-        found = _neighbors(tree, colors[::stride], targets[asked], stride)
-        result[asked] = _mean(found, wider)
-        if stride == 1:
-            break
-        is_near = found.distance[:, 0] < _REACH * _spacing(tree, thinned)
-        asked, wider = asked[is_near], found.of(is_near)
-    return result
+
+    def __init__(self, sources: np.ndarray, colors: np.ndarray) -> None:
+        # Texels come in rows, and every 23rd of them may be one column; along this curve it is an even choice.
+        order = np.argsort(_places_on_curve(sources[:, :3]), kind="stable")
+        sources, self._colors = sources[order], colors[order]
+        strides = reversed(_strides(len(sources)))
+        self._sets = [(stride, KDTree(sources[::stride])) for stride in strides]
+        self._spacings = [_spacing(tree, sources[::stride]) for stride, tree in self._sets]
+
+    def __call__(self, targets: np.ndarray) -> np.ndarray:
+        """Returns the colours of targets."""
+        result = np.zeros((len(targets), self._colors.shape[1]), dtype=self._colors.dtype)
+        asked = np.arange(len(targets))
+        wider: _Neighbors | None = None
+        for (stride, tree), spacing in zip(self._sets, self._spacings, strict=True):
+            found = _neighbors(tree, self._colors[::stride], targets[asked], stride)
+            result[asked] = _mean(found, wider)
+            is_near = found.distance[:, 0] < _REACH * spacing
+            asked, wider = asked[is_near], found.of(is_near)
+            if not len(asked):
+                break
+        return result
 
 
 def _places_on_curve(positions: Float[np.ndarray, "n 3"]) -> np.ndarray:

@@ -53,6 +53,15 @@ def test_prompts_of_a_file_and_going_on_with_some_of_them(pgc_texture, tmp_path)
     assert again.stderr.count("Finished already") == 4
 
 
+def test_no_run_begins_where_a_later_one_has_no_place(pgc_texture, tmp_path):
+    (tmp_path / "out/seed-5").mkdir(parents=True)
+    (tmp_path / "out/seed-5/mine.txt").write_text("mine")
+    refused = pgc_texture("--prompt", "red", "--seeds", "3,5", out="out")
+    assert refused.exit_code != 0
+    assert "seed-5 is not empty" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "out/seed-3").exists()
+
+
 def test_what_is_alone_has_no_folder_of_its_own():
     given = TextureArguments(mesh="a.obj", prompt="red", seed=4)
     [only] = variations_of(given, Wanted())

@@ -35,11 +35,12 @@ def colored(mesh, value=None):
     return replace(mesh, colors=colors if value is None else np.full((5, 4), value, np.float32), corner_colors=corners)
 
 
-def written(tmp_path, mesh, **pictures):
+def written(tmp_path, mesh, *, plain=False, **pictures):
     """Path, JSON and the mesh as it is read again; with polygons cut into triangles."""
     path = tmp_path / "out.glb"
     prepared = prepare_mesh(mesh, uvs="keep")
-    write_glb(path, prepared, pictures or {f"base_color.{tile}": png() for tile in prepared.report.tiles})
+    textured = pictures or {f"base_color.{tile}": png() for tile in prepared.report.tiles}
+    write_glb(path, prepared, {} if plain else textured)
     data = path.read_bytes()
     text = data[20 : 20 + struct.unpack_from("<I", data, 12)[0]]
     return prepared, json.loads(text), load_mesh(path)
@@ -98,6 +99,15 @@ def test_vertex_colours_are_kept_where_viewers_do_not_multiply_by_them(tmp_path)
     corners = triangle_corners(prepared)
     rows = corner_rows(mesh.colors, mesh.corner_colors[corners], 1.0)
     np.testing.assert_array_equal(again.colors[again.corner_colors], rows)
+
+
+def test_vertex_colours_are_seen_where_there_is_no_map(tmp_path):
+    prepared, document, again = written(tmp_path, colored(box()), plain=True)
+    rows = corner_rows(prepared.mesh.colors, prepared.mesh.corner_colors[triangle_corners(prepared)], 1.0)
+    np.testing.assert_array_equal(again.colors[again.corner_colors], rows)
+    attributes = document["meshes"][0]["primitives"][0]["attributes"]
+    assert [name for name in attributes if name.startswith("COLOR")] == ["COLOR_0"]
+    assert not document["accessors"][attributes["COLOR_0"]].get("normalized")
 
 
 def test_white_colours_are_not_written(tmp_path):

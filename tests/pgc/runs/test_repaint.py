@@ -135,8 +135,9 @@ def test_maps_by_name_are_the_same_as_those_of_a_folder(cube_obj: Path, tmp_path
         oracle_texture=str(red_texture),
     )  # fmt: skip
     (tmp_path / "others").mkdir()
+    (tmp_path / "occlusion.png").unlink()
     named = {}
-    for name in EVERY[1:]:
+    for name in EVERY[1:-1]:
         named[name] = str((tmp_path / f"{name}.png").rename(tmp_path / "others" / f"my {name}.png"))
     by_name = replace(of_folder, init_maps=read_map_files([f"{name}={path}" for name, path in named.items()]))
     alone = prepare_run(of_folder.to_request()).sources.initial
@@ -144,7 +145,7 @@ def test_maps_by_name_are_the_same_as_those_of_a_folder(cube_obj: Path, tmp_path
     assert alone is not None
     assert found is not None
     assert set(alone.maps) == {"base_color"}
-    assert set(found.maps) == set(EVERY)
+    assert set(found.maps) == set(EVERY[:-1])
     assert by_name.to_request().fingerprint() != of_folder.to_request().fingerprint()
     assert by_name.with_absolute_paths().init_maps == named
 
@@ -153,6 +154,19 @@ def test_maps_by_name_are_the_same_as_those_of_a_folder(cube_obj: Path, tmp_path
     ("given", "words"),
     [
         ({"init_maps": {"roughness": "a.png"}}, "--init-map names a map beside base colour"),
+        (
+            {"init_maps": {"roughness": "a.png"}, "init_texture": "b.png", "texture_size": 32},
+            "--init-map gives roughness, which --maps does not ask for",
+        ),
+        (
+            {
+                "init_maps": {"occlusion": "a.png"},
+                "init_texture": "b.png",
+                "texture_size": 32,
+                "maps": ("base_color", "occlusion"),
+            },
+            "Occlusion is computed",
+        ),
         ({"mask_start": "anew"}, "--mask-start is about what a mask leaves free"),
         (
             {"mask_start": "anew", "strength": 0.5, "init_texture": "a.png", "lock_mask": "b.png", "texture_size": 32},

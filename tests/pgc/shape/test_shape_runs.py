@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from pgc.cli import app
 from pgc.errors import ConfigError, MeshError
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
@@ -226,3 +227,10 @@ def test_a_run_holds_to_the_blockout_where_it_is_asked_to(blockout):
         settings = tiny(replace(ShapeSettings(), hold=hold))
         run = prepare_shape(load_mesh(blockout), guidance, Prompt(text=""), settings)
         assert (run.scene.held is not None) == hold
+
+
+def test_a_mesh_too_large_is_refused_before_it_is_made(blockout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgc.shape.prepared._MOST_TRIANGLES", 12 * 4**2 - 1)
+    oracle = OracleGuidance(OracleConfig(), torch.device("cpu"))
+    with pytest.raises(ConfigError, match=r"192 triangles, and a shape is learnt up to 191; .* a smaller --subdivide"):
+        prepare_shape(load_mesh(blockout), oracle, Prompt(text=""), ShapeSettings(subdivide=2))
