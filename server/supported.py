@@ -11,8 +11,8 @@ __all__ = ["check_supported"]
 
 def check_supported(spec: TextureJobSpec) -> None:
     """Raises ProtocolError where a job asks for what the protocol has room for, but this version cannot do yet."""
-    if spec.unwraps:
-        # Nothing is looked at but its mesh.
+    if spec.unwraps or spec.reshapes:
+        # Nothing more is looked at than the specification itself checks.
         return
     lit = not LIT_MAPS.isdisjoint(spec.maps)
     if lit and spec.lighting.kind == "unlit":

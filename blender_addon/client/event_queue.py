@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .events import Event, JobPreview, superseded_by
+from .events import Event, JobPreview, JobShapePreview, superseded_by
 
 __all__ = ["EventQueue"]
 
@@ -64,5 +64,5 @@ class EventQueue:
             return len(self._events)
 
     def _give_back(self, event: Event | None) -> None:
-        if isinstance(event, JobPreview):
+        if isinstance(event, JobPreview | JobShapePreview):
             self._released(event.cost)

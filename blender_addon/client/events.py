@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ..protocol.errors import WireError
 from ..protocol.limits import DEFAULT_LIMITS, Limits
+from ..protocol.meshes import PreviewMesh
 from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, ModelInfo, StatusReport
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "JobNotice",
     "JobPreview",
     "JobProgress",
+    "JobShapePreview",
     "JobStateChanged",
     "Metrics",
     "Refused",
@@ -156,6 +158,18 @@ class JobPreview:
     """Bytes of the server's credit that it used; given back when the preview is taken or superseded."""
 
 
+@dataclass(frozen=True, eq=False)
+class JobShapePreview:
+    """How a shape looks now, in the space of the mesh that was sent; superseded by the next."""
+
+    job: str
+    seq: int
+    step: int
+    mesh: PreviewMesh
+    cost: int = 0
+    """As of `JobPreview`."""
+
+
 @dataclass(frozen=True)
 class Downloading:
     """`done` of `total` bytes of a finished job's maps are here."""
@@ -264,6 +278,7 @@ Event: TypeAlias = (
     | JobProgress
     | JobNotice
     | JobPreview
+    | JobShapePreview
     | Downloading
     | JobFinished
     | JobFailed
@@ -283,6 +298,8 @@ def superseded_by(event: Event) -> tuple[Any, ...] | None:
     match event:
         case JobPreview():
             return ("preview", event.job, event.map, event.tile)
+        case JobShapePreview():
+            return ("shape", event.job)
         case JobProgress():
             return ("progress", event.job)
         case Uploading():

@@ -48,6 +48,8 @@ def size_of(spec: TextureJobSpec) -> JobSize:
     tiles = {image.tile for of in images for image in of}
     side = spec.settings.texture_size or max((max(image.array.shape[:2]) for of in images for image in of), default=0)
     texels = max(1, len(tiles)) * (side or _DEFAULT_SIDE) ** 2
+    if spec.reshapes:
+        texels, triangles = 0, triangles * 4 ** (spec.shape.subdivide if spec.shape is not None else 0)
     blobs = {ref.sha256: ref.nbytes for ref in spec.refs().values()}
     each = BYTES_PER_LIT_TEXEL if LIT_MAPS.intersection(spec.maps) else BYTES_PER_TEXEL
     memory = triangles * BYTES_PER_TRIANGLE + texels * each

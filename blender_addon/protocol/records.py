@@ -44,10 +44,13 @@ class EventKind(enum.StrEnum):
 
 
 class PreviewCodec(enum.StrEnum):
-    """Pixels of a preview, rows from the top: as they are, or in a zlib stream."""
+    """Pixels of a preview, rows from the top: as they are, or in a zlib stream. MESH (since 1.2): no pixels, but a mesh
+    (`meshes.PreviewMesh`).
+    """
 
     RAW_U8 = "raw_u8"
     ZLIB_U8 = "zlib_u8"
+    MESH = "mesh"
 
 
 @dataclass(frozen=True, slots=True)

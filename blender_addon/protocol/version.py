@@ -3,7 +3,7 @@
 
 PROTOCOL_MAJOR = 1
 """Another major version cannot be understood; HELLO is rejected."""
-PROTOCOL_MINOR = 1
+PROTOCOL_MINOR = 2
 """A higher minor version adds fields and messages that older peers ignore or do not ask for."""
 HEADER_VERSION = (PROTOCOL_MAJOR, 0)
 """What the header itself says: its form has been the same since this version."""

@@ -32,7 +32,7 @@ from pgc.optimization.palette import palette_pull
 from pgc.optimization.step_parts import Feedback, Picture, View
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
-from pgc.optimization.view_encoder import as_latents, backpropagate, view_encoder
+from pgc.optimization.view_encoder import as_latents, backpropagate, latent_shape, view_encoder
 from pgc.optimization.views.subject import Subject
 from pgc.randomness import generator_for
 
@@ -67,6 +67,7 @@ class DistillationLoop:
         self.other_losses = {name: self._built(loss) for name, loss in subject.other_losses.items()}
         through = any(loss.needs_encoder_gradient for loss in self._losses())
         self.encoder = view_encoder(guidance, config.encoder_gradient, needs_gradient=through)
+        self._latent_shape: tuple[int, int, int] | None = None
         self.regulation = build_regulation(config.regulation)
         self.regulated = RegulationRecord()
         self.finite = FiniteWatch(guidance)
@@ -178,7 +179,9 @@ class DistillationLoop:
         """What the prior wants. The image is cut off from what made it, so that regulation sees the whole of ∂L/∂x."""
         progress = self._index / self.config.steps
         if picture.stands_for_latents:
-            encoded = as_latents(picture.image, self.guidance)
+            # Asked for once: an encoder's pass over an empty picture is a good part of such a step.
+            self._latent_shape = self._latent_shape or latent_shape(self.guidance)
+            encoded = as_latents(picture.image, self.guidance, self._latent_shape)
         else:
             encoded = self.encoder.encode(picture.image, noise_seed=self.config.seed + self.step)
         outcome = self.other_losses.get(picture.name, self.loss).gradient(

@@ -22,7 +22,15 @@ from pgc.guidance.base import Guidance
 from pgc.optimization.config import EncoderGradientConfig, LinearGradientConfig
 from pgc.randomness import generator_for
 
-__all__ = ["EncodedViews", "ViewEncoder", "as_latents", "backpropagate", "fit_linear_map", "view_encoder"]
+__all__ = [
+    "EncodedViews",
+    "ViewEncoder",
+    "as_latents",
+    "backpropagate",
+    "fit_linear_map",
+    "latent_shape",
+    "view_encoder",
+]
 
 _AT_ONCE = 4
 
@@ -110,16 +118,23 @@ class ViewEncoder:
         return backpropagate(encoded.image, encoded.latents, latent_gradient * scale) / scale
 
 
-def as_latents(image: Float[Tensor, "b k h w"], guidance: Guidance) -> EncodedViews:
-    """Takes pictures for latents: from [0, 1] to [-1, 1], each latent pixel the mean of what it covers.
-
-    Raises:
-        ConfigError: the prior's latents have another number of channels.
-    """
+def latent_shape(guidance: Guidance) -> tuple[int, int, int]:
+    """Returns channels, height and width of a prior's latents: of an empty picture, which is encoded for it."""
     with torch.no_grad():
         side = guidance.image_size
         empty = torch.zeros((1, 3, side, side), device=guidance.device)
         channels, height, width = guidance.encode_image(empty).shape[1:]
+    return channels, height, width
+
+
+def as_latents(image: Float[Tensor, "b k h w"], guidance: Guidance, shape: tuple[int, int, int]) -> EncodedViews:
+    """Takes pictures for latents: from [0, 1] to [-1, 1], each latent pixel the mean of what it covers. `shape`: that
+    of the prior's latents (`latent_shape`).
+
+    Raises:
+        ConfigError: the prior's latents have another number of channels.
+    """
+    channels, height, width = shape
     if channels != image.shape[1]:
         raise ConfigError(
             f"Normals and outline are {image.shape[1]} channels, and the latents of {guidance.name} have {channels}; "

@@ -31,9 +31,11 @@ from pgc.shape.run.scene import ShapeScene
 from pgc.shape.run.views import ShapeViews
 from pgc.shape.settings import GeometryConfig, ShapeSettings
 
-__all__ = ["PreparedShape", "geometry_of", "prepare_shape", "shaped_mesh"]
+__all__ = ["FEW_TRIANGLES", "MOST_TRIANGLES", "PreparedShape", "geometry_of", "prepare_shape", "shaped_mesh"]
 
-_MOST_TRIANGLES = 400_000
+FEW_TRIANGLES = 2000
+"""Fewer can hold little detail."""
+MOST_TRIANGLES = 400_000
 """The smoothing solve is factored once, whose memory grows faster than the mesh."""
 
 _SAMPLES_A_CELL = 4.0
@@ -47,6 +49,23 @@ class PreparedShape:
     """The artist's mesh, subdivided where that is asked for."""
     scene: ShapeScene
     loop: DistillationLoop
+
+    def wished_subdivisions(self) -> int:
+        """Returns how often the blockout's triangles should become four, so that they can hold detail; 0 where they
+        can, and for a grid."""
+        times, triangles = 0, len(self.blockout.triangles.faces)
+        while isinstance(self.scene.geometry, VertexOffsets) and triangles * 4**times < FEW_TRIANGLES:
+            times += 1
+        return times
+
+    def why_over(self) -> str | None:
+        """Says why no further step helps, where that is so: the shape of then is what there is."""
+        if not self.scene.geometry.vanished:
+            return None
+        return (
+            f"The shape would have vanished in step {self.loop.step}, so that the run ended with the one before. Use a "
+            "lower learning rate, more views a step, or a stronger regulariser."
+        )
 
     def result(self) -> Mesh:
         """Returns the shape of this moment as a new mesh."""
@@ -63,9 +82,9 @@ def prepare_shape(
         PgcError: the mesh, the prior or a setting cannot serve.
     """
     count = int((mesh.polygon_sizes - 2).sum()) * 4**settings.subdivide
-    if count > _MOST_TRIANGLES:
+    if count > MOST_TRIANGLES:
         raise ConfigError(
-            f"The mesh would have {count:,} triangles, and a shape is learnt up to {_MOST_TRIANGLES:,}; give a simpler "
+            f"The mesh would have {count:,} triangles, and a shape is learnt up to {MOST_TRIANGLES:,}; give a simpler "
             "blockout, or a smaller --subdivide."
         )
     blockout = prepare_mesh(subdivided(mesh, settings.subdivide) if settings.subdivide else mesh)

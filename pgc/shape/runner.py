@@ -17,16 +17,12 @@ from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.report import mesh_facts, plain
-from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
 from pgc.shape.settings import ShapeSettings
 
-__all__ = ["FEW_TRIANGLES", "ShapeHooks", "ShapeRequest", "refine_shape"]
-
-FEW_TRIANGLES = 2000
-"""Fewer can hold little detail."""
+__all__ = ["ShapeHooks", "ShapeRequest", "refine_shape"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +55,7 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
     begun = time.perf_counter()
     before = hashlib.sha256(request.mesh.read_bytes()).hexdigest() if request.mesh.is_file() else ""
     run = prepare_shape(load_mesh(request.mesh), guidance, request.prompt, request.settings)
-    notes = _notes(run, request)
+    notes = _notes(run)
     for note in notes:
         hooks.on_note(note)
     seconds = {"prepare": time.perf_counter() - begun}
@@ -67,6 +63,10 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         for stage, share in result.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + share
         hooks.on_step(result)
+        if (why := run.why_over()) is not None:
+            notes = (*notes, why)
+            hooks.on_note(why)
+            break
         if result.step < result.steps and hooks.should_stop():
             break
     finished = run.loop.step == run.loop.length
@@ -93,13 +93,10 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
     return finished
 
 
-def _notes(run: PreparedShape, request: ShapeRequest) -> tuple[str, ...]:
+def _notes(run: PreparedShape) -> tuple[str, ...]:
     notes = run.blockout.report.warnings
-    triangles = len(run.blockout.triangles.faces)
-    if triangles < FEW_TRIANGLES and isinstance(request.settings.geometry, VertexOffsetsConfig):
-        times = 1
-        while triangles * 4**times < FEW_TRIANGLES:
-            times += 1
+    triangles, times = len(run.blockout.triangles.faces), run.wished_subdivisions()
+    if times:
         notes = (
             *notes,
             f"The mesh has {triangles:,} triangles, which hold little detail; --subdivide {times} gives it "

@@ -11,6 +11,7 @@ from pgc.cameras.sampling import SphereSamplerConfig
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
 from pgc.optimization.config import OptimizeConfig
+from pgc.runs.settings.offers import PresetName
 from pgc.runs.settings.presets import preset_settings
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
@@ -80,9 +81,11 @@ def geometry_named(name: str, *, cubes: int | None = None) -> GeometryConfig:
     return VertexOffsetsConfig()
 
 
-def shape_settings(loss: str, geometry: GeometryConfig, spec: GuidanceSpec) -> ShapeSettings:
-    """Returns the settings of a run with a prior: the loss, regulation and views of its texture runs, and rates of
-    shapes.
+def shape_settings(
+    loss: str, geometry: GeometryConfig, spec: GuidanceSpec, preset: PresetName = "standard"
+) -> ShapeSettings:
+    """Returns the settings of a run with a prior: the loss, regulation, views and steps of its texture runs of a
+    preset, and rates of shapes.
 
     Raises:
         ConfigError: there is no such loss, or the prior cannot judge its pictures.
@@ -91,7 +94,7 @@ def shape_settings(loss: str, geometry: GeometryConfig, spec: GuidanceSpec) -> S
     if shown is None:
         raise ConfigError(f"--loss is {loss!r}; expected one of {', '.join(SHAPE_LOSSES)}.")
     check_teacher(shown, spec)
-    base = preset_settings("standard", spec)
+    base = preset_settings(preset, spec)
     optimize = replace(
         base.optimize,
         learning_rate=_RATE,

@@ -38,6 +38,7 @@ from blender_addon.protocol.messages import (
     Submit,
     Welcome,
 )
+from blender_addon.protocol.specs.job import maps_of_version
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from server.broker import refusals
 from server.broker.children import Children
@@ -188,8 +189,9 @@ class BrokerCore:
             session, gone = self.state.sessions.open(address, self.state.ports.now())
             for other in gone:
                 self._left(other)
+        session.minor = min(PROTOCOL_MINOR, max(minors))
         welcome = Welcome(
-            protocol=(PROTOCOL_MAJOR, min(PROTOCOL_MINOR, max(minors))),
+            protocol=(PROTOCOL_MAJOR, session.minor),
             server=server_name(),
             session=session.sid,
             bulk_port=self._bulk_port,
@@ -198,7 +200,7 @@ class BrokerCore:
             devices=self.state.devices,
             jobs=self._lists.of(address.user) if address.channel is Channel.CTL else (),
             draining=self.state.draining,
-            maps=self._maps,
+            maps=maps_of_version(self._maps, session.minor),
         )
         self.state.send(address, welcome, envelope.id)
 

@@ -58,7 +58,7 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     check_supported(spec)
     arrays, passed = Arrays(paths, store), Passed() if passed is None else passed
     for index, mesh in enumerate(spec.meshes):
-        if mesh.corner_uvs is None and not spec.unwraps:
+        if mesh.corner_uvs is None and not (spec.unwraps or spec.reshapes):
             text = "The mesh has no UVs; unwrap it first (Blender: U > Smart UV Project)."
             raise invalid(f"meshes[{index}].corner_uvs", text)
         _check_arrays(mesh, arrays, f"meshes[{index}]", passed)

@@ -3,6 +3,19 @@
 
 from server.recipes.prepare import JobRun, prepare
 from server.recipes.settings import MODEL_KEYS, memory_planner, resolved
+from server.recipes.shaping import ShapePlanner, ShapeRun, planner_of, prepare_shape_job, shape_choices
 from server.recipes.unwrapping import new_corner_uvs
 
-__all__ = ["MODEL_KEYS", "JobRun", "memory_planner", "new_corner_uvs", "prepare", "resolved"]
+__all__ = [
+    "MODEL_KEYS",
+    "JobRun",
+    "ShapePlanner",
+    "ShapeRun",
+    "memory_planner",
+    "new_corner_uvs",
+    "planner_of",
+    "prepare",
+    "prepare_shape_job",
+    "resolved",
+    "shape_choices",
+]

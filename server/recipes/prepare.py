@@ -42,7 +42,7 @@ from server.recipes.settings import memory_planner
 from server.recipes.sources import ReadArray, source_textures
 from server.supported import check_supported
 
-__all__ = ["JobRun", "prepare"]
+__all__ = ["JobRun", "job_prompt", "prepare"]
 
 _FRONT_AXES: dict[str, FrontAxis] = {"-y": "-y", "-x": "-x", "y": "+y", "x": "+x", "+y": "+y", "+x": "+x"}
 Progress = Callable[[str, float], None]
@@ -84,7 +84,7 @@ def prepare(
     tell = progress or _tell_nobody
     check_supported(spec)
     prior, settings, memory_plan = memory_planner(spec, device).apply(plan)
-    prompt = _prompt(spec)
+    prompt = job_prompt(spec)
     tell("Preparing the mesh", 0.0)
     meshes = [_mesh_arrays(mesh, read, f"meshes[{index}]") for index, mesh in enumerate(spec.meshes)]
     mesh = assemble(meshes)
@@ -120,7 +120,8 @@ def _tell_nobody(stage: str, fraction: float) -> None:
     """A progress that nobody follows."""
 
 
-def _prompt(spec: TextureJobSpec) -> Prompt:
+def job_prompt(spec: TextureJobSpec) -> Prompt:
+    """Returns the texts of a job as the library names them."""
     given = spec.prompt
     return Prompt(
         text=given.text,

@@ -10,7 +10,7 @@ import torch
 
 from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.specs.camera import CameraSamplerSpec
-from blender_addon.protocol.specs.job import NEW_UVS, TextureJobSpec
+from blender_addon.protocol.specs.job import NEW_SHAPE, NEW_UVS, TextureJobSpec
 from blender_addon.protocol.specs.method import ConditionsSpec
 from pgc.guidance.control_specs import ControlWindow, ControlWish
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
@@ -26,8 +26,8 @@ MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "orac
 
 
 def _texture_maps(spec: TextureJobSpec) -> tuple[MapName, ...]:
-    """Return the maps of a texture as the library names them; a job for new UVs has none."""
-    return tuple(name for name in spec.maps if name != NEW_UVS)
+    """Return the maps of a texture as the library names them; a job for new UVs or a new shape has none."""
+    return tuple(name for name in spec.maps if name != NEW_UVS and name != NEW_SHAPE)
 
 
 def _choices(spec: TextureJobSpec) -> RunChoices:

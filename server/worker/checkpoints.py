@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from pgc.errors import CheckpointError
-from pgc.optimization.loop import Optimization
+from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from server.config import ServerPaths
 from server.platform import fsync_directory, replace
@@ -34,7 +34,7 @@ class Saved:
     """The state of a run.
 
     Args:
-        tensors, header: of `Optimization.state_dict`.
+        tensors, header: of `DistillationLoop.state_dict`.
         plan: memory plan of the run (`pgc.runs.memory.plan`).
     """
 
@@ -48,7 +48,7 @@ class Saved:
         return int(self.header["step"])
 
     @classmethod
-    def on_cpu(cls, optimization: Optimization, plan: int) -> Saved:
+    def on_cpu(cls, optimization: DistillationLoop, plan: int) -> Saved:
         """Returns the run as it is, copied off its device: to go on from with another plan."""
         tensors, header = optimization.state_dict()
         copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

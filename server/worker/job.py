@@ -22,14 +22,14 @@ from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.recipes import JobRun, memory_planner, prepare
+from server.recipes import JobRun, ShapePlanner, ShapeRun, planner_of, prepare, prepare_shape_job
 from server.storage.blob_care import read_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
 from server.worker.job_files import read_spec
 from server.worker.keeping import AbsentPrior
 from server.worker.previews import Throttle, preview_messages
-from server.worker.results import Timings, write_result
+from server.worker.results import Timings, write_result, write_shape
 from server.worker.tools import Ending, JobOutcome, JobTools, Pace
 from server.worker.unwrap_job import unwrap_job
 
@@ -66,7 +66,7 @@ def keep_job(tools: JobTools, job: str, attempt: int, digest: str = "") -> JobOu
 def _as_begun(spec: TextureJobSpec, state: Saved | None) -> TextureJobSpec:
     """The job with a warm start as its state's run had one or not, whatever this version does by itself: a job may be
     older than the server that goes on with it."""
-    if state is None or spec.settings.warm_start is not None:
+    if state is None or spec.settings.warm_start is not None or spec.reshapes:
         return spec
     return replace(spec, settings=replace(spec.settings, warm_start=bool(state.header.get("warm_steps", 0))))
 
@@ -103,8 +103,8 @@ class _Job:
     digest: str = ""
     notices: list[str] = field(default_factory=lambda: list[str]())
     timings: Timings = field(default_factory=Timings)
-    active: JobRun | None = None
-    planner: MemoryPlanner | None = None
+    active: JobRun | ShapeRun | None = None
+    planner: MemoryPlanner | ShapePlanner | None = None
     memory: tuple[int | None, int | None] = (None, None)
     saved_step: int = 0
     begun: float = field(default_factory=time.perf_counter)
@@ -116,7 +116,7 @@ class _Job:
         state = load_newest(self.tools.paths, self.job) if resume else None
         spec = _as_begun(spec, state)
         self.saved_step = 0 if state is None else state.step
-        planner = self.planner = memory_planner(spec, self.tools.device)
+        planner = self.planner = planner_of(spec, self.tools.device)
         plan = self._plan_ahead(planner, 0 if state is None else state.plan)
         while True:
             run = self._until_memory_ends(spec, plan, state)
@@ -134,7 +134,7 @@ class _Job:
         self._check(None)
         self._progress(done, of, None)
 
-    def _plan_ahead(self, planner: MemoryPlanner, least: int) -> int:
+    def _plan_ahead(self, planner: MemoryPlanner | ShapePlanner, least: int) -> int:
         """The first plan that fits into what is free: not every driver says so when memory runs out."""
         memory = device_memory(self.tools.device)
         cap_memory(self.tools.device, memory)
@@ -167,7 +167,7 @@ class _Job:
             _LOG.exception("a cancelled job's result cannot be made", extra={"job": self.job})
             return None
 
-    def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | None:
+    def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | ShapeRun | None:
         """The run after its last step; None where memory ran out. The exception and its frames are gone by then."""
         try:
             run = self._prepare(spec, plan, state)
@@ -180,16 +180,8 @@ class _Job:
             self.memory = memory_figures()
             return None
 
-    def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun:
-        self.active = run = prepare(
-            spec,
-            self._read,
-            self.tools.device,
-            self.tools.guidance_for,
-            plan=plan,
-            rasterizer=self.tools.rasterizer,
-            progress=lambda stage, fraction: self._check(None),
-        )
+    def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | ShapeRun:
+        self.active = run = self._made_ready(spec, plan)
         for text in run.notices:
             if state is None and text not in self.notices:
                 self._notice(text)
@@ -201,12 +193,30 @@ class _Job:
         self.timings.add("prepare", time.perf_counter() - self.begun)
         return run
 
+    def _made_ready(self, spec: TextureJobSpec, plan: int) -> JobRun | ShapeRun:
+        tools = self.tools
+
+        def tell(stage: str, fraction: float) -> None:
+            self._check(None)
+
+        if spec.reshapes:
+            return prepare_shape_job(spec, self._read, tools.device, tools.guidance_for, plan=plan, progress=tell)
+        return prepare(
+            spec,
+            self._read,
+            tools.device,
+            tools.guidance_for,
+            plan=plan,
+            rasterizer=tools.rasterizer,
+            progress=tell,
+        )
+
     def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
         data = read_whole(self.tools.paths, self.tools.store, ref.sha256)
         # bytearray: the loop may write into what it got.
         return np.frombuffer(bytearray(data), dtype=ref.dtype.numpy).reshape(ref.shape)
 
-    def _steps(self, run: JobRun, spec: TextureJobSpec, plan: int) -> None:
+    def _steps(self, run: JobRun | ShapeRun, spec: TextureJobSpec, plan: int) -> None:
         cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)
         previews = Throttle(spec.preview.every_s)
         pace = Pace(run.optimization.config.share_done(run.optimization.step))
@@ -222,6 +232,9 @@ class _Job:
                 cadence.written(self._checkpoint(run, plan))
             if previews.is_due():
                 previews.made(self._preview(run, spec.preview.size))
+            if isinstance(run, ShapeRun) and (why := run.why_over()) is not None:
+                self._notice(why)
+                return
 
     def _check(self, plan: int | None) -> None:
         """Leave, where somebody wants that; with a plan, after a checkpoint."""
@@ -251,7 +264,7 @@ class _Job:
         self.notices.append(text)
         self.tools.send(WorkerNotice(self.job, text), None, False)
 
-    def _checkpoint(self, run: JobRun, plan: int) -> float:
+    def _checkpoint(self, run: JobRun | ShapeRun, plan: int) -> float:
         """Write one; returns how long it took. A full disk costs the job its checkpoint, not its life."""
         start = time.perf_counter()
         tensors, header = run.optimization.state_dict()
@@ -270,7 +283,7 @@ class _Job:
         self.timings.add("checkpoints", seconds)
         return seconds
 
-    def _preview(self, run: JobRun, size: int) -> float:
+    def _preview(self, run: JobRun | ShapeRun, size: int) -> float:
         start = time.perf_counter()
         for message, pixels in preview_messages(self.job, run, size):
             self.tools.send(message, pixels, True)
@@ -278,7 +291,7 @@ class _Job:
         self.timings.add("previews", seconds)
         return seconds
 
-    def _finish(self, run: JobRun, plan: int) -> JobResult:
+    def _finish(self, run: JobRun | ShapeRun, plan: int) -> JobResult:
         self._check(plan)
         result = self._bake(run, lambda: self._make_way(plan))
         if self.tools.is_stopping():
@@ -286,15 +299,23 @@ class _Job:
             self._checkpoint(run, plan)
         return result
 
-    def _bake(self, run: JobRun, look_up: Callable[[], None] = lambda: None) -> JobResult:
+    def _bake(self, run: JobRun | ShapeRun, look_up: Callable[[], None] = lambda: None) -> JobResult:
         """The result of the run as it is. `look_up` is asked before the files are written."""
-        start = time.perf_counter()
+        start, store, notices = time.perf_counter(), self.tools.store, tuple(self.notices)
+
+        def ready() -> None:
+            self.timings.add("bake", time.perf_counter() - start)
+            self.tools.tick()
+            look_up()
+            self.timings.add("total", time.perf_counter() - self.begun)
+
+        if isinstance(run, ShapeRun):
+            mesh = run.bake()
+            ready()
+            return write_shape(store, run, mesh, self.timings, notices)
         texture = run.bake()
-        self.timings.add("bake", time.perf_counter() - start)
-        self.tools.tick()
-        look_up()
-        self.timings.add("total", time.perf_counter() - self.begun)
-        return write_result(self.tools.store, run, texture, self.timings, tuple(self.notices))
+        ready()
+        return write_result(store, run, texture, self.timings, notices)
 
     def _reached(self, plan: int) -> Saved | None:
         """What the run had reached when memory ended; None before its first step."""

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from blender_addon.protocol.meshes import MOST_PREVIEW_BYTES
 from blender_addon.protocol.messages import PreviewCodec
+from blender_addon.protocol.specs.job import NEW_SHAPE
 from pgc.texture.field import TextureField, to_uint8_values
 from server.children.messages import WorkerPreview
-from server.recipes import JobRun
+from server.recipes import JobRun, ShapeRun
 
 __all__ = ["MAX_SIDE", "PreviewTile", "Throttle", "preview_messages", "preview_tiles"]
 
@@ -46,8 +48,13 @@ def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("ba
             yield PreviewTile(name, tile, int(data.shape[0]), int(data.shape[2]), data.numpy().tobytes())
 
 
-def preview_messages(job: str, run: JobRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
-    """Yields a message and its pixels for each tile of each map that the job wants, as they are now."""
+def preview_messages(job: str, run: JobRun | ShapeRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
+    """Yields a message and its pixels for each tile of each map that the job wants, as they are now; of a shape its
+    mesh, where that is not too large.
+    """
+    if isinstance(run, ShapeRun):
+        yield from _shape_messages(job, run)
+        return
     for tile in preview_tiles(run.optimization.scene.texture, size, run.settings.maps):
         message = WorkerPreview(
             job=job,
@@ -60,6 +67,24 @@ def preview_messages(job: str, run: JobRun, size: int) -> Iterator[tuple[WorkerP
             codec=PreviewCodec.RAW_U8.value,
         )
         yield message, tile.pixels
+
+
+def _shape_messages(job: str, run: ShapeRun) -> Iterator[tuple[WorkerPreview, bytes]]:
+    mesh = run.preview()
+    data = mesh.pack()
+    if len(data) > MOST_PREVIEW_BYTES:
+        return
+    message = WorkerPreview(
+        job=job,
+        step=run.optimization.step,
+        map=NEW_SHAPE,
+        tile=1001,
+        width=len(mesh.positions),
+        height=len(mesh.faces),
+        channels=3,
+        codec=PreviewCodec.MESH.value,
+    )
+    yield message, data
 
 
 class Throttle:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon.protocol.arrays import DType
+from blender_addon.protocol.meshes import ResultMesh
 from blender_addon.protocol.messages import JobResult, MapFile
 from blender_addon.protocol.specs.job import NEW_UVS
 from pgc.images.maps import encode_maps
@@ -19,10 +20,10 @@ from pgc.maps import MAPS
 from pgc.rendering.raster.choice import name_of
 from pgc.runs.report import plain, versions
 from pgc.texture.field import BakedTexture
-from server.recipes import JobRun
+from server.recipes import JobRun, ShapeRun
 from server.storage.blobs import BlobStore
 
-__all__ = ["CONFIG_FORMAT", "Timings", "write_corner_uvs", "write_result"]
+__all__ = ["CONFIG_FORMAT", "Timings", "write_corner_uvs", "write_result", "write_shape"]
 
 CONFIG_FORMAT = "pgc-job-1"
 
@@ -73,10 +74,9 @@ def write_result(
     # What was told early is a warning of the run already.
     warnings = tuple(dict.fromkeys((*run.warnings, *notices)))
     config = _configuration(run, texture, timings, warnings)
-    data = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
     return JobResult(
         maps=tuple(files),
-        config_json_sha256=store.put(data),
+        config_json_sha256=_stored(store, config),
         seconds=round(timings.stages.get("total", 0.0), 3),
         warnings=warnings,
     )
@@ -88,19 +88,7 @@ def write_corner_uvs(store: BlobStore, corner_uvs: npt.NDArray[np.float32], timi
     Raises:
         OSError: a blob cannot be written.
     """
-    data = np.ascontiguousarray(corner_uvs, dtype="<f4").tobytes()
-    file = MapFile(
-        map=NEW_UVS,
-        tile=1001,
-        width=corner_uvs.shape[1],
-        height=corner_uvs.shape[0],
-        channels=corner_uvs.shape[2],
-        dtype=DType.F32,
-        color_space="linear",
-        codec="raw",
-        sha256=store.put(data),
-        bytes=len(data),
-    )
+    file = _array_file(store, NEW_UVS, corner_uvs)
     config = {
         "format": CONFIG_FORMAT,
         "triangles": len(corner_uvs),
@@ -109,9 +97,62 @@ def write_corner_uvs(store: BlobStore, corner_uvs: npt.NDArray[np.float32], timi
     }
     return JobResult(
         maps=(file,),
-        config_json_sha256=store.put((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()),
+        config_json_sha256=_stored(store, config),
         seconds=round(timings.stages.get("total", 0.0), 3),
     )
+
+
+def write_shape(
+    store: BlobStore, run: ShapeRun, mesh: ResultMesh, timings: Timings, notices: tuple[str, ...]
+) -> JobResult:
+    """Puts the result of a job for a new shape into the store: an array a file, and the configuration.
+
+    Raises:
+        OSError: a blob cannot be written.
+    """
+    warnings = tuple(dict.fromkeys((*run.warnings, *notices)))
+    config = {
+        "format": CONFIG_FORMAT,
+        "seed": run.settings.optimize.seed,
+        "steps_done": run.optimization.step,
+        "device": str(run.guidance.device),
+        "resolved": {"guidance": plain(run.prior), "prompt": plain(run.prompt), "settings": plain(run.settings)},
+        "mesh": {"vertices": len(mesh.positions), "triangles": len(mesh.faces)},
+        "non_finite": dict(run.optimization.finite.summary()),
+        "regulation": plain(run.optimization.regulation_summary()),
+        "unknown_words": list(run.unknown_words),
+        "warnings": list(warnings),
+        "versions": versions(),
+        "seconds": timings.rounded(),
+    }
+    return JobResult(
+        maps=tuple(_array_file(store, name, array) for name, array in mesh.arrays().items()),
+        config_json_sha256=_stored(store, config),
+        seconds=round(timings.stages.get("total", 0.0), 3),
+        warnings=warnings,
+    )
+
+
+def _array_file(store: BlobStore, name: str, array: npt.NDArray[Any]) -> MapFile:
+    """An array [height, width, channels] as it is."""
+    dtype = DType.I32 if array.dtype.kind == "i" else DType.F32
+    data = np.ascontiguousarray(array, dtype=dtype.numpy).tobytes()
+    return MapFile(
+        map=name,
+        tile=1001,
+        width=array.shape[1],
+        height=array.shape[0],
+        channels=array.shape[2],
+        dtype=dtype,
+        color_space="linear",
+        codec="raw",
+        sha256=store.put(data),
+        bytes=len(data),
+    )
+
+
+def _stored(store: BlobStore, config: Mapping[str, Any]) -> str:
+    return store.put((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _configuration(

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...protocol.errors import ErrorCode, ProtocolError, Retry, WireError
+from ...protocol.meshes import preview_mesh
 from ...protocol.messages import Credit, Preview, PreviewCodec
-from ..events import JobPreview
+from ..events import JobPreview, JobShapePreview
 from ..requests import Buffers, Channel, Port
 
 __all__ = ["PreviewConfig", "Previews", "preview_pixels"]
@@ -52,10 +53,16 @@ class Previews:
     def received(self, preview: Preview, buffers: Buffers) -> None:
         """Handles a preview that came in. Raises ProtocolError where its bytes are not what it says."""
         cost = sum(len(buffer) for buffer in buffers)
-        image = preview_pixels(preview, buffers)
+        event: JobPreview | JobShapePreview
+        if preview.codec is PreviewCodec.MESH:
+            mesh = preview_mesh(preview.width, preview.height, b"".join(bytes(buffer) for buffer in buffers))
+            event = JobShapePreview(preview.job, preview.seq, preview.step, mesh, cost)
+        else:
+            image = preview_pixels(preview, buffers)
+            event = JobPreview(preview.job, preview.seq, preview.step, preview.map, preview.tile, image, cost)
         self._held += cost
         if self._wanted(preview.job):
-            self._port.emit(JobPreview(preview.job, preview.seq, preview.step, preview.map, preview.tile, image, cost))
+            self._port.emit(event)
         else:
             self.released(cost)
 

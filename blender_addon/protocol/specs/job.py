@@ -16,11 +16,13 @@ from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from .models import CONTROLS_OF, FLOW_MODELS, ModelSpec
 from .settings import SettingsSpec
+from .shape import NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
 
 __all__ = [
     "CONTROLS_OF",
     "FLOW_MODELS",
     "LIT_MAPS",
+    "NEW_SHAPE",
     "NEW_UVS",
     "CameraRigSpec",
     "CameraSamplerSpec",
@@ -39,11 +41,13 @@ __all__ = [
     "ReferenceSpec",
     "RegulationSpec",
     "SettingsSpec",
+    "ShapeSpec",
     "TextureJobSpec",
     "TileImage",
+    "maps_of_version",
 ]
 
-MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", "corner_uvs"]
+MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", "corner_uvs", "shape"]
 NEW_UVS: Final = "corner_uvs"
 """Among the maps of a job: no texture, but new UVs for its mesh (since 1.1, where WELCOME offers it)."""
 LIT_MAPS: Final = frozenset({"roughness", "metallic", "normal"})
@@ -53,6 +57,8 @@ _CHANNELS_BESIDE: Final = {"roughness": None, "metallic": None, "normal": 3, "oc
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
+_FIRST_MINOR: Final = {NEW_SHAPE: 2}
+"""The minor version that brought a map, where that is a later one than 1.1."""
 _VIEWS = ("front", "side", "back", "overhead", "underside")
 
 
@@ -143,6 +149,8 @@ class TextureJobSpec(Strict):
     """Beside base colour: roughness, metallic, normal, occlusion."""
     priority: Priority = "interactive"
     name: str = ""
+    shape: ShapeSpec | None = field(default=None, metadata={LATER: True})
+    """Of a job for a new shape; None there: all as usual."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.meshes) <= DEFAULT_LIMITS.meshes:
@@ -154,6 +162,12 @@ class TextureJobSpec(Strict):
             if len(set(tiles)) != len(tiles):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
+        if self.reshapes:
+            # Before all else: what it has no use for need not fit together.
+            self._check_shape()
+            return
+        if self.shape is not None:
+            raise FieldError("shape", f"It goes with a job whose maps are {NEW_SHAPE} alone.")
         self._check_method()
         self._check_flow()
         self._check_controls()
@@ -180,6 +194,24 @@ class TextureJobSpec(Strict):
     def unwraps(self) -> bool:
         """Whether new UVs are wanted, and no texture."""
         return NEW_UVS in self.maps
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether a new mesh is wanted, and no texture."""
+        return NEW_SHAPE in self.maps
+
+    def _check_shape(self) -> None:
+        if len(self.maps) > 1:
+            raise FieldError("maps", f"Got {NEW_SHAPE} beside other maps; a new shape is a job of its own.")
+        shape = self.shape or ShapeSpec()
+        check_shape_mesh(shape, self.meshes)
+        check_shape_model(shape, self.guidance)
+        usual: dict[str, object] = {
+            "cameras": CameraSamplerSpec(), "distillation": DistillationSpec(), "regulation": RegulationSpec(),
+            "conditions": ConditionsSpec(), "lighting": LightingSpec(), "lock_mask": (), "initial_texture": (),
+            "initial_maps": {},
+        }  # fmt: skip
+        check_unused({name: getattr(self, name) for name in usual}, usual, self.settings)
 
     def _check_flow(self) -> None:
         model, flows = self.guidance.model, ", ".join(sorted(FLOW_MODELS))
@@ -268,3 +300,8 @@ class TextureJobSpec(Strict):
         if self.conditions.reference is not None:
             found["conditions.reference.image"] = self.conditions.reference.image
         return found
+
+
+def maps_of_version(maps: tuple[str, ...], minor: int) -> tuple[str, ...]:
+    """Returns those of a server's maps that a session of protocol 1.`minor` knows."""
+    return tuple(name for name in maps if _FIRST_MINOR.get(name, 0) <= minor)

@@ -19,6 +19,16 @@ __all__ = ["Geometry"]
 class Geometry(Protocol):
     """A shape with parameters of its own, in the normalised space of a run."""
 
+    @property
+    def vanished(self) -> bool:
+        """Whether a step would have left no surface: the shape of before it is kept, and no further step helps."""
+        ...
+
+    @property
+    def penalized(self) -> bool:
+        """Whether `penalty` can be anything but 0."""
+        ...
+
     def mesh(self) -> MovingMesh:
         """Returns the mesh of this moment, on the graph of the parameters."""
         ...

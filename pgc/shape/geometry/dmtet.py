@@ -74,12 +74,25 @@ class DMTet(torch.nn.Module):
         self.distances = torch.nn.Parameter(distances.detach().clone())
         self.offsets = torch.nn.Parameter(torch.zeros_like(grid.positions))
         self.colors = torch.nn.Parameter(torch.full_like(grid.positions, 0.5))
+        self._vanished = False
+        self._before: tuple[Tensor, Tensor] | None = None
+        """Distances and offsets of the newest shape that has a surface."""
         self.after_step()
 
     @staticmethod
     def grid_of(config: DMTetConfig) -> TetrahedralGrid:
         """Builds the grid that a configuration describes."""
         return kuhn_grid(config.cubes, config.half_extent)
+
+    @property
+    def vanished(self) -> bool:
+        """See `Geometry.vanished`."""
+        return self._vanished
+
+    @property
+    def penalized(self) -> bool:
+        """See `Geometry.penalized`."""
+        return self.config.sign_changes > 0.0 or self.config.surface.is_on
 
     def mesh(self) -> MovingMesh:
         """Returns what `Geometry.mesh` says.
@@ -110,7 +123,15 @@ class DMTet(torch.nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Keeps colours in [0, 1], and the border of the grid outside of the shape, so that it stays closed."""
+        """Keeps colours in [0, 1], and the border of the grid outside of the shape, so that it stays closed. A step
+        after which nothing is inside is taken back."""
         self.colors.clamp_(0.0, 1.0)
         least = torch.full_like(self.distances, 0.1 * self.grid.cell)
         self.distances.copy_(torch.where(self.grid.at_border, self.distances.maximum(least), self.distances))
+        # The border is outside: one vertex inside makes a surface. One that is no number is neither.
+        if bool((self.distances < 0.0).any()) and bool(torch.isfinite(self.distances).all()):
+            self._before = self.distances.detach().clone(), self.offsets.detach().clone()
+        elif self._before is not None:
+            self._vanished = True
+            self.distances.copy_(self._before[0])
+            self.offsets.copy_(self._before[1])

@@ -32,6 +32,11 @@ class SurfacePenaltyConfig:
             if not getattr(self, name) >= 0.0:
                 raise ConfigError(f"surface.{name} is {getattr(self, name)}; it must be 0 or more.")
 
+    @property
+    def is_on(self) -> bool:
+        """Whether any regulariser has a weight."""
+        return self.laplacian > 0.0 or self.normal_consistency > 0.0
+
 
 def surface_penalty(config: SurfacePenaltyConfig, mesh: MovingMesh) -> Float[Tensor, ""]:
     """Computes the weighted sum of the regularisers that are on."""

@@ -58,6 +58,16 @@ class VertexOffsets(torch.nn.Module):
         self.learnt = torch.nn.Parameter(self._solve.inverse(positions))
         self.colors = torch.nn.Parameter(torch.full_like(positions, color))
 
+    @property
+    def vanished(self) -> bool:
+        """Never: its triangles stay."""
+        return False
+
+    @property
+    def penalized(self) -> bool:
+        """See `Geometry.penalized`."""
+        return self.config.surface.is_on
+
     def mesh(self) -> MovingMesh:
         """Returns what `Geometry.mesh` says."""
         return MovingMesh(positions=self._solve(self.learnt), faces=self.faces, colors=self.colors)

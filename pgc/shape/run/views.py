@@ -79,7 +79,11 @@ class ShapeViews:
 
     def penalty(self, index: int, progress: float) -> Float[Tensor, ""] | None:
         """Returns what is unlikely of the shape. Of a mesh of its own: the pictures' graph is gone by then."""
-        value = self.scene.geometry.penalty(self.scene.geometry.mesh())
+        geometry = self.scene.geometry
+        if not geometry.penalized:
+            # Vertices cost a sparse solve.
+            return None
+        value = geometry.penalty(geometry.mesh())
         return value if value.requires_grad else None
 
     def draw(self, index: int, step: int) -> View:

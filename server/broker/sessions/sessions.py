@@ -30,6 +30,8 @@ class Session:
     ctl: Address
     last_seen: float
     bulk: Address | None = None
+    minor: int = 0
+    """Of the protocol that is spoken."""
     credit: int = 0
     watching: set[str] = field(default_factory=lambda: set[str]())
     previews: dict[PreviewKey, tuple[Preview, Buffer]] = field(

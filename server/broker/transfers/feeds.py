@@ -29,6 +29,7 @@ from server.storage.jobs import Job
 
 MAX_PREVIEW_BYTES = MAX_MESSAGE_BYTES - (64 << 10)
 _MAX_PICTURES = 64
+_MINOR_OF_MESHES = 2
 _SNAPSHOT_BYTES = 80 << 10
 
 
@@ -72,7 +73,8 @@ class Feeds:
         session.watching.add(job.id)
         job.watchers.add(session.sid)
         for key, picture in self._newest.get(job.id, {}).items():
-            session.previews.setdefault(key, picture)
+            if _understands(session, picture[0]):
+                session.previews.setdefault(key, picture)
         self.pump(session)
 
     def detach(self, request: Request, message: Detach) -> None:
@@ -128,6 +130,8 @@ class Feeds:
         )
         newest[key] = (preview, payload)
         for session in self._watchers(job):
+            if not _understands(session, preview):
+                continue
             if key in session.previews:
                 self._state.metrics.count("previews_replaced")
             session.previews[key] = (preview, payload)
@@ -159,6 +163,11 @@ class Feeds:
         for session in self._state.sessions:
             if session.previews:
                 self.pump(session)
+
+
+def _understands(session: Session, preview: Preview) -> bool:
+    """Meshes came with protocol 1.2."""
+    return preview.codec is not PreviewCodec.MESH or session.minor >= _MINOR_OF_MESHES
 
 
 def _fitting(events: tuple[JobEvent, ...]) -> int:

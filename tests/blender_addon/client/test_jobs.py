@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Following jobs: every event once, in order, and one end, whatever is lost on the way."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from blender_addon.client.events import (
@@ -11,12 +14,14 @@ from blender_addon.client.events import (
     JobNotice,
     JobPreview,
     JobProgress,
+    JobShapePreview,
     JobStateChanged,
 )
 from blender_addon.client.link import Loss
 from blender_addon.client.requests import Channel
 from blender_addon.client.transfer import downloads
 from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+from blender_addon.protocol.meshes import PreviewMesh
 from blender_addon.protocol.messages import (
     Attach,
     Chunk,
@@ -324,11 +329,32 @@ def test_compressed_previews(rig):
     assert rig.events_of(JobPreview)[0].image.tobytes() == bytes(range(48))
 
 
+def test_previews_of_shapes_are_meshes_and_cost_credit_too():
+    given_back = []
+    rig = Rig()
+    rig.events._released = given_back.append
+    rig.connect()
+    rig.session.jobs.follow(JOB, None)
+    rig.collect()
+    rig.snapshot([state_event(1, JobState.RUNNING)])
+    rig.all_events()
+    faces = np.array([[0, 1, 2]], np.int32)
+    for step in (1, 2):
+        mesh = PreviewMesh(positions=np.full((3, 3), step, np.float32), faces=faces)
+        message, _ = preview(step, b"", codec=PreviewCodec.MESH)
+        rig.push(replace(message, map="shape", width=3, height=1), [mesh.pack()], channel=Channel.BULK)
+    [event] = rig.events_of(JobShapePreview)
+    assert np.array_equal(event.mesh.positions, np.full((3, 3), 2))
+    assert np.array_equal(event.mesh.faces, faces)
+    assert given_back == [48, 48]
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [
         (bytes(47), {}),
         (bytes(49), {}),
+        (bytes(47), {"codec": PreviewCodec.MESH}),
         (b"no zlib", {"codec": PreviewCodec.ZLIB_U8}),
     ],
 )

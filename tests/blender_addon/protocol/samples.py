@@ -65,6 +65,7 @@ from blender_addon.protocol.specs.job import (
     PromptSpec,
     RegulationSpec,
     SettingsSpec,
+    ShapeSpec,
     TextureJobSpec,
     TileImage,
 )
@@ -124,6 +125,21 @@ def unwrap_spec() -> TextureJobSpec:
     """A job for new UVs."""
     bare = mesh(corner_uvs=None, corner_normals=None, corner_tangents=None, material_index=None, textured=None)
     return TextureJobSpec(meshes=(bare,), prompt=PromptSpec(text="UVs"), maps=("corner_uvs",), name="Suzanne")
+
+
+def shape_spec(**changes: object) -> TextureJobSpec:
+    """A job for a new shape."""
+    bare = mesh(corner_normals=None, corner_tangents=None, polygon_index=None, textured=None)
+    fields: dict[str, object] = {
+        "meshes": (bare,),
+        "prompt": PromptSpec(text="a stone lion", negative="plastic"),
+        "settings": SettingsSpec(seed=7, steps=50, views=4, resolution=128),
+        "guidance": ModelSpec(model="sd15"),
+        "maps": ("shape",),
+        "name": "Suzanne",
+        "shape": ShapeSpec(loss="both", subdivide=2, hold=True, latents_until=0.25, learning_rate=0.02),
+    }
+    return TextureJobSpec(**{**fields, **changes})
 
 
 ERROR = WireError(
@@ -198,6 +214,13 @@ LATER: dict[str, dict[str, Envelope]] = {
             ListJobs(all_users=True),
             Jobs((replace(INFO, owner="laptop"),)),
             Submit(KEY, unwrap_spec()),
+        )
+    },
+    "1.2": {
+        message.TYPE: envelope(message, buffers)
+        for message, buffers in (
+            (Submit(KEY, shape_spec()), ()),
+            (Preview(JOB, 5, 10, "shape", 1001, 1, 1, 3, PreviewCodec.MESH), (bytes(24),)),
         )
     },
 }

@@ -16,6 +16,7 @@ from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.messages import BlobPut, Get
 from blender_addon.protocol.specs.job import LightingSpec, MeshSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
+from blender_addon.protocol.specs.shape import ShapeSpec
 from tests.blender_addon.protocol import samples
 
 _LARGE = (1 << 63) - 1
@@ -83,6 +84,11 @@ _METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
         {"kind": st.just("adaptive"), "norm": _NORMS, "quantile": st.none() | st.floats(1e-6, 1.0)},
         {"kind": st.just("none")},
     ],
+    ShapeSpec: [
+        {"loss": st.sampled_from(["normal", "both"]), "latents_until": st.floats(0.0, 1.0), "hold": st.booleans()},
+        {"subdivide": st.integers(0, 6), "learning_rate": st.none() | st.floats(1e-6, 1.0)},
+        {"geometry": st.just("dmtet"), "cubes": st.none() | st.integers(4, 96)},
+    ],
     ConditionsSpec: [
         {"depth": st.just(False)},
         {"depth_scale": st.none() | st.floats(0.0, 2.0), "reference": st.none() | _REFERENCES},
@@ -137,6 +143,8 @@ def _job(**given: Any) -> TextureJobSpec:
     given["settings"] = dataclasses.replace(given["settings"], texture_field="texels", warm_start=None)
     if given["conditions"].reference is not None:
         given["maps"] = ("base_color",)
+    # It goes with a mesh and settings of its own kind.
+    given["shape"] = None
     return TextureJobSpec(**given)
 
 

@@ -13,7 +13,7 @@ from blender_addon.protocol.codec import Envelope, decode, encode, peek_id
 from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.messages import BlobQuery, Ping, Submit
-from blender_addon.protocol.version import MAGIC
+from blender_addon.protocol.version import MAGIC, PROTOCOL_MAJOR, PROTOCOL_MINOR
 from tests.blender_addon.protocol import samples
 from tests.blender_addon.protocol.frames import frames_of, header, refused, submit
 
@@ -208,7 +208,7 @@ def test_versions_that_are_none(version):
 
 @pytest.mark.parametrize("major", [0, 2, -1, 1 << 62])
 def test_another_major_version(major):
-    refused(frames_of(header(v=[major, 0])), ErrorCode.PROTO_VERSION, "v", "speaks 1.1")
+    refused(frames_of(header(v=[major, 0])), ErrorCode.PROTO_VERSION, "v", f"speaks {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}")
     assert peek_id(frames_of(header(v=[major, 0]))) == samples.ID
 
 

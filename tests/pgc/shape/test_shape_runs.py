@@ -21,7 +21,7 @@ from pgc.optimization.config import Prompt
 from pgc.runs.report import FORMAT
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.outcome import check_spared
-from pgc.shape.prepared import geometry_of, prepare_shape, shaped_mesh
+from pgc.shape.prepared import PreparedShape, geometry_of, prepare_shape, shaped_mesh
 from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 from pgc.shape.settings import SHAPE_LOSSES, ShapeSettings, geometry_named, shape_settings
@@ -230,7 +230,34 @@ def test_a_run_holds_to_the_blockout_where_it_is_asked_to(blockout):
 
 
 def test_a_mesh_too_large_is_refused_before_it_is_made(blockout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgc.shape.prepared._MOST_TRIANGLES", 12 * 4**2 - 1)
+    monkeypatch.setattr("pgc.shape.prepared.MOST_TRIANGLES", 12 * 4**2 - 1)
     oracle = OracleGuidance(OracleConfig(), torch.device("cpu"))
     with pytest.raises(ConfigError, match=r"192 triangles, and a shape is learnt up to 191; .* a smaller --subdivide"):
         prepare_shape(load_mesh(blockout), oracle, Prompt(text=""), ShapeSettings(subdivide=2))
+
+
+@pytest.mark.slow
+def test_a_shape_that_would_vanish_is_written_as_it_was_before(models, blockout, tmp_path, monkeypatch):
+    monkeypatch.setattr(PreparedShape, "why_over", lambda run: "It vanished." if run.loop.step == 1 else None)
+    spec = parse_guidance(str(models[False]))
+    settings = tiny(shape_settings("rgb", geometry_named("offsets"), spec))
+    request = ShapeRequest(mesh=blockout, prompt=Prompt(text="a stone"), settings=settings)
+    told = []
+    guidance = load_guidance(spec, torch.device("cpu"))
+    assert not refine_shape(request, guidance, tmp_path, ShapeHooks(on_note=told.append))
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert (report["state"], report["steps_done"]) == ("interrupted", 1)
+    assert "It vanished." in report["warnings"]
+    assert told[-1] == "It vanished."
+    assert len(load_mesh(tmp_path / "shape.obj").polygon_sizes) == 6
+
+
+def test_a_run_is_over_where_its_shape_would_have_vanished(blockout):
+    guidance = OracleGuidance(OracleConfig(image_size=16), torch.device("cpu"))
+    run = prepare_shape(load_mesh(blockout), guidance, Prompt(text=""), ShapeSettings(geometry=DMTetConfig(cubes=8)))
+    shape, run.loop.step = run.scene.geometry, 4
+    assert run.why_over() is None
+    with torch.no_grad():
+        shape.distances.fill_(1.0)
+    shape.after_step()
+    assert "vanished in step 4" in run.why_over()

@@ -128,3 +128,22 @@ def test_signs_that_disagree_more_are_less_likely():
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(ConfigError, match=f"dmtet.{name} is {value}"):
         DMTetConfig(**{name: value})
+
+
+@pytest.mark.parametrize("last", [1.0, float("nan")])
+def test_a_step_that_leaves_nothing_is_taken_back_and_told(last):
+    config = DMTetConfig(cubes=6)
+    grid = DMTet.grid_of(config)
+    shape = DMTet(grid, grid.positions.norm(dim=1) - 0.6, config)
+    assert not shape.vanished
+    with torch.no_grad():
+        shape.distances -= 0.05
+    shape.after_step()
+    before = shape.mesh()
+    with torch.no_grad():
+        shape.distances.fill_(last)
+        shape.offsets += 1.0
+    shape.after_step()
+    assert shape.vanished
+    assert torch.equal(shape.mesh().positions, before.positions)
+    assert torch.equal(shape.mesh().faces, before.faces)

@@ -12,12 +12,14 @@ from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig, SDSLoss
 from pgc.errors import ConfigError
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
+from pgc.optimization import distillation_loop
 from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.optimization.stopwatch import Stopwatch
-from pgc.optimization.view_encoder import as_latents
+from pgc.optimization.view_encoder import as_latents, latent_shape
 from pgc.optimization.views.subject import Subject
 from pgc.shape.geometry.dmtet import DMTet, DMTetConfig
+from pgc.shape.geometry.regularizers import SurfacePenaltyConfig
 from pgc.shape.geometry.vertex_offsets import VertexOffsets, VertexOffsetsConfig
 from pgc.shape.rendering.renderer import RayRenderer
 from pgc.shape.run.pictures import PictureConfig
@@ -127,6 +129,17 @@ def test_what_is_held_is_shown_in_place_of_the_shape():
     assert 0 < told.mask.sum() < 0.5 * view.gbuffer.mask.sum()
 
 
+def test_weights_of_zero_cost_no_mesh_and_others_do(monkeypatch):
+    plain = begin().subject
+    monkeypatch.setattr(VertexOffsets, "mesh", lambda shape: pytest.fail("solved for nothing"))
+    assert plain.penalty(0, 0.0) is None
+    monkeypatch.undo()
+    positions, faces = ball(1)
+    rough = VertexOffsets(positions, faces, VertexOffsetsConfig(surface=SurfacePenaltyConfig(laplacian=1.0)))
+    assert begin(rough).subject.penalty(0, 0.0) > 0.0
+    assert begin(dmtet()).subject.penalty(0, 0.0) > 0.0
+
+
 def test_a_run_that_shows_nothing_is_refused():
     with pytest.raises(ConfigError, match="expected one or both of normal, rgb"):
         begin(shown=())
@@ -145,11 +158,22 @@ def test_latents_that_a_picture_cannot_stand_for_are_refused():
 def test_normals_and_outline_are_latents_with_their_gradient():
     """Through a teacher whose latents have four channels: what it wants of latents reaches the picture by means."""
     image = torch.rand((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    encoded = as_latents(image, _FourChannels())
+    encoded = as_latents(image, _FourChannels(), latent_shape(_FourChannels()))
     slow = 2.0 * image.reshape(2, 4, 2, 4, 2, 4).mean(dim=(3, 5)) - 1.0
     torch.testing.assert_close(encoded.latents, slow)
     (gradient,) = torch.autograd.grad(encoded.latents.sum(), encoded.image)
     torch.testing.assert_close(gradient, torch.full_like(image, 2.0 / 16.0))
+
+
+def test_the_form_of_latents_is_asked_for_once(monkeypatch):
+    loop = begin(shown=("normal",), pictures=PictureConfig(latents_until=1.0))
+    asked = []
+    monkeypatch.setattr(distillation_loop, "latent_shape", lambda guidance: asked.append(1) or (4, 8, 8))
+    monkeypatch.setattr(SDSLoss, "gradient", lambda *given, **more: pytest.fail("reached"), raising=True)
+    for _ in range(2):
+        with pytest.raises(pytest.fail.Exception, match="reached"):
+            loop.advance()
+    assert asked == [1]
 
 
 class _FourChannels(OracleGuidance):

@@ -43,12 +43,14 @@ def test_welcome_tells_version_models_devices_and_ones_own_jobs(core: CoreRig) -
     alice, bob = core.user(ALICE).upload(), core.user(BOB)
     job = alice.submit()
     welcome = alice.ask(Hello(((2, 0), (1, 7)), "test"))
-    assert welcome.protocol == (1, 1)
+    assert welcome.protocol == (1, 2)
+    assert "shape" in welcome.maps
     assert [model.key for model in welcome.models if model.state == "installed"] == ["pocket"]
     assert welcome.devices == ("cpu",)
     assert [info.job for info in welcome.jobs] == [job]
     assert bob.ask(Hello(((1, 0),), "an older client")).protocol == (1, 0)
     assert bob.ask(Hello(((1, 0),), "test")).jobs == ()
+    assert "shape" not in bob.ask(Hello(((1, 1),), "an older client")).maps
 
 
 @pytest.mark.parametrize(("major", "side"), [(2, "server"), (0, "add-on")])

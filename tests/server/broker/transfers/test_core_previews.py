@@ -51,6 +51,20 @@ def test_previews_go_out_only_against_credit_and_the_newest_wins(core: CoreRig, 
     assert core.state.metrics.counter("previews_replaced") == 4
 
 
+def test_a_mesh_goes_to_none_but_sessions_of_1_2(core: CoreRig, watched) -> None:
+    alice, job = watched
+    (session,) = core.state.sessions
+    for minor, seen in ((1, []), (2, [2])):
+        session.minor = minor
+        core.child("worker", WorkerPreview(job, 2, "shape", 1001, 1, 1, 3, "mesh"), bytes(24))
+        alice.credit()
+        assert _steps(alice) == seen
+    session.minor = 1
+    alice.ask(Detach(job))
+    alice.ask(Attach(job))
+    assert _steps(alice) == [2]
+
+
 def test_each_tile_has_its_own_place(core: CoreRig, watched) -> None:
     alice, job = watched
     for step in (1, 2):

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs for new shapes: what they may say, and meshes as they travel. Damaged ones are told in a sentence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from blender_addon.protocol import meshes
+from blender_addon.protocol.arrays import DType
+from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
+from blender_addon.protocol.job_size import size_of
+from blender_addon.protocol.meshes import PreviewMesh, ResultMesh, preview_mesh, read_result
+from blender_addon.protocol.messages import MapFile
+from blender_addon.protocol.specs.job import (
+    ConditionsSpec,
+    ControlSpec,
+    LightingSpec,
+    MapName,
+    ModelSpec,
+    SettingsSpec,
+    ShapeSpec,
+    maps_of_version,
+)
+from tests.blender_addon.protocol.samples import mesh, ref, shape_spec, spec
+
+BARE = shape_spec().meshes[0]
+MANY = replace(BARE, faces=ref(DType.I32, 200_000, 3), corner_uvs=None, material_index=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"maps": ("shape", "base_color")}, "maps", "a job of its own"),
+        ({"meshes": (BARE, BARE)}, "meshes", "Got 2 meshes"),
+        ({"meshes": (replace(BARE, textured=mesh().textured),)}, "meshes[0].textured", "leave it out"),
+        ({"meshes": (MANY,), "shape": ShapeSpec(subdivide=1)}, "shape.subdivide", "Got 800,000 triangles"),
+        ({"guidance": ModelSpec(model="oracle"), "shape": None}, "guidance.model", "no shape"),
+        ({"guidance": ModelSpec(), "shape": ShapeSpec(loss="normal")}, "shape.loss", "take rgb"),
+        ({"guidance": ModelSpec(model="flux"), "shape": ShapeSpec(hold=True)}, "shape.hold", "no ControlNet"),
+        ({"guidance": ModelSpec(model="sd15", guidance_scale=5.0)}, "guidance.guidance_scale", "for textures"),
+        ({"settings": SettingsSpec(texture_size=64)}, "settings.texture_size", "for textures"),
+        ({"settings": SettingsSpec(warm_start=False)}, "settings.warm_start", "for textures"),
+        ({"lighting": LightingSpec(kind="unlit")}, "lighting", "for textures"),
+        ({"conditions": ConditionsSpec(controls=(ControlSpec(kind="depth"),))}, "conditions", "for textures"),
+    ],
+)
+def test_what_a_shape_has_no_use_for_is_refused_by_its_name(changes, field, says):
+    with pytest.raises(FieldError, match=says) as caught:
+        shape_spec(**changes)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"cubes": 8}, "cubes"),
+        ({"geometry": "dmtet", "cubes": 97}, "cubes"),
+        ({"geometry": "dmtet", "subdivide": 1}, "subdivide"),
+        ({"subdivide": 7}, "subdivide"),
+        ({"latents_until": 0.5}, "latents_until"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+    ],
+)
+def test_choices_that_do_not_go_together_are_refused(wish, field):
+    with pytest.raises(FieldError) as caught:
+        ShapeSpec(**wish)
+    assert caught.value.field == field
+
+
+def test_a_texture_has_no_shape_and_a_shape_no_texels():
+    with pytest.raises(FieldError, match="maps are shape alone"):
+        spec(shape=ShapeSpec())
+    size = size_of(shape_spec())
+    assert (size.triangles, size.texels) == (968 * 16, 0)
+
+
+def test_an_older_session_is_offered_no_shapes():
+    every = MapName.__args__
+    assert maps_of_version(every, 2) == every
+    assert maps_of_version(every, 1) == tuple(name for name in every if name != "shape")
+
+
+TRIANGLE = ResultMesh(
+    positions=np.eye(3, dtype=np.float32),
+    faces=np.array([[0, 1, 2], [2, 1, 0]], np.int32),
+    corner_uvs=np.random.default_rng(0).random((2, 3, 2)).astype(np.float32),
+    corner_colors=np.full((2, 3, 3), 0.5, np.float32),
+    material_index=np.array([0, 3], np.int32),
+)
+
+
+def files(given: ResultMesh = TRIANGLE, **changes: object) -> dict[MapFile, bytes]:
+    """As a server puts them into a result."""
+    found = {}
+    for number, (name, array) in enumerate(given.arrays().items()):
+        height, width, channels = array.shape
+        dtype = DType.I32 if array.dtype == np.int32 else DType.F32
+        told = MapFile(name, 1001, width, height, channels, dtype, "linear", "raw", f"{number:064x}", array.nbytes)
+        found[replace(told, **changes) if name == "faces" else told] = array.tobytes()
+    return found
+
+
+def test_a_mesh_comes_out_of_a_result_as_it_went_in():
+    read = read_result(files())
+    for name, array in TRIANGLE.arrays().items():
+        assert np.array_equal(read.arrays()[name], array), name
+    bare = read_result(files(replace(TRIANGLE, corner_uvs=None, corner_colors=None, material_index=None)))
+    assert (bare.corner_uvs, bare.corner_colors, bare.material_index) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (lambda: {}, "without a mesh"),
+        (lambda: files(height=3), "of another form"),
+        (lambda: files(dtype=DType.F32), "of another form"),
+        (lambda: files(height=1 << 40), "a mesh of"),
+        (lambda: files(replace(TRIANGLE, faces=TRIANGLE.faces + np.int32(1))), "does not have"),
+        (lambda: files(replace(TRIANGLE, positions=TRIANGLE.positions * np.float32(np.inf))), "no numbers"),
+        (lambda: files(replace(TRIANGLE, material_index=np.zeros(5, np.int32))), "do not fit"),
+        (lambda: files(replace(TRIANGLE, faces=TRIANGLE.faces[:0], material_index=None)), "without triangles"),
+    ],
+)
+def test_a_damaged_mesh_is_told_in_a_sentence(given, says):
+    with np.errstate(invalid="ignore"), pytest.raises(ProtocolError, match=says) as caught:
+        read_result(given())
+    assert caught.value.error.code is ErrorCode.PROTO_BAD_FRAME
+
+
+def test_previews_travel_as_bytes_of_their_size_and_no_others(monkeypatch):
+    sent = PreviewMesh(positions=TRIANGLE.positions, faces=TRIANGLE.faces)
+    read = preview_mesh(3, 2, sent.pack())
+    assert np.array_equal(read.positions, sent.positions)
+    assert np.array_equal(read.faces, sent.faces)
+    for vertices, triangles, data in ((3, 1, sent.pack()), (2, 3, sent.pack()), (3, 0, sent.pack()[:36])):
+        with pytest.raises(ProtocolError):
+            preview_mesh(vertices, triangles, data)
+    monkeypatch.setattr(meshes, "MOST_PREVIEW_BYTES", 50)
+    with pytest.raises(ProtocolError, match="a preview of 60 bytes"):
+        preview_mesh(3, 2, sent.pack())
