@@ -14,6 +14,7 @@ from pgc.commands.compare import compare
 from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
+from pgc.commands.image import image
 from pgc.commands.models import app as models
 from pgc.commands.pair import pair
 from pgc.commands.playground import playground
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("texture")(texture)
 app.command("shape")(shape)
+app.command("image")(image)
 app.command("export")(export)
 app.command("transfer")(transfer)
 app.command("uvs")(uvs)

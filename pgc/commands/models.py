@@ -35,9 +35,9 @@ app = typer.Typer(
 @reports_failures
 def list_models() -> None:
     """Lists the diffusion priors: what is installed, and how to get the rest."""
-    from pgc.guidance.models import KNOWN_MODELS, is_model_installed
+    from pgc.guidance.models import ALL_MODELS, is_model_installed
 
-    for model in KNOWN_MODELS:
+    for model in ALL_MODELS:
         for line in model_lines(model, installed=is_model_installed(model)):
             typer.echo(line)
         typer.echo()
@@ -51,10 +51,10 @@ def pull(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: the size and the licence are known.")] = False,
 ) -> None:
     """Fetches a model from the hub: safetensors only, no more than is needed. Nothing else ever downloads one."""
-    from pgc.guidance.models import KNOWN_MODELS, is_model_installed
+    from pgc.guidance.models import ALL_MODELS, is_model_installed
     from pgc.guidance.pulling import pull_hub_id, pull_model
 
-    known = next((known for known in KNOWN_MODELS if known.key == model), None)
+    known = next((known for known in ALL_MODELS if known.key == model), None)
     if known is not None and is_model_installed(known):
         typer.echo(f"{known.key} is installed already.")
         return

@@ -27,6 +27,7 @@ __all__ = [
     "ShownKind",
     "Trainable",
     "TrainableDenoiser",
+    "ViewTeacher",
     "epsilon_from_prediction",
 ]
 
@@ -150,6 +151,17 @@ class Shown(Protocol):
     @property
     def shows(self) -> frozenset[ShownKind]:
         """Which; what these need of `Conditions` is to be given."""
+        ...
+
+
+@runtime_checkable
+class ViewTeacher(Protocol):
+    """A prior that judges views of an object by one picture of it: it is told `Conditions.reference`,
+    `reference_to_world` and `camera_to_world`."""
+
+    @property
+    def sees_reference_view(self) -> bool:
+        """Always true."""
         ...
 
 

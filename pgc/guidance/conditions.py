@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -106,14 +107,17 @@ class Conditions:
     picture: Float[Tensor, "b 3 h w"] | None = None
     """The views themselves, sRGB in [0, 1], cut off from the texture. Given where a control shows it."""
     reference: Float[Tensor, "1 3 y x"] | None = None
-    """A picture that the texture is to resemble, sRGB in [0, 1]. Given where a control shows it."""
+    """A picture that the texture is to resemble, or of the object that is to be found, sRGB in [0, 1]. Given where a
+    control shows it, or the prior knows the object by it."""
+    reference_to_world: Float[Tensor, "4 4"] | None = None
+    """Where that picture was taken from, on the CPU; given where the prior compares views with it (`ViewTeacher`)."""
     progress: float = 0.0
     """Share of the run that is done; for controls that act in a part of it."""
     truth_image: Float[Tensor, "b 3 h w"] | None = None
     """What the oracle takes for the truth: sRGB in [0, 1]. All other priors ignore it."""
     camera_to_world: Float[Tensor, "b 4 4"] | None = None
-    """Where each view was taken from, on the CPU. Only a network that a loss trains (VSD) looks at it, and takes it to
-    its device; for all others that would be a copy a step."""
+    """Where each view was taken from, on the CPU. Only a network that a loss trains (VSD) and a `ViewTeacher` look
+    at it, and take it to their device; for all others that would be a copy a step."""
     surface: SurfacePoints | None = None
     """What each pixel of the views shows. Only a loss whose noise belongs to the surface looks at it."""
     generator: torch.Generator | None = None
@@ -137,13 +141,15 @@ class Conditions:
         """Returns the conditions of the views from `first` to before `last`, for a guidance; what only losses look at
         is left out."""
         rows = ("depth", "mask", "shading", "normal", "regions", "picture", "truth_image")
-        part = {name: None if (whole := getattr(self, name)) is None else whole[first:last] for name in rows}
+        if self.reference_to_world is not None:
+            rows = (*rows, "camera_to_world")
+        part: dict[str, Any] = {"camera_to_world": None}
+        part |= {name: None if (whole := getattr(self, name)) is None else whole[first:last] for name in rows}
         views = range(first, last)
         return replace(
             self,
             prompt=self.prompt.select(views),
             negative=self.negative.select(views),
-            camera_to_world=None,
             surface=None,
             among=(first, self.prompt.batch),
             **part,

@@ -21,6 +21,8 @@ from pgc.guidance.sources import (
     locate,
     model_parts,
     packaged_pocket,
+    zero123_folder,
+    zero123_parts,
 )
 from pgc.guidance.specs import (
     FluxSpec,
@@ -34,20 +36,25 @@ from pgc.guidance.specs import (
 )
 
 __all__ = [
+    "ALL_MODELS",
     "KNOWN_MODELS",
+    "PICTURE_MODELS",
     "HubFiles",
     "KnownModel",
     "download_commands",
     "is_model_installed",
     "needed_parts",
+    "parts_of",
     "require_installed",
+    "require_zero123",
 ]
 
-ModelKey = Literal["pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image"]
+ModelKey = Literal["pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "zero123"]
 
 
 # The folders of a model, in half precision, without pickles, other frameworks' formats and the safety checker.
 _MODEL_FILES = ("model_index.json", "[stuv]*/*.json", "t*/*.txt", "[tuv]*/*.fp16.safetensors")
+_ZERO123_FILES = ("model_index.json", "[cisuv]*/*.json", "[ciuv]*/*.fp16.safetensors")
 _HALF_PART_FILES = ("config.json", "*.fp16.safetensors")
 _FLOW_FILES = (
     "model_index.json",
@@ -186,11 +193,37 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
     ),
 )
 
+"""Priors of textures, in the order in which they are offered."""
+
+PICTURE_MODELS: tuple[KnownModel, ...] = (
+    KnownModel(
+        key="zero123",
+        title="Zero123-XL",
+        image_size=256,
+        # UNet 1.72, image encoder .61, autoencoder .17.
+        downloads=(HubFiles(hub_id="bennyguo/zero123-xl-diffusers", patterns=_ZERO123_FILES),),
+        download_gb=2.5,
+        license="MIT, as its page says; it descends from Stable Diffusion 1 (CreativeML OpenRAIL-M)",
+        memory_gb=4.0,
+        memory_source="estimate",
+        note="For pgc image alone: it knows an object by one picture of it, and reads no prompt.",
+    ),
+)
+"""Priors that make an object from a picture."""
+
+ALL_MODELS = (*KNOWN_MODELS, *PICTURE_MODELS)
+
 
 def is_model_installed(model: KnownModel, *, cache_dir: Path | None = None) -> bool:
     """Says whether everything that this model needs is on this machine, so that it loads without a network."""
-    spec = parse_guidance(model.key)
-    return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in needed_parts(spec))
+    return all(is_installed(source, parts, cache_dir=cache_dir) for source, parts in parts_of(model))
+
+
+def parts_of(model: KnownModel) -> Sequence[tuple[str, ModelParts]]:
+    """Returns what a known model is made of, as `needed_parts` does."""
+    if model.key == "zero123":
+        return [(files.hub_id, zero123_parts("clip_camera_projection")) for files in model.downloads]
+    return needed_parts(parse_guidance(model.key))
 
 
 def require_installed(spec: GuidanceSpec, *, cache_dir: Path | None = None) -> None:
@@ -206,11 +239,29 @@ def require_installed(spec: GuidanceSpec, *, cache_dir: Path | None = None) -> N
             continue  # Needed on a GPU alone; loading says so there.
         for model in KNOWN_MODELS:
             if any(files.hub_id == source for files in model.downloads):
-                raise GuidanceError(
-                    f"{model.title} is not whole on this machine ({source} is missing), and nothing is downloaded "
-                    f"unasked. Fetch it ({model.download_gb:.1f} GB in all) with: pgc models pull {model.key}"
-                )
+                raise _missing(model, source)
         locate(source, parts, cache_dir=cache_dir)
+
+
+def require_zero123(source: str, *, cache_dir: Path | None = None) -> None:
+    """Sees that all files of a Zero123 are here, as `require_installed`.
+
+    Raises:
+        GuidanceError: something is missing; the message says what fetches it.
+    """
+    parts = zero123_parts(zero123_folder(source, cache_dir=cache_dir))
+    if not is_installed(source, parts, cache_dir=cache_dir):
+        for model in PICTURE_MODELS:
+            if any(files.hub_id == source for files in model.downloads):
+                raise _missing(model, source)
+        locate(source, parts, cache_dir=cache_dir)
+
+
+def _missing(model: KnownModel, source: str) -> GuidanceError:
+    return GuidanceError(
+        f"{model.title} is not whole on this machine ({source} is missing), and nothing is downloaded unasked. Fetch "
+        f"it ({model.download_gb:.1f} GB in all) with: pgc models pull {model.key}"
+    )
 
 
 def download_commands(model: KnownModel) -> tuple[str, ...]:

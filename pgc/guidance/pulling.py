@@ -7,9 +7,18 @@ from pathlib import Path
 
 from pgc.errors import GuidanceError
 from pgc.guidance.fetching import UnusableModelError, fetch
-from pgc.guidance.models import KnownModel, needed_parts
-from pgc.guidance.sources import WHOLE_FOLDER, is_installed, locate, model_kind, model_parts
-from pgc.guidance.specs import FluxSpec, SD3Spec, ZImageSpec, parse_guidance
+from pgc.guidance.models import KnownModel, needed_parts, parts_of
+from pgc.guidance.sources import (
+    WHOLE_FOLDER,
+    ZERO123_LAYOUTS,
+    is_installed,
+    locate,
+    model_kind,
+    model_parts,
+    pipeline_name,
+    zero123_parts,
+)
+from pgc.guidance.specs import FluxSpec, SD3Spec, ZImageSpec
 
 __all__ = ["pull_hub_id", "pull_model"]
 
@@ -20,12 +29,11 @@ def pull_model(model: KnownModel, *, cache_dir: Path | None = None) -> tuple[Pat
     Raises:
         GuidanceError: a part was refused by the hub, or is out of reach.
     """
-    spec = parse_guidance(model.key)
     return tuple(
         locate(source, parts, cache_dir=cache_dir)
         if is_installed(source, parts, cache_dir=cache_dir)
         else fetch(source, parts, half=True, cache_dir=cache_dir)
-        for source, parts in needed_parts(spec)
+        for source, parts in parts_of(model)
     )
 
 
@@ -41,6 +49,9 @@ def pull_hub_id(hub_id: str, *, cache_dir: Path | None = None) -> Path:
             folder = fetch(hub_id, parts, half=True, cache_dir=cache_dir)
         except UnusableModelError as error:
             problems.append(str(error))
+            layout = ZERO123_LAYOUTS.get(pipeline_name(hub_id, cache_dir=cache_dir))
+            if layout is not None:
+                return fetch(hub_id, zero123_parts(layout), half=True, cache_dir=cache_dir)
             flow = _flow_spec(hub_id, cache_dir)
             if flow is not None:
                 ((_, needed),) = needed_parts(flow)

@@ -25,6 +25,7 @@ from pgc.errors import GuidanceError
 __all__ = [
     "HUB_ID",
     "WHOLE_FOLDER",
+    "ZERO123_LAYOUTS",
     "ModelKind",
     "ModelParts",
     "flow_parts",
@@ -33,19 +34,28 @@ __all__ = [
     "model_kind",
     "model_parts",
     "packaged_pocket",
+    "pipeline_name",
     "problem_of",
     "read_json",
     "single_file_kind",
     "weights_variant",
+    "zero123_folder",
+    "zero123_parts",
 ]
 
 ModelKind = Literal["pocket", "sd1", "sd2", "sdxl", "sd3", "flux", "z_image"]
+Zero123Folder = Literal["clip_camera_projection", "cc_projection"]
 
 _FLOW_PIPELINES: dict[str, ModelKind] = {
     "StableDiffusion3Pipeline": "sd3",
     "FluxPipeline": "flux",
     "ZImagePipeline": "z_image",
 }
+ZERO123_LAYOUTS: dict[str, Zero123Folder] = {
+    "Zero123Pipeline": "clip_camera_projection",
+    "Zero1to3StableDiffusionPipeline": "cc_projection",
+}
+"""Where each published layout of Zero123 has its layer for the camera, by what its index calls the pipeline."""
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -82,6 +92,16 @@ def flow_parts(readers: int) -> ModelParts:
         weights=("vae", "transformer", *(f"text_encoder{ending}" for ending in endings)),
         settings=("scheduler", *(f"tokenizer{ending}" for ending in endings)),
     )
+
+
+def zero123_parts(projection: Zero123Folder) -> ModelParts:
+    """Names all of a Zero123 whose layer for the camera is in this folder."""
+    return ModelParts(weights=("vae", "unet", "image_encoder", projection), settings=("scheduler",))
+
+
+def zero123_folder(source: str, *, cache_dir: Path | None = None) -> Zero123Folder:
+    """Says in which folder a Zero123 has its layer for the camera."""
+    return ZERO123_LAYOUTS.get(pipeline_name(source, cache_dir=cache_dir), "clip_camera_projection")
 
 
 def packaged_pocket() -> Path:
@@ -146,10 +166,15 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
         )
     if (folder / "vocabulary.json").is_file():
         return "pocket"
-    name = read_json(folder / "model_index.json").get("_class_name", "")
-    if isinstance(name, str) and name in _FLOW_PIPELINES:
+    read_json(folder / "model_index.json")
+    name = pipeline_name(source, cache_dir=cache_dir)
+    if name in _FLOW_PIPELINES:
         return _FLOW_PIPELINES[name]
-    if not isinstance(name, str) or not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
+    if name in ZERO123_LAYOUTS:
+        raise GuidanceError(
+            f"{source} is a Zero123, which knows an object by a picture of it and reads no prompt: take pgc image."
+        )
+    if not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
         raise GuidanceError(
             f"{source} is a {name or 'nameless'} model; expected Stable Diffusion 1, 2, XL or 3, FLUX.1 or Z-Image "
             "(text to image) in the diffusers format."
@@ -158,6 +183,16 @@ def model_kind(source: str, *, cache_dir: Path | None = None) -> ModelKind:
         return "sdxl"
     # OpenCLIP's encoder, which Stable Diffusion 2 reads with, is 1024 wide; CLIP's, of version 1, is 768.
     return "sd2" if read_json(folder / "text_encoder" / "config.json").get("hidden_size") == 1024 else "sd1"
+
+
+def pipeline_name(source: str, *, cache_dir: Path | None = None) -> str:
+    """Returns what the index of a folder or a downloaded hub id calls its pipeline; "" where that is not to be had."""
+    folder: Path | None = Path(source)
+    if not Path(source).is_dir():
+        folder = _cached(source, cache_dir) if HUB_ID.fullmatch(source) else None
+    if folder is None or not (folder / "model_index.json").is_file():
+        return ""
+    return str(read_json(folder / "model_index.json").get("_class_name", ""))
 
 
 def weights_variant(folder: Path, *, half: bool) -> str | None:

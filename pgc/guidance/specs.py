@@ -127,6 +127,10 @@ def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> Guida
             return ZImageSpec(run=how)
         case "oracle":
             return OracleSpec()
+        case "zero123":
+            raise GuidanceError(
+                "zero123 knows an object by a picture of it and reads no prompt; it is the model of: pgc image PICTURE"
+            )
         case _:
             return _inspect(text, how)
 

@@ -19,7 +19,7 @@ from pgc.images.color_profiles import in_srgb
 from pgc.images.reading import SourceImage, read_source_image
 from pgc.images.values import unit_values
 
-__all__ = ["LIKENESS_SIDE", "likeness_of", "read_likeness"]
+__all__ = ["LIKENESS_SIDE", "likeness_of", "read_likeness", "srgb_bytes"]
 
 LIKENESS_SIDE = 256
 _MOST = 1024
@@ -54,13 +54,13 @@ def read_likeness(path: Path) -> UInt8[np.ndarray, "s s 3"]:
     image = read_source_image(path)
     alpha = None if image.alpha is None else _thinned(image.alpha)
     try:
-        return likeness_of(_bytes(replace(image, color=_thinned(image.color), alpha=alpha)))
+        return likeness_of(srgb_bytes(replace(image, color=_thinned(image.color), alpha=alpha)))
     except TextureError as error:
         raise TextureError(f"{path}: {error}") from error
 
 
-def _bytes(image: SourceImage) -> UInt8[np.ndarray, "h w c"]:
-    """The image in sRGB and 8 bits, RGB or RGBA, at its own size."""
+def srgb_bytes(image: SourceImage) -> UInt8[np.ndarray, "h w c"]:
+    """Returns an image in sRGB and 8 bits, RGB or RGBA, at its own size."""
     color = image.color
     if image.profile is not None and not image.linear:
         color, _ = in_srgb(color, image.profile)

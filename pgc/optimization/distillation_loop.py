@@ -44,7 +44,8 @@ class _Heard:
     """A picture, and what is wanted of it."""
 
     picture: Picture
-    feedback: Feedback
+    feedback: Feedback | None
+    """None: what it is to become is known."""
     gradient: Float[Tensor, "b c h w"]
     """∂L/∂x before regulation; finite."""
     lost: Bool[Tensor, "b 1 h w"]
@@ -125,7 +126,7 @@ class DistillationLoop:
         self.step += 1
         self._update_average()
         gradient, lost = _stacked([one.gradient for one in heard]), torch.cat([one.lost for one in heard])
-        covered = view.covered.repeat(len(heard), 1, 1, 1)
+        covered = torch.cat([one.picture.view.covered for one in heard])
         statistics = gradient_statistics(gradient, regulated, covered, lost)
         self.regulated.after_step(statistics)
         self.finite.after_step(self.step, statistics.non_finite_pixels, lost.numel())
@@ -133,7 +134,7 @@ class DistillationLoop:
             step=self.step,
             steps=self.length,
             share=self.config.share_done(self.step),
-            timesteps=tuple(timestep for one in heard for timestep in one.feedback.outcome.timestep.tolist()),
+            timesteps=tuple(t for one in heard if one.feedback for t in one.feedback.outcome.timestep.tolist()),
             gradient=statistics,
             image=torch.cat([one.picture.image.detach()[:, :3] for one in heard]),
             image_gradient=regulated.detach(),
@@ -141,7 +142,9 @@ class DistillationLoop:
         )
 
     def _hear(self, picture: Picture, watch: Stopwatch) -> _Heard:
-        """Asks the prior about a picture."""
+        """Asks the prior about a picture, unless it is known what it is to become."""
+        if picture.target is not None:
+            return self._towards(None, picture)
         with watch.stage("shade"):
             reference = self.subject.reference(picture)
         with watch.stage("guidance"):
@@ -149,22 +152,27 @@ class DistillationLoop:
         gradient, lost = finite_pixels(feedback.through_encoder + self._residual(picture, feedback))
         return _Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
 
-    def _towards(self, feedback: Feedback, picture: Picture) -> _Heard:
-        """What an earlier answer means for a picture of later: the residual in the image."""
-        gradient, lost = finite_pixels(self._residual(picture, feedback))
+    def _towards(self, feedback: Feedback | None, picture: Picture) -> _Heard:
+        """What an earlier answer, or what is known, means for a picture of later: the residual in the image."""
+        if picture.target is not None:
+            residual = picture.target_weight * (picture.image.detach() - picture.target)
+        else:
+            assert feedback is not None
+            residual = self._residual(picture, feedback)
+        gradient, lost = finite_pixels(residual)
         return _Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
 
     def _learn(self, view: View, heard: Sequence[_Heard], progress: float) -> Float[Tensor, "b c h w"]:
         """Takes one step of the optimiser; returns ∂L/∂x of all pictures as regulation left it."""
         self.optimizer.zero_grad(set_to_none=True)
-        regulated = [self.regulation.regulate(one.gradient, view.covered) for one in heard]
-        if all(one.feedback.baseline_shift is None for one in heard):
+        regulated = [self._regulated(one) for one in heard]
+        if all(one.feedback is None or one.feedback.baseline_shift is None for one in heard):
             # At once: pictures of one view have most of the graph in common.
             images = [one.picture.image for one in heard]
             torch.autograd.backward(images, [part.to(image) for part, image in zip(regulated, images, strict=True)])
         else:
             for one, part in zip(heard, regulated, strict=True):
-                shift = one.feedback.baseline_shift
+                shift = None if one.feedback is None else one.feedback.baseline_shift
                 finish = None if shift is None else self.regulation.regulate(one.gradient + shift, view.covered)
                 backward_by_map(one.picture.image, one.picture.material, part, finish)
         penalty = self.subject.penalty(self._index, progress)
@@ -174,6 +182,11 @@ class DistillationLoop:
         self.optimizer.step()
         self.subject.learnt.after_step()
         return _stacked(regulated)
+
+    def _regulated(self, one: _Heard) -> Float[Tensor, "b c h w"]:
+        if one.feedback is None:
+            return one.gradient
+        return self.regulation.regulate(one.gradient, one.picture.view.covered)
 
     def _ask(self, picture: Picture, reference: Float[Tensor, "b 3 h w"] | None) -> Feedback:
         """What the prior wants. The image is cut off from what made it, so that regulation sees the whole of ∂L/∂x."""

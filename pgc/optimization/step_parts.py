@@ -43,6 +43,10 @@ class Picture:
     """Tells the pictures of a step apart."""
     stands_for_latents: bool = False
     """Whether the picture, made small, is the latents: no encoder is gone through."""
+    target: Float[Tensor, "b 3 h w"] | None = None
+    """What the picture is to become, where that is known: the prior is not asked about it."""
+    target_weight: float = 0.0
+    """Of image − target in ∂L/∂x, which nothing regulates: it is as large as the pictures differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,6 +17,7 @@ from pgc.mesh import Mesh, prepare_mesh
 from pgc.mesh.data import PreparedMesh, TriangleMesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
+from pgc.optimization.views.reference_view import ReferenceView
 from pgc.rendering.raster.rasterizer import RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.shape.geometry.base import Geometry
@@ -74,9 +75,15 @@ class PreparedShape:
 
 
 def prepare_shape(
-    mesh: Mesh, guidance: Guidance, prompt: Prompt, settings: ShapeSettings, *, renderer: ShapeRenderer | None = None
+    mesh: Mesh,
+    guidance: Guidance,
+    prompt: Prompt,
+    settings: ShapeSettings,
+    *,
+    renderer: ShapeRenderer | None = None,
+    reference_view: ReferenceView | None = None,
 ) -> PreparedShape:
-    """Prepares a run that learns a shape from a blockout.
+    """Prepares a run that learns a shape from a blockout, and from a picture where there is one.
 
     Raises:
         PgcError: the mesh, the prior or a setting cannot serve.
@@ -96,6 +103,7 @@ def prepare_shape(
         shown=settings.shown,
         pictures=settings.pictures,
         held=_still_mesh(blockout.triangles, device) if settings.hold else None,
+        reference_view=reference_view,
     )
     views = ShapeViews(scene, guidance, prompt, settings.optimize)
     return PreparedShape(blockout=blockout, scene=scene, loop=DistillationLoop(views, guidance, settings.optimize))

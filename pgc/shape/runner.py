@@ -11,29 +11,45 @@ from pathlib import Path
 from typing import Any
 
 from pgc.guidance.base import Guidance
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
+from pgc.optimization.views.reference_view import ReferenceView
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
+from pgc.shape.picture import PictureOfObject, ball
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
 from pgc.shape.settings import ShapeSettings
 
-__all__ = ["ShapeHooks", "ShapeRequest", "refine_shape"]
+__all__ = ["GivenPicture", "ShapeHooks", "ShapeRequest", "refine_shape"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GivenPicture:
+    """A picture of the object that is to be found."""
+
+    path: Path
+    config: PictureOfObject
+    view: ReferenceView
+    notes: tuple[str, ...] = ()
+    """What is said of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeRequest:
     """What is asked for."""
 
-    mesh: Path
+    mesh: Path | None
+    """None: a ball."""
     prompt: Prompt
     settings: ShapeSettings
-    prior: GuidanceSpec | None = None
+    prior: GuidanceSpec | Zero123Spec | None = None
     """What the prior was loaded from, for the report."""
+    picture: GivenPicture | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,9 +69,12 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         PgcError: something is missing, damaged or does not fit.
     """
     begun = time.perf_counter()
-    before = hashlib.sha256(request.mesh.read_bytes()).hexdigest() if request.mesh.is_file() else ""
-    run = prepare_shape(load_mesh(request.mesh), guidance, request.prompt, request.settings)
-    notes = _notes(run)
+    path, picture = request.mesh, request.picture
+    before = hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
+    mesh = ball() if path is None else load_mesh(path)
+    view = None if picture is None else picture.view
+    run = prepare_shape(mesh, guidance, request.prompt, request.settings, reference_view=view)
+    notes = _notes(run, request)
     for note in notes:
         hooks.on_note(note)
     seconds = {"prepare": time.perf_counter() - begun}
@@ -74,7 +93,7 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
     seconds["total"] = time.perf_counter() - begun
     content: dict[str, Any] = {
         "state": "finished" if finished else "interrupted",
-        "mesh": {"file": request.mesh.name, "sha256": before, **mesh_facts(run.blockout)},
+        "mesh": {"file": mesh.name if path is None else path.name, "sha256": before, **mesh_facts(run.blockout)},
         "prompt": request.prompt,
         "guidance": guidance.name,
         "prior": request.prior,
@@ -88,13 +107,19 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
         "files": files,
     }
+    if picture is not None:
+        digest = hashlib.sha256(picture.path.read_bytes()).hexdigest()
+        content["picture"] = {"file": picture.path.name, "sha256": digest, "taken": picture.config}
     write_shape_report(folder / REPORT, content)
     EarlierRun(folder).drop()
     return finished
 
 
-def _notes(run: PreparedShape) -> tuple[str, ...]:
-    notes = run.blockout.report.warnings
+def _notes(run: PreparedShape, request: ShapeRequest) -> tuple[str, ...]:
+    given = () if request.picture is None else request.picture.notes
+    if request.mesh is None:
+        return given
+    notes = (*run.blockout.report.warnings, *given)
     triangles, times = len(run.blockout.triangles.faces), run.wished_subdivisions()
     if times:
         notes = (

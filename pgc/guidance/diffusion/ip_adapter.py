@@ -20,10 +20,10 @@ from torch import Tensor
 from pgc.errors import GuidanceError
 from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
 
-__all__ = ["IpAdapter", "SeenPicture"]
+__all__ = ["CLIP_MEAN", "CLIP_SPREAD", "IpAdapter", "SeenPicture"]
 
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_SPREAD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_SPREAD = (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures that CLIP was trained on."""
 
 
@@ -69,7 +69,7 @@ class IpAdapter:
         picture = reference.to(self._device, torch.float32)
         if picture.shape[-2:] != (side, side):
             picture = F.interpolate(picture, (side, side), mode="bicubic", antialias=True).clamp(0.0, 1.0)
-        mean, spread = (picture.new_tensor(numbers)[:, None, None] for numbers in (_MEAN, _SPREAD))
+        mean, spread = (picture.new_tensor(numbers)[:, None, None] for numbers in (CLIP_MEAN, CLIP_SPREAD))
         pixels = ((picture - mean) / spread).to(self._encoder.dtype)
         if not self._reads_patches:
             shown = self._encoder(pixels).image_embeds[:, None]

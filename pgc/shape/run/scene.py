@@ -12,6 +12,7 @@ from torch import Tensor
 from pgc.cameras.sampling import CameraSampler
 from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
+from pgc.optimization.views.reference_view import ReferenceView
 from pgc.shape.geometry.base import Geometry
 from pgc.shape.rendering.moving_mesh import MovingMesh
 from pgc.shape.rendering.renderer import ShapeRenderer
@@ -41,6 +42,8 @@ class ShapeScene:
     the moment."""
     reference: MovingMesh | None = None
     """A known shape, rendered beside and handed to the oracle; None for every real prior."""
+    reference_view: ReferenceView | None = None
+    """A picture of the object that is to be found; it is compared with in each step. None: a prompt alone."""
     face_materials: Int[Tensor, " f"] | None = None
     likeness: Float[Tensor, "1 3 h w"] | None = None
 

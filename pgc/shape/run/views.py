@@ -91,14 +91,7 @@ class ShapeViews:
         config = self.config
         cameras = self.scene.cameras.sample(config.views, numpy_generator_for(config.seed, index, "cameras"))
         sight = self._look(self.scene.geometry.mesh(), cameras)
-        view = View(
-            cameras=list(cameras),
-            gbuffer=sight.gbuffer,
-            points=surface_points(sight.gbuffer),
-            covered=sight.gbuffer.mask,
-            background=drawn_background(config, index).to(sight.normal),
-            lights=StepLights(render=None, reference=None),
-        )
+        view = _view(cameras, sight, drawn_background(config, index))
         self._fresh = view, sight
         return view
 
@@ -111,7 +104,19 @@ class ShapeViews:
                 sight = self._look(self.scene.geometry.mesh(), view.cameras)
             self._fresh = None
         with watch.stage("shade"):
-            return [self._picture(kind, view, sight) for kind in self.scene.shown]
+            shown = [self._picture(kind, view, sight) for kind in self.scene.shown]
+        with watch.stage("rasterize"):
+            return [*shown, *self._compared(view)]
+
+    def _compared(self, view: View) -> list[Picture]:
+        """Renders the view of which there is a picture; before the background of the step's first view."""
+        known = self.scene.reference_view
+        if known is None:
+            return []
+        sight = self._look(self.scene.geometry.mesh(), [known.camera])
+        own = _view([known.camera], sight, view.background[:1])
+        covered = sight.antialias(sight.gbuffer.mask.to(sight.normal))
+        return known.pictures(own, self._shown("rgb", own, sight), covered)
 
     @torch.no_grad()
     def reference(self, picture: Picture) -> Float[Tensor, "b 3 h w"] | None:
@@ -139,6 +144,8 @@ class ShapeViews:
             progress=progress,
             generator=generator_for(self.config.seed, step, f"conditions{picture.name}"),
         )
+        if self.scene.reference_view is not None:
+            conditions = self.scene.reference_view.told(conditions, self.guidance)
         return with_shown(conditions, self.guidance, self.scene, replace(picture, view=replace(view, gbuffer=shown)))
 
     def _shown_buffer(self, view: View) -> GBuffer:
@@ -160,6 +167,17 @@ class ShapeViews:
 
     def _shown(self, kind: PictureKind, view: View, sight: Sight) -> Float[Tensor, "b 3 h w"]:
         return shape_picture(kind, sight, view.cameras, view.background, self.scene.pictures)
+
+
+def _view(cameras: Sequence[Camera], sight: Sight, background: Float[Tensor, "b 3 1 1"]) -> View:
+    return View(
+        cameras=list(cameras),
+        gbuffer=sight.gbuffer,
+        points=surface_points(sight.gbuffer),
+        covered=sight.gbuffer.mask,
+        background=background.to(sight.normal),
+        lights=StepLights(render=None, reference=None),
+    )
 
 
 def _kind(picture: Picture) -> PictureKind:

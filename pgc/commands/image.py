@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc image PICTURE --out DIR`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgc.errors import ConfigError
+from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
+from pgc.terminal.interrupts import InterruptFlag
+from pgc.terminal.progress import RunDisplay, progress_console
+
+if TYPE_CHECKING:
+    import torch
+
+    from pgc.guidance.base import Guidance
+    from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+    from pgc.guidance.specs import GuidanceSpec
+    from pgc.shape.runner import GivenPicture
+    from pgc.shape.settings import GeometryConfig
+
+__all__ = ["image"]
+
+
+@reports_failures
+def image(  # noqa: PLR0913 - one parameter an option
+    picture: Annotated[
+        Path,
+        typer.Argument(
+            help="Picture of one object: with a transparent background, or before one plain colour.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the new mesh.")] = Path("out/image"),
+    guidance: Annotated[
+        str,
+        typer.Option(
+            help="zero123 (judges all views by the picture) or a folder of one; or, with --prompt, a model that reads, "
+            "such as pocket."
+        ),
+    ] = "zero123",
+    prompt: Annotated[str, typer.Option(help="What the object is, for a model that reads.")] = "",
+    begin: Annotated[
+        Path | None, typer.Option("--from", help="Mesh to begin from, whose vertices move; without one, a ball.")
+    ] = None,
+    elevation: Annotated[
+        float, typer.Option(help="How high above the object the picture's camera stood, degrees.")
+    ] = 0.0,
+    cubes: Annotated[int | None, typer.Option(help="Cubes along a side of the grid, without --from.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the run.")] = None,
+    views: Annotated[int | None, typer.Option(help="Views a step, beside the picture's own.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Side of the rendered pictures, pixels.")] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
+) -> None:
+    """Learns an object from one picture of it.
+
+    The picture shows its front (-Y). Writes shape.glb with vertex colours, shape.obj, preview.png and run.json. Ctrl-C
+    ends the run and writes the shape of then.
+    """
+    from pgc.shape.picture import picture_settings
+
+    spec = _teacher(guidance, prompt)
+    settings = picture_settings(_geometry(begin, cubes), spec)
+    given = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
+    optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
+    settings = replace(settings, optimize=optimize)
+    known = _given(picture, elevation, settings.optimize.resolution)
+
+    from pgc.devices import resolve_device
+    from pgc.optimization.config import Prompt
+    from pgc.runs.arguments import checked_device
+    from pgc.runs.folder import RunFolder
+    from pgc.shape.outcome import check_spared
+    from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
+
+    console = progress_console()
+    console.print("Starting …", highlight=False)
+    request = ShapeRequest(mesh=begin, prompt=Prompt(text=prompt), settings=settings, prior=spec, picture=known)
+    for path in (picture, begin):
+        if path is not None:
+            check_spared(path, out)
+    prior = _loaded(spec, resolve_device(checked_device(device)))
+    folder = RunFolder(out)
+    folder.claim(overwrite=overwrite)
+    with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
+        interrupt.arm()
+        hooks = ShapeHooks(
+            on_note=lambda text: display.say(f"Note: {text}"),
+            on_step=display.step,
+            should_stop=lambda: interrupt.raised,
+        )
+        finished = refine_shape(request, prior, folder.path, hooks)
+    done = "Done" if finished else "Stopped early"
+    console.print(f"{done}: shape.glb, shape.obj, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
+    if not finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _teacher(guidance: str, prompt: str) -> GuidanceSpec | Zero123Spec:
+    """Which prior, all of whose files are here.
+
+    Raises:
+        ConfigError: a prompt is missing, or nobody would read it.
+        GuidanceError: there is no such model, or it is not on this machine.
+    """
+    from pgc.guidance.diffusion.zero123.specs import zero123_named
+    from pgc.guidance.models import require_installed, require_zero123
+    from pgc.guidance.specs import parse_guidance
+
+    zero123 = zero123_named(guidance)
+    if zero123 is not None:
+        if prompt:
+            raise ConfigError("--prompt is given, but Zero123 reads none: the picture says it all; leave it out.")
+        require_zero123(zero123.source)
+        return zero123
+    spec = parse_guidance(guidance)
+    if not prompt:
+        raise ConfigError(f"{guidance} reads, and does not see the picture; say with --prompt what the object is.")
+    require_installed(spec)
+    return spec
+
+
+def _geometry(begin: Path | None, cubes: int | None) -> GeometryConfig:
+    from pgc.shape.picture import DEFAULT_GEOMETRY
+    from pgc.shape.settings import geometry_named
+
+    if begin is None:
+        return DEFAULT_GEOMETRY if cubes is None else replace(DEFAULT_GEOMETRY, cubes=cubes)
+    if not begin.is_file():
+        raise ConfigError(f"There is no file {begin}; give the mesh to begin from.")
+    return geometry_named("offsets", cubes=cubes)
+
+
+def _given(path: Path, elevation: float, side: int) -> GivenPicture:
+    from pgc.images.cutout import read_cutout
+    from pgc.shape.picture import PictureOfObject, reference_view
+    from pgc.shape.runner import GivenPicture
+
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}; give a picture of the object.")
+    config, cutout = PictureOfObject(elevation_deg=elevation), read_cutout(path)
+    notes = ("The object reaches the border of the picture; what is beyond it is missing.",) if cutout.is_cut else ()
+    return GivenPicture(path=path, config=config, view=reference_view(cutout, side, config), notes=notes)
+
+
+def _loaded(spec: GuidanceSpec | Zero123Spec, device: torch.device) -> Guidance:
+    from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+    from pgc.guidance.specs import load_guidance
+
+    if not isinstance(spec, Zero123Spec):
+        return load_guidance(spec, device)
+    from pgc.guidance.diffusion.zero123.loading import load_zero123
+
+    return load_zero123(spec, device)

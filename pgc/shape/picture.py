@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a picture of an object to a shape run: a view that is compared with it, and a teacher for all the others."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pgc.cameras import Camera
+from pgc.cameras.matrices import direction_from_angles
+from pgc.cameras.sampling import SphereSamplerConfig
+from pgc.distillation.sds import SDSConfig
+from pgc.distillation.timestep import AnnealedTimestepConfig
+from pgc.errors import ConfigError
+from pgc.guidance.diffusion.zero123.camera import UNIT
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+from pgc.guidance.specs import GuidanceSpec
+from pgc.images.cutout import Cutout, framed
+from pgc.mesh import Mesh
+from pgc.optimization.config import BackgroundConfig, OptimizeConfig
+from pgc.optimization.views.reference_view import ReferenceView
+from pgc.shape.geometry.dmtet import DMTetConfig
+from pgc.shape.geometry.subdivision import subdivided
+from pgc.shape.run.pictures import PictureConfig
+from pgc.shape.settings import GeometryConfig, ShapeSettings, shape_settings
+
+__all__ = ["PictureOfObject", "ball", "picture_settings", "reference_view"]
+
+FOCAL = 35.0 / 32.0
+"""Of Zero123's training renders: Blender's 35 mm before a sensor of 32 mm; in picture heights."""
+DISTANCE = 1.5 * UNIT
+"""The nearest of those renders, in our units."""
+_SHARE = 0.75
+"""Of the frame that an object of our normalised space takes from there, about."""
+_HIGHEST = 80.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOfObject:
+    """What is known, or taken, of the picture.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    elevation_deg: float = 0.0
+    """How high above the object the camera stood, degrees; 0: level with it."""
+    color_weight: float = 1.0
+    """Of the difference of colours in ∂L/∂x at the picture's view."""
+    mask_weight: float = 1.0
+    """Of the difference of outlines."""
+
+    def __post_init__(self) -> None:
+        if not -_HIGHEST <= self.elevation_deg <= _HIGHEST:
+            raise ConfigError(
+                f"elevation is {self.elevation_deg}; it must lie in [-{_HIGHEST:.0f}, {_HIGHEST:.0f}] degrees."
+            )
+
+
+def reference_view(cutout: Cutout, side: int, config: PictureOfObject) -> ReferenceView:
+    """Returns what a run compares with: the object in the middle of the frame, seen from its front (-Y).
+
+    Args:
+        cutout: the object.
+        side: of the run's pictures, pixels.
+        config: what is taken of the picture.
+    """
+    placed = framed(cutout, side, share=_SHARE)
+    direction = np.array(direction_from_angles(-math.pi / 2, math.radians(config.elevation_deg)))
+    x, y, z = (DISTANCE * direction).tolist()
+    return ReferenceView(
+        color=placed.color,
+        covered=placed.covered,
+        camera=Camera.look_at((x, y, z), focal=FOCAL),
+        color_weight=config.color_weight,
+        mask_weight=config.mask_weight,
+    )
+
+
+def picture_settings(geometry: GeometryConfig, spec: GuidanceSpec | Zero123Spec) -> ShapeSettings:
+    """Returns the settings of a run from a picture, whose own view is as Zero123 was trained; with another prior they
+    are those of its shape runs.
+
+    Raises:
+        ConfigError: the prior cannot judge a shape.
+    """
+    cameras = SphereSamplerConfig(focal=(FOCAL, FOCAL), distance=(DISTANCE, DISTANCE))
+    # Colours as they are: the picture's light is in them already.
+    pictures = PictureConfig(ambient=1.0)
+    if not isinstance(spec, Zero123Spec):
+        return replace(shape_settings("rgb", geometry, spec), pictures=pictures)
+    optimize = OptimizeConfig(
+        steps=800,
+        views=2,
+        resolution=256,
+        learning_rate=0.01,
+        final_learning_rate=0.1,
+        betas=(0.9, 0.99),
+        epsilon=1e-8,
+        # As in all its training pictures.
+        background=BackgroundConfig(random=False, color=(1.0, 1.0, 1.0)),
+        distillation=SDSConfig(guidance_scale=5.0, timestep=AnnealedTimestepConfig(start=0.6, end=0.3)),
+    )
+    return ShapeSettings(shown=("rgb",), geometry=geometry, cameras=cameras, pictures=pictures, optimize=optimize)
+
+
+def ball(times: int = 4) -> Mesh:
+    """Makes what a run begins from where no mesh is given: a ball that fills the normalised space.
+
+    Args:
+        times: how often each of an octahedron's triangles becomes four.
+    """
+    corners = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=np.float64)
+    upper = [(i, (i + 1) % 4, 4) for i in range(4)]
+    faces = np.array([*upper, *((b, a, 5) for a, b, _ in upper)], dtype=np.int32)
+    octahedron = Mesh(
+        name="ball",
+        positions=corners,
+        polygon_sizes=np.full(8, 3, dtype=np.int32),
+        corner_positions=faces.reshape(-1),
+        uvs=None,
+        corner_uvs=None,
+        normals=None,
+        corner_normals=None,
+        material_index=np.zeros(8, dtype=np.int32),
+        material_names=("object",),
+        up_axis="z",
+    )
+    fine = subdivided(octahedron, times)
+    lengths = np.linalg.norm(fine.positions, axis=1, keepdims=True)
+    return replace(fine, positions=0.5 * UNIT * fine.positions / lengths)
+
+
+DEFAULT_GEOMETRY = DMTetConfig(cubes=48)
+"""Where no mesh is given: the object's topology is not known."""
