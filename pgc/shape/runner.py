@@ -121,7 +121,7 @@ def _notes(run: PreparedShape, request: ShapeRequest) -> tuple[str, ...]:
         return given
     notes = (*run.blockout.report.warnings, *given)
     triangles, times = len(run.blockout.triangles.faces), run.wished_subdivisions()
-    if times:
+    if times and request.picture is None:
         notes = (
             *notes,
             f"The mesh has {triangles:,} triangles, which hold little detail; --subdivide {times} gives it "

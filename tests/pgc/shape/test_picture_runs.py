@@ -66,6 +66,7 @@ def test_the_pictures_camera_stands_in_front_and_as_high_as_is_said():
         reference_view(half_disc(), 32, PictureOfObject(color_weight=-1.0))
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_known_is_compared_and_not_asked_about():
     run = begin(background=replace(picture_settings(DMTetConfig(), Zero123Spec()).optimize.background))
     subject = run.loop.subject
@@ -87,12 +88,14 @@ def test_a_picture_that_is_known_is_compared_and_not_asked_about():
     assert seen[0] < 0.7 * seen[-1]
 
 
+@pytest.mark.slow
 def test_halves_of_weight_nothing_are_not_rendered():
     run = begin(config=PictureOfObject(color_weight=0.0))
     names = [one.name for one in run.loop.subject.pictures(run.loop.subject.draw(0, 0), Stopwatch(CPU))]
     assert names == ["rgb", "reference mask"]
 
 
+@pytest.mark.slow
 def test_a_teacher_of_views_is_told_picture_and_cameras_and_others_are_not():
     told: list[Conditions] = []
 
