@@ -14,7 +14,8 @@ from pgc.errors import ConfigError
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.mesh.data import TriangleMesh
 from pgc.surface import SurfacePoints
-from pgc.texture.hash_grid import HashGridTexture, HashGridTextureConfig, grid_resolutions
+from pgc.texture.hash_field import grid_resolutions
+from pgc.texture.hash_grid import HashGridTexture, HashGridTextureConfig
 
 SMALL = HashGridTextureConfig(
     texture_size=32, coarsest_size=8, start_size=8, grid_levels=4, coarsest_cells=4, finest_cells=32, rows=512, hidden=8
