@@ -15,6 +15,7 @@ from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
 from pgc.commands.image import image
+from pgc.commands.imagine import imagine
 from pgc.commands.models import app as models
 from pgc.commands.pair import pair
 from pgc.commands.playground import playground
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("texture")(texture)
 app.command("shape")(shape)
 app.command("image")(image)
+app.command("imagine")(imagine)
 app.command("export")(export)
 app.command("transfer")(transfer)
 app.command("uvs")(uvs)

@@ -21,7 +21,7 @@ from pgc.pictures.studio import Framing, Look, baked_look
 from pgc.pictures.turntable import TurntableConfig, render_turntable
 from pgc.rendering.raster.rasterizer import Rasterizer
 from pgc.runs.earlier_run import EarlierRun
-from pgc.runs.report import FORMAT, SHAPE_FORMAT, read_report
+from pgc.runs.report import FORMAT, SHAPE_FORMAT, VOLUME_FORMAT, read_report
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import remove_leftovers, write_bytes
 
@@ -173,9 +173,9 @@ class RunFolder:
             remove_leftovers(folder)
 
     def files_of_report(self) -> list[str]:
-        """Returns what the run that was here, of a texture or a shape, says it wrote; nothing where there was none."""
+        """Returns what the run that was here, of any kind, says it wrote; nothing where there was none."""
         try:
-            files = read_report(self.report, (FORMAT, SHAPE_FORMAT)).get("files")
+            files = read_report(self.report, (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)).get("files")
         except CheckpointError:
             return []
         return [str(name) for name in files] if isinstance(files, dict) else []

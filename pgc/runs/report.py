@@ -22,6 +22,7 @@ from pgc.whole_files import write_json
 __all__ = [
     "FORMAT",
     "SHAPE_FORMAT",
+    "VOLUME_FORMAT",
     "RunClock",
     "RunReport",
     "RunState",
@@ -36,6 +37,8 @@ __all__ = [
 FORMAT = "pgc-run-1"
 SHAPE_FORMAT = "pgc-shape-1"
 """Of shape runs, whose report is `pgc.shape.outcome`'s."""
+VOLUME_FORMAT = "pgc-volume-1"
+"""Of volume runs, whose report is `pgc.volume.outcome`'s."""
 RunState = Literal["running", "interrupted", "finished", "failed"]
 
 _PACKAGES = ("torch", "numpy", "scipy", "pillow", "safetensors", "diffusers", "transformers", "tokenizers", "warp-lang")

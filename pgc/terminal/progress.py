@@ -79,6 +79,13 @@ class RunDisplay:
             self._stage = name
             self.say(f"{name} …")
 
+    def begin(self, label: str) -> None:
+        """Begins another part of the work, whose steps are counted from the beginning."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self.label, self._task, self._first, self._lines = label, None, None, 0
+        self.say(f"{label} …")
+
     def step(self, result: Step) -> None:
         """Shows one step of the loop."""
         if self._task is None:

@@ -3,8 +3,8 @@
 
 The grid and network of Müller et al., "Instant Neural Graphics Primitives", 2022 (`pgc.texture.hash_field`). Before
 its activation the density has a part that is not learnt and says where the volume begins: as in Lin et al., "Magic3D",
-CVPR 2023, section 4.1, λ(1 - |x|/ρ) under a softplus, here for any shape by its signed distance d, -λ d/ρ. Poole et al.,
-"DreamFusion", 2022, take an exponential; Stable-DreamFusion offers both, and so does this.
+CVPR 2023, section 4.1, λ(1 - |x|/ρ) under a softplus, here for any shape by its signed distance d, -λ d/ρ. Poole et
+al., "DreamFusion", 2022, take an exponential; Stable-DreamFusion offers both, and so does this.
 """
 
 from __future__ import annotations

@@ -133,11 +133,8 @@ class VolumeViews:
     def pictures(self, view: View, watch: Stopwatch) -> list[Picture]:
         """Returns the step's one picture."""
         with watch.stage("fetch"):
-            if self._fresh is not None and self._fresh[0] is view:
-                sight = self._fresh[1]
-            else:
-                sight = self._look(view.cameras)
-            self._fresh = None
+            fresh, self._fresh = self._fresh, None
+            sight = fresh[1] if fresh is not None and fresh[0] is view else self._look(view.cameras)
         with watch.stage("shade"):
             return [Picture(view=view, material={}, image=self._image(view, sight))]
 

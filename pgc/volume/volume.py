@@ -59,9 +59,7 @@ class VolumeSight:
 class Volume(torch.nn.Module):
     """`pgc.optimization.views.subject.Learnt` of a volume over [-1, 1]³."""
 
-    def __init__(
-        self, config: VolumeConfig, start: Float[Tensor, "s s s"], device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, config: VolumeConfig, start: Float[Tensor, "s s s"], device: torch.device | str = "cpu") -> None:
         """`start`: see `VolumeField`."""
         super().__init__()
         self.config = config
@@ -82,9 +80,7 @@ class Volume(torch.nn.Module):
         """Looks after the occupancy grid."""
         self.occupancy.after_step(self.field.density_at)
 
-    def look(
-        self, cameras: Sequence[Camera], side: int, generator: torch.Generator | None = None
-    ) -> VolumeSight:
+    def look(self, cameras: Sequence[Camera], side: int, generator: torch.Generator | None = None) -> VolumeSight:
         """Renders square pictures; a generator shifts each ray's looks, so that steps leave no rings."""
         rays = camera_rays(cameras, side, self.device)
         shift = None if generator is None else torch.rand(len(rays.origins), generator=generator)

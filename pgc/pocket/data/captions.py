@@ -57,7 +57,7 @@ _PHRASES: dict[MaterialName, tuple[str, ...]] = {
     "scales": ("covered in {c} scales", "with {c} scales", "made of {c} dragon scales"),
     "plain": ("in plain {c}", "painted {c}", "made of plain {c} plastic", "with a smooth {c} surface"),
 }
-_SHAPE_WORDS: dict[ShapeName, tuple[str, ...]] = {
+SHAPE_WORDS: dict[ShapeName, tuple[str, ...]] = {
     "sphere": ("sphere", "ball"), "cube": ("cube",), "box": ("box", "block"), "cylinder": ("cylinder", "column"),
     "cone": ("cone",), "torus": ("torus", "ring", "donut"), "capsule": ("capsule", "pill"), "pyramid": ("pyramid",),
     "vase": ("vase", "jar", "pot"), "bowl": ("bowl",), "egg": ("egg",), "mug": ("mug", "cup"),
@@ -106,7 +106,7 @@ def _subject(rng: np.random.Generator, color: str, material: MaterialName, shape
 
 def shape_word(rng: np.random.Generator, shape: ShapeName) -> str:
     """Picks one of the names of a shape."""
-    return pick(rng, _SHAPE_WORDS[shape])
+    return pick(rng, SHAPE_WORDS[shape])
 
 
 def view_words(view: View) -> str:
@@ -137,7 +137,7 @@ def caption_words(*phrases: str) -> list[str]:
 def vocabulary() -> dict[str, list[str]]:
     """Returns the known words by group. Every word of every caption is in one group or more."""
     materials = [*MATERIALS, *(phrase for name in MATERIALS for phrase in (*_ADJECTIVES[name], *_PHRASES[name]))]
-    shapes = [*SHAPES, *(word for name in SHAPES for word in _SHAPE_WORDS[name])]
+    shapes = [*SHAPES, *(word for name in SHAPES for word in SHAPE_WORDS[name])]
     other = [*SOFT_WORDS, *OPENINGS, *ENDINGS, "flat lighting", "texture on a an with"]
     return {
         "colors": caption_words(*COLORS, *(word for name in COLORS for word in _COLOR_WORDS[name])),

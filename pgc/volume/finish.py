@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The volume's mesh, textured by the project's own texture run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pgc.guidance.base import Guidance
+from pgc.guidance.specs import GuidanceSpec, OracleSpec
+from pgc.mesh import PreparedMesh
+from pgc.optimization.config import Prompt
+from pgc.optimization.step_result import StepResult
+from pgc.runs.folder import RunFolder
+from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
+from pgc.runs.settings.choices import RunChoices
+from pgc.runs.settings.presets import RunSettings, resolve
+from pgc.runs.texture_request import TextureRequest
+from pgc.volume.outcome import hashes
+from pgc.whole_files import write_bytes
+
+__all__ = ["TEXTURED", "TextureStage", "texture_volume"]
+
+TEXTURED = "imagined.glb"
+_FOLDER = "texture"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextureStage:
+    """How the mesh is textured."""
+
+    choices: RunChoices = field(default_factory=RunChoices)
+    """As `pgc texture` has them."""
+    from_colors: bool = False
+    """Whether the texture begins as the volume's colours. A run that is then told to make all of it anew begins warm
+    all the same, where the prior does: what it is given is where it starts from."""
+
+    def settings(self, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunSettings]:
+        """Returns the prior and the settings of the texture run.
+
+        Raises:
+            ConfigError: a choice does not fit.
+        """
+        return resolve(self.choices, spec)
+
+
+class _Hooks(Protocol):
+    """What the texture run tells of itself."""
+
+    @property
+    def on_note(self) -> Callable[[str], None]:
+        """See `VolumeHooks`."""
+        ...
+
+    @property
+    def on_step(self) -> Callable[[StepResult], None]:
+        """See `VolumeHooks`."""
+        ...
+
+    @property
+    def should_stop(self) -> Callable[[], bool]:
+        """See `VolumeHooks`."""
+        ...
+
+
+def texture_volume(
+    stage: TextureStage,
+    spec: GuidanceSpec,
+    made: tuple[PreparedMesh, Guidance],
+    folder: Path,
+    hooks: _Hooks,
+    prompt: Prompt,
+) -> tuple[dict[str, Any], bool]:
+    """Textures the mesh in the folder "texture"; returns what a report says of it, and whether it finished.
+
+    Raises:
+        PgcError: as `texture_mesh`.
+    """
+    mesh, guidance = made
+    prior, settings = stage.settings(spec)
+    request = TextureRequest(
+        mesh=folder / "volume.glb",
+        prompt=prompt,
+        guidance=prior,
+        settings=settings,
+        start="vertex-colors" if stage.from_colors else None,
+        device=guidance.device.type,  # type: ignore[arg-type]
+    )
+    place = RunFolder(folder / _FOLDER)
+    place.claim(overwrite=True)
+    # The prior of the volume serves where the texture asks for the same one; otherwise its own is loaded.
+    shared = SharedParts(guidance=guidance if prior == spec and not isinstance(prior, OracleSpec) else None, mesh=mesh)
+    run_hooks = RunHooks(on_note=hooks.on_note, on_step=hooks.on_step, should_stop=hooks.should_stop)
+    outcome = texture_mesh(request, place, hooks=run_hooks, shared=shared)
+    write_bytes(folder / TEXTURED, (place.path / "textured.glb").read_bytes())
+    files = {TEXTURED: hashes(folder, (TEXTURED,))[TEXTURED]}
+    files.update({f"{_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
+    files.update({f"{_FOLDER}/run.json": ""})
+    return {"folder": _FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a volume request into a folder: from a prompt to a mesh, and to its texture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pgc.errors import ConfigError, MeshError
+from pgc.guidance.base import Guidance
+from pgc.guidance.models import require_installed
+from pgc.guidance.specs import GuidanceSpec, PocketSpec
+from pgc.mesh import PreparedMesh, prepare_mesh
+from pgc.optimization.config import Prompt
+from pgc.optimization.step_result import StepResult
+from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
+from pgc.runs.earlier_run import EarlierRun
+from pgc.runs.folder import RunFolder
+from pgc.runs.report import mesh_facts, plain
+from pgc.volume.finish import TextureStage, texture_volume
+from pgc.volume.outcome import REPORT, write_volume, write_volume_report
+from pgc.volume.prepared import PreparedVolume, prepare_volume
+from pgc.volume.settings import VolumeSettings
+from pgc.volume.start import BallStart, NamedStart
+from pgc.volume.surface import surface_mesh, volume_surface
+from pgc.volume.views import KnownShape
+
+__all__ = ["VolumeHooks", "VolumeRequest", "check_request", "imagine"]
+
+_CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRequest:
+    """What is asked for."""
+
+    prompt: Prompt
+    settings: VolumeSettings
+    prior: GuidanceSpec
+    """What the teacher was loaded from."""
+    texture: TextureStage | None = field(default_factory=TextureStage)
+    """How the mesh is textured; None: not at all."""
+    known: KnownShape | None = None
+    """For the oracle alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VolumeHooks:
+    """How the caller follows a run and ends it."""
+
+    on_note: Callable[[str], None] = lambda text: None
+    on_stage: Callable[[str], None] = lambda name: None
+    """Told "volume", "mesh" and "texture" as each begins."""
+    on_step: Callable[[StepResult], None] = lambda result: None
+    """After each step of the volume, and then of the texture."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked after every step; True ends the run, and what is there is written."""
+
+
+def check_request(request: VolumeRequest) -> None:
+    """Raises ConfigError where a request cannot be served; loads nothing."""
+    if not request.prompt.text.strip():
+        raise ConfigError("The prompt is empty; say what is to be made, such as 'a red vase'.")
+    require_installed(request.prior)
+    if request.texture is not None:
+        request.texture.settings(request.prior)
+
+
+def imagine(
+    request: VolumeRequest, guidance: Guidance, folder: Path, hooks: VolumeHooks, *, resume: bool = False
+) -> bool:
+    """Learns a volume from a prompt, makes a mesh of it and textures that; returns whether all steps were taken.
+
+    The folder must be claimed, or hold the run that is to be resumed. It gets volume.glb, volume.obj, preview.png,
+    run.json, the folder "texture" of a texture run, and imagined.glb, its textured mesh. A run that is stopped has its
+    mesh, checkpoint.safetensors to go on from, and no texture.
+
+    Raises:
+        PgcError: something is missing or does not fit, or the volume has vanished.
+    """
+    check_request(request)
+    begun = time.perf_counter()
+    run = prepare_volume(guidance, request.prompt, request.settings, known=request.known)
+    checkpoint = RunFolder(folder).checkpoint
+    if resume:
+        run.loop.load_state_dict(*load_checkpoint(checkpoint))
+    notes = _notes(request, guidance)
+    for note in notes:
+        hooks.on_note(note)
+    seconds = {"prepare": time.perf_counter() - begun}
+    hooks.on_stage("volume")
+    finished = _learn(run, checkpoint, hooks, seconds)
+    if not finished:
+        save_checkpoint(checkpoint, *run.loop.state_dict())
+    hooks.on_stage("mesh")
+    mesh, lost = _mesh(run, request)
+    files = write_volume(folder, mesh, run.scene.volume)
+    report = _report(request, guidance, run, (*notes, *lost))
+    if mesh is not None:
+        report["mesh"] = mesh_facts(mesh)
+    textured: Mapping[str, Any] = {}
+    if finished and mesh is not None and request.texture is not None:
+        hooks.on_stage("texture")
+        write_volume_report(folder / REPORT, {**report, "state": "running", "files": files, "seconds": seconds})
+        textured, finished = texture_volume(
+            request.texture, request.prior, (mesh, guidance), folder, hooks, request.prompt
+        )
+        files = {**files, **textured["files"]}
+    seconds["total"] = time.perf_counter() - begun
+    content = {
+        **report,
+        "state": "finished" if finished else "interrupted",
+        "texture": {name: value for name, value in textured.items() if name != "files"},
+        "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
+        "files": files,
+    }
+    write_volume_report(folder / REPORT, content)
+    EarlierRun(folder).drop()
+    if lost:
+        raise MeshError(lost[0])
+    if finished:
+        checkpoint.unlink(missing_ok=True)
+    return finished
+
+
+def _learn(run: PreparedVolume, checkpoint: Path, hooks: VolumeHooks, seconds: dict[str, float]) -> bool:
+    """Takes the steps that are left; returns whether all were taken."""
+    due = time.perf_counter() + _CHECKPOINT_SECONDS
+    for result in run.loop.steps():
+        for stage, share in result.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + share
+        hooks.on_step(result)
+        if result.step < result.steps and hooks.should_stop():
+            break
+        if time.perf_counter() > due:
+            save_checkpoint(checkpoint, *run.loop.state_dict())
+            due = time.perf_counter() + _CHECKPOINT_SECONDS
+    return run.loop.step == run.loop.length
+
+
+def _mesh(run: PreparedVolume, request: VolumeRequest) -> tuple[PreparedMesh | None, tuple[str, ...]]:
+    """The mesh with UVs; where there is none, why."""
+    try:
+        surface = volume_surface(run.scene.volume, request.settings.surface)
+        return prepare_mesh(surface_mesh(surface, "imagined")), ()
+    except MeshError as error:
+        # The preview and the report are still worth having.
+        return None, (str(error),)
+
+
+def _report(request: VolumeRequest, guidance: Guidance, run: PreparedVolume, notes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "prompt": request.prompt,
+        "guidance": guidance.name,
+        "prior": request.prior,
+        "device": str(guidance.device),
+        "settings": request.settings,
+        "seed": request.settings.optimize.seed,
+        "steps_done": run.loop.step,
+        "unknown_words": guidance.unknown_words(request.prompt.text),
+        "warnings": (*notes, *run.loop.finite.notes),
+        "regulation": plain(run.loop.regulation_summary()),
+    }
+
+
+def _notes(request: VolumeRequest, guidance: Guidance) -> tuple[str, ...]:
+    unknown = guidance.unknown_words(request.prompt.text)
+    notes = (f"The model does not know: {', '.join(unknown)}.",) if unknown else ()
+    if not isinstance(request.prior, PocketSpec):
+        return notes
+    start = request.settings.start
+    if isinstance(start, NamedStart):
+        said = f"The built-in model draws no shapes for words; the volume begins as a {start.shape} of its training."
+    elif isinstance(start, BallStart):
+        said = "The built-in model draws no shapes for words, and the prompt names none that it was trained on; the "
+        said += "volume begins as a ball, and stays near it. --start names another shape or a mesh."
+    else:
+        said = "The built-in model draws no shapes for words; the volume begins as your mesh, and stays near it."
+    return (*notes, said)
