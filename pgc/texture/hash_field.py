@@ -139,7 +139,7 @@ def _interpolated(
     rows = _rows(low.long(), side, len(table))
     # One look-up of all eight in the level's own table: its gradient is as large as that and no larger. On the CPU an
     # embedding's gradient would take ten times as long.
-    found = table.index_select(0, rows.reshape(-1)).reshape(*rows.shape, -1)
+    found = table.index_select(0, rows.reshape(-1)).reshape(*rows.shape, table.shape[1])
     return torch.bmm(weights[:, None], found)[:, 0]
 
 

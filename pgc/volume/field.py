@@ -63,8 +63,6 @@ class VolumeFieldConfig:
         for name in ("start_density", "start_scale"):
             if not (getattr(self, name) > 0.0 and math.isfinite(getattr(self, name))):
                 raise ConfigError(f"volume.{name} is {getattr(self, name)}; it must be above 0.")
-        if self.activation not in ("softplus", "exp"):
-            raise ConfigError(f"volume.activation is {self.activation!r}; expected softplus or exp.")
 
 
 def grid_places(side: int) -> Float[Tensor, "n 3"]:

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, OracleSpec
 from pgc.mesh import PreparedMesh
 from pgc.optimization.config import Prompt
-from pgc.optimization.step_result import StepResult
 from pgc.runs.folder import RunFolder
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 from pgc.runs.settings.choices import RunChoices
@@ -46,31 +44,12 @@ class TextureStage:
         return resolve(self.choices, spec)
 
 
-class _Hooks(Protocol):
-    """What the texture run tells of itself."""
-
-    @property
-    def on_note(self) -> Callable[[str], None]:
-        """See `VolumeHooks`."""
-        ...
-
-    @property
-    def on_step(self) -> Callable[[StepResult], None]:
-        """See `VolumeHooks`."""
-        ...
-
-    @property
-    def should_stop(self) -> Callable[[], bool]:
-        """See `VolumeHooks`."""
-        ...
-
-
 def texture_volume(
     stage: TextureStage,
     spec: GuidanceSpec,
     made: tuple[PreparedMesh, Guidance],
     folder: Path,
-    hooks: _Hooks,
+    hooks: RunHooks,
     prompt: Prompt,
 ) -> tuple[dict[str, Any], bool]:
     """Textures the mesh in the folder "texture"; returns what a report says of it, and whether it finished.
@@ -92,10 +71,9 @@ def texture_volume(
     place.claim(overwrite=True)
     # The prior of the volume serves where the texture asks for the same one; otherwise its own is loaded.
     shared = SharedParts(guidance=guidance if prior == spec and not isinstance(prior, OracleSpec) else None, mesh=mesh)
-    run_hooks = RunHooks(on_note=hooks.on_note, on_step=hooks.on_step, should_stop=hooks.should_stop)
-    outcome = texture_mesh(request, place, hooks=run_hooks, shared=shared)
+    outcome = texture_mesh(request, place, hooks=hooks, shared=shared)
     write_bytes(folder / TEXTURED, (place.path / "textured.glb").read_bytes())
     files = {TEXTURED: hashes(folder, (TEXTURED,))[TEXTURED]}
     files.update({f"{_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
-    files.update({f"{_FOLDER}/run.json": ""})
+    files.update({f"{_FOLDER}/{place.report.name}": hashes(place.path, (place.report.name,))[place.report.name]})
     return {"folder": _FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished

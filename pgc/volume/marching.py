@@ -4,8 +4,8 @@
     w_i = T_i (1 - exp(-σ_i δ)),   T_i = exp(-Σ_{j<i} σ_j δ)
 
 Max, "Optical Models for Direct Volume Rendering", 1995, as in Mildenhall et al., "NeRF", ECCV 2020, eq. 3, with steps
-of one length. Places in unoccupied cells are not asked for, nor those behind which a ray has ended (Müller et al., 2022,
-appendix C). Steps are of one length and not growing ones, since objects here fill the picture at one distance.
+of one length. Places in unoccupied cells are not asked for, nor those behind which a ray has ended (Müller et al.,
+2022, appendix C). Steps do not grow with the distance, since objects here fill the picture at one distance.
 """
 
 from __future__ import annotations

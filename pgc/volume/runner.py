@@ -19,6 +19,7 @@ from pgc.optimization.step_result import StepResult
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import RunFolder
+from pgc.runs.recorder import RunHooks
 from pgc.runs.report import mesh_facts, plain
 from pgc.volume.finish import TextureStage, texture_volume
 from pgc.volume.outcome import REPORT, write_volume, write_volume_report
@@ -105,14 +106,15 @@ def imagine(
     if finished and mesh is not None and request.texture is not None:
         hooks.on_stage("texture")
         write_volume_report(folder / REPORT, {**report, "state": "running", "files": files, "seconds": seconds})
+        run_hooks = RunHooks(on_note=hooks.on_note, on_step=hooks.on_step, should_stop=hooks.should_stop)
         textured, finished = texture_volume(
-            request.texture, request.prior, (mesh, guidance), folder, hooks, request.prompt
+            request.texture, request.prior, (mesh, guidance), folder, run_hooks, request.prompt
         )
         files = {**files, **textured["files"]}
     seconds["total"] = time.perf_counter() - begun
     content = {
         **report,
-        "state": "finished" if finished else "interrupted",
+        "state": "failed" if lost else "finished" if finished else "interrupted",
         "texture": {name: value for name, value in textured.items() if name != "files"},
         "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
         "files": files,

@@ -71,4 +71,4 @@ def lit_color(
         return color
     assert facing is not None
     light = config.ambient + (1.0 - config.ambient) * facing.clamp_min(0.0)
-    return light * (_PLASTER * opacity if shading == "plaster" else color)
+    return light * ((_PLASTER * opacity).expand_as(color) if shading == "plaster" else color)

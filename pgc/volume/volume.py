@@ -96,7 +96,7 @@ class Volume(torch.nn.Module):
         length = self.config.march.step if reach is None else reach
         corners = torch.tensor(_CORNERS, device=places.device)
         around = (places[:, None] + length * corners).reshape(-1, 3)
-        levels = self.field.level_at(around).reshape(-1, len(_CORNERS), 1)
+        levels = self.field.level_at(around).reshape(len(places), len(_CORNERS), 1)
         return F.normalize(-(levels * corners).sum(dim=1), dim=1, eps=_LEAST)
 
 

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole runs from a prompt: published models in the small, the command, stopping and going on, and what is refused."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+from typer.testing import CliRunner
+
+from pgc.cli import app
+from pgc.errors import ConfigError, MeshError
+from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
+from pgc.mesh import load_mesh
+from pgc.optimization.config import Prompt
+from pgc.runs.settings.choices import RunChoices
+from pgc.volume.field import VolumeFieldConfig
+from pgc.volume.finish import TextureStage
+from pgc.volume.marching import MarchConfig
+from pgc.volume.occupancy import OccupancyConfig
+from pgc.volume.runner import VolumeHooks, VolumeRequest, imagine
+from pgc.volume.settings import VolumeSettings, volume_settings
+from pgc.volume.start import BallStart, NamedStart
+from pgc.volume.surface import SurfaceConfig
+from pgc.volume.volume import VolumeConfig
+from tests.pgc.guidance.conftest import write_model
+
+TINY = VolumeConfig(
+    field=VolumeFieldConfig(grid_levels=2, coarsest_cells=4, finest_cells=8, rows=512, hidden=4, start_density=60.0),
+    occupancy=OccupancyConfig(cells=12),
+    march=MarchConfig(step=0.1),
+)
+VOLUME_FILES = {"volume.glb", "volume.obj", "volume.mtl", "preview.png", "run.json"}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {xl: write_model(folder / f"xl-{xl}", xl=xl) for xl in (False, True)}
+
+
+def tiny(settings: VolumeSettings, **changes) -> VolumeSettings:
+    optimize = replace(settings.optimize, steps=3, views=1, resolution=16, **changes)
+    return replace(settings, volume=TINY, optimize=optimize, surface=SurfaceConfig(triangles=400))
+
+
+def request_of(models, *, xl: bool = False, texture: TextureStage | None = None) -> VolumeRequest:
+    spec = parse_guidance(str(models[xl]))
+    settings = tiny(volume_settings(spec, "a stone"))
+    return VolumeRequest(prompt=Prompt(text="a stone"), settings=settings, prior=spec, texture=texture)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xl", [False, True])
+def test_every_preset_runs_three_steps_on_a_model_of_the_true_format(models, tmp_path, xl):
+    choices = RunChoices(steps=1, views=1, resolution=32, texture_size=64, warm_start=False)
+    request = request_of(models, xl=xl, texture=None if xl else TextureStage(choices=choices))
+    seen, stages = [], []
+    hooks = VolumeHooks(on_step=seen.append, on_stage=stages.append)
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    assert imagine(request, guidance, tmp_path, hooks)
+    assert [result.steps for result in seen] == [3, 3, 3] if xl else [3, 3, 3, 1]
+    assert stages == ["volume", "mesh"] + ([] if xl else ["texture"])
+    assert all(torch.isfinite(result.image_gradient).all() for result in seen)
+    made = load_mesh(tmp_path / ("volume.glb" if xl else "imagined.glb"))
+    assert made.has_uvs
+    drawn = trimesh.Trimesh(made.positions, made.corner_positions.reshape(-1, 3))
+    assert drawn.volume > 0.0
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert (report["format"], report["state"], report["steps_done"]) == ("pgc-volume-1", "finished", 3)
+    assert report["settings"]["optimize"]["type"] == "OptimizeConfig"
+    assert report["regulation"]["method"]["type"] == "PixelwiseClippingConfig"
+    assert report["versions"]["torch"] == torch.__version__
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+    for name, digest in report["files"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_has_its_mesh_and_goes_on_to_the_same_end(models, tmp_path):
+    request = request_of(models)
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert imagine(request, guidance, whole, VolumeHooks())
+    assert not imagine(request, guidance, parts, VolumeHooks(should_stop=lambda: True))
+    assert json.loads((parts / "run.json").read_text())["state"] == "interrupted"
+    assert load_mesh(parts / "volume.obj").colors is not None
+    assert {path.name for path in parts.iterdir()} == VOLUME_FILES | {"checkpoint.safetensors"}
+    assert imagine(request, guidance, parts, VolumeHooks(), resume=True)
+    assert (parts / "volume.obj").read_bytes() == (whole / "volume.obj").read_bytes()
+    assert {path.name for path in parts.iterdir()} == VOLUME_FILES
+
+
+@pytest.mark.slow
+def test_a_volume_that_vanishes_is_told_and_leaves_its_picture(models, tmp_path):
+    request = request_of(models)
+    faint = replace(TINY, field=replace(TINY.field, start_scale=1e6))
+    settings = replace(request.settings, volume=replace(faint, occupancy=OccupancyConfig(cells=12, threshold=5.0)))
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    with pytest.raises(MeshError, match="The volume is empty"):
+        imagine(replace(request, settings=settings), guidance, tmp_path, VolumeHooks())
+    assert (tmp_path / "preview.png").is_file()
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["state"] == "failed"
+    assert "The volume is empty" in report["warnings"][-1]
+
+
+@pytest.mark.slow
+def test_the_command_makes_a_textured_mesh_with_the_built_in_model(tmp_path):
+    more = ["--steps", "1", "--views", "1", "--resolution", "24", "--texture-steps", "1", "--texture-size", "64"]
+    out = ["--out", str(tmp_path / "out"), "--triangles", "600"]
+    done = CliRunner().invoke(app, ["imagine", "a red vase", *out, *more])
+    assert done.exit_code == 0, done.output
+    assert "begins as a vase" in done.output.replace("\n", " ")
+    report = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert report["settings"]["start"] == {"type": "NamedStart", "shape": "vase", "extent": 0.7}
+    made = load_mesh(tmp_path / "out" / "imagined.glb")
+    height = made.positions.max(axis=0) - made.positions.min(axis=0)
+    assert max(height) > 1.2 * sorted(height)[1]
+    again = CliRunner().invoke(app, ["imagine", "a red vase", *out, *more])
+    assert again.exit_code == 2
+    assert "--overwrite" in again.output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([""], "The prompt is empty"),
+        (["a vase", "--start", "lion"], "--start is 'lion'; expected ball"),
+        (["a vase", "--steps", "0"], "steps is 0"),
+        (["a vase", "--triangles", "3"], "expected 100 or more"),
+        (["a vase", "--guidance", "oracle"], "no shape to aim at"),
+        (["a vase", "--no-texture", "--texture-size", "64"], "are about the texture"),
+        (["a vase", "--seed", "-1"], "seed is -1"),
+        (["a vase", "--resume"], "There is no unfinished volume"),
+        (["a vase", "--texture-size", "100"], "100"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path: Path, given: list[str], said: str):
+    done = CliRunner().invoke(app, ["imagine", *given, "--out", str(tmp_path / "out")])
+    assert done.exit_code != 0
+    assert said in done.output.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_presets_are_those_of_the_papers_and_shapes_come_from_words_where_the_model_draws_none():
+    sd = volume_settings(parse_guidance("sd15"), "a red vase")
+    assert (sd.optimize.steps, sd.optimize.resolution, sd.start) == (10_000, 64, BallStart())
+    assert (sd.volume.field.grid_levels, sd.volume.field.finest_cells, sd.volume.field.rows) == (16, 2048, 1 << 19)
+    xl = volume_settings(parse_guidance("sdxl"), "a red vase")
+    assert (xl.optimize.steps, xl.optimize.views) == (5_000, 4)
+    pocket = volume_settings(PocketSpec(), "a red vase")
+    assert pocket.start == NamedStart(shape="vase")
+    assert volume_settings(PocketSpec(), "a red lion").start == BallStart()
+    with pytest.raises(ConfigError, match="no shape to aim at"):
+        volume_settings(OracleSpec(), "a vase")
