@@ -36,7 +36,9 @@ NormalsOption = Annotated[
 ]
 ModelsOption = Annotated[
     str | None,
-    typer.Option(help="Files with mesh and maps: some of glb, obj, blend, with commas.", rich_help_panel=_PANEL),
+    typer.Option(
+        help="Files with mesh and maps: some of glb, obj, blend, usd, mtlx, with commas.", rich_help_panel=_PANEL
+    ),
 ]
 
 

@@ -14,8 +14,11 @@ from torch import Tensor
 from pgc.errors import ConfigError, OutputError, TextureError
 from pgc.export.blend import BlenderProgram, find_blender, write_blend
 from pgc.export.glb import write_glb
+from pgc.export.materialx import write_materialx
 from pgc.export.obj import MTL_MAPS, write_obj
 from pgc.export.packing import GLTF, SEPARATE, NormalGreen, PackedImage, Packing, pack
+from pgc.export.surface_images import SurfaceImages
+from pgc.export.usd import write_usd
 from pgc.images.maps import encode_png
 from pgc.images.writing import Exr, ImageFormat, Png, read_image, write_image
 from pgc.maps import map_channels
@@ -25,9 +28,10 @@ from pgc.whole_files import remove_leftovers
 
 __all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "export_material", "parse_models", "read_maps"]
 
-ModelKind = Literal["glb", "obj", "blend"]
+ModelKind = Literal["glb", "obj", "blend", "usd", "mtlx"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 _ORM = next(image for image in GLTF.images if image.name == "orm")
+_REFERRING = {"obj", "usd", "mtlx"}
 _UNSAFE = '<>:"/\\|?*'
 
 
@@ -39,7 +43,8 @@ class ExportConfig:
         image_format: of the images; models embed PNG of 8 bits always.
         packing: which images there are, and their names.
         normal_green: None: as the packing has it. GLB and .blend always get OpenGL normals, which is what they mean.
-        models: files with mesh and maps beside the images; OBJ adds the separate images that it refers to.
+        models: files with mesh and maps beside the images (MaterialX: without the mesh); OBJ, USD and MaterialX add the
+            separate images that they refer to.
         blender: writes the .blend; None: the first that is found (see `find_blender`).
     """
 
@@ -80,23 +85,42 @@ def export_material(
         images = {f"{map_name}.{tile}": png for map_name, tiles in embedded.items() for tile, png in tiles.items()}
         write_glb(folder / "textured.glb", prepared, images)
         written.append(folder / "textured.glb")
-    if "obj" in config.models:
-        referred = tuple(image for image in SEPARATE.images if image.name in MTL_MAPS)
-        if config.packing is not SEPARATE:
-            # Readers of OBJ take normals for OpenGL's, whatever the engine of the packing does.
-            its_green = config.normal_green or "opengl"
-            written += _write_images(folder, texture, referred, config.image_format, its_green, name)
-        files = {
-            image.name: _file_names(image, texture.tiles, config.image_format, name)
-            for image in referred
-            if pack(texture, image) is not None
-        }
-        write_obj(folder / "textured.obj", prepared, files)
-        written += [folder / "textured.obj", folder / "textured.mtl"]
+    if _REFERRING & set(config.models):
+        written += _write_referring(folder, prepared, texture, config, name)
     if blender is not None:
         write_blend(folder / "textured.blend", prepared, embedded, blender)
         written.append(folder / "textured.blend")
     return tuple(dict.fromkeys(written))
+
+
+def _write_referring(
+    folder: Path, prepared: PreparedMesh, texture: BakedTexture, config: ExportConfig, name: str
+) -> list[Path]:
+    """Writes the models that name images beside them, and the images that are not there yet."""
+    written = list[Path]()
+    # Readers of these take normals for OpenGL's, whatever the engine of the packing does.
+    green = config.normal_green or "opengl"
+    wanted = (image for image in SEPARATE.images if image.name in MTL_MAPS or "usd" in config.models)
+    there = tuple(image for image in wanted if pack(texture, image) is not None)
+    if config.packing is not SEPARATE:
+        written += _write_images(folder, texture, there, config.image_format, green, name)
+    files = {image.name: _file_names(image, texture.tiles, config.image_format, name) for image in there}
+    images = SurfaceImages(
+        files=files,
+        color_is_encoded=isinstance(config.image_format, Png),
+        has_alpha=texture.alpha is not None,
+        normal_green=green,
+    )
+    if "obj" in config.models:
+        write_obj(folder / "textured.obj", prepared, {key: files[key] for key in files if key in MTL_MAPS})
+        written += [folder / "textured.obj", folder / "textured.mtl"]
+    if "usd" in config.models:
+        write_usd(folder / "textured.usda", prepared, images)
+        written.append(folder / "textured.usda")
+    if "mtlx" in config.models:
+        write_materialx(folder / "textured.mtlx", prepared, images)
+        written.append(folder / "textured.mtlx")
+    return written
 
 
 def _file_stem(name: str) -> str:

@@ -61,6 +61,16 @@ def test_an_obj_gets_the_images_that_it_names(tmp_path):
     torch.testing.assert_close(green, material().maps["normal"][0][1], atol=1e-3, rtol=0)
 
 
+def test_usd_and_materialx_get_the_images_that_they_name(tmp_path):
+    written = export_material(tmp_path, PLAIN, material(), ExportConfig(packing=UNREAL, models=("usd", "mtlx")))
+    assert names(written) == names(tmp_path.iterdir())
+    for file, unnamed in (("textured.usda", set()), ("textured.mtlx", {"occlusion.png"})):
+        text = (tmp_path / file).read_text()
+        separate = {f"{name}.png" for name in ("base_color", "roughness", "metallic", "normal", "occlusion")}
+        assert {name for name in separate if name in text} == separate - unnamed
+        assert separate <= set(names(written))
+
+
 def test_normals_the_other_way_round(tmp_path):
     export_material(tmp_path, PLAIN, material(), ExportConfig(packing=GLTF, normal_green="directx", models=()))
     green = read_image(tmp_path / "normal.png", "data")[1]
