@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from pgc.guidance.base import Guidance
     from pgc.guidance.diffusion.zero123.specs import Zero123Spec
     from pgc.guidance.specs import GuidanceSpec
+    from pgc.shape.picture import PictureOfObject
     from pgc.shape.runner import GivenPicture
-    from pgc.shape.settings import GeometryConfig
+    from pgc.shape.settings import GeometryConfig, ShapeSettings
 
 __all__ = ["image"]
 
@@ -50,6 +51,10 @@ def image(  # noqa: PLR0913 - one parameter an option
         float, typer.Option(help="How high above the object the picture's camera stood, degrees.")
     ] = 0.0,
     cubes: Annotated[int | None, typer.Option(help="Cubes along a side of the grid, without --from.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="pgc3d/image: PGC-3D's -O3, which paints a mesh of --from and moves it a little."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the run.")] = None,
     views: Annotated[int | None, typer.Option(help="Views a step, beside the picture's own.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the rendered pictures, pixels.")] = None,
@@ -62,14 +67,12 @@ def image(  # noqa: PLR0913 - one parameter an option
     The picture shows its front (-Y). Writes shape.glb with vertex colours, shape.obj, preview.png and run.json. Ctrl-C
     ends the run and writes the shape of then.
     """
-    from pgc.shape.picture import picture_settings
-
     spec = _teacher(guidance, prompt)
-    settings = picture_settings(_geometry(begin, cubes), spec)
+    settings, taken = _chosen(spec, begin, cubes, preset)
     given = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
     optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
     settings = replace(settings, optimize=optimize)
-    known = _given(picture, elevation, settings.optimize.resolution)
+    known = _given(picture, replace(taken, elevation_deg=elevation), settings.optimize.resolution)
 
     from pgc.devices import resolve_device
     from pgc.optimization.config import Prompt
@@ -125,6 +128,29 @@ def _teacher(guidance: str, prompt: str) -> GuidanceSpec | Zero123Spec:
     return spec
 
 
+def _chosen(
+    spec: GuidanceSpec | Zero123Spec, begin: Path | None, cubes: int | None, preset: str | None
+) -> tuple[ShapeSettings, PictureOfObject]:
+    """The settings before single numbers are changed, and what is taken of the picture."""
+    from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+    from pgc.shape.geometry.dmtet import DMTetConfig
+    from pgc.shape.papers import PICTURE_PAPER, picture_paper
+    from pgc.shape.picture import PictureOfObject, picture_settings
+
+    geometry = _geometry(begin, cubes if preset is None else None)
+    if preset is None:
+        return picture_settings(geometry, spec), PictureOfObject()
+    if preset != PICTURE_PAPER:
+        raise ConfigError(f"--preset is {preset!r}; expected {PICTURE_PAPER}.")
+    if begin is None or not isinstance(spec, Zero123Spec):
+        missing = "--from MESH" if begin is None else "a Zero123"
+        raise ConfigError(f"{PICTURE_PAPER} paints a mesh by Zero123 and a picture; give {missing}.")
+    settings, taken = picture_paper()
+    if cubes is not None and isinstance(settings.geometry, DMTetConfig):
+        settings = replace(settings, geometry=replace(settings.geometry, cubes=cubes))
+    return settings, taken
+
+
 def _geometry(begin: Path | None, cubes: int | None) -> GeometryConfig:
     from pgc.shape.picture import DEFAULT_GEOMETRY
     from pgc.shape.settings import geometry_named
@@ -136,14 +162,14 @@ def _geometry(begin: Path | None, cubes: int | None) -> GeometryConfig:
     return geometry_named("offsets", cubes=cubes)
 
 
-def _given(path: Path, elevation: float, side: int) -> GivenPicture:
+def _given(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
     from pgc.images.cutout import read_cutout
-    from pgc.shape.picture import PictureOfObject, reference_view
+    from pgc.shape.picture import reference_view
     from pgc.shape.runner import GivenPicture
 
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give a picture of the object.")
-    config, cutout = PictureOfObject(elevation_deg=elevation), read_cutout(path)
+    cutout = read_cutout(path)
     notes = ("The object reaches the border of the picture; what is beyond it is missing.",) if cutout.is_cut else ()
     return GivenPicture(path=path, config=config, view=reference_view(cutout, side, config), notes=notes)
 

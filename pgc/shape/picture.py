@@ -22,6 +22,7 @@ from pgc.mesh import Mesh
 from pgc.optimization.config import BackgroundConfig, OptimizeConfig
 from pgc.optimization.views.reference_view import ReferenceView
 from pgc.shape.geometry.dmtet import DMTetConfig
+from pgc.shape.geometry.regularizers import SurfacePenaltyConfig
 from pgc.shape.geometry.subdivision import subdivided
 from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.settings import GeometryConfig, ShapeSettings, shape_settings
@@ -115,13 +116,16 @@ def ball(times: int = 4) -> Mesh:
     corners = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=np.float64)
     upper = [(i, (i + 1) % 4, 4) for i in range(4)]
     faces = np.array([*upper, *((b, a, 5) for a, b, _ in upper)], dtype=np.int32)
+    # The square of an octahedral map: its middle is the top, its corners are the bottom.
+    uvs = np.array([[2, 1], [1, 2], [0, 1], [1, 0], [1, 1], [2, 2], [0, 2], [0, 0], [2, 0]], dtype=np.float32)
+    uv_faces = np.array([*upper, *((b, a, 5 + a) for a, b, _ in upper)], dtype=np.int32)
     octahedron = Mesh(
         name="ball",
         positions=corners,
         polygon_sizes=np.full(8, 3, dtype=np.int32),
         corner_positions=faces.reshape(-1),
-        uvs=None,
-        corner_uvs=None,
+        uvs=0.01 + 0.49 * uvs,
+        corner_uvs=uv_faces.reshape(-1),
         normals=None,
         corner_normals=None,
         material_index=np.zeros(8, dtype=np.int32),
@@ -133,5 +137,6 @@ def ball(times: int = 4) -> Mesh:
     return replace(fine, positions=0.5 * UNIT * fine.positions / lengths)
 
 
-DEFAULT_GEOMETRY = DMTetConfig(cubes=48)
-"""Where no mesh is given: the object's topology is not known."""
+DEFAULT_GEOMETRY = DMTetConfig(cubes=48, surface=SurfacePenaltyConfig(laplacian=0.02, normal_consistency=0.05))
+"""Where no mesh is given: the object's topology is not known. Colours say little of normals, so that more than
+elsewhere is asked of the surface."""

@@ -101,6 +101,7 @@ def prepare_shape(
         renderer=renderer or build_renderer(device),
         cameras=build_cameras(settings.cameras),
         shown=settings.shown,
+        losses={} if settings.normal_loss is None else {"normal": settings.normal_loss},
         pictures=settings.pictures,
         held=_still_mesh(blockout.triangles, device) if settings.hold else None,
         reference_view=reference_view,

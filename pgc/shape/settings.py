@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from pgc.cameras.named import CamerasConfig
 from pgc.cameras.sampling import SphereSamplerConfig
+from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
 from pgc.optimization.config import OptimizeConfig
@@ -45,6 +46,8 @@ class ShapeSettings:
 
     shown: tuple[PictureKind, ...] = ("rgb",)
     """Pictures of each step that the prior judges."""
+    normal_loss: DistillationConfig | None = None
+    """Of pictures of normals; None: the run's own, as for all others."""
     geometry: GeometryConfig = field(default_factory=VertexOffsetsConfig)
     subdivide: int = 0
     """How often each triangle becomes four before the run. 0: the topology stays."""
@@ -59,6 +62,8 @@ class ShapeSettings:
             raise ConfigError(f"subdivide is {self.subdivide}; it must lie in [0, {_FASTEST_SUBDIVISION}].")
         if isinstance(self.geometry, DMTetConfig) and self.subdivide:
             raise ConfigError("dmtet has a grid of its own, which --subdivide does not change; take --cubes.")
+        if self.normal_loss is not None and "normal" not in self.shown:
+            raise ConfigError("normal_loss is given, but no normals are shown; leave it out.")
         if self.pictures.latents_until and "normal" not in self.shown:
             raise ConfigError(
                 f"latents_until is {self.pictures.latents_until}, but no normals are shown that could be latents; use "

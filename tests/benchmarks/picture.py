@@ -35,9 +35,8 @@ from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.images.cutout import read_cutout
 from pgc.images.maps import encode_png
 from pgc.optimization.config import Prompt
-from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.outcome import shape_sheet
-from pgc.shape.picture import DISTANCE, FOCAL, PictureOfObject, ball, picture_settings, reference_view
+from pgc.shape.picture import DEFAULT_GEOMETRY, DISTANCE, FOCAL, PictureOfObject, ball, picture_settings, reference_view
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.moving_mesh import MovingMesh
 from pgc.shape.rendering.renderer import RayRenderer
@@ -55,7 +54,7 @@ _ELEVATION = 20.0
 class PictureBenchmark:
     """What is run."""
 
-    steps: int = 120
+    steps: int = 150
     views: int = 2
     resolution: int = 96
     seeds: int = 3
@@ -148,7 +147,7 @@ def run_one(
     known = known_object(name)
     path = folder / f"{name}.png"
     photograph(known, path)
-    settings = picture_settings(DMTetConfig(cubes=benchmark.cubes), Zero123Spec())
+    settings = picture_settings(replace(DEFAULT_GEOMETRY, cubes=benchmark.cubes), Zero123Spec())
     optimize = replace(
         settings.optimize,
         steps=benchmark.steps,

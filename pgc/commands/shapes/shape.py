@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgc.commands.choice_options import ControlModelOption
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console
+
+if TYPE_CHECKING:
+    from pgc.guidance.specs import GuidanceSpec
+    from pgc.shape.settings import ShapeSettings
 
 __all__ = ["shape"]
 
@@ -22,25 +27,43 @@ def shape(  # noqa: PLR0913 - one parameter an option
     mesh: Annotated[Path, typer.Argument(help="OBJ, GLB, glTF, PLY or STL file to begin from.", show_default=False)],
     prompt: Annotated[str, typer.Option(help="What the shape is to be, such as 'a stone lion'.")],
     loss: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Pictures that the model judges: normal (shape alone; PGC-3D's only_normal), rgb (shaded colours; its "
-            "no_normal) or both."
+            "no_normal) or both. Without it: rgb."
         ),
-    ] = "rgb",
+    ] = None,
     geometry: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="offsets (the mesh's own vertices, moved) or dmtet (a grid, whose surface may split and join)."
+            help="offsets (the mesh's own vertices, moved) or dmtet (a grid, whose surface may split and join). "
+            "Without it: offsets, or the preset's."
         ),
-    ] = "offsets",
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="A published run: pgc3d/normal-sds, pgc3d/normal-sds-depth, pgc3d/rgb-sds, pgc3d/normal-rgb-sds."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the new mesh; the given one stays as it is.")] = Path(
         "out/shape"
     ),
     negative: Annotated[str, typer.Option(help="What it is not to be.")] = "",
     guidance: Annotated[
-        str, typer.Option(help="pocket (built in), sd15, sd21, sdxl, …, or a folder or file.")
-    ] = "pocket",
+        str | None,
+        typer.Option(
+            help="pocket (built in), sd15, sd21, sdxl, …, or a folder or file. Without it: pocket, or the preset's."
+        ),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            help="Which ControlNets look at the shape, or at the given mesh with --hold, how strongly and when: KIND, "
+            "KIND=STRENGTH or KIND=STRENGTH:FROM-TO, with commas, such as 'depth=0.7,normal=0.3'."
+        ),
+    ] = None,
+    control_model: ControlModelOption = None,
     hold: Annotated[
         bool, typer.Option("--hold", help="Show ControlNets the given mesh, so that the shape stays near it.")
     ] = False,
@@ -65,11 +88,8 @@ def shape(  # noqa: PLR0913 - one parameter an option
 
     Writes shape.glb, shape.obj, preview.png and run.json. Ctrl-C ends the run and writes the shape of then.
     """
-    from pgc.guidance.specs import parse_guidance
-    from pgc.shape.settings import geometry_named, shape_settings
-
-    spec = parse_guidance(guidance)
-    settings = shape_settings(loss, geometry_named(geometry, cubes=cubes), spec)
+    spec, settings = _chosen(loss, geometry, cubes, preset, guidance)
+    spec = _controlled(spec, control, control_model)
     given = {
         "steps": steps, "views": views, "resolution": resolution, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip
@@ -106,3 +126,46 @@ def shape(  # noqa: PLR0913 - one parameter an option
     console.print(f"{done}: shape.glb, shape.obj, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
     if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _chosen(
+    loss: str | None, geometry: str | None, cubes: int | None, preset: str | None, guidance: str | None
+) -> tuple[GuidanceSpec, ShapeSettings]:
+    """The prior and the settings before single numbers are changed."""
+    from pgc.guidance.specs import parse_guidance
+    from pgc.shape.geometry.dmtet import DMTetConfig
+    from pgc.shape.papers import paper_prior, shape_paper
+    from pgc.shape.settings import geometry_named, shape_settings
+
+    if preset is None:
+        spec = parse_guidance(guidance or "pocket")
+        return spec, shape_settings(loss or "rgb", geometry_named(geometry or "offsets", cubes=cubes), spec)
+    paper = shape_paper(preset)
+    if loss is not None:
+        raise ConfigError(f"--loss is {loss}, but {preset} says itself which pictures are judged; leave it out.")
+    settings = paper.settings
+    if geometry is not None and geometry != "dmtet":
+        settings = replace(settings, geometry=geometry_named(geometry, cubes=cubes))
+    elif cubes is not None and isinstance(settings.geometry, DMTetConfig):
+        settings = replace(settings, geometry=replace(settings.geometry, cubes=cubes))
+    return paper_prior(paper, parse_guidance(guidance or paper.guidance)), settings
+
+
+def _controlled(spec: GuidanceSpec, control: str | None, models: list[str] | None) -> GuidanceSpec:
+    """The prior with the ControlNets that were chosen; they replace all others.
+
+    Raises:
+        ConfigError: it has no such control.
+    """
+    from pgc.runs.settings.choices import RunChoices
+    from pgc.runs.settings.controls import with_controls
+    from pgc.runs.settings.offers import read_control_models, read_controls
+
+    if control is None:
+        if models:
+            raise ConfigError("A ControlNet is named by --control-model, and --control lists none; add it there.")
+        return spec
+    choices = RunChoices(controls=read_controls(control), control_models=read_control_models(models or ()))
+    if any(text.startswith("shuffle") for text in choices.controls or ()):
+        raise ConfigError("The control shuffle shows a picture of yours, and a shape run is given none; leave it out.")
+    return with_controls(spec, choices)

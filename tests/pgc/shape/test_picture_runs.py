@@ -19,7 +19,7 @@ from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import PocketSpec
 from pgc.images.cutout import Cutout, read_cutout
-from pgc.mesh import load_mesh
+from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.shape.geometry.dmtet import DMTetConfig
@@ -52,6 +52,10 @@ def test_the_ball_is_closed_and_fills_the_space():
     mesh = ball(2)
     assert len(mesh.polygon_sizes) == 8 * 4**2
     assert np.allclose(np.linalg.norm(mesh.positions, axis=1), 0.8)
+    # Its UVs serve as they are, so that nothing is unwrapped.
+    prepared = prepare_mesh(mesh)
+    assert not prepared.report.warnings
+    assert np.shares_memory(prepared.mesh.uvs, mesh.uvs)
     corners = mesh.positions[mesh.corner_positions.reshape(-1, 3)]
     outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert ((outward * corners.mean(axis=1)).sum(axis=1) > 0).all()
