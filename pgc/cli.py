@@ -14,10 +14,10 @@ from pgc.commands.compare import compare
 from pgc.commands.demo import demo
 from pgc.commands.evaluate import evaluate
 from pgc.commands.export import export
-from pgc.commands.image import image
 from pgc.commands.models import app as models
 from pgc.commands.pair import pair
 from pgc.commands.playground import playground
+from pgc.commands.shapes.image import image
 from pgc.commands.shapes.imagine import imagine
 from pgc.commands.shapes.shape import shape
 from pgc.commands.texture import texture
