@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..client import JobPreview
+from ..client import JobPreview, JobShapePreview
 
-__all__ = ["Deliver", "Effect", "Ended", "Follow", "Remember", "SendCancel", "ShowPreview"]
+__all__ = ["Deliver", "Effect", "Ended", "Follow", "Remember", "SendCancel", "ShowPreview", "ShowShape"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,14 @@ class ShowPreview:
 
     key: str
     preview: JobPreview
+
+
+@dataclass(frozen=True, eq=False)
+class ShowShape:
+    """Show a shape of a moment beside its object."""
+
+    key: str
+    preview: JobShapePreview
 
 
 @dataclass(frozen=True)
@@ -54,4 +62,4 @@ class Follow:
     job: str
 
 
-Effect: TypeAlias = Remember | ShowPreview | Deliver | Ended | SendCancel | Follow
+Effect: TypeAlias = Remember | ShowPreview | ShowShape | Deliver | Ended | SendCancel | Follow

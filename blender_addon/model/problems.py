@@ -15,9 +15,11 @@ __all__ = [
     "draining_problem",
     "empty_problem",
     "forgotten_problem",
+    "no_shapes_problem",
     "not_installed_problem",
     "of_error",
     "offline_problem",
+    "shape_problem",
     "start_problem",
     "unwrap_problem",
     "xatlas_problem",
@@ -112,6 +114,20 @@ def xatlas_problem() -> Problem:
         "server: pip install xatlas."
     )
     return Problem(text, *_SMART)
+
+
+def shape_problem(error: WireError, model: str = "pocket") -> Problem:
+    """Says what to show where a new shape failed: what mends textures alone is no help."""
+    problem = of_error(error, model)
+    if problem.operator in ("pgc.generate", "pgc.base_color_only", "pgc.smaller_texture"):
+        return Problem(problem.text, "pgc.refine_shape", "Try Again")
+    return problem
+
+
+def no_shapes_problem() -> Problem:
+    """Says that the server makes no shapes."""
+    text = "This server makes no shapes, since it is of an older version. Update it: pip install -U pgc-texture."
+    return Problem(text, *_UPDATE)
 
 
 def absent_problem() -> Problem:

@@ -10,10 +10,12 @@ from typing import Any, cast
 from ..client import JobState
 from .state import AppState, JobRequest
 
-__all__ = ["NEW_UV_MAP", "RecentResult", "completed_request", "fetched_request", "recent_results"]
+__all__ = ["NEW_SHAPE_OF", "NEW_UV_MAP", "RecentResult", "completed_request", "fetched_request", "recent_results"]
 
 NEW_UV_MAP = "{name} (new UV map)"
 """What jobs for new UVs are called on the server. They fit a mesh as it was, and are not fetched again."""
+NEW_SHAPE_OF = "{name} (new shape)"
+"""What jobs for new shapes are called on the server. Only who asked for them knows what axes their meshes have."""
 _MOST = 15
 _HAVE_RESULTS = (JobState.SUCCEEDED, JobState.CANCELLED)
 _MOST_SEED = (1 << 31) - 1
@@ -36,6 +38,7 @@ def recent_results(state: AppState, now: float) -> list[RecentResult]:
     """
     ended = [info for info in state.server.jobs if info.state in _HAVE_RESULTS and not _lacks_result(state, info.key)]
     ended = [info for info in ended if not info.name.endswith(NEW_UV_MAP.format(name=""))]
+    ended = [info for info in ended if not info.name.endswith(NEW_SHAPE_OF.format(name="")) or _asked(state, info.key)]
     found: list[RecentResult] = []
     for info in sorted(ended, key=lambda info: -info.created)[:_MOST]:
         view = state.jobs.get(info.key)
@@ -71,12 +74,20 @@ def fetched_request(known: JobRequest | None, same_object: bool) -> JobRequest:
     if same_object:
         # Whoever fetches a result wants to see it.
         return replace(known, waits=False) if known.waits else known
+    if known.shape:
+        # A mesh of another object: it comes as it was asked for.
+        return known
     return JobRequest(prompt=known.prompt, negative=known.negative, seed=known.seed, settings=known.settings)
 
 
 def _part(told: object, name: str) -> dict[str, Any]:
     part = cast("dict[str, Any]", told).get(name) if isinstance(told, dict) else None
     return cast("dict[str, Any]", part) if isinstance(part, dict) else {}
+
+
+def _asked(state: AppState, key: str) -> bool:
+    view = state.jobs.get(key)
+    return view is not None and view.reshapes
 
 
 def _lacks_result(state: AppState, key: str) -> bool:

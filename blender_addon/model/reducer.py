@@ -25,6 +25,7 @@ from ..client import (
     JobNotice,
     JobPreview,
     JobProgress,
+    JobShapePreview,
     JobState,
     JobStateChanged,
     Refused,
@@ -32,9 +33,10 @@ from ..client import (
     ServerStartFailed,
     ServerStarting,
     Uploading,
+    WireError,
 )
 from . import problems
-from .effects import Deliver, Effect, Ended, Follow, Remember, SendCancel, ShowPreview
+from .effects import Deliver, Effect, Ended, Follow, Remember, SendCancel, ShowPreview, ShowShape
 from .recent_results import completed_request
 from .state import AppState, JobView, Phase, Problem, ServerState
 from .timings import learn_timings
@@ -47,6 +49,7 @@ __all__ = [
     "Remember",
     "SendCancel",
     "ShowPreview",
+    "ShowShape",
     "cancelled_by_artist",
     "failed_by_defect",
     "reduce_event",
@@ -73,7 +76,7 @@ def reduce_event(state: AppState, event: Event) -> Sequence[Effect]:
             view = state.jobs.get(event.key)
         case JobFailed():
             view = state.jobs.get(event.key or "") or state.job_of(event.job)
-        case JobStateChanged() | JobProgress() | JobNotice() | JobPreview() | Downloading():
+        case JobStateChanged() | JobProgress() | JobNotice() | JobPreview() | JobShapePreview() | Downloading():
             view = state.job_of(event.job)
         case JobFinished() | JobCancelled():
             view = state.job_of(event.job) or state.jobs.get(event.key or "")
@@ -116,8 +119,8 @@ def cancelled_by_artist(state: AppState, key: str) -> Sequence[Effect]:
         return ()
     state.changed()
     view.cancelling = True
-    if view.unwrap is not None:
-        # There is nothing of it to be kept.
+    if not view.paints:
+        # There is nothing of it to be kept: a version has room for a look, not for a mesh.
         view.phase, view.note, view.files = Phase.CANCELLED, "Cancelled.", {}
         return (Ended(key), *(() if view.job is None else (SendCancel(view.job),)))
     # A result that waits here has nothing left to cancel on the server.
@@ -222,7 +225,7 @@ def _too_late(view: JobView, event: Event) -> Sequence[Effect]:
         case JobAccepted() if view.phase is Phase.CANCELLED:
             view.job = event.job
             return (SendCancel(event.job),)
-        case JobCancelled() | JobFinished() if event.maps and view.phase is Phase.CANCELLED and view.unwrap is None:
+        case JobCancelled() | JobFinished() if event.maps and view.phase is Phase.CANCELLED and view.paints:
             view.files, view.config, view.partial = event.maps, event.config, isinstance(event, JobCancelled)
             view.phase = Phase.APPLYING
             return (Deliver(view.key),)
@@ -245,7 +248,7 @@ def _job(state: AppState, view: JobView, event: Event) -> Sequence[Effect]:
             view.phase, view.step, view.steps, view.eta_s = Phase.RUNNING, event.step, event.steps, event.eta_s
         case JobNotice():
             view.note = event.text
-        case JobPreview():
+        case JobPreview() | JobShapePreview():
             return _preview(view, event)
         case Downloading():
             view.phase, view.fraction = Phase.RECEIVING, event.done / event.total if event.total else 1.0
@@ -256,10 +259,12 @@ def _job(state: AppState, view: JobView, event: Event) -> Sequence[Effect]:
     return ()
 
 
-def _preview(view: JobView, event: JobPreview) -> Sequence[Effect]:
+def _preview(view: JobView, event: JobPreview | JobShapePreview) -> Sequence[Effect]:
     if view.phase in (Phase.APPLYING, Phase.HELD) or view.cancelling:
         return ()
     view.phase = Phase.RUNNING if view.phase in (Phase.QUEUED, Phase.FOUND) else view.phase
+    if isinstance(event, JobShapePreview):
+        return (ShowShape(view.key, event),)
     if event.map == "base_color":
         view.thumbnail = event.image
     return (ShowPreview(view.key, event),)
@@ -269,10 +274,7 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
     view.seconds = time.monotonic() - view.started
     match event:
         case JobFailed():
-            unwraps, view.phase = view.unwrap is not None, Phase.FAILED
-            view.problem = (
-                problems.unwrap_problem(event.error) if unwraps else problems.of_error(event.error, view.request.model)
-            )
+            view.phase, view.problem = Phase.FAILED, _problem(view, event.error)
             return (Ended(view.key),)
         case JobCancelled() if not event.maps:
             view.phase, view.note = Phase.CANCELLED, "Cancelled. There was nothing to keep yet."
@@ -283,7 +285,7 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
             return (Ended(view.key),)
         case JobFinished():
             view.note = " ".join(event.result.warnings)
-            if view.steps and view.unwrap is None:
+            if view.steps and view.paints:
                 learn_timings(state, view.request, view.steps, event.result)
         case _:
             pass
@@ -291,3 +293,10 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
     view.request = completed_request(view.request, event.config)
     view.phase, view.files, view.config = Phase.APPLYING, event.maps, event.config
     return (Deliver(view.key),)
+
+
+def _problem(view: JobView, error: WireError) -> Problem:
+    if view.unwrap is not None:
+        return problems.unwrap_problem(error)
+    tell = problems.shape_problem if view.reshapes else problems.of_error
+    return tell(error, view.request.model)

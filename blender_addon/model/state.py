@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..client import MapFile
 from ..protocol.limits import Limits
 from ..protocol.records import JobInfo, ModelInfo
-from ..protocol.specs.job import NEW_UVS
+from ..protocol.specs.job import NEW_SHAPE, NEW_UVS
 
 __all__ = ["AppState", "JobRequest", "JobView", "Phase", "Problem", "ServerState", "ServerView", "UnwrapTask"]
 
@@ -88,6 +88,7 @@ class JobRequest:
         settings: the rest of the panel's choices, as JSON.
         uvs: what the object had then, packed (`uv_packing`); "" where nobody knows.
         waits: the result becomes a version that is not shown until it is clicked, as a further variation does.
+        shape: of a job for a new shape: its mesh as it was sent (`conditions.shapes.ShapeTask`); "" of all others.
     """
 
     prompt: str
@@ -103,6 +104,7 @@ class JobRequest:
     settings: str = "{}"
     uvs: str = ""
     waits: bool = False
+    shape: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,16 @@ class JobView:
     """It makes no texture, but a UV map."""
 
     @property
+    def reshapes(self) -> bool:
+        """Whether it makes a new mesh."""
+        return bool(self.request.shape)
+
+    @property
+    def paints(self) -> bool:
+        """Whether it makes a texture."""
+        return self.unwrap is None and not self.reshapes
+
+    @property
     def live(self) -> bool:
         """Whether something of it is still to come."""
         return not self.phase.ended
@@ -207,7 +219,7 @@ class ServerView:
     @property
     def textures(self) -> tuple[str, ...]:
         """Those of its maps that are pictures: what a version may be made of."""
-        return tuple(name for name in self.maps if name != NEW_UVS)
+        return tuple(name for name in self.maps if name not in (NEW_UVS, NEW_SHAPE))
 
     @property
     def ready(self) -> bool:

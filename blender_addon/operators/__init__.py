@@ -5,6 +5,7 @@ from . import bake, keep_mask, prompts, rig, scene_fixes, settings_fixes, unwrap
 from .cancel import PGC_OT_cancel, PGC_OT_cancel_all, PGC_OT_stop_and_keep
 from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
+from .refine_shape import PGC_OT_refine_shape
 from .server import connection, server_operators
 from .server.start_server import PGC_OT_start_server
 from .unwrap_on_server import PGC_OT_unwrap_on_server
@@ -22,6 +23,7 @@ CLASSES = (
     PGC_OT_copy_report,
     PGC_OT_stop_and_keep,
     PGC_OT_generate,
+    PGC_OT_refine_shape,
     PGC_OT_restore,
     PGC_OT_start_server,
     PGC_OT_unwrap_on_server,

@@ -17,6 +17,7 @@ from ..model import choices, methods
 from ..model.migrations import SCHEMA
 from ..overrides import OVERRIDABLE
 from . import jobs as job_properties
+from . import shape as shape_properties
 from . import versions as version_properties
 from . import window as window_state
 
@@ -219,6 +220,7 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         name="Begin Anew",
         description="What the mask lets change begins from gray, in place of what is there",
     )
+    shape: PointerProperty(type=shape_properties.PGC_PG_shape, name="Shape", description="What Refine Shape does")
     target: EnumProperty(name="Target", description="What gets the texture", items=choices.TARGETS, default="object")
     uv_map: StringProperty(name="UV Map", description="UV map to texture; empty takes the active one")
     cameras: EnumProperty(
@@ -247,7 +249,13 @@ class PGC_PG_window(bpy.types.PropertyGroup):
     eta: FloatProperty(get=window_state.eta, description="Seconds left; -1: unknown")
 
 
-CLASSES = (*job_properties.CLASSES, *version_properties.CLASSES, PGC_PG_scene, PGC_PG_window)
+CLASSES = (
+    *job_properties.CLASSES,
+    *version_properties.CLASSES,
+    *shape_properties.CLASSES,
+    PGC_PG_scene,
+    PGC_PG_window,
+)
 
 
 def attach() -> None:

@@ -45,6 +45,7 @@ class PGC_PG_pending(bpy.types.PropertyGroup):
     faces: StringProperty(override=OVERRIDABLE)
     settings: StringProperty(default="{}", override=OVERRIDABLE)
     uvs: StringProperty(override=OVERRIDABLE)
+    shape: StringProperty(description="Of a new shape: the mesh as it was sent", override=OVERRIDABLE)
     waits: BoolProperty(description="Its result becomes a version that is not shown", override=OVERRIDABLE)
     cancelled: BoolProperty(
         description="Cancel was clicked; only the partial result is still to come", override=OVERRIDABLE

@@ -19,9 +19,13 @@ from ..scene.meshes.uv_watch import uv_values
 from ..scene.versions.builder import VersionBuilder, VersionFacts
 from .jobs_in_blend import forget
 from .previews import export_options
+from .reshaping import put_shape, shape_hindrance
 from .unwrapping import put_new_uvs, unwrap_hindrance
 
 __all__ = ["Deliveries", "hindrance", "rendering"]
+
+_STEPS = {"texture": "Generate Texture", "unwrap": "New UV Map", "shape": "Refine Shape"}
+"""What undo calls a result."""
 
 
 def rendering() -> bool:
@@ -33,6 +37,8 @@ def hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
     """Says why a result cannot be put on its object now, as a sentence; "" where it can."""
     if view.unwrap is not None:
         return "" if obj is None else unwrap_hindrance(view, obj)
+    if view.reshapes:
+        return shape_hindrance(view, obj)
     if obj is None:
         return f"{view.object_name} is gone. Undo its removal, or apply the texture to another object."
     if not obj.is_editable:
@@ -107,6 +113,9 @@ class Deliveries:
         if not note and view.unwrap is not None:
             self._put_uvs(state, view, obj)
             return True
+        if not note and view.reshapes:
+            self._put_shape(state, view, obj, uncover)
+            return True
         if not note:
             view.object_name = obj.name
             return self._advance(state, view, obj, uncover)
@@ -123,6 +132,17 @@ class Deliveries:
             if obj is None:
                 raise SceneError(f"{view.object_name} is gone, so that its new UVs have no place.")
             view.note = put_new_uvs(view, obj)
+        except SceneError as error:
+            self._end(state, view, Phase.FAILED, Problem(error.text, error.fix or ""))
+            return
+        state.went_well()
+        self._end(state, view, Phase.FINISHED)
+
+    def _put_shape(self, state: AppState, view: JobView, obj: bpy.types.Object, uncover: Callable[[str], None]) -> None:
+        with defect(state, "Taking a preview off"):
+            uncover(view.key)
+        try:
+            view.note = put_shape(view, obj)
         except SceneError as error:
             self._end(state, view, Phase.FAILED, Problem(error.text, error.fix or ""))
             return
@@ -175,9 +195,9 @@ class Deliveries:
             self._drop_half_made()
         with defect(state, "Forgetting a job that is over"):
             forget(view.key)
-        if view.unwrap is None or phase is Phase.FINISHED:
+        if view.paints or phase is Phase.FINISHED:
             with defect(state, "Making an undo step"):
-                _push_undo("Generate Texture" if view.unwrap is None else "New UV Map")
+                _push_undo(_STEPS["unwrap" if view.unwrap is not None else "shape" if view.reshapes else "texture"])
 
 
 def _uvs_changed(obj: bpy.types.Object) -> bool:

@@ -24,6 +24,7 @@ from ..model.reducer import (
     Remember,
     SendCancel,
     ShowPreview,
+    ShowShape,
     cancelled_by_artist,
     failed_by_defect,
     reduce_event,
@@ -268,6 +269,8 @@ class JobDesk:
                 jobs_in_blend.note(self.state.jobs[effect.key])
             case ShowPreview():
                 self._show(effect)
+            case ShowShape():
+                self.previews.put_shape(effect.key, effect.preview.mesh)
             case Deliver():
                 self.deliveries.add(effect.key)
                 with defect(self.state, "Asking for recent results"):

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 import bpy
 
+from ..model.conditions.shapes import ShapeTask
 from ..model.preview_frames import PreviewFrame
 from ..model.state import AppState, JobRequest, JobView
+from ..protocol.meshes import PreviewMesh
 from ..scene.errors import SceneError
 from ..scene.live_preview import begin_preview, end_preview, has_preview, may_preview, update_preview
 from ..scene.lookup import find_object
 from ..scene.meshes.export import ExportOptions
 from ..scene.painting.mask_display import MASK_KEY, is_painting
+from ..scene.shapes.wireframe import remove_wireframes, show_wireframe
 
 __all__ = ["Previews", "export_options"]
 
@@ -33,14 +36,22 @@ class Previews:
         """Job and map of what is to be shown, oldest first."""
         self._ending: set[str] = set()
         self._thumbnails: dict[str, PreviewFrame] = {}
+        self._shapes: dict[str, PreviewMesh] = {}
+        """The newest of each job that makes a shape, until it is shown."""
 
     def put(self, key: str, frame: PreviewFrame) -> None:
         """Takes a frame that came in; a later `step` shows it."""
         self._frames.setdefault(key, {})[frame.map] = frame
         self._new[key, frame.map] = None
 
+    def put_shape(self, key: str, mesh: PreviewMesh) -> None:
+        """Takes a shape of a moment; a later `step` shows it."""
+        self._shapes[key] = mesh
+
     def end(self, key: str) -> None:
         """Takes the preview of a job that has ended off every object that shows it, duplicates too."""
+        self._shapes.pop(key, None)
+        remove_wireframes(lambda other: other != key)
         self._frames.pop(key, None)
         self._new = {waiting: None for waiting in self._new if waiting[0] != key}
         self._ending.add(key)
@@ -51,15 +62,20 @@ class Previews:
         self._frames.clear()
         self._new.clear()
         self._ending.clear()
+        self._shapes.clear()
 
     def take_off(self) -> None:
-        """Takes all previews off for now, as before a save; the next `step`s bring them back."""
+        """Takes all previews off for now, as before a save; the next `step`s bring them back, those of shapes with the
+        next news.
+        """
+        remove_wireframes()
         for obj in _objects_with_preview():
             end_preview(obj)
 
     def take_off_strangers(self, state: AppState) -> None:
         """Removes for good the previews of no job that goes on, as an undo or a loaded file may bring them back."""
         live = {view.key for view in state.live() if not view.cancelling}
+        remove_wireframes(live.__contains__)
         for obj in _objects_with_preview():
             masked = obj.pgc.job.preview.key == MASK_KEY and is_painting(obj)
             if obj.pgc.job.preview.key not in live and not masked:
@@ -69,6 +85,9 @@ class Previews:
         """Does at most one thing that costs: show a frame, or take a preview off. Returns whether there was one."""
         if self._ending:
             self._finish_ending()
+        if self._shapes:
+            self._show_shape(state)
+            return True
         for view in state.live():
             if view.key in self._frames:
                 self._keep(view)
@@ -80,6 +99,14 @@ class Previews:
             if view is not None and obj is not None and self._show(view, obj, self._frames[key][name]):
                 return True
         return False
+
+    def _show_shape(self, state: AppState) -> None:
+        key = next(iter(self._shapes))
+        mesh, view = self._shapes.pop(key), state.jobs.get(key)
+        task = None if view is None else ShapeTask.read(view.request.shape)
+        obj = None if view is None else find_object(view.object_uid, view.object_name)
+        if task is not None and obj is not None:
+            show_wireframe(obj, key, mesh, task)
 
     def _show(self, view: JobView, obj: bpy.types.Object, frame: PreviewFrame) -> bool:
         options = export_options(view.request)

@@ -18,6 +18,7 @@ from .problem import draw_problem
 from .progress import draw_progress, draw_waiting
 from .server_line import draw_server_line
 from .settings import draw_prompt, draw_quality, draw_settings, draw_target
+from .shape import draw_shape
 from .text import draw_text
 from .uvs import draw_uv_check
 from .versions import draw_versions
@@ -56,6 +57,7 @@ class _TexturePanel:
             header.label(text="Advanced")
             if advanced is not None:
                 draw_advanced(advanced, context)
+        draw_shape(layout, context, state)
         _draw_versions(layout, context)
         if state.server.jobs:
             layout.menu("PGC_MT_results", icon="RECOVER_LAST")
@@ -140,7 +142,7 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
                 draw_text(layout, textwrap.shorten(text, _LONGEST, placeholder=" …"), context, icon="INFO")
     space = context.space_data
     solid = space is not None and space.type == "VIEW_3D" and _hides_textures(space.shading)
-    textured = last is not None and last.problem is None and last.phase in _VISIBLE and last.unwrap is None
+    textured = last is not None and last.problem is None and last.phase in _VISIBLE and last.paints
     if solid and textured:
         box = layout.box()
         draw_text(box, "Solid shading does not show textures.", context, icon="SHADING_SOLID")

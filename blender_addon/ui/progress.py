@@ -24,6 +24,12 @@ _TEXTS = {
     Phase.APPLYING: "Building the Material",
 }
 
+_SHAPE_TEXTS = {
+    **_TEXTS,
+    Phase.RECEIVING: "Receiving the Shape",
+    Phase.APPLYING: "Receiving the Shape",
+}
+
 _UV_TEXTS = {
     Phase.RUNNING: "Making UVs",
     Phase.RECEIVING: "Receiving the UVs",
@@ -49,7 +55,8 @@ def progress_text(view: JobView, server: ServerState) -> str:
         case Phase.RUNNING if view.unwrap is None:
             return _running_text(view)
         case _:
-            return tr((_TEXTS if view.unwrap is None else _UV_TEXTS).get(view.phase, ""))
+            texts = _UV_TEXTS if view.unwrap is not None else _SHAPE_TEXTS if view.reshapes else _TEXTS
+            return tr(texts.get(view.phase, ""))
 
 
 def waiting_text(view: JobView) -> str:
@@ -109,7 +116,7 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
         draw_text(box, view.note, context, icon="INFO")
         # Side by side, a sidebar of ordinary width cuts the first one.
         column = box.column(align=True)
-        if view.unwrap is None:
+        if view.paints:
             column.operator("pgc.apply_to_active").key = view.key
         column.operator("pgc.cancel", text="Discard", icon="X").key = view.key
         return
@@ -120,7 +127,7 @@ def draw_progress(layout: bpy.types.UILayout, view: JobView, context: bpy.types.
     hindrance = ""
     obj = context.object
     own = obj is not None and obj.session_uid == view.object_uid
-    if view.phase is Phase.RUNNING and own and view.unwrap is None:
+    if view.phase is Phase.RUNNING and own and view.paints:
         hindrance = preview_hindrance(obj, export_options(view.request))
     lines = (
         (view.note, "INFO"),

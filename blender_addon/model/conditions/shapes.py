@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of a new shape, and what has to be known of its mesh when the answer comes. Without Blender."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ...protocol.specs.shape import ShapeSpec
+
+__all__ = ["GEOMETRIES", "LOSSES", "SUFFIX", "ShapeTask", "shape_wish"]
+
+SUFFIX: Final = "Refined"
+"""What a new shape's name has beside that of the object that it came from."""
+_USUAL_RATE: Final = 0.01
+LOSSES: Final = (
+    (
+        "rgb",
+        "Colors",
+        "The model judges shaded colors; the built-in one knows these alone",
+        "SHADING_RENDERED",
+        0,
+    ),
+    ("normal", "Normals", "The model judges pictures of normals: shape alone", "NORMALS_FACE", 1),
+    ("both", "Both", "The model judges both in each step, which takes twice as long", "SHADING_TEXTURE", 2),
+)
+GEOMETRIES: Final = (
+    ("offsets", "Move Vertices", "The mesh's own vertices move; faces, UVs and materials stay", "VERTEXSEL", 0),
+    ("dmtet", "Grid", "A surface in a grid, which may split and join; it has faces of its own", "MESH_GRID", 1),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeTask:
+    """A mesh as it was sent.
+
+    Args:
+        digest: of its polygons and positions; turn: its object's rotation and scale, nine numbers row by row.
+    """
+
+    digest: str
+    turn: tuple[float, ...]
+
+    def written(self) -> str:
+        """Returns it as text, for a file."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def read(text: str) -> ShapeTask | None:
+        """Returns what `written` wrote; None for anything else."""
+        try:
+            told: Any = json.loads(text)
+            turn = tuple(float(value) for value in told["turn"])
+            return ShapeTask(digest=str(told["digest"]), turn=turn) if len(turn) == 9 else None
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+def shape_wish(*, loss: str, geometry: str, subdivide: int, cubes: int, strength: float, hold: bool) -> ShapeSpec:
+    """Returns the panel's choices as a job has them.
+
+    Args:
+        subdivide: for offsets; cubes: for a grid. strength: 1 as usual; how far a step goes.
+
+    Raises:
+        FieldError: they do not go together.
+    """
+    grid = geometry == "dmtet"
+    chosen: dict[str, Any] = {"loss": loss, "geometry": geometry, "hold": hold}
+    return ShapeSpec(
+        **chosen,
+        cubes=cubes if grid else None,
+        subdivide=0 if grid else subdivide,
+        learning_rate=None if strength == 1.0 else _USUAL_RATE * strength,
+    )

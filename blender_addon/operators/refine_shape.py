@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refine Shape: a new object beside the active one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+
+from ..model.problems import no_shapes_problem, shape_problem
+from ..model.state import Problem, ServerState
+from ..protocol.specs.job import NEW_SHAPE
+from ..scene.errors import SceneError
+from ..session import event_pump, recent_prompts
+from ..session.readiness import reason_against_shape
+from ..session.reshaping import prepare_shape
+from ..session.submission import SEEDS, objection
+from .poll import passes_unless
+
+__all__ = ["PGC_OT_refine_shape"]
+
+
+class PGC_OT_refine_shape(bpy.types.Operator):
+    """Learn a new shape from the active mesh and the prompt. It becomes a new object beside it; the mesh itself and
+    everything else in the scene stay as they are"""
+
+    bl_idname = "pgc.refine_shape"
+    bl_label = "Refine Shape"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = reason_against_shape(context, event_pump.current_state())
+        return passes_unless(cls, reason, reason)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        desk = event_pump.job_desk()
+        event_pump.show_problem(None)
+        server = desk.state.server
+        if server.ready and NEW_SHAPE not in server.maps:
+            return self._refuse(no_shapes_problem())
+        try:
+            order = prepare_shape(context, context.object)
+        except SceneError as error:
+            return self._refuse(Problem(error.text, error.fix or ""))
+        too_large = objection([order], server, shape_problem)
+        if too_large is not None:
+            return self._refuse(too_large)
+        if not desk.submit(order.view, order.spec, order.arrays):
+            return self._refuse(server.problem or no_shapes_problem())
+        settings = context.scene.pgc
+        recent_prompts.remember(settings.prompt, settings.negative)
+        if not settings.lock_seed:
+            settings.seed = (settings.seed + 1) % SEEDS
+        if server.state is ServerState.ABSENT:
+            # One click: a server that is installed comes up by itself.
+            bpy.ops.pgc.start_server()
+        return {"FINISHED"}
+
+    def _refuse(self, problem: Problem) -> set[str]:
+        event_pump.show_problem(problem)
+        self.report({"ERROR"}, problem.text)
+        return {"CANCELLED"}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the next shape is to be, beside the panel's prompt, model and seed."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
+
+from ..model.conditions.shapes import GEOMETRIES, LOSSES
+
+__all__ = ["CLASSES", "PGC_PG_shape"]
+
+
+class PGC_PG_shape(bpy.types.PropertyGroup):
+    """Choices of Refine Shape."""
+
+    loss: EnumProperty(name="Judged by", description="The pictures that the model judges", items=LOSSES, default="rgb")
+    geometry: EnumProperty(name="Geometry", description="What may change", items=GEOMETRIES, default="offsets")
+    subdivide: IntProperty(
+        name="Subdivide",
+        description="How often each triangle becomes four before the run, for detail to stand on",
+        min=0,
+        max=4,
+        default=0,
+    )
+    cubes: IntProperty(
+        name="Cubes", description="Cubes along a side of the grid: how fine its shape can be", min=8, max=96, default=32
+    )
+    steps: IntProperty(
+        name="Steps", description="Number of steps; 0 leaves it to the quality", min=0, max=100_000, default=0
+    )
+    strength: FloatProperty(
+        name="Strength", description="How far a step may move the shape; 1 is usual", min=0.05, max=5.0, default=1.0
+    )
+    hold: BoolProperty(
+        name="Hold", description="Show the model the mesh as it is now in each step, so that the shape stays near it"
+    )
+
+
+CLASSES = (PGC_PG_shape,)
