@@ -10,7 +10,7 @@ from pgc.cameras.named import CamerasConfig
 from pgc.cameras.sampling import SphereSamplerConfig
 from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.offers import PresetName
 from pgc.runs.settings.presets import preset_settings
@@ -23,6 +23,7 @@ __all__ = [
     "SHAPE_LOSSES",
     "GeometryConfig",
     "ShapeSettings",
+    "check_hold",
     "check_teacher",
     "geometry_named",
     "shape_settings",
@@ -35,6 +36,8 @@ GeometryConfig = VertexOffsetsConfig | DMTetConfig
 GeometryName = Literal["offsets", "dmtet"]
 GEOMETRIES: tuple[GeometryName, ...] = get_args(GeometryName)
 
+_OF_THE_MESH = ("depth", "depth-official", "normal", "edges")
+"""Controls that show a mesh."""
 _FASTEST_SUBDIVISION = 6
 _RATE = 0.01
 _EPSILON = 1e-8
@@ -121,4 +124,17 @@ def check_teacher(shown: tuple[PictureKind, ...], spec: GuidanceSpec) -> None:
         raise ConfigError(
             "The built-in model has never seen a picture of normals, so that its judgement of one means nothing; take "
             "--loss rgb, or a Stable Diffusion model (--guidance sd15, sd21 or sdxl)."
+        )
+
+
+def check_hold(spec: GuidanceSpec) -> None:
+    """Raises ConfigError where the mesh is to be shown to ControlNets, and the prior has none."""
+    sees = isinstance(spec, PocketSpec)
+    if isinstance(spec, StableDiffusionSpec | SDXLSpec):
+        kinds = {control.wish.kind for control in spec.controls}
+        sees = spec.controlnet is not None or not kinds.isdisjoint(_OF_THE_MESH)
+    if not sees:
+        raise ConfigError(
+            "--hold shows ControlNets the given mesh, and this model has none that would see it; leave it out, or take "
+            "another model (--guidance pocket, sd15, sd21 or sdxl)."
         )

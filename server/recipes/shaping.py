@@ -21,7 +21,7 @@ from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlanner
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.shape.prepared import PreparedShape, prepare_shape
-from pgc.shape.settings import ShapeSettings, geometry_named, shape_settings
+from pgc.shape.settings import ShapeSettings, check_hold, geometry_named, shape_settings
 from server.recipes.prepare import job_prompt
 from server.recipes.settings import MODEL_KEYS, memory_planner
 from server.recipes.sources import ReadArray
@@ -133,6 +133,8 @@ def shape_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, ShapeSettings]:
         )
     prior = parse_guidance(key)
     settings = shape_settings(wish.loss, geometry_named(wish.geometry, cubes=wish.cubes), prior, given.preset)
+    if wish.hold:
+        check_hold(prior)
     wished = {
         "steps": given.steps, "views": given.views, "resolution": given.resolution, "seed": given.seed,
         "learning_rate": wish.learning_rate,

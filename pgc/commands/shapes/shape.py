@@ -90,6 +90,10 @@ def shape(  # noqa: PLR0913 - one parameter an option
     """
     spec, settings = _chosen(loss, geometry, cubes, preset, guidance)
     spec = _controlled(spec, control, control_model)
+    if hold:
+        from pgc.shape.settings import check_hold
+
+        check_hold(spec)
     given = {
         "steps": steps, "views": views, "resolution": resolution, "learning_rate": learning_rate, "seed": seed,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pgc.cameras import Camera
@@ -21,6 +21,8 @@ from pgc.cameras import Camera
 __all__ = ["clip_positions", "picture_positions", "pixel_weights"]
 
 _X_Y_W = [0, 1, 3]
+_NARROWEST = 0.1
+"""Height in pixels of a triangle that still has gradients by its weights."""
 
 
 def clip_positions(positions: Float[Tensor, "v 3"], cameras: Sequence[Camera]) -> Float[Tensor, "b v 3"]:
@@ -60,4 +62,18 @@ def pixel_weights(
     # A triangle that is seen edge-on has no weights; a third each keeps the picture, without a gradient.
     sound = seen[..., None] & (total.abs() > torch.finfo(clip.dtype).tiny)
     weights = areas / torch.where(sound, total, 1.0)
+    weights = torch.where(_slivers(found, (height, width))[..., None], weights.detach(), weights)
     return torch.where(sound, weights, torch.where(seen[..., None], 1.0 / 3.0, 0.0))
+
+
+@torch.no_grad()
+def _slivers(corners: Float[Tensor, "b h w 3 3"], resolution: tuple[int, int]) -> Bool[Tensor, "b h w"]:
+    """Says where a pixel's triangle is so narrow in the picture that its weights would outshout all others: their
+    gradient grows as one over its height. Neighbours, and the outline, move its corners."""
+    w = corners[..., 2]
+    ahead = (w > 0.0).all(dim=-1)
+    places = picture_positions(torch.where(ahead[..., None, None], corners, 1.0), resolution)
+    sides = places[..., [1, 2, 0], :] - places
+    doubled = (sides[..., 0, 0] * sides[..., 1, 1] - sides[..., 0, 1] * sides[..., 1, 0]).abs()
+    longest = sides.square().sum(dim=-1).amax(dim=-1).sqrt()
+    return ahead & (doubled < _NARROWEST * longest)

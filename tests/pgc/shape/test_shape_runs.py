@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from pgc.cli import app
 from pgc.errors import ConfigError, MeshError
+from pgc.guidance.control_specs import ControlSpec, ControlWish
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
 from pgc.mesh import load_mesh, prepare_mesh
@@ -24,7 +25,7 @@ from pgc.shape.outcome import check_spared
 from pgc.shape.prepared import PreparedShape, geometry_of, prepare_shape, shaped_mesh
 from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
-from pgc.shape.settings import SHAPE_LOSSES, ShapeSettings, geometry_named, shape_settings
+from pgc.shape.settings import SHAPE_LOSSES, ShapeSettings, check_hold, geometry_named, shape_settings
 from tests.pgc.guidance.conftest import write_model
 
 FAR = (1000.0, -500.0, 20.0)
@@ -261,3 +262,30 @@ def test_a_run_is_over_where_its_shape_would_have_vanished(blockout):
         shape.distances.fill_(1.0)
     shape.after_step()
     assert "vanished in step 4" in run.why_over()
+
+
+def test_holding_is_refused_where_no_controlnet_would_see_the_mesh(blockout, tmp_path):
+    for spec in (PocketSpec(), parse_guidance("sdxl"), parse_guidance("sd15")):
+        check_hold(spec)
+    bare = replace(parse_guidance("sd15"), controlnet=None)
+    for spec in (bare, parse_guidance("flux")):
+        with pytest.raises(ConfigError, match="--hold"):
+            check_hold(spec)
+    wish = ControlSpec(wish=ControlWish(kind="tile"), source="x")
+    with pytest.raises(ConfigError, match="--hold"):
+        check_hold(replace(bare, controls=(wish,)))
+    check_hold(replace(bare, controls=(replace(wish, wish=ControlWish(kind="normal")),)))
+    given = [
+        "shape",
+        str(blockout),
+        "--prompt",
+        "a stone",
+        "--guidance",
+        "flux",
+        "--hold",
+        "--out",
+        str(tmp_path / "x"),
+    ]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code != 0
+    assert not (tmp_path / "x").exists()

@@ -67,3 +67,23 @@ def test_a_triangle_seen_edge_on_gives_a_third_each_and_no_gradient():
     (gradient,) = torch.autograd.grad(weights[..., 0].sum(), positions)
     assert weights.tolist() == [[[pytest.approx([1 / 3] * 3)]]]
     assert not gradient.any()
+
+
+@pytest.mark.parametrize(("height", "speaks"), [(2.0, True), (0.2, True), (0.05, False), (1e-4, False)])
+def test_a_sliver_keeps_its_weights_and_does_not_outshout_others(height, speaks):
+    """A triangle of some pixels' length across one pixel's centre; its picture is 64 pixels high, of two units."""
+    half = height / 64.0
+    # The centre of the pixel right and below of the picture's middle.
+    x, z = 1.0 / 64.0, -1.0 / 64.0
+    corners = [[x - 0.2, 0.0, z - half / 2], [x + 0.2, 0.0, z - half / 2], [x, 0.0, z + 1.5 * half]]
+    positions = torch.tensor(corners, dtype=torch.float64, requires_grad=True)
+    clip = clip_positions(positions, [Camera.orthographic((0.0, -2.0, 0.0), height=2.0)])
+    seen = torch.full((1, 64, 64), -1, dtype=torch.int32)
+    seen[0, 32, 32] = 0
+    weights = pixel_weights(clip, torch.tensor([[0, 1, 2]]), seen)[0, 32, 32]
+    assert weights.tolist() == pytest.approx([0.375, 0.375, 0.25], abs=1e-6)
+    if not speaks:
+        assert not weights.requires_grad or not torch.autograd.grad(weights[2], positions)[0].any()
+        return
+    (gradient,) = torch.autograd.grad(weights[2], positions)
+    assert 0.0 < gradient.abs().max() < 32.0 / 0.1
