@@ -45,7 +45,16 @@ from pgc.shape.run.scene import ShapeScene
 from pgc.shape.run.views import ShapeViews
 from pgc.whole_files import write_bytes
 
-__all__ = ["CONDITIONS", "SHAPES", "ShapeBenchmark", "TailedOracle", "differences", "known_shape", "run_one"]
+__all__ = [
+    "CONDITIONS",
+    "SHAPES",
+    "ShapeBenchmark",
+    "TailedOracle",
+    "differences",
+    "known_mesh",
+    "known_shape",
+    "run_one",
+]
 
 SHAPES = ("box", "torus", "bumps", "vase", "dumbbell")
 GEOMETRIES = ("offsets", "dmtet")
@@ -136,7 +145,7 @@ def run_one(
         renderer=RayRenderer("cpu"),
         cameras=SphereCameraSampler(SphereSamplerConfig(focal=(0.9, 0.9), distance=(2.4, 2.4))),
         shown=("normal", "rgb"),
-        reference=_mesh_of(known),
+        reference=known_mesh(known),
     )
     config = OptimizeConfig(
         steps=benchmark.steps,
@@ -178,7 +187,8 @@ def _begun(geometry: str, benchmark: ShapeBenchmark) -> Geometry:
     )
 
 
-def _mesh_of(known: trimesh.Trimesh) -> MovingMesh:
+def known_mesh(known: trimesh.Trimesh) -> MovingMesh:
+    """Returns a shape with the colours that the oracle knows of it."""
     positions = torch.tensor(known.vertices, dtype=torch.float32)
     # Colours that a place decides, so that pictures of colour tell places apart.
     return MovingMesh(

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import table
 
-__all__ = ["shapes"]
+__all__ = ["CONDITIONS", "cell", "shapes"]
 
 CONDITIONS = ("no noise, clipped", "noise, clipped", "noise, not clipped")
 
@@ -25,11 +25,12 @@ def shapes(read: Callable[[str], Any]) -> str:
             chosen = [row for row in own if name in (None, row["shape"])]
             after = [[row["after"] for row in chosen if row["condition"] == one] for one in CONDITIONS]
             runs = min(len(scores) for scores in after)
-            before = _cell([row["before"] for row in chosen])
-            lines.append([f"{geometry}: {name or 'mean'}", str(runs), before, *map(_cell, after)])
+            before = cell([row["before"] for row in chosen])
+            lines.append([f"{geometry}: {name or 'mean'}", str(runs), before, *map(cell, after)])
     return table(["geometry: shape", "runs", "before", *CONDITIONS], lines)
 
 
-def _cell(scores: list[dict[str, float]]) -> str:
+def cell(scores: list[dict[str, float]]) -> str:
+    """Returns the mean distance and angle of some scores."""
     distance, angle = (mean(score[key] for score in scores) for key in ("chamfer", "normal_angle"))
     return f"{distance:.3f}, {angle:.0f}°"

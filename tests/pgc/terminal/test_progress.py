@@ -56,3 +56,14 @@ def test_on_a_terminal_there_is_a_bar():
     text = shown({"force_terminal": True})
     assert "20/20" in text
     assert "step 20 of 20" not in text
+
+
+def test_another_part_of_the_work_counts_anew():
+    file = io.StringIO()
+    with RunDisplay(Console(file=file, width=100, force_terminal=False), "Imagining") as display:
+        display.step(step(20))
+        display.begin("Texturing")
+        display.step(step(2))
+    lines = file.getvalue().splitlines()
+    assert lines[0].startswith("Imagining: step 20 of 20")
+    assert lines[1:] == ["Texturing …", "Texturing: step 2 of 20"]
