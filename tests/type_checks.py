@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 import types
 from collections.abc import Callable, Collection, Hashable
 from enum import Enum
@@ -63,6 +64,7 @@ def _checked_once(function: types.FunctionType, typechecker: Any) -> Callable[..
     code = function.__code__
     # Made at the first call: most modules have functions that a process never calls.
     made: list[Callable[..., Any]] = []
+    of_result: list[_ResultCheck] = []
 
     @functools.wraps(function)
     def wrapped(*args: Any, **named: Any) -> Any:
@@ -74,7 +76,9 @@ def _checked_once(function: types.FunctionType, typechecker: Any) -> Callable[..
             result = function(*args, **named)
             kind = _kind(result)
             if kind not in results or kind is None:
-                _JAXTYPED(_giving(function, result), typechecker=typechecker)(*args, **named)
+                if not of_result:
+                    of_result.append(_ResultCheck(function, typechecker))
+                of_result[0].check(result, args, named)
                 results.add(kind)
             return result
         if not made:
@@ -88,15 +92,28 @@ def _checked_once(function: types.FunctionType, typechecker: Any) -> Callable[..
     return wrapped
 
 
-def _giving(function: types.FunctionType, result: Any) -> Callable[..., Any]:
-    """Returns a function with the same signature and names in it, which gives a result that is there already."""
+class _ResultCheck:
+    """Checks results that a function gave, without calling it again."""
 
-    def given(*_: Any, **__: Any) -> Any:
-        return result
+    def __init__(self, function: types.FunctionType, typechecker: Any) -> None:
+        given = threading.local()
+        self._given = given
 
-    # Annotations are looked up among the globals.
-    echo = types.FunctionType(given.__code__, function.__globals__, function.__name__, None, given.__closure__)
-    return functools.update_wrapper(echo, function)
+        def echo(*_: Any, **__: Any) -> Any:
+            return given.result
+
+        # With the function's signature, and its globals, among which annotations are looked up.
+        named = types.FunctionType(echo.__code__, function.__globals__, function.__name__, None, echo.__closure__)
+        # Made once: to make it takes a compiler a millisecond, and some functions give a thousand kinds of results.
+        self._checked = _JAXTYPED(functools.update_wrapper(named, function), typechecker=typechecker)
+
+    def check(self, result: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Raises what jaxtyping raises where a result is not what the function promises for such arguments."""
+        self._given.result = result
+        try:
+            self._checked(*args, **named)
+        finally:
+            del self._given.result
 
 
 def _kinds(args: tuple[Any, ...], named: dict[str, Any]) -> _Kind:

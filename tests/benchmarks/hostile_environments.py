@@ -54,7 +54,7 @@ def _command(line: str, *, heavy: bool = False, then: tuple[str, ...] = ()) -> C
     return Command(" ".join(words), words, heavy)
 
 
-_TINY = "--steps 1 --views 1 --resolution 64 --texture-size 64 --no-turntable --preview-size 32"
+_TINY = "--steps 1 --no-warm-start --views 1 --resolution 64 --texture-size 64 --no-turntable --preview-size 32"
 COMMANDS: tuple[Command, ...] = (
     _command("pgc --help"),
     _command("pgc --version"),

@@ -15,7 +15,7 @@ from pgc.comparison.scores import named_in
 from pgc.errors import ConfigError
 from pgc.runs.runner import RunHooks
 
-SMALL = "steps=2 views=1 resolution=32 texture_size=32"
+SMALL = "steps=2 warm_start=no views=1 resolution=32 texture_size=32"
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ def same_bits(first, second):
     return first.dtype == second.dtype and first.tobytes() == second.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_polygons_uvs_and_normals_come_back_bit_by_bit(tmp_path, name):
     mesh = AWKWARD[name]
@@ -115,6 +116,7 @@ def test_a_tile_without_image_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @needs.XATLAS
 def test_an_unwrapped_mesh_carries_its_new_uvs(tmp_path):
     quad = mesh_of("quad", [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)], [(0, 1, 2, 3)], [(0, 0)] * 4)

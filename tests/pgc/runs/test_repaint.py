@@ -103,6 +103,7 @@ def test_every_map_is_kept_where_the_mask_is_white(name: str, begins: Any, tmp_p
         assert changed, map_name
 
 
+@pytest.mark.slow
 def test_what_begins_anew_begins_as_without_a_texture(cube_obj: Path, tmp_path: Path, red_texture: Path) -> None:
     maps, masks = _start(tmp_path, (1001,))
     given = TextureArguments(
@@ -128,6 +129,7 @@ def test_what_begins_anew_begins_as_without_a_texture(cube_obj: Path, tmp_path: 
         assert np.allclose(now.numpy()[:, kept], expected.clip(low, 1.0), atol=0.02), name
 
 
+@pytest.mark.slow
 def test_maps_by_name_are_the_same_as_those_of_a_folder(cube_obj: Path, tmp_path: Path, red_texture: Path) -> None:
     _start(tmp_path, (1001,))
     of_folder = TextureArguments(

@@ -106,6 +106,7 @@ def test_locked_texels_come_back_byte_for_byte(request_, tmp_path):
     assert not torch.equal(result[:, 16:], noise[:, 16:])
 
 
+@pytest.mark.slow
 def test_a_change_mask_is_a_lock_mask_read_the_other_way(request_, tmp_path):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (32, 32, 3), generator=generator, dtype=torch.uint8)

@@ -152,6 +152,7 @@ def test_a_mesh_of_the_folder_is_spared_through_links_and_beside_an_earlier_run(
     check_spared(folder / "box.obj", folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "faces", [[[0, 1, 2]], [[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]]], ids=["open", "inside out"]
 )

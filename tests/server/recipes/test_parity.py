@@ -108,7 +108,9 @@ def test_faces_without_texture_keep_every_map_of_a_lit_job(oracle_job, arrays, c
 
 
 @pytest.mark.slow
-def test_a_pocket_job_equals_the_run_in_one_process(arrays, cpu, cube_obj):
+def test_a_pocket_job_equals_the_run_in_one_process(arrays, cpu, cube_obj, monkeypatch):
+    # A warm start like any other, with a third of its steps.
+    monkeypatch.setattr("pgc.runs.settings.warm._POCKET_SAMPLER_STEPS", 2)
     spec = TextureJobSpec(
         meshes=(mesh_spec(arrays, cube_obj),),
         prompt=PromptSpec(text="red bricks", negative="blue"),

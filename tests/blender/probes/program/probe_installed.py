@@ -119,7 +119,7 @@ def generate(connection: str, blend: str, limit: float = 150.0) -> Any:
     bpy.context.view_layer.update()
     settings, state = bpy.context.scene.pgc, bpy.context.window_manager.pgc
     without_prompt = bpy.ops.pgc.generate.poll()
-    settings.prompt, settings.steps, settings.texture_size = "red bricks", 4, "256"
+    settings.prompt, settings.steps, settings.texture_size, settings.warm_start = "red bricks", 4, "256", "off"
     assert bpy.ops.pgc.generate() == {"FINISHED"}
     seen = _drive(limit)
     bpy.ops.wm.save_as_mainfile(filepath=blend)

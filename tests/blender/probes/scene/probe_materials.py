@@ -21,7 +21,7 @@ def generate(connection: str, limit: float = 150.0) -> Any:
     obj = _plane("Shown")
     bpy.context.view_layer.objects.active = obj
     settings, window = bpy.context.scene.pgc, bpy.context.window_manager.pgc
-    settings.prompt, settings.steps, settings.texture_size = "red bricks", 6, "256"
+    settings.prompt, settings.steps, settings.texture_size, settings.warm_start = "red bricks", 4, "256", "off"
     settings.maps = MAPS
     bpy.ops.pgc.generate()
     view = event_pump.current_state().newest()

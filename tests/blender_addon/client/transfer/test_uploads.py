@@ -61,10 +61,10 @@ class Store:
         puts = self.rig.all_of(BlobPut)
         self.most_under_way = max(self.most_under_way, sum(len(put.buffers[0]) for put in puts))
         for put in puts:
-            message, have = put.message, self.parts.setdefault(put.message.sha256, b"")
+            message, have = put.message, self.parts.setdefault(put.message.sha256, bytearray())
             assert message.offset == len(have)
-            self.parts[message.sha256] = have + bytes(put.buffers[0])
-            received = len(self.parts[message.sha256])
+            have += put.buffers[0]
+            received = len(have)
             ok = BlobOk(sha256=message.sha256, received=received, complete=received == message.size, window=self.window)
             self.rig.reply(put, ok, channel=Channel.BULK)
         return bool(puts)
@@ -165,7 +165,7 @@ def test_progress_counts_what_the_server_had(rig):
     blob = b"x" * 500
     key = submit(rig, blob)
     store = Store(rig)
-    store.parts[sha(blob)] = blob[:200]
+    store.parts[sha(blob)] = bytearray(blob[:200])
     store.need()
     store.take()
     events = rig.events_of(Uploading)

@@ -72,6 +72,7 @@ def test_bad_settings_are_refused() -> None:
     assert light_settings(["paper", "known"]) == ("known", "paper")
 
 
+@pytest.mark.slow
 def test_the_cost_is_said_before_anything_is_run(tmp_path: Path) -> None:
     for config, words in (
         (MaterialSuiteConfig(), "768 runs of 240 steps, 0 done before; about 8 hours on one core"),

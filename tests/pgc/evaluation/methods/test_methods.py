@@ -80,7 +80,7 @@ def test_the_judge_is_asked_for_what_the_prompt_names() -> None:
 def test_a_run_of_two_methods_is_kept_and_says_what_was_clipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = DemoConfig(choices=RunChoices(maps=("base_color",), texture_size=64))
+    small = DemoConfig(choices=RunChoices(maps=("base_color",), texture_size=64, warm_start=False))
     monkeypatch.setattr("pgc.evaluation.methods.run.DemoConfig", lambda: small)
     said: list[str] = []
     request = MethodRunRequest(

@@ -155,6 +155,7 @@ def test_a_control_acts_in_its_share_of_the_run(load: Callable[..., Guidance], s
         assert same == (not 0.25 <= progress <= 0.5), progress
 
 
+@pytest.mark.slow
 def test_a_control_acts_in_its_share_of_the_noise_view_by_view(load: Callable[..., Guidance], scene: Scene) -> None:
     window = ControlWindow(start=0.5, end=1.0, over="noise")
     guidance = load("sd15", ControlWish(kind="edges", window=window))

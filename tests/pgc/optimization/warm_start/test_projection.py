@@ -91,6 +91,7 @@ def test_a_texel_is_seen_where_a_ray_from_it_reaches_the_camera(knot: TriangleMe
     assert np.concatenate(shown).mean() > 0.85
 
 
+@pytest.mark.slow
 def test_the_straighter_view_counts_more() -> None:
     board = prepared(trimesh.creation.box((1.0, 1.0, 0.02))).triangles
     straight = Camera.look_at((0.0, 0.0, 2.25), focal=1.0)
@@ -106,6 +107,7 @@ def test_the_straighter_view_counts_more() -> None:
     assert float(blue.median()) == pytest.approx(cosine**4 / (1 + cosine**4), abs=0.02)
 
 
+@pytest.mark.slow
 def test_nothing_comes_through_a_thin_wall() -> None:
     board = prepared(trimesh.creation.box((1.0, 1.0, 0.001))).triangles
     above = Camera.look_at((0.0, 0.0, 2.25), focal=1.0)
@@ -115,6 +117,7 @@ def test_nothing_comes_through_a_thin_wall() -> None:
     assert seen[torch.from_numpy((surface.normal[..., 2] > 0.9) & surface.inside)].float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_mesh_whose_faces_point_inwards_is_painted_too(knot: TriangleMesh) -> None:
     ball = trimesh.creation.icosphere(subdivisions=2, radius=0.6)
     ball.invert()

@@ -72,6 +72,7 @@ def mean_color(run: Optimization) -> torch.Tensor:
     return run.scene.texture.bake().maps["base_color"][0].mean(dim=(1, 2))
 
 
+@pytest.mark.slow
 def test_the_texels_are_what_the_prior_wants_before_the_first_gradient(
     ball: PreparedMesh, rasterizer: Rasterizer
 ) -> None:

@@ -66,6 +66,7 @@ def assert_agrees(drawn: GBuffer, slow: GBuffer, samples: int) -> None:
             assert not mine.movedim(1, -1)[~drawn.mask[:, 0]].any(), field.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "camera", "samples"),
     [

@@ -90,6 +90,7 @@ def test_several_words_and_one_that_the_model_knows(sd15_folder: Path, tmp_path:
     assert torch.equal(found.text_encoders[0].get_input_embeddings().weight[82:86], torch.cat([ROWS[:1], ROWS]))
 
 
+@pytest.mark.slow
 def test_models_that_are_loaded_share_no_word(sd15_folder: Path, tmp_path: Path) -> None:
     word = _word(tmp_path / "a.safetensors", "<moss>", emb_params=ROWS)
     first = _load(StableDiffusionSpec, sd15_folder).encode_prompt(["<moss>"]).hidden_states

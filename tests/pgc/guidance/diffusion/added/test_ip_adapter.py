@@ -139,6 +139,7 @@ def test_it_matters_and_a_scale_of_zero_is_none(
         on.predict_noise(NOISY, AT, scene(on, depth=False))
 
 
+@pytest.mark.slow
 def test_one_view_after_the_other_is_the_same_and_three_steps_are_finite(
     folders: dict[str, Path], adapters: dict[tuple[str, str], Path], scene: Scene
 ) -> None:

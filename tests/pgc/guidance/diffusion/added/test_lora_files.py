@@ -104,6 +104,7 @@ def test_a_file_is_merged_as_by_hand(model: str, names: str, folders: dict[str, 
     _held(_parts(found), _weights(parts), pairs, 0.7 * (1.5 if names == "kohya" else 1.0))
 
 
+@pytest.mark.slow
 def test_several_add_up_and_the_order_of_names_is_that_of_sdxl_too(folders: dict[str, Path], tmp_path: Path) -> None:
     plain = load_guidance(_spec("sdxl", folders), CPU)
     parts = _parts(plain)
