@@ -128,14 +128,8 @@ def main(connection: str, out: str) -> None:
     blobs, mesh = cube()
     client.upload(blobs)
     client.send("bulk", "CREDIT", {"bytes": 4 * 1024 * 1024})
-    settings: Fields = {
-        "preset": "draft",
-        "warm_start": False,
-        "steps": 3,
-        "views": 1,
-        "resolution": 64,
-        "texture_size": 128,
-    }
+    settings: Fields = {"preset": "draft", "warm_start": False, "steps": 3, "views": 1}
+    settings |= {"resolution": 64, "texture_size": 128}
     spec: Fields = {"meshes": [mesh], "prompt": {"text": "red brick"}, "settings": settings}
     job, other = (client.ask("ctl", "SUBMIT", {"key": secrets.token_hex(16), "spec": spec})[0]["job"] for _ in range(2))
     client.ask("ctl", "CANCEL", {"job": other})

@@ -36,7 +36,7 @@ def test_every_word_is_drawn_and_every_drawn_word_is_known() -> None:
     known = vocabulary()
     words = {word for group in known.values() for word in group}
     seen: set[str] = set()
-    for drawn in some(2500):
+    for drawn in some(4000):
         text = caption(rng, drawn, "vase", "front", bool(rng.random() < 0.3))
         said = set(re.findall(r"[a-z0-9]+", text))
         assert said <= words, text
