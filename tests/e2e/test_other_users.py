@@ -50,7 +50,9 @@ def test_another_user_of_the_machine_reads_nothing_and_is_not_heard(server):
     assert any(path.name == "connection.json" for path in files)
     for path in files:
         done = as_nobody("/bin/cat", str(path))
-        assert (done.returncode, done.stdout) != (0, path.read_bytes()), path
+        assert (done.returncode, done.stdout) == (1, b""), path
+        if not path.exists():
+            continue  # A copy of the journal that was being written.
         assert b"denied" in done.stderr, path
     assert b"denied" in as_nobody("/bin/ls", str(server.paths.root)).stderr
     assert as_nobody("/bin/mkdir", str(server.paths.root / "mine")).returncode != 0
