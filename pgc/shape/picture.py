@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +30,23 @@ from pgc.shape.geometry.subdivision import subdivided
 from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.settings import GeometryConfig, ShapeSettings, shape_settings
 
-__all__ = ["PictureOfObject", "ball", "picture_settings", "reference_view"]
+__all__ = [
+    "DEFAULT_GEOMETRY",
+    "DISTANCE",
+    "FOCAL",
+    "SHARE",
+    "GivenPicture",
+    "PictureOfObject",
+    "ball",
+    "picture_settings",
+    "reference_view",
+]
 
 FOCAL = 35.0 / 32.0
 """Of Zero123's training renders: Blender's 35 mm before a sensor of 32 mm; in picture heights."""
 DISTANCE = 1.5 * UNIT
 """The nearest of those renders, in our units."""
-_SHARE = 0.75
+SHARE = 0.75
 """Of the frame that an object of our normalised space takes from there, about."""
 _HIGHEST = 80.0
 
@@ -60,6 +73,22 @@ class PictureOfObject:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GivenPicture:
+    """A picture of the object that is to be found."""
+
+    path: Path
+    config: PictureOfObject
+    view: ReferenceView
+    notes: tuple[str, ...] = ()
+    """What is said of it."""
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what reports say of it."""
+        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return {"file": self.path.name, "sha256": digest, "taken": self.config}
+
+
 def reference_view(cutout: Cutout, side: int, config: PictureOfObject) -> ReferenceView:
     """Returns what a run compares with: the object in the middle of the frame, seen from its front (-Y).
 
@@ -68,7 +97,7 @@ def reference_view(cutout: Cutout, side: int, config: PictureOfObject) -> Refere
         side: of the run's pictures, pixels.
         config: what is taken of the picture.
     """
-    placed = framed(cutout, side, share=_SHARE)
+    placed = framed(cutout, side, share=SHARE)
     direction = np.array(direction_from_angles(-math.pi / 2, math.radians(config.elevation_deg)))
     x, y, z = (DISTANCE * direction).tolist()
     return ReferenceView(

@@ -16,27 +16,15 @@ from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
-from pgc.optimization.views.reference_view import ReferenceView
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
-from pgc.shape.picture import PictureOfObject, ball
+from pgc.shape.picture import GivenPicture, ball
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
 from pgc.shape.settings import ShapeSettings
 
-__all__ = ["GivenPicture", "ShapeHooks", "ShapeRequest", "refine_shape"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GivenPicture:
-    """A picture of the object that is to be found."""
-
-    path: Path
-    config: PictureOfObject
-    view: ReferenceView
-    notes: tuple[str, ...] = ()
-    """What is said of it."""
+__all__ = ["ShapeHooks", "ShapeRequest", "refine_shape"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +96,7 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         "files": files,
     }
     if picture is not None:
-        digest = hashlib.sha256(picture.path.read_bytes()).hexdigest()
-        content["picture"] = {"file": picture.path.name, "sha256": digest, "taken": picture.config}
+        content["picture"] = picture.facts()
     write_shape_report(folder / REPORT, content)
     EarlierRun(folder).drop()
     return finished

@@ -9,6 +9,7 @@ from pgc.cameras.named import build_cameras
 from pgc.guidance.base import Guidance
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
+from pgc.optimization.views.reference_view import ReferenceView
 from pgc.volume.settings import VolumeSettings
 from pgc.volume.start import start_distances
 from pgc.volume.views import KnownShape, VolumeScene, VolumeViews
@@ -26,7 +27,12 @@ class PreparedVolume:
 
 
 def prepare_volume(
-    guidance: Guidance, prompt: Prompt, settings: VolumeSettings, *, known: KnownShape | None = None
+    guidance: Guidance,
+    prompt: Prompt,
+    settings: VolumeSettings,
+    *,
+    known: KnownShape | None = None,
+    reference_view: ReferenceView | None = None,
 ) -> PreparedVolume:
     """Prepares a run.
 
@@ -35,6 +41,7 @@ def prepare_volume(
         prompt: what the volume is to be.
         settings: all else.
         known: for the oracle alone: the shape that it knows.
+        reference_view: a picture of what the volume is to be.
 
     Raises:
         PgcError: the prior or a setting cannot serve.
@@ -48,6 +55,7 @@ def prepare_volume(
         penalties=settings.penalties,
         depth=settings.depth,
         known=known,
+        reference_view=reference_view,
     )
     views = VolumeViews(scene, guidance, prompt, settings.optimize)
     return PreparedVolume(scene=scene, loop=DistillationLoop(views, guidance, settings.optimize))

@@ -11,7 +11,8 @@ from typing import Any
 
 from pgc.errors import ConfigError, MeshError
 from pgc.guidance.base import Guidance
-from pgc.guidance.models import require_installed
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+from pgc.guidance.models import require_installed, require_zero123
 from pgc.guidance.specs import GuidanceSpec, PocketSpec
 from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.optimization.config import Prompt
@@ -21,6 +22,7 @@ from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import RunFolder
 from pgc.runs.recorder import RunHooks
 from pgc.runs.report import mesh_facts, plain
+from pgc.shape.picture import GivenPicture
 from pgc.volume.finish import TextureStage, texture_volume
 from pgc.volume.outcome import REPORT, write_volume, write_volume_report
 from pgc.volume.prepared import PreparedVolume, prepare_volume
@@ -40,12 +42,14 @@ class VolumeRequest:
 
     prompt: Prompt
     settings: VolumeSettings
-    prior: GuidanceSpec
+    prior: GuidanceSpec | Zero123Spec
     """What the teacher was loaded from."""
     texture: TextureStage | None = field(default_factory=TextureStage)
     """How the mesh is textured; None: not at all."""
     known: KnownShape | None = None
     """For the oracle alone."""
+    picture: GivenPicture | None = None
+    """A picture of what is to be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +67,11 @@ class VolumeHooks:
 
 def check_request(request: VolumeRequest) -> None:
     """Raises ConfigError where a request cannot be served; loads nothing."""
+    if isinstance(request.prior, Zero123Spec):
+        if request.picture is None or request.texture is not None:
+            raise ConfigError("Zero123 needs a picture of the object, and paints no texture; take pgc image.")
+        require_zero123(request.prior.source)
+        return
     if not request.prompt.text.strip():
         raise ConfigError("The prompt is empty; say what is to be made, such as 'a red vase'.")
     require_installed(request.prior)
@@ -84,7 +93,8 @@ def imagine(
     """
     check_request(request)
     begun = time.perf_counter()
-    run = prepare_volume(guidance, request.prompt, request.settings, known=request.known)
+    view = None if request.picture is None else request.picture.view
+    run = prepare_volume(guidance, request.prompt, request.settings, known=request.known, reference_view=view)
     checkpoint = RunFolder(folder).checkpoint
     if resume:
         run.loop.load_state_dict(*load_checkpoint(checkpoint))
@@ -102,8 +112,10 @@ def imagine(
     report = _report(request, guidance, run, (*notes, *lost))
     if mesh is not None:
         report["mesh"] = mesh_facts(mesh)
+    if request.picture is not None:
+        report["picture"] = request.picture.facts()
     textured: Mapping[str, Any] = {}
-    if finished and mesh is not None and request.texture is not None:
+    if finished and mesh is not None and request.texture is not None and not isinstance(request.prior, Zero123Spec):
         hooks.on_stage("texture")
         write_volume_report(folder / REPORT, {**report, "state": "running", "files": files, "seconds": seconds})
         run_hooks = RunHooks(on_note=hooks.on_note, on_step=hooks.on_step, should_stop=hooks.should_stop)
@@ -170,7 +182,8 @@ def _report(request: VolumeRequest, guidance: Guidance, run: PreparedVolume, not
 
 def _notes(request: VolumeRequest, guidance: Guidance) -> tuple[str, ...]:
     unknown = guidance.unknown_words(request.prompt.text)
-    notes = (f"The model does not know: {', '.join(unknown)}.",) if unknown else ()
+    notes = () if request.picture is None else request.picture.notes
+    notes = (*notes, f"The model does not know: {', '.join(unknown)}.") if unknown else notes
     if not isinstance(request.prior, PocketSpec):
         return notes
     start = request.settings.start

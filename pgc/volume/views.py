@@ -22,6 +22,7 @@ from pgc.optimization.map_gradients import Baseline
 from pgc.optimization.step_parts import Picture, View
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.optimization.views.prompts import ViewPrompts
+from pgc.optimization.views.reference_view import ReferenceView
 from pgc.optimization.views.run_views import drawn_background
 from pgc.optimization.views.shown_controls import camera_poses, with_shown
 from pgc.randomness import generator_for, numpy_generator_for
@@ -70,6 +71,8 @@ class VolumeScene:
     depth: DepthConfig = field(default_factory=DepthConfig)
     known: KnownShape | None = None
     """Handed to the oracle; None for every real prior."""
+    reference_view: ReferenceView | None = None
+    """A picture of the object that is to be found; it is compared with in each step. None: a prompt alone."""
     face_materials: Int[Tensor, " f"] | None = None
     likeness: Float[Tensor, "1 3 h w"] | None = None
 
@@ -118,15 +121,7 @@ class VolumeViews:
         config, self._index = self.config, index
         cameras = list(self.scene.cameras.sample(config.views, numpy_generator_for(config.seed, index, "cameras")))
         sight = self._look(cameras)
-        view = View(
-            cameras=cameras,
-            gbuffer=sight.gbuffer,
-            points=surface_points(sight.gbuffer),
-            # Any pixel may become more or less opaque.
-            covered=torch.ones_like(sight.gbuffer.mask),
-            background=drawn_background(config, index).to(sight.color),
-            lights=StepLights(render=None, reference=None),
-        )
+        view = _view(cameras, sight, drawn_background(config, index))
         self._fresh = view, sight
         return view
 
@@ -136,7 +131,18 @@ class VolumeViews:
             fresh, self._fresh = self._fresh, None
             sight = fresh[1] if fresh is not None and fresh[0] is view else self._look(view.cameras)
         with watch.stage("shade"):
-            return [Picture(view=view, material={}, image=self._image(view, sight))]
+            shown = Picture(view=view, material={}, image=self._image(view, sight))
+        with watch.stage("fetch"):
+            return [shown, *self._compared(view)]
+
+    def _compared(self, view: View) -> list[Picture]:
+        """Renders the view of which there is a picture; before the background of the step's first view."""
+        known = self.scene.reference_view
+        if known is None:
+            return []
+        sight = self._look([known.camera])
+        own = _view([known.camera], sight, view.background[:1])
+        return known.pictures(own, sight.color + own.background * (1.0 - sight.opacity), sight.opacity)
 
     @torch.no_grad()
     def reference(self, picture: Picture) -> Float[Tensor, "b 3 h w"] | None:
@@ -166,6 +172,8 @@ class VolumeViews:
             progress=progress,
             generator=generator_for(self.config.seed, step, "conditions"),
         )
+        if self.scene.reference_view is not None:
+            conditions = self.scene.reference_view.told(conditions, self.guidance)
         if depth is None:
             return conditions
         return with_shown(conditions, self.guidance, self.scene, replace(picture, view=self._with_normals(view)))
@@ -204,3 +212,15 @@ class VolumeViews:
         normals = self.learnt.normals_at(sight.place.movedim(1, -1)[mask])
         cosine = (normals * sight.toward.movedim(1, -1)[mask]).sum(dim=-1)
         return torch.ones_like(sight.opacity[:, 0]).index_put((mask,), cosine)[:, None]
+
+
+def _view(cameras: list[Camera], sight: VolumeSight, background: Float[Tensor, "b 3 1 1"]) -> View:
+    return View(
+        cameras=cameras,
+        gbuffer=sight.gbuffer,
+        points=surface_points(sight.gbuffer),
+        # Any pixel may become more or less opaque.
+        covered=torch.ones_like(sight.gbuffer.mask),
+        background=background.to(sight.color),
+        lights=StepLights(render=None, reference=None),
+    )

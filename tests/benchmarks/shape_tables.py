@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import table
 
-__all__ = ["CONDITIONS", "cell", "shapes"]
+__all__ = ["CONDITIONS", "cell", "pictures", "shape_steps", "shapes"]
 
 CONDITIONS = ("no noise, clipped", "noise, clipped", "noise, not clipped")
 
@@ -28,6 +28,43 @@ def shapes(read: Callable[[str], Any]) -> str:
             before = cell([row["before"] for row in chosen])
             lines.append([f"{geometry}: {name or 'mean'}", str(runs), before, *map(cell, after)])
     return table(["geometry: shape", "runs", "before", *CONDITIONS], lines)
+
+
+def pictures(read: Callable[[str], Any]) -> str:
+    """Returns the same before and after runs from one picture, with both halves and with each alone."""
+    rows = read("picture")["rows"]
+    halves = list(dict.fromkeys(row["half"] for row in rows))
+    names = list(dict.fromkeys(row["object"] for row in rows))
+    lines = []
+    for name in [*names, None]:
+        chosen = [row for row in rows if name in (None, row["object"])]
+        after = [[row["after"] for row in chosen if row["half"] == half] for half in halves]
+        runs = min(len(scores) for scores in after)
+        lines.append([name or "mean", str(runs), cell([row["before"] for row in chosen]), *map(cell, after)])
+    return table(["object", "runs", "before", *halves], lines)
+
+
+def shape_steps(read: Callable[[str], Any]) -> str:
+    """Returns what a step takes beside a texture run's, and what runs with SDXL come to by count."""
+    result = read("shape_step")
+    own, counted = result["measured"], result["by_count"]
+    lines = [
+        [name, f"{row['processor_seconds']:.2f} s", f"{row['tensors_mb']:.0f} MB"]
+        for name, row in sorted(own.items(), key=lambda item: item[0] != "texture")
+    ]
+    measured = table(["a step of one view", "processor", "tensors at most"], lines)
+    lines = [
+        [
+            name,
+            f"{row['steps']:,} of {row['views']}",
+            str(row["pictures"]),
+            f"{row['tflop_a_step']:.0f}",
+            *(f"{hours:.1f} h" for hours in row["hours"].values()),
+        ]
+        for name, row in sorted(counted.items(), key=lambda item: item[0] != "texture")
+    ]
+    cards = list(counted["texture"]["hours"])
+    return measured + "\n\n" + table(["SDXL", "steps of views", "pictures a view", "TFLOP a step", *cards], lines)
 
 
 def cell(scores: list[dict[str, float]]) -> str:

@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
     "shapes": shape_tables.shapes,
+    "shape-steps": shape_tables.shape_steps,
     "shading": quality_tables.shading,
     "meshes": product_tables.meshes,
     "models": product_tables.models,

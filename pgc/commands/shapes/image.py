@@ -15,14 +15,17 @@ from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from pgc.guidance.base import Guidance
     from pgc.guidance.diffusion.zero123.specs import Zero123Spec
     from pgc.guidance.specs import GuidanceSpec
-    from pgc.shape.picture import PictureOfObject
-    from pgc.shape.runner import GivenPicture
+    from pgc.shape.picture import GivenPicture, PictureOfObject
+    from pgc.shape.runner import ShapeRequest
     from pgc.shape.settings import GeometryConfig, ShapeSettings
+    from pgc.volume.runner import VolumeRequest
 
 __all__ = ["image"]
 
@@ -51,6 +54,10 @@ def image(  # noqa: PLR0913 - one parameter an option
         float, typer.Option(help="How high above the object the picture's camera stood, degrees.")
     ] = 0.0,
     cubes: Annotated[int | None, typer.Option(help="Cubes along a side of the grid, without --from.")] = None,
+    volume: Annotated[
+        bool,
+        typer.Option("--volume", help="Learn a volume first, as Stable-DreamFusion, and not a surface; for cards."),
+    ] = False,
     preset: Annotated[
         str | None,
         typer.Option(help="pgc3d/image: PGC-3D's -O3, which paints a mesh of --from and moves it a little."),
@@ -64,26 +71,28 @@ def image(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Learns an object from one picture of it.
 
-    The picture shows its front (-Y). Writes shape.glb with vertex colours, shape.obj, preview.png and run.json. Ctrl-C
-    ends the run and writes the shape of then.
+    The picture shows its front (-Y). Writes shape.glb (with --volume: volume.glb) with vertex colours, the same as OBJ,
+    preview.png and run.json. Ctrl-C ends the run and writes the shape of then.
     """
     spec = _teacher(guidance, prompt)
-    settings, taken = _chosen(spec, begin, cubes, preset)
     given = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
-    optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
-    settings = replace(settings, optimize=optimize)
-    known = _given(picture, replace(taken, elevation_deg=elevation), settings.optimize.resolution)
+    changes = {name: value for name, value in given.items() if value is not None}
+    if volume:
+        unused = {"--from": begin, "--cubes": cubes, "--preset": preset}
+        if any(value is not None for value in unused.values()):
+            names = ", ".join(name for name, value in unused.items() if value is not None)
+            raise ConfigError(f"--volume begins as a ball and has no {names}; leave one of them out.")
+        request = _volume_request(spec, prompt, picture, elevation, changes)
+    else:
+        request = _shape_request(spec, (begin, cubes, preset), prompt, picture, elevation, changes)
 
     from pgc.devices import resolve_device
-    from pgc.optimization.config import Prompt
     from pgc.runs.arguments import checked_device
     from pgc.runs.folder import RunFolder
     from pgc.shape.outcome import check_spared
-    from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 
     console = progress_console()
     console.print("Starting …", highlight=False)
-    request = ShapeRequest(mesh=begin, prompt=Prompt(text=prompt), settings=settings, prior=spec, picture=known)
     for path in (picture, begin):
         if path is not None:
             check_spared(path, out)
@@ -92,16 +101,63 @@ def image(  # noqa: PLR0913 - one parameter an option
     folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
         interrupt.arm()
-        hooks = ShapeHooks(
-            on_note=lambda text: display.say(f"Note: {text}"),
-            on_step=display.step,
-            should_stop=lambda: interrupt.raised,
-        )
-        finished = refine_shape(request, prior, folder.path, hooks)
-    done = "Done" if finished else "Stopped early"
-    console.print(f"{done}: shape.glb, shape.obj, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
+        finished = _run(request, prior, folder.path, display, lambda: interrupt.raised)
+    done, made = "Done" if finished else "Stopped early", "volume.glb" if volume else "shape.glb"
+    console.print(f"{done}: {made}, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
     if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _run(
+    request: ShapeRequest | VolumeRequest,
+    prior: Guidance,
+    folder: Path,
+    display: RunDisplay,
+    should_stop: Callable[[], bool],
+) -> bool:
+    from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
+    from pgc.volume.runner import VolumeHooks, imagine
+
+    def say(text: str) -> None:
+        """Shows a note."""
+        display.say(f"Note: {text}")
+
+    if isinstance(request, ShapeRequest):
+        hooks = ShapeHooks(on_note=say, on_step=display.step, should_stop=should_stop)
+        return refine_shape(request, prior, folder, hooks)
+    return imagine(request, prior, folder, VolumeHooks(on_note=say, on_step=display.step, should_stop=should_stop))
+
+
+def _shape_request(
+    spec: GuidanceSpec | Zero123Spec,
+    chosen: tuple[Path | None, int | None, str | None],
+    prompt: str,
+    picture: Path,
+    elevation: float,
+    changes: dict[str, int],
+) -> ShapeRequest:
+    """`chosen`: the mesh to begin from, cubes and preset."""
+    from pgc.optimization.config import Prompt
+    from pgc.shape.runner import ShapeRequest
+
+    settings, taken = _chosen(spec, *chosen)
+    settings = replace(settings, optimize=replace(settings.optimize, **changes))
+    known = _given(picture, replace(taken, elevation_deg=elevation), settings.optimize.resolution)
+    return ShapeRequest(mesh=chosen[0], prompt=Prompt(text=prompt), settings=settings, prior=spec, picture=known)
+
+
+def _volume_request(
+    spec: GuidanceSpec | Zero123Spec, prompt: str, picture: Path, elevation: float, changes: dict[str, int]
+) -> VolumeRequest:
+    from pgc.optimization.config import Prompt
+    from pgc.shape.picture import PictureOfObject
+    from pgc.volume.picture import picture_volume_settings
+    from pgc.volume.runner import VolumeRequest
+
+    settings = picture_volume_settings(spec, prompt)
+    settings = replace(settings, optimize=replace(settings.optimize, **changes))
+    known = _given(picture, PictureOfObject(elevation_deg=elevation), settings.optimize.resolution)
+    return VolumeRequest(prompt=Prompt(text=prompt), settings=settings, prior=spec, texture=None, picture=known)
 
 
 def _teacher(guidance: str, prompt: str) -> GuidanceSpec | Zero123Spec:
@@ -164,8 +220,7 @@ def _geometry(begin: Path | None, cubes: int | None) -> GeometryConfig:
 
 def _given(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
     from pgc.images.cutout import read_cutout
-    from pgc.shape.picture import reference_view
-    from pgc.shape.runner import GivenPicture
+    from pgc.shape.picture import GivenPicture, reference_view
 
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give a picture of the object.")
