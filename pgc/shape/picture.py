@@ -40,6 +40,7 @@ __all__ = [
     "ball",
     "picture_settings",
     "reference_view",
+    "turned",
 ]
 
 FOCAL = 35.0 / 32.0
@@ -164,6 +165,50 @@ def ball(times: int = 4) -> Mesh:
     fine = subdivided(octahedron, times)
     lengths = np.linalg.norm(fine.positions, axis=1, keepdims=True)
     return replace(fine, positions=0.5 * UNIT * fine.positions / lengths)
+
+
+def turned(view: ReferenceView, sections: int = 48, rows: int = 40) -> Mesh:
+    """Makes what a run from a picture begins with: the object's outline, turned round the vertical through its middle.
+
+    A pot is nearly found by that, and of other things the outline. How high the camera stood is left out.
+
+    Args:
+        view: the picture, whose object is in the middle.
+        sections: quads around.
+        rows: of quads from top to bottom, without those that close it.
+    """
+    seen = view.covered[0, 0].cpu().numpy() > 0.5
+    lines, pixel = np.flatnonzero(seen.any(axis=1)), DISTANCE / FOCAL / len(seen)
+    widths = np.array([np.ptp(np.flatnonzero(seen[line])) + 1.0 for line in lines])
+    at = np.linspace(0, len(lines) - 1, rows + 1)
+    radii = np.pad(np.interp(at, np.arange(len(lines)), widths) * pixel / 2, 1)
+    top, bottom = (len(seen) / 2 - lines[0]) * pixel, (len(seen) / 2 - lines[-1] - 1) * pixel
+    heights = np.pad(np.linspace(top, bottom, rows + 1), 1, mode="edge")
+    angles = np.linspace(0.0, 2.0 * math.pi, sections + 1)
+    height, angle = np.meshgrid(heights, angles, indexing="ij")
+    places = np.stack([radii[:, None] * np.cos(angle), radii[:, None] * np.sin(angle), height], axis=2)
+    across, down = np.meshgrid(np.linspace(0.01, 0.99, sections + 1), np.linspace(0.99, 0.01, rows + 3))
+    row, column = (one.reshape(-1) for one in np.meshgrid(np.arange(rows + 2), np.arange(sections), indexing="ij"))
+    wide = sections + 1
+    corner = row * wide + column
+    quads = np.stack([corner, corner + wide, corner + wide + 1, corner + 1], axis=1).astype(np.int32)
+    # The first and the last row are one place each, so that their quads are triangles.
+    upper, lower = quads[:sections, [0, 1, 2]], quads[-sections:, [0, 1, 3]]
+    corners = np.concatenate([upper.reshape(-1), quads[sections:-sections].reshape(-1), lower.reshape(-1)])
+    sizes = np.repeat([3, 4, 3], [sections, len(quads) - 2 * sections, sections]).astype(np.int32)
+    # One place has several UVs there, and where the last column meets the first.
+    line, place = np.divmod(corners, wide)
+    place = np.where((line == 0) | (line == rows + 2) | (place == sections), 0, place)
+    return replace(
+        ball(0),
+        name="turned outline",
+        positions=places.reshape(-1, 3),
+        polygon_sizes=sizes,
+        corner_positions=(line * wide + place).astype(np.int32),
+        uvs=np.stack([across, down], axis=2).reshape(-1, 2).astype(np.float32),
+        corner_uvs=corners.astype(np.int32),
+        material_index=np.zeros(len(sizes), dtype=np.int32),
+    )
 
 
 DEFAULT_GEOMETRY = DMTetConfig(cubes=48, surface=SurfacePenaltyConfig(laplacian=0.02, normal_consistency=0.05))

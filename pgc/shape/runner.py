@@ -19,7 +19,7 @@ from pgc.optimization.step_result import StepResult
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
-from pgc.shape.picture import GivenPicture, ball
+from pgc.shape.picture import GivenPicture, ball, turned
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
 from pgc.shape.settings import ShapeSettings
@@ -32,7 +32,7 @@ class ShapeRequest:
     """What is asked for."""
 
     mesh: Path | None
-    """None: a ball."""
+    """None: a ball; with a picture, its outline, turned round."""
     prompt: Prompt
     settings: ShapeSettings
     prior: GuidanceSpec | Zero123Spec | None = None
@@ -59,8 +59,8 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
     begun = time.perf_counter()
     path, picture = request.mesh, request.picture
     before = hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
-    mesh = ball() if path is None else load_mesh(path)
     view = None if picture is None else picture.view
+    mesh = load_mesh(path) if path is not None else ball() if view is None else turned(view)
     run = prepare_shape(mesh, guidance, request.prompt, request.settings, reference_view=view)
     notes = _notes(run, request)
     for note in notes:

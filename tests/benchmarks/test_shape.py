@@ -12,7 +12,7 @@ from tests.benchmarks.shape import (
     known_shape,
     run_one,
 )
-from tests.benchmarks.shape_tables import shapes
+from tests.benchmarks.shape_tables import pictures, shapes
 
 SMALL = ShapeBenchmark(steps=12, views=1, resolution=40, subdivisions=2, cubes=10)
 
@@ -58,3 +58,15 @@ def test_a_small_case_comes_nearer_and_is_told_in_the_table():
     before = rows[0]["before"]
     assert f"| offsets: box | 1 | {before['chamfer']:.3f}, {before['normal_angle']:.0f}° |" in text
     assert "| dmtet: mean | 1 |" in text
+
+
+def test_the_table_of_pictures_has_a_mean_over_seeds():
+    score = {"chamfer": 0.1, "normal_angle": 30.0}
+    rows = [
+        {"object": "box", "half": half, "seed": seed, "before": score, "after": {**score, "chamfer": 0.01 * (1 + seed)}}
+        for half in ("both", "teacher alone")
+        for seed in range(3)
+    ]
+    text = pictures({"picture": {"rows": rows}}.__getitem__)
+    assert "| box | 3 | 0.100, 30° | 0.020, 30° | 0.020, 30° |" in text
+    assert "| mean | 3 |" in text

@@ -48,7 +48,8 @@ def image(  # noqa: PLR0913 - one parameter an option
     ] = "zero123",
     prompt: Annotated[str, typer.Option(help="What the object is, for a model that reads.")] = "",
     begin: Annotated[
-        Path | None, typer.Option("--from", help="Mesh to begin from, whose vertices move; without one, a ball.")
+        Path | None,
+        typer.Option("--from", help="Mesh to begin from, whose vertices move; without one, the outline turned round."),
     ] = None,
     elevation: Annotated[
         float, typer.Option(help="How high above the object the picture's camera stood, degrees.")

@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from pgc.errors import GuidanceError
-from pgc.guidance.models import KNOWN_MODELS, KnownModel, download_commands, is_model_installed, require_installed
-from pgc.guidance.sources import model_parts, packaged_pocket
+from pgc.guidance.fetching import UnusableModelError
+from pgc.guidance.models import (
+    KNOWN_MODELS,
+    PICTURE_MODELS,
+    KnownModel,
+    download_commands,
+    is_model_installed,
+    require_installed,
+)
+from pgc.guidance.pulling import pull_hub_id, pull_model
+from pgc.guidance.sources import model_parts, packaged_pocket, zero123_parts
 from pgc.guidance.specs import FlowSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec, parse_guidance
 from pgc.optimization.config import Prompt
 from pgc.runs.request import TextureRequest, prepare_run
@@ -104,3 +113,40 @@ def test_a_missing_model_is_said_before_the_mesh_is_read(tmp_path: Path, monkeyp
     request = TextureRequest(mesh=tmp_path / "mesh.obj", prompt=Prompt(text="oak"), guidance=spec, device="cpu")
     with pytest.raises(GuidanceError, match="pgc models pull nobody/no-model"):
         prepare_run(request)
+
+
+def test_zero123_is_fetched_by_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (model,) = PICTURE_MODELS
+    fetched = []
+
+    def fetch(*given, **named):
+        fetched.append(given)
+        return tmp_path
+
+    monkeypatch.setattr("pgc.guidance.pulling.fetch", fetch)
+    pull_model(model, cache_dir=tmp_path)
+    assert fetched == [(model.downloads[0].hub_id, zero123_parts("clip_camera_projection"))]
+    patterns = model.downloads[0].patterns
+    wanted = ["image_encoder/model.fp16.safetensors", "clip_camera_projection/diffusion_pytorch_model.fp16.safetensors"]
+    for name in [*wanted, "scheduler/scheduler_config.json", "unet/config.json", "vae/config.json"]:
+        assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+    for name in ("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16_ema.safetensors"):
+        assert not any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+
+
+def test_zero123_by_another_name_is_fetched_in_the_layout_of_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub is asked for Stable Diffusion's parts first; what comes back is an index that says otherwise."""
+    fetched = []
+
+    def fetch(hub_id, parts, **named):
+        fetched.append(parts)
+        if parts != zero123_parts("cc_projection"):
+            raise UnusableModelError("no text_encoder")
+        return tmp_path
+
+    monkeypatch.setattr("pgc.guidance.pulling.fetch", fetch)
+    monkeypatch.setattr("pgc.guidance.pulling.pipeline_name", lambda *given, **named: "Zero1to3StableDiffusionPipeline")
+    assert pull_hub_id("kxic/zero123-xl") == tmp_path
+    assert fetched[-1] == zero123_parts("cc_projection")

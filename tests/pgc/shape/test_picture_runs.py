@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import trimesh
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -24,7 +25,7 @@ from pgc.optimization.config import Prompt
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
-from pgc.shape.picture import DISTANCE, PictureOfObject, ball, picture_settings, reference_view
+from pgc.shape.picture import DISTANCE, FOCAL, PictureOfObject, ball, picture_settings, reference_view, turned
 from pgc.shape.prepared import prepare_shape
 from tests.benchmarks.picture import PictureBenchmark, ViewOracle, known_object, photograph, run_one
 from tests.pgc.guidance.zero123_models import write_zero123
@@ -59,6 +60,24 @@ def test_the_ball_is_closed_and_fills_the_space():
     corners = mesh.positions[mesh.corner_positions.reshape(-1, 3)]
     outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert ((outward * corners.mean(axis=1)).sum(axis=1) > 0).all()
+
+
+def test_a_run_begins_as_the_outline_turned_round():
+    view = reference_view(half_disc(), 64, PictureOfObject())
+    mesh = turned(view, sections=12, rows=10)
+    prepared = prepare_mesh(mesh)
+    assert not prepared.report.warnings
+    found = trimesh.Trimesh(prepared.triangles.positions, prepared.triangles.faces, process=False)
+    assert found.is_watertight
+    assert found.volume > 0
+    # As high as the picture's frame has it: three quarters; and as wide as the half disc, around the vertical.
+    frame = DISTANCE / FOCAL
+    low, high = mesh.positions.min(axis=0), mesh.positions.max(axis=0)
+    assert (high - low)[2] == pytest.approx(0.75 * frame, rel=0.05)
+    assert (high - low)[:2] == pytest.approx(np.full(2, 0.375 * frame), rel=0.1)
+    assert (low + high)[:2] == pytest.approx(np.zeros(2), abs=1e-6)
+    pole = mesh.positions[mesh.corner_positions[0]]
+    assert pole.tolist() == pytest.approx([0.0, 0.0, high[2]])
 
 
 def test_the_pictures_camera_stands_in_front_and_as_high_as_is_said():
@@ -154,7 +173,7 @@ def test_the_command_runs_on_a_zero123_of_the_true_format(object_png, tmp_path):
     report = json.loads((out / "run.json").read_text())
     assert report["picture"]["file"] == "box.png"
     assert report["picture"]["taken"]["elevation_deg"] == 20.0
-    assert report["mesh"]["file"] == "ball"
+    assert report["mesh"]["file"] == "turned outline"
     assert report["steps_done"] == 3
     assert load_mesh(out / "shape.glb").colors is not None
 
