@@ -188,7 +188,8 @@ def prepare_shape_job(
 def _few(shape: PreparedShape) -> tuple[str, ...]:
     times = shape.wished_subdivisions()
     count = len(shape.blockout.triangles.faces)
-    return (f"The mesh has {count:,} triangles, which hold little detail; subdivide it {times} times.",) * bool(times)
+    often = "once" if times == 1 else f"{times} times"
+    return (f"The mesh has {count:,} triangles, which hold little detail; subdivide it {often}.",) * bool(times)
 
 
 def _mesh(given: MeshSpec, read: ReadArray) -> Mesh:

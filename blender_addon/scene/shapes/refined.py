@@ -23,8 +23,8 @@ __all__ = ["ShapeSource", "in_own_axes", "place_beside", "put_refined", "read_so
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 _COLORS = "PGC Shape"
-_GAP = 1.25
-"""From one object to the next, over its width."""
+_GAP = 1.6
+"""From one object to the next, over its width: a shape may grow."""
 
 
 @dataclass(frozen=True, eq=False)
