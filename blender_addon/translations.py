@@ -21,6 +21,7 @@ GERMAN: dict[str, str] = {
     "Type a prompt first": "Schreibe zuerst einen Prompt",
     "Queue Another": "Noch eine anstellen",
     "Refine Shape": "Form verfeinern",
+    "New Object by Prompt": "Neues Objekt nach Prompt",
     "Geometry": "Geometrie",
     "Move Vertices": "Punkte verschieben",
     "Judged by": "Beurteilt nach",

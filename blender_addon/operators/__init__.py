@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Operators, one file each."""
 
-from . import bake, keep_mask, prompts, rig, scene_fixes, settings_fixes, unwrap
+from . import bake, keep_mask, prompts, refine_shape, rig, scene_fixes, settings_fixes, unwrap
 from .cancel import PGC_OT_cancel, PGC_OT_cancel_all, PGC_OT_stop_and_keep
 from .copy_report import PGC_OT_copy_report
 from .generate import PGC_OT_generate
-from .refine_shape import PGC_OT_refine_shape
 from .server import connection, server_operators
 from .server.start_server import PGC_OT_start_server
 from .unwrap_on_server import PGC_OT_unwrap_on_server
@@ -23,7 +22,6 @@ CLASSES = (
     PGC_OT_copy_report,
     PGC_OT_stop_and_keep,
     PGC_OT_generate,
-    PGC_OT_refine_shape,
     PGC_OT_restore,
     PGC_OT_start_server,
     PGC_OT_unwrap_on_server,
@@ -35,6 +33,7 @@ CLASSES = (
     *painted.CLASSES,
     *prompts.CLASSES,
     *results.CLASSES,
+    *refine_shape.CLASSES,
     *rig.CLASSES,
     *scene_fixes.CLASSES,
     *server_operators.CLASSES,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refine Shape: a new object beside the active one."""
+"""Refine Shape: a new object beside the active one. New Object by Prompt: one from nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import bpy
@@ -12,12 +13,44 @@ from ..model.state import Problem, ServerState
 from ..protocol.specs.job import NEW_SHAPE
 from ..scene.errors import SceneError
 from ..session import event_pump, recent_prompts
-from ..session.readiness import reason_against_shape
-from ..session.reshaping import prepare_shape
-from ..session.submission import SEEDS, objection
+from ..session.readiness import reason_against_imagining, reason_against_shape
+from ..session.reshaping import prepare_imagined, prepare_shape
+from ..session.submission import SEEDS, Order, objection
 from .poll import passes_unless
 
-__all__ = ["PGC_OT_refine_shape"]
+__all__ = ["CLASSES"]
+
+
+def _sent(operator: bpy.types.Operator, context: bpy.types.Context, prepare: Callable[[], Order]) -> set[str]:
+    """Sends a job for a shape, or says why not."""
+    desk = event_pump.job_desk()
+    event_pump.show_problem(None)
+    server = desk.state.server
+
+    def refuse(problem: Problem) -> set[str]:
+        event_pump.show_problem(problem)
+        operator.report({"ERROR"}, problem.text)
+        return {"CANCELLED"}
+
+    if server.ready and NEW_SHAPE not in server.maps:
+        return refuse(no_shapes_problem())
+    try:
+        order = prepare()
+    except SceneError as error:
+        return refuse(Problem(error.text, error.fix or ""))
+    too_large = objection([order], server, shape_problem)
+    if too_large is not None:
+        return refuse(too_large)
+    if not desk.submit(order.view, order.spec, order.arrays):
+        return refuse(server.problem or no_shapes_problem())
+    settings = context.scene.pgc
+    recent_prompts.remember(settings.prompt, settings.negative)
+    if not settings.lock_seed:
+        settings.seed = (settings.seed + 1) % SEEDS
+    if server.state is ServerState.ABSENT:
+        # One click: a server that is installed comes up by itself.
+        bpy.ops.pgc.start_server()
+    return {"FINISHED"}
 
 
 class PGC_OT_refine_shape(bpy.types.Operator):
@@ -34,30 +67,24 @@ class PGC_OT_refine_shape(bpy.types.Operator):
         return passes_unless(cls, reason, reason)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        desk = event_pump.job_desk()
-        event_pump.show_problem(None)
-        server = desk.state.server
-        if server.ready and NEW_SHAPE not in server.maps:
-            return self._refuse(no_shapes_problem())
-        try:
-            order = prepare_shape(context, context.object)
-        except SceneError as error:
-            return self._refuse(Problem(error.text, error.fix or ""))
-        too_large = objection([order], server, shape_problem)
-        if too_large is not None:
-            return self._refuse(too_large)
-        if not desk.submit(order.view, order.spec, order.arrays):
-            return self._refuse(server.problem or no_shapes_problem())
-        settings = context.scene.pgc
-        recent_prompts.remember(settings.prompt, settings.negative)
-        if not settings.lock_seed:
-            settings.seed = (settings.seed + 1) % SEEDS
-        if server.state is ServerState.ABSENT:
-            # One click: a server that is installed comes up by itself.
-            bpy.ops.pgc.start_server()
-        return {"FINISHED"}
+        return _sent(self, context, lambda: prepare_shape(context, context.object))
 
-    def _refuse(self, problem: Problem) -> set[str]:
-        event_pump.show_problem(problem)
-        self.report({"ERROR"}, problem.text)
-        return {"CANCELLED"}
+
+class PGC_OT_imagine(bpy.types.Operator):
+    """Make a new object from the prompt alone. It comes to the 3D cursor, with colors on its corners; nothing else in
+    the scene changes"""
+
+    bl_idname = "pgc.imagine"
+    bl_label = "New Object by Prompt"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = reason_against_imagining(context, event_pump.current_state())
+        return passes_unless(cls, reason, reason)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return _sent(self, context, lambda: prepare_imagined(context))
+
+
+CLASSES = (PGC_OT_refine_shape, PGC_OT_imagine)

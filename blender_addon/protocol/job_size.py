@@ -61,7 +61,7 @@ def refusal(spec: TextureJobSpec, limits: Limits) -> WireError | None:
     size = size_of(spec)
     if size.triangles > limits.triangles:
         return _too_large("meshes", "triangles", size.triangles, limits.triangles, "Decimate the mesh, or send parts.")
-    vertices = max(mesh.positions.shape[0] for mesh in spec.meshes)
+    vertices = max((mesh.positions.shape[0] for mesh in spec.meshes), default=0)
     if vertices > limits.vertices:
         return _too_large("meshes", "vertices in a mesh", vertices, limits.vertices, "Merge vertices by distance.")
     if limits.job_texels and size.texels > limits.job_texels:

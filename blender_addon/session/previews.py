@@ -105,7 +105,7 @@ class Previews:
         mesh, view = self._shapes.pop(key), state.jobs.get(key)
         task = None if view is None else ShapeTask.read(view.request.shape)
         obj = None if view is None else find_object(view.object_uid, view.object_name)
-        if task is not None and obj is not None:
+        if task is not None and (obj is not None or task.imagined):
             show_wireframe(obj, key, mesh, task)
 
     def _show(self, view: JobView, obj: bpy.types.Object, frame: PreviewFrame) -> bool:

@@ -10,7 +10,7 @@ from ..scene.meshes.real_mesh import can_become_real
 
 __all__ = ["NO_MESH", "NO_MESHES", "NO_PROMPT", "NO_REAL_MESH"]
 __all__ += ["reason_against", "reason_against_new_uvs", "reason_against_object", "reason_against_shape"]
-__all__ += ["selected_meshes", "textured"]
+__all__ += ["reason_against_imagining", "selected_meshes", "textured"]
 
 NO_MESH = "Select a mesh object first"
 NO_MESHES = "Select mesh objects first"
@@ -54,6 +54,11 @@ def reason_against_shape(context: bpy.types.Context, state: AppState) -> str:
     obj = context.object
     if obj is None or obj.type != "MESH":
         return NO_REAL_MESH if obj is not None and can_become_real(obj) else NO_MESH
+    return reason_against_imagining(context, state)
+
+
+def reason_against_imagining(context: bpy.types.Context, state: AppState) -> str:
+    """Says the same of a new object from the prompt alone."""
     if not context.scene.pgc.prompt.strip():
         return NO_PROMPT
     return "The server cannot be used; the panel says why" if state.server.state in _CLOSED else ""

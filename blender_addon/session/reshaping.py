@@ -7,18 +7,22 @@ import uuid
 
 import bpy
 
-from ..client import FieldError, ModelSpec, PromptSpec, ProtocolError, SettingsSpec, TextureJobSpec
-from ..model.conditions.shapes import ShapeTask, shape_wish
+from ..client import FieldError, ModelSpec, PromptSpec, ProtocolError, SettingsSpec, ShapeSpec, TextureJobSpec
+from ..model.conditions.shapes import FROM_PROMPT, ShapeTask, shape_wish
 from ..model.recent_results import NEW_SHAPE_OF
 from ..model.state import JobRequest, JobView
 from ..protocol.arrays import array_ref, give_away
 from ..protocol.meshes import read_result
 from ..protocol.specs.job import NEW_SHAPE, MeshSpec
 from ..scene.errors import SceneError
-from ..scene.shapes.refined import put_refined, read_source
+from ..scene.shapes.refined import put_imagined, put_refined, read_source
 from .submission import Order
 
-__all__ = ["prepare_shape", "put_shape", "shape_hindrance"]
+__all__ = ["prepare_imagined", "prepare_shape", "put_shape", "shape_hindrance"]
+
+_NOWHERE = -1
+"""The object of a job that has none."""
+_LONGEST_NAME = 40
 
 
 def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
@@ -71,17 +75,49 @@ def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
     return Order(view, spec, {refs[name].sha256: given[name] for name in refs})
 
 
+def prepare_imagined(context: bpy.types.Context) -> Order:
+    """Prepares the job for a new object from the panel's prompt, model and seed. Changes nothing.
+
+    Raises:
+        SceneError: the choices do not go together.
+    """
+    settings, steps = context.scene.pgc, context.scene.pgc.shape.steps
+    try:
+        spec = TextureJobSpec(
+            meshes=(),
+            prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
+            settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=steps or None),
+            guidance=ModelSpec(model=settings.model),
+            maps=(NEW_SHAPE,),
+            shape=ShapeSpec(geometry="volume"),
+            name=NEW_SHAPE_OF.format(name=settings.prompt[:_LONGEST_NAME]),
+        )
+    except FieldError as error:
+        raise SceneError(error.text) from error
+    request = JobRequest(
+        prompt=settings.prompt,
+        negative=settings.negative,
+        seed=settings.seed,
+        model=settings.model,
+        preset=settings.preset,
+        shape=ShapeTask.of_prompt().written(),
+    )
+    return Order(JobView(uuid.uuid4().hex, request, FROM_PROMPT, _NOWHERE), spec, {})
+
+
 def shape_hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
     """Says why a new shape cannot become an object now, as a sentence; "" where it can."""
-    if obj is None:
+    task = ShapeTask.read(view.request.shape)
+    if obj is None and not (task is not None and task.imagined):
         return f"{view.object_name} is gone. Undo its removal, then its new shape comes beside it."
     if bpy.context.mode != "OBJECT":
         return f"The new shape of {view.object_name} is ready. Go to Object Mode to get it."
     return ""
 
 
-def put_shape(view: JobView, obj: bpy.types.Object) -> str:
-    """Makes a new object of what came, beside the one that it came from; returns a sentence for the artist.
+def put_shape(view: JobView, obj: bpy.types.Object | None) -> str:
+    """Makes a new object of what came, beside the one that it came from, or at the 3D cursor where it came from none;
+    returns a sentence for the artist.
 
     Raises:
         SceneError: what came is no mesh.
@@ -91,7 +127,11 @@ def put_shape(view: JobView, obj: bpy.types.Object) -> str:
         result = read_result(view.files)
     except ProtocolError as error:
         raise SceneError(f"The server sent a shape that is damaged ({error.error.text}); refine it again.") from error
-    if task is None:
+    if task is not None and task.imagined:
+        made = put_imagined(result, view.request.prompt[:_LONGEST_NAME])
+        note = f"{made.name} stands at the 3D cursor."
+        return f"{note} {view.note}" if view.note else note
+    if task is None or obj is None:
         raise SceneError(f"It is no longer known how {view.object_name} was sent; refine its shape again.")
     made = put_refined(obj, result, task, bpy.context.evaluated_depsgraph_get())
     note = f"{made.name} stands beside {obj.name}, which is as it was."

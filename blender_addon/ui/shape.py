@@ -38,3 +38,4 @@ def draw_shape(layout: bpy.types.UILayout, context: bpy.types.Context, state: Ap
     reason = reason_against_shape(context, state)
     if not reason:
         draw_text(body, "A new object comes beside this one, which stays as it is.", context, icon="INFO")
+    body.operator("pgc.imagine", icon="OUTLINER_OB_META")

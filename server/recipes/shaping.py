@@ -18,15 +18,15 @@ from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.mesh import Mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
-from pgc.runs.memory.plan import DeviceMemory, MemoryPlanner
+from pgc.runs.memory.plan import DeviceMemory
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.settings import ShapeSettings, check_hold, geometry_named, shape_settings
 from server.recipes.prepare import job_prompt
-from server.recipes.settings import MODEL_KEYS, memory_planner
+from server.recipes.settings import MODEL_KEYS
 from server.recipes.sources import ReadArray
 
-__all__ = ["ShapePlanner", "ShapeRun", "planner_of", "prepare_shape_job", "shape_choices"]
+__all__ = ["ShapePlanner", "ShapeRun", "named_prior", "prepare_shape_job", "result_of", "shape_choices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,8 @@ class ShapeRun:
         """Says why no further step helps, where that is so."""
         return self.shape.why_over()
 
-    def preview(self) -> PreviewMesh:
-        """Returns the shape of this moment, in the space of the mesh that was sent."""
+    def preview(self) -> PreviewMesh | None:
+        """Returns the shape of this moment, in the space of the mesh that was sent; None: there is none to show."""
         mesh = self.shape.result()
         return PreviewMesh(positions=mesh.positions.astype(np.float32), faces=_triangles(mesh))
 
@@ -91,32 +91,36 @@ class ShapeRun:
         Raises:
             MeshError: it is larger than a result may be.
         """
-        mesh = self.shape.result()
-        faces = _triangles(mesh)
-        if len(mesh.positions) > MOST_RESULT_VERTICES or len(faces) > MOST_RESULT_TRIANGLES:
-            raise MeshError(
-                f"The shape has {len(faces):,} triangles, and a result has at most {MOST_RESULT_TRIANGLES:,}; "
-                "take fewer cubes."
-            )
-        uvs = colors = None
-        if self.has_uvs and mesh.uvs is not None and mesh.corner_uvs is not None:
-            uvs = mesh.uvs[mesh.corner_uvs]
-        if mesh.colors is not None and mesh.corner_colors is not None:
-            colors = np.ascontiguousarray(mesh.colors[mesh.corner_colors][:, :3]).reshape(-1, 3, 3)
-        return ResultMesh(
-            positions=mesh.positions.astype(np.float32),
-            faces=faces,
-            corner_uvs=None if uvs is None else uvs.reshape(-1, 3, 2).astype(np.float32),
-            corner_colors=None if colors is None else colors.astype(np.float32),
-            material_index=mesh.material_index.astype(np.int32),
+        return result_of(self.shape.result(), has_uvs=self.has_uvs)
+
+
+def result_of(mesh: Mesh, *, has_uvs: bool) -> ResultMesh:
+    """Returns a mesh of triangles as a result.
+
+    Args:
+        has_uvs: whether its UVs are anybody's.
+
+    Raises:
+        MeshError: it is larger than a result may be.
+    """
+    faces = _triangles(mesh)
+    if len(mesh.positions) > MOST_RESULT_VERTICES or len(faces) > MOST_RESULT_TRIANGLES:
+        raise MeshError(
+            f"The shape has {len(faces):,} triangles, and a result has at most {MOST_RESULT_TRIANGLES:,}; "
+            "take fewer cubes."
         )
-
-
-def planner_of(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner | ShapePlanner:
-    """Returns the planner of a job's memory on a device. Raises as `resolved` and `shape_choices`."""
-    if not spec.reshapes:
-        return memory_planner(spec, device)
-    return ShapePlanner(views=shape_choices(spec)[1].optimize.views)
+    uvs = colors = None
+    if has_uvs and mesh.uvs is not None and mesh.corner_uvs is not None:
+        uvs = mesh.uvs[mesh.corner_uvs]
+    if mesh.colors is not None and mesh.corner_colors is not None:
+        colors = np.ascontiguousarray(mesh.colors[mesh.corner_colors][:, :3]).reshape(-1, 3, 3)
+    return ResultMesh(
+        positions=mesh.positions.astype(np.float32),
+        faces=faces,
+        corner_uvs=None if uvs is None else uvs.reshape(-1, 3, 2).astype(np.float32),
+        corner_colors=None if colors is None else colors.astype(np.float32),
+        material_index=mesh.material_index.astype(np.int32),
+    )
 
 
 def shape_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, ShapeSettings]:
@@ -126,12 +130,7 @@ def shape_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, ShapeSettings]:
         ProtocolError: the model is none of ours.
         ConfigError: a value is out of range, or does not go with the prior.
     """
-    key, wish, given = spec.guidance.model, spec.shape or ShapeSpec(), spec.settings
-    if key not in MODEL_KEYS:
-        raise invalid(
-            "guidance.model", f"There is no model {key!r}; known are {', '.join(MODEL_KEYS)}.", ErrorCode.MODEL_MISSING
-        )
-    prior = parse_guidance(key)
+    wish, given, prior = spec.shape or ShapeSpec(), spec.settings, named_prior(spec)
     settings = shape_settings(wish.loss, geometry_named(wish.geometry, cubes=wish.cubes), prior, given.preset)
     if wish.hold:
         check_hold(prior)
@@ -147,6 +146,19 @@ def shape_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, ShapeSettings]:
         hold=wish.hold,
         pictures=replace(settings.pictures, latents_until=wish.latents_until),
     )
+
+
+def named_prior(spec: TextureJobSpec) -> GuidanceSpec:
+    """Returns the prior that a job names.
+
+    Raises:
+        ProtocolError: it is none of ours.
+    """
+    key = spec.guidance.model
+    if key not in MODEL_KEYS:
+        known = ", ".join(MODEL_KEYS)
+        raise invalid("guidance.model", f"There is no model {key!r}; known are {known}.", ErrorCode.MODEL_MISSING)
+    return parse_guidance(key)
 
 
 def prepare_shape_job(

@@ -22,7 +22,7 @@ from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.recipes import JobRun, ShapePlanner, ShapeRun, planner_of, prepare, prepare_shape_job
+from server.recipes import JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
 from server.storage.blob_care import read_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
@@ -103,7 +103,7 @@ class _Job:
     digest: str = ""
     notices: list[str] = field(default_factory=lambda: list[str]())
     timings: Timings = field(default_factory=Timings)
-    active: JobRun | ShapeRun | None = None
+    active: JobRun | MeshRun | None = None
     planner: MemoryPlanner | ShapePlanner | None = None
     memory: tuple[int | None, int | None] = (None, None)
     saved_step: int = 0
@@ -167,7 +167,7 @@ class _Job:
             _LOG.exception("a cancelled job's result cannot be made", extra={"job": self.job})
             return None
 
-    def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | ShapeRun | None:
+    def _until_memory_ends(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | MeshRun | None:
         """The run after its last step; None where memory ran out. The exception and its frames are gone by then."""
         try:
             run = self._prepare(spec, plan, state)
@@ -180,7 +180,7 @@ class _Job:
             self.memory = memory_figures()
             return None
 
-    def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | ShapeRun:
+    def _prepare(self, spec: TextureJobSpec, plan: int, state: Saved | None) -> JobRun | MeshRun:
         self.active = run = self._made_ready(spec, plan)
         for text in run.notices:
             if state is None and text not in self.notices:
@@ -193,14 +193,14 @@ class _Job:
         self.timings.add("prepare", time.perf_counter() - self.begun)
         return run
 
-    def _made_ready(self, spec: TextureJobSpec, plan: int) -> JobRun | ShapeRun:
+    def _made_ready(self, spec: TextureJobSpec, plan: int) -> JobRun | MeshRun:
         tools = self.tools
 
         def tell(stage: str, fraction: float) -> None:
             self._check(None)
 
         if spec.reshapes:
-            return prepare_shape_job(spec, self._read, tools.device, tools.guidance_for, plan=plan, progress=tell)
+            return prepare_mesh_job(spec, self._read, tools.device, tools.guidance_for, plan=plan, progress=tell)
         return prepare(
             spec,
             self._read,
@@ -216,7 +216,7 @@ class _Job:
         # bytearray: the loop may write into what it got.
         return np.frombuffer(bytearray(data), dtype=ref.dtype.numpy).reshape(ref.shape)
 
-    def _steps(self, run: JobRun | ShapeRun, spec: TextureJobSpec, plan: int) -> None:
+    def _steps(self, run: JobRun | MeshRun, spec: TextureJobSpec, plan: int) -> None:
         cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)
         previews = Throttle(spec.preview.every_s)
         pace = Pace(run.optimization.config.share_done(run.optimization.step))
@@ -232,7 +232,7 @@ class _Job:
                 cadence.written(self._checkpoint(run, plan))
             if previews.is_due():
                 previews.made(self._preview(run, spec.preview.size))
-            if isinstance(run, ShapeRun) and (why := run.why_over()) is not None:
+            if isinstance(run, MeshRun) and (why := run.why_over()) is not None:
                 self._notice(why)
                 return
 
@@ -264,7 +264,7 @@ class _Job:
         self.notices.append(text)
         self.tools.send(WorkerNotice(self.job, text), None, False)
 
-    def _checkpoint(self, run: JobRun | ShapeRun, plan: int) -> float:
+    def _checkpoint(self, run: JobRun | MeshRun, plan: int) -> float:
         """Write one; returns how long it took. A full disk costs the job its checkpoint, not its life."""
         start = time.perf_counter()
         tensors, header = run.optimization.state_dict()
@@ -283,7 +283,7 @@ class _Job:
         self.timings.add("checkpoints", seconds)
         return seconds
 
-    def _preview(self, run: JobRun | ShapeRun, size: int) -> float:
+    def _preview(self, run: JobRun | MeshRun, size: int) -> float:
         start = time.perf_counter()
         for message, pixels in preview_messages(self.job, run, size):
             self.tools.send(message, pixels, True)
@@ -291,7 +291,7 @@ class _Job:
         self.timings.add("previews", seconds)
         return seconds
 
-    def _finish(self, run: JobRun | ShapeRun, plan: int) -> JobResult:
+    def _finish(self, run: JobRun | MeshRun, plan: int) -> JobResult:
         self._check(plan)
         result = self._bake(run, lambda: self._make_way(plan))
         if self.tools.is_stopping():
@@ -299,7 +299,7 @@ class _Job:
             self._checkpoint(run, plan)
         return result
 
-    def _bake(self, run: JobRun | ShapeRun, look_up: Callable[[], None] = lambda: None) -> JobResult:
+    def _bake(self, run: JobRun | MeshRun, look_up: Callable[[], None] = lambda: None) -> JobResult:
         """The result of the run as it is. `look_up` is asked before the files are written."""
         start, store, notices = time.perf_counter(), self.tools.store, tuple(self.notices)
 
@@ -309,7 +309,7 @@ class _Job:
             look_up()
             self.timings.add("total", time.perf_counter() - self.begun)
 
-        if isinstance(run, ShapeRun):
+        if isinstance(run, MeshRun):
             mesh = run.bake()
             ready()
             return write_shape(store, run, mesh, self.timings, notices)

@@ -12,7 +12,7 @@ from blender_addon.protocol.messages import PreviewCodec
 from blender_addon.protocol.specs.job import NEW_SHAPE
 from pgc.texture.field import TextureField, to_uint8_values
 from server.children.messages import WorkerPreview
-from server.recipes import JobRun, ShapeRun
+from server.recipes import JobRun, MeshRun
 
 __all__ = ["MAX_SIDE", "PreviewTile", "Throttle", "preview_messages", "preview_tiles"]
 
@@ -48,11 +48,11 @@ def preview_tiles(texture: TextureField, size: int, maps: Collection[str] = ("ba
             yield PreviewTile(name, tile, int(data.shape[0]), int(data.shape[2]), data.numpy().tobytes())
 
 
-def preview_messages(job: str, run: JobRun | ShapeRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
+def preview_messages(job: str, run: JobRun | MeshRun, size: int) -> Iterator[tuple[WorkerPreview, bytes]]:
     """Yields a message and its pixels for each tile of each map that the job wants, as they are now; of a shape its
     mesh, where that is not too large.
     """
-    if isinstance(run, ShapeRun):
+    if isinstance(run, MeshRun):
         yield from _shape_messages(job, run)
         return
     for tile in preview_tiles(run.optimization.scene.texture, size, run.settings.maps):
@@ -69,10 +69,10 @@ def preview_messages(job: str, run: JobRun | ShapeRun, size: int) -> Iterator[tu
         yield message, tile.pixels
 
 
-def _shape_messages(job: str, run: ShapeRun) -> Iterator[tuple[WorkerPreview, bytes]]:
+def _shape_messages(job: str, run: MeshRun) -> Iterator[tuple[WorkerPreview, bytes]]:
     mesh = run.preview()
-    data = mesh.pack()
-    if len(data) > MOST_PREVIEW_BYTES:
+    data = b"" if mesh is None else mesh.pack()
+    if mesh is None or len(data) > MOST_PREVIEW_BYTES:
         return
     message = WorkerPreview(
         job=job,

@@ -20,7 +20,7 @@ from pgc.maps import MAPS
 from pgc.rendering.raster.choice import name_of
 from pgc.runs.report import plain, versions
 from pgc.texture.field import BakedTexture
-from server.recipes import JobRun, ShapeRun
+from server.recipes import JobRun, MeshRun
 from server.storage.blobs import BlobStore
 
 __all__ = ["CONFIG_FORMAT", "Timings", "write_corner_uvs", "write_result", "write_shape"]
@@ -103,7 +103,7 @@ def write_corner_uvs(store: BlobStore, corner_uvs: npt.NDArray[np.float32], timi
 
 
 def write_shape(
-    store: BlobStore, run: ShapeRun, mesh: ResultMesh, timings: Timings, notices: tuple[str, ...]
+    store: BlobStore, run: MeshRun, mesh: ResultMesh, timings: Timings, notices: tuple[str, ...]
 ) -> JobResult:
     """Puts the result of a job for a new shape into the store: an array a file, and the configuration.
 

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from ...protocol.specs.shape import ShapeSpec
 
-__all__ = ["GEOMETRIES", "LOSSES", "SUFFIX", "ShapeTask", "shape_wish"]
+__all__ = ["FROM_PROMPT", "GEOMETRIES", "LOSSES", "SUFFIX", "ShapeTask", "shape_wish"]
 
 SUFFIX: Final = "Refined"
 """What a new shape's name has beside that of the object that it came from."""
+FROM_PROMPT: Final = "New Object"
+"""What a job is called that has no object."""
 _USUAL_RATE: Final = 0.01
 LOSSES: Final = (
     (
@@ -41,6 +43,16 @@ class ShapeTask:
 
     digest: str
     turn: tuple[float, ...]
+
+    @property
+    def imagined(self) -> bool:
+        """Whether there was no mesh: it came from the prompt alone."""
+        return not self.digest
+
+    @staticmethod
+    def of_prompt() -> ShapeTask:
+        """Returns what stands for a mesh where there is none."""
+        return ShapeTask(digest="", turn=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
 
     def written(self) -> str:
         """Returns it as text, for a file."""

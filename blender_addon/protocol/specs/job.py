@@ -153,7 +153,7 @@ class TextureJobSpec(Strict):
     """Of a job for a new shape; None there: all as usual."""
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.meshes) <= DEFAULT_LIMITS.meshes:
+        if not 1 <= len(self.meshes) <= DEFAULT_LIMITS.meshes and not self.imagines:
             raise FieldError("meshes", f"Got {len(self.meshes)} meshes; expected 1 to {DEFAULT_LIMITS.meshes}.")
         if not self.maps or len(set(self.maps)) != len(self.maps):
             raise FieldError("maps", "Expected one map or more, each once.")
@@ -199,6 +199,11 @@ class TextureJobSpec(Strict):
     def reshapes(self) -> bool:
         """Whether a new mesh is wanted, and no texture."""
         return NEW_SHAPE in self.maps
+
+    @property
+    def imagines(self) -> bool:
+        """Whether a new mesh is wanted from the prompt alone."""
+        return self.reshapes and self.shape is not None and self.shape.imagines
 
     def _check_shape(self) -> None:
         if len(self.maps) > 1:

@@ -29,11 +29,12 @@ class ShapeSpec(Strict):
     """How a shape is learnt from its mesh and the prompt. Seed, steps, views and resolution are the settings'.
 
     loss: pictures that the prior judges: normals, shaded colors, or both.
-    geometry: the mesh's own vertices, moved; or a grid's surface, which may split and join.
+    geometry: the mesh's own vertices, moved; a grid's surface, which may split and join; or a volume, which begins from
+        the prompt alone, without a mesh.
     """
 
     loss: Literal["normal", "rgb", "both"] = "rgb"
-    geometry: Literal["offsets", "dmtet"] = "offsets"
+    geometry: Literal["offsets", "dmtet", "volume"] = "offsets"
     cubes: int | None = None
     """Along a side of dmtet's grid."""
     subdivide: int = 0
@@ -53,9 +54,17 @@ class ShapeSpec(Strict):
         if self.cubes is not None and self.geometry != "dmtet":
             raise FieldError("cubes", "Offsets have no grid; leave the cubes out, or take dmtet.")
         if self.subdivide and self.geometry != "offsets":
-            raise FieldError("subdivide", "A grid has triangles of its own; take more cubes.")
+            raise FieldError("subdivide", "A grid or a volume has triangles of its own; leave it out.")
+        if self.imagines and (self.loss != "rgb" or self.hold):
+            name = "hold" if self.hold else "loss"
+            raise FieldError(name, "A volume is judged by its colors, and has no mesh to hold; leave it out.")
         if self.latents_until and self.loss == "rgb":
             raise FieldError("latents_until", "No normals are shown that could be latents; use 0, or the loss normal.")
+
+    @property
+    def imagines(self) -> bool:
+        """Whether there is no mesh to begin from."""
+        return self.geometry == "volume"
 
 
 def check_shape_model(shape: ShapeSpec, model: ModelSpec) -> None:
@@ -77,11 +86,16 @@ def check_shape_model(shape: ShapeSpec, model: ModelSpec) -> None:
 
 
 def check_shape_mesh(shape: ShapeSpec, meshes: tuple[MeshSpec, ...]) -> None:
-    """Checks that a job has one mesh, whose triangles are not too many in the end, and nothing of a texture.
+    """Checks that a job has one mesh, whose triangles are not too many in the end, and nothing of a texture; for a
+    volume, none.
 
     Raises:
         FieldError: it is otherwise.
     """
+    if shape.imagines:
+        if meshes:
+            raise FieldError("meshes", f"Got {len(meshes)} meshes; a volume begins from the prompt alone, send none.")
+        return
     if len(meshes) != 1:
         raise FieldError("meshes", f"Got {len(meshes)} meshes; a shape is learnt from one mesh a job.")
     for name in meshes[0].arrays().keys() - {"positions", "faces", "corner_uvs", "material_index"}:

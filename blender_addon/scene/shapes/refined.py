@@ -18,7 +18,15 @@ from ..live_preview import covered_material
 from ..meshes.evaluation import instances_of, shown_object
 from ..meshes.new_uvs import mesh_digest
 
-__all__ = ["ShapeSource", "in_own_axes", "place_beside", "put_refined", "read_source"]
+__all__ = [
+    "ShapeSource",
+    "in_own_axes",
+    "place_at_cursor",
+    "place_beside",
+    "put_imagined",
+    "put_refined",
+    "read_source",
+]
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -109,6 +117,38 @@ def place_beside(obj: bpy.types.Object) -> Matrix:
     placed = obj.matrix_world.copy()
     placed.translation.x += max(width, 1e-3) * _GAP * (before + 1)
     return placed
+
+
+def place_at_cursor(positions: F32) -> Matrix:
+    """Returns the matrix of what stands on the 3D cursor: its lowest place is as high as that."""
+    placed = Matrix.Translation(bpy.context.scene.cursor.location)
+    placed.translation.z -= float(positions[:, 2].min())
+    return placed
+
+
+def put_imagined(result: ResultMesh, name: str) -> bpy.types.Object:
+    """Makes a new object of a result that came from no other, on the 3D cursor, with its colours as its material."""
+    mesh = _built(result.positions, result)
+    mesh.name = name
+    if result.corner_colors is not None:
+        mesh.materials.append(_colored(name))
+    made = bpy.data.objects.new(name, mesh)
+    made.matrix_world = place_at_cursor(result.positions)
+    bpy.context.collection.objects.link(made)
+    return made
+
+
+def _colored(name: str) -> bpy.types.Material:
+    """A material that shows the colours of a mesh's corners."""
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    attribute = tree.nodes.new("ShaderNodeAttribute")
+    attribute.attribute_name = _COLORS
+    attribute.location = (-300.0, 200.0)
+    shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
+    tree.links.new(attribute.outputs["Color"], shader.inputs["Base Color"])
+    return material
 
 
 def put_refined(

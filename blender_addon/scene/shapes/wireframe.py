@@ -10,15 +10,16 @@ import numpy as np
 
 from ...model.conditions.shapes import ShapeTask
 from ...protocol.meshes import PreviewMesh
-from .refined import in_own_axes, place_beside
+from .refined import in_own_axes, place_at_cursor, place_beside
 
 __all__ = ["remove_wireframes", "show_wireframe"]
 
 _NAME, _KEY = "PGC Shape Preview", "pgc_shape_preview"
 
 
-def show_wireframe(obj: bpy.types.Object, key: str, preview: PreviewMesh, task: ShapeTask) -> None:
-    """Shows a shape of a moment; the first time beside its object, afterwards where it is.
+def show_wireframe(obj: bpy.types.Object | None, key: str, preview: PreviewMesh, task: ShapeTask) -> None:
+    """Shows a shape of a moment; the first time beside its object, or at the 3D cursor where it has none, afterwards
+    where it is.
 
     Args:
         key: of the job.
@@ -27,7 +28,7 @@ def show_wireframe(obj: bpy.types.Object, key: str, preview: PreviewMesh, task: 
     if shown is None:
         shown = bpy.data.objects.new(_NAME, bpy.data.meshes.new(_NAME))
         shown[_KEY] = key
-        shown.matrix_world = place_beside(obj)
+        shown.matrix_world = place_at_cursor(preview.positions) if obj is None else place_beside(obj)
         shown.display_type = "WIRE"
         shown.hide_render = shown.hide_select = True
         bpy.context.scene.collection.objects.link(shown)

@@ -72,6 +72,17 @@ class TestInBlender:
     def test_a_file_that_is_opened_again_finds_its_job(self, run_in_blender):
         assert run_in_blender("reopened", script=PROBE) == [True, True, "finished", True, 0]
 
+    def test_a_prompt_alone_becomes_an_object_on_the_cursor(self, run_in_blender):
+        found = run_in_blender("imagined", script=PROBE)
+        assert found["sent"] == [0, "volume", "a red vase", 0, "a red vase (new shape)"]
+        assert found["wire"] == [1.0, 2.0, 3.5]
+        assert any("New Object" in text for text in found["drawn"])
+        assert found["made"] == ["finished", "a red vase stands at the 3D cursor.", 0, [1.0, 2.0, 3.5]]
+        assert found["color"]
+        assert found["same"]
+        assert found["cancelled"] == ["cancelled", 0]
+        assert not found["no prompt"]
+
     def test_what_cannot_be_is_said_at_the_click(self, run_in_blender):
         found = run_in_blender("refused", script=PROBE)
         assert "never seen a picture of normals" in found["normals"]

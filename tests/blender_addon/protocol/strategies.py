@@ -88,6 +88,7 @@ _METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
         {"loss": st.sampled_from(["normal", "both"]), "latents_until": st.floats(0.0, 1.0), "hold": st.booleans()},
         {"subdivide": st.integers(0, 6), "learning_rate": st.none() | st.floats(1e-6, 1.0)},
         {"geometry": st.just("dmtet"), "cubes": st.none() | st.integers(4, 96)},
+        {"geometry": st.just("volume")},
     ],
     ConditionsSpec: [
         {"depth": st.just(False)},

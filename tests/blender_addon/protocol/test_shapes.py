@@ -9,7 +9,8 @@ import pytest
 from blender_addon.protocol import meshes
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
-from blender_addon.protocol.job_size import size_of
+from blender_addon.protocol.job_size import refusal, size_of
+from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.meshes import PreviewMesh, ResultMesh, preview_mesh, read_result
 from blender_addon.protocol.messages import MapFile
 from blender_addon.protocol.specs.job import (
@@ -22,6 +23,7 @@ from blender_addon.protocol.specs.job import (
     ShapeSpec,
     maps_of_version,
 )
+from blender_addon.protocol.structure import from_wire, to_wire
 from tests.blender_addon.protocol.samples import mesh, ref, shape_spec, spec
 
 BARE = shape_spec().meshes[0]
@@ -33,6 +35,8 @@ MANY = replace(BARE, faces=ref(DType.I32, 200_000, 3), corner_uvs=None, material
     [
         ({"maps": ("shape", "base_color")}, "maps", "a job of its own"),
         ({"meshes": (BARE, BARE)}, "meshes", "Got 2 meshes"),
+        ({"meshes": (), "shape": None}, "meshes", "Got 0 meshes"),
+        ({"shape": ShapeSpec(geometry="volume")}, "meshes", "send none"),
         ({"meshes": (replace(BARE, textured=mesh().textured),)}, "meshes[0].textured", "leave it out"),
         ({"meshes": (MANY,), "shape": ShapeSpec(subdivide=1)}, "shape.subdivide", "Got 800,000 triangles"),
         ({"guidance": ModelSpec(model="oracle"), "shape": None}, "guidance.model", "no shape"),
@@ -58,6 +62,9 @@ def test_what_a_shape_has_no_use_for_is_refused_by_its_name(changes, field, says
         ({"geometry": "dmtet", "cubes": 97}, "cubes"),
         ({"geometry": "dmtet", "subdivide": 1}, "subdivide"),
         ({"subdivide": 7}, "subdivide"),
+        ({"geometry": "volume", "loss": "both"}, "loss"),
+        ({"geometry": "volume", "hold": True}, "hold"),
+        ({"geometry": "volume", "cubes": 8}, "cubes"),
         ({"latents_until": 0.5}, "latents_until"),
         ({"learning_rate": 0.0}, "learning_rate"),
     ],
@@ -73,6 +80,17 @@ def test_a_texture_has_no_shape_and_a_shape_no_texels():
         spec(shape=ShapeSpec())
     size = size_of(shape_spec())
     assert (size.triangles, size.texels) == (968 * 16, 0)
+
+
+def test_a_volume_has_no_mesh():
+    job = shape_spec(meshes=(), shape=ShapeSpec(geometry="volume"))
+    assert job.imagines
+    assert job.refs() == {}
+    assert from_wire(type(job), to_wire(job)) == job
+    assert refusal(job, DEFAULT_LIMITS) is None
+    assert not shape_spec().imagines
+    with pytest.raises(FieldError, match="Got 0 meshes"):
+        spec(meshes=())
 
 
 def test_an_older_session_is_offered_no_shapes():

@@ -194,6 +194,33 @@ def test_a_grid_has_a_surface_of_its_own(tools, shape_job):
 
 
 @pytest.mark.slow
+def test_a_prompt_alone_becomes_a_mesh_and_is_kept_on_the_way(tools, shape_job, broker):
+    settings = replace(shape_job.spec.settings, steps=2, preset="draft")
+    volume = ShapeSpec(geometry="volume")
+    shape_job.write(
+        replace(shape_job.spec, meshes=(), shape=volume, settings=settings, prompt=PromptSpec(text="a red vase"))
+    )
+    assert judge(shape_job.paths, shape_job.store, shape_job.name, Caps()) is None
+    outcome = run_job(tools, shape_job.name, 1, resume=False)
+    assert outcome.ending is Ending.DONE, outcome.error
+    mesh = made(tools, outcome)
+    assert mesh.corner_uvs is None
+    assert mesh.corner_colors.shape == (len(mesh.faces), 3, 3)
+    solid = trimesh.Trimesh(mesh.positions, mesh.faces)
+    assert solid.is_watertight
+    assert solid.volume > 0.0
+    assert np.abs(mesh.positions).max() <= 1.0
+    assert any("began as a vase" in text for text in outcome.result.warnings)
+    message, data = broker.payloads[0]
+    assert len(preview_mesh(message.width, message.height, data).faces) < len(mesh.faces)
+    broker.messages.clear()
+    broker.stop_at = 1
+    assert run_job(tools, shape_job.name, 2, resume=False).ending is Ending.STOPPED
+    kept = keep_job(replace(tools, is_stopping=lambda: False), shape_job.name, 3)
+    assert len(made(tools, kept).faces) > 100
+
+
+@pytest.mark.slow
 def test_a_shape_that_would_vanish_ends_with_the_one_before(tools, shape_job, broker, monkeypatch):
     why = "The shape would have vanished."
     monkeypatch.setattr(PreparedShape, "why_over", lambda run: why if run.loop.step == 1 else None)

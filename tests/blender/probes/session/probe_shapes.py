@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from probe_panel import Recorder
+from probe_panel import Recorder, draw
 from probe_session import Rig, disable, enable
 from probes import _cube, _plane, digest
 
@@ -43,11 +43,11 @@ def _sent(rig: Any) -> tuple[Any, dict[str, np.ndarray]]:
     return spec, {name: arrays[ref.sha256] for name, ref in spec.meshes[0].arrays().items()}
 
 
-def _run(rig: Any, job: str = "job-1") -> Any:
+def _run(rig: Any, job: str = "job-1", *, operator: str = "refine_shape") -> Any:
     from blender_addon.client.events import JobAccepted, JobProgress, JobStateChanged
     from blender_addon.protocol.records import JobState
 
-    assert bpy.ops.pgc.refine_shape() == {"FINISHED"}
+    assert getattr(bpy.ops.pgc, operator)() == {"FINISHED"}
     view = rig.state.newest()
     rig.fake.say(JobAccepted(job, view.key, JobState.QUEUED, 0, False))
     rig.fake.say(JobStateChanged(job, view.key, JobState.RUNNING), JobProgress(job, 3, 10, 7.0))
@@ -269,6 +269,42 @@ def reopened() -> Any:
     _finish(rig, again, _result(arrays))
     found = [again.reshapes, again.key == view.key, again.phase.value, "Blockout Refined" in bpy.data.objects]
     found.append(len(obj.pgc.job.pending))
+    disable()
+    return found
+
+
+def imagined() -> Any:
+    """A new object from the prompt alone, on the 3D cursor."""
+    from blender_addon.protocol.meshes import ResultMesh
+
+    rig = _rig()
+    other = _artists()
+    before = digest(other)
+    bpy.context.scene.pgc.prompt = "a red vase"
+    bpy.context.scene.cursor.location = (1.0, 2.0, 3.0)
+    bpy.context.view_layer.objects.active = None
+    view = _run(rig, operator="imagine")
+    _, spec, arrays = rig.fake.submitted[-1]
+    found: dict[str, Any] = {"sent": [len(spec.meshes), spec.shape.geometry, spec.prompt.text, len(arrays), spec.name]}
+    places = np.array([[0, 0, -0.5], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], np.int32)
+    _preview(rig, places, faces)
+    (wire,) = _wires()
+    found["wire"] = [round(value, 4) for value in wire.location]
+    found["drawn"] = [text for kind, text in draw() if kind == "progress"]
+    _finish(rig, view, ResultMesh(positions=places, faces=faces, corner_colors=np.full((4, 3, 3), 0.5, np.float32)))
+    made = bpy.data.objects["a red vase"]
+    found["made"] = [view.phase.value, view.note, len(_wires()), [round(value, 4) for value in made.location]]
+    (material,) = made.data.materials
+    (link,) = [one for one in material.node_tree.links if one.to_socket.name == "Base Color"]
+    found["color"] = link.from_node.attribute_name == made.data.color_attributes[0].name
+    found["same"] = before == digest(other)
+    view = _run(rig, "job-2", operator="imagine")
+    _preview(rig, places, faces, "job-2")
+    bpy.ops.pgc.cancel(key=view.key)
+    found["cancelled"] = [view.phase.value, len(_wires())]
+    bpy.context.scene.pgc.prompt = ""
+    found["no prompt"] = bpy.ops.pgc.imagine.poll()
     disable()
     return found
 
