@@ -17,14 +17,18 @@ from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
 from pgc.runs.earlier_run import EarlierRun
+from pgc.runs.folder import RunFolder
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
 from pgc.shape.picture import GivenPicture, ball, turned
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
+from pgc.shape.resuming import Checkpoints, keep, mark_of, take_up
 from pgc.shape.settings import ShapeSettings
 
 __all__ = ["ShapeHooks", "ShapeRequest", "refine_shape"]
+
+_CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,13 @@ class ShapeHooks:
     """Asked after every step; True ends the run, whose shape of then is written."""
 
 
-def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks: ShapeHooks) -> bool:
+def refine_shape(
+    request: ShapeRequest, guidance: Guidance, folder: Path, hooks: ShapeHooks, *, checkpoints: Checkpoints = "none"
+) -> bool:
     """Learns a shape from a blockout, and writes it to a folder; returns whether all steps were taken.
+
+    With checkpoints, a run that is not finished leaves checkpoint.safetensors to go on from: once a minute, and when it
+    is stopped.
 
     Raises:
         PgcError: something is missing, damaged or does not fit.
@@ -66,16 +75,12 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
     for note in notes:
         hooks.on_note(note)
     seconds = {"prepare": time.perf_counter() - begun}
-    for result in run.loop.steps():
-        for stage, share in result.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + share
-        hooks.on_step(result)
-        if (why := run.why_over()) is not None:
-            notes = (*notes, why)
-            hooks.on_note(why)
-            break
-        if result.step < result.steps and hooks.should_stop():
-            break
+    mark = mark_of(mesh=before, prompt=request.prompt, prior=request.prior, settings=request.settings)
+    if checkpoints == "resume":
+        take_up(folder, run.loop, mark)
+    keeping = None if checkpoints == "none" else lambda: keep(folder, run.loop, mark)
+    why = _learn(run, hooks, seconds, keeping)
+    notes = notes if why is None else (*notes, why)
     finished = run.loop.step == run.loop.length
     files = write_shape(folder, run.result(), run.scene)
     seconds["total"] = time.perf_counter() - begun
@@ -99,7 +104,34 @@ def refine_shape(request: ShapeRequest, guidance: Guidance, folder: Path, hooks:
         content["picture"] = picture.facts()
     write_shape_report(folder / REPORT, content)
     EarlierRun(folder).drop()
+    if finished:
+        RunFolder(folder).checkpoint.unlink(missing_ok=True)
     return finished
+
+
+def _learn(
+    run: PreparedShape, hooks: ShapeHooks, seconds: dict[str, float], keeping: Callable[[], None] | None
+) -> str | None:
+    """Takes the steps that are left. Returns why the run is over early, where no further step helps.
+
+    Args:
+        seconds: by stage, to be added to. keeping: writes a checkpoint.
+    """
+    due = time.perf_counter() + _CHECKPOINT_SECONDS
+    for result in run.loop.steps():
+        for stage, share in result.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + share
+        hooks.on_step(result)
+        if (why := run.why_over()) is not None:
+            hooks.on_note(why)
+            return why
+        stops = result.step < result.steps and hooks.should_stop()
+        if keeping is not None and (stops or time.perf_counter() > due):
+            keeping()
+            due = time.perf_counter() + _CHECKPOINT_SECONDS
+        if stops:
+            break
+    return None
 
 
 def _notes(run: PreparedShape, request: ShapeRequest) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pgc.terminal.progress import RunDisplay, progress_console
 
 if TYPE_CHECKING:
     from pgc.guidance.specs import GuidanceSpec
+    from pgc.runs.folder import RunFolder
     from pgc.shape.settings import ShapeSettings
 
 __all__ = ["shape"]
@@ -82,11 +83,13 @@ def shape(  # noqa: PLR0913 - one parameter an option
     learning_rate: Annotated[float | None, typer.Option(help="Of the shape, in a mesh of extent 1.6.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, by the same command.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
     """Learns a new shape from a blockout and a prompt.
 
-    Writes shape.glb, shape.obj, preview.png and run.json. Ctrl-C ends the run and writes the shape of then.
+    Writes shape.glb, shape.obj, preview.png and run.json. Ctrl-C ends the run and writes the shape of then; the same
+    command with --resume goes on.
     """
     spec, settings = _chosen(loss, geometry, cubes, preset, guidance)
     spec = _controlled(spec, control, control_model)
@@ -111,13 +114,15 @@ def shape(  # noqa: PLR0913 - one parameter an option
     from pgc.shape.outcome import check_spared
     from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 
+    folder = RunFolder(out)
+    _check_folder(folder, resume=resume, overwrite=overwrite)
     console = progress_console()
     console.print("Starting …", highlight=False)
     request = ShapeRequest(mesh=mesh, prompt=Prompt(text=prompt, negative=negative), settings=settings, prior=spec)
     check_spared(mesh, out)
     prior = load_guidance(spec, resolve_device(checked_device(device)))
-    folder = RunFolder(out)
-    folder.claim(overwrite=overwrite)
+    if not resume:
+        folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
         interrupt.arm()
         hooks = ShapeHooks(
@@ -125,11 +130,23 @@ def shape(  # noqa: PLR0913 - one parameter an option
             on_step=display.step,
             should_stop=lambda: interrupt.raised,
         )
-        finished = refine_shape(request, prior, folder.path, hooks)
+        going = "resume" if resume else "write"
+        finished = refine_shape(request, prior, folder.path, hooks, checkpoints=going)
     done = "Done" if finished else "Stopped early"
     console.print(f"{done}: shape.glb, shape.obj, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
     if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    """Raises ConfigError where a run cannot begin, or go on, in a folder."""
+    if not resume:
+        folder.check_free(overwrite=overwrite)
+        return
+    if overwrite:
+        raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
+    if not folder.checkpoint.is_file():
+        raise ConfigError(f"There is no unfinished shape run in {folder.path}; start without --resume.")
 
 
 def _chosen(

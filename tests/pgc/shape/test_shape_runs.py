@@ -13,7 +13,7 @@ import trimesh
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.errors import ConfigError, MeshError
+from pgc.errors import CheckpointError, ConfigError, MeshError
 from pgc.guidance.control_specs import ControlSpec, ControlWish
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
@@ -290,3 +290,34 @@ def test_holding_is_refused_where_no_controlnet_would_see_the_mesh(blockout, tmp
     done = CliRunner().invoke(app, given)
     assert done.exit_code != 0
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_to_the_same_shape(models, blockout, tmp_path):
+    spec = parse_guidance(str(models[False]))
+    settings = tiny(shape_settings("rgb", geometry_named("offsets"), spec))
+    request = ShapeRequest(mesh=blockout, prompt=Prompt(text="a stone"), settings=settings, prior=spec)
+    guidance = load_guidance(spec, torch.device("cpu"))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    assert refine_shape(request, guidance, whole, ShapeHooks(), checkpoints="write")
+    assert not (whole / "checkpoint.safetensors").exists()
+    assert not refine_shape(request, guidance, parts, ShapeHooks(should_stop=lambda: True), checkpoints="write")
+    other = replace(request, settings=replace(settings, subdivide=1))
+    with pytest.raises(CheckpointError, match="another mesh, prompt, model or choice"):
+        refine_shape(other, guidance, parts, ShapeHooks(), checkpoints="resume")
+    seen = []
+    assert refine_shape(request, guidance, parts, ShapeHooks(on_step=seen.append), checkpoints="resume")
+    assert [result.step for result in seen] == [2, 3]
+    assert (parts / "shape.obj").read_bytes() == (whole / "shape.obj").read_bytes()
+    assert not (parts / "checkpoint.safetensors").exists()
+    assert json.loads((parts / "run.json").read_text())["state"] == "finished"
+
+
+def test_what_cannot_be_resumed_is_refused_before_anything_is_loaded(blockout, tmp_path):
+    given = ["shape", str(blockout), "--prompt", "a stone", "--out", str(tmp_path / "run"), "--resume"]
+    for more in ([], ["--overwrite"]):
+        done = CliRunner().invoke(app, [*given, *more])
+        assert done.exit_code != 0
+        assert not (tmp_path / "run").exists()
