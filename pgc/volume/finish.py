@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pgc.guidance.base import Guidance
-from pgc.guidance.specs import GuidanceSpec, OracleSpec
+from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import PreparedMesh
 from pgc.optimization.config import Prompt
+from pgc.runs.arguments import checked_device
 from pgc.runs.folder import RunFolder
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 from pgc.runs.settings.choices import RunChoices
@@ -32,8 +33,7 @@ class TextureStage:
     choices: RunChoices = field(default_factory=RunChoices)
     """As `pgc texture` has them."""
     from_colors: bool = False
-    """Whether the texture begins as the volume's colours. A run that is then told to make all of it anew begins warm
-    all the same, where the prior does: what it is given is where it starts from."""
+    """Whether the texture begins as the volume's colours."""
 
     def settings(self, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunSettings]:
         """Returns the prior and the settings of the texture run.
@@ -44,36 +44,45 @@ class TextureStage:
         return resolve(self.choices, spec)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VolumeMesh:
+    """What is textured, and by whom."""
+
+    mesh: PreparedMesh
+    """Of volume.glb in the run's folder."""
+    guidance: Guidance
+    prior: GuidanceSpec
+    """What it was loaded from."""
+    prompt: Prompt
+
+
 def texture_volume(
-    stage: TextureStage,
-    spec: GuidanceSpec,
-    made: tuple[PreparedMesh, Guidance],
-    folder: Path,
-    hooks: RunHooks,
-    prompt: Prompt,
+    stage: TextureStage, made: VolumeMesh, folder: Path, hooks: RunHooks, *, resume: bool
 ) -> tuple[dict[str, Any], bool]:
     """Textures the mesh in the folder "texture"; returns what a report says of it, and whether it finished.
 
     Raises:
         PgcError: as `texture_mesh`.
     """
-    mesh, guidance = made
-    prior, settings = stage.settings(spec)
+    prior, settings = stage.settings(made.prior)
     request = TextureRequest(
         mesh=folder / "volume.glb",
-        prompt=prompt,
+        prompt=made.prompt,
         guidance=prior,
         settings=settings,
         start="vertex-colors" if stage.from_colors else None,
-        device=guidance.device.type,  # type: ignore[arg-type]
+        device=checked_device(made.guidance.device.type),
     )
     place = RunFolder(folder / _FOLDER)
-    place.claim(overwrite=True)
+    resume = resume and place.checkpoint.is_file()
+    if not resume:
+        place.claim(overwrite=True)
     # The prior of the volume serves where the texture asks for the same one; otherwise its own is loaded.
-    shared = SharedParts(guidance=guidance if prior == spec and not isinstance(prior, OracleSpec) else None, mesh=mesh)
-    outcome = texture_mesh(request, place, hooks=hooks, shared=shared)
+    shared = SharedParts(guidance=made.guidance if prior == made.prior else None, mesh=made.mesh)
+    outcome = texture_mesh(request, place, hooks=hooks, shared=shared, resume=resume)
     write_bytes(folder / TEXTURED, (place.path / "textured.glb").read_bytes())
+    report = place.report.name
     files = {TEXTURED: hashes(folder, (TEXTURED,))[TEXTURED]}
     files.update({f"{_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
-    files.update({f"{_FOLDER}/{place.report.name}": hashes(place.path, (place.report.name,))[place.report.name]})
+    files[f"{_FOLDER}/{report}"] = hashes(place.path, (report,))[report]
     return {"folder": _FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished

@@ -12,15 +12,17 @@ import torch
 from jaxtyping import UInt8
 
 from pgc.cameras.rigs import CameraRig
+from pgc.errors import ConfigError
 from pgc.export.glb import write_glb
 from pgc.export.obj import write_obj
 from pgc.images.maps import encode_png
 from pgc.mesh import PreparedMesh
+from pgc.runs.folder import RunFolder
 from pgc.runs.report import VOLUME_FORMAT, git_revision, plain, versions
 from pgc.volume.volume import Volume
 from pgc.whole_files import write_bytes, write_json
 
-__all__ = ["MESH_FILES", "REPORT", "hashes", "volume_sheet", "write_volume", "write_volume_report"]
+__all__ = ["MESH_FILES", "REPORT", "check_spared", "hashes", "volume_sheet", "write_volume", "write_volume_report"]
 
 REPORT = "run.json"
 MESH_FILES = ("volume.glb", "volume.obj", "volume.mtl")
@@ -42,6 +44,14 @@ def write_volume(folder: Path, mesh: PreparedMesh | None, volume: Volume) -> dic
     write_glb(folder / "volume.glb", mesh, {})
     write_obj(folder / "volume.obj", mesh, {})
     return hashes(folder, (*MESH_FILES, _PREVIEW))
+
+
+def check_spared(start: Path, folder: Path) -> None:
+    """Raises ConfigError where a run's files, or those that it sets aside of an earlier run, are the mesh that it
+    begins from, links followed."""
+    names = {*MESH_FILES, _PREVIEW, REPORT, *RunFolder(folder).files_of_report()}
+    if start.resolve() in {(folder / name).resolve() for name in names}:
+        raise ConfigError(f"The run would replace {start}, the mesh that it begins from; choose another --out.")
 
 
 def hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgc.errors import ConfigError, MeshError
+from pgc.errors import CheckpointError, ConfigError, MeshError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.models import require_installed, require_zero123
@@ -23,7 +25,7 @@ from pgc.runs.folder import RunFolder
 from pgc.runs.recorder import RunHooks
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.picture import GivenPicture
-from pgc.volume.finish import TextureStage, texture_volume
+from pgc.volume.finish import TextureStage, VolumeMesh, texture_volume
 from pgc.volume.outcome import REPORT, write_volume, write_volume_report
 from pgc.volume.prepared import PreparedVolume, prepare_volume
 from pgc.volume.settings import VolumeSettings
@@ -85,8 +87,8 @@ def imagine(
     """Learns a volume from a prompt, makes a mesh of it and textures that; returns whether all steps were taken.
 
     The folder must be claimed, or hold the run that is to be resumed. It gets volume.glb, volume.obj, preview.png,
-    run.json, the folder "texture" of a texture run, and imagined.glb, its textured mesh. A run that is stopped has its
-    mesh, checkpoint.safetensors to go on from, and no texture.
+    run.json, the folder "texture" of a texture run, and imagined.glb, its textured mesh. A run that is stopped has
+    what there is of these, and checkpoint.safetensors to go on from.
 
     Raises:
         PgcError: something is missing or does not fit, or the volume has vanished.
@@ -95,17 +97,17 @@ def imagine(
     begun = time.perf_counter()
     view = None if request.picture is None else request.picture.view
     run = prepare_volume(guidance, request.prompt, request.settings, known=request.known, reference_view=view)
-    checkpoint = RunFolder(folder).checkpoint
+    saved = _Saved(RunFolder(folder).checkpoint, request)
     if resume:
-        run.loop.load_state_dict(*load_checkpoint(checkpoint))
+        saved.restore(run)
     notes = _notes(request, guidance)
     for note in notes:
         hooks.on_note(note)
     seconds = {"prepare": time.perf_counter() - begun}
+    write_volume_report(folder / REPORT, {**_report(request, guidance, run, notes), "state": "running", "files": {}})
     hooks.on_stage("volume")
-    finished = _learn(run, checkpoint, hooks, seconds)
-    if not finished:
-        save_checkpoint(checkpoint, *run.loop.state_dict())
+    finished = _learn(run, saved, hooks, seconds)
+    saved.save(run)
     hooks.on_stage("mesh")
     mesh, lost = _mesh(run, request)
     files = write_volume(folder, mesh, run.scene.volume)
@@ -119,9 +121,8 @@ def imagine(
         hooks.on_stage("texture")
         write_volume_report(folder / REPORT, {**report, "state": "running", "files": files, "seconds": seconds})
         run_hooks = RunHooks(on_note=hooks.on_note, on_step=hooks.on_step, should_stop=hooks.should_stop)
-        textured, finished = texture_volume(
-            request.texture, request.prior, (mesh, guidance), folder, run_hooks, request.prompt
-        )
+        made = VolumeMesh(mesh=mesh, guidance=guidance, prior=request.prior, prompt=request.prompt)
+        textured, finished = texture_volume(request.texture, made, folder, run_hooks, resume=resume)
         files = {**files, **textured["files"]}
     seconds["total"] = time.perf_counter() - begun
     content = {
@@ -133,14 +134,40 @@ def imagine(
     }
     write_volume_report(folder / REPORT, content)
     EarlierRun(folder).drop()
+    if finished:
+        saved.path.unlink(missing_ok=True)
     if lost:
         raise MeshError(lost[0])
-    if finished:
-        checkpoint.unlink(missing_ok=True)
     return finished
 
 
-def _learn(run: PreparedVolume, checkpoint: Path, hooks: VolumeHooks, seconds: dict[str, float]) -> bool:
+class _Saved:
+    """The checkpoint of a volume, which is a run's as long as all settings are the same."""
+
+    def __init__(self, path: Path, request: VolumeRequest) -> None:
+        self.path = path
+        told = {"settings": plain(request.settings), "prompt": plain(request.prompt), "prior": plain(request.prior)}
+        if request.picture is not None:
+            told["picture"] = plain(request.picture.facts())
+        self._request = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    def save(self, run: PreparedVolume) -> None:
+        """Writes the state."""
+        tensors, header = run.loop.state_dict()
+        save_checkpoint(self.path, tensors, {**header, "request": self._request})
+
+    def restore(self, run: PreparedVolume) -> None:
+        """Goes on from it."""
+        tensors, header = load_checkpoint(self.path)
+        if header.get("request") != self._request:
+            raise CheckpointError(
+                "The volume here was begun with another prompt, model or other settings; give those of its run.json, "
+                "or another --out."
+            )
+        run.loop.load_state_dict(tensors, header)
+
+
+def _learn(run: PreparedVolume, saved: _Saved, hooks: VolumeHooks, seconds: dict[str, float]) -> bool:
     """Takes the steps that are left; returns whether all were taken."""
     due = time.perf_counter() + _CHECKPOINT_SECONDS
     for result in run.loop.steps():
@@ -150,7 +177,7 @@ def _learn(run: PreparedVolume, checkpoint: Path, hooks: VolumeHooks, seconds: d
         if result.step < result.steps and hooks.should_stop():
             break
         if time.perf_counter() > due:
-            save_checkpoint(checkpoint, *run.loop.state_dict())
+            saved.save(run)
             due = time.perf_counter() + _CHECKPOINT_SECONDS
     return run.loop.step == run.loop.length
 

@@ -81,8 +81,10 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     from pgc.optimization.config import Prompt
     from pgc.runs.arguments import checked_device
     from pgc.runs.folder import RunFolder
+    from pgc.volume.outcome import check_spared
     from pgc.volume.runner import VolumeHooks, VolumeRequest, check_request
     from pgc.volume.runner import imagine as run_imagine
+    from pgc.volume.start import MeshStart
 
     request = VolumeRequest(
         prompt=Prompt(text=prompt, negative=negative),
@@ -91,12 +93,14 @@ def imagine(  # noqa: PLR0913 - one parameter an option
         texture=TextureStage(choices=choices) if texture else None,
     )
     check_request(request)
+    if isinstance(settings.start, MeshStart):
+        check_spared(settings.start.path, out)
     folder = RunFolder(out)
     if resume:
         if overwrite:
             raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
         if not folder.checkpoint.is_file():
-            raise ConfigError(f"There is no unfinished volume in {out}; start without --resume.")
+            raise ConfigError(f"There is no unfinished run in {out}; start without --resume.")
     else:
         folder.check_free(overwrite=overwrite)
     console = progress_console()

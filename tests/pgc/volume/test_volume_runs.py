@@ -12,7 +12,7 @@ import trimesh
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.errors import ConfigError, MeshError
+from pgc.errors import CheckpointError, ConfigError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
@@ -21,6 +21,7 @@ from pgc.volume.field import VolumeFieldConfig
 from pgc.volume.finish import TextureStage
 from pgc.volume.marching import MarchConfig
 from pgc.volume.occupancy import OccupancyConfig
+from pgc.volume.outcome import check_spared
 from pgc.volume.runner import VolumeHooks, VolumeRequest, imagine
 from pgc.volume.settings import VolumeSettings, volume_settings
 from pgc.volume.start import BallStart, NamedStart
@@ -89,9 +90,42 @@ def test_a_run_that_is_stopped_has_its_mesh_and_goes_on_to_the_same_end(models, 
     assert json.loads((parts / "run.json").read_text())["state"] == "interrupted"
     assert load_mesh(parts / "volume.obj").colors is not None
     assert {path.name for path in parts.iterdir()} == VOLUME_FILES | {"checkpoint.safetensors"}
+    other = replace(request, settings=replace(request.settings, start=BallStart(radius=0.3)))
+    with pytest.raises(CheckpointError, match="begun with another prompt"):
+        imagine(other, guidance, parts, VolumeHooks(), resume=True)
     assert imagine(request, guidance, parts, VolumeHooks(), resume=True)
     assert (parts / "volume.obj").read_bytes() == (whole / "volume.obj").read_bytes()
     assert {path.name for path in parts.iterdir()} == VOLUME_FILES
+
+
+@pytest.mark.slow
+def test_a_texture_that_is_stopped_goes_on_where_it_was(models, tmp_path):
+    choices = RunChoices(steps=3, views=1, resolution=32, texture_size=64, warm_start=False)
+    request = request_of(models, texture=TextureStage(choices=choices))
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    seen: list[int] = []
+
+    def third_of_all() -> bool:
+        """Stops in the texture's first step: three are the volume's, after the last of which nobody asks."""
+        seen.append(1)
+        return len(seen) == 3
+
+    assert not imagine(request, guidance, tmp_path, VolumeHooks(should_stop=third_of_all))
+    assert json.loads((tmp_path / "run.json").read_text())["state"] == "interrupted"
+    assert json.loads((tmp_path / "texture" / "run.json").read_text())["steps_done"] == 1
+    steps: list[tuple[int, int]] = []
+    again = VolumeHooks(on_step=lambda result: steps.append((result.step, result.steps)))
+    assert imagine(request, guidance, tmp_path, again, resume=True)
+    assert steps == [(2, 3), (3, 3)]
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_a_mesh_that_a_run_would_replace_is_spared(tmp_path):
+    (tmp_path / "volume.obj").touch()
+    (tmp_path / "link.obj").symlink_to(tmp_path / "volume.obj")
+    with pytest.raises(ConfigError, match="would replace"):
+        check_spared(tmp_path / "link.obj", tmp_path)
+    check_spared(tmp_path / "box.obj", tmp_path)
 
 
 @pytest.mark.slow
@@ -135,7 +169,7 @@ def test_the_command_makes_a_textured_mesh_with_the_built_in_model(tmp_path):
         (["a vase", "--guidance", "oracle"], "no shape to aim at"),
         (["a vase", "--no-texture", "--texture-size", "64"], "are about the texture"),
         (["a vase", "--seed", "-1"], "seed is -1"),
-        (["a vase", "--resume"], "There is no unfinished volume"),
+        (["a vase", "--resume"], "There is no unfinished run"),
         (["a vase", "--texture-size", "100"], "100"),
     ],
 )
