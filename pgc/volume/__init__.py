@@ -10,9 +10,9 @@ or, with a loop of one's own and any teacher,
     for result in run.loop.steps(): ...
     mesh = surface_mesh(volume_surface(run.scene.volume, settings.surface), "name")  (`surface`)
 
-    rays, marching, occupancy    light along rays, empty space left out
+    light, occupancy             light along rays, empty space left out; the lamp, and penalties on what rays meet
     field, volume                density and colour of a place; what cameras see of them
-    shading, penalties, views    a step's picture: the loop's subject
+    views                        a step's picture: the loop's subject
     start                        what a volume begins as
     settings, prepared           presets; a run that can begin
     surface, outcome, finish     a closed mesh, files, the texture run

@@ -9,8 +9,8 @@ from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import GuidanceSpec, StableDiffusionSpec
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.picture import picture_settings
+from pgc.volume.light.shading import ShadingConfig
 from pgc.volume.settings import VolumeSettings, volume_settings
-from pgc.volume.shading import ShadingConfig
 
 __all__ = ["picture_volume_settings"]
 

@@ -17,10 +17,10 @@ from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, S
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.presets import preset_settings
 from pgc.volume.field import VolumeFieldConfig
-from pgc.volume.marching import MarchConfig
+from pgc.volume.light.marching import MarchConfig
+from pgc.volume.light.penalties import VolumePenaltyConfig
+from pgc.volume.light.shading import ShadingConfig
 from pgc.volume.occupancy import OccupancyConfig
-from pgc.volume.penalties import VolumePenaltyConfig
-from pgc.volume.shading import ShadingConfig
 from pgc.volume.start import BallStart, NamedStart, StartConfig, named_in
 from pgc.volume.surface import SurfaceConfig
 from pgc.volume.views import DepthConfig

@@ -25,8 +25,8 @@ from pgc.mesh.data import Mesh
 from pgc.shape.geometry.large_steps import laplacian
 from pgc.shape.geometry.tetrahedra import kuhn_grid, marching_tetrahedra
 from pgc.shape.rendering.moving_mesh import vertex_normals
-from pgc.volume.marching import march
-from pgc.volume.rays import Rays
+from pgc.volume.light.marching import march
+from pgc.volume.light.rays import Rays
 from pgc.volume.volume import Volume
 
 __all__ = ["Surface", "SurfaceConfig", "largest_part", "smoothed", "surface_mesh", "volume_surface"]

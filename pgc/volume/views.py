@@ -30,8 +30,8 @@ from pgc.rendering.compositing import composite
 from pgc.rendering.raster.gbuffer import GBuffer, surface_points
 from pgc.shape.rendering.moving_mesh import MovingMesh
 from pgc.shape.rendering.renderer import ShapeRenderer
-from pgc.volume.penalties import VolumePenaltyConfig, volume_penalty, with_penalty
-from pgc.volume.shading import ShadingConfig, StepShading, drawn_shading, lit_color
+from pgc.volume.light.penalties import VolumePenaltyConfig, volume_penalty, with_penalty
+from pgc.volume.light.shading import ShadingConfig, StepShading, drawn_shading, lit_color
 from pgc.volume.volume import Volume, VolumeSight
 
 __all__ = ["DepthConfig", "KnownShape", "VolumeScene", "VolumeViews"]

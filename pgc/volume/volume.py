@@ -18,9 +18,9 @@ from torch import Tensor
 from pgc.cameras import Camera
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.volume.field import VolumeField, VolumeFieldConfig
-from pgc.volume.marching import MarchConfig, Marched, march
+from pgc.volume.light.marching import MarchConfig, Marched, march
+from pgc.volume.light.rays import Rays, camera_rays
 from pgc.volume.occupancy import OccupancyConfig, OccupancyGrid
-from pgc.volume.rays import Rays, camera_rays
 
 __all__ = ["Volume", "VolumeConfig", "VolumeSight"]
 

@@ -41,7 +41,7 @@ from pgc.runs.report import plain
 from pgc.runs.settings.choices import RunChoices
 from pgc.shape.rendering.renderer import RayRenderer
 from pgc.volume.finish import TextureStage
-from pgc.volume.penalties import VolumePenaltyConfig
+from pgc.volume.light.penalties import VolumePenaltyConfig
 from pgc.volume.prepared import PreparedVolume, prepare_volume
 from pgc.volume.runner import VolumeHooks, VolumeRequest, imagine
 from pgc.volume.settings import VolumeSettings, volume_settings

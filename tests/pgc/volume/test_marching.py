@@ -9,8 +9,8 @@ import torch
 
 from pgc.cameras import Camera
 from pgc.errors import ConfigError
-from pgc.volume.marching import MarchConfig, march, segment_weights
-from pgc.volume.rays import Rays, box_spans, camera_rays
+from pgc.volume.light.marching import MarchConfig, march, segment_weights
+from pgc.volume.light.rays import Rays, box_spans, camera_rays
 
 PERSPECTIVE = Camera.look_at((1.5, -1.8, 0.7), focal=1.1)
 ORTHOGRAPHIC = Camera.orthographic((0.0, -2.0, 0.5), height=2.0)

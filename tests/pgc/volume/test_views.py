@@ -16,12 +16,12 @@ from pgc.optimization.stopwatch import Stopwatch
 from pgc.optimization.views.subject import Subject
 from pgc.shape.rendering.renderer import RayRenderer
 from pgc.volume.field import VolumeFieldConfig
-from pgc.volume.marching import MarchConfig
+from pgc.volume.light.marching import MarchConfig
+from pgc.volume.light.penalties import VolumePenaltyConfig
+from pgc.volume.light.shading import ShadingConfig
 from pgc.volume.occupancy import OccupancyConfig
-from pgc.volume.penalties import VolumePenaltyConfig
 from pgc.volume.prepared import PreparedVolume, prepare_volume
 from pgc.volume.settings import VolumeSettings
-from pgc.volume.shading import ShadingConfig
 from pgc.volume.start import BallStart
 from pgc.volume.views import DepthConfig, KnownShape
 from pgc.volume.volume import VolumeConfig

@@ -10,10 +10,10 @@ import torch
 from pgc.cameras import Camera
 from pgc.errors import ConfigError
 from pgc.volume.field import VolumeField, VolumeFieldConfig, ball_distances
-from pgc.volume.marching import MarchConfig
+from pgc.volume.light.marching import MarchConfig
+from pgc.volume.light.penalties import VolumePenaltyConfig, volume_penalty, with_penalty
+from pgc.volume.light.shading import ShadingConfig, drawn_shading, lit_color
 from pgc.volume.occupancy import OccupancyConfig, OccupancyGrid
-from pgc.volume.penalties import VolumePenaltyConfig, volume_penalty, with_penalty
-from pgc.volume.shading import ShadingConfig, drawn_shading, lit_color
 from pgc.volume.volume import Volume, VolumeConfig
 
 SIZES = VolumeFieldConfig(grid_levels=3, coarsest_cells=4, finest_cells=16, rows=512, hidden=8, start_density=30.0)

@@ -19,7 +19,7 @@ from pgc.optimization.config import Prompt
 from pgc.runs.settings.choices import RunChoices
 from pgc.volume.field import VolumeFieldConfig
 from pgc.volume.finish import TextureStage
-from pgc.volume.marching import MarchConfig
+from pgc.volume.light.marching import MarchConfig
 from pgc.volume.occupancy import OccupancyConfig
 from pgc.volume.outcome import check_spared
 from pgc.volume.runner import VolumeHooks, VolumeRequest, imagine

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.errors import ConfigError
-from pgc.volume.rays import Rays, box_spans
+from pgc.volume.light.rays import Rays, box_spans
 
 __all__ = ["MarchConfig", "Marched", "march", "segment_weights"]
 
