@@ -8,7 +8,7 @@ random colour. The official code runs its README on two cards; a batch is that o
 
 -O3, a picture and Zero123, is *not fully tested* there: it moves pictures from [0, 1] to [-1, 1] twice, and compares
 the one with the other. Here it does what it means to. Its second teacher, which reads the prompt, is left out: a run
-has one. The picture is compared all over and not inside the object alone.
+has one.
 """
 
 from __future__ import annotations

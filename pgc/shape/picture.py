@@ -62,9 +62,10 @@ class PictureOfObject:
 
     elevation_deg: float = 0.0
     """How high above the object the camera stood, degrees; 0: level with it."""
-    color_weight: float = 1.0
-    """Of the difference of colours in ∂L/∂x at the picture's view."""
-    mask_weight: float = 1.0
+    color_weight: float = 0.1
+    """Of the difference of colours in ∂L/∂x at the picture's view. At most as loud as what clipping leaves of a
+    teacher's pixel: it speaks in every step, and louder it keeps the shape from hearing of its other sides."""
+    mask_weight: float = 0.1
     """Of the difference of outlines."""
 
     def __post_init__(self) -> None:

@@ -176,8 +176,9 @@ def run_one(
         # The oracle is exact: guidance changes nothing, and timesteps only the scale.
         distillation=SDSConfig(guidance_scale=1.0),
     )
-    weight = 0.0 if half == "teacher alone" else 1.0
-    config = PictureOfObject(elevation_deg=_ELEVATION, color_weight=weight, mask_weight=weight)
+    config = PictureOfObject(elevation_deg=_ELEVATION)
+    if half == "teacher alone":
+        config = replace(config, color_weight=0.0, mask_weight=0.0)
     oracle = ViewOracle(known, benchmark.resolution, turns=turns, speaks=half != "picture alone")
     run = prepare_shape(
         ball(3),

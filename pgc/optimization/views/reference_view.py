@@ -51,6 +51,9 @@ class ReferenceView:
     def pictures(self, view: View, image: Float[Tensor, "1 3 h w"], covered: Float[Tensor, "1 1 h w"]) -> list[Picture]:
         """Returns what is learnt, rendered from the picture's camera, with what it is to become.
 
+        Colours are compared where the picture shows the object, the outline everywhere: what is beyond it would be
+        painted like the background otherwise, and, seen by nobody, stay.
+
         Args:
             view: of that camera.
             image: composited over the view's background, on the graph.
@@ -59,7 +62,7 @@ class ReferenceView:
         side = image.shape[-1]
         color, mask = (resize_bilinear(one.to(image), side) for one in (self.color * self.covered, self.covered))
         targets = {
-            "reference": (image, color + (1.0 - mask) * view.background.to(image), self.color_weight),
+            "reference": (image, color + (1.0 - mask) * image.detach(), self.color_weight),
             "reference mask": (covered.expand(-1, 3, -1, -1), mask.expand(-1, 3, -1, -1), self.mask_weight),
         }
         return [

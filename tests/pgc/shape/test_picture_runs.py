@@ -91,7 +91,7 @@ def test_the_pictures_camera_stands_in_front_and_as_high_as_is_said():
 
 @pytest.mark.slow
 def test_a_picture_that_is_known_is_compared_and_not_asked_about():
-    run = begin(background=replace(picture_settings(DMTetConfig(), Zero123Spec()).optimize.background))
+    run = begin(config=PictureOfObject(color_weight=1.0, mask_weight=1.0))
     subject = run.loop.subject
     view = subject.draw(0, 0)
     pictures = subject.pictures(view, Stopwatch(CPU))
@@ -105,6 +105,10 @@ def test_a_picture_that_is_known_is_compared_and_not_asked_about():
         clipped = build_regulation(run.loop.config.regulation).regulate(heard.gradient, known.view.covered)
         assert not torch.allclose(clipped, heard.gradient)
         assert torch.equal(run.loop._regulated(heard), heard.gradient)
+    # Colours count where the picture shows the object; what is beyond it is the outline's affair.
+    beyond = pictures[2].target < 1e-6
+    assert torch.equal(pictures[1].target[beyond], pictures[1].image.detach()[beyond])
+    assert (pictures[1].target - pictures[1].image)[~beyond].abs().max() > 0.1
     heights = pictures[2].target[0, 0].sum(dim=0)
     seen = heights[heights > 0.5]
     # Round on the left, straight on the right.
