@@ -19,7 +19,7 @@ def test_each_map_has_a_row_in_the_order_of_the_names():
 
 
 def test_the_protocol_names_the_same_maps():
-    assert set(get_args(job.MapName)) - {job.NEW_UVS} == set(MAP_NAMES)
+    assert set(get_args(job.MapName)) - {job.NEW_UVS, job.NEW_SHAPE} == set(MAP_NAMES)
     assert {name for name in MAP_NAMES if MAPS[name].lit} == job.LIT_MAPS
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -63,7 +64,6 @@ def check_remote_arguments(given: TextureArguments) -> None:
         if value is not None:
             raise ConfigError(f"{option} is the server's own; with --server leave it out (pgc-server start {option}).")
     added = {
-        "--lora": given.loras,
         "--embedding": given.embeddings,
         "--ip-adapter": given.ip_adapter or given.reference_by == "ip-adapter",
     }
@@ -103,7 +103,10 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
     guidance = wire.ModelSpec(
-        model=given.guidance or "pocket", guidance_scale=given.guidance_scale, oracle_texture=oracle
+        model=given.guidance or "pocket",
+        guidance_scale=given.guidance_scale,
+        oracle_texture=oracle,
+        loras=_loras(arrays, given),
     )
     spec = wire.TextureJobSpec(
         meshes=(_mesh(arrays, mesh),),
@@ -166,6 +169,14 @@ def _regulation(given: RunChoices) -> wire.RegulationSpec:
         threshold=given.clip_threshold,
         norm=given.clip_norm,
         quantile=given.clip_quantile,
+    )
+
+
+def _loras(arrays: _Arrays, given: RunChoices) -> tuple[wire.LoraSpec, ...]:
+    """The files' bytes; that each is a LoRA was seen as the request was made."""
+    return tuple(
+        wire.LoraSpec(file=arrays.add(np.fromfile(path, np.uint8)), scale=scale, name=Path(path).name[:128])
+        for path, scale in (given.loras or {}).items()
     )
 
 

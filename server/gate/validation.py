@@ -27,6 +27,7 @@ from blender_addon.protocol.specs.mesh_checks import Passed, Rows, check_mesh
 from blender_addon.protocol.structure import from_wire
 from server.config import ServerPaths
 from server.errors import BlobError
+from server.gate.lora_files import check_loras
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
 from server.storage.blobs import BlobStore
@@ -68,6 +69,7 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     _check_reference(spec.conditions.reference, arrays)
+    check_loras(spec.guidance.loras, arrays.behind)
     if isinstance(spec.cameras, CameraRigSpec):
         _check_cameras(spec.cameras)
     return spec

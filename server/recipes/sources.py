@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ from pgc.runs.request import SourceTextures
 from pgc.runs.sources.pictures import likeness_tensor
 from pgc.texture.field import BakedTexture, from_uint8_values
 
-__all__ = ["ReadArray", "source_textures"]
+__all__ = ["FileOf", "ReadArray", "source_textures"]
 
 ReadArray = Callable[[ArrayRef], npt.NDArray[Any]]
 """The array behind a reference, of the reference's type and shape."""
+FileOf = Callable[[ArrayRef], Path]
+"""The file that holds the bytes of an array and nothing else."""
 
 
 def source_textures(spec: TextureJobSpec, read: ReadArray, mesh: PreparedMesh, size: int) -> SourceTextures:

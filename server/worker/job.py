@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.recipes import JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
-from server.storage.blob_care import read_whole
+from server.recipes import JobLoras, JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
+from server.storage.blob_care import read_whole, require_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
 from server.worker.job_files import read_spec
@@ -201,15 +202,21 @@ class _Job:
 
         if spec.reshapes:
             return prepare_mesh_job(spec, self._read, tools.device, tools.guidance_for, plan=plan, progress=tell)
-        return prepare(
+        loras = JobLoras(files=spec.guidance.loras, file_of=self._file)
+        run = prepare(
             spec,
             self._read,
             tools.device,
-            tools.guidance_for,
+            loras.loading(tools.guidance_for),
             plan=plan,
             rasterizer=tools.rasterizer,
             progress=tell,
         )
+        return replace(run, prior=loras.told(run.prior))
+
+    def _file(self, ref: ArrayRef) -> Path:
+        require_whole(self.tools.paths, self.tools.store, ref.sha256)
+        return self.tools.store.path(ref.sha256)
 
     def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
         data = read_whole(self.tools.paths, self.tools.store, ref.sha256)

@@ -14,7 +14,7 @@ from ..structure import LATER
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
-from .models import CONTROLS_OF, FLOW_MODELS, ModelSpec
+from .models import CONTROLS_OF, FLOW_MODELS, MOST_LORAS, LoraSpec, ModelSpec
 from .settings import SettingsSpec
 from .shape import NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
 
@@ -22,6 +22,7 @@ __all__ = [
     "CONTROLS_OF",
     "FLOW_MODELS",
     "LIT_MAPS",
+    "MOST_LORAS",
     "NEW_SHAPE",
     "NEW_UVS",
     "CameraRigSpec",
@@ -31,6 +32,7 @@ __all__ = [
     "ControlSpec",
     "DistillationSpec",
     "LightingSpec",
+    "LoraSpec",
     "MapName",
     "MemoryPlanSpec",
     "MeshSpec",
@@ -288,6 +290,8 @@ class TextureJobSpec(Strict):
                 raise FieldError(name, "New UVs need no image; leave it out.")
         if self.conditions.reference is not None:
             raise FieldError("conditions.reference", "New UVs need no image; leave it out.")
+        if self.guidance.loras:
+            raise FieldError("guidance.loras", "New UVs need no model; leave it out.")
         for index, mesh in enumerate(self.meshes):
             for name in {"corner_uvs", "corner_colors", "textured"} & mesh.arrays().keys():
                 raise FieldError(f"meshes[{index}].{name}", "All faces get new UVs; send only those, without UVs.")
@@ -302,6 +306,7 @@ class TextureJobSpec(Strict):
         images["guidance.oracle_texture"] = self.guidance.oracle_texture or ()
         for name, tiles in images.items():
             found |= {f"{name}[{index}].array": image.array for index, image in enumerate(tiles)}
+        found |= {f"guidance.loras[{index}].file": lora.file for index, lora in enumerate(self.guidance.loras)}
         if self.conditions.reference is not None:
             found["conditions.reference.image"] = self.conditions.reference.image
         return found

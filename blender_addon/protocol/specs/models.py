@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from ..arrays import ArrayRef, DType
 from ..errors import FieldError
 from ..fields import Strict, check_text, check_within
+from ..structure import LATER
 from .mesh import TileImage
 
-__all__ = ["CONTROLS_OF", "FLOW_MODELS", "ModelSpec"]
+__all__ = ["CONTROLS_OF", "FLOW_MODELS", "MOST_LORAS", "LoraSpec", "ModelSpec"]
 
 FLOW_MODELS: Final = frozenset({"sd35", "flux", "z-image"})
 """Models that were trained on straight paths from a picture to noise."""
@@ -26,6 +28,36 @@ CONTROLS_OF: Final[dict[str, tuple[str, ...]]] = {
 """What each model of ours can be shown: of the mesh, and `shuffle` of a reference."""
 
 
+MOST_LORAS: Final = 8
+_NAME_LETTERS = 128
+_LEAST_BYTES = 10
+"""Of a safetensors file: the length of its header, and an empty one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraSpec(Strict):
+    """A LoRA file that is added to the prior's weights (since 1.2).
+
+    Args:
+        file: U8 [N]: a safetensors file, byte by byte.
+        scale: how much of it is added; a negative one turns it round.
+        name: of the file, for messages.
+    """
+
+    file: ArrayRef
+    scale: float = 1.0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        check_within("scale", self.scale, -5.0, 5.0)
+        check_text("name", self.name)
+        if len(self.name) > _NAME_LETTERS:
+            raise FieldError("name", f"Got {len(self.name)} letters; expected at most {_NAME_LETTERS}.")
+        if self.file.dtype is not DType.U8 or len(self.file.shape) != 1 or self.file.shape[0] < _LEAST_BYTES:
+            text = f"Got {self.file.dtype.name} {list(self.file.shape)}; expected the bytes of a file, U8 [N]."
+            raise FieldError("file", text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec(Strict):
     """The prior, by a key of WELCOME's models. `oracle` knows `oracle_texture`: for tests and evaluations."""
@@ -34,6 +66,8 @@ class ModelSpec(Strict):
     guidance_scale: float | None = None
     revision: str | None = None
     oracle_texture: tuple[TileImage, ...] | None = None
+    loras: tuple[LoraSpec, ...] = field(default=(), metadata={LATER: True})
+    """What is added to its weights, in this order."""
 
     def __post_init__(self) -> None:
         allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -41,3 +75,10 @@ class ModelSpec(Strict):
             raise FieldError("model", "Expected a key of 1 to 64 lower-case letters, digits, dots, dashes or _.")
         check_within("guidance_scale", self.guidance_scale, 0.0, 1000.0)
         check_text("revision", self.revision or "")
+        if len(self.loras) > MOST_LORAS:
+            raise FieldError("loras", f"Got {len(self.loras)} LoRA files; expected at most {MOST_LORAS}.")
+        if len({lora.file.sha256 for lora in self.loras}) != len(self.loras):
+            raise FieldError("loras", "Expected each file once; add their scales up.")
+        if self.loras and self.model in ("pocket", "oracle"):
+            what = "The built-in model" if self.model == "pocket" else "The oracle"
+            raise FieldError("loras", f"{what} takes no LoRA; name a Stable Diffusion or flow model, or leave it out.")

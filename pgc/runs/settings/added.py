@@ -22,16 +22,29 @@ from pgc.guidance.diffusion.added.headers import (
     lora_network,
     lora_width,
     read_header,
+    read_tensor_file,
     sha256_of,
 )
 from pgc.guidance.diffusion.added.specs import ADAPTER_SCALE, AddedFiles, EmbeddingSpec, IpAdapterSpec, LoraSpec
 from pgc.guidance.diffusion.flow.specs import FlowSpec
 from pgc.guidance.sources import locate, model_parts, read_json
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.guidance.specs import (
+    FluxSpec,
+    GuidanceSpec,
+    OracleSpec,
+    PocketSpec,
+    SD3Spec,
+    SDXLSpec,
+    StableDiffusionSpec,
+    ZImageSpec,
+)
 from pgc.optimization.config import Prompt
 from pgc.runs.settings.choices import RunChoices
 
-__all__ = ["check_added", "with_added"]
+__all__ = ["AddableSpec", "check_added", "with_added", "with_loras"]
+
+AddableSpec = StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec
+"""Priors that files can be added to."""
 
 _BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "SDXL"}
 """By the numbers that stand for a token of the prompt."""
@@ -74,6 +87,19 @@ def with_added(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:
             ip_adapter=_ip_adapter(choices, prior, widths) if by_adapter else None,
         ),
     )
+
+
+def with_loras(prior: GuidanceSpec, files: Mapping[Path, float]) -> AddableSpec:
+    """Returns the prior with LoRA files of known places and any names, each with its scale.
+
+    Raises:
+        PgcError: the prior takes none, or a file is none or was made for another model.
+    """
+    if isinstance(prior, PocketSpec | OracleSpec):
+        raise ConfigError("This model takes no LoRA; name a model of Stable Diffusion, SDXL or a flow model.")
+    widths = None if isinstance(prior, FlowSpec) else _model_widths(prior)
+    loras = tuple(_lora(read_tensor_file(path), scale, prior, widths) for path, scale in files.items())
+    return replace(prior, added=replace(prior.added, loras=loras))
 
 
 def check_added(prior: GuidanceSpec, prompt: Prompt, reference: Path | None) -> None:
@@ -135,22 +161,27 @@ def _loras(
     prior: StableDiffusionSpec | SDXLSpec | FlowSpec,
     widths: tuple[int, tuple[int, ...]] | None,
 ) -> tuple[LoraSpec, ...]:
-    found: list[LoraSpec] = []
-    for name, scale in files.items():
-        path = Path(name)
-        header = read_header(path, "LoRA", "--lora")
-        network = lora_network(header)
-        expected = "transformer" if isinstance(prior, FlowSpec) else "unet"
-        if network not in ("text", expected):
-            made_for = "flow models" if network == "transformer" else "Stable Diffusion or SDXL"
-            raise ConfigError(
-                f"{path} was made for another model: it is a LoRA for {made_for}, and {prior.source} is none of them. "
-                "Give one for the same base model."
-            )
-        if not isinstance(prior, FlowSpec):
-            _check_width(path, "a LoRA", lora_width(header), prior, None if widths is None else widths[0])
-        found.append(LoraSpec(path=str(path), sha256=sha256_of(path), scale=scale))
-    return tuple(found)
+    headers = {name: read_header(Path(name), "LoRA", "--lora") for name in files}
+    return tuple(_lora(headers[name], scale, prior, widths) for name, scale in files.items())
+
+
+def _lora(
+    header: TensorFile,
+    scale: float,
+    prior: StableDiffusionSpec | SDXLSpec | FlowSpec,
+    widths: tuple[int, tuple[int, ...]] | None,
+) -> LoraSpec:
+    path, network = header.path, lora_network(header)
+    expected = "transformer" if isinstance(prior, FlowSpec) else "unet"
+    if network not in ("text", expected):
+        made_for = "flow models" if network == "transformer" else "Stable Diffusion or SDXL"
+        raise ConfigError(
+            f"{path} was made for another model: it is a LoRA for {made_for}, and {prior.source} is none of them. "
+            "Give one for the same base model."
+        )
+    if not isinstance(prior, FlowSpec):
+        _check_width(path, "a LoRA", lora_width(header), prior, None if widths is None else widths[0])
+    return LoraSpec(path=str(path), sha256=sha256_of(path), scale=scale)
 
 
 def _embeddings(

@@ -35,7 +35,7 @@ def ready():
 def test_hello_on_ctl_then_on_bulk_with_the_session_then_connected(rig):
     assert rig.opens == 1
     hello = rig.taken(Hello)
-    assert hello.message.protocols == ((1, 1),)
+    assert hello.message.protocols == ((1, 2),)
     assert hello.message.session is None
     rig.reply(hello, welcome())
     second = rig.taken(Hello)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.messages import BlobPut, Get
-from blender_addon.protocol.specs.job import LightingSpec, MeshSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.job import LightingSpec, LoraSpec, MeshSpec, ModelSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from blender_addon.protocol.specs.shape import ShapeSpec
 from tests.blender_addon.protocol import samples
@@ -66,7 +66,12 @@ _GRAY = (TileImage(tile=1001, array=ArrayRef("d" * 64, DType.U8, (64, 64))),)
 _TILES = st.builds(TileImage, tile=st.integers(1001, 1999), array=_refs(16, 32) | _refs(8192, 16, 3))
 
 
+def _content(lora: LoraSpec) -> str:
+    return lora.file.sha256
+
+
 _REFERENCES = st.builds(ReferenceSpec, image=_refs(1, 8192, 3) | _refs(9, 9, 4), scale=st.floats(0.01, 2.0))
+_LORAS = st.builds(LoraSpec, file=_refs(999), scale=st.floats(-5.0, 5.0), name=st.text("abc é", max_size=128))
 _SCHEDULES = st.sampled_from(["preset", "uniform", "linear", "square_root", "dreamtime"])
 _NOISES = st.sampled_from(["preset", "independent", "surface"])
 _WEIGHTINGS = st.sampled_from(["preset", "sigma_squared", "constant", "noise_to_signal"])
@@ -89,6 +94,12 @@ _METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
         {"subdivide": st.integers(0, 6), "learning_rate": st.none() | st.floats(1e-6, 1.0)},
         {"geometry": st.just("dmtet"), "cubes": st.none() | st.integers(4, 96)},
         {"geometry": st.just("volume")},
+    ],
+    ModelSpec: [
+        {"model": st.text("abcxyz019._-", min_size=1, max_size=64), "revision": st.none() | st.text("é0", max_size=9)},
+        {"model": st.just("oracle"), "guidance_scale": st.none() | st.floats(0.0, 1000.0)},
+        {"model": st.just("oracle"), "oracle_texture": st.none() | st.just(_GRAY)},
+        {"model": st.just("sd15"), "loras": st.lists(_LORAS, max_size=8, unique_by=_content).map(tuple)},
     ],
     ConditionsSpec: [
         {"depth": st.just(False)},

@@ -71,12 +71,13 @@ ALONE = {
 """What goes with one loss or regulation, and not with those of `ALL`."""
 HERE = {
     "control_models": {"control_models": {"normal": "me/mine"}},
-    "loras": {"loras": {"a.safetensors": 1.0}},
     "embeddings": {"embeddings": {"a.safetensors": "moss"}},
     "ip_adapter": {"ip_adapter": "a.safetensors"},
     "reference_by": {"reference_by": "ip-adapter"},
 }
 """What a server is not told yet."""
+FILES = ("loras",)
+"""Files of the prior, which a server puts into it as it loads it (tests/server/worker/test_loras.py)."""
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -86,7 +87,9 @@ def test_what_a_server_is_not_told_is_refused_there(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [None, *(item.name for item in fields(RunChoices) if item.name not in HERE)])
+@pytest.mark.parametrize(
+    "name", [None, *(item.name for item in fields(RunChoices) if item.name not in (*HERE, *FILES))]
+)
 def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, name):
     """Each alone, and all of them together."""
     alone = ALONE.get(name, {name: getattr(ALL, name)}) if name else {}

@@ -30,6 +30,7 @@ __all__ = [
     "lora_network",
     "lora_width",
     "read_header",
+    "read_tensor_file",
     "sha256_of",
 ]
 
@@ -81,6 +82,11 @@ def read_header(path: Path, what: str, option: str) -> TensorFile:
         )
     if not path.is_file():
         raise GuidanceError(f"{option} is {path}, but there is no such file; check the path.")
+    return read_tensor_file(path)
+
+
+def read_tensor_file(path: Path) -> TensorFile:
+    """Reads names and shapes of a file, whatever it is called. Raises GuidanceError where it is no safetensors."""
     try:
         with safe_open(path, framework="numpy") as file:
             names = tuple(file.keys())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pgc.errors import ConfigError
@@ -30,7 +30,8 @@ MOST_LORA = 5.0
 class LoraSpec:
     """A LoRA file, which is added to the weights once."""
 
-    path: str
+    path: str = field(compare=False)
+    """Where it lies; the same file elsewhere is the same LoRA."""
     sha256: str
     scale: float = 1.0
 

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LoRA files that a job brings are in its prior, and nowhere else; what is wrong with one is said by its own name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from blender_addon.protocol.errors import FieldError, ProtocolError
+from blender_addon.protocol.specs.job import LoraSpec, ModelSpec
+from pgc.errors import ConfigError
+from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.specs import StableDiffusionSpec, load_guidance
+from pgc.images.maps import encode_maps
+from pgc.remote.job import remote_job
+from pgc.runs.arguments import TextureArguments
+from pgc.runs.request import load_prepared, load_sources
+from pgc.runs.settings.added import with_loras
+from server.gate.validation import validate
+from server.recipes import prepare
+from server.worker.job import run_job
+from server.worker.tools import Ending, JobTools
+from tests.pgc.guidance.conftest import write_model
+from tests.pgc.guidance.diffusion.added.made import make_pairs, write_lora
+
+TINY = {"steps": 1, "views": 1, "resolution": 64, "texture_size": 32, "warm_start": False}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"), xl=False)
+
+
+@pytest.fixture(scope="module")
+def load(model):
+    """Loads the tiny model in the place of the published one, with what is added to that."""
+    run = LatentDiffusionConfig(dtype="float32", vae_dtype="float32")
+
+    def tiny(prior, device):
+        assert isinstance(prior, StableDiffusionSpec)
+        return load_guidance(replace(prior, source=str(model), controlnet=None, run=run), device)
+
+    return tiny
+
+
+def names(layer):
+    return f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"
+
+
+@pytest.fixture
+def lora_file(tmp_path, load):
+    unet = load(StableDiffusionSpec(), torch.device("cpu"))._model.components.unet
+    path = tmp_path / "Mossy stone.safetensors"
+    return write_lora(path, make_pairs({"unet": unet}), names)
+
+
+@pytest.fixture
+def lora_job(stored_job, lora_file):
+    """A job for Stable Diffusion with a LoRA, in the store."""
+
+    def write(scale=1.0, content=None, **more):
+        data = np.frombuffer(lora_file.read_bytes() if content is None else content, np.uint8)
+        lora = LoraSpec(file=stored_job.put(data), scale=scale, name=lora_file.name)
+        settings = replace(stored_job.spec.settings, **TINY)
+        guidance = ModelSpec(model="sd15", loras=(lora,))
+        stored_job.write(replace(stored_job.spec, guidance=guidance, settings=settings, **more))
+        return stored_job
+
+    return write
+
+
+def done(job, load, cpu):
+    tools = JobTools(
+        paths=job.paths, store=job.store, device=cpu, guidance_for=load, send=lambda *_: None, checkpoint_seconds=3600.0
+    )
+    return tools, run_job(tools, job.name, 1, resume=False)
+
+
+@pytest.mark.slow
+def test_a_job_has_the_bytes_of_a_run_with_the_file(lora_job, lora_file, load, arrays, cpu):
+    job = lora_job(scale=2.0)
+    tools, outcome = done(job, load, cpu)
+    assert outcome.ending is Ending.DONE, outcome.error
+
+    def run_with(*files):
+        spec = replace(job.spec, guidance=replace(job.spec.guidance, loras=()))
+        run = prepare(spec, arrays.read, cpu, lambda prior, device: load(with_loras(prior, dict(files)), device))
+        for _ in run.optimization.steps():
+            pass
+        return encode_maps(run.bake())["base_color"][1001]
+
+    made = tools.store.read(outcome.result.maps[0].sha256)
+    assert made == run_with((lora_file, 2.0))
+    assert made != run_with()
+    added = json.loads(tools.store.read(outcome.result.config_json_sha256))["resolved"]["guidance"]["added"]
+    [told] = added["loras"]
+    assert (told["path"], told["scale"]) == ("Mossy stone.safetensors", 2.0), "no path of the server"
+    assert told["sha256"] == job.spec.guidance.loras[0].file.sha256
+
+
+@pytest.mark.slow
+def test_a_file_for_another_model_is_said_by_its_name(lora_job, load, cpu, tmp_path):
+    pairs = {"unet.down_blocks.9.nothing": (torch.ones(2, 4), torch.ones(4, 2))}
+    job = lora_job(content=write_lora(tmp_path / "other.safetensors", pairs, names).read_bytes())
+    _, outcome = done(job, load, cpu)
+    assert outcome.ending is Ending.FAILED
+    assert outcome.error.field == "guidance.loras"
+    assert "Mossy stone.safetensors" in outcome.error.text
+    assert str(job.paths.root) not in outcome.error.text
+
+
+def test_the_gate_takes_a_whole_file(lora_job):
+    job = lora_job()
+    assert validate(job.paths, job.store, job.name) == job.spec
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no header at all, but long enough",
+        (5).to_bytes(8, "little") + b"[[[[[",
+        (2).to_bytes(8, "little") + b"{}",
+        (900).to_bytes(8, "little") + b"{}",
+        (2**63).to_bytes(8, "little") + b"{}",
+        len(b'{"a":{"data_offsets":[0,99]}}').to_bytes(8, "little") + b'{"a":{"data_offsets":[0,99]}}',
+        len(b'{"a":{"data_offsets":"ab"}}').to_bytes(8, "little") + b'{"a":{"data_offsets":"ab"}}',
+        len(b'{"a":3}').to_bytes(8, "little") + b'{"a":3}',
+    ],
+)
+def test_the_gate_refuses_what_is_no_whole_file(lora_job, content):
+    job = lora_job(content=content)
+    with pytest.raises(ProtocolError, match=r"Mossy stone\.safetensors is no whole \.safetensors file"):
+        validate(job.paths, job.store, job.name)
+
+
+def test_what_a_specification_cannot_ask_for(stored_job):
+    ref = stored_job.put(np.zeros(64, np.uint8))
+    lora = LoraSpec(file=ref)
+    for model, word in (("pocket", "built-in"), ("oracle", "oracle")):
+        with pytest.raises(FieldError, match=word):
+            ModelSpec(model=model, loras=(lora,))
+    with pytest.raises(FieldError, match="once"):
+        ModelSpec(model="sd15", loras=(lora, lora))
+    with pytest.raises(FieldError, match="at most 8"):
+        ModelSpec(model="sd15", loras=(lora,) * 9)
+    for scale in (5.1, -6.0):
+        with pytest.raises(FieldError, match="scale"):
+            LoraSpec(file=ref, scale=scale)
+    for wrong in (np.zeros((8, 8), np.uint8), np.zeros(64, np.float32), np.zeros(3, np.uint8)):
+        with pytest.raises(FieldError, match="bytes of a file"):
+            LoraSpec(file=stored_job.put(wrong))
+    assert stored_job.spec.refs().keys() & {"guidance.loras[0].file"} == set()
+    more = replace(stored_job.spec, guidance=ModelSpec(model="sd15", loras=(lora,)))
+    assert more.refs()["guidance.loras[0].file"] == ref
+    with pytest.raises(FieldError, match="New UVs need no model"):
+        replace(more, maps=("corner_uvs",))
+
+
+def test_the_oracle_and_the_built_in_model_take_none(lora_file):
+    from pgc.guidance.specs import PocketSpec
+
+    with pytest.raises(ConfigError, match="takes no LoRA"):
+        with_loras(PocketSpec(), {lora_file: 1.0})
+
+
+def test_the_command_line_sends_the_bytes(cube_obj, lora_file):
+    given = TextureArguments(
+        mesh=str(cube_obj), prompt="red", guidance="sd15", loras={str(lora_file): 0.5}, warm_start=False
+    )
+    request = given.to_request()
+    mesh = load_prepared(request, lambda stage, fraction: None)
+    job = remote_job(given, request, mesh, load_sources(request, mesh))
+    [lora] = job.spec.guidance.loras
+    assert (lora.scale, lora.name) == (0.5, lora_file.name)
+    assert job.arrays[lora.file.sha256].tobytes() == lora_file.read_bytes()
