@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from ..client import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from .conditions.controls import CONTROL_SETTINGS, conditions_of, shown_by, wished_controls
+from .conditions.loras import LORA_SETTINGS
 from .conditions.views import VIEW_SETTINGS
 
 __all__ = [
@@ -114,6 +115,7 @@ METHOD_SETTINGS = (
     "use_depth_scale",
     "depth_scale",
     *CONTROL_SETTINGS,
+    *LORA_SETTINGS,
     "reference_scale",
     "use_vertex_colors",
     *VIEW_SETTINGS,

@@ -31,6 +31,7 @@ from ..model.state import JobRequest, JobView, Problem, ServerView
 from ..protocol.job_size import MOST_TRIANGLES, refusal
 from ..scene.camera_rig import rig_for, scene_cameras, view_spec
 from ..scene.errors import SceneError
+from ..scene.lora_files import loras_of
 from ..scene.meshes.export import ExportedMesh, ExportOptions, export_mesh, mesh_spec
 from ..scene.meshes.face_sets import pack_faces
 from ..scene.meshes.uv_watch import packed_uvs_of
@@ -149,7 +150,9 @@ def _spec(
                 settings.warm_start, grid=not no_grid and settings.texture_field == "hashgrid"
             ),
         ),
-        guidance=ModelSpec(model=settings.model, guidance_scale=method.guidance_scale),
+        guidance=ModelSpec(
+            model=settings.model, guidance_scale=method.guidance_scale, loras=loras_of(settings, arrays)
+        ),
         distillation=method.distillation(),
         regulation=method.regulation_spec(),
         conditions=method.conditions(reference_of(settings, method, arrays)),

@@ -7,6 +7,7 @@ import bpy
 
 from ..model.choices import need_light
 from ..model.conditions.controls import CONTROLS, shown_by
+from ..model.conditions.loras import lora_names, shown_rows, takes_loras
 from ..model.conditions.starts import grid_objection
 from ..model.conditions.views import VIEW_SETTINGS
 from ..model.methods import draws_noise, has_norm, has_norm_limit, has_rescale, has_weighting
@@ -44,6 +45,7 @@ def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     _with_switch(layout, settings, "Guidance", "use_guidance_scale", "guidance_scale")
     row = _with_switch(layout, settings, "Rescale", "use_guidance_rescale", "guidance_rescale")
     row.enabled = has_rescale(settings.loss)
+    _draw_loras(layout, settings)
     _draw_reference(layout, context)
     _draw_shown(layout, context)
     _draw_start(layout, context)
@@ -52,6 +54,17 @@ def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     if views is not None:
         for name in VIEW_SETTINGS:
             views.prop(settings, name)
+
+
+def _draw_loras(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    """Files that are added to the model, a row more than there are."""
+    if not takes_loras(settings.model):
+        return
+    for row in shown_rows(settings):
+        file, scale = lora_names(row)
+        layout.prop(settings, file)
+        if getattr(settings, file):
+            layout.prop(settings, scale, text="Strength", slider=True)
 
 
 def _draw_reference(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

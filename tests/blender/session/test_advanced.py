@@ -32,6 +32,22 @@ def test_a_reference_goes_along_or_is_refused_by_name(run_in_blender):
     assert found["linear and wide"] == [[1, 750, 3], 137, 137]
 
 
+def test_lora_files_go_along_or_are_refused_by_name(run_in_blender, tmp_path):
+    found = run_in_blender("loras", script=PROBE, folder=str(tmp_path))
+    assert found["built-in"] == [0, False]
+    assert found["drawn"] == [True, True, True, False, False], "one row more than there are files"
+    assert found["sent"] == [["moss.safetensors", 0.25, "moss" * 20], ["rust.safetensors", -1.0, "rust" * 20]]
+    assert found["without strength"] == ["rust.safetensors"]
+    assert found["changed"] == "fern" * 21
+    for name, words in (
+        ("style.ckpt", "style.ckpt is no .safetensors file"),
+        ("gone.safetensors", "gone.safetensors cannot be read"),
+        ("rust.safetensors", "rust.safetensors is there twice"),
+    ):
+        assert words in found[name][0]
+        assert found[name][2] == 0, "nothing is sent"
+
+
 def test_a_version_is_made_again_with_its_own_reference(run_in_blender):
     found = run_in_blender("regenerated", script=PROBE)
     assert found["again"] == ["First", "moss"]

@@ -73,6 +73,12 @@ class Panel:
     use_shuffle: bool = False
     shuffle_scale: float = 0.5
     reference_scale: float = 0.5
+    lora_1: str = ""
+    lora_1_scale: float = 1.0
+    lora_2: str = ""
+    lora_2_scale: float = 1.0
+    lora_3: str = ""
+    lora_3_scale: float = 1.0
     use_vertex_colors: bool = False
     front_prompt: str = ""
     side_prompt: str = ""

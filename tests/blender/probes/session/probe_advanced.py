@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Advanced panel: a reference, what the model is shown, colors to start from; drawn, sent, or refused by name."""
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -26,6 +27,36 @@ def _refusal(rig: Rig) -> list[Any]:
         problem = rig.state.problem
         return [str(error), problem.operator if problem else "", len(rig.fake.submitted) - before]
     return ["", "", len(rig.fake.submitted) - before]
+
+
+def loras(folder: str) -> Any:
+    """Files are added to models that take some, by their bytes; what cannot be is refused before anything is sent."""
+    enable()
+    rig, settings, place = Rig(), bpy.context.scene.pgc, Path(folder)
+    for name in ("moss", "rust", "style.ckpt"):
+        (place / (name if "." in name else f"{name}.safetensors")).write_bytes(name.encode() * 20)
+    settings.lora_1, settings.lora_1_scale = str(place / "moss.safetensors"), 0.25
+    found: dict[str, Any] = {"built-in": [len(_sent(rig)[0].guidance.loras), ("prop", "lora_1") in draw()]}
+    settings.model = "sd15"
+    drawn = draw()
+    found["drawn"] = [
+        ("prop", name) in drawn for name in ("lora_1", "lora_1_scale", "lora_2", "lora_2_scale", "lora_3")
+    ]
+    settings.lora_3, settings.lora_3_scale = str(place / "rust.safetensors"), -1.0
+    spec, arrays = _sent(rig)
+    found["sent"] = [[one.name, one.scale, bytes(arrays[one.file.sha256]).decode()] for one in spec.guidance.loras]
+    settings.lora_1_scale = 0.0
+    found["without strength"] = [one.name for one in _sent(rig)[0].guidance.loras]
+    settings.lora_1_scale = 1.0
+    # The same place, another file.
+    (place / "moss.safetensors").write_bytes(b"fern" * 21)
+    spec, arrays = _sent(rig)
+    found["changed"] = bytes(arrays[spec.guidance.loras[0].file.sha256]).decode()
+    for name in ("style.ckpt", "gone.safetensors", "rust.safetensors"):
+        settings.lora_1 = str(place / name)
+        found[name] = _refusal(rig)
+    disable()
+    return found
 
 
 def _sent(rig: Rig) -> tuple[Any, Any]:
