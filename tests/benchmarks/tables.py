@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import memory_tables, product_tables, quality_tables, server_tables, shape_tables
+from tests.benchmarks import memory_tables, product_tables, quality_tables, server_tables, shape_tables, volume_tables
 
 __all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
 
@@ -32,6 +32,8 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "material-pairs": quality_tables.material_pairs,
     "shapes": shape_tables.shapes,
     "shape-steps": shape_tables.shape_steps,
+    "volumes": volume_tables.volumes,
+    "imagined": volume_tables.imagined,
     "shading": quality_tables.shading,
     "meshes": product_tables.meshes,
     "models": product_tables.models,

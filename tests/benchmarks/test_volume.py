@@ -8,7 +8,7 @@ from tests.benchmarks.shape import CONDITIONS
 from tests.benchmarks.volume import PROMPTS, VolumeBenchmark, likeness, oracle_row
 from tests.benchmarks.volume_tables import imagined, volumes
 
-SMALL = VolumeBenchmark(steps=25, views=1, resolution=24)
+SMALL = VolumeBenchmark(steps=20, views=1, resolution=20)
 
 
 @pytest.mark.slow
@@ -26,7 +26,6 @@ def test_a_small_case_comes_nearer_and_is_told_in_the_table():
     [
         (trimesh.creation.box((3.0, 3.0, 3.0)), "cube"),
         (trimesh.creation.torus(2.0, 0.7), "torus"),
-        (trimesh.creation.icosphere(radius=5.0), "sphere"),
     ],
 )
 def test_a_mesh_is_likest_to_its_own_kind(tmp_path: Path, made: trimesh.Trimesh, name: str):

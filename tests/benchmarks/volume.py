@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes: how near a ball comes to known shapes under an oracle, and what the built-in model makes of ten prompts.
 
-    python -m tests.benchmarks.volume --work out/volume --out out/volume.json [--quick] [--only oracle|prompts]
+    python -m tests.benchmarks.volume --work out/volume --out out/volume.json [--quick] [--only oracle|words|prompts]
 
 oracle: three shapes, three seeds, without noise and under heavy-tailed noise on the oracle's answer, with pixel-wise
 clipping and without, by colour alone. Distances are in units of a mesh of extent 1.6. prompts: shape, colour and
 material; the judge looks at the mesh with a texture of half the steps, and the volume's own shape is compared with all
 shapes that a word can name, begun as the word says and, for the first three prompts, begun as a ball. Finished runs are
-kept in `--work`; the same command goes on.
+kept in `--work`; the same command goes on. words: whether the model's outlines depend on a word of shape at all.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.specs import PocketSpec, load_guidance
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import OptimizeConfig, Prompt
+from pgc.pocket import weights_folder
+from pgc.pocket.sample import load_pipeline, sample
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.report import plain
 from pgc.runs.settings.choices import RunChoices
@@ -70,6 +72,8 @@ PROMPTS = (
 _DRAFT = TextureStage(choices=RunChoices(preset="draft"))
 _FROM_BALLS = 3
 """Prompts whose volumes are learnt once more from a ball."""
+_WORDS = ("vase", "cone", "torus", "cube")
+_PICTURES = 4
 _GRID = 33
 _MESH_EXTENT, _NAMED_EXTENT = 0.8, 0.7
 """How far a mesh and a named shape reach from the middle as starts."""
@@ -201,13 +205,36 @@ def _pictures(folder: Path) -> tuple[Float[Tensor, "b 3 h w"], Tensor]:
     return images, gbuffer.mask
 
 
+def word_overlaps() -> dict[str, list[float]]:
+    """Measures how far the built-in model's outlines depend on a word of shape, where it is told no depth: the
+    intersection over union of red areas in its pictures of "a red vase", "a red cone" and so on, between words that
+    begin in the same noise, and between pictures of one word that begin in other noise."""
+    pipeline, areas = load_pipeline(weights_folder()), []
+    for word in _WORDS:
+        pictures = sample(
+            pipeline, [f"a red {word}, flat lighting"] * _PICTURES, torch.zeros(_PICTURES, 3, 128, 128), 5
+        )
+        red, green, blue = np.moveaxis(pictures.astype(np.int64), -1, 0)
+        areas.append((red - green > 90) & (red - blue > 60))
+    pairs = [(first, second) for first in range(len(_WORDS)) for second in range(first)]
+    noises = [(first, second) for first in range(_PICTURES) for second in range(first)]
+    return {
+        "same noise": [_overlap(areas[a][at], areas[b][at]) for a, b in pairs for at in range(_PICTURES)],
+        "other noise": [_overlap(area[a], area[b]) for area in areas for a, b in noises],
+    }
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    return float((first & second).sum() / max((first | second).sum(), 1))
+
+
 def main() -> None:
     """Runs what is missing, and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="one shape and seed, few steps, one prompt")
-    parser.add_argument("--only", choices=("oracle", "prompts"))
+    parser.add_argument("--only", choices=("oracle", "words", "prompts"))
     given = parser.parse_args()
     benchmark, shapes, prompts = VolumeBenchmark(), SHAPES, PROMPTS
     if given.quick:
@@ -215,8 +242,8 @@ def main() -> None:
     cases = [
         (shape, condition, seed) for seed in range(benchmark.seeds) for shape in shapes for condition in CONDITIONS
     ]
-    cases = [] if given.only == "prompts" else cases
-    prompts = () if given.only == "oracle" else prompts
+    cases = cases if given.only in (None, "oracle") else []
+    prompts = prompts if given.only in (None, "prompts") else ()
     sys.stderr.write(
         f"{len(cases)} runs under an oracle, about {len(cases) * benchmark.steps * 0.15 / 60:.0f} processor minutes; "
         f"{len(prompts)} prompts, about {len(prompts) * 2} more.\n"
@@ -226,11 +253,12 @@ def main() -> None:
     cache = ResultCache(given.work, configuration)
     rows: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
+    words: dict[str, list[float]] = {}
 
     def write_result() -> None:
         """Writes what there is by now."""
-        result = {"environment": environment(), "configuration": configuration, "rows": rows, "prompts": told}
-        write_json(given.out, rounded(result))
+        result = {"environment": environment(), "configuration": configuration}
+        write_json(given.out, rounded({**result, "rows": rows, "words": words, "prompts": told}))
 
     for shape, condition, seed in cases:
         part = f"{shape}-{condition.replace(', ', '-').replace(' ', '-')}-{seed}"
@@ -238,6 +266,10 @@ def main() -> None:
             row = oracle_row(benchmark, shape, condition, seed)
             cache.put(part, row)
         rows.append(row)
+        write_result()
+    if given.only in (None, "words"):
+        words = cache.get("words") or word_overlaps()
+        cache.put("words", words)
         write_result()
     guidance = load_guidance(PocketSpec(), torch.device("cpu")) if prompts else None
     for case in prompts:
