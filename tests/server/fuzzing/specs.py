@@ -17,11 +17,11 @@ import torch
 
 from blender_addon.protocol.arrays import ArrayRef, DType, array_ref, blob_of
 from blender_addon.protocol.errors import ErrorCode, WireError
-from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, ShapeSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.structure import from_wire, to_wire
 from server.config import ServerPaths
 from server.gate.main import Caps, judge
-from server.recipes.settings import memory_planner
+from server.recipes import ShapePlanner, planner_of
 from server.storage.blobs import BlobStore
 from server.supported import check_supported
 from server.worker.failures import wire_error
@@ -78,7 +78,9 @@ class Specs:
         try:
             spec = from_wire(TextureJobSpec, msgpack.unpackb(data, raw=False, strict_map_key=True))
             check_supported(spec)
-            memory_planner(spec, torch.device("cpu")).apply(0)
+            planner = planner_of(spec, torch.device("cpu"))
+            if not isinstance(planner, ShapePlanner):
+                planner.apply(0)
         except Exception as error:  # noqa: BLE001 - as the worker does
             try:
                 return self._typed(wire_error(error))
@@ -145,7 +147,11 @@ class Specs:
             textured=self._of((np.arange(faces) % 2).astype(np.uint8)),
         )
         full = samples.spec()
+        names = ("corner_normals", "corner_tangents", "polygon_index", "textured")
+        shaped = dataclasses.replace(rich, **dict.fromkeys(names))
         return [
+            samples.shape_spec(meshes=(shaped,)),
+            samples.shape_spec(meshes=(), shape=ShapeSpec(geometry="volume")),
             spec,
             dataclasses.replace(spec, meshes=(rich, spec.meshes[0])),
             dataclasses.replace(spec, initial_texture=(image,), lock_mask=(mask,)),
