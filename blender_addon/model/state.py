@@ -178,6 +178,11 @@ class JobView:
         return self.unwrap is None and not self.reshapes
 
     @property
+    def of_no_object(self) -> bool:
+        """Whether it began from the prompt alone, so that what came of it is told beside any object."""
+        return self.object_uid < 0
+
+    @property
     def live(self) -> bool:
         """Whether something of it is still to come."""
         return not self.phase.ended

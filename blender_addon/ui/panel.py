@@ -132,7 +132,9 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     if state.problem is not None:
         draw_problem(layout, state.problem, context, dismiss="")
     obj = context.object
-    last = state.latest_for(obj.session_uid) if obj is not None else state.newest()
+    last = newest = state.newest()
+    if obj is not None and not (newest is not None and newest.of_no_object):
+        last = state.latest_for(obj.session_uid)
     if last is not None and last.problem is not None:
         draw_problem(layout, last.problem, context, dismiss=last.key)
     elif last is not None and not last.live:

@@ -81,6 +81,7 @@ class TestInBlender:
         assert found["color"]
         assert found["same"]
         assert found["cancelled"] == ["cancelled", 0]
+        assert "cannot store anything now" in found["told"], "whatever object is active"
         assert not found["no prompt"]
 
     def test_what_cannot_be_is_said_at_the_click(self, run_in_blender):

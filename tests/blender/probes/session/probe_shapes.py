@@ -303,6 +303,10 @@ def imagined() -> Any:
     _preview(rig, places, faces, "job-2")
     bpy.ops.pgc.cancel(key=view.key)
     found["cancelled"] = [view.phase.value, len(_wires())]
+    bpy.context.view_layer.objects.active = other
+    view = _run(rig, "job-3", operator="imagine")
+    rig.fail(view, "RES.DISK")
+    found["told"] = " ".join(text for kind, text in draw() if kind == "label")
     bpy.context.scene.pgc.prompt = ""
     found["no prompt"] = bpy.ops.pgc.imagine.poll()
     disable()
