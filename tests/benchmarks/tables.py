@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
     "shapes": shape_tables.shapes,
+    "pictures": shape_tables.pictures,
     "shape-steps": shape_tables.shape_steps,
     "volumes": volume_tables.volumes,
     "imagined": volume_tables.imagined,
