@@ -75,7 +75,8 @@ def refine_shape(
     for note in notes:
         hooks.on_note(note)
     seconds = {"prepare": time.perf_counter() - begun}
-    mark = mark_of(mesh=before, prompt=request.prompt, prior=request.prior, settings=request.settings)
+    of_picture = {} if picture is None else {"picture": picture.facts()}
+    mark = mark_of(mesh=before, prompt=request.prompt, prior=request.prior, settings=request.settings, **of_picture)
     if checkpoints == "resume":
         take_up(folder, run.loop, mark)
     keeping = None if checkpoints == "none" else lambda: keep(folder, run.loop, mark)
@@ -99,9 +100,8 @@ def refine_shape(
         "regulation": plain(run.loop.regulation_summary()),
         "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
         "files": files,
+        **of_picture,
     }
-    if picture is not None:
-        content["picture"] = picture.facts()
     write_shape_report(folder / REPORT, content)
     EarlierRun(folder).drop()
     if finished:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgc.commands.shapes.shape import check_folder
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
@@ -68,12 +69,13 @@ def image(  # noqa: PLR0913 - one parameter an option
     resolution: Annotated[int | None, typer.Option(help="Side of the rendered pictures, pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, by the same command.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
     """Learns an object from one picture of it.
 
     The picture shows its front (-Y). Writes shape.glb (with --volume: volume.glb) with vertex colours, the same as OBJ,
-    preview.png and run.json. Ctrl-C ends the run and writes the shape of then.
+    preview.png and run.json. Ctrl-C ends the run and writes the shape of then; the same command with --resume goes on.
     """
     spec = _teacher(guidance, prompt)
     given = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
@@ -97,12 +99,14 @@ def image(  # noqa: PLR0913 - one parameter an option
     for path in (picture, begin):
         if path is not None:
             check_spared(path, out)
-    prior = _loaded(spec, resolve_device(checked_device(device)))
     folder = RunFolder(out)
-    folder.claim(overwrite=overwrite)
+    check_folder(folder, resume=resume, overwrite=overwrite)
+    prior = _loaded(spec, resolve_device(checked_device(device)))
+    if not resume:
+        folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
         interrupt.arm()
-        finished = _run(request, prior, folder.path, display, lambda: interrupt.raised)
+        finished = _run(request, (prior, folder.path), display, lambda: interrupt.raised, resume=resume)
     done, made = "Done" if finished else "Stopped early", "volume.glb" if volume else "shape.glb"
     console.print(f"{done}: {made}, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
     if not finished:
@@ -111,11 +115,13 @@ def image(  # noqa: PLR0913 - one parameter an option
 
 def _run(
     request: ShapeRequest | VolumeRequest,
-    prior: Guidance,
-    folder: Path,
+    made: tuple[Guidance, Path],
     display: RunDisplay,
     should_stop: Callable[[], bool],
+    *,
+    resume: bool,
 ) -> bool:
+    """`made`: the prior and the folder."""
     from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
     from pgc.volume.runner import VolumeHooks, imagine
 
@@ -125,8 +131,9 @@ def _run(
 
     if isinstance(request, ShapeRequest):
         hooks = ShapeHooks(on_note=say, on_step=display.step, should_stop=should_stop)
-        return refine_shape(request, prior, folder, hooks)
-    return imagine(request, prior, folder, VolumeHooks(on_note=say, on_step=display.step, should_stop=should_stop))
+        return refine_shape(request, *made, hooks, checkpoints="resume" if resume else "write")
+    hooks = VolumeHooks(on_note=say, on_step=display.step, should_stop=should_stop)
+    return imagine(request, *made, hooks, resume=resume)
 
 
 def _shape_request(

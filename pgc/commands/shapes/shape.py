@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pgc.runs.folder import RunFolder
     from pgc.shape.settings import ShapeSettings
 
-__all__ = ["shape"]
+__all__ = ["check_folder", "shape"]
 
 
 @reports_failures
@@ -115,7 +115,7 @@ def shape(  # noqa: PLR0913 - one parameter an option
     from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 
     folder = RunFolder(out)
-    _check_folder(folder, resume=resume, overwrite=overwrite)
+    check_folder(folder, resume=resume, overwrite=overwrite)
     console = progress_console()
     console.print("Starting …", highlight=False)
     request = ShapeRequest(mesh=mesh, prompt=Prompt(text=prompt, negative=negative), settings=settings, prior=spec)
@@ -138,7 +138,7 @@ def shape(  # noqa: PLR0913 - one parameter an option
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+def check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
     """Raises ConfigError where a run cannot begin, or go on, in a folder."""
     if not resume:
         folder.check_free(overwrite=overwrite)

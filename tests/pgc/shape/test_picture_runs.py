@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pgc.cli import app
-from pgc.errors import ConfigError
+from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation.build import build_regulation
 from pgc.guidance.base import Conditions
 from pgc.guidance.diffusion.zero123.loading import load_zero123
@@ -25,8 +25,18 @@ from pgc.optimization.config import Prompt
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
-from pgc.shape.picture import DISTANCE, FOCAL, PictureOfObject, ball, picture_settings, reference_view, turned
+from pgc.shape.picture import (
+    DISTANCE,
+    FOCAL,
+    GivenPicture,
+    PictureOfObject,
+    ball,
+    picture_settings,
+    reference_view,
+    turned,
+)
 from pgc.shape.prepared import prepare_shape
+from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 from tests.benchmarks.picture import PictureBenchmark, ViewOracle, known_object, photograph, run_one
 from tests.pgc.guidance.zero123_models import write_zero123
 
@@ -230,3 +240,24 @@ def test_a_box_of_paper_is_cut_out_of_its_photograph(object_png):
     found = read_cutout(object_png)
     assert 0.2 < found.covered.mean() < 0.8
     assert not found.is_cut
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_with_the_same_picture_alone(object_png, tmp_path):
+    config = PictureOfObject(elevation_deg=20.0)
+    settings = picture_settings(DMTetConfig(cubes=8), Zero123Spec())
+    optimize = replace(settings.optimize, steps=3, views=1, resolution=24)
+    view = reference_view(read_cutout(object_png), 24, config)
+    given = GivenPicture(path=object_png, config=config, view=view)
+    request = ShapeRequest(
+        mesh=None, prompt=Prompt(text=""), settings=replace(settings, optimize=optimize), picture=given
+    )
+    oracle = ViewOracle(known_object("box"), 24)
+    stopped = ShapeHooks(should_stop=lambda: True)
+    assert not refine_shape(request, oracle, tmp_path, stopped, checkpoints="write")
+    other = replace(request, picture=replace(given, config=PictureOfObject(elevation_deg=10.0)))
+    with pytest.raises(CheckpointError, match="another mesh, prompt, model or choice"):
+        refine_shape(other, oracle, tmp_path, ShapeHooks(), checkpoints="resume")
+    steps = []
+    assert refine_shape(request, oracle, tmp_path, ShapeHooks(on_step=steps.append), checkpoints="resume")
+    assert [result.step for result in steps] == [2, 3]
