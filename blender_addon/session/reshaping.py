@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import bpy
+import numpy.typing as npt
 
 from ..client import FieldError, ModelSpec, PromptSpec, ProtocolError, SettingsSpec, ShapeSpec, TextureJobSpec
 from ..model.conditions.shapes import FROM_PROMPT, ShapeTask, shape_wish
@@ -15,6 +17,7 @@ from ..protocol.arrays import array_ref, give_away
 from ..protocol.meshes import read_result
 from ..protocol.specs.job import NEW_SHAPE, MeshSpec
 from ..scene.errors import SceneError
+from ..scene.lora_files import loras_of
 from ..scene.shapes.refined import put_imagined, put_refined, read_source
 from .submission import Order
 
@@ -43,12 +46,13 @@ def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         "material_index": source.material_index,
     }
     refs = {name: array_ref(give_away(array)) for name, array in given.items() if array is not None}
+    files = dict[str, npt.NDArray[Any]]()
     try:
         spec = TextureJobSpec(
             meshes=(MeshSpec(name=obj.name, **refs),),
             prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
             settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=wish.steps or None),
-            guidance=ModelSpec(model=settings.model),
+            guidance=ModelSpec(model=settings.model, loras=loras_of(settings, files)),
             maps=(NEW_SHAPE,),
             shape=shape_wish(
                 loss=wish.loss,
@@ -72,7 +76,7 @@ def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         shape=source.task.written(),
     )
     view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
-    return Order(view, spec, {refs[name].sha256: given[name] for name in refs})
+    return Order(view, spec, {**files, **{refs[name].sha256: given[name] for name in refs}})
 
 
 def prepare_imagined(context: bpy.types.Context) -> Order:
@@ -82,12 +86,13 @@ def prepare_imagined(context: bpy.types.Context) -> Order:
         SceneError: the choices do not go together.
     """
     settings, steps = context.scene.pgc, context.scene.pgc.shape.steps
+    files = dict[str, npt.NDArray[Any]]()
     try:
         spec = TextureJobSpec(
             meshes=(),
             prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
             settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=steps or None),
-            guidance=ModelSpec(model=settings.model),
+            guidance=ModelSpec(model=settings.model, loras=loras_of(settings, files)),
             maps=(NEW_SHAPE,),
             shape=ShapeSpec(geometry="volume"),
             name=NEW_SHAPE_OF.format(name=settings.prompt[:_LONGEST_NAME]),
@@ -102,7 +107,7 @@ def prepare_imagined(context: bpy.types.Context) -> Order:
         preset=settings.preset,
         shape=ShapeTask.of_prompt().written(),
     )
-    return Order(JobView(uuid.uuid4().hex, request, FROM_PROMPT, _NOWHERE), spec, {})
+    return Order(JobView(uuid.uuid4().hex, request, FROM_PROMPT, _NOWHERE), spec, files)
 
 
 def shape_hindrance(view: JobView, obj: bpy.types.Object | None) -> str:

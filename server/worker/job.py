@@ -200,14 +200,16 @@ class _Job:
         def tell(stage: str, fraction: float) -> None:
             self._check(None)
 
-        if spec.reshapes:
-            return prepare_mesh_job(spec, self._read, tools.device, tools.guidance_for, plan=plan, progress=tell)
         loras = JobLoras(files=spec.guidance.loras, file_of=self._file)
+        load = loras.loading(tools.guidance_for)
+        if spec.reshapes:
+            shape = prepare_mesh_job(spec, self._read, tools.device, load, plan=plan, progress=tell)
+            return replace(shape, prior=loras.told(shape.prior))
         run = prepare(
             spec,
             self._read,
             tools.device,
-            loras.loading(tools.guidance_for),
+            load,
             plan=plan,
             rasterizer=tools.rasterizer,
             progress=tell,

@@ -80,8 +80,8 @@ def check_shape_model(shape: ShapeSpec, model: ModelSpec) -> None:
         raise FieldError("shape.loss", text)
     if shape.hold and model.model in FLOW_MODELS:
         raise FieldError("shape.hold", f"{model.model} has no ControlNet that would see the mesh; leave it out.")
-    for name in ("guidance_scale", "revision", "oracle_texture", "loras"):
-        if getattr(model, name) not in (None, ()):
+    for name in ("guidance_scale", "revision", "oracle_texture"):
+        if getattr(model, name) is not None:
             raise FieldError(f"guidance.{name}", "It is for textures; leave it out of a job for a shape.")
 
 

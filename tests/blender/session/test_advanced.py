@@ -37,6 +37,7 @@ def test_lora_files_go_along_or_are_refused_by_name(run_in_blender, tmp_path):
     assert found["built-in"] == [0, False]
     assert found["drawn"] == [True, True, True, False, False], "one row more than there are files"
     assert found["sent"] == [["moss.safetensors", 0.25, "moss" * 20], ["rust.safetensors", -1.0, "rust" * 20]]
+    assert found["shape"] == [["moss.safetensors", True], ["rust.safetensors", True]]
     assert found["without strength"] == ["rust.safetensors"]
     assert found["changed"] == "fern" * 21
     for name, words in (

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from blender_addon.protocol.errors import FieldError, ProtocolError
-from blender_addon.protocol.specs.job import LoraSpec, ModelSpec
+from blender_addon.protocol.specs.job import LoraSpec, ModelSpec, SettingsSpec, ShapeSpec
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
@@ -111,6 +111,18 @@ def test_a_file_for_another_model_is_said_by_its_name(lora_job, load, cpu, tmp_p
     assert outcome.error.field == "guidance.loras"
     assert "Mossy stone.safetensors" in outcome.error.text
     assert str(job.paths.root) not in outcome.error.text
+
+
+@pytest.mark.slow
+def test_a_shape_has_them_too(lora_job, load, cpu):
+    job = lora_job()
+    mesh = replace(job.spec.meshes[0], polygon_index=None, corner_normals=None)
+    settings = SettingsSpec(preset="draft", steps=1, views=1, resolution=64)
+    job.write(replace(job.spec, meshes=(mesh,), settings=settings, maps=("shape",), shape=ShapeSpec()))
+    tools, outcome = done(job, load, cpu)
+    assert outcome.ending is Ending.DONE, outcome.error
+    added = json.loads(tools.store.read(outcome.result.config_json_sha256))["resolved"]["guidance"]["added"]
+    assert [lora["path"] for lora in added["loras"]] == ["Mossy stone.safetensors"]
 
 
 def test_the_gate_takes_a_whole_file(lora_job):

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 from probe_panel import _texts, draw
 from probe_session import Rig, disable, enable
+from probe_shapes import _rig
 
 
 def _image(name: str, pixels: np.ndarray, **more: Any) -> bpy.types.Image:
@@ -31,8 +32,7 @@ def _refusal(rig: Rig) -> list[Any]:
 
 def loras(folder: str) -> Any:
     """Files are added to models that take some, by their bytes; what cannot be is refused before anything is sent."""
-    enable()
-    rig, settings, place = Rig(), bpy.context.scene.pgc, Path(folder)
+    rig, settings, place = _rig(), bpy.context.scene.pgc, Path(folder)
     for name in ("moss", "rust", "style.ckpt"):
         (place / (name if "." in name else f"{name}.safetensors")).write_bytes(name.encode() * 20)
     settings.lora_1, settings.lora_1_scale = str(place / "moss.safetensors"), 0.25
@@ -45,6 +45,9 @@ def loras(folder: str) -> Any:
     settings.lora_3, settings.lora_3_scale = str(place / "rust.safetensors"), -1.0
     spec, arrays = _sent(rig)
     found["sent"] = [[one.name, one.scale, bytes(arrays[one.file.sha256]).decode()] for one in spec.guidance.loras]
+    bpy.ops.pgc.refine_shape()
+    shape = rig.fake.submitted[-1]
+    found["shape"] = [[one.name, one.file.sha256 in shape[2]] for one in shape[1].guidance.loras]
     settings.lora_1_scale = 0.0
     found["without strength"] = [one.name for one in _sent(rig)[0].guidance.loras]
     settings.lora_1_scale = 1.0
