@@ -246,7 +246,7 @@ def main() -> None:
     prompts = prompts if given.only in (None, "prompts") else ()
     sys.stderr.write(
         f"{len(cases)} runs under an oracle, about {len(cases) * benchmark.steps * 0.15 / 60:.0f} processor minutes; "
-        f"{len(prompts)} prompts, about {len(prompts) * 2} more.\n"
+        f"{len(prompts)} prompts, about {len(prompts) * 1.5:.0f} more.\n"
     )
     preset = volume_settings(PocketSpec(), "")
     configuration = {"format": 1, **asdict(benchmark), "preset": plain(preset), "texture": plain(_DRAFT)}
