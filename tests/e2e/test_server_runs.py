@@ -65,8 +65,8 @@ def test_all_maps_of_a_material_are_shown_and_delivered(client):
     maps = ("base_color", "roughness", "metallic", "normal", "occlusion")
     spec, arrays = oracle_job(steps=40)
     watch = Watcher(client)
-    # UVs are offered too where the server has xatlas.
-    assert tuple(name for name in watch.until(wire.Connected).maps if name != "corner_uvs") == maps
+    # Shapes are offered too, and UVs where the server has xatlas.
+    assert tuple(name for name in watch.until(wire.Connected).maps if name not in ("corner_uvs", "shape")) == maps
     client.submit(dataclasses.replace(spec, maps=maps), arrays)
     done = watch.until(wire.JobFinished)
     shown = {event.map: event.image.shape for event in watch.of(wire.JobPreview)}

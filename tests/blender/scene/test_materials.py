@@ -22,8 +22,8 @@ def test_all_maps_appear_live_and_in_the_version(run_in_blender):
             time.sleep(0.1)
         found = run_in_blender("generate", script="probe_materials.py", connection=str(server.connection))
     assert found["state"] == "done", found
-    # UVs are offered too where the server has xatlas; they are no row of the panel's maps.
-    maps = [name for name in found["offered"] if name != "corner_uvs"]
+    # Shapes are offered too, and UVs where the server has xatlas; they are no rows of the panel's maps.
+    maps = [name for name in found["offered"] if name not in ("corner_uvs", "shape")]
     assert set(maps) == {"base_color", "metallic", "normal", "occlusion", "roughness"}
     assert found["versions"] == [maps]
     live, final = found["live"], found["final"]

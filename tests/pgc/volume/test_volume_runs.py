@@ -4,6 +4,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from pgc.errors import CheckpointError, ConfigError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
+from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.runs.folder import OutputConfig
+from pgc.runs.runner import texture_mesh
 from pgc.runs.settings.choices import RunChoices
 from pgc.volume.field import VolumeFieldConfig
 from pgc.volume.finish import TextureStage
@@ -35,6 +39,13 @@ TINY = VolumeConfig(
     march=MarchConfig(step=0.1),
 )
 VOLUME_FILES = {"volume.glb", "volume.obj", "volume.mtl", "preview.png", "run.json"}
+
+
+@pytest.fixture(autouse=True)
+def small_pictures_of_textures(monkeypatch):
+    """What the texture stage draws for people takes longer than it."""
+    small = OutputConfig(preview=PreviewConfig(view_size=16), turntable=None)
+    monkeypatch.setattr("pgc.volume.finish.texture_mesh", partial(texture_mesh, outputs=small))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +154,8 @@ def test_a_volume_that_vanishes_is_told_and_leaves_its_picture(models, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_command_makes_a_textured_mesh_with_the_built_in_model(tmp_path):
+def test_the_command_makes_a_textured_mesh_with_the_built_in_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("pgc.runs.settings.warm._POCKET_SAMPLER_STEPS", 1)
     more = ["--steps", "1", "--views", "1", "--resolution", "24", "--texture-steps", "1", "--texture-size", "64"]
     out = ["--out", str(tmp_path / "out"), "--triangles", "600"]
     done = CliRunner().invoke(app, ["imagine", "a red vase", *out, *more])

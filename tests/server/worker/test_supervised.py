@@ -233,8 +233,8 @@ def test_an_idle_worker_gives_its_memory_back_and_the_next_job_gets_another(make
 def test_paused_and_preempted_jobs_go_on_to_the_bytes_of_an_undisturbed_run(make_rig):
     rig = make_rig(preempt_floor=0.1)
     client = rig.client(timeout=200.0)
-    undisturbed = client.events(_submit(client, 400))[-1].result.maps[0].sha256
-    job = _submit(client, 400, priority="batch")
+    undisturbed = client.events(_submit(client, 240))[-1].result.maps[0].sha256
+    job = _submit(client, 240, priority="batch")
     client.events(job, until=lambda event: event.step > 0)
     assert client.ask(Pause(job)) == Done()
     paused = client.events(job, until=lambda event: event.state is JobState.QUEUED and event.step > 0)[-1]

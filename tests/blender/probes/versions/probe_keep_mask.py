@@ -466,7 +466,7 @@ def on_a_server(connection: str) -> Any:
     bpy.ops.mesh.primitive_plane_add()
     obj = bpy.context.object
     settings, state = bpy.context.scene.pgc, bpy.context.window_manager.pgc
-    settings.steps, settings.texture_size, settings.warm_start = 3, "256", "off"
+    settings.steps, settings.texture_size, settings.warm_start = 2, "256", "off"
     names = ("base_color", "roughness", "metallic")
     settings.maps = set(names)
     phases = []
