@@ -106,7 +106,7 @@ class Previews:
         task = None if view is None else ShapeTask.read(view.request.shape)
         obj = None if view is None else find_object(view.object_uid, view.object_name)
         if task is not None and (obj is not None or task.imagined):
-            show_wireframe(obj, key, mesh, task)
+            show_wireframe(obj, key, mesh)
 
     def _show(self, view: JobView, obj: bpy.types.Object, frame: PreviewFrame) -> bool:
         options = export_options(view.request)

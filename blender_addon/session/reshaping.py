@@ -18,7 +18,8 @@ from ..protocol.meshes import read_result
 from ..protocol.specs.job import NEW_SHAPE, MeshSpec
 from ..scene.errors import SceneError
 from ..scene.lora_files import loras_of
-from ..scene.shapes.refined import put_imagined, put_refined, read_source
+from ..scene.shapes.refined import put_imagined, put_refined
+from ..scene.shapes.source import read_source
 from .submission import Order
 
 __all__ = ["prepare_imagined", "prepare_shape", "put_shape", "shape_hindrance"]

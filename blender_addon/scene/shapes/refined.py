@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -13,99 +12,25 @@ from mathutils import Matrix
 
 from ...model.conditions.shapes import SUFFIX, ShapeTask
 from ...protocol.meshes import ResultMesh
-from ..errors import SceneError
 from ..live_preview import covered_material
-from ..meshes.evaluation import instances_of, shown_object
+from ..meshes.evaluation import shown_object
 from ..meshes.new_uvs import mesh_digest
+from .source import is_flat, read_array
 
 __all__ = [
-    "ShapeSource",
-    "in_own_axes",
     "place_at_cursor",
     "place_beside",
     "put_imagined",
     "put_refined",
-    "read_source",
 ]
 
 F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
+F64 = npt.NDArray[np.float64]
 _COLORS = "PGC Shape"
+_OF = "pgc_refined_of"
+"""The property of a new object that names the one that it came from."""
 _GAP = 1.6
 """From one object to the next, over its width: a shape may grow."""
-
-
-@dataclass(frozen=True, eq=False)
-class ShapeSource:
-    """An object's shown mesh, ready to be sent: in the world's axes and sizes, counted from the object's origin.
-
-    Args:
-        positions: float32 [V, 3]; faces: int32 [F, 3], seen from outside as the world shows them.
-        corner_uvs: float32 [F, 3, 2], where it has a UV map; material_index: int32 [F].
-    """
-
-    positions: F32
-    faces: I32
-    corner_uvs: F32 | None
-    material_index: I32
-    task: ShapeTask
-
-
-def read_source(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> ShapeSource:
-    """Reads an object's mesh, with its modifiers.
-
-    Raises:
-        SceneError: it shows no faces, or has no volume in the world.
-    """
-    turn = np.array(obj.matrix_world, np.float64)[:3, :3]
-    _check_turn(obj.name, turn)
-    with shown_object(obj, depsgraph) as (evaluated, dependencies):
-        if instances_of(evaluated, dependencies):
-            raise SceneError(
-                f"{obj.name} shows instances, which are no part of its mesh; make a real mesh of it.", "pgc.make_real"
-            )
-        mesh = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=dependencies)
-        try:
-            mesh.calc_loop_triangles()
-            count = len(mesh.loop_triangles)
-            if not count:
-                raise SceneError(f"{obj.name} has no faces, so that there is no shape to refine.")
-            return _read(mesh, count, turn)
-        finally:
-            evaluated.to_mesh_clear()
-
-
-def _check_turn(name: str, turn: npt.NDArray[np.float64]) -> None:
-    volume, size = float(np.linalg.det(turn)), float(np.abs(turn).max())
-    if not np.isfinite(volume) or abs(volume) <= 1e-9 * size**3:
-        raise SceneError(f"{name} is scaled flat in the scene, so that it has no shape; apply or change its scale.")
-
-
-def _read(mesh: bpy.types.Mesh, count: int, turn: npt.NDArray[np.float64]) -> ShapeSource:
-    faces = _get(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
-    loops = _get(mesh.loop_triangles, "loops", count * 3, np.int32).reshape(count, 3)
-    places = _get(mesh.vertices, "co", len(mesh.vertices) * 3, np.float32).reshape(-1, 3)
-    uvs = None
-    if mesh.uv_layers:
-        layer = mesh.uv_layers.active or mesh.uv_layers[0]
-        uvs = _get(layer.uv, "vector", len(mesh.loops) * 2, np.float32).reshape(-1, 2)[loops]
-        uvs = np.where(np.isfinite(uvs), uvs, np.float32(0.0))
-    if np.linalg.det(turn) < 0.0:
-        # A mirrored object shows the other side of every triangle.
-        faces, uvs = faces[:, ::-1], None if uvs is None else uvs[:, ::-1]
-    return ShapeSource(
-        positions=np.ascontiguousarray(places.astype(np.float64) @ turn.T, dtype=np.float32),
-        faces=np.ascontiguousarray(faces),
-        corner_uvs=None if uvs is None else np.ascontiguousarray(uvs, dtype=np.float32),
-        material_index=_get(mesh.loop_triangles, "material_index", count, np.int32),
-        task=ShapeTask(digest=mesh_digest(mesh, ""), turn=tuple(turn.reshape(-1).tolist())),
-    )
-
-
-def in_own_axes(positions: F32, task: ShapeTask) -> F32:
-    """Returns positions of a result in the axes of the object that they came from, [V, 3]."""
-    inverse = np.linalg.inv(np.array(task.turn).reshape(3, 3))
-    return np.ascontiguousarray(positions.astype(np.float64) @ inverse.T, dtype=np.float32)
 
 
 def place_beside(obj: bpy.types.Object) -> Matrix:
@@ -113,7 +38,8 @@ def place_beside(obj: bpy.types.Object) -> Matrix:
     matrix = np.array(obj.matrix_world, np.float64)
     corners = np.array([tuple(corner) for corner in obj.bound_box]) @ matrix[:3, :3].T
     width = float(np.ptp(corners[:, 0]))
-    before = sum(one.name.startswith(f"{obj.name} {SUFFIX}") for one in bpy.data.objects)
+    # By name they would not be found where Blender has cut a long one.
+    before = sum(one.get(_OF) == obj.name for one in bpy.data.objects)
     placed = obj.matrix_world.copy()
     placed.translation.x += max(width, 1e-3) * _GAP * (before + 1)
     return placed
@@ -134,8 +60,25 @@ def put_imagined(result: ResultMesh, name: str) -> bpy.types.Object:
         mesh.materials.append(_colored(name))
     made = bpy.data.objects.new(name, mesh)
     made.matrix_world = place_at_cursor(result.positions)
-    bpy.context.collection.objects.link(made)
+    _link(made, [bpy.context.collection] if _takes_objects(bpy.context.collection) else [])
     return made
+
+
+def _takes_objects(collection: bpy.types.Collection | None) -> bool:
+    """Whether an object can be put into it: one from a library, or an override of one, takes none."""
+    return collection is not None and collection.is_editable and collection.override_library is None
+
+
+def _link(made: bpy.types.Object, homes: list[bpy.types.Collection]) -> None:
+    """Puts a new object into the collections, or that of the scene; one that has no place there goes again."""
+    try:
+        for collection in homes or [bpy.context.scene.collection]:
+            collection.objects.link(made)
+    except RuntimeError:
+        mesh = made.data
+        bpy.data.objects.remove(made)
+        bpy.data.meshes.remove(mesh)
+        raise
 
 
 def _colored(name: str) -> bpy.types.Material:
@@ -159,22 +102,44 @@ def put_refined(
     Where faces were kept and the mesh is still what was sent, all that hangs on vertices, corners and faces is kept:
     UV maps, vertex groups, attributes.
     """
-    places = in_own_axes(result.positions, task)
-    mirrored = np.linalg.det(np.array(task.turn).reshape(3, 3)) < 0.0
-    if mirrored:
+    with shown_object(obj, depsgraph) as (evaluated, dependencies):
+        mesh = bpy.data.meshes.new_from_object(evaluated, preserve_all_data_layers=True, depsgraph=dependencies)
+    as_sent = mesh_digest(mesh, "") == task.digest
+    turn = _turn(obj, task, as_sent)
+    # From the world's axes, in which it came, to the object's own.
+    places = np.ascontiguousarray(result.positions.astype(np.float64) @ np.linalg.inv(turn).T, dtype=np.float32)
+    if np.linalg.det(turn) < 0.0:
         result = _turned_over(result)
-    mesh = _moved_copy(obj, places, result, task, depsgraph) or _built(places, result)
+    if not (as_sent and _moved(mesh, places, result)):
+        bpy.data.meshes.remove(mesh)
+        mesh = _built(places, result)
     mesh.name = f"{obj.name} {SUFFIX}"
     _copy_materials(obj, mesh)
-    placed = place_beside(obj)
     made = bpy.data.objects.new(f"{obj.name} {SUFFIX}", mesh)
-    made.matrix_world = placed
+    _place(made, place_beside(obj))
+    made[_OF] = obj.name
     scene = bpy.context.scene
     here = {scene.collection, *scene.collection.children_recursive}
-    homes = [one for one in obj.users_collection if one.is_editable and one in here]
-    for collection in homes or [scene.collection]:
-        collection.objects.link(made)
+    _link(made, [one for one in obj.users_collection if one in here and _takes_objects(one)])
     return made
+
+
+def _turn(obj: bpy.types.Object, task: ShapeTask, as_sent: bool) -> F64:
+    """The rotation and scale [3, 3] that bring the result's mesh into the world. Where the mesh is another one by now,
+    as after Apply Scale, or the result was fetched for another object, it is what that object has now.
+    """
+    now = np.array(obj.matrix_world, np.float64)[:3, :3]
+    return np.array(task.turn).reshape(3, 3) if as_sent or is_flat(now) else now
+
+
+def _place(made: bpy.types.Object, placed: Matrix) -> None:
+    """Gives a new object its place. Its own matrix has no shear, as that of an object with parents may: then its mesh
+    has it.
+    """
+    made.matrix_world = placed
+    own, wanted = (np.array(matrix, np.float64)[:3, :3] for matrix in (made.matrix_basis, placed))
+    if np.abs(own - wanted).max() > 1e-5 * np.abs(wanted).max():
+        made.data.transform(Matrix((np.linalg.pinv(own) @ wanted).tolist()).to_4x4())
 
 
 def _turned_over(result: ResultMesh) -> ResultMesh:
@@ -188,22 +153,16 @@ def _turned_over(result: ResultMesh) -> ResultMesh:
     )
 
 
-def _moved_copy(
-    obj: bpy.types.Object, places: F32, result: ResultMesh, task: ShapeTask, depsgraph: bpy.types.Depsgraph
-) -> bpy.types.Mesh | None:
-    """The object's own mesh with its vertices moved; None where it is another one by now, or has other faces."""
-    with shown_object(obj, depsgraph) as (evaluated, dependencies):
-        mesh = bpy.data.meshes.new_from_object(evaluated, preserve_all_data_layers=True, depsgraph=dependencies)
+def _moved(mesh: bpy.types.Mesh, places: F32, result: ResultMesh) -> bool:
+    """Moves the vertices of a copy of the object's mesh; False where the result has other faces."""
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
-    if count != len(result.faces) or len(mesh.vertices) != len(places) or mesh_digest(mesh, "") != task.digest:
-        bpy.data.meshes.remove(mesh)
-        return None
-    faces = _get(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
+    if count != len(result.faces) or len(mesh.vertices) != len(places):
+        return False
+    faces = read_array(mesh.loop_triangles, "vertices", count * 3, np.int32).reshape(count, 3)
     if not np.array_equal(faces, result.faces):
-        bpy.data.meshes.remove(mesh)
-        return None
-    loops = _get(mesh.loop_triangles, "loops", count * 3, np.int32).reshape(count, 3)
+        return False
+    loops = read_array(mesh.loop_triangles, "loops", count * 3, np.int32).reshape(count, 3)
     if mesh.has_custom_normals:
         # They are those of the old shape.
         mesh.normals_split_custom_set(np.zeros((len(mesh.loops), 3), np.float32))
@@ -211,7 +170,7 @@ def _moved_copy(
     if result.corner_colors is not None:
         _add_colors(mesh, loops, result.corner_colors)
     mesh.update()
-    return mesh
+    return True
 
 
 def _built(places: F32, result: ResultMesh) -> bpy.types.Mesh:
@@ -240,6 +199,10 @@ def _built(places: F32, result: ResultMesh) -> bpy.types.Mesh:
 
 def _add_colors(mesh: bpy.types.Mesh, loops: npt.NDArray[Any], colors: F32) -> None:
     """Colours that were learnt with the shape, as an attribute: a texture may start from them."""
+    # Those of a shape that this one came from: the material is to find the new ones under their name.
+    old = mesh.color_attributes.get(_COLORS)
+    if old is not None:
+        mesh.color_attributes.remove(old)
     layer = mesh.color_attributes.new(_COLORS, "FLOAT_COLOR", "CORNER")
     values = np.ones((len(mesh.loops), 4), np.float32)
     values[loops.reshape(-1), :3] = colors.reshape(-1, 3)
@@ -253,15 +216,9 @@ def _copy_materials(obj: bpy.types.Object, mesh: bpy.types.Mesh) -> None:
     # Geometry Nodes may bring more than the object has slots.
     shown += [mesh.materials[index] for index in range(len(shown), count)]
     copies = {material: material.copy() for material in shown if material is not None}
-    slots = _get(mesh.polygons, "material_index", len(mesh.polygons), np.int32)
+    slots = read_array(mesh.polygons, "material_index", len(mesh.polygons), np.int32)
     mesh.materials.clear()
     for material in shown:
         mesh.materials.append(None if material is None else copies[material])
     # Clearing puts every face into the first slot.
     mesh.polygons.foreach_set("material_index", slots)
-
-
-def _get(collection: Any, name: str, size: int, dtype: type[np.generic]) -> npt.NDArray[Any]:  # noqa: ANN401
-    values = np.empty(size, dtype=dtype)
-    collection.foreach_get(name, values)
-    return values

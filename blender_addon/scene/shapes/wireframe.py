@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
-from ...model.conditions.shapes import ShapeTask
 from ...protocol.meshes import PreviewMesh
-from .refined import in_own_axes, place_at_cursor, place_beside
+from .refined import place_at_cursor, place_beside
 
 __all__ = ["remove_wireframes", "show_wireframe"]
 
 _NAME, _KEY = "PGC Shape Preview", "pgc_shape_preview"
 
 
-def show_wireframe(obj: bpy.types.Object | None, key: str, preview: PreviewMesh, task: ShapeTask) -> None:
+def show_wireframe(obj: bpy.types.Object | None, key: str, preview: PreviewMesh) -> None:
     """Shows a shape of a moment; the first time beside its object, or at the 3D cursor where it has none, afterwards
     where it is.
 
@@ -28,11 +28,13 @@ def show_wireframe(obj: bpy.types.Object | None, key: str, preview: PreviewMesh,
     if shown is None:
         shown = bpy.data.objects.new(_NAME, bpy.data.meshes.new(_NAME))
         shown[_KEY] = key
-        shown.matrix_world = place_at_cursor(preview.positions) if obj is None else place_beside(obj)
+        placed = place_at_cursor(preview.positions) if obj is None else place_beside(obj)
+        # Its vertices are in the world's axes, as they came: an object's matrix has no shear, as its parents' may.
+        shown.matrix_world = Matrix.Translation(placed.translation)
         shown.display_type = "WIRE"
         shown.hide_render = shown.hide_select = True
         bpy.context.scene.collection.objects.link(shown)
-    mesh, places, faces = shown.data, in_own_axes(preview.positions, task), preview.faces.reshape(-1)
+    mesh, places, faces = shown.data, preview.positions, preview.faces.reshape(-1)
     known = np.empty(len(mesh.loops), np.int32)
     mesh.loops.foreach_get("vertex_index", known)
     if len(mesh.vertices) == len(places) and np.array_equal(known, faces):
