@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
+import mmap
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -90,7 +91,8 @@ def handed_over(array: npt.NDArray[Any]) -> bytes | memoryview:
     data = array
     while isinstance(data.base, np.ndarray) and not data.flags.writeable:
         data = data.base
-    given = not data.flags.writeable and (data.base is None or isinstance(data.base, bytes))
+    # A file that is mapped is copied page by page as it is sent, and one that changes has another hash.
+    given = not data.flags.writeable and (data.base is None or isinstance(data.base, bytes | mmap.mmap))
     if not given or not array.flags.c_contiguous or array.dtype != _dtype(array).numpy or not array.size:
         return blob_of(array)
     return array.data.cast("B")

@@ -25,6 +25,7 @@ from pgc.whole_files import write_bytes
 __all__ = ["write_usd"]
 
 _NO_IDENTIFIER = re.compile(r"[^A-Za-z0-9_]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BOUND = 'prepend apiSchemas = ["MaterialBindingAPI"]'
 
 
@@ -77,7 +78,8 @@ def write_usd(path: Path, prepared: PreparedMesh, images: SurfaceImages) -> None
         lines += _indented(
             material_lines(name, _display(shown or mesh.name), f"/{root}/Materials/{name}", images), times=2
         )
-    write_bytes(path, "\n".join([*lines, "    }", "}", ""]).encode())
+    # A name from a file system that has other letters is no text of Unicode.
+    write_bytes(path, "\n".join([*lines, "    }", "}", ""]).encode("utf-8", "backslashreplace"))
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -98,8 +100,8 @@ def _named(names: Iterable[str]) -> list[str]:
 
 
 def _display(name: str) -> str:
-    # A text of JSON is one of USD too, as long as letters stand as they are.
-    return f"displayName = {json.dumps(name, ensure_ascii=False)}"
+    # A text of JSON is one of USD too, as long as letters stand as they are, and none is JSON's own \\u0007.
+    return f"displayName = {json.dumps(_CONTROL.sub('', name), ensure_ascii=False)}"
 
 
 def _indented(lines: Iterable[str], times: int = 1) -> list[str]:

@@ -18,6 +18,7 @@ from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import RunFolder
+from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
 from pgc.shape.picture import GivenPicture, ball, turned
@@ -71,7 +72,7 @@ def refine_shape(
     view = None if picture is None else picture.view
     mesh = load_mesh(path) if path is not None else ball() if view is None else turned(view)
     run = prepare_shape(mesh, guidance, request.prompt, request.settings, reference_view=view)
-    notes = _notes(run, request)
+    notes = (*_notes(run, request), *prompt_warnings(guidance, request.prompt))
     for note in notes:
         hooks.on_note(note)
     seconds = {"prepare": time.perf_counter() - begun}
@@ -81,6 +82,9 @@ def refine_shape(
         take_up(folder, run.loop, mark)
     keeping = None if checkpoints == "none" else lambda: keep(folder, run.loop, mark)
     why = _learn(run, hooks, seconds, keeping)
+    if keeping is not None:
+        # What follows may fail for want of room, and the last steps would be lost.
+        keeping()
     notes = notes if why is None else (*notes, why)
     finished = run.loop.step == run.loop.length
     files = write_shape(folder, run.result(), run.scene)
@@ -141,9 +145,10 @@ def _notes(run: PreparedShape, request: ShapeRequest) -> tuple[str, ...]:
     notes = (*run.blockout.report.warnings, *given)
     triangles, times = len(run.blockout.triangles.faces), run.wished_subdivisions()
     if times and request.picture is None:
+        wished = request.settings.subdivide + times
         notes = (
             *notes,
-            f"The mesh has {triangles:,} triangles, which hold little detail; --subdivide {times} gives it "
+            f"The mesh has {triangles:,} triangles, which hold little detail; --subdivide {wished} gives it "
             f"{triangles * 4**times:,}.",
         )
     return notes

@@ -128,13 +128,14 @@ def check_teacher(shown: tuple[PictureKind, ...], spec: GuidanceSpec) -> None:
 
 
 def check_hold(spec: GuidanceSpec) -> None:
-    """Raises ConfigError where the mesh is to be shown to ControlNets, and the prior has none."""
-    sees = isinstance(spec, PocketSpec)
+    """Raises ConfigError where the mesh is to be shown to ControlNets, and the prior has none of any strength."""
+    sees = isinstance(spec, PocketSpec) and spec.run.control_scale > 0.0
     if isinstance(spec, StableDiffusionSpec | SDXLSpec):
-        kinds = {control.wish.kind for control in spec.controls}
-        sees = spec.controlnet is not None or not kinds.isdisjoint(_OF_THE_MESH)
+        kinds = {control.wish.kind for control in spec.controls if control.wish.scale > 0.0}
+        by_depth = spec.controlnet is not None and spec.run.control_scale > 0.0
+        sees = by_depth or not kinds.isdisjoint(_OF_THE_MESH)
     if not sees:
         raise ConfigError(
-            "--hold shows ControlNets the given mesh, and this model has none that would see it; leave it out, or take "
-            "another model (--guidance pocket, sd15, sd21 or sdxl)."
+            "--hold shows ControlNets the given mesh, and this model has none that would see it, or none with a "
+            "strength above 0; leave it out, or take another model (--guidance pocket, sd15, sd21 or sdxl)."
         )

@@ -20,10 +20,11 @@ from pgc.runs.texture_request import TextureRequest
 from pgc.volume.outcome import hashes
 from pgc.whole_files import write_bytes
 
-__all__ = ["TEXTURED", "TextureStage", "texture_volume"]
+__all__ = ["TEXTURED", "TEXTURE_FOLDER", "TextureStage", "texture_volume"]
 
 TEXTURED = "imagined.glb"
-_FOLDER = "texture"
+TEXTURE_FOLDER = "texture"
+"""Of the texture run, in the run's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def texture_volume(
         start="vertex-colors" if stage.from_colors else None,
         device=checked_device(made.guidance.device.type),
     )
-    place = RunFolder(folder / _FOLDER)
+    place = RunFolder(folder / TEXTURE_FOLDER)
     resume = resume and place.checkpoint.is_file()
     if not resume:
         place.claim(overwrite=True)
@@ -83,6 +84,6 @@ def texture_volume(
     write_bytes(folder / TEXTURED, (place.path / "textured.glb").read_bytes())
     report = place.report.name
     files = {TEXTURED: hashes(folder, (TEXTURED,))[TEXTURED]}
-    files.update({f"{_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
-    files[f"{_FOLDER}/{report}"] = hashes(place.path, (report,))[report]
-    return {"folder": _FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished
+    files.update({f"{TEXTURE_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
+    files[f"{TEXTURE_FOLDER}/{report}"] = hashes(place.path, (report,))[report]
+    return {"folder": TEXTURE_FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished

@@ -49,8 +49,9 @@ def write_volume(folder: Path, mesh: PreparedMesh | None, volume: Volume) -> dic
 def check_spared(start: Path, folder: Path) -> None:
     """Raises ConfigError where a run's files, or those that it sets aside of an earlier run, are the mesh that it
     begins from, links followed."""
-    names = {*MESH_FILES, _PREVIEW, REPORT, *RunFolder(folder).files_of_report()}
-    if start.resolve() in {(folder / name).resolve() for name in names}:
+    names = {*MESH_FILES, _PREVIEW, REPORT, "imagined.glb", *RunFolder(folder).files_of_report()}
+    given, textures = start.resolve(), (folder / "texture").resolve()
+    if given in {(folder / name).resolve() for name in names} or given.is_relative_to(textures):
         raise ConfigError(f"The run would replace {start}, the mesh that it begins from; choose another --out.")
 
 

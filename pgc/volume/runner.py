@@ -25,11 +25,11 @@ from pgc.runs.folder import RunFolder
 from pgc.runs.recorder import RunHooks
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.picture import GivenPicture
-from pgc.volume.finish import TextureStage, VolumeMesh, texture_volume
+from pgc.volume.finish import TEXTURE_FOLDER, TextureStage, VolumeMesh, texture_volume
 from pgc.volume.outcome import REPORT, write_volume, write_volume_report
 from pgc.volume.prepared import PreparedVolume, prepare_volume
 from pgc.volume.settings import VolumeSettings
-from pgc.volume.start import BallStart, NamedStart
+from pgc.volume.start import BallStart, NamedStart, named_in
 from pgc.volume.surface import surface_mesh, volume_surface
 from pgc.volume.views import KnownShape
 
@@ -100,6 +100,9 @@ def imagine(
     saved = _Saved(RunFolder(folder).checkpoint, request)
     if resume:
         saved.restore(run)
+    else:
+        # One of an earlier run, which was ended in its texture.
+        RunFolder(folder / TEXTURE_FOLDER).checkpoint.unlink(missing_ok=True)
     notes = _notes(request, guidance)
     for note in notes:
         hooks.on_note(note)
@@ -133,11 +136,12 @@ def imagine(
         "files": files,
     }
     write_volume_report(folder / REPORT, content)
-    EarlierRun(folder).drop()
     if finished:
         saved.path.unlink(missing_ok=True)
     if lost:
+        # An earlier run's results are given back by whoever claimed the folder.
         raise MeshError(lost[0])
+    EarlierRun(folder).drop()
     return finished
 
 
@@ -217,8 +221,9 @@ def _notes(request: VolumeRequest, guidance: Guidance) -> tuple[str, ...]:
     if isinstance(start, NamedStart):
         said = f"The built-in model draws no shapes for words; the volume begins as a {start.shape} of its training."
     elif isinstance(start, BallStart):
-        said = "The built-in model draws no shapes for words, and the prompt names none that it was trained on; the "
-        said += "volume begins as a ball, and stays near it. --start names another shape or a mesh."
+        named = "" if named_in(request.prompt.text) else ", and the prompt names none that it was trained on"
+        said = f"The built-in model draws no shapes for words{named}; the volume begins as a ball, and stays near it. "
+        said += "--start names another shape or a mesh."
     else:
         said = "The built-in model draws no shapes for words; the volume begins as your mesh, and stays near it."
     return (*notes, said)

@@ -15,7 +15,8 @@ from pgc.errors import ConfigError
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.optimization.config import OptimizeConfig
-from pgc.runs.settings.presets import preset_settings
+from pgc.runs.settings.offers import PresetName
+from pgc.runs.settings.presets import STEP_SCALE, preset_settings
 from pgc.volume.field import VolumeFieldConfig
 from pgc.volume.light.marching import MarchConfig
 from pgc.volume.light.penalties import VolumePenaltyConfig
@@ -62,12 +63,18 @@ class VolumeSettings:
             raise ConfigError(f"seed is {self.optimize.seed}; it must be 0 or more.")
 
 
-def volume_settings(spec: GuidanceSpec, prompt: str) -> VolumeSettings:
-    """Returns the settings of a run with a prior.
+def volume_settings(spec: GuidanceSpec, prompt: str, preset: PresetName = "standard") -> VolumeSettings:
+    """Returns the settings of a run with a prior; a preset changes the number of steps.
 
     Raises:
         ConfigError: the prior cannot judge a volume.
     """
+    settings = _standard_settings(spec, prompt)
+    steps = round(settings.optimize.steps * STEP_SCALE[preset])
+    return replace(settings, optimize=replace(settings.optimize, steps=steps))
+
+
+def _standard_settings(spec: GuidanceSpec, prompt: str) -> VolumeSettings:
     match spec:
         case PocketSpec():
             return _pocket_settings(prompt)

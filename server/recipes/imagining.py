@@ -90,7 +90,7 @@ def volume_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, VolumeSettings]:
         ConfigError: a value is out of range, or does not go with the prior.
     """
     given, prior = spec.settings, named_prior(spec)
-    settings = volume_settings(prior, spec.prompt.text)
+    settings = volume_settings(prior, spec.prompt.text, given.preset)
     rate = None if spec.shape is None else spec.shape.learning_rate
     wished = {
         "steps": given.steps, "views": given.views, "resolution": given.resolution, "seed": given.seed,

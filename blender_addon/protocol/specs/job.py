@@ -16,7 +16,7 @@ from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from .models import CONTROLS_OF, FLOW_MODELS, MOST_LORAS, LoraSpec, ModelSpec
 from .settings import SettingsSpec
-from .shape import NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
+from .shape import MOST_VOLUME_RESOLUTION, NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
 
 __all__ = [
     "CONTROLS_OF",
@@ -213,6 +213,9 @@ class TextureJobSpec(Strict):
         shape = self.shape or ShapeSpec()
         check_shape_mesh(shape, self.meshes)
         check_shape_model(shape, self.guidance)
+        if shape.imagines and (self.settings.resolution or 0) > MOST_VOLUME_RESOLUTION:
+            text = f"A volume is rendered up to {MOST_VOLUME_RESOLUTION}; ask for less."
+            raise FieldError("settings.resolution", text)
         usual: dict[str, object] = {
             "cameras": CameraSamplerSpec(), "distillation": DistillationSpec(), "regulation": RegulationSpec(),
             "conditions": ConditionsSpec(), "lighting": LightingSpec(), "lock_mask": (), "initial_texture": (),

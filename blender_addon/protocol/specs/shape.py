@@ -13,12 +13,15 @@ from .mesh import MeshSpec
 from .models import FLOW_MODELS, ModelSpec
 from .settings import SettingsSpec
 
-__all__ = ["MOST_SHAPE_TRIANGLES", "NEW_SHAPE", "ShapeSpec", "check_shape_mesh", "check_shape_model", "check_unused"]
+__all__ = ["MOST_SHAPE_TRIANGLES", "MOST_VOLUME_RESOLUTION", "NEW_SHAPE", "ShapeSpec", "check_shape_mesh"]
+__all__ += ["check_shape_model", "check_unused"]
 
 NEW_SHAPE: Final = "shape"
 """Among the maps of a job: no texture, but a new mesh (since 1.2, where WELCOME offers it)."""
 MOST_SHAPE_TRIANGLES: Final = 400_000
 """That a shape is learnt with (`pgc.shape.prepared` has the same)."""
+MOST_VOLUME_RESOLUTION: Final = 1024
+"""Side of a volume's pictures (`pgc.volume.settings` has the same)."""
 _MOST_CUBES, _MOST_SUBDIVISIONS = 96, 6
 _OF_TEXTURES = ("texture_size", "separate_slots", "strength", "texture_field", "warm_start", "mask_start", "soft_edge")
 _PLAIN = SettingsSpec()
@@ -101,7 +104,7 @@ def check_shape_mesh(shape: ShapeSpec, meshes: tuple[MeshSpec, ...]) -> None:
     for name in meshes[0].arrays().keys() - {"positions", "faces", "corner_uvs", "material_index"}:
         raise FieldError(f"meshes[0].{name}", "A new shape does not keep it; leave it out.")
     count = meshes[0].faces.shape[0] * 4**shape.subdivide
-    if count > MOST_SHAPE_TRIANGLES and shape.geometry == "offsets":
+    if count > MOST_SHAPE_TRIANGLES:
         field = "shape.subdivide" if shape.subdivide else "meshes[0].faces"
         raise FieldError(
             field, f"Got {count:,} triangles; a shape is learnt up to {MOST_SHAPE_TRIANGLES:,}. Take fewer."

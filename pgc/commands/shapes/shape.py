@@ -61,7 +61,7 @@ def shape(  # noqa: PLR0913 - one parameter an option
         str | None,
         typer.Option(
             help="Which ControlNets look at the shape, or at the given mesh with --hold, how strongly and when: KIND, "
-            "KIND=STRENGTH or KIND=STRENGTH:FROM-TO, with commas, such as 'depth=0.7,normal=0.3'."
+            "KIND=STRENGTH or KIND=STRENGTH@START-END, with commas, such as 'depth=0.7,normal=0.3'."
         ),
     ] = None,
     control_model: ControlModelOption = None,
@@ -91,6 +91,8 @@ def shape(  # noqa: PLR0913 - one parameter an option
     Writes shape.glb, shape.obj, preview.png and run.json. Ctrl-C ends the run and writes the shape of then; the same
     command with --resume goes on.
     """
+    if not prompt.strip():
+        raise ConfigError("The prompt is empty; say what the shape is to be.")
     spec, settings = _chosen(loss, geometry, cubes, preset, guidance)
     spec = _controlled(spec, control, control_model)
     if hold:

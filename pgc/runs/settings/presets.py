@@ -43,7 +43,7 @@ __all__ = [
 
 _SLOT_WEIGHT = 0.02
 """Of one finish a slot: what the material suite uses (`pgc eval materials`, material ids)."""
-_STEP_SCALE: dict[PresetName, float] = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
+STEP_SCALE: dict[PresetName, float] = {"draft": 0.5, "standard": 1.0, "fine": 2.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +96,11 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     if choices.rig is not None:
         settings = replace(settings, cameras=cameras_named(choices.rig, settings.cameras))
     if choices.strength is not None and choices.steps is None:
-        steps = steps_from_texture(settings.optimize.steps, spec, choices, _STEP_SCALE[preset])
+        steps = steps_from_texture(settings.optimize.steps, spec, choices, STEP_SCALE[preset])
         settings = with_overrides(settings, steps=steps)
     cold = optimize = chosen_method(choices, settings.optimize)
     if starts_warm(choices, spec):
-        optimize = warm_optimize(cold, spec, choices, settings.cameras, _STEP_SCALE[preset])
+        optimize = warm_optimize(cold, spec, choices, settings.cameras, STEP_SCALE[preset])
     _check_served(optimize, spec)
     settings = with_maps(replace(settings, optimize=optimize), spec, maps)
     if settings.material is not None:
@@ -195,7 +195,7 @@ def preset_settings(name: PresetName, spec: GuidanceSpec) -> RunSettings:
     """Returns the settings of a preset for a prior: "draft" takes half the steps of "standard", "fine" twice as
     many."""
     settings = _base_settings(spec)
-    steps = max(1, round(settings.optimize.steps * _STEP_SCALE[name]))
+    steps = max(1, round(settings.optimize.steps * STEP_SCALE[name]))
     return replace(settings, optimize=replace(settings.optimize, steps=steps))
 
 

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from pgc.cameras.rigs import fibonacci_directions
 from pgc.mesh.data import TriangleMesh
 from pgc.rendering.raster.ray_hits import HitCaster
+from pgc.unique_rows import unique_rows
 
 __all__ = ["signed_distance"]
 
@@ -45,15 +46,30 @@ def signed_distance(
 
 
 def _samples(triangles: TriangleMesh, spacing: float) -> Float[np.ndarray, "m 3"]:
-    """Points on every triangle, on a grid of its own whose steps are at most `spacing`."""
+    """Points on every triangle, in rows along its longest edge; rows and points of a row are at most `spacing` apart.
+
+    So a triangle has as many as its area needs, a long thin one too.
+    """
     corners = triangles.positions.astype(np.float64)[triangles.faces]
-    longest = np.linalg.norm(corners - corners[:, [1, 2, 0]], axis=2).max(axis=1)
-    steps = np.maximum(np.ceil(longest / spacing), 1).astype(np.int64)
-    found = []
-    for count in np.unique(steps).tolist():
-        own = corners[steps == count]
-        weights = np.array(
-            [(i, j, count - i - j) for i in range(count + 1) for j in range(count + 1 - i)], dtype=np.float64
-        )
-        found.append(np.einsum("wc,tcx->twx", weights / count, own).reshape(-1, 3))
-    return np.concatenate(found)
+    edges = np.roll(corners, -1, axis=1) - corners
+    lengths = np.linalg.norm(edges, axis=2)
+    turn = (lengths.argmax(axis=1)[:, None] + np.arange(3)) % 3
+    corners, longest = np.take_along_axis(corners, turn[:, :, None], axis=1), lengths.max(axis=1)
+    double_area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    height = double_area / np.where(longest > 0.0, longest, 1.0)
+    steps = np.maximum(np.ceil(np.stack([longest, height], axis=1) / spacing), 1).astype(np.int64)
+    kinds, numbers = unique_rows(steps)
+    order = np.argsort(numbers.reshape(-1), kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(numbers.reshape(-1)))[:-1])
+    return np.concatenate(
+        [_rows_of(corners[group], along, up) for (along, up), group in zip(kinds.tolist(), groups, strict=True)]
+    )
+
+
+def _rows_of(corners: Float[np.ndarray, "t 3 3"], along: int, up: int) -> Float[np.ndarray, "m 3"]:
+    """Points of triangles whose first edge is the longest: `up` rows above it, each of `along` steps, and the apex."""
+    share, row = np.meshgrid(np.arange(along + 1) / along, np.arange(up) / up, indexing="ij")
+    first, second = (1.0 - row) * (1.0 - share), (1.0 - row) * share
+    weights = np.stack([first, second, row], axis=-1).reshape(-1, 3)
+    weights = np.concatenate([weights, [[0.0, 0.0, 1.0]]])
+    return np.einsum("wc,tcx->twx", weights, corners).reshape(-1, 3)

@@ -60,6 +60,7 @@ from blender_addon.protocol.specs.job import (
     CameraSpec,
     ConditionsSpec,
     LightingSpec,
+    LoraSpec,
     MeshSpec,
     ModelSpec,
     PromptSpec,
@@ -127,6 +128,9 @@ def unwrap_spec() -> TextureJobSpec:
     return TextureJobSpec(meshes=(bare,), prompt=PromptSpec(text="UVs"), maps=("corner_uvs",), name="Suzanne")
 
 
+MOSS = LoraSpec(file=ArrayRef("e" * 64, DType.U8, (999,)), scale=0.75, name="moss.safetensors")
+
+
 def shape_spec(**changes: object) -> TextureJobSpec:
     """A job for a new shape."""
     bare = mesh(corner_normals=None, corner_tangents=None, polygon_index=None, textured=None)
@@ -134,7 +138,10 @@ def shape_spec(**changes: object) -> TextureJobSpec:
         "meshes": (bare,),
         "prompt": PromptSpec(text="a stone lion", negative="plastic"),
         "settings": SettingsSpec(seed=7, steps=50, views=4, resolution=128),
-        "guidance": ModelSpec(model="sd15"),
+        "guidance": ModelSpec(
+            model="sd15",
+            loras=(LoraSpec(file=ArrayRef("e" * 64, DType.U8, (999,)), scale=0.75, name="moss.safetensors"),),
+        ),
         "maps": ("shape",),
         "name": "Suzanne",
         "shape": ShapeSpec(loss="both", subdivide=2, hold=True, latents_until=0.25, learning_rate=0.02),

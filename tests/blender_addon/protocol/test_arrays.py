@@ -35,6 +35,15 @@ def _read_only(array):
     return array
 
 
+def test_a_mapped_file_is_handed_over_without_a_copy(tmp_path):
+    (tmp_path / "file").write_bytes(b"weights" * 99)
+    data = handed_over(np.memmap(tmp_path / "file", np.uint8, mode="r"))
+    assert isinstance(data, memoryview)
+    assert bytes(data) == b"weights" * 99
+    changing = np.memmap(tmp_path / "file", np.uint8, mode="r+")
+    assert isinstance(handed_over(changing), bytes), "what may change is copied"
+
+
 def test_an_array_that_was_given_away_is_handed_over_without_a_copy():
     array = give_away(np.arange(6, dtype=np.float32).reshape(2, 3))
     with pytest.raises(ValueError, match="read-only"):

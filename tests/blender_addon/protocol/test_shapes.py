@@ -29,6 +29,8 @@ from tests.blender_addon.protocol.samples import mesh, ref, shape_spec, spec
 BARE = shape_spec().meshes[0]
 MANY = replace(BARE, faces=ref(DType.I32, 200_000, 3), corner_uvs=None, material_index=None)
 
+TOO_MANY = replace(MANY, faces=ref(DType.I32, 500_000, 3))
+
 
 @pytest.mark.parametrize(
     ("changes", "field", "says"),
@@ -38,6 +40,12 @@ MANY = replace(BARE, faces=ref(DType.I32, 200_000, 3), corner_uvs=None, material
         ({"meshes": (), "shape": None}, "meshes", "Got 0 meshes"),
         ({"shape": ShapeSpec(geometry="volume")}, "meshes", "send none"),
         ({"meshes": (replace(BARE, textured=mesh().textured),)}, "meshes[0].textured", "leave it out"),
+        ({"meshes": (TOO_MANY,), "shape": ShapeSpec(geometry="dmtet")}, "meshes[0].faces", "Got 500,000"),
+        (
+            {"meshes": (), "shape": ShapeSpec(geometry="volume"), "settings": SettingsSpec(resolution=2048)},
+            "settings.resolution",
+            "up to 1024",
+        ),
         ({"meshes": (MANY,), "shape": ShapeSpec(subdivide=1)}, "shape.subdivide", "Got 800,000 triangles"),
         ({"guidance": ModelSpec(model="oracle"), "shape": None}, "guidance.model", "no shape"),
         ({"guidance": ModelSpec(), "shape": ShapeSpec(loss="normal")}, "shape.loss", "take rgb"),
@@ -83,7 +91,7 @@ def test_a_texture_has_no_shape_and_a_shape_no_texels():
 
 
 def test_a_volume_has_no_mesh():
-    job = shape_spec(meshes=(), shape=ShapeSpec(geometry="volume"))
+    job = shape_spec(meshes=(), shape=ShapeSpec(geometry="volume"), guidance=ModelSpec(model="sd15"))
     assert job.imagines
     assert job.refs() == {}
     assert from_wire(type(job), to_wire(job)) == job

@@ -159,6 +159,14 @@ def test_materials_are_subsets_of_faces_with_the_callers_names(tmp_path):
     assert [prim.GetDisplayName() for prim in bound] == ["Färbe", "1st/slot", 'say "x"']
 
 
+def test_names_that_are_no_text(tmp_path):
+    mesh = replace(AWKWARD["plain"], name="vas\udce9", material_names=("a\x07b\n",))
+    stage = written(tmp_path, mesh)
+    (material,) = [prim for prim in stage.Traverse() if prim.IsA(UsdShade.Material)]
+    assert (material.GetName(), material.GetDisplayName()) == ("a_b_", "ab")
+    assert stage.GetDefaultPrim().GetName() == "vas_"
+
+
 def test_parts_colours_other_uvs_and_far_places(tmp_path):
     plain = AWKWARD["materials"]
     far = np.array([1e6, -2e6, 3e6])

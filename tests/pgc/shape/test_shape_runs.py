@@ -276,6 +276,11 @@ def test_holding_is_refused_where_no_controlnet_would_see_the_mesh(blockout, tmp
     with pytest.raises(ConfigError, match="--hold"):
         check_hold(replace(bare, controls=(wish,)))
     check_hold(replace(bare, controls=(replace(wish, wish=ControlWish(kind="normal")),)))
+    for spec in (PocketSpec(), parse_guidance("sd15")):
+        with pytest.raises(ConfigError, match="strength above 0"):
+            check_hold(replace(spec, run=replace(spec.run, control_scale=0.0)))
+    with pytest.raises(ConfigError, match="strength above 0"):
+        check_hold(replace(bare, controls=(replace(wish, wish=ControlWish(kind="normal", scale=0.0)),)))
     given = [
         "shape",
         str(blockout),

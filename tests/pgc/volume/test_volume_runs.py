@@ -18,7 +18,7 @@ from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guid
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
-from pgc.runs.folder import OutputConfig
+from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.runner import texture_mesh
 from pgc.runs.settings.choices import RunChoices
 from pgc.volume.field import VolumeFieldConfig
@@ -137,6 +137,9 @@ def test_a_mesh_that_a_run_would_replace_is_spared(tmp_path):
     with pytest.raises(ConfigError, match="would replace"):
         check_spared(tmp_path / "link.obj", tmp_path)
     check_spared(tmp_path / "box.obj", tmp_path)
+    for name in ("imagined.glb", "texture/textured.glb"):
+        with pytest.raises(ConfigError, match="would replace"):
+            check_spared(tmp_path / name, tmp_path)
 
 
 @pytest.mark.slow
@@ -151,6 +154,33 @@ def test_a_volume_that_vanishes_is_told_and_leaves_its_picture(models, tmp_path)
     report = json.loads((tmp_path / "run.json").read_text())
     assert report["state"] == "failed"
     assert "The volume is empty" in report["warnings"][-1]
+
+
+@pytest.mark.slow
+def test_a_volume_that_vanishes_gives_an_earlier_run_back(models, tmp_path):
+    request = request_of(models)
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    folder = RunFolder(tmp_path / "run")
+    folder.claim(overwrite=False)
+    assert imagine(request, guidance, folder.path, VolumeHooks())
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    faint = replace(TINY, field=replace(TINY.field, start_scale=1e6))
+    settings = replace(request.settings, volume=replace(faint, occupancy=OccupancyConfig(cells=12, threshold=5.0)))
+    folder.claim(overwrite=True)
+    with pytest.raises(MeshError, match="The volume is empty"), folder.giving_back():
+        imagine(replace(request, settings=settings), guidance, folder.path, VolumeHooks())
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_an_earlier_texture_is_not_gone_on_with(models, tmp_path):
+    request = request_of(models)
+    old = tmp_path / "texture" / "checkpoint.safetensors"
+    old.parent.mkdir()
+    old.write_bytes(b"of another run")
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    assert not imagine(request, guidance, tmp_path, VolumeHooks(should_stop=lambda: True))
+    assert not old.exists()
 
 
 @pytest.mark.slow
@@ -200,6 +230,8 @@ def test_presets_are_those_of_the_papers_and_shapes_come_from_words_where_the_mo
     assert (xl.optimize.steps, xl.optimize.views) == (5_000, 4)
     pocket = volume_settings(PocketSpec(), "a red vase")
     assert pocket.start == NamedStart(shape="vase")
+    steps = {name: volume_settings(PocketSpec(), "a vase", name).optimize.steps for name in ("draft", "fine")}
+    assert steps == {"draft": pocket.optimize.steps / 2, "fine": pocket.optimize.steps * 2}
     assert volume_settings(PocketSpec(), "a red lion").start == BallStart()
     with pytest.raises(ConfigError, match="no shape to aim at"):
         volume_settings(OracleSpec(), "a vase")

@@ -7,11 +7,12 @@ import torch
 import trimesh
 
 from pgc.errors import ConfigError, MeshError
+from pgc.mesh.data import TriangleMesh
 from pgc.rendering.raster.rasterizer import RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.shape.geometry.base import Geometry
 from pgc.shape.geometry.dmtet import DMTet, DMTetConfig, sign_change_penalty
-from pgc.shape.geometry.signed_distance import signed_distance
+from pgc.shape.geometry.signed_distance import _samples, signed_distance
 from pgc.shape.geometry.tetrahedra import EDGES, case_triangles, kuhn_grid, marching_tetrahedra
 from pgc.shape.rendering.moving_mesh import still
 from tests.pgc.shape.meshes import ball, moving
@@ -147,3 +148,22 @@ def test_a_step_that_leaves_nothing_is_taken_back_and_told(last):
     assert shape.vanished
     assert torch.equal(shape.mesh().positions, before.positions)
     assert torch.equal(shape.mesh().faces, before.faces)
+
+
+def test_samples_of_a_surface_are_near_one_another_and_no_more_than_its_area_needs():
+    sliver = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.001, 0]], np.float32)
+    square = np.array([[0, 0, 2], [1, 0, 2], [1, 1, 2], [0, 1, 2]], np.float32)
+    positions = np.concatenate([sliver, square])
+    faces = np.array([[1, 2, 0], [3, 4, 5], [3, 5, 6]], np.int32)
+    zeros = np.zeros((3, 3, 3), np.float32)
+    triangles = TriangleMesh(
+        positions=positions, faces=faces, corner_uvs=zeros[..., :2].copy(), corner_normals=zeros + 1.0,
+        polygon_index=np.arange(3, dtype=np.int32), corner_index=faces, material_index=np.zeros(3, np.int32),
+    )  # fmt: skip
+    points = _samples(triangles, 0.05)
+    assert len(points) < 40 + 2 * 30 * 16
+    generator = np.random.default_rng(0)
+    weights = generator.dirichlet((1.0, 1.0, 1.0), size=(3, 500))
+    surface = np.einsum("fnc,fcx->fnx", weights, positions[faces].astype(np.float64)).reshape(-1, 3)
+    distance = np.linalg.norm(surface[:, None] - points[None], axis=2).min(axis=1)
+    assert distance.max() <= 0.05
