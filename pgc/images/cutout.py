@@ -58,9 +58,12 @@ def cut_out(pixels: UInt8[np.ndarray, "h w c"]) -> Cutout:
         covered = pixels[..., 3].astype(np.float32) / 255.0
     else:
         covered = _without_background(color).astype(np.float32)
-    if covered.mean() < _LEAST:
-        raise TextureError("Nothing is to be seen of an object: it fills less than a two-hundredth of the picture.")
     seen = covered > 0.5
+    if seen.mean() < _LEAST:
+        raise TextureError(
+            "Nothing is to be seen of an object: it fills less than a two-hundredth of the picture, where what is more "
+            "than half transparent does not count."
+        )
     rim = np.concatenate([seen[0], seen[-1], seen[:, 0], seen[:, -1]])
     return Cutout(
         color=torch.from_numpy(color.astype(np.float32) / 255.0).permute(2, 0, 1)[None].contiguous(),

@@ -178,11 +178,14 @@ def turned(view: ReferenceView, sections: int = 48, rows: int = 40) -> Mesh:
         sections: quads around.
         rows: of quads from top to bottom, without those that close it.
     """
-    seen = view.covered[0, 0].cpu().numpy() > 0.5
+    covered = view.covered[0, 0].cpu().numpy()
+    # Of thin bars no pixel may be half covered.
+    seen = covered > min(0.5, 0.5 * float(covered.max()))
     lines, pixel = np.flatnonzero(seen.any(axis=1)), DISTANCE / FOCAL / len(seen)
     widths = np.array([np.ptp(np.flatnonzero(seen[line])) + 1.0 for line in lines])
-    at = np.linspace(0, len(lines) - 1, rows + 1)
-    radii = np.pad(np.interp(at, np.arange(len(lines)), widths) * pixel / 2, 1)
+    # Between two parts, one above the other, there are lines without a width.
+    at = np.linspace(lines[0], lines[-1], rows + 1)
+    radii = np.pad(np.interp(at, lines, widths) * pixel / 2, 1)
     top, bottom = (len(seen) / 2 - lines[0]) * pixel, (len(seen) / 2 - lines[-1] - 1) * pixel
     heights = np.pad(np.linspace(top, bottom, rows + 1), 1, mode="edge")
     angles = np.linspace(0.0, 2.0 * math.pi, sections + 1)

@@ -118,7 +118,7 @@ def imagine(
     if mesh is not None:
         report["mesh"] = mesh_facts(mesh)
     if request.picture is not None:
-        report["picture"] = request.picture.facts()
+        report["picture"] = saved.picture
     textured: Mapping[str, Any] = {}
     if finished and mesh is not None and request.texture is not None and not isinstance(request.prior, Zero123Spec):
         hooks.on_stage("texture")
@@ -151,8 +151,10 @@ class _Saved:
     def __init__(self, path: Path, request: VolumeRequest) -> None:
         self.path = path
         told = {"settings": plain(request.settings), "prompt": plain(request.prompt), "prior": plain(request.prior)}
-        if request.picture is not None:
-            told["picture"] = plain(request.picture.facts())
+        # Read once: the file may be moved meanwhile.
+        self.picture = None if request.picture is None else request.picture.facts()
+        if self.picture is not None:
+            told["picture"] = plain(self.picture)
         self._request = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def save(self, run: PreparedVolume) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["image"]
 
+_LEAST_SIDE = 256
+"""Of the picture, pixels; Zero123 was trained at that."""
+
 
 @reports_failures
 def image(  # noqa: PLR0913 - one parameter an option
@@ -234,7 +237,9 @@ def _given(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
         raise ConfigError(f"There is no file {path}; give a picture of the object.")
     cutout = read_cutout(path)
     notes = ("The object reaches the border of the picture; what is beyond it is missing.",) if cutout.is_cut else ()
-    return GivenPicture(path=path, config=config, view=reference_view(cutout, side, config), notes=notes)
+    # What a teacher sees of it does not get coarser with the run's own pictures.
+    view = reference_view(cutout, max(side, _LEAST_SIDE), config)
+    return GivenPicture(path=path, config=config, view=view, notes=notes)
 
 
 def _loaded(spec: GuidanceSpec | Zero123Spec, device: torch.device) -> Guidance:

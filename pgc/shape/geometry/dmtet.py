@@ -78,6 +78,8 @@ class DMTet(torch.nn.Module):
         self._before: tuple[Tensor, Tensor] | None = None
         """Distances and offsets of the newest shape that has a surface."""
         self.after_step()
+        # What is loaded is the newest shape, and not what the run began with.
+        self.register_load_state_dict_post_hook(lambda module, keys: module.after_step())
 
     @staticmethod
     def grid_of(config: DMTetConfig) -> TetrahedralGrid:

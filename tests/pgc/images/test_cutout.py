@@ -68,3 +68,7 @@ def test_pictures_without_an_object_are_refused(tmp_path):
         cut_out(np.full((40, 40, 3), 90, np.uint8))
     with pytest.raises(TextureError, match="less than a two-hundredth"):
         cut_out(np.zeros((40, 40, 4), np.uint8))
+    ghost = np.zeros((40, 40, 4), np.uint8)
+    ghost[10:30, 10:30, 3] = 120
+    with pytest.raises(TextureError, match="what is more than half transparent does not count"):
+        cut_out(ghost)

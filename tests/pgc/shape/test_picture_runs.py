@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pgc.cli import app
+from pgc.commands.shapes.image import _given
 from pgc.errors import CheckpointError, ConfigError
 from pgc.gradient_regulation.build import build_regulation
 from pgc.guidance.base import Conditions
@@ -19,7 +20,7 @@ from pgc.guidance.diffusion.zero123.loading import load_zero123
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import PocketSpec
-from pgc.images.cutout import Cutout, read_cutout
+from pgc.images.cutout import Cutout, cut_out, read_cutout
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.stopwatch import Stopwatch
@@ -88,6 +89,44 @@ def test_a_run_begins_as_the_outline_turned_round():
     assert (low + high)[:2] == pytest.approx(np.zeros(2), abs=1e-6)
     pole = mesh.positions[mesh.corner_positions[0]]
     assert pole.tolist() == pytest.approx([0.0, 0.0, high[2]])
+
+
+def outline(covered: np.ndarray):
+    """A view of an object of one colour, cut out by its transparency."""
+    return reference_view(
+        cut_out(np.dstack([np.full((*covered.shape, 3), 90, np.uint8), covered])), 64, PictureOfObject()
+    )
+
+
+def test_thin_bars_are_turned_round_too():
+    bars = np.zeros((640, 640), np.uint8)
+    bars[40:600, 40:600:24] = 255
+    view = outline(bars)
+    assert view.covered.max() < 0.5
+    mesh = turned(view, sections=12, rows=10)
+    frame = DISTANCE / FOCAL
+    assert np.ptp(mesh.positions, axis=0) == pytest.approx(np.full(3, 0.75 * frame), rel=0.1)
+
+
+def test_two_parts_one_above_the_other_are_turned_round_where_they_are():
+    # A wide one in the upper sixth, and a narrow one in the lower third.
+    parts = np.zeros((400, 400), np.uint8)
+    parts[50:100, 150:250], parts[250:350, 190:210] = 255, 255
+    mesh = turned(outline(parts), sections=12, rows=60)
+    height, radius = mesh.positions[:, 2], np.hypot(mesh.positions[:, 0], mesh.positions[:, 1])
+    frame = DISTANCE / FOCAL * 0.75
+    share = (height.max() - height) / frame
+    assert radius[(share > 0.02) & (share < 0.15)] == pytest.approx(100 / 300 * frame / 2, rel=0.05)
+    # Half way down what is empty, half way from the one to the other.
+    assert radius[(share > 0.4) & (share < 0.433)] == pytest.approx(60 / 300 * frame / 2, rel=0.05)
+    assert radius[(share > 0.7) & (share < 0.98)] == pytest.approx(20 / 300 * frame / 2, rel=0.3)
+
+
+def test_a_teacher_is_shown_the_picture_finer_than_a_coarse_run_renders(tmp_path):
+    photograph(known_object("box"), tmp_path / "box.png", side=64)
+    config = PictureOfObject()
+    sides = {side: _given(tmp_path / "box.png", config, side).view.on_white.shape[-1] for side in (64, 300)}
+    assert sides == {64: 256, 300: 300}
 
 
 def test_the_pictures_camera_stands_in_front_and_as_high_as_is_said():

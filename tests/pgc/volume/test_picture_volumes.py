@@ -2,7 +2,9 @@
 """A volume from a picture: its own view is compared, Zero123 judges the others."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,10 +43,18 @@ def given(tmp_path_factory):
 def test_three_steps_of_zero123_end_in_a_mesh(given, tmp_path):
     spec = Zero123Spec(source=str(write_zero123(tmp_path / "zero123")))
     settings = tiny(picture_volume_settings(spec, ""))
-    request = VolumeRequest(prompt=Prompt(text=""), settings=settings, prior=spec, texture=None, picture=given)
+    moved = shutil.copy(given.path, tmp_path)
+    picture = replace(given, path=Path(moved))
+    request = VolumeRequest(prompt=Prompt(text=""), settings=settings, prior=spec, texture=None, picture=picture)
     seen = []
+
+    def follow(result):
+        """The picture is needed at the beginning alone."""
+        picture.path.unlink(missing_ok=True)
+        seen.append(result)
+
     (tmp_path / "out").mkdir()
-    assert imagine(request, load_zero123(spec, CPU), tmp_path / "out", VolumeHooks(on_step=seen.append))
+    assert imagine(request, load_zero123(spec, CPU), tmp_path / "out", VolumeHooks(on_step=follow))
     for result in seen:
         assert len(result.image) == 3
         assert torch.isfinite(result.image_gradient).all()

@@ -101,6 +101,8 @@ class Zero123Guidance:
 
     def widen_autoencoder(self) -> bool:
         """Does what `HalfPrecisionAutoencoder.widen_autoencoder` says."""
+        # What the narrow one made of the picture may be no numbers.
+        self._seen = None
         return self._autoencoder.widen()
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -180,6 +181,28 @@ def test_another_picture_is_seen_anew(guidance):
     one = guidance.predict_noise(noisy, at, conditions(guidance)).cond
     other = guidance.predict_noise(noisy, at, conditions(guidance, reference=picture(2))).cond
     assert not torch.allclose(one, other)
+
+
+def test_the_picture_is_seen_anew_by_a_wider_autoencoder(folders, monkeypatch):
+    guidance = load_zero123(Zero123Spec(source=str(folders[LAYOUTS[0]])), CPU)
+    vae = guidance.parts.vae.half()
+    encode = vae.encode
+
+    def overflowing(x, **options):
+        """In half precision, no numbers come out."""
+        found = encode(x.float(), **options) if x.dtype == torch.float32 else None
+        if found is None:
+            nothing = torch.full((len(x), 4, IMAGE_SIZE // 8, IMAGE_SIZE // 8), torch.nan)
+            found = (SimpleNamespace(mean=nothing, std=nothing),)
+        return found
+
+    monkeypatch.setattr(vae, "encode", overflowing)
+    given = conditions(guidance)
+    beside = guidance._see(given).latents
+    assert beside.isnan().all()
+    assert guidance.widen_autoencoder()
+    assert guidance._see(given).latents.isfinite().all()
+    assert guidance._see(given) is guidance._see(given)
 
 
 def test_what_is_no_zero123_is_refused(folders, tmp_path):

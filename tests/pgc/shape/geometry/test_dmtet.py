@@ -167,3 +167,17 @@ def test_samples_of_a_surface_are_near_one_another_and_no_more_than_its_area_nee
     surface = np.einsum("fnc,fcx->fnx", weights, positions[faces].astype(np.float64)).reshape(-1, 3)
     distance = np.linalg.norm(surface[:, None] - points[None], axis=2).min(axis=1)
     assert distance.max() <= 0.05
+
+
+def test_a_shape_that_was_loaded_is_what_a_lost_step_goes_back_to():
+    config = DMTetConfig(cubes=6)
+    grid = DMTet.grid_of(config)
+    start = grid.positions.norm(dim=1) - 0.8
+    learnt, resumed = DMTet(grid, start + 0.4, config), DMTet(grid, start, config)
+    resumed.load_state_dict(learnt.state_dict())
+    assert not resumed.vanished
+    with torch.no_grad():
+        resumed.distances.fill_(1.0)
+    resumed.after_step()
+    assert resumed.vanished
+    assert torch.equal(resumed.mesh().positions, learnt.mesh().positions)
