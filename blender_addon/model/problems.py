@@ -18,6 +18,7 @@ __all__ = [
     "no_shapes_problem",
     "not_installed_problem",
     "of_error",
+    "of_shape",
     "offline_problem",
     "shape_problem",
     "start_problem",
@@ -116,11 +117,22 @@ def xatlas_problem() -> Problem:
     return Problem(text, *_SMART)
 
 
-def shape_problem(error: WireError, model: str = "pocket") -> Problem:
-    """Says what to show where a new shape failed: what mends textures alone is no help."""
-    problem = of_error(error, model)
+def shape_problem(error: WireError, model: str = "pocket", *, imagined: bool = False) -> Problem:
+    """Says what to show where a new shape failed: what mends textures alone is no help.
+
+    Args:
+        imagined: it was to be a new object from the prompt alone.
+    """
+    if error.code is ErrorCode.INPUT_INVALID and (error.field or "").startswith("maps"):
+        # An older server came up after the click.
+        return no_shapes_problem()
+    return of_shape(of_error(error, model), imagined=imagined)
+
+
+def of_shape(problem: Problem, *, imagined: bool) -> Problem:
+    """Returns a problem of a job for a new shape, with the button that asks for such a one again."""
     if problem.operator in ("pgc.generate", "pgc.base_color_only", "pgc.smaller_texture"):
-        return Problem(problem.text, "pgc.refine_shape", "Try Again")
+        return Problem(problem.text, "pgc.imagine" if imagined else "pgc.refine_shape", "Try Again")
     return problem
 
 

@@ -8,14 +8,23 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..client import JobState
+from .conditions.shapes import ShapeTask
 from .state import AppState, JobRequest
 
-__all__ = ["NEW_SHAPE_OF", "NEW_UV_MAP", "RecentResult", "completed_request", "fetched_request", "recent_results"]
+__all__ = [
+    "NEW_SHAPE_OF",
+    "NEW_UV_MAP",
+    "RecentResult",
+    "completed_request",
+    "fetched_request",
+    "named_shape",
+    "recent_results",
+]
 
 NEW_UV_MAP = "{name} (new UV map)"
 """What jobs for new UVs are called on the server. They fit a mesh as it was, and are not fetched again."""
 NEW_SHAPE_OF = "{name} (new shape)"
-"""What jobs for new shapes are called on the server. Only who asked for them knows what axes their meshes have."""
+"""What jobs for new shapes are called on the server. Their meshes have the world's axes and sizes."""
 _MOST = 15
 _HAVE_RESULTS = (JobState.SUCCEEDED, JobState.CANCELLED)
 _MOST_SEED = (1 << 31) - 1
@@ -38,7 +47,6 @@ def recent_results(state: AppState, now: float) -> list[RecentResult]:
     """
     ended = [info for info in state.server.jobs if info.state in _HAVE_RESULTS and not _lacks_result(state, info.key)]
     ended = [info for info in ended if not info.name.endswith(NEW_UV_MAP.format(name=""))]
-    ended = [info for info in ended if not info.name.endswith(NEW_SHAPE_OF.format(name="")) or _asked(state, info.key)]
     found: list[RecentResult] = []
     for info in sorted(ended, key=lambda info: -info.created)[:_MOST]:
         view = state.jobs.get(info.key)
@@ -67,10 +75,21 @@ def completed_request(request: JobRequest, config: bytes) -> JobRequest:
     )
 
 
-def fetched_request(known: JobRequest | None, same_object: bool) -> JobRequest:
-    """Returns what a fetched result was asked for: all of it where this Blender asked for it, and for this object."""
+def named_shape(state: AppState, job: str) -> str | None:
+    """Returns the name of the new shape that a job of the server's list made; None where it made something else."""
+    suffix = NEW_SHAPE_OF.format(name="")
+    names = (info.name for info in state.server.jobs if info.job == job)
+    return next((name.removesuffix(suffix) for name in names if name.endswith(suffix)), None)
+
+
+def fetched_request(known: JobRequest | None, same_object: bool, shape: bool = False) -> JobRequest:
+    """Returns what a fetched result was asked for: all of it where this Blender asked for it, and for this object.
+
+    Args:
+        shape: it is a new shape. One that nobody here asked for becomes an object at the 3D cursor.
+    """
     if known is None:
-        return JobRequest(prompt="")
+        return JobRequest(prompt="", shape=ShapeTask.of_prompt().written() if shape else "")
     if same_object:
         # Whoever fetches a result wants to see it.
         return replace(known, waits=False) if known.waits else known
@@ -83,11 +102,6 @@ def fetched_request(known: JobRequest | None, same_object: bool) -> JobRequest:
 def _part(told: object, name: str) -> dict[str, Any]:
     part = cast("dict[str, Any]", told).get(name) if isinstance(told, dict) else None
     return cast("dict[str, Any]", part) if isinstance(part, dict) else {}
-
-
-def _asked(state: AppState, key: str) -> bool:
-    view = state.jobs.get(key)
-    return view is not None and view.reshapes
 
 
 def _lacks_result(state: AppState, key: str) -> bool:

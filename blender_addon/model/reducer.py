@@ -205,7 +205,7 @@ def _find_again(state: AppState, event: Connected) -> Sequence[Effect]:
             view.job = by_key[view.key].job
             effects += [Remember(view.key), Follow(view.job)]
         else:
-            view.phase, view.problem = Phase.FAILED, problems.forgotten_problem()
+            view.phase, view.problem = Phase.FAILED, _again(view, problems.forgotten_problem())
             effects.append(Ended(view.key))
     return effects
 
@@ -281,7 +281,7 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
             view.nothing_kept = True
             return (Ended(view.key),)
         case JobFinished() if not event.maps:
-            view.phase, view.problem = Phase.FAILED, problems.empty_problem()
+            view.phase, view.problem = Phase.FAILED, _again(view, problems.empty_problem())
             return (Ended(view.key),)
         case JobFinished():
             view.note = " ".join(event.result.warnings)
@@ -298,5 +298,10 @@ def _end(state: AppState, view: JobView, event: JobFinished | JobCancelled | Job
 def _problem(view: JobView, error: WireError) -> Problem:
     if view.unwrap is not None:
         return problems.unwrap_problem(error)
-    tell = problems.shape_problem if view.reshapes else problems.of_error
-    return tell(error, view.request.model)
+    if view.reshapes:
+        return problems.shape_problem(error, view.request.model, imagined=view.of_no_object)
+    return problems.of_error(error, view.request.model)
+
+
+def _again(view: JobView, problem: Problem) -> Problem:
+    return problems.of_shape(problem, imagined=view.of_no_object) if view.reshapes else problem

@@ -2,15 +2,18 @@
 """What the next shape is to be, beside the panel's prompt, model and seed."""
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty
 
 from ..model.conditions.shapes import GEOMETRIES, LOSSES
+from .jobs import PGC_PG_pending
 
 __all__ = ["CLASSES", "PGC_PG_shape"]
 
 
 class PGC_PG_shape(bpy.types.PropertyGroup):
-    """Choices of Refine Shape."""
+    """Choices of Refine Shape, and the new objects that go on: no object has their notes."""
+
+    pending: CollectionProperty(type=PGC_PG_pending)
 
     loss: EnumProperty(name="Judged by", description="The pictures that the model judges", items=LOSSES, default="rgb")
     geometry: EnumProperty(name="Geometry", description="What may change", items=GEOMETRIES, default="offsets")

@@ -12,10 +12,11 @@ import bpy
 import numpy.typing as npt
 
 from ..client import Client, ServerStarter, TextureJobSpec
+from ..model.conditions.shapes import FROM_PROMPT, NOWHERE, ShapeTask
 from ..model.defects import defect, note_defect
 from ..model.preview_frames import PreviewFrame
 from ..model.problems import forgotten_problem
-from ..model.recent_results import fetched_request
+from ..model.recent_results import fetched_request, named_shape
 from ..model.reducer import (
     Deliver,
     Effect,
@@ -132,8 +133,13 @@ class JobDesk:
         if client is None:
             return
         same = known is not None and known.object_uid == obj.session_uid
-        request = fetched_request(known.request if known is not None else None, same)
-        self.state.jobs[key] = JobView(key, request, obj.name, obj.session_uid, Phase.FOUND, job)
+        shape = named_shape(self.state, job)
+        request = fetched_request(known.request if known is not None else None, same, shape is not None)
+        task = ShapeTask.read(request.shape)
+        name, uid = obj.name, obj.session_uid
+        if task is not None and task.imagined:
+            name, uid = shape or FROM_PROMPT, NOWHERE
+        self.state.jobs[key] = JobView(key, request, name, uid, Phase.FOUND, job)
         self.state.show_problem(None)
         client.detach(job)
         client.attach(job)

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs that go on, noted in their objects, so that a file that is opened again finds them."""
+"""Jobs that go on, noted in their objects, or in the scene where they have none, so that a file that is opened again
+finds them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 import bpy
 
+from ..model.conditions.shapes import FROM_PROMPT, NOWHERE
 from ..model.state import AppState, JobRequest, JobView, Phase
 from ..overrides import remove_item
 from ..scene.lookup import find_object
@@ -18,15 +22,14 @@ _REQUEST = tuple(item.name for item in fields(JobRequest))
 
 
 def note(view: JobView) -> None:
-    """Writes a job into its object, or brings what is written up to date. New UVs are not noted: in a file that is
+    """Writes a job into its place, or brings what is written up to date. New UVs are not noted: in a file that is
     opened again they are asked for anew.
     """
     if view.unwrap is not None:
         return
-    obj = find_object(view.object_uid, view.object_name)
-    if obj is None or not obj.is_editable:
+    pending = _of_scene(view.key) if view.of_no_object else _of_object(view)
+    if pending is None:
         return
-    pending = obj.pgc.job.pending
     entry = next((entry for entry in pending if entry.key == view.key), None) or pending.add()
     entry.key, entry.job = view.key, view.job or ""
     for name in _REQUEST:
@@ -34,38 +37,60 @@ def note(view: JobView) -> None:
 
 
 def note_all(state: AppState) -> None:
-    """Notes every job that goes on in its object, and no other: called before a save and after an undo."""
+    """Notes every job that goes on in its place, and no other: called before a save and after an undo."""
     live = {view.key: view for view in state.live() if not view.cancelling}
-    for obj in _objects():
-        _remove(obj, lambda key: key not in live)
+    for pending in _places():
+        _remove(pending, lambda key: key not in live)
     for view in live.values():
         note(view)
 
 
 def forget(key: str) -> None:
-    """Takes a job out of its object, since it is over, or its result is a version."""
-    for obj in _objects():
-        _remove(obj, lambda noted: noted == key)
+    """Takes a job out of its place, since it is over, or its result is a version."""
+    for pending in _places():
+        _remove(pending, lambda noted: noted == key)
 
 
 def collect() -> list[JobView]:
     """Returns all jobs that the open file has, each once."""
     found: dict[str, JobView] = {}
-    for obj in _objects():
-        for entry in obj.pgc.job.pending:
+    owners = [(obj.name, obj.session_uid, obj.pgc.job.pending) for obj in _objects()]
+    owners += [(FROM_PROMPT, NOWHERE, pending) for pending in _of_scenes()]
+    for name, uid, pending in owners:
+        for entry in pending:
             if entry.key and entry.key not in found:
                 request = JobRequest(**{name: getattr(entry, name) for name in _REQUEST})
-                view = JobView(entry.key, request, obj.name, obj.session_uid, Phase.FOUND, entry.job or None)
-                found[entry.key] = view
+                found[entry.key] = JobView(entry.key, request, name, uid, Phase.FOUND, entry.job or None)
     return list(found.values())
 
 
-def _remove(obj: bpy.types.Object, over: Callable[[str], bool]) -> None:
-    pending = obj.pgc.job.pending
+def _remove(pending: Any, over: Callable[[str], bool]) -> None:  # noqa: ANN401 - a bpy collection
     for index in reversed(range(len(pending))):
         if over(pending[index].key) and not remove_item(pending, index):
             # The library file was saved while a job went on: its note stays there, and says nothing here.
             pending[index].key = ""
+
+
+def _of_object(view: JobView) -> Any:  # noqa: ANN401 - a bpy collection
+    obj = find_object(view.object_uid, view.object_name)
+    return obj.pgc.job.pending if obj is not None and obj.is_editable else None
+
+
+def _of_scene(key: str) -> Any:  # noqa: ANN401 - a bpy collection
+    """Those of the scene that has the job already, or else of the one that is open."""
+    scenes = _of_scenes()
+    known = [pending for pending in scenes if any(entry.key == key for entry in pending)]
+    if bpy.context.scene.is_editable:
+        known.append(bpy.context.scene.pgc.shape.pending)
+    return next(iter([*known, *scenes]), None)
+
+
+def _of_scenes() -> list[Any]:
+    return [scene.pgc.shape.pending for scene in bpy.data.scenes if scene.is_editable]
+
+
+def _places() -> list[Any]:
+    return [*(obj.pgc.job.pending for obj in _objects()), *_of_scenes()]
 
 
 def _objects() -> list[bpy.types.Object]:

@@ -10,7 +10,7 @@ import bpy
 import numpy.typing as npt
 
 from ..client import FieldError, ModelSpec, PromptSpec, ProtocolError, SettingsSpec, ShapeSpec, TextureJobSpec
-from ..model.conditions.shapes import FROM_PROMPT, ShapeTask, shape_wish
+from ..model.conditions.shapes import FROM_PROMPT, NOWHERE, ShapeTask, shape_wish
 from ..model.recent_results import NEW_SHAPE_OF
 from ..model.state import JobRequest, JobView
 from ..protocol.arrays import array_ref, give_away
@@ -24,8 +24,6 @@ from .submission import Order
 
 __all__ = ["prepare_imagined", "prepare_shape", "put_shape", "shape_hindrance"]
 
-_NOWHERE = -1
-"""The object of a job that has none."""
 _LONGEST_NAME = 40
 
 
@@ -108,7 +106,7 @@ def prepare_imagined(context: bpy.types.Context) -> Order:
         preset=settings.preset,
         shape=ShapeTask.of_prompt().written(),
     )
-    return Order(JobView(uuid.uuid4().hex, request, FROM_PROMPT, _NOWHERE), spec, files)
+    return Order(JobView(uuid.uuid4().hex, request, FROM_PROMPT, NOWHERE), spec, files)
 
 
 def shape_hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
@@ -134,7 +132,7 @@ def put_shape(view: JobView, obj: bpy.types.Object | None) -> str:
     except ProtocolError as error:
         raise SceneError(f"The server sent a shape that is damaged ({error.error.text}); refine it again.") from error
     if task is not None and task.imagined:
-        made = put_imagined(result, view.request.prompt[:_LONGEST_NAME])
+        made = put_imagined(result, view.request.prompt[:_LONGEST_NAME] or view.object_name)
         note = f"{made.name} stands at the 3D cursor."
         return f"{note} {view.note}" if view.note else note
     if task is None or obj is None:

@@ -7,6 +7,7 @@ import textwrap
 
 import bpy
 
+from ..model.conditions.shapes import NOWHERE
 from ..model.state import AppState, Phase
 from ..session import event_pump
 from ..session.readiness import NO_MESH, NO_MESHES, NO_PROMPT, NO_REAL_MESH, reason_against
@@ -132,12 +133,14 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, state:
     if state.problem is not None:
         draw_problem(layout, state.problem, context, dismiss="")
     obj = context.object
-    last = newest = state.newest()
-    if obj is not None and not (newest is not None and newest.of_no_object):
-        last = state.latest_for(obj.session_uid)
-    if last is not None and last.problem is not None:
-        draw_problem(layout, last.problem, context, dismiss=last.key)
-    elif last is not None and not last.live:
+    newest, imagined = state.newest(), state.latest_for(NOWHERE)
+    own = newest if obj is None else state.latest_for(obj.session_uid)
+    last = imagined if newest is imagined else own
+    # Neither hides that the other failed.
+    for view in (own,) if own is imagined else (own, imagined):
+        if view is not None and view.problem is not None:
+            draw_problem(layout, view.problem, context, dismiss=view.key)
+    if last is not None and last.problem is None and not last.live:
         for text in (last.note if last.note != "Finished." else "", last.warning):
             if text:
                 # A list of all that a model knows would push the versions out of sight; the Words menu has it.

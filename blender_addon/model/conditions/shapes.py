@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from ...protocol.specs.shape import ShapeSpec
 
-__all__ = ["FROM_PROMPT", "GEOMETRIES", "LOSSES", "SUFFIX", "ShapeTask", "shape_wish"]
+__all__ = ["FROM_PROMPT", "GEOMETRIES", "LOSSES", "NOWHERE", "SUFFIX", "ShapeTask", "shape_wish"]
 
 SUFFIX: Final = "Refined"
 """What a new shape's name has beside that of the object that it came from."""
 FROM_PROMPT: Final = "New Object"
 """What a job is called that has no object."""
+NOWHERE: Final = -1
+"""The `session_uid` of the object of such a job."""
 _USUAL_RATE: Final = 0.01
 LOSSES: Final = (
     (

@@ -137,6 +137,9 @@ def _fill(settings: Any, version: Any) -> None:  # noqa: ANN401 - property group
     for name in KEPT:
         if name in kept and _allowed(settings, name, kept[name]):
             setattr(settings, name, kept[name])
+        elif kept and name not in kept:
+            # It is of before there was this choice, so that it was made without.
+            settings.property_unset(name)
     settings.reference = _reference(version, kept.get("reference", ""))
     if kept.get("maps"):
         settings.maps = set(kept["maps"])

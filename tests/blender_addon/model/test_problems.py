@@ -66,6 +66,14 @@ def test_without_xatlas_the_way_to_it_is_said():
     assert "pip install xatlas" in found.text
 
 
+def test_shapes_are_asked_for_again_by_their_own_buttons():
+    full = told(ErrorCode.RES_DISK)
+    assert problems.shape_problem(full).operator == "pgc.refine_shape"
+    assert problems.shape_problem(full, imagined=True).operator == "pgc.imagine"
+    assert problems.shape_problem(told(ErrorCode.INPUT_INVALID, field="maps[0]")) == problems.no_shapes_problem()
+    assert problems.of_shape(problems.draining_problem(), imagined=True) == problems.draining_problem()
+
+
 def test_reasons_of_others_become_one_sentence():
     assert problems.start_problem(" No port is free. \n").text == "No port is free. Its log says more."
     assert problems.start_problem("").text == "The server cannot be started. Its log says more."

@@ -3,7 +3,8 @@
 
 import pytest
 
-from blender_addon.model.recent_results import completed_request, fetched_request, recent_results
+from blender_addon.model.conditions.shapes import ShapeTask
+from blender_addon.model.recent_results import completed_request, fetched_request, named_shape, recent_results
 from blender_addon.model.state import AppState, JobRequest, JobView
 from blender_addon.protocol.records import JobInfo, JobState
 
@@ -82,3 +83,14 @@ def test_faces_and_uvs_of_another_object_are_not_taken_over():
     other = fetched_request(known, False)
     assert (other.prompt, other.target, other.faces, other.uvs, other.uv_map) == ("moss", "object", "", "", "")
     assert fetched_request(None, True).prompt == ""
+
+
+def test_a_new_shape_that_nobody_here_asked_for_comes_as_one_from_a_prompt():
+    state = AppState()
+    state.server.jobs = (info("a", name="Vase (new shape)"), info("b", name="Pot (new UV map)"), info("c"))
+    assert [result.key for result in recent_results(state, NOW)] == ["a", "c"]
+    assert [named_shape(state, f"job-{key}") for key in "abcd"] == ["Vase", None, None, None]
+    task = ShapeTask.read(fetched_request(None, False, shape=True).shape)
+    assert task is not None
+    assert task.imagined
+    assert fetched_request(None, False).shape == ""

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refine Shape and New Object by Prompt where scenes, files and servers are not as one would wish."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
+from probe_panel import draw
 from probe_session import disable
 from probe_shapes import _finish, _preview, _result, _rig, _run, _sent, _wires, _world
 from probes import _cube, _plane
@@ -114,3 +116,92 @@ def linked() -> Any:
         found["nan"] = [str(error), len(rig.fake.submitted) - count]
     disable()
     return found
+
+
+def _notes() -> list[str]:
+    return [entry.job for scene in bpy.data.scenes for entry in scene.pgc.shape.pending]
+
+
+def closed(folder: str) -> Any:
+    """A new object goes on while its file is saved and opened again, and is fetched anew by a Blender that has
+    forgotten that it was asked for.
+    """
+    from blender_addon.model.recent_results import recent_results
+    from blender_addon.protocol.records import JobInfo, JobState
+
+    rig = _rig()
+    path = str(Path(folder) / "scene.blend")
+    bpy.context.scene.pgc.prompt = "a red vase"
+    view = _run(rig, operator="imagine")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    found: dict[str, Any] = {"noted": _notes()}
+    bpy.ops.wm.open_mainfile(filepath=path)
+    (again,) = rig.state.jobs.values()
+    found["opened"] = [again.key == view.key, again.of_no_object, list(rig.fake.attached), list(rig.fake.cancelled)]
+    _finish(rig, again, _tetrahedron())
+    found["came"] = [again.phase.value, "a red vase" in bpy.data.objects, _notes()]
+    rig.state.jobs.clear()
+    names = ("a red vase (new shape)", "Shown (new shape)")
+    rig.state.server.jobs = tuple(JobInfo(f"far-{name}", name, JobState.SUCCEEDED, name=name) for name in names)
+    found["recent"] = sorted(result.job for result in recent_results(rig.state, 2.0))
+    bpy.context.scene.cursor.location = (1.0, 2.0, 3.0)
+    for name in names:
+        rig.desk.fetch(name, f"far-{name}", bpy.data.objects["Shown"])
+        fetched = rig.state.jobs[name]
+        _finish(rig, fetched, _tetrahedron())
+        found[name] = [fetched.phase.value, fetched.note]
+    unsaved = _run(rig, "job-9", operator="imagine")
+    bpy.ops.wm.open_mainfile(filepath=path)
+    found["reverted"] = [unsaved.key in rig.state.jobs, rig.fake.cancelled]
+    disable()
+    return found
+
+
+def told() -> Any:
+    """Each failure is told beside the other's, with the button that asks for the same again."""
+    from blender_addon.client.events import JobFailed
+    from blender_addon.protocol.errors import ErrorCode, Retry, WireError
+
+    rig = _rig()
+    painted = rig.run("painted")
+    imagined = _run(rig, "imagined", operator="imagine")
+    rig.fail(painted, "RES.DISK")
+    found: dict[str, Any] = {"one": _failures()}
+    rig.fail(imagined, "RES.DISK")
+    found["both"] = [_failures(), imagined.problem.operator]
+    rig.run("painted again")
+    found["other"] = _failures()
+    view = _run(rig, "old")
+    error = WireError(ErrorCode("INPUT.INVALID"), Retry.CHANGED, "Got 'shape'; expected base_color.", field="maps[0]")
+    rig.fake.say(JobFailed("old", view.key, error))
+    rig.tick()
+    found["old server"] = [view.problem.text, view.problem.operator]
+    disable()
+    return found
+
+
+def _failures() -> int:
+    return sum("cannot store" in text for kind, text in draw() if kind == "label")
+
+
+def regenerated(folder: str) -> Any:
+    """A version of before there were LoRA rows is made again without the panel's."""
+    rig = _rig()
+    settings = bpy.context.scene.pgc
+    settings.model = "sd15"
+    rig.finish(rig.run())
+    (version,) = rig.obj.pgc.versions
+    version.settings = json.dumps(
+        {name: value for name, value in json.loads(version.settings).items() if not name.startswith("lora")}
+    )
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path = Path(folder) / "style.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    settings.lora_1 = str(path)
+    sent: list[Any] = []
+    for start in (bpy.ops.pgc.generate, lambda: bpy.ops.pgc.version_regenerate(index=0)):
+        start()
+        sent.append([lora.name for lora in rig.fake.submitted[-1][1].guidance.loras])
+    sent.append(settings.model)
+    disable()
+    return sent
