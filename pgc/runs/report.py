@@ -172,5 +172,11 @@ def read_report(path: Path, formats: tuple[str, ...] = (FORMAT,)) -> dict[str, A
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); start the run again in another folder.") from error
     if not isinstance(content, dict) or content.get("format") not in formats:
+        other = content.get("format") if isinstance(content, dict) else None
+        if other in (SHAPE_FORMAT, VOLUME_FORMAT):
+            raise CheckpointError(
+                f"{path} is of a run for a new shape ({other}), and not of a texture ({FORMAT}); texture its mesh with "
+                "pgc texture first."
+            )
         raise CheckpointError(f"{path} is not a run report of this version ({FORMAT}); start the run again.")
     return content

@@ -67,3 +67,11 @@ def test_foreign_reports_are_refused(tmp_path, content):
 def test_a_missing_report_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="folder of a run"):
         read_report(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("kind", ["pgc-shape-1", "pgc-volume-1"])
+def test_a_run_of_another_kind_is_called_by_its_name(tmp_path, kind):
+    (tmp_path / "run.json").write_text(json.dumps({"format": kind}))
+    with pytest.raises(CheckpointError, match="is of a run for a new shape"):
+        read_report(tmp_path / "run.json")
+    assert read_report(tmp_path / "run.json", (kind,))["format"] == kind
