@@ -16,11 +16,13 @@ class TestInBlender:
         assert found["rotation"][0] < 1e-5
         assert found["scale"][1]
         assert found["rotation"][1], "seen from outside, though the mirror is in the mesh by now"
+        assert found["flat"] == "finished", "a place of no volume has no way back to the mesh's own axes"
         assert found["steps"] == pytest.approx([3.2, 6.4])
 
     def test_linked_collections_old_colors_and_broken_meshes(self, run_in_blender):
         found = run_in_blender("linked", script=PROBE)
         assert found["linked"] == ["finished", ["Scene Collection"]]
+        assert found["stray"] == [False, False], "an object of no collection nobody finds"
         assert found["colors"] == {"PGC Shape": 0.1}
         assert found["uvs"] <= 1e6
         text, sent = found["nan"]

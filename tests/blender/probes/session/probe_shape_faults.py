@@ -59,6 +59,13 @@ def placed() -> Any:
         made = bpy.data.objects[f"{obj.name} Refined"]
         found[axis] = [_off(made, arrays["positions"] + 0.25), _outward(made)]
         obj.select_set(False)
+    obj = _cube("Flat")
+    _choose(obj)
+    view = _run(rig, "flat")
+    _, arrays = _sent(rig)
+    obj.scale, obj.data.vertices[0].co.x = (0.0, 1.0, 1.0), 3.0
+    _finish(rig, view, _result(arrays))
+    found["flat"] = view.phase.value
     obj = _cube("Ä" * 31)
     _choose(obj)
     names = {one.name for one in bpy.data.objects}
@@ -93,6 +100,7 @@ def linked() -> Any:
     _finish(rig, view, _tetrahedron(corner_colors=np.full((4, 3, 3), 0.9, np.float32)))
     made = bpy.data.objects["red bricks"]
     found["linked"] = [view.phase.value, [one.name for one in made.users_collection]]
+    found["stray"] = _stray(bpy.context.view_layer.active_layer_collection.collection)
     _choose(made)
     view = _run(rig, "again")
     _, arrays = _sent(rig)
@@ -120,6 +128,18 @@ def linked() -> Any:
 
 def _notes() -> list[str]:
     return [entry.job for scene in bpy.data.scenes for entry in scene.pgc.shape.pending]
+
+
+def _stray(collection: bpy.types.Collection) -> Any:
+    """A new object that no collection takes."""
+    from blender_addon.scene.shapes.refined import _link
+
+    made = bpy.data.objects.new("Stray", bpy.data.meshes.new("Stray"))
+    try:
+        _link(made, [bpy.context.scene.collection, collection])
+    except RuntimeError:
+        return ["Stray" in bpy.data.objects, "Stray" in bpy.data.meshes]
+    return []
 
 
 def closed(folder: str) -> Any:
