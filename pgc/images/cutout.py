@@ -7,7 +7,7 @@ is removed as far as it reaches from there; light that falls off over it, shadow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Cutout:
     """In [0, 1]."""
     is_cut: bool
     """Whether the object reaches the picture's border, beyond which some of it may be missing."""
+    notes: tuple[str, ...] = ()
+    """One sentence for each thing of the file that was ignored or taken in one of several ways."""
 
 
 def cut_out(pixels: UInt8[np.ndarray, "h w c"]) -> Cutout:
@@ -73,14 +75,14 @@ def cut_out(pixels: UInt8[np.ndarray, "h w c"]) -> Cutout:
 
 
 def read_cutout(path: Path) -> Cutout:
-    """Reads a picture of an object and cuts it out.
+    """Reads a picture of an object, turned as it is to be shown, and cuts it out.
 
     Raises:
         TextureError: the file is missing, damaged or too big, or no object can be told from its background.
     """
-    image = read_source_image(path)
+    image = read_source_image(path, upright=True)
     try:
-        return cut_out(srgb_bytes(image))
+        return replace(cut_out(srgb_bytes(image)), notes=image.notes)
     except TextureError as error:
         raise TextureError(f"{path}: {error}") from error
 
@@ -103,7 +105,7 @@ def framed(cutout: Cutout, side: int, *, share: float) -> Cutout:
     above, before = (side - height) // 2, (side - width) // 2
     whole[..., above : above + height, before : before + width] = small
     covered = whole[:, 3:]
-    return Cutout(color=(whole[:, :3] / covered.clamp_min(1e-3)).clamp(0.0, 1.0), covered=covered, is_cut=cutout.is_cut)
+    return replace(cutout, color=(whole[:, :3] / covered.clamp_min(1e-3)).clamp(0.0, 1.0), covered=covered)
 
 
 def _rows_and_columns(seen: Bool[np.ndarray, "h w"]) -> tuple[Bool[np.ndarray, " h"], Bool[np.ndarray, " w"]]:

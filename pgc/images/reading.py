@@ -2,7 +2,8 @@
 """Images as people make them, to arrays: any depth, gray, palettes, CMYK, alpha, linear light, wrong suffixes.
 
 OpenImageIO decodes. What a texture cannot hold, or is taken in one of several ways, is said in a sentence: gamma and
-orientation are ignored as glTF 2.0 (3.8.3) demands of textures, and as Blender does.
+orientation are ignored as glTF 2.0 (3.8.3) demands of textures, and as Blender does. A photograph is no texture: it may
+be turned as it asks.
 """
 
 from __future__ import annotations
@@ -86,8 +87,12 @@ def image_size(path: Path) -> tuple[int, int]:
     return spec.full_width or spec.width, spec.full_height or spec.height
 
 
-def read_source_image(path: Path) -> SourceImage:
+def read_source_image(path: Path, *, upright: bool = False) -> SourceImage:
     """Reads an image in any of the known formats; its header is checked before pixels are decoded.
+
+    Args:
+        path: of the file.
+        upright: whether it is turned as its header asks (EXIF's orientation), as photographs are shown.
 
     Raises:
         TextureError: it is missing, damaged, no image, too big, or has no channels that are a colour.
@@ -99,6 +104,8 @@ def read_source_image(path: Path) -> SourceImage:
     depth, dtype = _DEPTHS.get(str(spec.format), ("float", np.float32))
     pixels = _decode(path, source, dtype, notes)
     pixels = _in_window(path, spec, pixels, notes)
+    if upright:
+        pixels = _turned(pixels, spec)
     # Views where they do: pixels may be hundreds of megabytes.
     color = pixels[..., chosen[0] : chosen[-1] + 1] if chosen == [*range(chosen[0], chosen[-1] + 1)] else None
     color = pixels[..., chosen] if color is None else color
@@ -218,6 +225,20 @@ def _in_window(
     whole[rows, columns] = pixels[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     notes.append(f"{path.name} stores another part of the picture than it shows; what is not stored is black.")
     return whole
+
+
+def _turned(pixels: npt.NDArray[np.generic], spec: oiio.ImageSpec) -> npt.NDArray[np.generic]:
+    """The pixels as they are to be shown, of which `spec` then asks nothing more."""
+    orientation = spec.getattribute("Orientation")
+    spec.attribute("Orientation", 1)
+    # EXIF counts eight: four turns, each also mirrored. From 5 on rows are columns.
+    if orientation in {5, 6, 7, 8}:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def _ignored(path: Path, spec: oiio.ImageSpec, format_name: str) -> list[str]:

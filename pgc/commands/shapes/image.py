@@ -236,7 +236,9 @@ def _given(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give a picture of the object.")
     cutout = read_cutout(path)
-    notes = ("The object reaches the border of the picture; what is beyond it is missing.",) if cutout.is_cut else ()
+    notes = cutout.notes
+    if cutout.is_cut:
+        notes = (*notes, "The object reaches the border of the picture; what is beyond it is missing.")
     # What a teacher sees of it does not get coarser with the run's own pictures.
     view = reference_view(cutout, max(side, _LEAST_SIDE), config)
     return GivenPicture(path=path, config=config, view=view, notes=notes)

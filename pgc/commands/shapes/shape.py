@@ -157,7 +157,7 @@ def _chosen(
     """The prior and the settings before single numbers are changed."""
     from pgc.guidance.specs import parse_guidance
     from pgc.shape.geometry.dmtet import DMTetConfig
-    from pgc.shape.papers import paper_prior, shape_paper
+    from pgc.shape.papers import paper_prior, shape_paper, with_geometry
     from pgc.shape.settings import geometry_named, shape_settings
 
     if preset is None:
@@ -168,7 +168,7 @@ def _chosen(
         raise ConfigError(f"--loss is {loss}, but {preset} says itself which pictures are judged; leave it out.")
     settings = paper.settings
     if geometry is not None and geometry != "dmtet":
-        settings = replace(settings, geometry=geometry_named(geometry, cubes=cubes))
+        settings = with_geometry(settings, geometry_named(geometry, cubes=cubes))
     elif cubes is not None and isinstance(settings.geometry, DMTetConfig):
         settings = replace(settings, geometry=replace(settings.geometry, cubes=cubes))
     return paper_prior(paper, parse_guidance(guidance or paper.guidance)), settings

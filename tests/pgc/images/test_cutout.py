@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pgc.errors import TextureError
 from pgc.images.cutout import cut_out, framed, read_cutout
@@ -72,3 +72,26 @@ def test_pictures_without_an_object_are_refused(tmp_path):
     ghost[10:30, 10:30, 3] = 120
     with pytest.raises(TextureError, match="what is more than half transparent does not count"):
         cut_out(ghost)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_it_asks(tmp_path, orientation):
+    picture = Image.fromarray(disc())
+    exif = picture.getexif()
+    exif[274] = orientation
+    picture.save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    with Image.open(tmp_path / "phone.jpg") as stored:
+        expected = cut_out(np.array(ImageOps.exif_transpose(stored)))
+    found = read_cutout(tmp_path / "phone.jpg")
+    assert found.color.shape == expected.color.shape
+    # Two decoders round differently.
+    assert (found.color - expected.color).abs().mean() < 0.01
+    assert (found.covered - expected.covered).abs().mean() < 0.01
+    assert found.notes == ()
+
+
+def test_what_was_ignored_in_a_picture_is_said(tmp_path):
+    Image.fromarray(disc()).convert("CMYK").save(tmp_path / "print.jpg")
+    found = read_cutout(tmp_path / "print.jpg")
+    assert "print.jpg is CMYK" in found.notes[0]
+    assert framed(found, 32, share=0.5).notes == found.notes

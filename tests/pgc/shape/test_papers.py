@@ -8,12 +8,14 @@ import torch
 from typer.testing import CliRunner
 
 from pgc.cli import app
+from pgc.commands.shapes.shape import _chosen
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.zero123.loading import load_zero123
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import PocketSpec, SD3Spec, SDXLSpec, StableDiffusionSpec, load_guidance, parse_guidance
 from pgc.images.cutout import read_cutout
 from pgc.optimization.config import Prompt
+from pgc.shape.geometry.vertex_offsets import VertexOffsetsConfig
 from pgc.shape.papers import SHAPE_PAPER_NAMES, SHAPE_PAPERS, paper_prior, picture_paper, shape_paper
 from pgc.shape.picture import ball, reference_view
 from pgc.shape.prepared import PreparedShape, prepare_shape
@@ -93,6 +95,12 @@ def test_presets_say_what_their_readme_says():
     assert slow.color_rate * rgb.settings.optimize.learning_rate == pytest.approx(
         geometry.color_rate * normal.settings.optimize.learning_rate
     )
+
+
+def test_colours_of_another_geometry_learn_as_fast():
+    settings = _chosen(None, "offsets", None, "pgc3d/rgb-sds", "sdxl")[1]
+    assert isinstance(settings.geometry, VertexOffsetsConfig)
+    assert settings.geometry.color_rate == SHAPE_PAPERS["pgc3d/rgb-sds"].settings.geometry.color_rate == 40.0
 
 
 def test_a_preset_that_cannot_be_is_refused():

@@ -129,6 +129,15 @@ def test_a_teacher_is_shown_the_picture_finer_than_a_coarse_run_renders(tmp_path
     assert sides == {64: 256, 300: 300}
 
 
+def test_what_was_ignored_in_the_picture_and_what_is_cut_is_said(tmp_path):
+    pixels = np.full((40, 40, 3), 255, np.uint8)
+    pixels[10:30, 20:] = (200, 30, 20)
+    Image.fromarray(pixels).convert("CMYK").save(tmp_path / "print.jpg")
+    notes = _given(tmp_path / "print.jpg", PictureOfObject(), 32).notes
+    assert "print.jpg is CMYK" in notes[0]
+    assert "reaches the border" in notes[1]
+
+
 def test_the_pictures_camera_stands_in_front_and_as_high_as_is_said():
     view = reference_view(half_disc(), 32, PictureOfObject(elevation_deg=30.0))
     assert view.camera.position.tolist() == pytest.approx([0.0, -DISTANCE * 0.75**0.5, DISTANCE / 2], abs=1e-5)
