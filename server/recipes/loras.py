@@ -36,6 +36,8 @@ class JobLoras:
     file_of: Callable[[ArrayRef], Path]
     _named: dict[str, str] = field(default_factory=dict[str, str], init=False)
     """What the artist calls each path."""
+    _found: list[AddableSpec] = field(default_factory=list[AddableSpec], init=False)
+    """The first prior that had them: hundreds of MB are hashed once, whatever plans of memory follow."""
 
     def loading(self, load: Load) -> Load:
         """Returns what loads a prior with these files in it.
@@ -67,9 +69,12 @@ class JobLoras:
         return with_files
 
     def _added(self, prior: GuidanceSpec) -> AddableSpec:
+        if self._found and not isinstance(prior, PocketSpec | OracleSpec):
+            return replace(prior, added=self._found[0].added)
         paths: dict[Path, float] = {}
         for number, lora in enumerate(self.files, start=1):
             path = self.file_of(lora.file)
             self._named[str(path)] = lora.name or f"LoRA {number}"
             paths[path] = lora.scale
-        return with_loras(prior, paths)
+        self._found.append(with_loras(prior, paths))
+        return self._found[0]

@@ -81,8 +81,9 @@ def done(job, load, cpu):
 
 
 @pytest.mark.slow
-def test_a_job_has_the_bytes_of_a_run_with_the_file(lora_job, lora_file, load, arrays, cpu):
-    job = lora_job(scale=2.0)
+def test_a_job_has_the_bytes_of_a_run_with_the_file(lora_job, lora_file, load, arrays, cpu, monkeypatch):
+    job, looked_at = lora_job(scale=2.0), []
+    monkeypatch.setattr("server.worker.job.require_whole", lambda paths, store, sha256: looked_at.append(sha256))
     tools, outcome = done(job, load, cpu)
     assert outcome.ending is Ending.DONE, outcome.error
 
@@ -93,6 +94,7 @@ def test_a_job_has_the_bytes_of_a_run_with_the_file(lora_job, lora_file, load, a
             pass
         return encode_maps(run.bake())["base_color"][1001]
 
+    assert looked_at == [job.spec.guidance.loras[0].file.sha256], "hundreds of MB, once a job"
     made = tools.store.read(outcome.result.maps[0].sha256)
     assert made == run_with((lora_file, 2.0))
     assert made != run_with()
