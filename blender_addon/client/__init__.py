@@ -9,6 +9,7 @@ from ..protocol.arrays import ArrayRef, DType, array_ref
 from ..protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
 from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
 from ..protocol.specs.job import (
+    LORA_NAME_LETTERS,
     CameraRigSpec,
     CameraSamplerSpec,
     CameraSpec,
@@ -64,6 +65,7 @@ from .events import (
 from .link import SessionConfig
 
 __all__ = [
+    "LORA_NAME_LETTERS",
     "Acknowledged",
     "ArrayRef",
     "CameraRigSpec",

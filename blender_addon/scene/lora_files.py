@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..client import ArrayRef, LoraSpec
+from ..client import LORA_NAME_LETTERS, ArrayRef, LoraSpec
 from ..model.conditions.loras import wished_loras
 from ..protocol.arrays import array_ref
 from .errors import SceneError
@@ -32,14 +32,14 @@ def loras_of(settings: bpy.types.PropertyGroup, arrays: dict[str, npt.NDArray[An
             raise SceneError(f"The LoRA {path.name} is no .safetensors file; look for it in that format.")
         try:
             state = path.stat()
-            # Nothing is read before it is sent; a server that knows the file is not sent it again.
+            # Its bytes stay on the disk until they are sent; a server that knows the file is not sent it again.
             data = np.memmap(path, np.uint8, mode="r")
             ref = _named(str(path), state.st_mtime_ns, state.st_size)
         except (OSError, ValueError) as error:
             raise SceneError(f"The LoRA {path} cannot be read; choose the file again, or clear its row.") from error
         if ref.sha256 in {lora.file.sha256 for lora in found}:
             raise SceneError(f"The LoRA {path.name} is there twice; take it once, with both strengths together.")
-        found.append(LoraSpec(file=ref, scale=scale, name=path.name[:128]))
+        found.append(LoraSpec(file=ref, scale=scale, name=path.name[:LORA_NAME_LETTERS]))
         arrays[ref.sha256] = data
     return tuple(found)
 

@@ -175,7 +175,9 @@ def _regulation(given: RunChoices) -> wire.RegulationSpec:
 def _loras(arrays: _Arrays, given: RunChoices) -> tuple[wire.LoraSpec, ...]:
     """The files' bytes; that each is a LoRA was seen as the request was made."""
     return tuple(
-        wire.LoraSpec(file=arrays.add(np.fromfile(path, np.uint8)), scale=scale, name=Path(path).name[:128])
+        wire.LoraSpec(
+            file=arrays.add(np.fromfile(path, np.uint8)), scale=scale, name=Path(path).name[: wire.LORA_NAME_LETTERS]
+        )
         for path, scale in (given.loras or {}).items()
     )
 

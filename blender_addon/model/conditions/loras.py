@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from ...protocol.specs.models import WITHOUT_LORAS
+
 __all__ = ["LORA_ROWS", "LORA_SETTINGS", "lora_names", "shown_rows", "takes_loras", "wished_loras"]
 
 LORA_ROWS = 3
 """How many the panel has."""
-_NONE_FOR = ("pocket", "oracle")
 
 
 def lora_names(row: int) -> tuple[str, str]:
@@ -20,7 +21,7 @@ LORA_SETTINGS = tuple(name for row in range(1, LORA_ROWS + 1) for name in lora_n
 
 def takes_loras(model: str) -> bool:
     """Says whether a model takes such files: all do but the built-in one."""
-    return model not in _NONE_FOR
+    return model not in WITHOUT_LORAS
 
 
 def shown_rows(settings: object) -> tuple[int, ...]:

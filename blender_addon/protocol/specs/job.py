@@ -14,7 +14,7 @@ from ..structure import LATER
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
-from .models import CONTROLS_OF, FLOW_MODELS, MOST_LORAS, LoraSpec, ModelSpec
+from .models import CONTROLS_OF, FLOW_MODELS, LORA_NAME_LETTERS, MOST_LORAS, LoraSpec, ModelSpec
 from .settings import SettingsSpec
 from .shape import MOST_VOLUME_RESOLUTION, NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
 
@@ -22,6 +22,7 @@ __all__ = [
     "CONTROLS_OF",
     "FLOW_MODELS",
     "LIT_MAPS",
+    "LORA_NAME_LETTERS",
     "MOST_LORAS",
     "NEW_SHAPE",
     "NEW_UVS",

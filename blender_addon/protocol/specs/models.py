@@ -12,7 +12,7 @@ from ..fields import Strict, check_text, check_within
 from ..structure import LATER
 from .mesh import TileImage
 
-__all__ = ["CONTROLS_OF", "FLOW_MODELS", "MOST_LORAS", "LoraSpec", "ModelSpec"]
+__all__ = ["CONTROLS_OF", "FLOW_MODELS", "LORA_NAME_LETTERS", "MOST_LORAS", "WITHOUT_LORAS", "LoraSpec", "ModelSpec"]
 
 FLOW_MODELS: Final = frozenset({"sd35", "flux", "z-image"})
 """Models that were trained on straight paths from a picture to noise."""
@@ -29,7 +29,9 @@ CONTROLS_OF: Final[dict[str, tuple[str, ...]]] = {
 
 
 MOST_LORAS: Final = 8
-_NAME_LETTERS = 128
+LORA_NAME_LETTERS: Final = 128
+WITHOUT_LORAS: Final = frozenset({"pocket", "oracle"})
+"""Models that take no LoRA; all others do."""
 _LEAST_BYTES = 10
 """Of a safetensors file: the length of its header, and an empty one."""
 
@@ -51,8 +53,8 @@ class LoraSpec(Strict):
     def __post_init__(self) -> None:
         check_within("scale", self.scale, -5.0, 5.0)
         check_text("name", self.name)
-        if len(self.name) > _NAME_LETTERS:
-            raise FieldError("name", f"Got {len(self.name)} letters; expected at most {_NAME_LETTERS}.")
+        if len(self.name) > LORA_NAME_LETTERS:
+            raise FieldError("name", f"Got {len(self.name)} letters; expected at most {LORA_NAME_LETTERS}.")
         if self.file.dtype is not DType.U8 or len(self.file.shape) != 1 or self.file.shape[0] < _LEAST_BYTES:
             text = f"Got {self.file.dtype.name} {list(self.file.shape)}; expected the bytes of a file, U8 [N]."
             raise FieldError("file", text)
@@ -79,6 +81,6 @@ class ModelSpec(Strict):
             raise FieldError("loras", f"Got {len(self.loras)} LoRA files; expected at most {MOST_LORAS}.")
         if len({lora.file.sha256 for lora in self.loras}) != len(self.loras):
             raise FieldError("loras", "Expected each file once; add their scales up.")
-        if self.loras and self.model in ("pocket", "oracle"):
+        if self.loras and self.model in WITHOUT_LORAS:
             what = "The built-in model" if self.model == "pocket" else "The oracle"
             raise FieldError("loras", f"{what} takes no LoRA; name a Stable Diffusion or flow model, or leave it out.")
