@@ -25,8 +25,8 @@ from pgc.volume.settings import VolumeSettings, volume_settings
 from pgc.volume.start import NamedStart
 from pgc.volume.surface import SurfaceConfig, surface_mesh, volume_surface
 from server.recipes.prepare import job_prompt
-from server.recipes.settings import memory_planner
-from server.recipes.shaping import ShapePlanner, ShapeRun, named_prior, prepare_shape_job, result_of, shape_choices
+from server.recipes.settings import memory_planner, named_prior
+from server.recipes.shaping import ShapePlanner, ShapeRun, prepare_shape_job, result_of, shape_choices, with_wishes
 from server.recipes.sources import ReadArray
 
 __all__ = ["MeshRun", "VolumeRun", "planner_of", "prepare_mesh_job", "volume_choices"]
@@ -89,15 +89,9 @@ def volume_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, VolumeSettings]:
         ProtocolError: the model is none of ours.
         ConfigError: a value is out of range, or does not go with the prior.
     """
-    given, prior = spec.settings, named_prior(spec)
-    settings = volume_settings(prior, spec.prompt.text, given.preset)
-    rate = None if spec.shape is None else spec.shape.learning_rate
-    wished = {
-        "steps": given.steps, "views": given.views, "resolution": given.resolution, "seed": given.seed,
-        "learning_rate": rate,
-    }  # fmt: skip
-    optimize = replace(settings.optimize, **{name: value for name, value in wished.items() if value is not None})
-    return prior, replace(settings, optimize=optimize)
+    prior = named_prior(spec)
+    settings = volume_settings(prior, spec.prompt.text, spec.settings.preset)
+    return prior, replace(settings, optimize=with_wishes(settings.optimize, spec))
 
 
 def planner_of(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner | ShapePlanner:

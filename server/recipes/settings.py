@@ -19,7 +19,7 @@ from pgc.runs.memory.plan import MemoryPlanner
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
 
-__all__ = ["MODEL_KEYS", "memory_planner", "resolved"]
+__all__ = ["MODEL_KEYS", "memory_planner", "named_prior", "resolved"]
 
 MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
@@ -73,12 +73,11 @@ def _controls(given: ConditionsSpec) -> tuple[str, ...] | None:
     return tuple(str(wish) for wish in wishes) or None
 
 
-def resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
-    """Returns the prior that a job names, and the preset with what the job overrides.
+def named_prior(spec: TextureJobSpec) -> GuidanceSpec:
+    """Returns the prior that a job names.
 
     Raises:
-        ProtocolError: the model is none of ours.
-        ConfigError: a value is out of range.
+        ProtocolError: it is none of ours.
     """
     key = spec.guidance.model
     if key not in MODEL_KEYS:
@@ -86,7 +85,18 @@ def resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
         raise invalid(
             "guidance.model", f"There is no model {key!r}; known are {', '.join(MODEL_KEYS)}.", ErrorCode.MODEL_MISSING
         )
-    return resolve(_choices(spec), parse_guidance(key))
+    return parse_guidance(key)
+
+
+def resolved(spec: TextureJobSpec) -> tuple[GuidanceSpec, RunSettings]:
+    """Returns the prior that a job names, and the preset with what the job overrides.
+
+    Raises:
+        ProtocolError: the model is none of ours.
+        ConfigError: a value is out of range.
+    """
+    prior = named_prior(spec)
+    return resolve(_choices(spec), prior)
 
 
 def memory_planner(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner:

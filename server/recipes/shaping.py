@@ -9,24 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.meshes import MOST_RESULT_TRIANGLES, MOST_RESULT_VERTICES, PreviewMesh, ResultMesh
 from blender_addon.protocol.specs.job import MeshSpec, ShapeSpec, TextureJobSpec
 from pgc.errors import MeshError
 from pgc.guidance.base import Guidance
-from pgc.guidance.specs import GuidanceSpec, parse_guidance
+from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import Mesh
-from pgc.optimization.config import Prompt
+from pgc.optimization.config import OptimizeConfig, Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.runs.memory.plan import DeviceMemory
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.settings import ShapeSettings, check_hold, geometry_named, shape_settings
 from server.recipes.prepare import job_prompt
-from server.recipes.settings import MODEL_KEYS
+from server.recipes.settings import named_prior
 from server.recipes.sources import ReadArray
 
-__all__ = ["ShapePlanner", "ShapeRun", "named_prior", "prepare_shape_job", "result_of", "shape_choices"]
+__all__ = ["ShapePlanner", "ShapeRun", "prepare_shape_job", "result_of", "shape_choices", "with_wishes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,35 +129,31 @@ def shape_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, ShapeSettings]:
         ProtocolError: the model is none of ours.
         ConfigError: a value is out of range, or does not go with the prior.
     """
-    wish, given, prior = spec.shape or ShapeSpec(), spec.settings, named_prior(spec)
-    settings = shape_settings(wish.loss, geometry_named(wish.geometry, cubes=wish.cubes), prior, given.preset)
+    wish, prior = spec.shape or ShapeSpec(), named_prior(spec)
+    geometry = geometry_named(wish.geometry, cubes=wish.cubes)
+    settings = shape_settings(wish.loss, geometry, prior, spec.settings.preset)
     if wish.hold:
         check_hold(prior)
-    wished = {
-        "steps": given.steps, "views": given.views, "resolution": given.resolution, "seed": given.seed,
-        "learning_rate": wish.learning_rate,
-    }  # fmt: skip
-    optimize = replace(settings.optimize, **{name: value for name, value in wished.items() if value is not None})
     return prior, replace(
         settings,
-        optimize=optimize,
+        optimize=with_wishes(settings.optimize, spec),
         subdivide=wish.subdivide,
         hold=wish.hold,
         pictures=replace(settings.pictures, latents_until=wish.latents_until),
     )
 
 
-def named_prior(spec: TextureJobSpec) -> GuidanceSpec:
-    """Returns the prior that a job names.
-
-    Raises:
-        ProtocolError: it is none of ours.
-    """
-    key = spec.guidance.model
-    if key not in MODEL_KEYS:
-        known = ", ".join(MODEL_KEYS)
-        raise invalid("guidance.model", f"There is no model {key!r}; known are {known}.", ErrorCode.MODEL_MISSING)
-    return parse_guidance(key)
+def with_wishes(optimize: OptimizeConfig, spec: TextureJobSpec) -> OptimizeConfig:
+    """Returns the loop's settings with those that a job for a shape names. Raises ConfigError for a bad one."""
+    given = spec.settings
+    wished = {
+        "steps": given.steps,
+        "views": given.views,
+        "resolution": given.resolution,
+        "seed": given.seed,
+        "learning_rate": None if spec.shape is None else spec.shape.learning_rate,
+    }
+    return replace(optimize, **{name: value for name, value in wished.items() if value is not None})
 
 
 def prepare_shape_job(
