@@ -10,7 +10,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from pgc.export.surface_images import SurfaceImages
+from pgc.export.surface_images import SurfaceImages, check_tiles
 from pgc.maps import MAPS
 from pgc.mesh.data import PreparedMesh
 from pgc.whole_files import write_bytes
@@ -34,7 +34,7 @@ def write_materialx(path: Path, prepared: PreparedMesh, images: SurfaceImages) -
         MeshError: an image for a tile is missing.
         OutputError: the file cannot be written.
     """
-    images.check(prepared)
+    check_tiles(images.files, prepared)
     document = ET.Element("materialx", version="1.38", colorspace="lin_rec709")
     graph = ET.SubElement(document, "nodegraph", name="maps")
     surface = ET.SubElement(document, "standard_surface", name="surface", type="surfaceshader")

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Float64, Int32
 
 from pgc.color_space import srgb_from_linear
-from pgc.errors import MeshError
+from pgc.export.surface_images import check_tiles
 from pgc.mesh.data import Mesh, PreparedMesh
 from pgc.unique_rows import unique_rows
 from pgc.whole_files import write_bytes
@@ -62,10 +62,7 @@ def write_obj(path: Path, prepared: PreparedMesh, images: Mapping[str, Mapping[i
         MeshError: an image for a tile is missing.
         OutputError: a file cannot be written.
     """
-    for name, files in images.items():
-        missing = sorted(set(prepared.report.tiles) - set(files))
-        if missing:
-            raise MeshError(f"The map {name} has no image for UDIM tile {missing[0]}; give one image a tile.")
+    check_tiles(images, prepared)
     materials, of_polygon = _materials(prepared)
     library = path.with_suffix(".mtl")
     write_bytes(library, _library(materials, images).encode())

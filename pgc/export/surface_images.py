@@ -10,7 +10,7 @@ from pgc.errors import MeshError
 from pgc.export.packing import NormalGreen
 from pgc.mesh.data import PreparedMesh
 
-__all__ = ["SurfaceImages"]
+__all__ = ["SurfaceImages", "check_tiles"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,10 @@ class SurfaceImages:
         tile, file = next(iter(tiles.items()))
         return file.replace(f".{tile}.", ".<UDIM>.")
 
-    def check(self, prepared: PreparedMesh) -> None:
-        """Raises MeshError if a tile of the mesh has no image."""
-        for name, tiles in self.files.items():
-            missing = sorted(set(prepared.report.tiles) - set(tiles))
-            if missing:
-                raise MeshError(f"The map {name} has no image for UDIM tile {missing[0]}; give one image a tile.")
+
+def check_tiles(files: Mapping[str, Mapping[int, str]], prepared: PreparedMesh) -> None:
+    """Raises MeshError if a map has no image for a tile of the mesh."""
+    for name, tiles in files.items():
+        missing = sorted(set(prepared.report.tiles) - set(tiles))
+        if missing:
+            raise MeshError(f"The map {name} has no image for UDIM tile {missing[0]}; give one image a tile.")

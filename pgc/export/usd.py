@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from pgc.export.surface_images import SurfaceImages
+from pgc.export.surface_images import SurfaceImages, check_tiles
 from pgc.export.usd_material import material_lines
 from pgc.mesh.data import Mesh, PreparedMesh
 from pgc.whole_files import write_bytes
@@ -58,7 +58,7 @@ def write_usd(path: Path, prepared: PreparedMesh, images: SurfaceImages) -> None
         MeshError: an image for a tile is missing.
         OutputError: the file cannot be written.
     """
-    images.check(prepared)
+    check_tiles(images.files, prepared)
     mesh = prepared.mesh
     root = _free(mesh.name, set())
     materials = _named(name or mesh.name for name in mesh.material_names)

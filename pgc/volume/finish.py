@@ -17,14 +17,10 @@ from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
 from pgc.runs.texture_request import TextureRequest
-from pgc.volume.outcome import hashes
+from pgc.volume.outcome import TEXTURE_FOLDER, TEXTURED, hashes
 from pgc.whole_files import write_bytes
 
-__all__ = ["TEXTURED", "TEXTURE_FOLDER", "TextureStage", "texture_volume"]
-
-TEXTURED = "imagined.glb"
-TEXTURE_FOLDER = "texture"
-"""Of the texture run, in the run's folder."""
+__all__ = ["TextureStage", "texture_volume"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

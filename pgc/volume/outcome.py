@@ -22,10 +22,14 @@ from pgc.runs.report import VOLUME_FORMAT, git_revision, plain, versions
 from pgc.volume.volume import Volume
 from pgc.whole_files import write_bytes, write_json
 
-__all__ = ["MESH_FILES", "REPORT", "check_spared", "hashes", "volume_sheet", "write_volume", "write_volume_report"]
+__all__ = ["MESH_FILES", "REPORT", "TEXTURED", "TEXTURE_FOLDER", "check_spared", "hashes", "volume_sheet"]
+__all__ += ["write_volume", "write_volume_report"]
 
 REPORT = "run.json"
 MESH_FILES = ("volume.glb", "volume.obj", "volume.mtl")
+TEXTURED = "imagined.glb"
+TEXTURE_FOLDER = "texture"
+"""Of the texture run, in the run's folder."""
 _PREVIEW = "preview.png"
 _VIEWS = 4
 _SIDE = 192
@@ -49,8 +53,8 @@ def write_volume(folder: Path, mesh: PreparedMesh | None, volume: Volume) -> dic
 def check_spared(start: Path, folder: Path) -> None:
     """Raises ConfigError where a run's files, or those that it sets aside of an earlier run, are the mesh that it
     begins from, links followed."""
-    names = {*MESH_FILES, _PREVIEW, REPORT, "imagined.glb", *RunFolder(folder).files_of_report()}
-    given, textures = start.resolve(), (folder / "texture").resolve()
+    names = {*MESH_FILES, _PREVIEW, REPORT, TEXTURED, *RunFolder(folder).files_of_report()}
+    given, textures = start.resolve(), (folder / TEXTURE_FOLDER).resolve()
     if given in {(folder / name).resolve() for name in names} or given.is_relative_to(textures):
         raise ConfigError(f"The run would replace {start}, the mesh that it begins from; choose another --out.")
 

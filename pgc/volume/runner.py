@@ -25,8 +25,8 @@ from pgc.runs.folder import RunFolder
 from pgc.runs.recorder import RunHooks
 from pgc.runs.report import mesh_facts, plain
 from pgc.shape.picture import GivenPicture
-from pgc.volume.finish import TEXTURE_FOLDER, TextureStage, VolumeMesh, texture_volume
-from pgc.volume.outcome import REPORT, write_volume, write_volume_report
+from pgc.volume.finish import TextureStage, VolumeMesh, texture_volume
+from pgc.volume.outcome import REPORT, TEXTURE_FOLDER, write_volume, write_volume_report
 from pgc.volume.prepared import PreparedVolume, prepare_volume
 from pgc.volume.settings import VolumeSettings
 from pgc.volume.start import BallStart, NamedStart, named_in

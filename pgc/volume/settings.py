@@ -27,9 +27,9 @@ from pgc.volume.surface import SurfaceConfig
 from pgc.volume.views import DepthConfig
 from pgc.volume.volume import VolumeConfig
 
-__all__ = ["VolumeSettings", "volume_settings"]
+__all__ = ["MOST_PIXELS", "VolumeSettings", "volume_settings"]
 
-_MOST_PIXELS = 1024
+MOST_PIXELS = 1024
 _PAPER_SIZES = VolumeFieldConfig(
     grid_levels=16, coarsest_cells=16, finest_cells=2048, rows=1 << 19, hidden=64, network_rate=0.1
 )
@@ -57,8 +57,8 @@ class VolumeSettings:
     def __post_init__(self) -> None:
         if self.optimize.warm_start is not None:
             raise ConfigError("A volume begins as its start says; a warm start paints a texture that is there.")
-        if self.optimize.resolution > _MOST_PIXELS:
-            raise ConfigError(f"resolution is {self.optimize.resolution}; a volume is rendered up to {_MOST_PIXELS}.")
+        if self.optimize.resolution > MOST_PIXELS:
+            raise ConfigError(f"resolution is {self.optimize.resolution}; a volume is rendered up to {MOST_PIXELS}.")
         if self.optimize.seed < 0:
             raise ConfigError(f"seed is {self.optimize.seed}; it must be 0 or more.")
 

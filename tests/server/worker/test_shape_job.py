@@ -20,9 +20,10 @@ from blender_addon.protocol.specs.job import (
     ShapeSpec,
     TextureJobSpec,
 )
-from blender_addon.protocol.specs.shape import MOST_SHAPE_TRIANGLES
+from blender_addon.protocol.specs.shape import MOST_SHAPE_TRIANGLES, MOST_VOLUME_RESOLUTION
 from pgc.guidance.specs import load_guidance
 from pgc.shape.prepared import MOST_TRIANGLES, PreparedShape
+from pgc.volume.settings import MOST_PIXELS
 from server.children.messages import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress, pack, unpack
 from server.gate.main import Caps, judge
 from server.worker import previews
@@ -236,6 +237,7 @@ def test_a_shape_that_would_vanish_ends_with_the_one_before(tools, shape_job, br
 
 def test_the_limits_of_both_sides_agree():
     assert MOST_SHAPE_TRIANGLES == MOST_TRIANGLES
+    assert MOST_VOLUME_RESOLUTION == MOST_PIXELS
 
 
 def test_the_gate_looks_at_the_mesh(shape_job):
