@@ -129,6 +129,19 @@ def methods_command(
     run_methods(request, typer.echo)
 
 
+@app.command("clipping")
+def clipping_command(
+    out: OutOption = None,
+    work: WorkOption = Path("out/eval/clipping"),
+    quick: QuickOption = False,
+) -> None:
+    """Sweeps threshold and weight of the latent gradient, Adam's epsilon retuned for each, on several seeds."""
+    from pgc.evaluation.methods.sweep import SweepConfig, run_sweep
+
+    quicker = SweepConfig(thresholds=(None, 0.3), epsilons=(0.03,), tuned_on=1, scored_on=1, seeds=1)
+    run_sweep(quicker if quick else SweepConfig(), work, out, typer.echo)
+
+
 @app.command("train-judge")
 def train_judge_command(
     out: Annotated[Path, typer.Option("--out", help="The judge's weights.")] = Path("out/judge/judge.safetensors"),

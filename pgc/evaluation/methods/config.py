@@ -19,7 +19,7 @@ from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.optimization.config import OptimizeConfig
 from pgc.pocket.data.materials import COLORS, MATERIALS, ColorName, MaterialName
 
-__all__ = ["TUNING_MESHES", "TUNING_SEED", "Method", "TuningCase", "clipping_methods", "tuning_cases"]
+__all__ = ["TUNING_MESHES", "TUNING_SEED", "Method", "TuningCase", "clipping_methods", "regulation_of", "tuning_cases"]
 
 TUNING_SEED = 20261129
 """Of meshes and seeds that no other list has. Words are drawn freely: one of the first four prompts, "a blue polka dot
@@ -68,14 +68,13 @@ def tuning_cases(count: int, seed: int = TUNING_SEED) -> tuple[TuningCase, ...]:
     )
 
 
+def regulation_of(threshold: float | None) -> RegulationConfig:
+    """Returns PGC-N at a threshold; without one none."""
+    return UnregulatedConfig() if threshold is None else PixelwiseClippingConfig(threshold=threshold)
+
+
 def _regulations(thresholds: Iterable[float | None]) -> list[tuple[str, RegulationConfig]]:
-    found: list[tuple[str, RegulationConfig]] = []
-    for threshold in thresholds:
-        if threshold is None:
-            found.append(("none", UnregulatedConfig()))
-        else:
-            found.append((f"{threshold:g}", PixelwiseClippingConfig(threshold=threshold)))
-    return found
+    return [("none" if one is None else f"{one:g}", regulation_of(one)) for one in thresholds]
 
 
 def clipping_methods(base: OptimizeConfig, *, quick: bool) -> tuple[Method, ...]:

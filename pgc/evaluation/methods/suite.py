@@ -21,6 +21,7 @@ from pgc.evaluation.pictures import MeshViews, contact_sheet, to_bytes
 from pgc.guidance.base import Guidance
 from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.optimization.config import Prompt
+from pgc.optimization.loop import Optimization
 from pgc.runs.prepared import start_optimization
 from pgc.runs.report import plain
 from pgc.runs.settings.presets import RunSettings
@@ -51,6 +52,8 @@ class MethodSuite:
         self.judge = judge
         self.cache = cache
         self._meshes: dict[int, tuple[PreparedMesh, MeshViews]] = {}
+        self._warm: tuple[object, dict[str, Tensor], dict[str, Any]] | None = None
+        """The newest warm start: what it is of, and the state after it."""
 
     @staticmethod
     def part(method: Method, case: TuningCase) -> str:
@@ -65,10 +68,7 @@ class MethodSuite:
             return known
         mesh, views = self._mesh(case.mesh)
         start = time.perf_counter()
-        optimize = replace(method.optimize, seed=case.seed)
-        run = start_optimization(
-            mesh, Prompt(text=case.prompt), replace(self.settings, optimize=optimize), self.guidance
-        )
+        run = self._begun(mesh, method, case)
         for _ in run.steps():
             pass
         texture = run.scene.texture.bake()
@@ -86,6 +86,26 @@ class MethodSuite:
         write_picture(self._picture(part), contact_sheet([list(to_bytes(image))], [part]), quality=80)
         self.cache.put(part, row)
         return row
+
+    def _begun(self, mesh: PreparedMesh, method: Method, case: TuningCase) -> Optimization:
+        """A run that has its warm start behind it. Methods differ after it only, so that a case has one for all."""
+        optimize = replace(method.optimize, seed=case.seed)
+        run = start_optimization(
+            mesh, Prompt(text=case.prompt), replace(self.settings, optimize=optimize), self.guidance
+        )
+        of = (case, optimize.warm_start)
+        if not optimize.warm_steps:
+            return run
+        if self._warm is None or self._warm[0] != of:
+            while run.step < optimize.warm_steps:
+                run.advance()
+            tensors, header = run.state_dict()
+            self._warm = (of, {name: tensor.clone() for name, tensor in tensors.items()}, header)
+        _, tensors, header = self._warm
+        run.load_state_dict(
+            {name: tensor.clone() for name, tensor in tensors.items()}, {**header, "config": optimize.fingerprint()}
+        )
+        return run
 
     def _picture(self, part: str) -> Path:
         return self.cache.folder / f"{part}.webp"
