@@ -13,6 +13,7 @@ from .specs.job import LIT_MAPS, TextureJobSpec
 
 __all__ = [
     "BYTES_PER_LIT_TEXEL",
+    "BYTES_PER_PICTURE_PIXEL",
     "BYTES_PER_TEXEL",
     "BYTES_PER_TRIANGLE",
     "MOST_TRIANGLES",
@@ -27,6 +28,8 @@ BYTES_PER_TRIANGLE = 1500
 """Of main memory, at the peak, while a worker makes a mesh ready."""
 BYTES_PER_TEXEL, BYTES_PER_LIT_TEXEL = 96, 264
 """With gradients and the optimiser's two moments; lit: all maps (`pgc.runs.memory.plan` counts the same on a card)."""
+BYTES_PER_PICTURE_PIXEL = 64
+"""Of main memory, while an object is cut out of a picture."""
 _DEFAULT_SIDE = 2048
 """The largest that a preset takes where the job does not say."""
 
@@ -50,9 +53,11 @@ def size_of(spec: TextureJobSpec) -> JobSize:
     texels = max(1, len(tiles)) * (side or _DEFAULT_SIDE) ** 2
     if spec.reshapes:
         texels, triangles = 0, triangles * 4 ** (spec.shape.subdivide if spec.shape is not None else 0)
+    picture = None if spec.shape is None else spec.shape.picture
+    pixels = 0 if picture is None else picture.pixels
     blobs = {ref.sha256: ref.nbytes for ref in spec.refs().values()}
     each = BYTES_PER_LIT_TEXEL if LIT_MAPS.intersection(spec.maps) else BYTES_PER_TEXEL
-    memory = triangles * BYTES_PER_TRIANGLE + texels * each
+    memory = triangles * BYTES_PER_TRIANGLE + texels * each + pixels * BYTES_PER_PICTURE_PIXEL
     return JobSize(triangles, texels, sum(blobs.values()), memory)
 
 
@@ -69,6 +74,10 @@ def refusal(spec: TextureJobSpec, limits: Limits) -> WireError | None:
         return _too_large("settings.texture_size", "texels", size.texels, limits.job_texels, hint)
     if limits.job_bytes and size.bytes > limits.job_bytes:
         return _too_large("meshes", "bytes of arrays", size.bytes, limits.job_bytes, "Send fewer, or simpler, meshes.")
+    picture = None if spec.shape is None else spec.shape.picture
+    if picture is not None and limits.job_memory and size.memory > limits.job_memory:
+        hint = f"Its picture has {picture.width} x {picture.height} pixels: make that smaller."
+        return _too_large("shape.picture", "bytes of memory", size.memory, limits.job_memory, hint)
     if limits.job_memory and size.memory > limits.job_memory:
         hint = (
             f"It has {size.triangles:,} triangles and {size.texels:,} texels: decimate the mesh, or take less texture."

@@ -20,7 +20,7 @@ from pgc.errors import ConfigError
 from pgc.guidance.diffusion.zero123.camera import UNIT
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import GuidanceSpec
-from pgc.images.cutout import Cutout, framed
+from pgc.images.cutout import Cutout, framed, read_cutout
 from pgc.mesh import Mesh
 from pgc.optimization.config import BackgroundConfig, OptimizeConfig
 from pgc.optimization.views.reference_view import ReferenceView
@@ -38,6 +38,7 @@ __all__ = [
     "GivenPicture",
     "PictureOfObject",
     "ball",
+    "given_picture",
     "picture_settings",
     "reference_view",
     "turned",
@@ -50,6 +51,8 @@ DISTANCE = 1.5 * UNIT
 SHARE = 0.75
 """Of the frame that an object of our normalised space takes from there, about."""
 _HIGHEST = 80.0
+_LEAST_SIDE = 256
+"""Of what is compared, pixels; Zero123 was trained at that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,27 @@ class GivenPicture:
         """Returns what reports say of it."""
         digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
         return {"file": self.path.name, "sha256": digest, "taken": self.config}
+
+
+def given_picture(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
+    """Reads a picture of an object as runs take it.
+
+    Args:
+        path: of the file.
+        config: what is taken of it.
+        side: of the run's pictures, pixels.
+
+    Raises:
+        TextureError: the file is missing, damaged or too big, or no object can be told from its background.
+    """
+    cutout = read_cutout(path)
+    notes = cutout.notes
+    if cutout.is_cut:
+        notes = (*notes, "The object reaches the border of the picture; what is beyond it is missing.")
+    # What a teacher sees of it does not get coarser with the run's own pictures.
+    return GivenPicture(
+        path=path, config=config, view=reference_view(cutout, max(side, _LEAST_SIDE), config), notes=notes
+    )
 
 
 def reference_view(cutout: Cutout, side: int, config: PictureOfObject) -> ReferenceView:

@@ -38,7 +38,7 @@ from blender_addon.protocol.messages import (
     Submit,
     Welcome,
 )
-from blender_addon.protocol.specs.job import maps_of_version
+from blender_addon.protocol.specs.offers import maps_of_version, models_of_version
 from blender_addon.protocol.version import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from server.broker import refusals
 from server.broker.children import Children
@@ -196,7 +196,7 @@ class BrokerCore:
             session=session.sid,
             bulk_port=self._bulk_port,
             limits=self.state.limits,
-            models=self.state.models,
+            models=models_of_version(self.state.models, session.minor),
             devices=self.state.devices,
             jobs=self._lists.of(address.user) if address.channel is Channel.CTL else (),
             draining=self.state.draining,

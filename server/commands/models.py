@@ -24,9 +24,9 @@ Key = Annotated[str, typer.Argument(help="Key of a model, as `pgc-server models 
 
 def _known() -> dict[str, KnownModel]:
     # Torch takes seconds to import: only now.
-    from pgc.guidance.models import KNOWN_MODELS
+    from pgc.guidance.models import ALL_MODELS
 
-    return {str(model.key): model for model in KNOWN_MODELS}
+    return {str(model.key): model for model in ALL_MODELS}
 
 
 def _find(key: str) -> tuple[KnownModel, list[Source]]:

@@ -28,6 +28,7 @@ from blender_addon.protocol.structure import from_wire
 from server.config import ServerPaths
 from server.errors import BlobError
 from server.gate.lora_files import check_loras
+from server.gate.picture_file import check_picture
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
 from server.storage.blobs import BlobStore
@@ -69,6 +70,7 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     _check_images(spec.lock_mask, arrays, "lock_mask", channels=None)
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     _check_reference(spec.conditions.reference, arrays)
+    check_picture(None if spec.shape is None else spec.shape.picture, arrays.behind)
     check_loras(spec.guidance.loras, arrays.behind)
     if isinstance(spec.cameras, CameraRigSpec):
         _check_cameras(spec.cameras)

@@ -1,85 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job for a mesh from a prompt alone: `pgc.volume`, whose surface is the result. And which kind of run a job for a
-shape is.
-"""
+"""A job for a mesh from a prompt alone: `pgc.volume`, whose surface is the result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 
-from blender_addon.protocol.meshes import PreviewMesh, ResultMesh
 from blender_addon.protocol.specs.job import TextureJobSpec
-from pgc.errors import MeshError
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, PocketSpec
-from pgc.optimization.config import Prompt
-from pgc.optimization.distillation_loop import DistillationLoop
-from pgc.runs.memory.plan import MemoryPlanner
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
-from pgc.volume.prepared import PreparedVolume, prepare_volume
+from pgc.volume.prepared import prepare_volume
 from pgc.volume.settings import VolumeSettings, volume_settings
 from pgc.volume.start import NamedStart
-from pgc.volume.surface import SurfaceConfig, surface_mesh, volume_surface
-from server.recipes.prepare import job_prompt
-from server.recipes.settings import memory_planner, named_prior
-from server.recipes.shaping import ShapePlanner, ShapeRun, prepare_shape_job, result_of, shape_choices, with_wishes
-from server.recipes.sources import ReadArray
+from server.recipes.mesh_runs import VolumeRun
+from server.recipes.prepare import Progress, job_prompt
+from server.recipes.settings import named_prior
+from server.recipes.shaping import with_wishes
 
-__all__ = ["MeshRun", "VolumeRun", "planner_of", "prepare_mesh_job", "volume_choices"]
-
-_SHOWN = SurfaceConfig(triangles=2000, smoothing=2)
-"""Of previews."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class VolumeRun:
-    """A job for a mesh from a prompt, ready to advance."""
-
-    prior: GuidanceSpec
-    prompt: Prompt
-    settings: VolumeSettings
-    guidance: Guidance
-    volume: PreparedVolume
-    warnings: tuple[str, ...]
-    notices: tuple[str, ...]
-    unknown_words: tuple[str, ...]
-
-    @property
-    def optimization(self) -> DistillationLoop:
-        """The loop."""
-        return self.volume.loop
-
-    def why_over(self) -> str | None:
-        """Returns None: each step may help."""
-        return None
-
-    def preview(self) -> PreviewMesh | None:
-        """Returns a coarse surface of this moment; None where there is none yet."""
-        try:
-            surface = volume_surface(self.volume.scene.volume, _SHOWN)
-        except MeshError:
-            return None
-        return PreviewMesh(
-            positions=surface.positions.detach().cpu().numpy().astype(np.float32),
-            faces=surface.faces.cpu().numpy().astype(np.int32),
-        )
-
-    def bake(self) -> ResultMesh:
-        """Returns the surface of this moment as a result.
-
-        Raises:
-            MeshError: the volume is empty.
-        """
-        surface = volume_surface(self.volume.scene.volume, self.settings.surface)
-        return result_of(surface_mesh(surface, "imagined"), has_uvs=False)
-
-
-MeshRun = ShapeRun | VolumeRun
-"""A job whose result is a mesh."""
+__all__ = ["prepare_volume_job", "volume_choices"]
 
 
 def volume_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, VolumeSettings]:
@@ -94,32 +35,20 @@ def volume_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, VolumeSettings]:
     return prior, replace(settings, optimize=with_wishes(settings.optimize, spec))
 
 
-def planner_of(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner | ShapePlanner:
-    """Returns the planner of a job's memory on a device. Raises as `resolved`, `shape_choices`, `volume_choices`."""
-    if not spec.reshapes:
-        return memory_planner(spec, device)
-    settings = volume_choices(spec)[1] if spec.imagines else shape_choices(spec)[1]
-    return ShapePlanner(views=settings.optimize.views)
-
-
-def prepare_mesh_job(
+def prepare_volume_job(
     spec: TextureJobSpec,
-    read: ReadArray,
     device: torch.device,
     guidance_for: Callable[[GuidanceSpec, torch.device], Guidance],
     *,
-    plan: int = 0,
-    progress: Callable[[str, float], None] = lambda stage, fraction: None,
-) -> MeshRun:
-    """Sets a job for a shape up, from its mesh or from its prompt alone; no step is taken yet. Arguments are those of
-    `prepare`.
+    plan: int,
+    progress: Progress,
+) -> VolumeRun:
+    """Sets a job for a mesh from a prompt alone up; no step is taken yet. Arguments are those of `prepare`.
 
     Raises:
         ProtocolError: the job asks for what this version cannot do; the error names the field.
-        PgcError: the mesh or the prior cannot be used.
+        PgcError: the prior cannot be used.
     """
-    if not spec.imagines:
-        return prepare_shape_job(spec, read, device, guidance_for, plan=plan, progress=progress)
     prior, settings = volume_choices(spec)
     prompt = job_prompt(spec)
     progress("Loading the prior", 0.0)

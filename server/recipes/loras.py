@@ -13,14 +13,14 @@ import torch
 from blender_addon.protocol.arrays import ArrayRef
 from blender_addon.protocol.errors import invalid
 from blender_addon.protocol.specs.job import LoraSpec
-from pgc.errors import PgcError
+from pgc.errors import ConfigError, PgcError
 from pgc.guidance.base import Guidance
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+from pgc.guidance.specs import OracleSpec, PocketSpec
 from pgc.runs.settings.added import AddableSpec, with_loras
+from server.recipes.settings import Load, PriorSpec
 
 __all__ = ["JobLoras"]
-
-Load = Callable[[GuidanceSpec, torch.device], Guidance]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +46,16 @@ class JobLoras:
         """
         return self._loaded(load) if self.files else load
 
-    def told(self, prior: GuidanceSpec) -> GuidanceSpec:
+    def told(self, prior: PriorSpec) -> PriorSpec:
         """Returns a prior as a report names it: its LoRA files by the artist's names."""
-        if not self.files or isinstance(prior, PocketSpec | OracleSpec):
+        if not self.files or isinstance(prior, PocketSpec | OracleSpec | Zero123Spec):
             return prior
         told = self._added(prior)
         loras = tuple(replace(lora, path=self._named[lora.path]) for lora in told.added.loras)
         return replace(told, added=replace(told.added, loras=loras))
 
     def _loaded(self, load: Load) -> Load:
-        def with_files(prior: GuidanceSpec, device: torch.device) -> Guidance:
+        def with_files(prior: PriorSpec, device: torch.device) -> Guidance:
             try:
                 return load(self._added(prior), device)
             except PgcError as error:
@@ -68,9 +68,11 @@ class JobLoras:
 
         return with_files
 
-    def _added(self, prior: GuidanceSpec) -> AddableSpec:
-        if self._found and not isinstance(prior, PocketSpec | OracleSpec):
+    def _added(self, prior: PriorSpec) -> AddableSpec:
+        if self._found and not isinstance(prior, PocketSpec | OracleSpec | Zero123Spec):
             return replace(prior, added=self._found[0].added)
+        if isinstance(prior, Zero123Spec):
+            raise ConfigError("Zero123 takes no LoRA; name a model of Stable Diffusion, SDXL or a flow model.")
         paths: dict[Path, float] = {}
         for number, lora in enumerate(self.files, start=1):
             path = self.file_of(lora.file)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -12,14 +13,21 @@ from blender_addon.protocol.errors import ErrorCode, invalid
 from blender_addon.protocol.specs.camera import CameraSamplerSpec
 from blender_addon.protocol.specs.job import NEW_SHAPE, NEW_UVS, TextureJobSpec
 from blender_addon.protocol.specs.method import ConditionsSpec
+from pgc.guidance.base import Guidance
 from pgc.guidance.control_specs import ControlWindow, ControlWish
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import GuidanceSpec, parse_guidance
 from pgc.maps import MapName
 from pgc.runs.memory.plan import MemoryPlanner
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
 
-__all__ = ["MODEL_KEYS", "memory_planner", "named_prior", "resolved"]
+__all__ = ["MODEL_KEYS", "Load", "PriorSpec", "memory_planner", "named_prior", "resolved"]
+
+PriorSpec = GuidanceSpec | Zero123Spec
+"""What a job's prior is loaded from: one of textures, or one that sees a picture."""
+Load = Callable[[PriorSpec, torch.device], Guidance]
+"""Loads a prior, or has it already."""
 
 MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Conditions, Guidance, NoisePrediction, PredictionType, PromptEmbedding
-from pgc.guidance.specs import GuidanceSpec
+from server.recipes import PriorSpec
 
 __all__ = ["AbsentPrior"]
 
@@ -27,7 +27,7 @@ class AbsentPrior:
     dtype: torch.dtype = torch.float32
 
     @staticmethod
-    def of(_spec: GuidanceSpec, device: torch.device) -> Guidance:
+    def of(_spec: PriorSpec, device: torch.device) -> Guidance:
         """Returns an absent prior in place of any other."""
         return AbsentPrior(device)
 

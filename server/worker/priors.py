@@ -14,10 +14,10 @@ from blender_addon.protocol.messages import ModelInfo
 from pgc.devices import DeviceName, release_cached_memory, unused_accelerator
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
-from pgc.guidance.models import KNOWN_MODELS, KnownModel, is_model_installed
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+from pgc.guidance.models import ALL_MODELS, KNOWN_MODELS, PICTURE_MODELS, KnownModel, is_model_installed
 from pgc.guidance.sources import WHOLE_FOLDER, is_installed
 from pgc.guidance.specs import (
-    GuidanceSpec,
     OracleSpec,
     SDXLSpec,
     StableDiffusionSpec,
@@ -25,6 +25,7 @@ from pgc.guidance.specs import (
     parse_guidance,
 )
 from pgc.runs.prior_device import check_prior_fits
+from server.recipes import PriorSpec
 from server.worker.model_store import ModelStore
 
 __all__ = ["Priors", "model_states"]
@@ -33,28 +34,36 @@ _LOG = logging.getLogger(__name__)
 Load = Callable[..., Guidance]
 
 
+def _load_prior(spec: PriorSpec, device: torch.device, *, cache_dir: Path | None) -> Guidance:
+    if not isinstance(spec, Zero123Spec):
+        return load_guidance(spec, device, cache_dir=cache_dir)
+    from pgc.guidance.diffusion.zero123.loading import load_zero123
+
+    return load_zero123(spec, device, cache_dir=cache_dir)
+
+
 class Priors:
     """Loads priors by specification and keeps the last one.
 
     Args:
         store: the server's own models; the user's own cache of the hub is looked at after it.
-        load: `pgc.guidance.specs.load_guidance`, or a stand-in.
+        load: of a texture's prior or one that sees a picture, or a stand-in.
         asked: the device that the server was started with; with "auto", a big prior is not loaded onto the CPU of a
             machine whose graphics card only lacks software.
     """
 
-    def __init__(self, store: ModelStore, load: Load = load_guidance, *, asked: DeviceName = "cpu") -> None:
+    def __init__(self, store: ModelStore, load: Load = _load_prior, *, asked: DeviceName = "cpu") -> None:
         self._store = store
         self._asked: DeviceName = asked
         self._load = load
-        self._kept: tuple[GuidanceSpec, torch.device, Guidance] | None = None
+        self._kept: tuple[PriorSpec, torch.device, Guidance] | None = None
 
     @property
     def is_warm(self) -> bool:
         """Whether a prior is loaded."""
         return self._kept is not None
 
-    def get(self, spec: GuidanceSpec, device: torch.device) -> Guidance:
+    def get(self, spec: PriorSpec, device: torch.device) -> Guidance:
         """Returns the prior, loaded now unless it was.
 
         Raises:
@@ -75,7 +84,7 @@ class Priors:
         self._kept = None
         release_cached_memory()
 
-    def _check_device(self, spec: GuidanceSpec, device: torch.device) -> None:
+    def _check_device(self, spec: PriorSpec, device: torch.device) -> None:
         try:
             notes = check_prior_fits(spec, self._asked, device, unused_accelerator())
         except ConfigError as error:
@@ -86,7 +95,7 @@ class Priors:
         for note in notes:
             _LOG.warning("%s", note)
 
-    def _find(self, spec: GuidanceSpec) -> Path | None:
+    def _find(self, spec: PriorSpec) -> Path | None:
         """Where the model's files are; None: with the package, or in the user's own cache."""
         model = _known(spec)
         if model is None or not model.downloads:
@@ -120,7 +129,7 @@ class Priors:
         )
 
 
-def _require_controls(spec: GuidanceSpec, cache: Path | None) -> None:
+def _require_controls(spec: PriorSpec, cache: Path | None) -> None:
     """Raises ProtocolError where a further ControlNet is not beside the model."""
     if not isinstance(spec, StableDiffusionSpec | SDXLSpec):
         return
@@ -138,10 +147,12 @@ def _require_controls(spec: GuidanceSpec, cache: Path | None) -> None:
             )
 
 
-def _known(spec: GuidanceSpec) -> KnownModel | None:
+def _known(spec: PriorSpec) -> KnownModel | None:
     """The registry's entry that a specification was made from, whatever its run settings and ControlNet."""
     if isinstance(spec, OracleSpec):
         return None
+    if isinstance(spec, Zero123Spec):
+        return next(model for model in PICTURE_MODELS if any(spec.source == one.hub_id for one in model.downloads))
     for model in KNOWN_MODELS:
         base = parse_guidance(model.key)
         if type(base) is type(spec) and getattr(base, "source", None) == spec.source:
@@ -156,5 +167,5 @@ def model_states(store: ModelStore) -> tuple[ModelInfo, ...]:
             model.key,
             "installed" if is_model_installed(model, cache_dir=store.root) or is_model_installed(model) else "missing",
         )
-        for model in KNOWN_MODELS
+        for model in ALL_MODELS
     )

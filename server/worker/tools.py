@@ -14,10 +14,10 @@ import torch
 from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import JobResult
 from pgc.guidance.base import Guidance
-from pgc.guidance.specs import GuidanceSpec
 from pgc.optimization.step_result import StepResult
 from pgc.rendering.raster.choice import RasterizerName
 from server.config import ServerPaths
+from server.recipes import PriorSpec
 from server.storage.blobs import BlobStore
 
 __all__ = ["Ending", "JobOutcome", "JobTools", "Pace"]
@@ -66,7 +66,7 @@ class JobTools:
     paths: ServerPaths
     store: BlobStore
     device: torch.device
-    guidance_for: Callable[[GuidanceSpec, torch.device], Guidance]
+    guidance_for: Callable[[PriorSpec, torch.device], Guidance]
     send: Callable[[Any, bytes | None, bool], None]
     tick: Callable[[], None] = lambda: None
     is_cancelled: Callable[[str], bool] = lambda job: False

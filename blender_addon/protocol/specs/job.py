@@ -15,6 +15,7 @@ from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from .models import CONTROLS_OF, FLOW_MODELS, LORA_NAME_LETTERS, MOST_LORAS, LoraSpec, ModelSpec
+from .picture import PICTURE_MODEL, PictureSpec
 from .settings import SettingsSpec
 from .shape import MOST_VOLUME_RESOLUTION, NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
 
@@ -26,6 +27,7 @@ __all__ = [
     "MOST_LORAS",
     "NEW_SHAPE",
     "NEW_UVS",
+    "PICTURE_MODEL",
     "CameraRigSpec",
     "CameraSamplerSpec",
     "CameraSpec",
@@ -38,6 +40,7 @@ __all__ = [
     "MemoryPlanSpec",
     "MeshSpec",
     "ModelSpec",
+    "PictureSpec",
     "PreviewSpec",
     "Priority",
     "PromptSpec",
@@ -47,7 +50,6 @@ __all__ = [
     "ShapeSpec",
     "TextureJobSpec",
     "TileImage",
-    "maps_of_version",
 ]
 
 MapName = Literal["base_color", "roughness", "metallic", "normal", "occlusion", "corner_uvs", "shape"]
@@ -60,14 +62,13 @@ _CHANNELS_BESIDE: Final = {"roughness": None, "metallic": None, "normal": 3, "oc
 Priority = Literal["interactive", "batch"]
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
 FrontAxisName = Literal["x", "-x", "y", "-y"]
-_FIRST_MINOR: Final = {NEW_SHAPE: 2}
-"""The minor version that brought a map, where that is a later one than 1.1."""
 _VIEWS = ("front", "side", "back", "overhead", "underside")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSpec(Strict):
-    """Texts of at most 4 KiB each; `per_view`: front, side, back, overhead, underside."""
+    """Texts of at most 4 KiB each; `per_view`: front, side, back, overhead, underside. `text` is empty for a model that
+    reads none, and only then."""
 
     text: str
     negative: str = ""
@@ -76,8 +77,6 @@ class PromptSpec(Strict):
     per_view: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise FieldError("text", "The prompt is empty; say what the texture is to be.")
         check_text("text", self.text)
         check_text("negative", self.negative)
         for view, text in self.per_view.items():
@@ -156,7 +155,8 @@ class TextureJobSpec(Strict):
     """Of a job for a new shape; None there: all as usual."""
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.meshes) <= DEFAULT_LIMITS.meshes and not self.imagines:
+        self._check_prompt()
+        if not 1 <= len(self.meshes) <= DEFAULT_LIMITS.meshes and not self.begins_without_mesh:
             raise FieldError("meshes", f"Got {len(self.meshes)} meshes; expected 1 to {DEFAULT_LIMITS.meshes}.")
         if not self.maps or len(set(self.maps)) != len(self.maps):
             raise FieldError("maps", "Expected one map or more, each once.")
@@ -205,8 +205,22 @@ class TextureJobSpec(Strict):
 
     @property
     def imagines(self) -> bool:
-        """Whether a new mesh is wanted from the prompt alone."""
+        """Whether a new mesh is wanted that is learnt as a volume."""
         return self.reshapes and self.shape is not None and self.shape.imagines
+
+    @property
+    def begins_without_mesh(self) -> bool:
+        """Whether a new mesh is wanted from the prompt alone, or from a picture."""
+        return self.reshapes and self.shape is not None and not self.shape.needs_mesh
+
+    def _check_prompt(self) -> None:
+        sees = self.guidance.model == PICTURE_MODEL
+        if sees and not self.reshapes:
+            raise FieldError("guidance.model", "Zero123 makes objects from pictures, and no textures; take another.")
+        if not sees and not self.prompt.text.strip():
+            raise FieldError("prompt.text", "The prompt is empty; say what the texture is to be.")
+        if sees and (self.prompt.text or self.prompt.negative or self.prompt.per_view):
+            raise FieldError("prompt.text", "Zero123 reads no prompt: the picture says it all; leave it empty.")
 
     def _check_shape(self) -> None:
         if len(self.maps) > 1:
@@ -313,9 +327,6 @@ class TextureJobSpec(Strict):
         found |= {f"guidance.loras[{index}].file": lora.file for index, lora in enumerate(self.guidance.loras)}
         if self.conditions.reference is not None:
             found["conditions.reference.image"] = self.conditions.reference.image
+        if self.shape is not None and self.shape.picture is not None:
+            found["shape.picture.file"] = self.shape.picture.file
         return found
-
-
-def maps_of_version(maps: tuple[str, ...], minor: int) -> tuple[str, ...]:
-    """Returns those of a server's maps that a session of protocol 1.`minor` knows."""
-    return tuple(name for name in maps if _FIRST_MINOR.get(name, 0) <= minor)

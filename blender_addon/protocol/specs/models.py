@@ -30,8 +30,8 @@ CONTROLS_OF: Final[dict[str, tuple[str, ...]]] = {
 
 MOST_LORAS: Final = 8
 LORA_NAME_LETTERS: Final = 128
-WITHOUT_LORAS: Final = frozenset({"pocket", "oracle"})
-"""Models that take no LoRA; all others do."""
+WITHOUT_LORAS: Final = {"pocket": "The built-in model", "oracle": "The oracle", "zero123": "Zero123"}
+"""Models that take no LoRA, as sentences call them; all others do."""
 _LEAST_BYTES = 10
 """Of a safetensors file: the length of its header, and an empty one."""
 
@@ -82,5 +82,5 @@ class ModelSpec(Strict):
         if len({lora.file.sha256 for lora in self.loras}) != len(self.loras):
             raise FieldError("loras", "Expected each file once; add their scales up.")
         if self.loras and self.model in WITHOUT_LORAS:
-            what = "The built-in model" if self.model == "pocket" else "The oracle"
+            what = WITHOUT_LORAS[self.model]
             raise FieldError("loras", f"{what} takes no LoRA; name a Stable Diffusion or flow model, or leave it out.")

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ..errors import FieldError
 from ..fields import Strict, check_within
+from ..structure import LATER
 from .mesh import MeshSpec
 from .models import FLOW_MODELS, ModelSpec
+from .picture import PICTURE_MODEL, PictureSpec
 from .settings import SettingsSpec
 
 __all__ = ["MOST_SHAPE_TRIANGLES", "MOST_VOLUME_RESOLUTION", "NEW_SHAPE", "ShapeSpec", "check_shape_mesh"]
@@ -48,6 +50,8 @@ class ShapeSpec(Strict):
     """Part of the run in which normals and outline are the prior's latents."""
     learning_rate: float | None = None
     """In a mesh of extent 1.6; None: as usual."""
+    picture: PictureSpec | None = field(default=None, metadata={LATER: True})
+    """Of the object that it is to be. `dmtet` then begins as its outline, turned round, without a mesh."""
 
     def __post_init__(self) -> None:
         check_within("cubes", self.cubes, 4, _MOST_CUBES)
@@ -63,11 +67,19 @@ class ShapeSpec(Strict):
             raise FieldError(name, "A volume is judged by its colors, and has no mesh to hold; leave it out.")
         if self.latents_until and self.loss == "rgb":
             raise FieldError("latents_until", "No normals are shown that could be latents; use 0, or the loss normal.")
+        if self.picture is not None and (self.loss != "rgb" or self.hold):
+            name = "hold" if self.hold else "loss"
+            raise FieldError(name, "A shape from a picture is judged by its colors, and held by that; leave it out.")
 
     @property
     def imagines(self) -> bool:
-        """Whether there is no mesh to begin from."""
+        """Whether it is learnt as a volume."""
         return self.geometry == "volume"
+
+    @property
+    def needs_mesh(self) -> bool:
+        """Whether it begins from a mesh that is sent."""
+        return not self.imagines and (self.picture is None or self.geometry == "offsets")
 
 
 def check_shape_model(shape: ShapeSpec, model: ModelSpec) -> None:
@@ -78,6 +90,8 @@ def check_shape_model(shape: ShapeSpec, model: ModelSpec) -> None:
     """
     if model.model == "oracle":
         raise FieldError("guidance.model", "The oracle knows a texture and no shape; take another model.")
+    if model.model == PICTURE_MODEL and shape.picture is None:
+        raise FieldError("shape.picture", "Zero123 judges all views by a picture of the object; send one.")
     if model.model == "pocket" and shape.loss != "rgb":
         text = "The built-in model has never seen a picture of normals; take rgb, or a Stable Diffusion model."
         raise FieldError("shape.loss", text)
@@ -89,15 +103,16 @@ def check_shape_model(shape: ShapeSpec, model: ModelSpec) -> None:
 
 
 def check_shape_mesh(shape: ShapeSpec, meshes: tuple[MeshSpec, ...]) -> None:
-    """Checks that a job has one mesh, whose triangles are not too many in the end, and nothing of a texture; for a
-    volume, none.
+    """Checks that a job has one mesh, whose triangles are not too many in the end, and nothing of a texture; or none,
+    where it begins without one.
 
     Raises:
         FieldError: it is otherwise.
     """
-    if shape.imagines:
+    if not shape.needs_mesh:
         if meshes:
-            raise FieldError("meshes", f"Got {len(meshes)} meshes; a volume begins from the prompt alone, send none.")
+            what = "a volume begins from nothing" if shape.imagines else "a grid begins as the picture's outline"
+            raise FieldError("meshes", f"Got {len(meshes)} meshes; {what}, send none.")
         return
     if len(meshes) != 1:
         raise FieldError("meshes", f"Got {len(meshes)} meshes; a shape is learnt from one mesh a job.")

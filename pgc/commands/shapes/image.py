@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["image"]
 
-_LEAST_SIDE = 256
-"""Of the picture, pixels; Zero123 was trained at that."""
-
 
 @reports_failures
 def image(  # noqa: PLR0913 - one parameter an option
@@ -230,18 +227,11 @@ def _geometry(begin: Path | None, cubes: int | None) -> GeometryConfig:
 
 
 def _given(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
-    from pgc.images.cutout import read_cutout
-    from pgc.shape.picture import GivenPicture, reference_view
+    from pgc.shape.picture import given_picture
 
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give a picture of the object.")
-    cutout = read_cutout(path)
-    notes = cutout.notes
-    if cutout.is_cut:
-        notes = (*notes, "The object reaches the border of the picture; what is beyond it is missing.")
-    # What a teacher sees of it does not get coarser with the run's own pictures.
-    view = reference_view(cutout, max(side, _LEAST_SIDE), config)
-    return GivenPicture(path=path, config=config, view=view, notes=notes)
+    return given_picture(path, config, side)
 
 
 def _loaded(spec: GuidanceSpec | Zero123Spec, device: torch.device) -> Guidance:

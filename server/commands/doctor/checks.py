@@ -190,11 +190,11 @@ def check_clock(paths: ServerPaths) -> Finding:
 
 def check_models(paths: ServerPaths) -> Finding:
     """Checks whether the pocket prior is there, and models that were pulled are as they were."""
-    from pgc.guidance.models import KNOWN_MODELS, is_model_installed
+    from pgc.guidance.models import ALL_MODELS, is_model_installed
     from server.worker.model_store import ModelStore
 
     store = ModelStore(paths.models)
-    here = [model.key for model in KNOWN_MODELS if is_model_installed(model, cache_dir=store.root)]
+    here = [model.key for model in ALL_MODELS if is_model_installed(model, cache_dir=store.root)]
     damaged = [key for key in here if key != "pocket" and store.changed_files(key)]
     if damaged:
         return failure(

@@ -63,6 +63,7 @@ from blender_addon.protocol.specs.job import (
     LoraSpec,
     MeshSpec,
     ModelSpec,
+    PictureSpec,
     PromptSpec,
     RegulationSpec,
     SettingsSpec,
@@ -149,6 +150,21 @@ def shape_spec(**changes: object) -> TextureJobSpec:
     return TextureJobSpec(**{**fields, **changes})
 
 
+def picture_spec(**changes: object) -> TextureJobSpec:
+    """A job for a new shape from a picture alone."""
+    picture = PictureSpec(
+        file=ArrayRef("f" * 64, DType.U8, (4321,)), width=640, height=480, elevation=15.0, name="mug.png"
+    )
+    fields: dict[str, object] = {
+        "meshes": (),
+        "prompt": PromptSpec(text=""),
+        "guidance": ModelSpec(model="zero123"),
+        "name": "mug",
+        "shape": ShapeSpec(geometry="dmtet", cubes=32, picture=picture),
+    }
+    return shape_spec(**{**fields, **changes})
+
+
 ERROR = WireError(
     ErrorCode.INPUT_INVALID,
     Retry.CHANGED,
@@ -224,10 +240,11 @@ LATER: dict[str, dict[str, Envelope]] = {
         )
     },
     "1.2": {
-        message.TYPE: envelope(message, buffers)
-        for message, buffers in (
-            (Submit(KEY, shape_spec()), ()),
-            (Preview(JOB, 5, 10, "shape", 1001, 1, 1, 3, PreviewCodec.MESH), (bytes(24),)),
+        name or message.TYPE: envelope(message, buffers)
+        for name, message, buffers in (
+            ("", Submit(KEY, shape_spec()), ()),
+            ("SUBMIT_PICTURE", Submit(KEY, picture_spec()), ()),
+            ("", Preview(JOB, 5, 10, "shape", 1001, 1, 1, 3, PreviewCodec.MESH), (bytes(24),)),
         )
     },
 }

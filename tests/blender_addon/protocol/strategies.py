@@ -16,6 +16,7 @@ from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.messages import BlobPut, Get
 from blender_addon.protocol.specs.job import LightingSpec, LoraSpec, MeshSpec, ModelSpec, TextureJobSpec, TileImage
 from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
+from blender_addon.protocol.specs.picture import PictureSpec
 from blender_addon.protocol.specs.shape import ShapeSpec
 from tests.blender_addon.protocol import samples
 
@@ -72,6 +73,14 @@ def _content(lora: LoraSpec) -> str:
 
 _REFERENCES = st.builds(ReferenceSpec, image=_refs(1, 8192, 3) | _refs(9, 9, 4), scale=st.floats(0.01, 2.0))
 _LORAS = st.builds(LoraSpec, file=_refs(999), scale=st.floats(-5.0, 5.0), name=st.text("abc é", max_size=128))
+_PICTURES = st.builds(
+    PictureSpec,
+    file=_refs(999),
+    width=st.integers(1, 8192),
+    height=st.integers(1, 8192),
+    elevation=st.floats(-80.0, 80.0),
+    name=st.text("abc é", max_size=128),
+)
 _SCHEDULES = st.sampled_from(["preset", "uniform", "linear", "square_root", "dreamtime"])
 _NOISES = st.sampled_from(["preset", "independent", "surface"])
 _WEIGHTINGS = st.sampled_from(["preset", "sigma_squared", "constant", "noise_to_signal"])
@@ -93,7 +102,8 @@ _METHOD: dict[type[Any], list[dict[str, st.SearchStrategy[Any]]]] = {
         {"loss": st.sampled_from(["normal", "both"]), "latents_until": st.floats(0.0, 1.0), "hold": st.booleans()},
         {"subdivide": st.integers(0, 6), "learning_rate": st.none() | st.floats(1e-6, 1.0)},
         {"geometry": st.just("dmtet"), "cubes": st.none() | st.integers(4, 96)},
-        {"geometry": st.just("volume")},
+        {"geometry": st.just("volume"), "picture": st.none() | _PICTURES},
+        {"geometry": st.sampled_from(["offsets", "dmtet"]), "picture": _PICTURES},
     ],
     ModelSpec: [
         {"model": st.text("abcxyz019._-", min_size=1, max_size=64), "revision": st.none() | st.text("é0", max_size=9)},

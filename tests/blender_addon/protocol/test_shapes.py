@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs for new shapes: what they may say, and meshes as they travel. Damaged ones are told in a sentence."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from blender_addon.protocol import meshes
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.errors import ErrorCode, FieldError, ProtocolError
-from blender_addon.protocol.job_size import refusal, size_of
+from blender_addon.protocol.job_size import BYTES_PER_PICTURE_PIXEL, refusal, size_of
 from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.meshes import PreviewMesh, ResultMesh, preview_mesh, read_result
-from blender_addon.protocol.messages import MapFile
+from blender_addon.protocol.messages import MapFile, ModelInfo
 from blender_addon.protocol.specs.job import (
     ConditionsSpec,
     ControlSpec,
     LightingSpec,
     MapName,
     ModelSpec,
+    PromptSpec,
     SettingsSpec,
     ShapeSpec,
-    maps_of_version,
 )
+from blender_addon.protocol.specs.offers import maps_of_version, models_of_version
+from blender_addon.protocol.specs.picture import MOST_PICTURE_BYTES, PictureHeader, PictureSpec, picture_header
 from blender_addon.protocol.structure import from_wire, to_wire
-from tests.blender_addon.protocol.samples import mesh, ref, shape_spec, spec
+from tests.blender_addon.protocol.samples import mesh, picture_spec, ref, shape_spec, spec
 
 BARE = shape_spec().meshes[0]
 MANY = replace(BARE, faces=ref(DType.I32, 200_000, 3), corner_uvs=None, material_index=None)
@@ -105,6 +109,105 @@ def test_an_older_session_is_offered_no_shapes():
     every = MapName.__args__
     assert maps_of_version(every, 2) == every
     assert maps_of_version(every, 1) == tuple(name for name in every if name != "shape")
+
+
+def picture(**changes: object) -> PictureSpec:
+    return replace(picture_spec().shape.picture, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"meshes": (BARE,)}, "meshes", "begins as the picture's outline"),
+        ({"shape": ShapeSpec(picture=picture())}, "meshes", "Got 0 meshes"),
+        (
+            {"shape": ShapeSpec(geometry="volume", picture=picture()), "meshes": (BARE,)},
+            "meshes",
+            "begins from nothing",
+        ),
+        ({"prompt": PromptSpec(text="a mug")}, "prompt.text", "reads no prompt"),
+        ({"guidance": ModelSpec()}, "prompt.text", "prompt is empty"),
+        ({"shape": ShapeSpec(geometry="volume")}, "shape.picture", "send one"),
+        ({"maps": ("base_color",), "shape": None}, "guidance.model", "no textures"),
+    ],
+)
+def test_what_does_not_go_with_a_picture_is_refused_by_its_name(changes, field, says):
+    with pytest.raises(FieldError, match=says) as caught:
+        picture_spec(**changes)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"width": 8193}, "width"),
+        ({"height": 0}, "height"),
+        ({"elevation": 81.0}, "elevation"),
+        ({"name": "n" * 129}, "name"),
+        ({"file": ref(DType.U8, 8, 8)}, "file"),
+        ({"file": ref(DType.U8, MOST_PICTURE_BYTES + 1)}, "file"),
+    ],
+)
+def test_a_picture_has_limits_that_are_known_before_it_is_sent(wrong, field):
+    with pytest.raises(FieldError) as caught:
+        picture(**wrong)
+    assert caught.value.field == field
+
+
+def test_a_picture_is_judged_by_its_colors_and_counts_in_a_jobs_memory():
+    for wish, field in (({"loss": "normal"}, "loss"), ({"hold": True}, "hold")):
+        with pytest.raises(FieldError) as caught:
+            ShapeSpec(picture=picture(), **wish)
+        assert caught.value.field == field
+    with pytest.raises(FieldError, match="Zero123 takes no LoRA"):
+        ModelSpec(model="zero123", loras=shape_spec().guidance.loras)
+    job = picture_spec()
+    assert job.begins_without_mesh
+    assert not job.imagines
+    assert job.refs() == {"shape.picture.file": job.shape.picture.file}
+    assert size_of(job).memory == 640 * 480 * BYTES_PER_PICTURE_PIXEL
+    assert refusal(job, replace(DEFAULT_LIMITS, job_memory=1000)).field == "shape.picture"
+    begun = picture_spec(meshes=(BARE,), shape=ShapeSpec(picture=picture(), subdivide=1))
+    assert not begun.begins_without_mesh
+
+
+def parts_of(data):
+    return lambda start, end: data[start:end]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("PNG", "RGBA", {}),
+        ("PNG", "I;16", {}),
+        ("PNG", "P", {}),
+        ("JPEG", "RGB", {"exif": b"Exif\0\0" + bytes(3000)}),
+        ("JPEG", "CMYK", {"progressive": True}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGB", {"lossless": True}),
+        ("WEBP", "RGBA", {"exif": b"II*\0" + bytes(8)}),
+    ],
+)
+def test_the_size_of_a_picture_is_in_its_first_bytes(kind, mode, options):
+    file = io.BytesIO()
+    Image.new(mode, (37, 21)).save(file, kind, **options)
+    data = file.getvalue()
+    assert picture_header(parts_of(data)) == PictureHeader(kind.lower(), 37, 21)
+    # What is cut off, or damaged, is told as such.
+    for length in (0, 3, 12, 20):
+        assert picture_header(parts_of(data[:length])) is None
+
+
+def test_what_is_no_picture_that_travels_has_no_header():
+    endless = b"\xff\xd8\xff" + b"\xff" * 9000
+    for data in (b"GIF89a" + bytes(40), b"\x89PNG\r\n\x1a\n" + bytes(40), endless, b"\xff\xd8\xff\xe0" + bytes(40)):
+        assert picture_header(parts_of(data)) is None
+
+
+def test_an_older_session_is_told_of_no_model_that_sees():
+    models = (ModelInfo("pocket", "installed"), ModelInfo("zero123", "missing"))
+    assert models_of_version(models, 2) == models
+    assert models_of_version(models, 1) == models[:1]
 
 
 TRIANGLE = ResultMesh(
