@@ -64,6 +64,15 @@ class VolumeFieldConfig:
             if not (getattr(self, name) > 0.0 and math.isfinite(getattr(self, name))):
                 raise ConfigError(f"volume.{name} is {getattr(self, name)}; it must be above 0.")
 
+    def level_of(self, density: float) -> float:
+        """Returns the level, which is the density before its activation, at which the density is this one, above 0."""
+        return math.log(math.expm1(density)) if self.activation == "softplus" else math.log(density)
+
+    def depth_of(self, density: float) -> float:
+        """Returns how far below the zero of its distances a starting shape has this density, in units of the normalised
+        space."""
+        return self.level_of(density) * self.start_scale / self.start_density
+
 
 def grid_places(side: int) -> Float[Tensor, "n 3"]:
     """Returns the places of a cubic grid over [-1, 1]³, `side` along each axis; z is outermost, x changes fastest."""
@@ -102,10 +111,6 @@ class VolumeField(HashField):
     def level_at(self, places: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Returns what the density is before its activation, which grows with it."""
         return self.outputs_at(places)[:, 0] + self._bias(places)
-
-    def level_of(self, density: float) -> float:
-        """Returns the level at which the density is this one, above 0."""
-        return math.log(math.expm1(density)) if self.config.activation == "softplus" else math.log(density)
 
     def _activated(self, level: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         return F.softplus(level) if self.config.activation == "softplus" else level.clamp_max(_HIGHEST_EXPONENT).exp()

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from jaxtyping import Float
+from torch import Tensor
+
 from pgc.cameras.named import build_cameras
 from pgc.guidance.base import Guidance
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.optimization.views.reference_view import ReferenceView
 from pgc.volume.settings import VolumeSettings
-from pgc.volume.start import start_distances
+from pgc.volume.start import BallStart, start_distances
 from pgc.volume.views import KnownShape, VolumeScene, VolumeViews
 from pgc.volume.volume import Volume
 
-__all__ = ["PreparedVolume", "prepare_volume"]
+__all__ = ["PreparedVolume", "begun_distances", "prepare_volume"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,6 +27,21 @@ class PreparedVolume:
 
     scene: VolumeScene
     loop: DistillationLoop
+
+
+def begun_distances(settings: VolumeSettings) -> Float[Tensor, "s s s"]:
+    """Returns the signed distances that a volume begins with.
+
+    A shape or a mesh begins with its surface where the volume's mesh will have it: otherwise that lies inside, and legs
+    thinner than twice its depth are gone before the first step. A ball is the papers' blob as they have it.
+
+    Raises:
+        MeshError: a mesh cannot be read, or has no inside.
+    """
+    found = start_distances(settings.start)
+    if isinstance(settings.start, BallStart):
+        return found
+    return found - settings.volume.field.depth_of(settings.surface.density)
 
 
 def prepare_volume(
@@ -49,7 +67,7 @@ def prepare_volume(
     # The grid's own beginning is a draw like all others.
     sizes = replace(settings.volume.field, seed=settings.optimize.seed)
     scene = VolumeScene(
-        volume=Volume(replace(settings.volume, field=sizes), start_distances(settings.start), device=guidance.device),
+        volume=Volume(replace(settings.volume, field=sizes), begun_distances(settings), device=guidance.device),
         cameras=build_cameras(settings.cameras),
         shading=settings.shading,
         penalties=settings.penalties,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from pgc.shape.picture import GivenPicture
 from pgc.volume.finish import TextureStage, VolumeMesh, texture_volume
 from pgc.volume.outcome import REPORT, TEXTURE_FOLDER, write_volume, write_volume_report
 from pgc.volume.prepared import PreparedVolume, prepare_volume
-from pgc.volume.settings import VolumeSettings
+from pgc.volume.settings import VolumeSettings, as_soft
 from pgc.volume.start import BallStart, NamedStart, named_in
 from pgc.volume.surface import surface_mesh, volume_surface
 from pgc.volume.views import KnownShape
@@ -95,6 +95,8 @@ def imagine(
     """
     check_request(request)
     begun = time.perf_counter()
+    if resume:
+        request = _as_begun(request, RunFolder(folder).checkpoint)
     view = None if request.picture is None else request.picture.view
     run = prepare_volume(guidance, request.prompt, request.settings, known=request.known, reference_view=view)
     saved = _Saved(RunFolder(folder).checkpoint, request)
@@ -145,6 +147,16 @@ def imagine(
     return finished
 
 
+def _as_begun(request: VolumeRequest, checkpoint: Path) -> VolumeRequest:
+    """The request as a run of an earlier version began it, where the checkpoint is of one: shapes that are to stay were
+    as soft then as a ball. Where it stood is in the checkpoint itself."""
+    soft = replace(request, settings=as_soft(request.settings, request.prior))
+    if soft == request:
+        return request
+    is_of_then = load_checkpoint(checkpoint)[1].get("request") == _Saved(checkpoint, soft).mark
+    return soft if is_of_then else request
+
+
 class _Saved:
     """The checkpoint of a volume, which is a run's as long as all settings are the same."""
 
@@ -155,17 +167,17 @@ class _Saved:
         self.picture = None if request.picture is None else request.picture.facts()
         if self.picture is not None:
             told["picture"] = plain(self.picture)
-        self._request = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        self.mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def save(self, run: PreparedVolume) -> None:
         """Writes the state."""
         tensors, header = run.loop.state_dict()
-        save_checkpoint(self.path, tensors, {**header, "request": self._request})
+        save_checkpoint(self.path, tensors, {**header, "request": self.mark})
 
     def restore(self, run: PreparedVolume) -> None:
         """Goes on from it."""
         tensors, header = load_checkpoint(self.path)
-        if header.get("request") != self._request:
+        if header.get("request") != self.mark:
             raise CheckpointError(
                 "The volume here was begun with another prompt, model or other settings; give those of its run.json, "
                 "or another --out."

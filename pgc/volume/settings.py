@@ -13,6 +13,7 @@ from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import AnnealedTimestepConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.offers import PresetName
@@ -27,7 +28,7 @@ from pgc.volume.surface import SurfaceConfig
 from pgc.volume.views import DepthConfig
 from pgc.volume.volume import VolumeConfig
 
-__all__ = ["MOST_PIXELS", "VolumeSettings", "volume_settings"]
+__all__ = ["MOST_PIXELS", "VolumeSettings", "as_soft", "volume_settings", "with_start"]
 
 MOST_PIXELS = 1024
 _PAPER_SIZES = VolumeFieldConfig(
@@ -72,6 +73,22 @@ def volume_settings(spec: GuidanceSpec, prompt: str, preset: PresetName = "stand
     settings = _standard_settings(spec, prompt)
     steps = round(settings.optimize.steps * STEP_SCALE[preset])
     return replace(settings, optimize=replace(settings.optimize, steps=steps))
+
+
+def with_start(settings: VolumeSettings, start: StartConfig) -> VolumeSettings:
+    """Returns settings whose volume begins as something else: firm where that is to stay, else as it was."""
+    if isinstance(start, BallStart):
+        return replace(settings, start=start)
+    field = replace(settings.volume.field, start_density=_FIRM)
+    return replace(settings, start=start, volume=replace(settings.volume, field=field))
+
+
+def as_soft(settings: VolumeSettings, spec: GuidanceSpec | Zero123Spec) -> VolumeSettings:
+    """Returns settings as versions before `with_start` had them: as firm as the prior's balls are, whatever begins."""
+    if isinstance(spec, PocketSpec) or isinstance(settings.start, BallStart):
+        return settings
+    soft = VolumeFieldConfig().start_density
+    return replace(settings, volume=replace(settings.volume, field=replace(settings.volume.field, start_density=soft)))
 
 
 def _standard_settings(spec: GuidanceSpec, prompt: str) -> VolumeSettings:

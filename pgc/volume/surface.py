@@ -94,7 +94,7 @@ def _marched(volume: Volume, density: float, cubes: int) -> tuple[Tensor, Tensor
     grid = kuhn_grid(cubes, 1.0).to(volume.device)
     levels = torch.cat([volume.field.level_at(some) for some in grid.positions.split(_POINTS_AT_ONCE)])
     middle = float(volume.field.density_at(grid.positions[levels.argmax()][None]))
-    threshold = volume.field.level_of(max(min(density, 0.5 * middle), 1e-6))
+    threshold = volume.field.config.level_of(max(min(density, 0.5 * middle), 1e-6))
     # Outside at the border, so that the surface closes there.
     values = torch.where(grid.at_border, torch.full_like(levels, 1e-3), threshold - levels)
     if middle <= volume.config.occupancy.threshold:

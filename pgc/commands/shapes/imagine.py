@@ -127,6 +127,7 @@ def imagine(  # noqa: PLR0913 - one parameter an option
 def _with_start(settings: VolumeSettings, start: str | None) -> VolumeSettings:
     if start is None:
         return settings
+    from pgc.volume.settings import with_start
     from pgc.volume.start import start_named
 
-    return replace(settings, start=start_named(start))
+    return with_start(settings, start_named(start))

@@ -37,7 +37,7 @@ def test_a_field_begins_as_its_start_and_levels_are_densities(activation):
     assert torch.equal(density, field.density_at(places))
     assert density[1].item() == pytest.approx(math.log(2.0) if activation == "softplus" else 1.0, abs=1e-4)
     assert color.tolist() == [[0.5] * 3] * 3
-    assert field.level_of(density[1].item()) == pytest.approx(0.0, abs=1e-4)
+    assert field.config.level_of(density[1].item()) == pytest.approx(0.0, abs=1e-4)
 
 
 def test_a_start_lies_where_its_axes_say():
