@@ -49,7 +49,7 @@ class VolumeFieldConfig:
     seed: int = 0
     activation: Activation = "softplus"
     start_density: float = 10.0
-    """λ: how much denser the middle of the starting shape is than its surface, before the activation."""
+    """λ: how much denser the middle of the starting shape is than the zero of its distances, before the activation."""
     start_scale: float = 0.5
     """ρ: the depth below the surface at which it is, in units of the normalised space."""
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The surface of a volume: a ball's radius, closed and outward, without crumbs and hollows; and what it begins as."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import torch
 import trimesh
 
 from pgc.errors import ConfigError, MeshError
-from pgc.mesh import prepare_mesh
+from pgc.guidance.specs import PocketSpec, StableDiffusionSpec
+from pgc.mesh import load_mesh, prepare_mesh
 from pgc.volume.field import VolumeFieldConfig, ball_distances, grid_places
+from pgc.volume.prepared import begun_distances
+from pgc.volume.settings import as_soft, volume_settings, with_start
 from pgc.volume.start import (
     STARTS,
     BallStart,
@@ -153,13 +157,44 @@ def test_shapes_are_read_from_prompts(prompt, shape):
 
 
 @pytest.mark.slow
-def test_a_mesh_may_be_the_start(tmp_path: Path):
-    path = tmp_path / "box.obj"
-    trimesh.creation.box((2.0, 1.0, 1.0)).export(path)
+def test_thin_legs_are_still_there_when_the_volume_begins(tmp_path: Path):
+    """Legs were gone: the surface began 0.07 inside the mesh, and they are 0.06 thick."""
+    path = tmp_path / "table.ply"
+    legs = [trimesh.creation.box((0.06, 0.06, 0.9)) for _ in range(4)]
+    for leg, (x, y) in zip(legs, ((-0.7, -0.5), (0.7, -0.5), (-0.7, 0.5), (0.7, 0.5)), strict=True):
+        leg.apply_translation((x, y, -0.46))
+    table = trimesh.util.concatenate([trimesh.creation.box((1.6, 1.2, 0.1)), *legs])
+    table.export(path)
+    triangles = prepare_mesh(load_mesh(path)).triangles.positions
     start = start_named(str(path))
     assert start == MeshStart(path=path)
-    inside = grid_places(49)[start_distances(start).reshape(-1) < 0.0]
-    np.testing.assert_allclose(inside.abs().amax(dim=0), [0.8, 0.4, 0.4], atol=0.05)
+    settings = with_start(volume_settings(PocketSpec(), ""), start)
+    sizes = VolumeConfig(field=replace(SIZES, start_density=settings.volume.field.start_density))
+    distances = begun_distances(settings)
+    found = volume_surface(Volume(sizes, distances), settings.surface).positions
+    voxel = 2.0 / (len(distances) - 1)
+    np.testing.assert_allclose(found.amin(dim=0), triangles.min(axis=0), atol=voxel)
+    np.testing.assert_allclose(found.amax(dim=0), triangles.max(axis=0), atol=voxel)
+    for x in (-0.7, 0.7):
+        foot = found[(found - torch.tensor([x, 0.5, 0.0]))[:, :2].abs().amax(dim=1) < 0.08]
+        assert float(foot[:, 2].min()) == pytest.approx(triangles[:, 2].min(), abs=voxel)
+    inside = distances + settings.volume.field.depth_of(settings.surface.density)
+    before = volume_surface(Volume(sizes, inside), settings.surface).positions
+    assert float(before[:, 2].min()) > 0.3, "the top alone was left"
+
+
+def test_only_what_is_to_stay_begins_firm_and_moved():
+    sd = volume_settings(StableDiffusionSpec(), "")
+    assert torch.equal(begun_distances(sd), start_distances(sd.start))
+    assert with_start(sd, BallStart(radius=0.3)).volume == sd.volume
+    firm = with_start(sd, NamedStart(shape="cube"))
+    assert firm.volume.field.start_density == 60.0
+    assert as_soft(firm, StableDiffusionSpec()).volume == sd.volume
+    moved = start_distances(firm.start) - begun_distances(firm)
+    # Softplus of 8 is 8 and a bit, of a field that has 60 at a depth of 0.5.
+    torch.testing.assert_close(moved, torch.full_like(moved, 8.0 * 0.5 / 60.0), atol=1e-4, rtol=0.0)
+    pocket = volume_settings(PocketSpec(), "a vase")
+    assert as_soft(pocket, PocketSpec()) == pocket
 
 
 def test_what_is_no_start_is_refused():

@@ -18,17 +18,20 @@ from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guid
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.runs.checkpoint import load_checkpoint
 from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.report import plain
 from pgc.runs.runner import texture_mesh
 from pgc.runs.settings.choices import RunChoices
+from pgc.volume import prepared
 from pgc.volume.field import VolumeFieldConfig
 from pgc.volume.finish import TextureStage
 from pgc.volume.light.marching import MarchConfig
 from pgc.volume.occupancy import OccupancyConfig
 from pgc.volume.outcome import check_spared
 from pgc.volume.runner import VolumeHooks, VolumeRequest, imagine
-from pgc.volume.settings import VolumeSettings, volume_settings
-from pgc.volume.start import BallStart, NamedStart
+from pgc.volume.settings import VolumeSettings, volume_settings, with_start
+from pgc.volume.start import BallStart, NamedStart, start_distances
 from pgc.volume.surface import SurfaceConfig
 from pgc.volume.volume import VolumeConfig
 from tests.pgc.guidance.conftest import write_model
@@ -43,9 +46,10 @@ VOLUME_FILES = {"volume.glb", "volume.obj", "volume.mtl", "preview.png", "run.js
 
 @pytest.fixture(autouse=True)
 def small_pictures_of_textures(monkeypatch):
-    """What the texture stage draws for people takes longer than it."""
+    """What is drawn for people takes longer than the runs."""
     small = OutputConfig(preview=PreviewConfig(view_size=16), turntable=None)
     monkeypatch.setattr("pgc.volume.finish.texture_mesh", partial(texture_mesh, outputs=small))
+    monkeypatch.setattr("pgc.volume.outcome._SIDE", 16)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,26 @@ def test_a_run_that_is_stopped_has_its_mesh_and_goes_on_to_the_same_end(models, 
     assert imagine(request, guidance, parts, VolumeHooks(), resume=True)
     assert (parts / "volume.obj").read_bytes() == (whole / "volume.obj").read_bytes()
     assert {path.name for path in parts.iterdir()} == VOLUME_FILES
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_an_earlier_version_goes_on_as_it_began(models, tmp_path, monkeypatch):
+    """Shapes began soft, and inside their own surface."""
+    request = request_of(models)
+    soft = replace(TINY, field=replace(TINY.field, start_density=VolumeFieldConfig().start_density))
+    then = replace(request, settings=replace(request.settings, volume=soft, start=NamedStart(shape="sphere")))
+    now = replace(then, settings=with_start(then.settings, then.settings.start))
+    guidance = load_guidance(request.prior, torch.device("cpu"))
+    stopped = VolumeHooks(should_stop=lambda: True)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(prepared, "begun_distances", lambda settings: start_distances(settings.start))
+        assert not imagine(then, guidance, tmp_path, stopped)
+    assert not imagine(now, guidance, tmp_path, stopped, resume=True)
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["steps_done"] == 2
+    assert report["settings"] == plain(then.settings)
+    kept, _ = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert torch.equal(kept["texture.field.start"], start_distances(then.settings.start))
 
 
 @pytest.mark.slow
