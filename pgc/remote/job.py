@@ -16,6 +16,7 @@ from blender_addon import client as wire
 from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
 from pgc.guidance.control_specs import read_control
+from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.settings.choices import RunChoices
@@ -64,7 +65,6 @@ def check_remote_arguments(given: TextureArguments) -> None:
         if value is not None:
             raise ConfigError(f"{option} is the server's own; with --server leave it out (pgc-server start {option}).")
     added = {
-        "--embedding": given.embeddings,
         "--ip-adapter": given.ip_adapter or given.reference_by == "ip-adapter",
     }
     named = [option for option, value in added.items() if value]
@@ -107,6 +107,7 @@ def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, s
         guidance_scale=given.guidance_scale,
         oracle_texture=oracle,
         loras=_loras(arrays, given),
+        embeddings=_embeddings(arrays, request),
     )
     spec = wire.TextureJobSpec(
         meshes=(_mesh(arrays, mesh),),
@@ -179,6 +180,20 @@ def _loras(arrays: _Arrays, given: RunChoices) -> tuple[wire.LoraSpec, ...]:
             file=arrays.add(np.fromfile(path, np.uint8)), scale=scale, name=Path(path).name[: wire.LORA_NAME_LETTERS]
         )
         for path, scale in (given.loras or {}).items()
+    )
+
+
+def _embeddings(arrays: _Arrays, request: TextureRequest) -> tuple[wire.EmbeddingSpec, ...]:
+    """The files' bytes, each with the word that this process read out of it or was given."""
+    prior = request.guidance
+    words = prior.added.embeddings if isinstance(prior, StableDiffusionSpec | SDXLSpec) else ()
+    return tuple(
+        wire.EmbeddingSpec(
+            file=arrays.add(np.fromfile(one.path, np.uint8)),
+            word=one.token,
+            name=Path(one.path).name[: wire.LORA_NAME_LETTERS],
+        )
+        for one in words
     )
 
 

@@ -27,7 +27,7 @@ from blender_addon.protocol.specs.mesh_checks import Passed, Rows, check_mesh
 from blender_addon.protocol.structure import from_wire
 from server.config import ServerPaths
 from server.errors import BlobError
-from server.gate.lora_files import check_loras
+from server.gate.model_files import check_model_files
 from server.gate.picture_file import check_picture
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
@@ -71,7 +71,8 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     _check_reference(spec.conditions.reference, arrays)
     check_picture(None if spec.shape is None else spec.shape.picture, arrays.behind)
-    check_loras(spec.guidance.loras, arrays.behind)
+    check_model_files(spec.guidance.loras, "guidance.loras", arrays.behind)
+    check_model_files(spec.guidance.embeddings, "guidance.embeddings", arrays.behind)
     if isinstance(spec.cameras, CameraRigSpec):
         _check_cameras(spec.cameras)
     return spec

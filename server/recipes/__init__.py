@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Job spec to pgc configuration: the only package that knows both."""
 
-from server.recipes.loras import JobLoras
+from server.recipes.added import JobFiles
 from server.recipes.mesh_jobs import planner_of, prepare_mesh_job
 from server.recipes.mesh_runs import MeshRun, ShapePlanner
 from server.recipes.picturing import JobArrays
@@ -12,7 +12,7 @@ from server.recipes.unwrapping import new_corner_uvs
 __all__ = [
     "MODEL_KEYS",
     "JobArrays",
-    "JobLoras",
+    "JobFiles",
     "JobRun",
     "MeshRun",
     "PriorSpec",

@@ -23,7 +23,7 @@ from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.recipes import JobArrays, JobLoras, JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
+from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
 from server.storage.blob_care import read_whole, require_whole
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
@@ -200,12 +200,12 @@ class _Job:
         def tell(stage: str, fraction: float) -> None:
             self._check(None)
 
-        loras = JobLoras(files=spec.guidance.loras, file_of=self._file)
-        load = loras.loading(tools.guidance_for)
+        files = JobFiles(wished=spec.guidance, file_of=self._file)
+        load = files.loading(tools.guidance_for)
         if spec.reshapes:
             arrays = JobArrays(read=self._read, file_of=self._file)
             shape = prepare_mesh_job(spec, arrays, tools.device, load, plan=plan, progress=tell)
-            return replace(shape, prior=loras.told(shape.prior))
+            return replace(shape, prior=files.told(shape.prior))
         run = prepare(
             spec,
             self._read,
@@ -215,7 +215,7 @@ class _Job:
             rasterizer=tools.rasterizer,
             progress=tell,
         )
-        return replace(run, prior=loras.told(run.prior))
+        return replace(run, prior=files.told(run.prior))
 
     def _file(self, ref: ArrayRef) -> Path:
         require_whole(self.tools.paths, self.tools.store, ref.sha256)

@@ -14,7 +14,16 @@ from ..structure import LATER
 from .camera import CameraRigSpec, CameraSamplerSpec, CameraSpec
 from .mesh import MeshSpec, TileImage
 from .method import ConditionsSpec, ControlSpec, DistillationSpec, ReferenceSpec, RegulationSpec
-from .models import CONTROLS_OF, FLOW_MODELS, LORA_NAME_LETTERS, MOST_LORAS, LoraSpec, ModelSpec
+from .models import (
+    CONTROLS_OF,
+    FLOW_MODELS,
+    LORA_NAME_LETTERS,
+    MOST_LORAS,
+    EmbeddingSpec,
+    LoraSpec,
+    ModelSpec,
+    check_words,
+)
 from .picture import PICTURE_MODEL, PictureSpec
 from .settings import SettingsSpec
 from .shape import MOST_VOLUME_RESOLUTION, NEW_SHAPE, ShapeSpec, check_shape_mesh, check_shape_model, check_unused
@@ -34,6 +43,7 @@ __all__ = [
     "ConditionsSpec",
     "ControlSpec",
     "DistillationSpec",
+    "EmbeddingSpec",
     "LightingSpec",
     "LoraSpec",
     "MapName",
@@ -165,6 +175,8 @@ class TextureJobSpec(Strict):
             if len(set(tiles)) != len(tiles):
                 raise FieldError(name, "Expected each tile once.")
         check_text("name", self.name)
+        prompt = self.prompt
+        check_words(self.guidance.embeddings, (prompt.text, prompt.negative, *prompt.per_view.values()))
         if self.reshapes:
             # Before all else: what it has no use for need not fit together.
             self._check_shape()
@@ -308,8 +320,9 @@ class TextureJobSpec(Strict):
                 raise FieldError(name, "New UVs need no image; leave it out.")
         if self.conditions.reference is not None:
             raise FieldError("conditions.reference", "New UVs need no image; leave it out.")
-        if self.guidance.loras:
-            raise FieldError("guidance.loras", "New UVs need no model; leave it out.")
+        for name in ("loras", "embeddings"):
+            if getattr(self.guidance, name):
+                raise FieldError(f"guidance.{name}", "New UVs need no model; leave it out.")
         for index, mesh in enumerate(self.meshes):
             for name in {"corner_uvs", "corner_colors", "textured"} & mesh.arrays().keys():
                 raise FieldError(f"meshes[{index}].{name}", "All faces get new UVs; send only those, without UVs.")
@@ -324,7 +337,9 @@ class TextureJobSpec(Strict):
         images["guidance.oracle_texture"] = self.guidance.oracle_texture or ()
         for name, tiles in images.items():
             found |= {f"{name}[{index}].array": image.array for index, image in enumerate(tiles)}
-        found |= {f"guidance.loras[{index}].file": lora.file for index, lora in enumerate(self.guidance.loras)}
+        for name in ("loras", "embeddings"):
+            files = getattr(self.guidance, name)
+            found |= {f"guidance.{name}[{index}].file": one.file for index, one in enumerate(files)}
         if self.conditions.reference is not None:
             found["conditions.reference.image"] = self.conditions.reference.image
         if self.shape is not None and self.shape.picture is not None:

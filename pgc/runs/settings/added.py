@@ -7,7 +7,7 @@ Only headers are read, and the files are hashed: whatever cannot work is refused
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from pgc.guidance.specs import (
 from pgc.optimization.config import Prompt
 from pgc.runs.settings.choices import RunChoices
 
-__all__ = ["AddableSpec", "check_added", "with_added", "with_loras"]
+__all__ = ["AddableSpec", "check_added", "with_added", "with_embeddings", "with_ip_adapter", "with_loras"]
 
 AddableSpec = StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec
 """Priors that files can be added to."""
@@ -100,6 +100,35 @@ def with_loras(prior: GuidanceSpec, files: Mapping[Path, float]) -> AddableSpec:
     widths = None if isinstance(prior, FlowSpec) else _model_widths(prior)
     loras = tuple(_lora(read_tensor_file(path), scale, prior, widths) for path, scale in files.items())
     return replace(prior, added=replace(prior.added, loras=loras))
+
+
+def with_embeddings(prior: GuidanceSpec, files: Mapping[Path, str]) -> AddableSpec:
+    """Returns the prior with files of learnt words, of known places and any names, each with the word that it teaches.
+
+    Raises:
+        PgcError: the prior takes none, or a file is none or was made for another model.
+    """
+    known = _reader(prior, "learnt words")
+    widths = _model_widths(known)
+    headers = [(read_tensor_file(path), word) for path, word in files.items()]
+    return replace(known, added=replace(known.added, embeddings=_words(headers, known, widths)))
+
+
+def with_ip_adapter(prior: GuidanceSpec, path: Path, scale: float) -> AddableSpec:
+    """Returns the prior with the IP-Adapter of a file, or of the only one in a folder.
+
+    Raises:
+        PgcError: the prior takes none, or the file is none or was made for another model.
+    """
+    known = _reader(prior, "an IP-Adapter")
+    header = read_tensor_file(ip_adapter_file(path))
+    return replace(known, added=replace(known.added, ip_adapter=_adapter(header, scale, known, _model_widths(known))))
+
+
+def _reader(prior: GuidanceSpec, what: str) -> StableDiffusionSpec | SDXLSpec:
+    if isinstance(prior, StableDiffusionSpec | SDXLSpec):
+        return prior
+    raise ConfigError(f"This model takes no {what.removeprefix('an ')}; name a model of Stable Diffusion or SDXL.")
 
 
 def check_added(prior: GuidanceSpec, prompt: Prompt, reference: Path | None) -> None:
@@ -187,11 +216,18 @@ def _lora(
 def _embeddings(
     files: Mapping[str, str], prior: StableDiffusionSpec | SDXLSpec, widths: tuple[int, tuple[int, ...]] | None
 ) -> tuple[EmbeddingSpec, ...]:
+    headers = [(read_header(Path(name), "learnt word", "--embedding"), word) for name, word in files.items()]
+    return _words(headers, prior, widths)
+
+
+def _words(
+    headers: Sequence[tuple[TensorFile, str]],
+    prior: StableDiffusionSpec | SDXLSpec,
+    widths: tuple[int, tuple[int, ...]] | None,
+) -> tuple[EmbeddingSpec, ...]:
     found: dict[str, EmbeddingSpec] = {}
-    for name, word in files.items():
-        path = Path(name)
-        header = read_header(path, "learnt word", "--embedding")
-        made = embedding_widths(header)
+    for header, word in headers:
+        path, made = header.path, embedding_widths(header)
         wanted = made if widths is None else widths[1]
         if len(made) != len(wanted):
             raise ConfigError(
@@ -221,10 +257,18 @@ def _ip_adapter(
         )
     if choices.reference_by == "palette":
         raise ConfigError("--ip-adapter is given, but --reference-by is palette; leave one of the two away.")
-    path = ip_adapter_file(Path(choices.ip_adapter))
-    header: TensorFile = read_header(path, "IP-Adapter", "--ip-adapter")
-    width = ip_adapter_width(header)
-    _check_width(path, "an IP-Adapter", width, prior, None if widths is None else widths[0])
+    header = read_header(ip_adapter_file(Path(choices.ip_adapter)), "IP-Adapter", "--ip-adapter")
     scale = ADAPTER_SCALE if choices.reference_scale is None else choices.reference_scale
+    return _adapter(header, scale, prior, widths)
+
+
+def _adapter(
+    header: TensorFile,
+    scale: float,
+    prior: StableDiffusionSpec | SDXLSpec,
+    widths: tuple[int, tuple[int, ...]] | None,
+) -> IpAdapterSpec:
+    path, width = header.path, ip_adapter_width(header)
+    _check_width(path, "an IP-Adapter", width, prior, None if widths is None else widths[0])
     encoder = str(ip_adapter_encoder(header))
     return IpAdapterSpec(path=str(path), sha256=sha256_of(path), image_encoder=encoder, scale=scale)

@@ -59,6 +59,7 @@ from blender_addon.protocol.specs.job import (
     CameraRigSpec,
     CameraSpec,
     ConditionsSpec,
+    EmbeddingSpec,
     LightingSpec,
     LoraSpec,
     MeshSpec,
@@ -141,7 +142,8 @@ def shape_spec(**changes: object) -> TextureJobSpec:
         "settings": SettingsSpec(seed=7, steps=50, views=4, resolution=128),
         "guidance": ModelSpec(
             model="sd15",
-            loras=(LoraSpec(file=ArrayRef("e" * 64, DType.U8, (999,)), scale=0.75, name="moss.safetensors"),),
+            loras=(MOSS,),
+            embeddings=(EmbeddingSpec(file=ArrayRef("f" * 64, DType.U8, (99,)), word="lion", name="lion.safetensors"),),
         ),
         "maps": ("shape",),
         "name": "Suzanne",

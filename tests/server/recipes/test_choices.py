@@ -71,13 +71,12 @@ ALONE = {
 """What goes with one loss or regulation, and not with those of `ALL`."""
 HERE = {
     "control_models": {"control_models": {"normal": "me/mine"}},
-    "embeddings": {"embeddings": {"a.safetensors": "moss"}},
     "ip_adapter": {"ip_adapter": "a.safetensors"},
     "reference_by": {"reference_by": "ip-adapter"},
 }
 """What a server is not told yet."""
-FILES = ("loras",)
-"""Files of the prior, which a server puts into it as it loads it (tests/server/worker/test_loras.py)."""
+FILES = ("loras", "embeddings")
+"""Files of the prior, which a server puts into it as it loads it (tests/server/worker/test_added.py)."""
 
 
 @pytest.mark.parametrize("name", HERE)

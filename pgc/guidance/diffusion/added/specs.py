@@ -46,7 +46,7 @@ class LoraSpec:
 class EmbeddingSpec:
     """A word that was learnt from pictures (textual inversion)."""
 
-    path: str
+    path: str = field(compare=False)
     sha256: str
     token: str
     """What stands for it in a prompt, as a word of its own, however it is capitalised."""

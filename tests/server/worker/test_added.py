@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LoRA files that a job brings are in its prior, and nowhere else; what is wrong with one is said by its own name."""
+"""Files that a job brings for its model are in its prior alone; what is wrong with one is said by its own name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from blender_addon.protocol.errors import FieldError, ProtocolError
-from blender_addon.protocol.specs.job import LoraSpec, ModelSpec, SettingsSpec, ShapeSpec
+from blender_addon.protocol.specs.job import EmbeddingSpec, LoraSpec, ModelSpec, PromptSpec, SettingsSpec, ShapeSpec
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
@@ -19,7 +20,7 @@ from pgc.images.maps import encode_maps
 from pgc.remote.job import remote_job
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.request import load_prepared, load_sources
-from pgc.runs.settings.added import with_loras
+from pgc.runs.settings.added import with_embeddings, with_loras
 from server.gate.validation import validate
 from server.recipes import prepare
 from server.worker.job import run_job
@@ -73,6 +74,14 @@ def lora_job(stored_job, lora_file):
     return write
 
 
+@pytest.fixture
+def word_file(tmp_path, load):
+    width = load(StableDiffusionSpec(), torch.device("cpu"))._model.components.text_encoders[0].config.hidden_size
+    path = tmp_path / "rust.safetensors"
+    save_file({"emb_params": torch.randn(2, width, generator=torch.Generator().manual_seed(3))}, path)
+    return path
+
+
 def done(job, load, cpu):
     tools = JobTools(
         paths=job.paths, store=job.store, device=cpu, guidance_for=load, send=lambda *_: None, checkpoint_seconds=3600.0
@@ -113,6 +122,33 @@ def test_a_file_for_another_model_is_said_by_its_name(lora_job, load, cpu, tmp_p
     assert outcome.error.field == "guidance.loras"
     assert "Mossy stone.safetensors" in outcome.error.text
     assert str(job.paths.root) not in outcome.error.text
+
+
+@pytest.mark.slow
+def test_a_learnt_word_is_read_as_in_a_run_with_the_file(stored_job, word_file, load, arrays, cpu):
+    word = EmbeddingSpec(
+        file=stored_job.put(np.fromfile(word_file, np.uint8)), word="Rusty", name="my words/rust.safetensors"
+    )
+    settings = replace(stored_job.spec.settings, **TINY)
+    prompt, guidance = PromptSpec(text="a rusty box"), ModelSpec(model="sd15", embeddings=(word,))
+    stored_job.write(replace(stored_job.spec, prompt=prompt, settings=settings, guidance=guidance))
+    tools, outcome = done(stored_job, load, cpu)
+    assert outcome.ending is Ending.DONE, outcome.error
+
+    def run_with(**files):
+        spec = replace(stored_job.spec, guidance=ModelSpec(model="sd15"))
+        named = {word_file: files["word"]} if files else {}
+        run = prepare(spec, arrays.read, cpu, lambda prior, device: load(with_embeddings(prior, named), device))
+        for _ in run.optimization.steps():
+            pass
+        return encode_maps(run.bake())["base_color"][1001]
+
+    made = tools.store.read(outcome.result.maps[0].sha256)
+    assert made == run_with(word="Rusty")
+    assert made != run_with()
+    added = json.loads(tools.store.read(outcome.result.config_json_sha256))["resolved"]["guidance"]["added"]
+    [told] = added["embeddings"]
+    assert (told["path"], told["token"]) == ("my words/rust.safetensors", "Rusty"), "no path of the server"
 
 
 @pytest.mark.slow
@@ -174,16 +210,51 @@ def test_what_a_specification_cannot_ask_for(stored_job):
         replace(more, maps=("corner_uvs",))
 
 
+def test_what_a_specification_cannot_ask_of_learnt_words(stored_job):
+    word = EmbeddingSpec(file=stored_job.put(np.zeros(64, np.uint8)), word="moss")
+    other = EmbeddingSpec(file=stored_job.put(np.ones(64, np.uint8)), word="MOSS")
+    for model in ("pocket", "oracle", "flux"):
+        with pytest.raises(FieldError, match="cannot be taught words"):
+            ModelSpec(model=model, embeddings=(word,))
+    for twice in ((word, other), (word, replace(word, word="fern"))):
+        with pytest.raises(FieldError, match="each word and each file once"):
+            ModelSpec(model="sd15", embeddings=twice)
+    with pytest.raises(FieldError, match="at most 8"):
+        ModelSpec(model="sd15", embeddings=(word,) * 9)
+    for text in ("", "two words", "a,b", "x" * 65):
+        with pytest.raises(FieldError, match="without blanks"):
+            replace(word, word=text)
+    guidance = ModelSpec(model="sd15", embeddings=(word,))
+    with pytest.raises(FieldError, match="No prompt has the word 'moss'"):
+        replace(stored_job.spec, prompt=PromptSpec(text="mossy stone"), guidance=guidance)
+    said = replace(stored_job.spec, prompt=PromptSpec(text="stone", per_view={"back": "Moss, wet"}), guidance=guidance)
+    assert said.refs()["guidance.embeddings[0].file"] == word.file
+    with pytest.raises(FieldError, match=r"guidance\.embeddings.*New UVs need no model"):
+        replace(said, maps=("corner_uvs",))
+    stored_job.write(said)
+    with pytest.raises(ProtocolError, match=r"The file is no whole \.safetensors file"):
+        validate(stored_job.paths, stored_job.store, stored_job.name)
+
+
 def test_the_oracle_and_the_built_in_model_take_none(lora_file):
     from pgc.guidance.specs import PocketSpec
 
     with pytest.raises(ConfigError, match="takes no LoRA"):
         with_loras(PocketSpec(), {lora_file: 1.0})
+    with pytest.raises(ConfigError, match="takes no learnt words"):
+        with_embeddings(PocketSpec(), {lora_file: "moss"})
 
 
-def test_the_command_line_sends_the_bytes(cube_obj, lora_file):
+def test_the_command_line_sends_the_bytes(cube_obj, lora_file, tmp_path):
+    word_file = tmp_path / "rusty.safetensors"
+    save_file({"emb_params": torch.ones(1, 768)}, word_file)
     given = TextureArguments(
-        mesh=str(cube_obj), prompt="red", guidance="sd15", loras={str(lora_file): 0.5}, warm_start=False
+        mesh=str(cube_obj),
+        prompt="rusty red",
+        guidance="sd15",
+        loras={str(lora_file): 0.5},
+        embeddings={str(word_file): ""},
+        warm_start=False,
     )
     request = given.to_request()
     mesh = load_prepared(request, lambda stage, fraction: None)
@@ -191,3 +262,6 @@ def test_the_command_line_sends_the_bytes(cube_obj, lora_file):
     [lora] = job.spec.guidance.loras
     assert (lora.scale, lora.name) == (0.5, lora_file.name)
     assert job.arrays[lora.file.sha256].tobytes() == lora_file.read_bytes()
+    [word] = job.spec.guidance.embeddings
+    assert (word.word, word.name) == ("rusty", "rusty.safetensors"), "its name, read here: a server has bytes alone"
+    assert job.arrays[word.file.sha256].tobytes() == word_file.read_bytes()
