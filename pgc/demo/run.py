@@ -71,9 +71,11 @@ class InProcess:
 
     def __call__(self, prompt: DemoPrompt, folder: RunFolder) -> DemoOutcome:
         """Textures as `Texturize` says."""
+        arguments = demo_arguments(prompt, self._config, self._device)
         outcome = texture_mesh(
-            demo_arguments(prompt, self._config, self._device).to_request(),
+            arguments.to_request(),
             folder,
+            arguments=arguments.given(),
             outputs=self._config.outputs,
             hooks=self._hooks_for(prompt),
             shared=self.shared,

@@ -14,11 +14,13 @@ from pgc.runs.settings.choices import RunChoices, choices_offered
 if TYPE_CHECKING:
     from pgc.cameras.view_names import ViewName
     from pgc.devices import DeviceName
+    from pgc.guidance.specs import GuidanceSpec
     from pgc.maps import MapName
     from pgc.runs.request import TextureRequest
 
-__all__ = ["TextureArguments", "arguments_from_report", "checked_device"]
+__all__ = ["TextureArguments", "arguments_from_report", "checked_device", "guidance_named"]
 
+_MODEL_NAMES = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 _OF_THE_MACHINE = ("device", "rasterizer")
 REFERENCE_SCALE = 0.5
 """What a reference's colours count where nothing is said."""
@@ -164,6 +166,18 @@ def checked_device(value: str) -> DeviceName:
     from pgc.devices import DEVICES
 
     return _one_of("--device", value, DEVICES)
+
+
+def guidance_named(spec: GuidanceSpec) -> str | None:
+    """Returns what stands after --guidance for a prior; None where no command line says the same.
+
+    Raises:
+        GuidanceError: its files have gone.
+    """
+    from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
+
+    of_files = () if isinstance(spec, OracleSpec | PocketSpec) else (spec.source,)
+    return next((name for name in (*_MODEL_NAMES, *of_files) if parse_guidance(name) == spec), None)
 
 
 def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> TextureArguments:

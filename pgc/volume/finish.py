@@ -11,7 +11,7 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import PreparedMesh
 from pgc.optimization.config import Prompt
-from pgc.runs.arguments import checked_device
+from pgc.runs.arguments import TextureArguments, checked_device, guidance_named
 from pgc.runs.folder import RunFolder
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 from pgc.runs.settings.choices import RunChoices
@@ -76,10 +76,29 @@ def texture_volume(
         place.claim(overwrite=True)
     # The prior of the volume serves where the texture asks for the same one; otherwise its own is loaded.
     shared = SharedParts(guidance=made.guidance if prior == made.prior else None, mesh=made.mesh)
-    outcome = texture_mesh(request, place, hooks=hooks, shared=shared, resume=resume)
+    told = _arguments(stage, made, request)
+    outcome = texture_mesh(request, place, arguments=told, hooks=hooks, shared=shared, resume=resume)
     write_bytes(folder / TEXTURED, (place.path / "textured.glb").read_bytes())
     report = place.report.name
     files = {TEXTURED: hashes(folder, (TEXTURED,))[TEXTURED]}
     files.update({f"{TEXTURE_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
     files[f"{TEXTURE_FOLDER}/{report}"] = hashes(place.path, (report,))[report]
     return {"folder": TEXTURE_FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished
+
+
+def _arguments(stage: TextureStage, made: VolumeMesh, request: TextureRequest) -> dict[str, Any]:
+    """What `pgc texture` would have been told, so that it goes on with the run and `pgc export` reads it; nothing where
+    no command line says the same."""
+    name = guidance_named(made.prior)
+    if name is None:
+        return {}
+    told = TextureArguments.of(
+        stage.choices,
+        mesh=str(request.mesh.absolute()),
+        prompt=made.prompt.text,
+        negative=made.prompt.negative or None,
+        guidance=name,
+        start=request.start,
+        device=request.device,
+    )
+    return told.given() if told.to_request().fingerprint() == request.fingerprint() else {}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from pgc.commands.finished_run import load_run
 from pgc.demo.config import DemoConfig, DemoPrompt
 from pgc.demo.run import InProcess, demo_arguments, run_demo
 from pgc.errors import ConfigError
@@ -39,6 +40,8 @@ def test_every_prompt_gets_its_files_and_a_place_on_the_page(config, tmp_path):
     for name in ("one", "two"):
         files = {path.name for path in (tmp_path / name).iterdir()}
         assert files == {"base_color.png", "textured.glb", "preview.png", "turntable.webp", "run.json"}
+        # As `pgc export` does.
+        assert load_run(tmp_path / name)[1].size == 64
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert page.count("<model-viewer alt=") == 2
     assert "http-equiv" not in page

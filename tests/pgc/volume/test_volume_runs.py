@@ -18,6 +18,7 @@ from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guid
 from pgc.mesh import load_mesh
 from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
+from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.runs.checkpoint import load_checkpoint
 from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.report import plain
@@ -81,6 +82,9 @@ def test_every_preset_runs_three_steps_on_a_model_of_the_true_format(models, tmp
     assert [result.steps for result in seen] == [3, 3, 3] if xl else [3, 3, 3, 1]
     assert stages == ["volume", "mesh"] + ([] if xl else ["texture"])
     assert all(torch.isfinite(result.image_gradient).all() for result in seen)
+    if not xl:
+        exported = CliRunner().invoke(app, ["export", str(tmp_path / "texture"), "--out", str(tmp_path / "exported")])
+        assert exported.exit_code == 0, exported.output
     made = load_mesh(tmp_path / ("volume.glb" if xl else "imagined.glb"))
     assert made.has_uvs
     drawn = trimesh.Trimesh(made.positions, made.corner_positions.reshape(-1, 3))
@@ -148,6 +152,9 @@ def test_a_texture_that_is_stopped_goes_on_where_it_was(models, tmp_path):
     assert not imagine(request, guidance, tmp_path, VolumeHooks(should_stop=third_of_all))
     assert json.loads((tmp_path / "run.json").read_text())["state"] == "interrupted"
     assert json.loads((tmp_path / "texture" / "run.json").read_text())["steps_done"] == 1
+    stored = arguments_from_report(json.loads((tmp_path / "texture" / "run.json").read_text()), TextureArguments())
+    place = RunFolder(tmp_path / "texture")
+    assert load_checkpoint(place.checkpoint)[1]["request"] == stored.to_request().fingerprint()
     steps: list[tuple[int, int]] = []
     again = VolumeHooks(on_step=lambda result: steps.append((result.step, result.steps)))
     assert imagine(request, guidance, tmp_path, again, resume=True)
