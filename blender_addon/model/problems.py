@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..build_options import INSTALL_SERVER
 from ..client import ErrorCode, WireError
+from ..protocol.specs.picture import PICTURE_MODEL
 from .state import Problem
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "offline_problem",
     "shape_problem",
     "start_problem",
+    "unseeing_problem",
     "unwrap_problem",
     "xatlas_problem",
 ]
@@ -117,23 +119,35 @@ def xatlas_problem() -> Problem:
     return Problem(text, *_SMART)
 
 
-def shape_problem(error: WireError, model: str = "pocket", *, imagined: bool = False) -> Problem:
+def shape_problem(error: WireError, model: str = "pocket", *, again: str = "pgc.refine_shape") -> Problem:
     """Says what to show where a new shape failed: what mends textures alone is no help.
 
     Args:
-        imagined: it was to be a new object from the prompt alone.
+        again: the operator that asks for such a one once more.
     """
+    if error.code in _MODEL and model == PICTURE_MODEL:
+        return unseeing_problem(error.text)
     if error.code is ErrorCode.INPUT_INVALID and (error.field or "").startswith("maps"):
         # An older server came up after the click.
         return no_shapes_problem()
-    return of_shape(of_error(error, model), imagined=imagined)
+    return of_shape(of_error(error, model), again=again)
 
 
-def of_shape(problem: Problem, *, imagined: bool) -> Problem:
+def of_shape(problem: Problem, *, again: str) -> Problem:
     """Returns a problem of a job for a new shape, with the button that asks for such a one again."""
     if problem.operator in ("pgc.generate", "pgc.base_color_only", "pgc.smaller_texture"):
-        return Problem(problem.text, "pgc.imagine" if imagined else "pgc.refine_shape", "Try Again")
+        return Problem(problem.text, again, "Try Again")
     return problem
+
+
+def unseeing_problem(told: str = "It is not installed there.") -> Problem:
+    """Says that the server has no model that sees a picture.
+
+    Args:
+        told: what the server says of it.
+    """
+    text = f"Zero123, which judges by a picture, is not ready on the server. {told} Or let the prompt's model judge."
+    return Problem(text, "pgc.copy_model_command", "Copy Download Command", {"model": PICTURE_MODEL})
 
 
 def no_shapes_problem() -> Problem:

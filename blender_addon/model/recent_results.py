@@ -32,11 +32,13 @@ _MOST_SEED = (1 << 31) - 1
 
 @dataclass(frozen=True)
 class RecentResult:
-    """One of the list. title: for the menu; job: the server's name for it; key: the client's."""
+    """One of the list. title: for the menu; job: the server's name for it; key: the client's; is_shape: it becomes an
+    object of its own, and needs none."""
 
     title: str
     job: str
     key: str
+    is_shape: bool = False
 
 
 def recent_results(state: AppState, now: float) -> list[RecentResult]:
@@ -53,7 +55,8 @@ def recent_results(state: AppState, now: float) -> list[RecentResult]:
         prompt = view.request.prompt if view is not None else ""
         what = " · ".join(text for text in (info.name, prompt[:40]) if text) or info.job[:8]
         partial = ", stopped" if info.state is JobState.CANCELLED else ""
-        found.append(RecentResult(f"{what} ({_ago(now - info.created)}{partial})", info.job, info.key))
+        is_shape = info.name.endswith(NEW_SHAPE_OF.format(name=""))
+        found.append(RecentResult(f"{what} ({_ago(now - info.created)}{partial})", info.job, info.key, is_shape))
     return found
 
 
@@ -82,14 +85,20 @@ def named_shape(state: AppState, job: str) -> str | None:
     return next((name.removesuffix(suffix) for name in names if name.endswith(suffix)), None)
 
 
-def fetched_request(known: JobRequest | None, same_object: bool, shape: bool = False) -> JobRequest:
+def fetched_request(known: JobRequest | None, same_object: bool | None, shape: bool = False) -> JobRequest:
     """Returns what a fetched result was asked for: all of it where this Blender asked for it, and for this object.
 
     Args:
+        same_object: the object that it is fetched for is the one that it was asked for; None: there is none, which only
+            a new shape can do without.
         shape: it is a new shape. One that nobody here asked for becomes an object at the 3D cursor.
     """
     if known is None:
-        return JobRequest(prompt="", shape=ShapeTask.of_prompt().written() if shape else "")
+        return JobRequest(prompt="", shape=ShapeTask.of_nothing().written() if shape else "")
+    if same_object is None:
+        task = ShapeTask.read(known.shape)
+        stands_alone = task is not None and task.imagined
+        return known if stands_alone else replace(known, shape=ShapeTask.of_nothing().written())
     if same_object:
         # Whoever fetches a result wants to see it.
         return replace(known, waits=False) if known.waits else known

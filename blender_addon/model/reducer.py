@@ -36,6 +36,7 @@ from ..client import (
     WireError,
 )
 from . import problems
+from .conditions.shapes import operator_of
 from .effects import Deliver, Effect, Ended, Follow, Remember, SendCancel, ShowPreview, ShowShape
 from .recent_results import completed_request
 from .state import AppState, JobView, Phase, Problem, ServerState
@@ -299,9 +300,9 @@ def _problem(view: JobView, error: WireError) -> Problem:
     if view.unwrap is not None:
         return problems.unwrap_problem(error)
     if view.reshapes:
-        return problems.shape_problem(error, view.request.model, imagined=view.of_no_object)
+        return problems.shape_problem(error, view.request.model, again=operator_of(view.request.shape))
     return problems.of_error(error, view.request.model)
 
 
 def _again(view: JobView, problem: Problem) -> Problem:
-    return problems.of_shape(problem, imagined=view.of_no_object) if view.reshapes else problem
+    return problems.of_shape(problem, again=operator_of(view.request.shape)) if view.reshapes else problem

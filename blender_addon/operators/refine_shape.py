@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refine Shape: a new object beside the active one. New Object by Prompt: one from nothing."""
+"""Refine Shape: a new object beside the active one. New Object by Prompt, or by Image: one from nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import bpy
 
-from ..model.problems import no_shapes_problem, shape_problem
-from ..model.state import Problem, ServerState
-from ..protocol.specs.job import NEW_SHAPE
+from ..model.problems import no_shapes_problem, shape_problem, unseeing_problem
+from ..model.state import Problem, ServerState, ServerView
+from ..protocol.specs.job import NEW_SHAPE, PICTURE_MODEL
 from ..scene.errors import SceneError
 from ..session import event_pump, recent_prompts
-from ..session.readiness import reason_against_imagining, reason_against_shape
-from ..session.reshaping import prepare_imagined, prepare_shape
+from ..session.readiness import reason_against_imagining, reason_against_pictured, reason_against_shape
+from ..session.reshaping import prepare_imagined, prepare_pictured, prepare_shape
 from ..session.submission import SEEDS, Order, objection
 from .poll import passes_unless
 
@@ -38,19 +38,29 @@ def _sent(operator: bpy.types.Operator, context: bpy.types.Context, prepare: Cal
         order = prepare()
     except SceneError as error:
         return refuse(Problem(error.text, error.fix or ""))
+    if order.spec.guidance.model == PICTURE_MODEL and server.ready and not _sees(server):
+        return refuse(unseeing_problem())
     too_large = objection([order], server, shape_problem)
     if too_large is not None:
         return refuse(too_large)
     if not desk.submit(order.view, order.spec, order.arrays):
         return refuse(server.problem or no_shapes_problem())
     settings = context.scene.pgc
-    recent_prompts.remember(settings.prompt, settings.negative)
+    if order.spec.guidance.model != PICTURE_MODEL:
+        recent_prompts.remember(settings.prompt, settings.negative)
     if not settings.lock_seed:
         settings.seed = (settings.seed + 1) % SEEDS
     if server.state is ServerState.ABSENT:
         # One click: a server that is installed comes up by itself.
         bpy.ops.pgc.start_server()
     return {"FINISHED"}
+
+
+def _sees(server: ServerView) -> bool:
+    """Whether the server has the model that sees pictures, as far as it has told."""
+    info = server.model(PICTURE_MODEL)
+    # Before its first worker is up a server names no model.
+    return not server.models or (info is not None and info.state == "installed")
 
 
 class PGC_OT_refine_shape(bpy.types.Operator):
@@ -87,4 +97,21 @@ class PGC_OT_imagine(bpy.types.Operator):
         return _sent(self, context, lambda: prepare_imagined(context))
 
 
-CLASSES = (PGC_OT_refine_shape, PGC_OT_imagine)
+class PGC_OT_imagine_picture(bpy.types.Operator):
+    """Make a new object from a picture of it. It comes to the 3D cursor, or beside the active mesh where it begins as
+    that; nothing else in the scene changes"""
+
+    bl_idname = "pgc.imagine_picture"
+    bl_label = "New Object by Image"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = reason_against_pictured(context, event_pump.current_state())
+        return passes_unless(cls, reason, reason)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return _sent(self, context, lambda: prepare_pictured(context))
+
+
+CLASSES = (PGC_OT_refine_shape, PGC_OT_imagine, PGC_OT_imagine_picture)

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the next shape is to be, beside the panel's prompt, model and seed."""
+"""What the next shape, or the next new object, is to be, beside the panel's prompt, model and seed."""
+
+import math
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+)
 
-from ..model.conditions.shapes import GEOMETRIES, LOSSES
+from ..model.conditions.shapes import GEOMETRIES, LOSSES, STARTS, VIEWERS
 from .jobs import PGC_PG_pending
 
 __all__ = ["CLASSES", "PGC_PG_shape"]
@@ -35,6 +44,21 @@ class PGC_PG_shape(bpy.types.PropertyGroup):
     )
     hold: BoolProperty(
         name="Hold", description="Show the model the mesh as it is now in each step, so that the shape stays near it"
+    )
+    picture: PointerProperty(
+        name="Picture",
+        description="One object from its front, with a transparent background or before one plain color",
+        type=bpy.types.Image,
+    )
+    viewer: EnumProperty(name="Model", description="Who judges the other sides", items=VIEWERS, default="zero123")
+    start: EnumProperty(name="Start", description="What the new object begins as", items=STARTS, default="dmtet")
+    elevation: FloatProperty(
+        name="Camera Height",
+        description="How high above the object the picture's camera stood; 0: level with it",
+        subtype="ANGLE",
+        min=math.radians(-80.0),
+        max=math.radians(80.0),
+        default=0.0,
     )
 
 

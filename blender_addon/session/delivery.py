@@ -24,7 +24,7 @@ from .unwrapping import put_new_uvs, unwrap_hindrance
 
 __all__ = ["Deliveries", "hindrance", "rendering"]
 
-_STEPS = {"texture": "Generate Texture", "unwrap": "New UV Map", "shape": "Refine Shape"}
+_STEPS = {"texture": "Generate Texture", "unwrap": "New UV Map", "shape": "Refine Shape", "object": "New Object"}
 """What undo calls a result."""
 
 
@@ -197,7 +197,13 @@ class Deliveries:
             forget(view.key)
         if view.paints or phase is Phase.FINISHED:
             with defect(state, "Making an undo step"):
-                _push_undo(_STEPS["unwrap" if view.unwrap is not None else "shape" if view.reshapes else "texture"])
+                _push_undo(_STEPS[_kind(view)])
+
+
+def _kind(view: JobView) -> str:
+    if view.reshapes:
+        return "object" if view.of_no_object else "shape"
+    return "texture" if view.unwrap is None else "unwrap"
 
 
 def _uvs_changed(obj: bpy.types.Object) -> bool:

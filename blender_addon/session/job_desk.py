@@ -127,18 +127,19 @@ class JobDesk:
         """Ends a job and keeps what there is, as the artist's click on Stop and Keep."""
         self._perform_all(stopped_by_artist(self.state, key))
 
-    def fetch(self, key: str, job: str, obj: bpy.types.Object) -> None:
-        """Makes the result of a job that has ended come once more, for this object."""
+    def fetch(self, key: str, job: str, obj: bpy.types.Object | None) -> None:
+        """Makes the result of a job that has ended come once more, for this object; a new shape needs none."""
         client, known = self.connect(), self.state.jobs.pop(key, None)
         if client is None:
             return
-        same = known is not None and known.object_uid == obj.session_uid
+        same = None if obj is None else known is not None and known.object_uid == obj.session_uid
         shape = named_shape(self.state, job)
         request = fetched_request(known.request if known is not None else None, same, shape is not None)
         task = ShapeTask.read(request.shape)
-        name, uid = obj.name, obj.session_uid
-        if task is not None and task.imagined:
+        if obj is None or (task is not None and task.imagined):
             name, uid = shape or FROM_PROMPT, NOWHERE
+        else:
+            name, uid = obj.name, obj.session_uid
         self.state.jobs[key] = JobView(key, request, name, uid, Phase.FOUND, job)
         self.state.show_problem(None)
         client.detach(job)

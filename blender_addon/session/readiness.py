@@ -8,12 +8,13 @@ import bpy
 from ..model.state import AppState, ServerState
 from ..scene.meshes.real_mesh import can_become_real
 
-__all__ = ["NO_MESH", "NO_MESHES", "NO_PROMPT", "NO_REAL_MESH"]
+__all__ = ["NO_MESH", "NO_MESHES", "NO_PICTURE", "NO_PROMPT", "NO_REAL_MESH", "reason_against_pictured"]
 __all__ += ["reason_against", "reason_against_new_uvs", "reason_against_object", "reason_against_shape"]
 __all__ += ["reason_against_imagining", "selected_meshes", "textured"]
 
 NO_MESH = "Select a mesh object first"
 NO_MESHES = "Select mesh objects first"
+NO_PICTURE = "Choose a picture first"
 NO_PROMPT = "Type a prompt first"
 NO_REAL_MESH = "This object shows a surface, but is no mesh; make a real mesh of it first"
 _CLOSED = (ServerState.REFUSED, ServerState.BROKEN)
@@ -61,6 +62,18 @@ def reason_against_imagining(context: bpy.types.Context, state: AppState) -> str
     """Says the same of a new object from the prompt alone."""
     if not context.scene.pgc.prompt.strip():
         return NO_PROMPT
+    return "The server cannot be used; the panel says why" if state.server.state in _CLOSED else ""
+
+
+def reason_against_pictured(context: bpy.types.Context, state: AppState) -> str:
+    """Says the same of a new object from the picture that was chosen."""
+    wish, obj = context.scene.pgc.shape, context.object
+    if wish.picture is None:
+        return NO_PICTURE
+    if wish.viewer == "prompt" and not context.scene.pgc.prompt.strip():
+        return NO_PROMPT
+    if wish.start == "offsets" and (obj is None or obj.type != "MESH"):
+        return NO_MESH
     return "The server cannot be used; the panel says why" if state.server.state in _CLOSED else ""
 
 

@@ -3,28 +3,42 @@
 
 from __future__ import annotations
 
+import math
 import uuid
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy.typing as npt
 
-from ..client import FieldError, ModelSpec, PromptSpec, ProtocolError, SettingsSpec, ShapeSpec, TextureJobSpec
+from ..client import (
+    FieldError,
+    ModelSpec,
+    PictureSpec,
+    PromptSpec,
+    ProtocolError,
+    SettingsSpec,
+    ShapeSpec,
+    TextureJobSpec,
+)
 from ..model.conditions.shapes import FROM_PROMPT, NOWHERE, ShapeTask, shape_wish
 from ..model.recent_results import NEW_SHAPE_OF
 from ..model.state import JobRequest, JobView
 from ..protocol.arrays import array_ref, give_away
 from ..protocol.meshes import read_result
-from ..protocol.specs.job import NEW_SHAPE, MeshSpec
+from ..protocol.specs.job import NEW_SHAPE, PICTURE_MODEL, MeshSpec
 from ..scene.errors import SceneError
 from ..scene.lora_files import loras_of
+from ..scene.pictures.picture_files import picture_file
 from ..scene.shapes.refined import put_imagined, put_refined
-from ..scene.shapes.source import read_source
+from ..scene.shapes.source import ShapeSource, read_source
 from .submission import Order
 
-__all__ = ["prepare_imagined", "prepare_shape", "put_shape", "shape_hindrance"]
+__all__ = ["prepare_imagined", "prepare_pictured", "prepare_shape", "put_shape", "shape_hindrance"]
 
 _LONGEST_NAME = 40
+_SEES = ModelSpec(model=PICTURE_MODEL)
 
 
 def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
@@ -34,21 +48,12 @@ def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         SceneError: it shows no shape, or the choices do not go together.
     """
     settings, wish = context.scene.pgc, context.scene.pgc.shape
-    if obj.mode == "EDIT":
-        # What was edited so far counts, without leaving the mode.
-        obj.update_from_editmode()
-    source = read_source(obj, context.evaluated_depsgraph_get())
-    given = {
-        "positions": source.positions,
-        "faces": source.faces,
-        "corner_uvs": source.corner_uvs,
-        "material_index": source.material_index,
-    }
-    refs = {name: array_ref(give_away(array)) for name, array in given.items() if array is not None}
+    source = _source(context, obj)
     files = dict[str, npt.NDArray[Any]]()
+    mesh = _mesh_spec(obj.name, source, files)
     try:
         spec = TextureJobSpec(
-            meshes=(MeshSpec(name=obj.name, **refs),),
+            meshes=(mesh,),
             prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
             settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=wish.steps or None),
             guidance=ModelSpec(model=settings.model, loras=loras_of(settings, files)),
@@ -75,7 +80,7 @@ def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         shape=source.task.written(),
     )
     view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
-    return Order(view, spec, {**files, **{refs[name].sha256: given[name] for name in refs}})
+    return Order(view, spec, files)
 
 
 def prepare_imagined(context: bpy.types.Context) -> Order:
@@ -104,9 +109,76 @@ def prepare_imagined(context: bpy.types.Context) -> Order:
         seed=settings.seed,
         model=settings.model,
         preset=settings.preset,
-        shape=ShapeTask.of_prompt().written(),
+        shape=ShapeTask.of_nothing().written(),
     )
     return Order(JobView(uuid.uuid4().hex, request, FROM_PROMPT, NOWHERE), spec, files)
+
+
+def prepare_pictured(context: bpy.types.Context) -> Order:
+    """Prepares the job for a new object from the picture that was chosen. Changes nothing.
+
+    Raises:
+        SceneError: the picture cannot travel, or the choices do not go together.
+    """
+    settings, wish = context.scene.pgc, context.scene.pgc.shape
+    picture, reads = picture_file(wish.picture), wish.viewer == "prompt"
+    arrays = dict[str, npt.NDArray[Any]]()
+    task, meshes, name, uid = ShapeTask.of_nothing(picture.name), (), FROM_PROMPT, NOWHERE
+    if wish.start == "offsets":
+        obj = context.object
+        source = _source(context, obj)
+        meshes = (_mesh_spec(obj.name, source, arrays),)
+        task, name, uid = replace(source.task, picture=picture.name), obj.name, obj.session_uid
+    file = array_ref(give_away(picture.data))
+    arrays[file.sha256] = picture.data
+    try:
+        shown = PictureSpec(
+            file=file,
+            width=picture.header.width,
+            height=picture.header.height,
+            elevation=round(math.degrees(wish.elevation), 3),
+            name=picture.name,
+        )
+        spec = TextureJobSpec(
+            meshes=meshes,
+            prompt=PromptSpec(text=settings.prompt, negative=settings.negative) if reads else PromptSpec(text=""),
+            settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=wish.steps or None),
+            guidance=ModelSpec(model=settings.model, loras=loras_of(settings, arrays)) if reads else _SEES,
+            maps=(NEW_SHAPE,),
+            shape=ShapeSpec(geometry=wish.start, picture=shown),
+            name=NEW_SHAPE_OF.format(name=Path(picture.name).stem[:_LONGEST_NAME]),
+        )
+    except FieldError as error:
+        raise SceneError(error.text) from error
+    request = JobRequest(
+        prompt=spec.prompt.text,
+        negative=spec.prompt.negative,
+        seed=settings.seed,
+        model=spec.guidance.model,
+        preset=settings.preset,
+        shape=task.written(),
+    )
+    return Order(JobView(uuid.uuid4().hex, request, name, uid), spec, arrays)
+
+
+def _source(context: bpy.types.Context, obj: bpy.types.Object) -> ShapeSource:
+    if obj.mode == "EDIT":
+        # What was edited so far counts, without leaving the mode.
+        obj.update_from_editmode()
+    return read_source(obj, context.evaluated_depsgraph_get())
+
+
+def _mesh_spec(name: str, source: ShapeSource, arrays: dict[str, npt.NDArray[Any]]) -> MeshSpec:
+    """The mesh as the job names it; its arrays are added."""
+    given = {
+        "positions": source.positions,
+        "faces": source.faces,
+        "corner_uvs": source.corner_uvs,
+        "material_index": source.material_index,
+    }
+    refs = {part: array_ref(give_away(array)) for part, array in given.items() if array is not None}
+    arrays.update({refs[part].sha256: given[part] for part in refs})
+    return MeshSpec(name=name, **refs)
 
 
 def shape_hindrance(view: JobView, obj: bpy.types.Object | None) -> str:
@@ -132,7 +204,8 @@ def put_shape(view: JobView, obj: bpy.types.Object | None) -> str:
     except ProtocolError as error:
         raise SceneError(f"The server sent a shape that is damaged ({error.error.text}); refine it again.") from error
     if task is not None and task.imagined:
-        made = put_imagined(result, view.request.prompt[:_LONGEST_NAME] or view.object_name)
+        shown = view.request.prompt or Path(task.picture).stem or view.object_name
+        made = put_imagined(result, shown[:_LONGEST_NAME])
         note = f"{made.name} stands at the 3D cursor."
         return f"{note} {view.note}" if view.note else note
     if task is None or obj is None:

@@ -82,8 +82,13 @@ class PGC_MT_results(bpy.types.Menu):
         found = recent_results(event_pump.current_state(), time.time())
         if not found:
             self.layout.label(text="No results yet")
+        obj = context.object
+        takes = obj is not None and obj.type == "MESH" and obj.is_editable
         for result in found:
-            operator = self.layout.operator("pgc.fetch_result", text=result.title, translate=False)
+            row = self.layout.row()
+            # A texture needs an object to lie on; a new shape becomes one.
+            row.enabled = takes or result.is_shape
+            operator = row.operator("pgc.fetch_result", text=result.title, translate=False)
             operator.job, operator.key = result.job, result.key
 
 

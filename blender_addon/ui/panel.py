@@ -19,7 +19,7 @@ from .problem import draw_problem
 from .progress import draw_progress, draw_waiting
 from .server_line import draw_server_line
 from .settings import draw_prompt, draw_quality, draw_settings, draw_target
-from .shape import draw_shape
+from .shape import draw_new_object, draw_shape
 from .text import draw_text
 from .uvs import draw_uv_check
 from .versions import draw_versions
@@ -59,6 +59,7 @@ class _TexturePanel:
             if advanced is not None:
                 draw_advanced(advanced, context)
         draw_shape(layout, context, state)
+        draw_new_object(layout, context, state)
         _draw_versions(layout, context)
         if state.server.jobs:
             layout.menu("PGC_MT_results", icon="RECOVER_LAST")

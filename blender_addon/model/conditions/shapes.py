@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from ...protocol.specs.shape import ShapeSpec
 
-__all__ = ["FROM_PROMPT", "GEOMETRIES", "LOSSES", "NOWHERE", "SUFFIX", "ShapeTask", "shape_wish"]
+__all__ = ["FROM_PROMPT", "GEOMETRIES", "LOSSES", "NOWHERE", "STARTS", "SUFFIX", "VIEWERS", "ShapeTask"]
+__all__ += ["operator_of", "shape_wish"]
 
 SUFFIX: Final = "Refined"
 """What a new shape's name has beside that of the object that it came from."""
@@ -33,6 +34,35 @@ GEOMETRIES: Final = (
     ("offsets", "Move Vertices", "The mesh's own vertices move; faces, UVs and materials stay", "VERTEXSEL", 0),
     ("dmtet", "Grid", "A surface in a grid, which may split and join; it has faces of its own", "MESH_GRID", 1),
 )
+STARTS: Final = (
+    (
+        "dmtet",
+        "Outline",
+        "The picture's outline, turned round; its surface may split and join",
+        "MESH_GRID",
+        0,
+    ),
+    ("volume", "Volume", "A volume, which may have any shape; for strong graphics cards", "OUTLINER_OB_VOLUME", 1),
+    (
+        "offsets",
+        "Active Mesh",
+        "The active mesh stays; a copy whose vertices move comes beside it",
+        "MESH_DATA",
+        2,
+    ),
+)
+"""What a new object from a picture begins as."""
+VIEWERS: Final = (
+    ("zero123", "Zero123", "It judges all sides by the picture; it has to be on the server", "HIDE_OFF", 0),
+    (
+        "prompt",
+        "Prompt's Model",
+        "The panel's model, by the prompt; the picture is compared from the front",
+        "TEXT",
+        1,
+    ),
+)
+"""Who judges a new object from a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +71,27 @@ class ShapeTask:
 
     Args:
         digest: of its polygons and positions; turn: its object's rotation and scale, nine numbers row by row.
+        picture: name of the picture that it came from, where it did.
     """
 
     digest: str
     turn: tuple[float, ...]
+    picture: str = ""
 
     @property
     def imagined(self) -> bool:
-        """Whether there was no mesh: it came from the prompt alone."""
+        """Whether there was no mesh: it came from the prompt or a picture alone."""
         return not self.digest
 
     @staticmethod
-    def of_prompt() -> ShapeTask:
+    def of_nothing(picture: str = "") -> ShapeTask:
         """Returns what stands for a mesh where there is none."""
-        return ShapeTask(digest="", turn=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+        return ShapeTask(digest="", turn=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), picture=picture)
+
+    @property
+    def operator(self) -> str:
+        """What asks for such a one again."""
+        return "pgc.imagine_picture" if self.picture else "pgc.imagine" if self.imagined else "pgc.refine_shape"
 
     def written(self) -> str:
         """Returns it as text, for a file."""
@@ -66,8 +103,10 @@ class ShapeTask:
         try:
             told: Any = json.loads(text)
             turn = tuple(float(value) for value in told["turn"])
-            return ShapeTask(digest=str(told["digest"]), turn=turn) if len(turn) == 9 else None
-        except (ValueError, TypeError, KeyError):
+            # Files of earlier versions name no picture.
+            task = ShapeTask(digest=str(told["digest"]), turn=turn, picture=str(told.get("picture", "")))
+            return task if len(turn) == 9 else None
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 
@@ -88,3 +127,9 @@ def shape_wish(*, loss: str, geometry: str, subdivide: int, cubes: int, strength
         subdivide=0 if grid else subdivide,
         learning_rate=None if strength == 1.0 else _USUAL_RATE * strength,
     )
+
+
+def operator_of(written: str) -> str:
+    """Returns the operator that asks again for what a request's `shape` says."""
+    task = ShapeTask.read(written)
+    return "pgc.refine_shape" if task is None else task.operator

@@ -8,16 +8,20 @@ from typing import ClassVar
 import bpy
 from bpy.props import StringProperty
 
+from ...model.recent_results import named_shape
 from ...scene.versions.showing import apply_version_index
 from ...session import event_pump
 from ..poll import passes_unless
 from .action import run_on_versions
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "NO_OBJECT"]
+
+NO_OBJECT = "A texture needs an object: select a mesh object that belongs to this file"
 
 
 class PGC_OT_fetch_result(bpy.types.Operator):
-    """Fetch this result from the server again and put it on the active object. It fits where the UVs are the same"""
+    """Fetch this result from the server again. A texture goes onto the active object, and fits where the UVs are the
+    same; a new shape becomes an object of its own"""
 
     bl_idname = "pgc.fetch_result"
     bl_label = "Fetch Result"
@@ -28,16 +32,18 @@ class PGC_OT_fetch_result(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        obj = context.object
-        state = event_pump.current_state()
-        return passes_unless(
-            cls,
-            obj is None or obj.type != "MESH" or not obj.is_editable,
-            "Select a mesh object that belongs to this file",
-        ) and passes_unless(cls, not state.server.ready, "The server is not there")
+        return passes_unless(cls, not event_pump.current_state().server.ready, "The server is not there")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         obj = context.object
+        takes = obj is not None and obj.type == "MESH" and obj.is_editable
+        if named_shape(event_pump.current_state(), self.job) is not None:
+            event_pump.job_desk().fetch(self.key, self.job, obj if takes else None)
+            event_pump.redraw()
+            return {"FINISHED"}
+        if not takes:
+            self.report({"ERROR"}, NO_OBJECT)
+            return {"CANCELLED"}
         jobs = [version.job for version in obj.pgc.versions]
         if self.job in jobs:
             return run_on_versions(self, lambda: apply_version_index(obj, jobs.index(self.job)))

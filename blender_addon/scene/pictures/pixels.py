@@ -35,14 +35,17 @@ def channels_of(image: bpy.types.Image) -> npt.NDArray[np.float32]:
     return values.reshape(height, width, image.channels)[::-1]
 
 
-def reference_pixels(image: bpy.types.Image) -> npt.NDArray[np.uint8]:
-    """Returns a picture that a texture is to resemble: uint8 [H, W, 3], or 4 where some of it is transparent.
+def reference_pixels(image: bpy.types.Image, *, most: int = _MOST) -> npt.NDArray[np.uint8]:
+    """Returns a picture that a texture or a shape is to resemble: uint8 [H, W, 3], or 4 where some is transparent.
+
+    Args:
+        most: pixels a side; a larger one is thinned.
 
     Raises:
         SceneError: its pixels are gone, or all of it is transparent.
     """
     values = channels_of(image)
-    step = -(-max(values.shape[:2]) // _MOST)
+    step = -(-max(values.shape[:2]) // most)
     values = values[::step, ::step]
     alpha = values[..., 3:4] if image.channels == 4 else np.ones((*values.shape[:2], 1), np.float32)
     if not bool((alpha >= _OPAQUE).any()):

@@ -69,9 +69,11 @@ def test_without_xatlas_the_way_to_it_is_said():
 def test_shapes_are_asked_for_again_by_their_own_buttons():
     full = told(ErrorCode.RES_DISK)
     assert problems.shape_problem(full).operator == "pgc.refine_shape"
-    assert problems.shape_problem(full, imagined=True).operator == "pgc.imagine"
+    assert problems.shape_problem(full, again="pgc.imagine").operator == "pgc.imagine"
+    unseeing = problems.shape_problem(told(ErrorCode.MODEL_MISSING, field="guidance.model"), "zero123")
+    assert (unseeing.operator, unseeing.options) == ("pgc.copy_model_command", {"model": "zero123"})
     assert problems.shape_problem(told(ErrorCode.INPUT_INVALID, field="maps[0]")) == problems.no_shapes_problem()
-    assert problems.of_shape(problems.draining_problem(), imagined=True) == problems.draining_problem()
+    assert problems.of_shape(problems.draining_problem(), again="pgc.imagine") == problems.draining_problem()
 
 
 def test_reasons_of_others_become_one_sentence():
