@@ -2,7 +2,7 @@
 """How strongly to clip: c × λ, Adam's ε retuned for each pair, then seeds of other prompts at the ε that was chosen.
 
 Two stages, so that what chooses an ε is not what the pair is scored by. All is fixed here before anything runs:
-prompts, meshes and seeds are those of `tuning_cases`, of which the first two tune and the next three are scored.
+prompts, meshes and seeds are those of `tuning_cases`, of which the first tunes and the next two are scored.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class SweepConfig:
     weights: tuple[float, ...] = (0.0, 1.0)
     epsilons: tuple[float, ...] = (0.003, 0.01, 0.03, 0.09)
     """Of Adam. The preset's is 0.03; a gradient clipped at 0.02 is a tenth of what that was chosen for."""
-    tuned_on: int = 2
-    """Prompts, one seed each, that choose each pair's ε."""
-    scored_on: int = 3
+    tuned_on: int = 1
+    """How many prompts, one seed each, choose each pair's ε."""
+    scored_on: int = 2
     """Further prompts."""
     seeds: int = 3
     """Of each further prompt."""

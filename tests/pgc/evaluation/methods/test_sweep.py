@@ -37,9 +37,9 @@ def test_the_grid_is_the_one_that_was_asked_for_and_scores_nothing_that_tuned() 
     }
     assert config.pairs()[0].name == "cnone-l0", "what the differences are to"
     scored = config.scored()
-    assert len({case.prompt for case in scored}) == 3
-    assert len({case.seed for case in scored}) == len(scored) == 9
-    assert len({case.index for case in (*scored, *config.tuning())}) == 11, "names of files"
+    assert len({case.prompt for case in scored}) == 2
+    assert len({case.seed for case in scored}) == len(scored) == 6
+    assert len({case.index for case in (*scored, *config.tuning())}) == 7, "names of files"
     tuned = {(case.prompt, case.seed) for case in config.tuning()}
     assert not tuned & {(case.prompt, case.seed) for case in scored}
 
