@@ -137,7 +137,7 @@ def texture(  # noqa: PLR0913 - one parameter an option
             control_models=read_control_models(control_model or ()),
             loras=read_loras(lora or ()),
             embeddings=read_embeddings(embedding or ()),
-            ip_adapter=ip_adapter and str(Path(ip_adapter).absolute()),
+            ip_adapter=ip_adapter if ip_adapter is None or server or connection else str(Path(ip_adapter).absolute()),
         ),
         mesh=None if mesh is None else str(mesh),
         prompt=prompt,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from blender_addon import client as wire
 from pgc.distillation.build import DistillationConfig
 from pgc.errors import ConfigError
 from pgc.guidance.control_specs import read_control
+from pgc.guidance.diffusion.added.specs import ADAPTER_SCALE
 from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec
 from pgc.mesh import PreparedMesh, triangulate
 from pgc.runs.arguments import TextureArguments
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
     from pgc.runs.request import SourceTextures, TextureRequest
 
-__all__ = ["RemoteJob", "check_remote_arguments", "remote_job"]
+__all__ = ["RemoteJob", "check_remote_arguments", "remote_job", "request_for_server"]
 
 Array = npt.NDArray[Any]
 
+_NAMED = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MODEL_NAME = re.compile(r"[a-z0-9._-]{1,64}")
 PREVIEW_SECONDS = 1.0
 _FRONT: dict[str, Any] = {"-y": "-y", "+y": "y", "-x": "-x", "+x": "x"}
@@ -64,22 +66,31 @@ def check_remote_arguments(given: TextureArguments) -> None:
     for option, value in (("--device", given.device), ("--rasterizer", given.rasterizer)):
         if value is not None:
             raise ConfigError(f"{option} is the server's own; with --server leave it out (pgc-server start {option}).")
-    added = {
-        "--ip-adapter": given.ip_adapter or given.reference_by == "ip-adapter",
-    }
-    named = [option for option, value in added.items() if value]
-    if named:
-        raise ConfigError(
-            f"{' and '.join(named)} needs files of this machine, which no server takes yet; leave it out, or "
-            "run without --server."
-        )
-    if given.control_models is not None:
-        raise ConfigError("--control-model names files of this machine; with --server leave it out.")
+    named = {f"--control-model {kind}": name for kind, name in (given.control_models or {}).items()}
+    if given.ip_adapter is not None or given.reference_by == "ip-adapter":
+        named["--ip-adapter"] = given.ip_adapter or ""
+    for option, name in named.items():
+        if not _NAMED.fullmatch(name):
+            raise ConfigError(
+                f"{option} is {name!r}; with --server give a name that the server's owner has given to one "
+                "(pgc-server models name), or run without --server."
+            )
     if given.guidance is not None and not _MODEL_NAME.fullmatch(given.guidance):
         raise ConfigError(
             f"--guidance is {given.guidance!r}; with --server name a model that the server has, "
             "such as pocket or sd15, and no path (pgc-server models list)."
         )
+
+
+def request_for_server(given: TextureArguments) -> TextureRequest:
+    """Makes the request of a run on a server, without what that has by names of its own: it is not here to be read.
+
+    Raises:
+        PgcError: something is missing, unknown or out of range.
+    """
+    # The adapter takes the reference for itself, so that no colours pull.
+    pull = given.reference_scale if given.ip_adapter is None else 0.0
+    return replace(given, ip_adapter=None, reference_by=None, reference_scale=pull).to_request()
 
 
 def remote_job(
@@ -206,6 +217,7 @@ def _controls(given: RunChoices) -> tuple[wire.ControlSpec, ...]:
             start=wish.window.start,
             end=wish.window.end,
             over=wish.window.over,
+            model=(given.control_models or {}).get(wish.kind, ""),
         )
         for wish in wishes
     )
@@ -216,11 +228,13 @@ def _reference(
 ) -> wire.ReferenceSpec | None:
     """The picture as this process looks at it; None where there is none, or nothing would."""
     scale = request.settings.optimize.likeness_scale
+    if given.ip_adapter is not None:
+        scale = ADAPTER_SCALE if given.reference_scale is None else given.reference_scale
     shown = any(read_control(text).kind == "shuffle" for text in given.controls or ())
     if sources.likeness is None or not (scale or shown):
         return None
     pixels = to_uint8_values(sources.likeness[0]).permute(1, 2, 0).numpy()
-    return wire.ReferenceSpec(image=arrays.add(pixels), scale=scale)
+    return wire.ReferenceSpec(image=arrays.add(pixels), scale=scale, adapter=given.ip_adapter or "")
 
 
 def _lighting(given: RunChoices) -> wire.LightingSpec:

@@ -16,7 +16,7 @@ from blender_addon import client as wire
 from pgc.mesh import PreparedMesh
 from pgc.remote.events import JobEvents, RemoteError
 from pgc.remote.files import RemoteFiles
-from pgc.remote.job import RemoteJob, check_remote_arguments, remote_job
+from pgc.remote.job import RemoteJob, check_remote_arguments, remote_job, request_for_server
 from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.arguments import TextureArguments
@@ -105,8 +105,8 @@ class RemoteTexturizer:
             PgcError: something is missing, damaged or does not fit.
         """
         clock = RunClock()
-        request = given.to_request()
         check_remote_arguments(given)
+        request = request_for_server(given)
         check_images(request)
         known = self._mesh(request, hooks.progress)
         sources = load_sources(request, known.mesh)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from server.commands.failures import reports_failures
+from server.commands.named import forget, name
 from server.commands.options import Data, JsonOutput, paths_of
+from server.storage.named_files import NamedFile, NamedFiles
 from server.storage.ownership import claim_data_folder
 from server.worker.model_store import ModelError, ModelStore, Source, check_key
 
@@ -51,12 +53,24 @@ def list_models(data: Data = None, as_json: JsonOutput = False) -> None:
         state = "in the server" if own else "in the user's cache" if is_model_installed(model) else "not installed"
         state = "with pgc" if not model.downloads and state != "not installed" else state
         rows.append({"key": key, "title": model.title, "state": state, "gigabytes": model.download_gb})
+    named = NamedFiles(store.root).all()
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        given = [{"key": f"{one.kind}:{one.key}", "title": one.source, "state": _place(one)} for one in named]
+        typer.echo(json.dumps([*rows, *given], indent=2))
         return
+    for one in named:
+        typer.echo(f"{one.kind:<8} {one.key}: {one.source}{'' if one.is_there else ' (missing)'}")
     for row in rows:
         size = f", {row['gigabytes']} GB to download" if row["state"] == "not installed" else ""
         typer.echo(f"{row['key']:<8} {row['title']}: {row['state']}{size}")
+
+
+def _place(named: NamedFile) -> str:
+    return "named" if named.is_there else "missing"
+
+
+app.command("name")(name)
+app.command("forget")(forget)
 
 
 @app.command()

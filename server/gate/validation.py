@@ -18,6 +18,7 @@ from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry, WireE
 from blender_addon.protocol.limits import DEFAULT_LIMITS
 from blender_addon.protocol.specs.job import (
     CameraRigSpec,
+    ConditionsSpec,
     MeshSpec,
     ReferenceSpec,
     TextureJobSpec,
@@ -32,6 +33,7 @@ from server.gate.picture_file import check_picture
 from server.gate.stored_array import StoredArray
 from server.storage.blob_care import require_whole
 from server.storage.blobs import BlobStore
+from server.storage.named_files import ADAPTER, NamedFiles, find_named
 from server.supported import check_supported
 from server.unwrapper import has_unwrapper, no_unwrapper
 
@@ -71,6 +73,7 @@ def validate(paths: ServerPaths, store: BlobStore, job: str, passed: Passed | No
     _check_images(spec.guidance.oracle_texture, arrays, "guidance.oracle_texture", channels=3)
     _check_reference(spec.conditions.reference, arrays)
     check_picture(None if spec.shape is None else spec.shape.picture, arrays.behind)
+    _check_named(spec.conditions, NamedFiles(paths.models))
     check_model_files(spec.guidance.loras, "guidance.loras", arrays.behind)
     check_model_files(spec.guidance.embeddings, "guidance.embeddings", arrays.behind)
     if isinstance(spec.cameras, CameraRigSpec):
@@ -167,6 +170,15 @@ def _check_images(images: Sequence[TileImage] | None, arrays: Arrays, path: str,
             raise invalid(f"{here}.tile", f"Tile {image.tile} comes twice.")
         tiles.add(image.tile)
         arrays.behind(image.array, f"{here}.array")
+
+
+def _check_named(given: ConditionsSpec, files: NamedFiles) -> None:
+    """What the job chooses by name is on the owner's list, and where it was."""
+    for index, control in enumerate(given.controls):
+        if control.model:
+            find_named(files, control.kind, control.model, f"conditions.controls[{index}].model")
+    if given.reference is not None and given.reference.adapter:
+        find_named(files, ADAPTER, given.reference.adapter, "conditions.reference.adapter")
 
 
 def _check_reference(reference: ReferenceSpec | None, arrays: Arrays) -> None:

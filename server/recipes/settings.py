@@ -22,13 +22,15 @@ from pgc.runs.memory.plan import MemoryPlanner
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
 
-__all__ = ["MODEL_KEYS", "Load", "PriorSpec", "memory_planner", "named_prior", "resolved"]
+__all__ = ["MODEL_KEYS", "NAMED", "Load", "PriorSpec", "memory_planner", "named_prior", "resolved"]
 
 PriorSpec = GuidanceSpec | Zero123Spec
 """What a job's prior is loaded from: one of textures, or one that sees a picture."""
 Load = Callable[[PriorSpec, torch.device], Guidance]
 """Loads a prior, or has it already."""
 
+NAMED = "named:"
+"""Before the name of what the server's owner has named, where the library has a path: reports tell that."""
 MODEL_KEYS = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 """What `guidance.model` may be: keys, never paths or hub ids."""
 
@@ -64,13 +66,19 @@ def _choices(spec: TextureJobSpec) -> RunChoices:
         clip_quantile=regulation.quantile,
         depth=spec.conditions.depth if not spec.conditions.controls else None,
         depth_scale=spec.conditions.depth_scale,
-        reference_scale=None if spec.conditions.reference is None else spec.conditions.reference.scale,
+        reference_scale=_pull(spec.conditions),
         rig=spec.cameras.sampler if isinstance(spec.cameras, CameraSamplerSpec) else None,
         controls=_controls(spec.conditions),
+        control_models={one.kind: f"{NAMED}{one.model}" for one in spec.conditions.controls if one.model} or None,
         rotate_light=light.rotate,
         exposure=light.exposure,
         environments=light.environments or None,
     )
+
+
+def _pull(given: ConditionsSpec) -> float | None:
+    """How much a reference's colours pull: not where an IP-Adapter looks at it (`server.recipes.added`)."""
+    return None if given.reference is None or given.reference.adapter else given.reference.scale
 
 
 def _controls(given: ConditionsSpec) -> tuple[str, ...] | None:

@@ -25,6 +25,7 @@ from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
 from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
 from server.storage.blob_care import read_whole, require_whole
+from server.storage.named_files import NamedFiles, find_named
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
 from server.worker.job_files import read_spec
@@ -200,7 +201,7 @@ class _Job:
         def tell(stage: str, fraction: float) -> None:
             self._check(None)
 
-        files = JobFiles(wished=spec.guidance, file_of=self._file)
+        files = JobFiles(spec=spec, file_of=self._file, named=self._named)
         load = files.loading(tools.guidance_for)
         if spec.reshapes:
             arrays = JobArrays(read=self._read, file_of=self._file)
@@ -220,6 +221,9 @@ class _Job:
     def _file(self, ref: ArrayRef) -> Path:
         require_whole(self.tools.paths, self.tools.store, ref.sha256)
         return self.tools.store.path(ref.sha256)
+
+    def _named(self, kind: str, name: str) -> Path:
+        return Path(find_named(NamedFiles(self.tools.paths.models), kind, name, "conditions").source)
 
     def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
         data = read_whole(self.tools.paths, self.tools.store, ref.sha256)

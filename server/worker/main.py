@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 import torch
 
 from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.messages import ModelInfo
 from pgc.devices import DeviceName, release_cached_memory, resolve_device
 from pgc.rendering.raster.choice import check_rasterizer, checked_rasterizer
 from server.children.link import BrokerGone, Incoming, Link
@@ -34,10 +35,12 @@ from server.children.messages import (
 from server.children.priority import lower_priority
 from server.children.settings import ChildSettings
 from server.config import ServerPaths
+from server.errors import ConfigError
 from server.storage.blobs import BlobStore
+from server.storage.named_files import NamedFiles
 from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job
 from server.worker.model_store import ModelStore
-from server.worker.priors import Priors, model_states
+from server.worker.priors import Priors, model_states, named_states
 
 __all__ = ["EXIT_STICKY", "Control", "choose_device", "serve"]
 
@@ -126,7 +129,7 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
             pid=os.getpid(),
             versions=_versions(),
             devices=(_describe(device),),
-            models=model_states(models),
+            models=(*model_states(models), *_named(paths)),
         )
     )
 
@@ -206,6 +209,15 @@ def _report(link: Link, run: Run, outcome: JobOutcome) -> None:
 def _tell_failure(link: Link, run: Run, error: WireError) -> None:
     _LOG.info("failed with %s", error.code, extra={"job": run.job, "attempt": run.attempt, "err_id": error.err_id})
     link.send(WorkerFailed(run.job, run.attempt, error))
+
+
+def _named(paths: ServerPaths) -> tuple[ModelInfo, ...]:
+    try:
+        return named_states(NamedFiles(paths.models))
+    except ConfigError as error:
+        # Jobs that choose from the list are told; all others go on.
+        _LOG.warning("%s", error)
+        return ()
 
 
 def _versions() -> dict[str, str]:

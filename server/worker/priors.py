@@ -26,9 +26,10 @@ from pgc.guidance.specs import (
 )
 from pgc.runs.prior_device import check_prior_fits
 from server.recipes import PriorSpec
+from server.storage.named_files import NamedFiles
 from server.worker.model_store import ModelStore
 
-__all__ = ["Priors", "model_states"]
+__all__ = ["Priors", "model_states", "named_states"]
 
 _LOG = logging.getLogger(__name__)
 Load = Callable[..., Guidance]
@@ -158,6 +159,14 @@ def _known(spec: PriorSpec) -> KnownModel | None:
         if type(base) is type(spec) and getattr(base, "source", None) == spec.source:
             return model
     return None
+
+
+def named_states(files: NamedFiles) -> tuple[ModelInfo, ...]:
+    """Says the same of what the server's owner has named. Raises ConfigError where that list is damaged."""
+    return tuple(
+        ModelInfo(f"{one.kind}:{one.key}", "installed" if one.is_there else "missing", "named by the server's owner")
+        for one in files.all()
+    )
 
 
 def model_states(store: ModelStore) -> tuple[ModelInfo, ...]:

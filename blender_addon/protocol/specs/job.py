@@ -19,6 +19,7 @@ from .models import (
     FLOW_MODELS,
     LORA_NAME_LETTERS,
     MOST_LORAS,
+    READERS,
     EmbeddingSpec,
     LoraSpec,
     ModelSpec,
@@ -262,6 +263,11 @@ class TextureJobSpec(Strict):
     def _check_controls(self) -> None:
         known = CONTROLS_OF.get(self.guidance.model)
         for index, control in enumerate(self.conditions.controls):
+            if control.model:
+                if self.guidance.model not in READERS:
+                    text = f"{self.guidance.model} looks through no other ControlNet; leave it out."
+                    raise FieldError(f"conditions.controls[{index}].model", text)
+                continue
             if known is not None and control.kind not in known:
                 has = ", ".join(known) or "nothing"
                 text = f"{self.guidance.model} can be shown {has}; leave {control.kind} out."
@@ -306,6 +312,10 @@ class TextureJobSpec(Strict):
 
     def _check_reference(self) -> None:
         reference = self.conditions.reference
+        if reference is not None and reference.adapter:
+            if self.guidance.model not in READERS:
+                raise FieldError("conditions.reference.adapter", f"{self.guidance.model} takes none; leave it out.")
+            return
         if reference is not None and reference.scale > 0.0 and LIT_MAPS.intersection(self.maps):
             text = "A reference's colors are for base color alone, since light would tint them; leave other maps out."
             raise FieldError("conditions.reference.scale", text)

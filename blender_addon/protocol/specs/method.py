@@ -7,6 +7,7 @@ is refused here, so that no job is taken that fails later, or runs without what 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +18,15 @@ from ..limits import DEFAULT_LIMITS
 from ..structure import LATER
 
 __all__ = ["ConditionsSpec", "ControlSpec", "DistillationSpec", "ReferenceSpec", "RegulationSpec"]
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_name(name: str, value: str) -> None:
+    """Raises FieldError for what the owner of a server cannot have called anything; an empty name is none."""
+    if value and not _NAME.fullmatch(value):
+        raise FieldError(name, f"Got {value[:64]!r}; expected a name of a-z, digits and . _ -, as the server lists it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +99,11 @@ class ControlSpec(Strict):
     start: float = 0.0
     end: float = 1.0
     over: Literal["run", "noise"] = "run"
+    model: str = field(default="", metadata={LATER: True})
+    """A ControlNet by the name that the server's owner gave it; empty: the published one for the kind."""
 
     def __post_init__(self) -> None:
+        check_name("model", self.model)
         check_within("scale", self.scale, 0.0, 2.0)
         check_within("start", self.start, 0.0, 1.0)
         check_within("end", self.end, self.start, 1.0)
@@ -103,13 +116,17 @@ class ReferenceSpec(Strict):
     Args:
         image: U8 [H, W, 3], or [H, W, 4] with alpha, sRGB, row 0 at the top; what is transparent does not count.
         scale: how much its colors pull; 0: they do not, and it is shown by the control `shuffle` alone.
+        adapter: an IP-Adapter by the name that the server's owner gave it, by which the model looks at the picture as
+            much as `scale` says; no colors pull then. Empty: none.
     """
 
     image: ArrayRef
     scale: float = 0.5
+    adapter: str = field(default="", metadata={LATER: True})
 
     def __post_init__(self) -> None:
         check_within("scale", self.scale, 0.0, 2.0)
+        check_name("adapter", self.adapter)
         shape, most = self.image.shape, DEFAULT_LIMITS.image_max
         if self.image.dtype is not DType.U8 or len(shape) != 3 or shape[2] not in (3, 4):
             text = f"Got {self.image.dtype.name} {list(shape)}; expected U8 [H, W, 3] or [H, W, 4]."

@@ -15,6 +15,8 @@ _FIRST_MINOR_OF_MAP: Final = {NEW_SHAPE: 2}
 """The minor version that brought a map, where that is a later one than 1.1."""
 _FIRST_MINOR_OF_MODEL: Final = {PICTURE_MODEL: 2}
 """The same of models that make no textures: an older client would offer them for that."""
+_NAMED_SINCE: Final = 2
+"""Of what a server's owner has given a name, as KIND:NAME."""
 
 
 def maps_of_version(maps: tuple[str, ...], minor: int) -> tuple[str, ...]:
@@ -24,4 +26,5 @@ def maps_of_version(maps: tuple[str, ...], minor: int) -> tuple[str, ...]:
 
 def models_of_version(models: tuple[ModelInfo, ...], minor: int) -> tuple[ModelInfo, ...]:
     """Returns those of a server's models that a session of protocol 1.`minor` knows."""
-    return tuple(model for model in models if _FIRST_MINOR_OF_MODEL.get(model.key, 0) <= minor)
+    first = {model.key: _NAMED_SINCE for model in models if ":" in model.key} | _FIRST_MINOR_OF_MODEL
+    return tuple(model for model in models if first.get(model.key, 0) <= minor)

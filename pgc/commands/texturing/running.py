@@ -151,7 +151,7 @@ def _run_there(
     connection: Path | None,
 ) -> None:
     from pgc.commands.texturing.remote import run_on_server
-    from pgc.remote.job import check_remote_arguments
+    from pgc.remote.job import check_remote_arguments, request_for_server
 
     destination, report = what
     outputs = destination.outputs()
@@ -160,7 +160,7 @@ def _run_there(
         raise ConfigError(_NO_EXPORT)
     if not destination.resume:
         # Bad options first: a folder is claimed for a run that can begin only.
-        given.to_request()
+        request_for_server(given)
         folder.claim(overwrite=destination.overwrite)
     with folder.giving_back():
         run_on_server(console, folder, given, outputs, connection=connection, report=report)
@@ -170,13 +170,13 @@ def _run_several_there(
     console: Console, runs: Sequence[Variation], destination: Destination, connection: Path | None
 ) -> None:
     from pgc.commands.texturing.remote import run_several_on_server
-    from pgc.remote.job import check_remote_arguments
+    from pgc.remote.job import check_remote_arguments, request_for_server
     from pgc.runs.folder import RunFolder
 
     outputs = destination.outputs()
     for run in runs:
         check_remote_arguments(run.given)
-        run.given.to_request()
+        request_for_server(run.given)
     if outputs.export is not None:
         raise ConfigError(_NO_EXPORT)
     pairs = [(RunFolder(destination.out / run.name), run.given) for run in runs]

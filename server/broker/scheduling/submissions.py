@@ -110,7 +110,9 @@ class Submissions:
             return refusals.draining()
         if (blocked := self._state.blocked()) is not None:
             return blocked
-        known = [model.key for model in self._state.models]  # Empty until the first worker has told.
+        known = [
+            model.key for model in self._state.models if ":" not in model.key
+        ]  # Empty until the first worker has told.
         if known and spec.guidance.model not in (*known, _ORACLE):
             text = f"There is no model {spec.guidance.model!r}; this server has {', '.join(known)}."
             return refusals.invalid("guidance.model", text, ErrorCode.MODEL_MISSING)

@@ -59,6 +59,7 @@ from blender_addon.protocol.specs.job import (
     CameraRigSpec,
     CameraSpec,
     ConditionsSpec,
+    ControlSpec,
     EmbeddingSpec,
     LightingSpec,
     LoraSpec,
@@ -66,6 +67,7 @@ from blender_addon.protocol.specs.job import (
     ModelSpec,
     PictureSpec,
     PromptSpec,
+    ReferenceSpec,
     RegulationSpec,
     SettingsSpec,
     ShapeSpec,
@@ -128,6 +130,16 @@ def unwrap_spec() -> TextureJobSpec:
     """A job for new UVs."""
     bare = mesh(corner_uvs=None, corner_normals=None, corner_tangents=None, material_index=None, textured=None)
     return TextureJobSpec(meshes=(bare,), prompt=PromptSpec(text="UVs"), maps=("corner_uvs",), name="Suzanne")
+
+
+def named_spec() -> TextureJobSpec:
+    """A job that chooses what a server's owner has named."""
+    look = ReferenceSpec(image=ArrayRef("d" * 64, DType.U8, (64, 48, 3)), scale=0.6, adapter="plus")
+    control = ControlSpec(kind="normal", scale=0.5, model="mine")
+    return spec(
+        guidance=ModelSpec(model="sdxl"),
+        conditions=ConditionsSpec(controls=(control,), reference=look),
+    )
 
 
 MOSS = LoraSpec(file=ArrayRef("e" * 64, DType.U8, (999,)), scale=0.75, name="moss.safetensors")
@@ -246,6 +258,7 @@ LATER: dict[str, dict[str, Envelope]] = {
         for name, message, buffers in (
             ("", Submit(KEY, shape_spec()), ()),
             ("SUBMIT_PICTURE", Submit(KEY, picture_spec()), ()),
+            ("SUBMIT_NAMED", Submit(KEY, named_spec()), ()),
             ("", Preview(JOB, 5, 10, "shape", 1001, 1, 1, 3, PreviewCodec.MESH), (bytes(24),)),
         )
     },

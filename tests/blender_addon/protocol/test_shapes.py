@@ -204,8 +204,9 @@ def test_what_is_no_picture_that_travels_has_no_header():
         assert picture_header(parts_of(data)) is None
 
 
-def test_an_older_session_is_told_of_no_model_that_sees():
-    models = (ModelInfo("pocket", "installed"), ModelInfo("zero123", "missing"))
+def test_an_older_session_is_told_of_no_model_that_sees_and_of_no_names():
+    named = ModelInfo("normal:mine", "installed")
+    models = (ModelInfo("pocket", "installed"), ModelInfo("zero123", "missing"), named)
     assert models_of_version(models, 2) == models
     assert models_of_version(models, 1) == models[:1]
 

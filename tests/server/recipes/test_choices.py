@@ -10,7 +10,7 @@ from blender_addon.protocol.specs.job import SettingsSpec
 from pgc.demo.config import DemoConfig
 from pgc.demo.run import demo_arguments
 from pgc.errors import ConfigError
-from pgc.remote.job import check_remote_arguments, remote_job
+from pgc.remote.job import check_remote_arguments, remote_job, request_for_server
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.request import load_prepared, load_sources
 from pgc.runs.settings.choices import RunChoices
@@ -69,25 +69,51 @@ ALONE = {
     "reference_scale": {"reference_scale": 0.25, "maps": ("base_color",)},
 }
 """What goes with one loss or regulation, and not with those of `ALL`."""
-HERE = {
-    "control_models": {"control_models": {"normal": "me/mine"}},
-    "ip_adapter": {"ip_adapter": "a.safetensors"},
-    "reference_by": {"reference_by": "ip-adapter"},
+PATHS = {
+    "control_models": {"control_models": {"normal": "me/mine"}, "guidance": "sd15"},
+    "ip_adapter": {"ip_adapter": "/a.safetensors", "guidance": "sd15"},
+    "reference_by": {"reference_by": "ip-adapter", "guidance": "sd15"},
 }
-"""What a server is not told yet."""
+"""What a server has by names of its own; a path of this machine it is not told."""
 FILES = ("loras", "embeddings")
 """Files of the prior, which a server puts into it as it loads it (tests/server/worker/test_added.py)."""
 
 
-@pytest.mark.parametrize("name", HERE)
-def test_what_a_server_is_not_told_is_refused_there(name):
-    with pytest.raises(ConfigError, match="--server"):
-        check_remote_arguments(TextureArguments(mesh="a.obj", prompt="red", **HERE[name]))
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_is_refused_where_a_server_has_names(name):
+    with pytest.raises(ConfigError, match="with --server give a name that the server's owner has given to one"):
+        check_remote_arguments(TextureArguments(mesh="a.obj", prompt="red", **PATHS[name]))
+
+
+@pytest.mark.parametrize("lit", [False, True])
+def test_what_a_server_has_named_is_chosen_by_name(cube_obj, red_texture, lit):
+    given = TextureArguments(
+        mesh=str(cube_obj),
+        prompt="red",
+        guidance="sdxl",
+        maps=("roughness",) if lit else None,
+        reference=str(red_texture),
+        controls=("normal=0.5",),
+        control_models={"normal": "mine"},
+        ip_adapter="plus",
+        reference_scale=None if lit else 0.75,
+    )
+    check_remote_arguments(given)
+    request = request_for_server(given)
+    mesh = load_prepared(request, lambda stage, fraction: None)
+    spec = remote_job(given, request, mesh, load_sources(request, mesh)).spec
+    [control], reference = spec.conditions.controls, spec.conditions.reference
+    assert (control.kind, control.model) == ("normal", "mine"), "SDXL has no published one, which is no matter then"
+    assert (reference.adapter, reference.scale) == ("plus", 0.5 if lit else 0.75)
+    prior, settings = resolved(spec)
+    assert settings == request.settings, "its colours do not pull"
+    assert settings.optimize.likeness_scale == 0
+    assert [one.source for one in prior.controls] == ["named:mine"], "where it is the worker puts in"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [None, *(item.name for item in fields(RunChoices) if item.name not in (*HERE, *FILES))]
+    "name", [None, *(item.name for item in fields(RunChoices) if item.name not in (*PATHS, *FILES))]
 )
 def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, name):
     """Each alone, and all of them together."""

@@ -4,29 +4,44 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from blender_addon.protocol.errors import FieldError, ProtocolError
-from blender_addon.protocol.specs.job import EmbeddingSpec, LoraSpec, ModelSpec, PromptSpec, SettingsSpec, ShapeSpec
+from blender_addon.protocol.specs.job import (
+    ConditionsSpec,
+    ControlSpec,
+    EmbeddingSpec,
+    LoraSpec,
+    ModelSpec,
+    PromptSpec,
+    ReferenceSpec,
+    SettingsSpec,
+    ShapeSpec,
+)
 from pgc.errors import ConfigError
+from pgc.guidance.control_specs import ControlSpec as PgcControlSpec
+from pgc.guidance.control_specs import ControlWish
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.specs import StableDiffusionSpec, load_guidance
 from pgc.images.maps import encode_maps
 from pgc.remote.job import remote_job
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.request import load_prepared, load_sources
-from pgc.runs.settings.added import with_embeddings, with_loras
+from pgc.runs.settings.added import with_embeddings, with_ip_adapter, with_loras
+from server.cli import app
 from server.gate.validation import validate
 from server.recipes import prepare
 from server.worker.job import run_job
 from server.worker.tools import Ending, JobTools
 from tests.pgc.guidance.conftest import write_model
-from tests.pgc.guidance.diffusion.added.made import make_pairs, write_lora
+from tests.pgc.guidance.diffusion.added.made import make_pairs, write_encoder, write_ip_adapter, write_lora
 
 TINY = {"steps": 1, "views": 1, "resolution": 64, "texture_size": 32, "warm_start": False}
 
@@ -80,6 +95,16 @@ def word_file(tmp_path, load):
     path = tmp_path / "rust.safetensors"
     save_file({"emb_params": torch.randn(2, width, generator=torch.Generator().manual_seed(3))}, path)
     return path
+
+
+@pytest.fixture
+def run_command():
+    def run(*arguments):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
 
 
 def done(job, load, cpu):
@@ -149,6 +174,65 @@ def test_a_learnt_word_is_read_as_in_a_run_with_the_file(stored_job, word_file, 
     added = json.loads(tools.store.read(outcome.result.config_json_sha256))["resolved"]["guidance"]["added"]
     [told] = added["embeddings"]
     assert (told["path"], told["token"]) == ("my words/rust.safetensors", "Rusty"), "no path of the server"
+
+
+@pytest.mark.slow
+def test_what_the_owner_has_named_is_what_a_run_with_the_files_has(
+    stored_job, model, load, arrays, cpu, tmp_path, run_command
+):
+    """A ControlNet and an IP-Adapter, named by the command, chosen by name, told by name."""
+    unet = load(StableDiffusionSpec(), cpu)._model.components.unet
+    write_encoder(tmp_path / "image_encoder")
+    adapter = write_ip_adapter(tmp_path / "adapter.safetensors", unet)
+    net, root = model / "controlnet", stored_job.paths.root
+    picture = np.full((8, 8, 3), (200, 30, 90), np.uint8)
+    image = stored_job.put(picture)
+    arrays.known[image.sha256] = picture
+    job = replace(
+        stored_job.spec,
+        guidance=ModelSpec(model="sd15"),
+        settings=replace(stored_job.spec.settings, **TINY),
+        conditions=ConditionsSpec(
+            controls=(ControlSpec(kind="normal", scale=0.5, model="mine"),),
+            reference=ReferenceSpec(image=image, scale=1.0, adapter="plus"),
+        ),
+    )
+    stored_job.write(job)
+    with pytest.raises(ProtocolError, match="has no normal of the name mine") as refused:
+        validate(stored_job.paths, stored_job.store, stored_job.name)
+    assert refused.value.error.field == "conditions.controls[0].model"
+    own = ("--data", str(tmp_path / "server"))
+    run_command("models", "name", "normal", "mine", str(net), *own)
+    run_command("models", "name", "ip-adapter", "plus", str(adapter), *own)
+    assert "normal   mine: " in run_command("models", "list", *own)
+    shutil.copytree(tmp_path / "server" / "models", stored_job.paths.models)
+    assert validate(stored_job.paths, stored_job.store, stored_job.name) == job
+    tools, outcome = done(stored_job, load, cpu)
+    assert outcome.ending is Ending.DONE, outcome.error
+
+    def run_with(control, scale):
+        look = replace(job.conditions.reference, adapter="", scale=0.0)
+        shown = replace(job.conditions, controls=(ControlSpec(kind="shuffle"),), reference=look)
+
+        def with_files(prior, device):
+            wish = ControlWish(kind="normal", scale=0.5)
+            controls = (PgcControlSpec(wish=wish, source=str(net)),) if control else ()
+            plain = replace(prior, controls=controls, controlnet=None)
+            return load(with_ip_adapter(plain, adapter, scale), device)
+
+        run = prepare(replace(job, conditions=shown), arrays.read, cpu, with_files)
+        for _ in run.optimization.steps():
+            pass
+        return encode_maps(run.bake())["base_color"][1001]
+
+    made = tools.store.read(outcome.result.maps[0].sha256)
+    assert made == run_with(control=True, scale=1.0)
+    assert made != run_with(control=False, scale=1.0)
+    assert made != run_with(control=True, scale=0.0)
+    told = json.loads(tools.store.read(outcome.result.config_json_sha256))["resolved"]["guidance"]
+    assert told["controls"][0]["source"] == "named:mine"
+    assert {told["added"]["ip_adapter"][name] for name in ("path", "image_encoder")} == {"named:plus"}
+    assert str(root) not in json.dumps(told)
 
 
 @pytest.mark.slow
@@ -234,6 +318,37 @@ def test_what_a_specification_cannot_ask_of_learnt_words(stored_job):
     stored_job.write(said)
     with pytest.raises(ProtocolError, match=r"The file is no whole \.safetensors file"):
         validate(stored_job.paths, stored_job.store, stored_job.name)
+
+
+def test_what_cannot_be_given_a_name_is_said_before_it_is_on_the_list(tmp_path, lora_file):
+    own = ("--data", str(tmp_path / "server"))
+    for kind, source, words in (
+        ("normal", tmp_path, "Expected a ControlNet's folder"),
+        ("normal", lora_file, "is no folder"),
+        ("ip-adapter", lora_file, "holds no IP-Adapter"),
+        ("ip-adapter", tmp_path / "none.safetensors", "there is no such file"),
+        ("lora", lora_file, "There is no kind 'lora'"),
+    ):
+        result = CliRunner().invoke(app, ("models", "name", kind, "mine", str(source), *own))
+        assert (result.exit_code, words in result.output) == (2, True), result.output
+    assert not (tmp_path / "server").exists()
+    result = CliRunner().invoke(app, ("models", "forget", "normal", "mine", *own))
+    assert (result.exit_code, "There is no normal of the name mine" in result.output) == (2, True)
+
+
+def test_names_are_for_models_that_can_use_them(stored_job):
+    image = stored_job.put(np.zeros((8, 8, 3), np.uint8))
+    looks = ConditionsSpec(reference=ReferenceSpec(image=image, adapter="plus"))
+    sees = ConditionsSpec(controls=(ControlSpec(kind="depth", model="mine"),))
+    for conditions, field in ((looks, "conditions.reference.adapter"), (sees, r"conditions.controls\[0\].model")):
+        for model in ("pocket", "flux"):
+            with pytest.raises(FieldError, match=field):
+                replace(stored_job.spec, guidance=ModelSpec(model=model), conditions=conditions)
+        replace(stored_job.spec, guidance=ModelSpec(model="sdxl"), conditions=conditions)
+    with pytest.raises(FieldError, match="expected a name of a-z"):
+        ControlSpec(kind="depth", model="/etc")
+    with pytest.raises(FieldError, match="expected a name of a-z"):
+        ReferenceSpec(image=image, adapter="a b")
 
 
 def test_the_oracle_and_the_built_in_model_take_none(lora_file):

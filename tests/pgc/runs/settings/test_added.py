@@ -245,11 +245,8 @@ def test_a_palette_is_what_a_reference_is_where_nothing_is_said(
 def test_a_server_is_not_told_files_of_this_machine(files: dict[str, Path]) -> None:
     path = str(files["lora"])
     check_remote_arguments(TextureArguments(loras={path: 1.0}, embeddings={path: ""}))  # type: ignore[call-arg]
-    for choices, option in (
-        ({"ip_adapter": path}, "--ip-adapter"),
-        ({"reference_by": "ip-adapter"}, "--ip-adapter"),
-    ):
-        with pytest.raises(ConfigError, match=f"{option} needs files of this machine"):
+    for choices in ({"ip_adapter": path}, {"reference_by": "ip-adapter"}):
+        with pytest.raises(ConfigError, match=r"--ip-adapter is .*; with --server give a name"):
             check_remote_arguments(TextureArguments(**choices))  # type: ignore[arg-type]
 
 

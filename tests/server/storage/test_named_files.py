@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that a server's owner gives: kept, listed, taken away, and what is wrong with them said."""
+
+from __future__ import annotations
+
+import pytest
+
+from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from server.errors import ConfigError
+from server.storage.named_files import NamedFile, NamedFiles, find_named
+from server.worker.priors import named_states
+
+
+def test_names_are_kept_by_kind_and_replaced(tmp_path):
+    files, there = NamedFiles(tmp_path / "models"), tmp_path / "net"
+    assert files.all() == ()
+    there.mkdir()
+    files.add(NamedFile("normal", "mine", str(tmp_path / "gone")))
+    files.add(NamedFile("ip-adapter", "mine", str(there)))
+    assert not files.all()[1].is_there
+    assert [(one.key, one.state) for one in named_states(files)] == [
+        ("ip-adapter:mine", "installed"),
+        ("normal:mine", "missing"),
+    ]
+    with pytest.raises(ProtocolError, match="is not where it was") as gone:
+        find_named(files, "normal", "mine", "f")
+    assert (gone.value.error.field, str(tmp_path) in gone.value.error.text) == ("f", False)
+    files.add(NamedFile("normal", "mine", str(there)))
+    assert find_named(NamedFiles(tmp_path / "models"), "normal", "mine", "f").source == str(there)
+    assert files.remove("normal", "mine")
+    assert not files.remove("normal", "mine")
+    with pytest.raises(ProtocolError, match=r"has no normal of the name mine; it has none\.") as unknown:
+        find_named(files, "normal", "mine", "f")
+    assert unknown.value.error.code is ErrorCode.MODEL_MISSING
+    assert "models name normal mine" in (unknown.value.error.hint or "")
+
+
+def test_what_no_job_could_say_gets_no_name():
+    for key in ("", "Mine", "a/b", "a:b", "-x", "x" * 65):
+        with pytest.raises(ConfigError, match="must have 1 to 64 letters"):
+            NamedFile("normal", key, "/")
+    with pytest.raises(ConfigError, match="There is no kind 'lora'"):
+        NamedFile("lora", "mine", "/")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"named": 3}', '{"named": [{}]}', '{"named": [{"kind": "normal", "key": 1}]}'])
+def test_a_damaged_list_is_said(tmp_path, text):
+    (tmp_path / "named.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"named\.json is damaged"):
+        NamedFiles(tmp_path).all()
+
+
+def test_there_are_not_endlessly_many(tmp_path, monkeypatch):
+    monkeypatch.setattr("server.storage.named_files._MOST", 1)
+    files = NamedFiles(tmp_path)
+    files.add(NamedFile("normal", "a", "/"))
+    files.add(NamedFile("normal", "a", "/tmp"))
+    with pytest.raises(ConfigError, match="at most; forget some"):
+        files.add(NamedFile("normal", "b", "/"))
