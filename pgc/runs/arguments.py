@@ -22,6 +22,8 @@ __all__ = ["TextureArguments", "arguments_from_report", "checked_device", "guida
 
 _MODEL_NAMES = ("pocket", "sd15", "sd21", "sdxl", "sd35", "flux", "z-image", "oracle")
 _OF_THE_MACHINE = ("device", "rasterizer")
+_MOVABLE = ("loras", "embeddings")
+"""Files of the model, each named by its content in the report: they may lie elsewhere now."""
 REFERENCE_SCALE = 0.5
 """What a reference's colours count where nothing is said."""
 
@@ -181,7 +183,8 @@ def guidance_named(spec: GuidanceSpec) -> str | None:
 
 
 def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> TextureArguments:
-    """Returns what a run was started with, to resume it; device and rasteriser may be named anew.
+    """Returns what a run was started with, to resume it; device, rasteriser and the places of a model's files may be
+    named anew.
 
     Raises:
         ConfigError: other settings than the run's were given, or the report's are not ours.
@@ -201,6 +204,7 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
             stored.setdefault("steps", settings["steps"])
     earlier = TextureArguments(**{**stored, **{name: read(stored[name]) for name, read in readers.items()}})
     anew = {name: value for name in _OF_THE_MACHINE if (value := getattr(now, name)) is not None}
+    anew |= {name: getattr(now, name) for name in _MOVABLE if _has_moved(name, content, earlier, now)}
     differing = [name for name in now.given() if name not in anew and getattr(earlier, name) != getattr(now, name)]
     if differing:
         raise ConfigError(
@@ -208,6 +212,27 @@ def arguments_from_report(content: Mapping[str, Any], now: TextureArguments) -> 
             "leave them out, or start a new run in another folder."
         )
     return replace(earlier, **anew)
+
+
+def _has_moved(name: str, content: Mapping[str, Any], earlier: TextureArguments, now: TextureArguments) -> bool:
+    """Whether the same files are named in another place, in the same order, with the same scales or words.
+
+    Raises:
+        ConfigError: one is not there, or has other bytes than the run's.
+    """
+    from pgc.runs.texture_request import digest_of
+
+    before: dict[str, Any] = getattr(earlier, name) or {}
+    files: dict[str, Any] = getattr(now, name) or {}
+    told = (((content.get("resolved") or {}).get("guidance") or {}).get("added") or {}).get(name) or []
+    if files == before or list(files.values()) != list(before.values()) or len(told) != len(files):
+        return False
+    for path, known in zip(files, told, strict=True):
+        if not Path(path).is_file():
+            raise ConfigError(f"{path}: there is no such file; check the path.")
+        if digest_of(Path(path)) != known["sha256"]:
+            raise ConfigError(f"{path} is another file than the run's {known['path']}; a resumed run keeps its files.")
+    return True
 
 
 def _resolved_here(content: Mapping[str, Any]) -> dict[str, Any] | None:

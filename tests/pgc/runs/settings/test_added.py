@@ -230,6 +230,32 @@ def test_words_and_pictures_that_a_run_would_not_use_are_refused(
         _given(files, folders["sd15"], embeddings={str(files["word"]): "Rusty", str(files["named"]): ""}).to_request()
 
 
+def test_a_run_is_resumed_with_files_that_were_moved(files: dict[str, Path], folders: dict[str, Path]) -> None:
+    given = _given(files, folders["sd15"], prompt="a rust box", loras=_loras(files, "lora"))
+    given = replace(given, embeddings={str(files["named"]): "rust"})
+    report = json.loads(json.dumps({"arguments": given.given(), "resolved": plain(given.to_request())}))
+    wanted = given.to_request().fingerprint()
+    places = {name: files[name].with_name(f"elsewhere {name}.safetensors") for name in ("lora", "named")}
+    for name, place in places.items():
+        files[name].rename(place)
+    with pytest.raises(PgcError, match="there is no such file"):
+        arguments_from_report(report, TextureArguments()).to_request()
+    [scale] = (given.loras or {}).values()
+
+    def resumed(lora: str, **more: Any) -> TextureArguments:
+        return arguments_from_report(report, TextureArguments(loras={lora: more.pop("scale", scale)}, **more))
+
+    now = resumed(str(places["lora"]), embeddings={str(places["named"]): "rust"})
+    assert now.to_request().fingerprint() == wanted, "its checkpoints fit"
+    assert now.loras == {str(places["lora"]): scale}, "the report says where it is now"
+    with pytest.raises(ConfigError, match="there is no such file"):
+        resumed("/none.safetensors")
+    with pytest.raises(ConfigError, match="is another file than the run's"):
+        resumed(str(places["named"]))
+    with pytest.raises(ConfigError, match="loras differ"):
+        resumed(str(places["lora"]), scale=scale / 2)
+
+
 def test_a_palette_is_what_a_reference_is_where_nothing_is_said(
     files: dict[str, Path], folders: dict[str, Path]
 ) -> None:
