@@ -23,6 +23,7 @@ from pathlib import Path
 from pgc.evaluation.cache import ResultCache, write_json
 from tests.benchmarks.conditions import Conditions
 from tests.benchmarks.hostile_machines import MACHINES, Machine, Place
+from tests.warm.popen import warm
 
 __all__ = ["COMMANDS", "Command", "Outcome", "build_place", "run_cell"]
 
@@ -130,7 +131,8 @@ def build_place(folder: Path) -> Place:
 def make_run(place: Place) -> None:
     """The finished run that `pgc export` and `pgc transfer` are given."""
     line = [sys.executable, "-m", "pgc", "texture", str(place.mesh), "--prompt", "red", "--out", str(place.run)]
-    subprocess.run([*line, *_TINY.split()], cwd=ROOT, check=True, capture_output=True)
+    with warm():
+        subprocess.run([*line, *_TINY.split()], cwd=ROOT, check=True, capture_output=True)
 
 
 def run_cell(machine: Machine, command: Command, place: Place, number: int, patience: float = _SECONDS) -> Outcome:

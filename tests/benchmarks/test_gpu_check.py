@@ -14,16 +14,19 @@ import numpy as np
 import pytest
 import torch
 
+from tests.warm.popen import warm
+
 HERE = Path(__file__).parent
 PROGRAM = HERE / "gpu_check.py"
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), *arguments],
-        capture_output=True, text=True, env=environment, timeout=300, check=False,
-    )  # fmt: skip
+    with warm():
+        return subprocess.run(
+            [sys.executable, str(PROGRAM), *arguments],
+            capture_output=True, text=True, env=environment, timeout=300, check=False,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

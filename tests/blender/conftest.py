@@ -2,14 +2,19 @@
 """Blender runs in a process of its own: `run_in_blender("function", script="probe_….py", ...)` calls it there."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgc.remote.private_server import PrivateServer
 from tests.blender.blender_process import BlenderProcess, find_blender, probe_script
+from tests.warm.popen import warm
 
+STARTING = 90
+"""Seconds of a server's start."""
 LIMIT = 200
 """Seconds of one probe; a busy machine takes ten times as long as a quiet one."""
 TEST_LIMIT = 450
@@ -40,3 +45,18 @@ def run_in_blender(tmp_path: Path, blender: BlenderProcess) -> Callable[..., Any
         return blender.call(probe_script(script), probe, arguments, work=tmp_path / "blender", limit=limit)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def connection() -> Iterator[Path]:
+    """The connection file of a server on the CPU that the tests of this process share. Each Blender is a client of its
+    own there, with its own jobs."""
+    with PrivateServer("cpu", source=HERE.parents[1]) as server:
+        # The server is forked from one that has its imports behind it; a Blender, which starts later, is not.
+        with warm():
+            server.start()
+        end = time.monotonic() + STARTING
+        while not server.connection.exists() and time.monotonic() < end:
+            assert server.failure() is None
+            time.sleep(0.1)
+        yield server.connection

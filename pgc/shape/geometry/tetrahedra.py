@@ -53,31 +53,39 @@ class TetrahedralGrid:
 
 
 def kuhn_grid(cubes: int, half_extent: float) -> TetrahedralGrid:
-    """Builds a grid of `cubes`³ cubes that fills [-half_extent, half_extent]³."""
+    """Builds a grid of `cubes`³ cubes that fills [-half_extent, half_extent]³. Edges come in the order of their ends."""
     line = torch.arange(cubes + 1)
     places = torch.cartesian_prod(line, line, line)
     strides = torch.tensor([(cubes + 1) ** 2, cubes + 1, 1])
     first = torch.cartesian_prod(line[:-1], line[:-1], line[:-1]) @ strides
-    paths = []
-    for order in itertools.permutations(range(3)):
-        # From a cube's first corner to its last one, an axis at a time.
-        corners = torch.cat(
-            [torch.zeros(1, dtype=torch.long), torch.stack([strides[axis] for axis in order]).cumsum(0)]
-        )
-        # Odd permutations run the other way round.
-        paths.append(corners if _is_even(order) else corners[[0, 2, 1, 3]])
-    tetrahedra = (first[:, None, None] + torch.stack(paths)[None]).reshape(-1, 4)
-    ends = tetrahedra[:, torch.tensor(EDGES)].reshape(-1, 2).sort(dim=1).values
-    count = len(places)
-    keys, own = torch.unique(ends[:, 0] * count + ends[:, 1], return_inverse=True)
+    corners = torch.stack([_path(order) for order in itertools.permutations(range(3))])
+    tetrahedra = (first[:, None, None] + (corners @ strides)[None]).reshape(-1, 4)
+    # From each vertex seven edges go to later ones, as far as there is a grid: they are counted and not looked up, since
+    # to sort the 36 edges of each cube takes longer than all the rest.
+    steps = torch.cartesian_prod(*[torch.arange(2)] * 3)[1:]
+    there = (places[:, None] + steps <= cubes).all(dim=2)
+    number = there.reshape(-1).cumsum(0) - 1
+    start, step = there.nonzero().unbind(dim=1)
+    ends = corners[:, torch.tensor(EDGES)]
+    nearer = ends.amin(dim=2)
+    # A step of (1, 0, 1) is binary 5, and so the fifth.
+    which = (ends.amax(dim=2) - nearer) @ torch.tensor([4, 2, 1]) - 1
+    own = number[(first[:, None, None] + nearer @ strides) * len(steps) + which]
     return TetrahedralGrid(
         positions=(places / cubes * 2.0 - 1.0) * half_extent,
         tetrahedra=tetrahedra,
-        edges=torch.stack([keys // count, keys % count], dim=1),
-        own_edges=own.reshape(-1, 6),
+        edges=torch.stack([start, start + (steps @ strides)[step]], dim=1),
+        own_edges=own.reshape(-1, len(EDGES)),
         cell=2.0 * half_extent / cubes,
         at_border=((places == 0) | (places == cubes)).any(dim=1),
     )
+
+
+def _path(order: tuple[int, ...]) -> Int[Tensor, "4 3"]:
+    """A tetrahedron's corners in a cube of side 1: from its first corner to its last one, an axis at a time."""
+    corners = torch.cat([torch.zeros(1, 3, dtype=torch.long), torch.eye(3, dtype=torch.long)[list(order)].cumsum(0)])
+    # Odd permutations run the other way round.
+    return corners if _is_even(order) else corners[[0, 2, 1, 3]]
 
 
 def _is_even(order: tuple[int, ...]) -> bool:

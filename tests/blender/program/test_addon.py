@@ -1,30 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The extension in Blender, from the button to the material, against a real server with the pocket prior."""
 
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
-
-
-@pytest.fixture
-def connection(tmp_path):
-    """The connection file of a private server, which ends with its standard input."""
-    command = [sys.executable, "-m", "server", "start", "--data", str(tmp_path / "server"), "--device", "cpu"]
-    with subprocess.Popen(
-        [*command, "--until-eof"], cwd=Path(__file__).parents[3], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as server:
-        path = tmp_path / "server" / "connection.json"
-        end = time.monotonic() + 90
-        while not path.exists() and time.monotonic() < end:
-            time.sleep(0.1)
-        yield path
-        server.stdin.close()
-        server.wait(30)
 
 
 def test_disabling_leaves_nothing_behind(run_in_blender):

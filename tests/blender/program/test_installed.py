@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 import build_addon
-from pgc.remote.private_server import PrivateServer
 from tests.blender.blender_process import ROOT
 
 # Each Blender has its own limit; this is for all of a test on a busy machine.
@@ -46,13 +45,6 @@ def built_zip(wheels, tmp_path_factory):
     return build_addon.build(found, tmp_path_factory.mktemp("zip"), build_addon.Variant(platform=name))
 
 
-@pytest.fixture(scope="module")
-def server():
-    with PrivateServer("cpu", source=ROOT) as private:
-        private.start()
-        yield private
-
-
 def _install(blender, run_in_blender, zip_file, work):
     """As Blender's command line does, or where there is only bpy, through the operator behind Install from Disk."""
     if blender.is_module:
@@ -68,11 +60,11 @@ def _install(blender, run_in_blender, zip_file, work):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_from_the_zip_to_a_texture_and_away_again(blender, run_in_blender, built_zip, server, tmp_path):
+def test_from_the_zip_to_a_texture_and_away_again(blender, run_in_blender, built_zip, connection, tmp_path):
     _install(blender, run_in_blender, built_zip, tmp_path)
 
     blend = tmp_path / "scene.blend"
-    facts = run_in_blender("generate", script=SCRIPT, limit=200.0, connection=str(server.connection), blend=str(blend))
+    facts = run_in_blender("generate", script=SCRIPT, limit=200.0, connection=str(connection), blend=str(blend))
     assert facts["states"][-1] == "done", facts
     assert "running" in facts["states"]
     assert not facts["without_prompt"]

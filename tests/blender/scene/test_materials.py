@@ -1,26 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything streams: all maps of a real server appear in the Principled material, live and at the end."""
 
-import time
-from pathlib import Path
-
 import pytest
-
-from pgc.remote.private_server import PrivateServer
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 SOCKETS = {"Base Color": False, "Roughness": True, "Metallic": True, "Normal": True}
 """Sockets of the shader, and whether their picture is data."""
 
 
-def test_all_maps_appear_live_and_in_the_version(run_in_blender):
-    with PrivateServer(device="cpu", source=Path(__file__).parents[3]) as server:
-        server.start()
-        end = time.monotonic() + 60
-        while not server.connection.exists() and time.monotonic() < end:
-            assert server.failure() is None
-            time.sleep(0.1)
-        found = run_in_blender("generate", script="probe_materials.py", connection=str(server.connection))
+def test_all_maps_appear_live_and_in_the_version(run_in_blender, connection):
+    found = run_in_blender("generate", script="probe_materials.py", connection=str(connection))
     assert found["state"] == "done", found
     # Shapes are offered too, and UVs where the server has xatlas; they are no rows of the panel's maps.
     maps = [name for name in found["offered"] if name not in ("corner_uvs", "shape")]

@@ -3,9 +3,6 @@
 
 import pytest
 
-from pgc.remote.private_server import PrivateServer
-from tests.blender.blender_process import ROOT
-
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 PROBE = "probe_keep_mask.py"
 
@@ -132,9 +129,7 @@ def test_what_else_may_happen_while_a_mask_is_painted(run_in_blender):
     }
 
 
-def test_a_server_keeps_what_is_white(run_in_blender):
-    with PrivateServer("cpu", source=ROOT) as server:
-        server.start()
-        found = run_in_blender("on_a_server", script=PROBE, limit=380, connection=str(server.connection))
+def test_a_server_keeps_what_is_white(run_in_blender, connection):
+    found = run_in_blender("on_a_server", script=PROBE, limit=380, connection=str(connection))
     assert found["kept"], "texel by texel"
     assert found["changed"] > 0.9

@@ -44,7 +44,7 @@ def generate(connection: str, limit: float = 160.0) -> Any:
     bpy.context.view_layer.update()
     settings, state = bpy.context.scene.pgc, bpy.context.window_manager.pgc
     refused_without_prompt = not bpy.ops.pgc.generate.poll()
-    settings.prompt, settings.steps, settings.texture_size = "red bricks", 4, "256"
+    settings.prompt, settings.steps, settings.texture_size, settings.warm_start = "red bricks", 4, "256", "off"
     before, before_shown = digest(bystander), digest(obj)
     assert bpy.ops.pgc.generate() == {"FINISHED"}
     end, seen, previews = time.monotonic() + limit, [], 0

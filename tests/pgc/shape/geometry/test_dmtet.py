@@ -36,6 +36,16 @@ def test_tetrahedra_fill_the_cube_and_none_is_mirrored():
     assert int(GRID.at_border.sum()) == 13**3 - 11**3
 
 
+@pytest.mark.parametrize("cubes", [1, 2, 5])
+def test_edges_that_are_counted_are_those_that_are_looked_up(cubes):
+    grid = kuhn_grid(cubes, 1.0)
+    count = len(grid.positions)
+    ends = grid.tetrahedra[:, torch.tensor(EDGES)].reshape(-1, 2).sort(dim=1).values
+    keys, own = torch.unique(ends[:, 0] * count + ends[:, 1], return_inverse=True)
+    assert torch.equal(grid.edges, torch.stack([keys // count, keys % count], dim=1))
+    assert torch.equal(grid.own_edges, own.reshape(-1, 6))
+
+
 @pytest.mark.parametrize("inside", list(itertools.product([False, True], repeat=4)))
 def test_each_case_parts_the_corners_that_are_inside_from_the_others(inside):
     triangles = case_triangles(inside)
