@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon.protocol.errors import ErrorCode
+from tests.warm.popen import warm
 
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 PROBE = "probe_faults.py"
@@ -111,7 +112,10 @@ def test_a_killed_server_is_started_again_and_the_job_goes_on(run_in_blender, tm
     data = tmp_path / "server"
     command = [sys.executable, "-m", "server", "start", "--data", str(data), "--device", "cpu"]
     root = Path(__file__).parents[3]
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+    # The server is forked; a Blender is not.
+    with warm():
+        started = subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    with started as server:
         connection = data / "connection.json"
         end = time.monotonic() + STARTING
         while not connection.exists() and time.monotonic() < end:
