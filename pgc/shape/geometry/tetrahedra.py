@@ -53,15 +53,15 @@ class TetrahedralGrid:
 
 
 def kuhn_grid(cubes: int, half_extent: float) -> TetrahedralGrid:
-    """Builds a grid of `cubes`³ cubes that fills [-half_extent, half_extent]³. Edges come in the order of their ends."""
+    """Builds a grid of `cubes`³ cubes that fills [-half_extent, half_extent]³; edges are in the order of their ends."""
     line = torch.arange(cubes + 1)
     places = torch.cartesian_prod(line, line, line)
     strides = torch.tensor([(cubes + 1) ** 2, cubes + 1, 1])
     first = torch.cartesian_prod(line[:-1], line[:-1], line[:-1]) @ strides
     corners = torch.stack([_path(order) for order in itertools.permutations(range(3))])
     tetrahedra = (first[:, None, None] + (corners @ strides)[None]).reshape(-1, 4)
-    # From each vertex seven edges go to later ones, as far as there is a grid: they are counted and not looked up, since
-    # to sort the 36 edges of each cube takes longer than all the rest.
+    # From each vertex seven edges go to later ones, as far as there is a grid: they are counted and not looked up,
+    # since to sort the 36 edges of each cube takes longer than all the rest.
     steps = torch.cartesian_prod(*[torch.arange(2)] * 3)[1:]
     there = (places[:, None] + steps <= cubes).all(dim=2)
     number = there.reshape(-1).cumsum(0) - 1
