@@ -27,6 +27,10 @@ def playground(  # noqa: PLR0913 - one parameter an option
     ] = None,
     clip: Annotated[float, typer.Option(help="Threshold of PGC-N, PGC-V and PNGD.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other noise.")] = 0,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="With --guidance oracle: the picture that it knows; its encoder's gradient is heavy-tailed."),
+    ] = None,
 ) -> None:
     """Optimises one picture by a prompt under each way for its gradient, side by side.
 
@@ -37,25 +41,34 @@ def playground(  # noqa: PLR0913 - one parameter an option
     from pgc.distillation.build import distillation_named
     from pgc.distillation.sds import SDSConfig
     from pgc.errors import ConfigError
+    from pgc.guidance.oracle import ConvolutionEncoderConfig, OracleConfig, OracleGuidance
     from pgc.guidance.specs import OracleSpec, load_guidance, parse_guidance
-    from pgc.playground.picture import WAYS, PlaygroundConfig, optimize_picture
+    from pgc.playground.picture import ENCODED_WAYS, WAYS, PlaygroundConfig, optimize_picture
     from pgc.playground.sheet import sheet_png
     from pgc.runs.arguments import checked_device
     from pgc.runs.settings.offers import read_loss
+    from pgc.runs.sources.pictures import read_reference
     from pgc.whole_files import write_bytes
 
     spec = parse_guidance(guidance)
-    if isinstance(spec, OracleSpec):
-        raise ConfigError("The oracle knows textures of meshes and no pictures; choose another model.")
+    if isinstance(spec, OracleSpec) != (truth is not None):
+        raise ConfigError(
+            "--truth is the picture that --guidance oracle knows; give both, or another model without --truth."
+        )
     # The built-in model's colours tear at the literature's 100.
     distillation = distillation_named(read_loss(loss), SDSConfig(guidance_scale=15.0))
     if guidance_scale is not None:
         distillation = replace(distillation, guidance_scale=guidance_scale)
     config = PlaygroundConfig(steps=steps, threshold=clip, seed=seed, distillation=distillation)
-    teacher = load_guidance(spec, resolve_device(checked_device(device)))
+    where = resolve_device(checked_device(device))
+    if isinstance(spec, OracleSpec):
+        teacher = OracleGuidance(OracleConfig(encoder=ConvolutionEncoderConfig()), where)
+    else:
+        teacher = load_guidance(spec, where)
+    target = None if truth is None else read_reference(truth)
     pictures = []
-    for way in WAYS:
-        pictures.append(optimize_picture(teacher, prompt, way, config))
+    for way in WAYS if target is None else ENCODED_WAYS:
+        pictures.append(optimize_picture(teacher, prompt, way, config, target))
         known = pictures[-1].statistics
         typer.echo(
             f"{way:<7}"
@@ -65,6 +78,7 @@ def playground(  # noqa: PLR0913 - one parameter an option
                 else f"|g| median {known.median_before:.3g}, 99.9 % {known.tail_before:.3g} → {known.tail_after:.3g}, "
                 f"{known.clipped_fraction:.0%} of the pixels touched"
             )
+            + ("" if pictures[-1].error is None else f", error {pictures[-1].error:.3f}")
         )
     write_bytes(out, sheet_png(pictures))
     typer.echo(str(out))

@@ -8,7 +8,7 @@ that differs is what becomes of ∂L/∂x.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never, get_args
 
 import torch
@@ -28,14 +28,17 @@ from pgc.gradient_regulation.pixelwise_normalization import PixelwiseNormalizati
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.gradient_regulation.valuewise_clipping import ValuewiseClippingConfig
 from pgc.guidance.base import Conditions, Guidance
+from pgc.guidance.resizing import resize_bilinear
 from pgc.optimization.gradient_statistics import GradientStatistics, gradient_statistics
 from pgc.optimization.view_encoder import backpropagate, fit_linear_map
 from pgc.randomness import generator_for
 
-__all__ = ["WAYS", "FinishedPicture", "PlaygroundConfig", "Way", "optimize_picture"]
+__all__ = ["ENCODED_WAYS", "WAYS", "FinishedPicture", "PlaygroundConfig", "Way", "optimize_picture"]
 
 Way = Literal["latent", "vae", "linear", "pngd", "pgc-v", "pgc-n"]
 WAYS: tuple[Way, ...] = get_args(Way)
+ENCODED_WAYS: tuple[Way, ...] = tuple(way for way in WAYS if way != "latent")
+"""Those of a teacher without a decoder: latents by themselves are no picture."""
 _FIT_IMAGES = 24
 
 
@@ -73,23 +76,40 @@ class FinishedPicture:
     """∂L/∂x of the last step, as it was used; of "latent" the first three channels of ∂L/∂z, enlarged."""
     statistics: GradientStatistics | None
     """Of the last step; None for "latent", which has no ∂L/∂x."""
+    error: float | None = None
+    """Root mean square distance to the picture that the teacher knows; None: it knows none."""
 
 
-def optimize_picture(guidance: Guidance, prompt: str, way: Way, config: PlaygroundConfig) -> FinishedPicture:
+def optimize_picture(
+    guidance: Guidance,
+    prompt: str,
+    way: Way,
+    config: PlaygroundConfig,
+    truth: Float[Tensor, "1 3 s s"] | None = None,
+) -> FinishedPicture:
     """Optimises a gray picture by a prompt, at the teacher's own size.
+
+    Args:
+        guidance: the teacher.
+        prompt: what it is asked for; the oracle reads none.
+        way: what becomes of the gradient.
+        config: the settings.
+        truth: the picture that the oracle knows, sRGB in [0, 1], of any size.
 
     Raises:
         ConfigError: the teacher cannot serve the loss.
     """
+    known = None if truth is None else resize_bilinear(truth.to(guidance.device), guidance.image_size)
     conditions = Conditions(
-        prompt=guidance.encode_prompt([prompt]), negative=guidance.encode_prompt([""], negative=True)
+        prompt=guidance.encode_prompt([prompt]),
+        negative=guidance.encode_prompt([""], negative=True),
+        truth_image=known,
     )
     gray = torch.full((1, 3, guidance.image_size, guidance.image_size), 0.5, device=guidance.device)
     loss = build_distillation(config.distillation, guidance, seed=config.seed)
     run = _Run(guidance=guidance, conditions=conditions, config=config, loss=loss)
-    if way == "latent":
-        return run.latents(gray)
-    return run.image(gray, way)
+    found = run.latents(gray) if way == "latent" else run.image(gray, way)
+    return found if known is None else replace(found, error=float((found.image - known).square().mean().sqrt()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

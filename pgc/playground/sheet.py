@@ -54,4 +54,5 @@ def _caption(one: FinishedPicture) -> str:
     return (
         f"{one.way}: |g| median {known.median_before:.3g},\n"
         f"99.9 % {known.tail_before:.3g}; touched {known.clipped_fraction:.0%}"
+        + ("" if one.error is None else f"; error {one.error:.3f}")
     )

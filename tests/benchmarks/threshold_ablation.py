@@ -40,7 +40,7 @@ THRESHOLDS = (0.01, 0.05, 0.1, 0.5, 1.0)
 PROMPTS = ("red bricks", "blue checkered object")
 _DRAWS = 2
 _CPU = torch.device("cpu")
-_ENCODERS = ("built-in", "oracle", "autoencoder-kl-256")
+_ENCODERS = ("built-in", "oracle", "autoencoder-kl-256", "autoencoder-kl-512")
 
 
 def pictures(
@@ -93,12 +93,12 @@ def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def norms(encode: Callable[[Tensor], Tensor], size: int, threshold: float = 0.1) -> dict[str, Any]:
-    """Compares the norms before and after clipping, of smooth random pictures."""
+def norms(encode: Callable[[Tensor], Tensor], size: int, threshold: float = 0.1, draws: int = _DRAWS) -> dict[str, Any]:
+    """Compares the norms before and after clipping, of smooth random pictures; a histogram beside, by powers of ten."""
     generator = torch.Generator().manual_seed(0)
     regulation = PixelwiseClipping(PixelwiseClippingConfig(threshold=threshold))
     found: list[tuple[Tensor, Tensor]] = []
-    for _ in range(_DRAWS):
+    for _ in range(draws):
         small = torch.rand((1, 3, 8, 8), generator=generator)
         leaf = (
             torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic").clamp(0, 1).requires_grad_(True)
@@ -111,8 +111,14 @@ def norms(encode: Callable[[Tensor], Tensor], size: int, threshold: float = 0.1)
     before, after = (torch.cat(parts) for parts in zip(*found, strict=True))
     everywhere = torch.ones_like(before[:, :1], dtype=torch.bool)
     known = gradient_statistics(before, after, everywhere, ~everywhere)
-    largest = float(before.norm(dim=1).max())
+    lengths = before.norm(dim=1).flatten()
+    largest = float(lengths.max())
+    over = (lengths / known.median_before).clamp_min(1e-12).log10()
+    edges = torch.arange(-3.0, 3.01, 0.5)
+    shares = torch.histogram(over, edges).hist / len(over)
     return {
+        "draws": draws,
+        "histogram of log10(norm over median), steps of 0.5 from -3": [round(float(share), 6) for share in shares],
         "pixels": known.pixels,
         "threshold": threshold,
         "median": known.median_before,
@@ -145,7 +151,7 @@ def encoder_named(name: str, teacher: Guidance) -> tuple[Callable[[Tensor], Tens
         sample_size=512,
     )
     vae.requires_grad_(False)
-    return lambda image: vae.encode(2.0 * image - 1.0).latent_dist.mean * 0.18215, 256
+    return lambda image: vae.encode(2.0 * image - 1.0).latent_dist.mean * 0.18215, int(name.rpartition("-")[2])
 
 
 def _say(text: str) -> None:
@@ -161,11 +167,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     teacher = load_guidance(PocketSpec(), _CPU)
-    rows, sheet = pictures(teacher, given.steps, given.seeds, _say)
     encoders: dict[str, Any] = {}
     for name in _ENCODERS:
-        encoders[name] = norms(*encoder_named(name, teacher))
+        # At its true size a draw takes minutes.
+        encoders[name] = norms(*encoder_named(name, teacher), draws=1 if name.endswith("512") else _DRAWS)
         _say(f"{name}: {encoders[name]}")
+    rows, sheet = pictures(teacher, given.steps, given.seeds, _say)
     write_picture(given.out.with_suffix(".webp"), sheet, quality=80)
     write_json(
         given.out,

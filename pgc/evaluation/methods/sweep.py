@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How strongly to clip: c × λ, Adam's ε retuned for each pair, then seeds of other prompts at the ε that was chosen.
 
-Two stages, so that what chooses an ε is not what the pair is scored by. All is fixed here before anything runs:
+Two stages, so that what chooses an ε is not what the pair is scored by. All is fixed here before anything is scored:
 prompts, meshes and seeds are those of `tuning_cases`, of which the first tunes and the next two are scored.
 """
 
@@ -78,12 +78,18 @@ class SweepConfig:
     """Further prompts."""
     seeds: int = 3
     """Of each further prompt."""
+    finalists: tuple[float | None, ...] = (None, 0.3, 0.02)
+    """Thresholds that are scored: none, the default, and the one that the tuning runs liked best."""
     steps: int = 24
     """After the warm start: a third of a standard run's."""
 
     def pairs(self) -> tuple[Pair, ...]:
-        """Returns what is compared."""
+        """Returns what is tuned."""
         return tuple(Pair(threshold=c, weight=weight) for weight in self.weights for c in self.thresholds)
+
+    def scored_pairs(self) -> tuple[Pair, ...]:
+        """Returns those of them that are scored; the first is what the others are compared with."""
+        return tuple(pair for pair in self.pairs() if pair.threshold in self.finalists)
 
     def tuning(self) -> tuple[TuningCase, ...]:
         """Returns the cases that choose."""
@@ -153,7 +159,7 @@ def run_sweep(config: SweepConfig, work: Path, out: Path | None, report: Callabl
     cache = ResultCache(work, configuration)
     suite = MethodSuite(settings, load_guidance(spec, torch.device("cpu")), load_judge(), cache)
     pairs = config.pairs()
-    runs = len(pairs) * (len(config.epsilons) * config.tuned_on + len(config.scored()))
+    runs = len(pairs) * len(config.epsilons) * config.tuned_on + len(config.scored_pairs()) * len(config.scored())
     report(f"{len(pairs)} pairs of c and λ: {runs} runs. Parts are kept in {cache.folder}; the same command goes on.")
     done = 0
 
@@ -184,11 +190,12 @@ def _both_stages(config: SweepConfig, base: OptimizeConfig, score: Score) -> dic
     pairs = config.pairs()
     tuning = _tuned(config, base, score)
     chosen = {pair.name: best_epsilon(pair, tuning[pair.name], base.epsilon) for pair in pairs}
-    rows: dict[str, list[dict[str, Any]]] = {pair.name: [] for pair in pairs}
+    finalists = config.scored_pairs()
+    rows: dict[str, list[dict[str, Any]]] = {pair.name: [] for pair in finalists}
     for case in config.scored():
-        for pair in pairs:
+        for pair in finalists:
             rows[pair.name].append(score(pair.method(base, chosen[pair.name]), case))
-    reference = rows[pairs[0].name]
+    reference = rows[finalists[0].name]
     return {
         "cases": {
             "tuning": [asdict(case) for case in config.tuning()],
@@ -198,7 +205,7 @@ def _both_stages(config: SweepConfig, base: OptimizeConfig, score: Score) -> dic
             name: {f"{epsilon:g}": _quality(each) for epsilon, each in of.items()} for name, of in tuning.items()
         },
         "epsilon": chosen,
-        "reference": pairs[0].name,
+        "reference": finalists[0].name,
         "pairs": {name: summary_of(each, reference) for name, each in rows.items()},
         "seconds_median": median([row["seconds"] for each in rows.values() for row in each]),
         "rows": [_kept(row) for each in rows.values() for row in each],

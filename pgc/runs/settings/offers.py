@@ -153,6 +153,11 @@ def read_regulation(text: str) -> RegulationName:
     """Returns the regulation of this name. Raises ConfigError where there is none."""
     from pgc.gradient_regulation.build import REGULATIONS
 
+    if text in ("latent", "latent-texture"):
+        raise ConfigError(
+            f"--regulation {text}: a texture of latents is in pgc playground alone, since a decoder reads pictures and "
+            "no UV layout, and views that are decoded one by one disagree; take pgc, or --encoder-gradient linear."
+        )
     return _one_of("--regulation", text, REGULATIONS)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from pgc.distillation.sds import SDSConfig
 from pgc.distillation.vsd import VSDConfig
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
+from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import PocketSpec, load_guidance
-from pgc.playground.picture import WAYS, FinishedPicture, PlaygroundConfig, optimize_picture
+from pgc.playground.picture import ENCODED_WAYS, WAYS, FinishedPicture, PlaygroundConfig, optimize_picture
 from pgc.playground.sheet import gradient_picture, sheet_png
 
 CONFIG = PlaygroundConfig(steps=2, distillation=SDSConfig(guidance_scale=15.0))
@@ -119,6 +121,27 @@ def test_the_command(tmp_path: Path) -> None:
         assert sheet.size == (6 * 198 - 6, 2 * 192 + 6 + 30)
     wrong = CliRunner().invoke(app, ["playground", "x", "--loss", "nothing"])
     assert "--loss is 'nothing'; expected one of sds" in " ".join(wrong.output.split())
-    refused = CliRunner().invoke(app, ["playground", "x", "--guidance", "oracle"])
-    assert refused.exit_code == 2
-    assert "The oracle knows textures of meshes" in refused.output
+    for lone in (["--guidance", "oracle"], ["--truth", str(out)]):
+        refused = CliRunner().invoke(app, ["playground", "x", *lone])
+        assert refused.exit_code == 2
+        assert "--truth is the picture that --guidance oracle knows" in " ".join(refused.output.split())
+
+
+@pytest.mark.slow
+def test_the_oracle_knows_a_picture_behind_an_ugly_encoder(tmp_path: Path) -> None:
+    known, out = tmp_path / "red.png", tmp_path / "sheet.png"
+    Image.new("RGB", (40, 40), (200, 40, 40)).save(known)
+    arguments = ["playground", "x", "--guidance", "oracle", "--truth", str(known), "--steps", "2", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*arguments, "--guidance-scale", "1", "--clip", "0.001", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()[:-1]
+    assert [line.split()[0] for line in lines] == list(ENCODED_WAYS), "no latents: they cannot be decoded"
+    assert all(", error 0." in line for line in lines)
+
+
+def test_the_error_is_the_distance_to_what_the_oracle_knows() -> None:
+    oracle = OracleGuidance(OracleConfig(image_size=8), torch.device("cpu"))
+    truth = torch.full((1, 3, 16, 16), 0.75)
+    one = optimize_picture(oracle, "x", "pgc-n", replace(CONFIG, distillation=SDSConfig(guidance_scale=1.0)), truth)
+    assert one.error == pytest.approx(float((one.image - 0.75).square().mean().sqrt()))
+    assert 0.0 < one.error < 0.25, "nearer than gray"

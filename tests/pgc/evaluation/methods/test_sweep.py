@@ -35,7 +35,9 @@ def test_the_grid_is_the_one_that_was_asked_for_and_scores_nothing_that_tuned() 
     assert {(pair.threshold, pair.weight) for pair in config.pairs()} == {
         (c, weight) for c in (0.02, 0.05, 0.1, 0.3, 1.0, None) for weight in (0.0, 1.0)
     }
-    assert config.pairs()[0].name == "cnone-l0", "what the differences are to"
+    assert [pair.name for pair in config.scored_pairs()] == [
+        f"c{c}-l{weight}" for weight in (0, 1) for c in ("none", "0.3", "0.02")
+    ], "first what the differences are to"
     scored = config.scored()
     assert len({case.prompt for case in scored}) == 2
     assert len({case.seed for case in scored}) == len(scored) == 6
@@ -85,7 +87,14 @@ def test_both_stages_run_once_and_a_shared_warm_start_changes_no_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = SweepConfig(
-        thresholds=(None, 0.1), weights=(1.0,), epsilons=(0.03,), tuned_on=1, scored_on=1, seeds=1, steps=1
+        thresholds=(None, 0.1),
+        finalists=(None, 0.1),
+        weights=(1.0,),
+        epsilons=(0.03,),
+        tuned_on=1,
+        scored_on=1,
+        seeds=1,
+        steps=1,
     )
     spec, settings = DemoConfig(choices=RunChoices(maps=("base_color",), texture_size=64)).resolved()
     assert settings.optimize.warm_start is not None

@@ -8,6 +8,7 @@ from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.settings.choices import PRESETS, RunChoices, choices_offered
+from pgc.runs.settings.offers import read_regulation
 from pgc.runs.settings.presets import explicit_choices, lit_prior, preset_settings, resolve, with_maps
 
 SPECS = (PocketSpec(), OracleSpec(), StableDiffusionSpec(), SDXLSpec())
@@ -102,3 +103,10 @@ def test_every_choice_changes_what_a_run_gets():
                 resolve(RunChoices(**chosen), PocketSpec())
             continue
         assert resolve(RunChoices(**chosen), PocketSpec()) != usual, name
+
+
+def test_a_texture_of_latents_is_refused_with_its_reason() -> None:
+    for name in ("latent", "latent-texture"):
+        with pytest.raises(ConfigError, match=r"is in pgc playground alone, since a decoder reads pictures"):
+            read_regulation(name)
+    assert read_regulation("pngd") == "pngd"
