@@ -7,6 +7,7 @@ come along, so that whoever uses the client need not know the protocol's modules
 
 from ..protocol.arrays import ArrayRef, DType, array_ref
 from ..protocol.errors import ErrorCode, FieldError, ProtocolError, Retry, WireError
+from ..protocol.meshes import ResultMesh, read_result
 from ..protocol.messages import JobInfo, JobResult, JobState, MapFile, StatusReport
 from ..protocol.specs.job import (
     LORA_NAME_LETTERS,
@@ -32,6 +33,7 @@ from ..protocol.specs.job import (
     TextureJobSpec,
     TileImage,
 )
+from ..protocol.specs.picture import picture_header
 from .access.address import ServerAddress, default_connection_file
 from .access.pairing import PairingError, pair
 from .access.starter import ServerStarter, Starter, start_server
@@ -120,6 +122,7 @@ __all__ = [
     "Refused",
     "RegulationSpec",
     "RequestFailed",
+    "ResultMesh",
     "Retry",
     "ServerAddress",
     "ServerStartFailed",
@@ -138,5 +141,7 @@ __all__ = [
     "array_ref",
     "default_connection_file",
     "pair",
+    "picture_header",
+    "read_result",
     "start_server",
 ]

@@ -18,6 +18,7 @@ _BY_JOB = (
     wire.JobProgress,
     wire.JobNotice,
     wire.JobPreview,
+    wire.JobShapePreview,
     wire.Downloading,
     wire.JobFinished,
     wire.JobFailed,
@@ -137,7 +138,7 @@ class JobEvents:
 def _supersedes(event: wire.Event, old: wire.Event) -> bool:
     """Whether a later event makes an earlier one worthless, so that a run that nobody looks at needs no memory."""
     match event, old:
-        case wire.JobProgress(), wire.JobProgress():
+        case (wire.JobProgress(), wire.JobProgress()) | (wire.JobShapePreview(), wire.JobShapePreview()):
             return True
         case wire.JobPreview(), wire.JobPreview():
             return (event.map, event.tile) == (old.map, old.tile)

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -61,6 +62,11 @@ class RemoteFiles:
     def framing(self) -> Framing:
         """How the mesh stands in pictures."""
         return Framing.of(self.mesh.triangles, self.request.prompt.front_axis)
+
+    def show(self, event: wire.JobPreview | wire.JobShapePreview) -> Path | None:
+        """Takes a preview in, as `preview`; returns the picture where one was written."""
+        written = isinstance(event, wire.JobPreview) and self.preview(event)
+        return self.folder.preview if written else None
 
     def preview(self, event: wire.JobPreview) -> bool:
         """Takes a preview in and writes preview.png if one is due (at growing distances). Returns whether it was

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pgc.runs.request import SourceTextures, TextureRequest
 
-__all__ = ["RemoteJob", "check_remote_arguments", "remote_job", "request_for_server"]
+__all__ = ["JobArrays", "RemoteJob", "check_model_name", "check_remote_arguments", "remote_job", "request_for_server"]
 
 Array = npt.NDArray[Any]
 
@@ -47,7 +47,7 @@ class RemoteJob:
     arrays: dict[str, Array]
 
 
-class _Arrays:
+class JobArrays:
     """Collects arrays and names them by their content."""
 
     def __init__(self) -> None:
@@ -75,10 +75,16 @@ def check_remote_arguments(given: TextureArguments) -> None:
                 f"{option} is {name!r}; with --server give a name that the server's owner has given to one "
                 "(pgc-server models name), or run without --server."
             )
-    if given.guidance is not None and not _MODEL_NAME.fullmatch(given.guidance):
+    if given.guidance is not None:
+        check_model_name(given.guidance)
+
+
+def check_model_name(name: str) -> None:
+    """Raises ConfigError for a model that is no name that a server may know."""
+    if not _MODEL_NAME.fullmatch(name):
         raise ConfigError(
-            f"--guidance is {given.guidance!r}; with --server name a model that the server has, "
-            "such as pocket or sd15, and no path (pgc-server models list)."
+            f"--guidance is {name!r}; with --server name a model that the server has, such as pocket or sd15, and no "
+            "path (pgc-server models list)."
         )
 
 
@@ -110,7 +116,7 @@ def remote_job(
 
 
 def _job(given: TextureArguments, request: TextureRequest, mesh: PreparedMesh, sources: SourceTextures) -> RemoteJob:
-    arrays = _Arrays()
+    arrays = JobArrays()
     tiles = mesh.report.tiles
     oracle = None if sources.oracle is None else _texture(arrays, sources.oracle)
     guidance = wire.ModelSpec(
@@ -184,7 +190,7 @@ def _regulation(given: RunChoices) -> wire.RegulationSpec:
     )
 
 
-def _loras(arrays: _Arrays, given: RunChoices) -> tuple[wire.LoraSpec, ...]:
+def _loras(arrays: JobArrays, given: RunChoices) -> tuple[wire.LoraSpec, ...]:
     """The files' bytes; that each is a LoRA was seen as the request was made."""
     return tuple(
         wire.LoraSpec(
@@ -194,7 +200,7 @@ def _loras(arrays: _Arrays, given: RunChoices) -> tuple[wire.LoraSpec, ...]:
     )
 
 
-def _embeddings(arrays: _Arrays, request: TextureRequest) -> tuple[wire.EmbeddingSpec, ...]:
+def _embeddings(arrays: JobArrays, request: TextureRequest) -> tuple[wire.EmbeddingSpec, ...]:
     """The files' bytes, each with the word that this process read out of it or was given."""
     prior = request.guidance
     words = prior.added.embeddings if isinstance(prior, StableDiffusionSpec | SDXLSpec) else ()
@@ -224,7 +230,7 @@ def _controls(given: RunChoices) -> tuple[wire.ControlSpec, ...]:
 
 
 def _reference(
-    arrays: _Arrays, given: RunChoices, request: TextureRequest, sources: SourceTextures
+    arrays: JobArrays, given: RunChoices, request: TextureRequest, sources: SourceTextures
 ) -> wire.ReferenceSpec | None:
     """The picture as this process looks at it; None where there is none, or nothing would."""
     scale = request.settings.optimize.likeness_scale
@@ -248,7 +254,7 @@ def _lighting(given: RunChoices) -> wire.LightingSpec:
     )
 
 
-def _mesh(arrays: _Arrays, mesh: PreparedMesh) -> wire.MeshSpec:
+def _mesh(arrays: JobArrays, mesh: PreparedMesh) -> wire.MeshSpec:
     """The triangles in world axes, Z up, counted in float64 from the mesh's origin. The turn only swaps axes and signs,
     so that no bit of a number is lost; normalising is the server's, as it must be for meshes from Blender."""
     triangles = triangulate(mesh.mesh)
@@ -264,7 +270,7 @@ def _mesh(arrays: _Arrays, mesh: PreparedMesh) -> wire.MeshSpec:
     )
 
 
-def _texture(arrays: _Arrays, texture: BakedTexture) -> tuple[wire.TileImage, ...]:
+def _texture(arrays: JobArrays, texture: BakedTexture) -> tuple[wire.TileImage, ...]:
     images = texture.to_uint8()["base_color"]
     return tuple(
         wire.TileImage(tile=tile, array=arrays.add(image.permute(1, 2, 0).numpy()))
@@ -273,7 +279,7 @@ def _texture(arrays: _Arrays, texture: BakedTexture) -> tuple[wire.TileImage, ..
 
 
 def _maps_beside(
-    arrays: _Arrays, texture: BakedTexture, wanted: Sequence[str]
+    arrays: JobArrays, texture: BakedTexture, wanted: Sequence[str]
 ) -> dict[str, tuple[wire.TileImage, ...]]:
     """The maps that the job makes and the run starts from, beside base colour."""
     found: dict[str, tuple[wire.TileImage, ...]] = {}
@@ -285,7 +291,7 @@ def _maps_beside(
     return found
 
 
-def _masks(arrays: _Arrays, masks: list[Tensor], tiles: tuple[int, ...]) -> tuple[wire.TileImage, ...]:
+def _masks(arrays: JobArrays, masks: list[Tensor], tiles: tuple[int, ...]) -> tuple[wire.TileImage, ...]:
     return tuple(
         wire.TileImage(tile=tile, array=arrays.add(mask.numpy().astype(np.uint8) * 255))
         for tile, mask in zip(tiles, masks, strict=True)

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from blender_addon import client as wire
 from pgc.mesh import PreparedMesh
-from pgc.remote.events import JobEvents, RemoteError
+from pgc.remote.events import JobEvents
 from pgc.remote.files import RemoteFiles
+from pgc.remote.following import RemoteHooks, RemoteRun, follow
 from pgc.remote.job import RemoteJob, check_remote_arguments, remote_job, request_for_server
 from pgc.rendering.raster.rasterizer import Rasterizer, RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
@@ -26,25 +24,6 @@ from pgc.runs.request import Progress, SourceTextures, TextureRequest, check_ima
 
 __all__ = ["RemoteHooks", "RemoteOutcome", "RemoteRun", "RemoteTexturizer"]
 
-_POLL = 0.1
-_CANCEL_SECONDS = 90.0
-"""For the step that runs, or another worker's start, and the maps."""
-_CANCEL_SECONDS_AWAY = 8.0
-"""Where nobody is connected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RemoteHooks:
-    """How the caller follows a run and ends it."""
-
-    progress: Progress = lambda stage, fraction: None
-    say: Callable[[str], None] = lambda text: None
-    on_step: Callable[[wire.JobProgress], None] = lambda progress: None
-    on_preview: Callable[[Path], None] = lambda path: None
-    on_submitted: Callable[[], None] = lambda: None
-    """Once, when the server has the job."""
-    should_stop: Callable[[], bool] = lambda: False
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RemoteOutcome:
@@ -52,16 +31,6 @@ class RemoteOutcome:
 
     finished: bool
     report: RunReport
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class RemoteRun:
-    """A job that was submitted: its key at the server, and its files here."""
-
-    key: str
-    files: RemoteFiles
-    job: str | None = None
-    cancelling_since: float | None = None
 
 
 def _notes(sources: SourceTextures) -> tuple[str, ...]:
@@ -95,7 +64,7 @@ class RemoteTexturizer:
 
     def start(
         self, given: TextureArguments, folder: RunFolder, hooks: RemoteHooks, *, key: str | None = None
-    ) -> RemoteRun:
+    ) -> RemoteRun[RemoteFiles]:
         """Reads what the job needs and submits it; the folder must be claimed.
 
         Args:
@@ -145,66 +114,12 @@ class RemoteTexturizer:
             self._meshes[where] = _KnownMesh(mesh, rasterizer)
         return self._meshes[where]
 
-    def follow(self, run: RemoteRun, hooks: RemoteHooks) -> wire.JobFinished | wire.JobCancelled | None:
-        """Waits for a run's end and shows what happens; returns None where the server does not answer to a cancel.
-
-        Raises:
-            RemoteError: the job failed, or there is no server.
-        """
-        while True:
-            self._cancel_if_asked(run, hooks)
-            event = self.events.next(run.key, _POLL)
-            match event:
-                case wire.JobFinished() | wire.JobCancelled():
-                    return event
-                case wire.JobFailed():
-                    run.files.write_report("failed")
-                    raise RemoteError.of(event.error)
-                case None:
-                    if self._waited_enough(run):
-                        return None
-                case _:
-                    self._show(run, event, hooks)
-
-    def _cancel_if_asked(self, run: RemoteRun, hooks: RemoteHooks) -> None:
-        if run.job is not None and run.cancelling_since is None and hooks.should_stop():
-            run.cancelling_since = time.monotonic()
-            self.events.client.cancel(run.job)
-            hooks.say("Cancelling; the server keeps what it has made. Ctrl-C once more leaves at once.")
-
-    def _waited_enough(self, run: RemoteRun) -> bool:
-        if run.cancelling_since is None:
-            return False
-        limit = _CANCEL_SECONDS_AWAY if self.events.away else _CANCEL_SECONDS
-        return time.monotonic() - run.cancelling_since > limit
-
-    @staticmethod
-    def _show(run: RemoteRun, event: wire.Event, hooks: RemoteHooks) -> None:
-        match event:
-            case wire.Uploading() if event.total and event.done < event.total:
-                hooks.progress("Uploading", event.done / event.total)
-            case wire.JobAccepted():
-                run.job = run.files.server["job"] = event.job
-                run.files.write_report("running")
-                hooks.on_submitted()
-                if event.position > 0:
-                    hooks.say(f"Waiting: {event.position} job(s) before this one.")
-            case wire.JobProgress():
-                run.files.steps_done = event.step
-                hooks.on_step(event)
-            case wire.JobNotice():
-                run.files.notices.append(event.text)
-                hooks.say(f"Note: {event.text}")
-            case wire.JobPreview():
-                if run.files.preview(event):
-                    hooks.on_preview(run.files.folder.preview)
-            case wire.Downloading():
-                hooks.progress("Fetching the maps", event.done / max(1, event.total))
-            case _:
-                pass
+    def follow(self, run: RemoteRun[RemoteFiles], hooks: RemoteHooks) -> wire.JobFinished | wire.JobCancelled | None:
+        """Waits for a run's end, as `following.follow`."""
+        return follow(self.events, run, hooks)
 
     def finish(
-        self, run: RemoteRun, done: wire.JobFinished | wire.JobCancelled | None, hooks: RemoteHooks
+        self, run: RemoteRun[RemoteFiles], done: wire.JobFinished | wire.JobCancelled | None, hooks: RemoteHooks
     ) -> RemoteOutcome:
         """Writes the files of a run that ended; of a stopped one, what the server had made of it."""
         if done is None or not done.maps:

@@ -27,6 +27,7 @@ from pgc.whole_files import remove_leftovers, write_bytes
 
 __all__ = ["LEFT_BEHIND", "LeftBehind", "OutputConfig", "PreviewCadence", "RunFolder"]
 
+_FORMATS = (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)
 LeftBehind = Literal["nothing", "unfinished", "finished"]
 LEFT_BEHIND: tuple[LeftBehind, ...] = get_args(LeftBehind)
 
@@ -155,7 +156,9 @@ class RunFolder:
     def _can_go_on(self) -> bool:
         """Whether --resume has something to start from: a checkpoint, or a job on a server."""
         try:
-            return self.checkpoint.is_file() or bool(read_report(self.report).get("server"))
+            return self.checkpoint.is_file() or bool(
+                read_report(self.report, (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)).get("server")
+            )
         except CheckpointError:
             return False
 
@@ -175,7 +178,7 @@ class RunFolder:
     def files_of_report(self) -> list[str]:
         """Returns what the run that was here, of any kind, says it wrote; nothing where there was none."""
         try:
-            files = read_report(self.report, (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)).get("files")
+            files = read_report(self.report, _FORMATS).get("files")
         except CheckpointError:
             return []
         return [str(name) for name in files] if isinstance(files, dict) else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64, Int32
 
 from pgc.cameras.named import build_cameras
 from pgc.color_space import linear_from_srgb
@@ -32,7 +32,8 @@ from pgc.shape.run.scene import ShapeScene
 from pgc.shape.run.views import ShapeViews
 from pgc.shape.settings import GeometryConfig, ShapeSettings
 
-__all__ = ["FEW_TRIANGLES", "MOST_TRIANGLES", "PreparedShape", "geometry_of", "prepare_shape", "shaped_mesh"]
+__all__ = ["FEW_TRIANGLES", "MOST_TRIANGLES", "PreparedShape", "geometry_of", "moved_mesh"]
+__all__ += ["own_triangles", "prepare_shape", "shaped_mesh"]
 
 FEW_TRIANGLES = 2000
 """Fewer can hold little detail."""
@@ -139,11 +140,24 @@ def shaped_mesh(blockout: PreparedMesh, geometry: Geometry, *, colored: bool) ->
     with torch.no_grad():
         found = geometry.mesh()
     positions = blockout.normalization.from_normalized(found.positions.detach().cpu().numpy())
-    colors = found.colors.detach().cpu() if colored else None
+    colors = _linear(found.colors.detach().cpu()) if colored else None
     if isinstance(geometry, VertexOffsets):
-        return _moved(blockout, positions, colors)
-    faces = found.faces.cpu().numpy().astype(np.int32)
-    mesh = blockout.mesh
+        return moved_mesh(blockout.mesh, blockout.triangles, positions, colors)
+    return own_triangles(blockout.mesh, positions, found.faces.cpu().numpy().astype(np.int32), colors)
+
+
+def own_triangles(
+    mesh: Mesh,
+    positions: Float64[np.ndarray, "v 3"],
+    faces: Int32[np.ndarray, "f 3"],
+    colors: Float32[np.ndarray, "v 4"] | None,
+) -> Mesh:
+    """Returns a surface of triangles of its own, without UVs and in one slot, that came of a mesh.
+
+    Args:
+        mesh: what it came of; its name, first material and axes stay.
+        positions: in the space of the mesh's file. colors: linear RGBA.
+    """
     return Mesh(
         name=mesh.name,
         positions=positions,
@@ -156,14 +170,23 @@ def shaped_mesh(blockout: PreparedMesh, geometry: Geometry, *, colored: bool) ->
         material_index=np.zeros(len(faces), dtype=np.int32),
         material_names=(mesh.material_names[0],),
         up_axis=mesh.up_axis,
-        colors=None if colors is None else _linear(colors),
+        colors=colors,
         corner_colors=None if colors is None else faces.reshape(-1),
     )
 
 
-def _moved(blockout: PreparedMesh, positions: Float64[np.ndarray, "v 3"], colors: torch.Tensor | None) -> Mesh:
-    """The blockout's own mesh with its vertices moved; normals of the old shape are gone."""
-    mesh, triangles = blockout.mesh, blockout.triangles
+def moved_mesh(
+    mesh: Mesh,
+    triangles: TriangleMesh,
+    positions: Float64[np.ndarray, "v 3"],
+    colors: Float32[np.ndarray, "v 4"] | None,
+) -> Mesh:
+    """Returns a mesh with its vertices moved. Polygons, UVs, materials and parts stay; old normals are gone.
+
+    Args:
+        triangles: of the mesh, whose vertices are those of `positions` (in the space of the file) and `colors` (linear
+            RGBA).
+    """
     own = mesh.corner_positions[triangles.corner_index].reshape(-1)
     welded = triangles.faces.reshape(-1)
     places = mesh.positions.copy()
@@ -171,7 +194,7 @@ def _moved(blockout: PreparedMesh, positions: Float64[np.ndarray, "v 3"], colors
     painted = None
     if colors is not None:
         painted = np.ones((len(places), 4), dtype=np.float32)
-        painted[own] = _linear(colors)[welded]
+        painted[own] = colors[welded]
     return replace(
         mesh,
         positions=places,

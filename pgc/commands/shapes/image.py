@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgc.commands.shapes.remote import ConnectionOption, Place, ServerOption, refuse_there, run_there, wished
 from pgc.commands.shapes.shape import check_folder
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
@@ -69,6 +70,8 @@ def image(  # noqa: PLR0913 - one parameter an option
     resolution: Annotated[int | None, typer.Option(help="Side of the rendered pictures, pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    server: ServerOption = False,
+    connection: ConnectionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, by the same command.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
@@ -77,7 +80,6 @@ def image(  # noqa: PLR0913 - one parameter an option
     The picture shows its front (-Y). Writes shape.glb (with --volume: volume.glb) with vertex colours, the same as OBJ,
     preview.png and run.json. Ctrl-C ends the run and writes the shape of then; the same command with --resume goes on.
     """
-    spec = _teacher(guidance, prompt)
     given = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
     changes = {name: value for name, value in given.items() if value is not None}
     if volume:
@@ -85,6 +87,15 @@ def image(  # noqa: PLR0913 - one parameter an option
         if any(value is not None for value in unused.values()):
             names = ", ".join(name for name, value in unused.items() if value is not None)
             raise ConfigError(f"--volume begins as a ball and has no {names}; leave one of them out.")
+    place = Place(out=out, resume=resume, overwrite=overwrite, server=server, connection=connection)
+    if place.is_there:
+        refuse_there({"--preset": preset}, device)
+        shape = {"geometry": "volume" if volume else "dmtet" if begin is None else "offsets", "cubes": cubes}
+        wish = wished(picture.stem, guidance, (prompt, ""), given, shape, **_files(picture, begin), elevation=elevation)
+        run_there(wish, "volume" if volume else "shape", place)
+        return
+    spec = _teacher(guidance, prompt)
+    if volume:
         request = _volume_request(spec, prompt, picture, elevation, changes)
     else:
         request = _shape_request(spec, (begin, cubes, preset), prompt, picture, elevation, changes)
@@ -111,6 +122,14 @@ def image(  # noqa: PLR0913 - one parameter an option
     console.print(f"{done}: {made}, preview.png and run.json in {out}", highlight=False, soft_wrap=True)
     if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _files(picture: Path, begin: Path | None) -> dict[str, Path | None]:
+    """The files that are sent. Raises ConfigError where one is not there."""
+    for path in (picture, begin):
+        if path is not None and not path.is_file():
+            raise ConfigError(f"There is no file {path}; check the path.")
+    return {"picture": picture, "mesh": begin}
 
 
 def _run(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgc.commands.shapes.remote import ConnectionOption, Place, ServerOption, refuse_there, run_there, wished
+from pgc.commands.shapes.texture_there import texturing_there
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
@@ -50,6 +52,8 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     texture_size: Annotated[int | None, typer.Option(help="Side of the texture, pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    server: ServerOption = False,
+    connection: ConnectionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the volume of the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
@@ -58,6 +62,17 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     Writes imagined.glb, volume.glb, volume.obj, preview.png, run.json and the folder "texture". Ctrl-C ends the run and
     writes the mesh of then; the same command with --resume goes on.
     """
+    if not texture and (texture_steps is not None or texture_size is not None):
+        raise ConfigError("--texture-steps and --texture-size are about the texture; leave them or --no-texture out.")
+    numbers = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
+    place = Place(out=out, resume=resume, overwrite=overwrite, server=server, connection=connection)
+    if place.is_there:
+        refuse_there({"--start": start, "--triangles": triangles}, device)
+        shape = {"geometry": "volume", "learning_rate": learning_rate}
+        wish = wished(prompt, guidance, (prompt, negative), numbers, shape)
+        run_there(wish, "volume", place, texturing_there(wish, out, texture_steps, texture_size) if texture else None)
+        return
+
     from pgc.guidance.specs import parse_guidance
     from pgc.runs.settings.choices import RunChoices
     from pgc.volume.finish import TextureStage
@@ -65,15 +80,11 @@ def imagine(  # noqa: PLR0913 - one parameter an option
 
     spec = parse_guidance(guidance)
     settings = _with_start(volume_settings(spec, prompt), start)
-    given = {
-        "steps": steps, "views": views, "resolution": resolution, "learning_rate": learning_rate, "seed": seed,
-    }  # fmt: skip
+    given = {**numbers, "learning_rate": learning_rate}
     optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
     settings = replace(settings, optimize=optimize)
     if triangles is not None:
         settings = replace(settings, surface=replace(settings.surface, triangles=triangles))
-    if not texture and (texture_steps is not None or texture_size is not None):
-        raise ConfigError("--texture-steps and --texture-size are about the texture; leave them or --no-texture out.")
     choices = RunChoices(steps=texture_steps, texture_size=texture_size, seed=seed)
 
     from pgc.devices import resolve_device

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgc.commands.choice_options import ControlModelOption
+from pgc.commands.shapes.remote import ConnectionOption, Place, ServerOption, refuse_there, run_there, wished
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
@@ -83,6 +84,8 @@ def shape(  # noqa: PLR0913 - one parameter an option
     learning_rate: Annotated[float | None, typer.Option(help="Of the shape, in a mesh of extent 1.6.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    server: ServerOption = False,
+    connection: ConnectionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, by the same command.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
 ) -> None:
@@ -93,6 +96,25 @@ def shape(  # noqa: PLR0913 - one parameter an option
     """
     if not prompt.strip():
         raise ConfigError("The prompt is empty; say what the shape is to be.")
+    place = Place(out=out, resume=resume, overwrite=overwrite, server=server, connection=connection)
+    if place.is_there:
+        refuse_there({"--preset": preset, "--control": control, "--control-model": control_model}, device)
+        if not mesh.is_file():
+            raise ConfigError(f"There is no file {mesh}; give the mesh to begin from.")
+        wish = wished(
+            mesh.stem,
+            guidance or "pocket",
+            (prompt, negative),
+            {"steps": steps, "views": views, "resolution": resolution, "seed": seed},
+            {
+                "loss": loss or "rgb", "geometry": geometry or "offsets", "cubes": cubes, "hold": hold,
+                "latents_until": latents_until, "learning_rate": learning_rate,
+            },
+            mesh=mesh,
+            subdivide=subdivide,
+        )  # fmt: skip
+        run_there(wish, "shape", place)
+        return
     spec, settings = _chosen(loss, geometry, cubes, preset, guidance)
     spec = _controlled(spec, control, control_model)
     if hold:

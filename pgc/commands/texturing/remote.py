@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "connected_events",
+    "key_of",
     "leave_cores_to_server",
+    "own_or_named",
     "remote_hooks",
     "run_on_server",
     "run_several_on_server",
@@ -61,8 +63,12 @@ def connected_events(console: Console, connection: Path, starter: wire.Starter |
 
 
 @contextmanager
-def _own_or_named(console: Console, connection: Path | None) -> Iterator[JobEvents]:
-    """Of the user's own server, which is started if need be, or of one that a file names."""
+def own_or_named(console: Console, connection: Path | None) -> Iterator[JobEvents]:
+    """Yields the events of a client of the user's own server, which is started if need be, or of one that a file names.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
     from blender_addon import client as wire
 
     if connection is None:
@@ -122,8 +128,8 @@ def run_on_server(
         PgcError: the run failed; typer.Exit: it was stopped.
     """
     arguments = given if report is None else arguments_from_report(report, given)
-    key = None if report is None else _key_of(report)
-    with _own_or_named(console, connection) as events:
+    key = None if report is None else key_of(report)
+    with own_or_named(console, connection) as events:
         from pgc.remote.texturizer import RemoteTexturizer
 
         if connection is None:
@@ -152,7 +158,7 @@ def run_several_on_server(
     Raises:
         PgcError: the first of the failures, once all have ended; typer.Exit: they were stopped.
     """
-    with _own_or_named(console, connection) as events:
+    with own_or_named(console, connection) as events:
         from pgc.remote.texturizer import RemoteTexturizer
 
         if connection is None:
@@ -186,7 +192,12 @@ def run_several_on_server(
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _key_of(report: dict[str, Any]) -> str:
+def key_of(report: dict[str, Any]) -> str:
+    """Returns the key of the job that a run's report tells of.
+
+    Raises:
+        ConfigError: it was no run on a server, or one that was cancelled.
+    """
     server = report.get("server")
     key = server.get("key") if isinstance(server, dict) else None
     if not isinstance(key, str) or not key:

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pgc shape`, `pgc imagine` and `pgc image` with --server: the server does the work, this process reads what is sent
+and writes the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any, Literal
+
+from blender_addon import client as wire
+from pgc.remote.events import JobEvents
+from pgc.remote.following import RemoteHooks, RemoteRun, follow
+from pgc.remote.shape_files import RemoteShapeFiles
+from pgc.remote.shape_job import ShapeJob, ShapeWish
+from pgc.runs.earlier_run import EarlierRun
+from pgc.runs.folder import RunFolder
+
+__all__ = ["shape_on_server"]
+
+
+def shape_on_server(
+    events: JobEvents,
+    wish: ShapeWish,
+    job: ShapeJob,
+    kind: Literal["shape", "volume"],
+    folder: RunFolder,
+    hooks: RemoteHooks,
+    *,
+    key: str | None,
+) -> bool:
+    """Has a server learn a shape, and writes the folder, which must be claimed; returns whether all steps were taken.
+
+    Args:
+        job: of the wish.
+        kind: what the mesh's files are called.
+        key: of an earlier submission of the same job, which is then followed instead of run again.
+
+    Raises:
+        PgcError: the job failed, there is no server, or a file cannot be written.
+    """
+    key = key or uuid.uuid4().hex
+    files = RemoteShapeFiles(folder=folder, kind=kind, sent=job.sent, asked=_asked(wish), server={"key": key})
+    files.notices.extend(job.notes)
+    for note in job.notes:
+        hooks.say(f"Note: {note}")
+    # Before the job is sent: after a crash of ours, the report holds the key to it.
+    files.write_report("running")
+    events.expect(key)
+    events.client.submit(job.spec, job.arrays, key=key)
+    run = RemoteRun[RemoteShapeFiles](key=key, files=files)
+    done = follow(events, run, hooks)
+    if done is None or not done.maps:
+        files.write_report("interrupted")
+        return False
+    hooks.progress("Writing", 0.0)
+    files.finish(done)
+    EarlierRun(folder.path).drop()
+    return isinstance(done, wire.JobFinished)
+
+
+def _asked(wish: ShapeWish) -> dict[str, Any]:
+    asked: dict[str, Any] = {"prompt": wish.prompt, "guidance": wish.model, "seed": wish.settings.seed}
+    for name, path in (("mesh", wish.mesh), ("picture", wish.picture)):
+        if path is not None:
+            asked[name] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return asked
