@@ -138,10 +138,13 @@ class OptimizeConfig:
     of the texture are live from there on. None: distillation from the start."""
     likeness_scale: float = 0.0
     """Weight of the pull towards the colours of the scene's picture (`palette`), as a residual in the image."""
+    front_scale: float = 0.0
+    """Weight of the difference between the front view and the scene's picture (`front_view`), in each step."""
 
     def __post_init__(self) -> None:
-        if not (self.likeness_scale >= 0 and math.isfinite(self.likeness_scale)):
-            raise ConfigError(f"likeness_scale is {self.likeness_scale}; it must be 0 or more.")
+        for name in ("likeness_scale", "front_scale"):
+            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
         positive = {"steps": self.steps, "views": self.views, "updates": self.updates, "resolution": self.resolution}
         for name, value in positive.items():
             if value < 1:
@@ -189,6 +192,8 @@ class OptimizeConfig:
         settings = asdict(self)
         if self.warm_start is None:
             del settings["warm_start"]
+        if not self.front_scale:
+            del settings["front_scale"]
         return settings
 
     def fingerprint(self) -> str:

@@ -245,6 +245,7 @@ class DistillationLoop:
         parts += (
             ["palette of the reference"] if self.config.likeness_scale and self.subject.likeness is not None else []
         )
+        parts += ["front view, not regulated"] if self.config.front_scale and self.subject.likeness is not None else []
         return {"method": self.config.regulation, "gradients": parts, **self.regulated.summary()}
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

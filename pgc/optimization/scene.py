@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pgc.cameras import Camera
 from pgc.cameras.sampling import CameraSampler
+from pgc.cameras.view_names import FrontAxis
 from pgc.lighting.base import Lighting
 from pgc.optimization.map_gradients import Baseline
 from pgc.rendering.raster.rasterizer import Rasterizer
@@ -38,5 +41,7 @@ class Scene:
     """Material of each face, whose borders the control edges draws; None: all are one."""
     likeness: Float[Tensor, "1 3 h w"] | None = None
     """A picture that the texture is to resemble, sRGB in [0, 1]."""
+    front_camera: Callable[[FrontAxis], Camera] | None = None
+    """Of that picture, where the front view is to look like it."""
     reference: SurfaceMaterial | None = None
     """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""

@@ -66,6 +66,8 @@ def check_remote_arguments(given: TextureArguments) -> None:
     for option, value in (("--device", given.device), ("--rasterizer", given.rasterizer)):
         if value is not None:
             raise ConfigError(f"{option} is the server's own; with --server leave it out (pgc-server start {option}).")
+    if given.reference_by == "view":
+        raise ConfigError("--reference-by view: no server takes it yet; take palette, or run without --server.")
     named = {f"--control-model {kind}": name for kind, name in (given.control_models or {}).items()}
     if given.ip_adapter is not None or given.reference_by == "ip-adapter":
         named["--ip-adapter"] = given.ip_adapter or ""

@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pgc.baking.occlusion import occlusion_map
+from pgc.cameras import Camera
 from pgc.cameras.named import build_cameras
 from pgc.cameras.sampling import CameraSampler
+from pgc.cameras.view_names import FrontAxis
 from pgc.errors import ConfigError
 from pgc.images.reading import Depth
 from pgc.lighting.environments import EnvironmentLighting
 from pgc.maps import map_channels
 from pgc.mesh import PreparedMesh
 from pgc.optimization.scene import Scene
+from pgc.pictures.contact_sheet import preview_cameras
+from pgc.pictures.studio import Framing
 from pgc.rendering.occlusion import RayCaster
 from pgc.rendering.pbr_shading import pbr_shade
 from pgc.rendering.raster.choice import build_rasterizer
@@ -101,7 +106,13 @@ def _unlit(
         cameras=seen[1],
         face_materials=_face_materials(mesh, device),
         likeness=_on(sources.likeness, device),
+        front_camera=partial(_front_camera, mesh),
     )
+
+
+def _front_camera(mesh: PreparedMesh, axis: FrontAxis) -> Camera:
+    """The camera of the first picture in preview.png."""
+    return preview_cameras(Framing.of(mesh.triangles, axis))[0]
 
 
 def _layout(mesh: PreparedMesh) -> TexelLayout:

@@ -19,6 +19,7 @@ from pgc.optimization.map_gradients import Baseline
 from pgc.optimization.scene import Scene
 from pgc.optimization.step_parts import Picture, View
 from pgc.optimization.stopwatch import Stopwatch
+from pgc.optimization.views.front_view import towards_picture
 from pgc.optimization.views.prompts import ViewPrompts
 from pgc.optimization.views.shown_controls import camera_poses, with_shown
 from pgc.optimization.views.told_light import told_light
@@ -38,6 +39,8 @@ class RunViews:
     def __init__(self, scene: Scene, guidance: Guidance, prompt: Prompt, config: OptimizeConfig) -> None:
         self.scene, self.guidance, self.prompt, self.config = scene, guidance, prompt, config
         self._prompts = ViewPrompts(guidance, prompt)
+        self._front: View | None = None
+        """Of the picture that the front is to look like; drawn once."""
 
     @property
     def learnt(self) -> TextureField:
@@ -99,8 +102,14 @@ class RunViews:
         )
 
     def pictures(self, view: View, watch: Stopwatch) -> list[Picture]:
-        """Returns the step's one picture."""
-        return [self.picture(view, watch)]
+        """Returns the step's picture, and where the front is to look like something, that view."""
+        shown = [self.picture(view, watch)]
+        wanted, camera, scale = self.scene.likeness, self.scene.front_camera, self.config.front_scale
+        if wanted is None or camera is None or not scale:
+            return shown
+        if self._front is None:
+            self._front = self.look([camera(self.prompt.front_axis)], torch.full((1, 3, 1, 1), 0.5))
+        return [*shown, towards_picture(self.picture(self._front, watch), wanted, scale)]
 
     def picture(self, view: View, watch: Stopwatch) -> Picture:
         """Renders the texels as they are, with the gradients that the caller has on."""

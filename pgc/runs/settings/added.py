@@ -255,8 +255,10 @@ def _ip_adapter(
             "--reference-by is ip-adapter; give its weights with --ip-adapter FILE, such as h94/IP-Adapter's "
             "ip-adapter_sd15.safetensors with the folder image_encoder beside it."
         )
-    if choices.reference_by == "palette":
-        raise ConfigError("--ip-adapter is given, but --reference-by is palette; leave one of the two away.")
+    if choices.reference_by in ("palette", "view"):
+        raise ConfigError(
+            f"--ip-adapter is given, but --reference-by is {choices.reference_by}; leave one of the two away."
+        )
     header = read_header(ip_adapter_file(Path(choices.ip_adapter)), "IP-Adapter", "--ip-adapter")
     scale = ADAPTER_SCALE if choices.reference_scale is None else choices.reference_scale
     return _adapter(header, scale, prior, widths)

@@ -61,8 +61,9 @@ class ConditionChoices(MaskChoices):
         default=None,
         metadata={
             OFFER: Offer(
-                help="What --reference does: palette (its colors pull at the render's; the default), or ip-adapter "
-                "(the model looks at it; needs --ip-adapter).",
+                help="What --reference does: palette (its colors pull at the render's; the default), ip-adapter (the "
+                "model looks at it; needs --ip-adapter), or view (the front is to look so: a picture framed "
+                "as the first of preview.png).",
                 kind=str,
                 panel=METHOD,
                 read=read_reference_by,

@@ -36,12 +36,14 @@ def chosen_method(choices: RunChoices, preset: OptimizeConfig) -> OptimizeConfig
     through = preset.encoder_gradient
     if choices.encoder_gradient is not None:
         through = LinearGradientConfig() if choices.encoder_gradient == "linear" else EncoderGradientConfig()
-    # An IP-Adapter takes the scale for itself.
-    pull = None if choices.ip_adapter is not None or choices.reference_by == "ip-adapter" else choices.reference_scale
-    if pull and need_light(complete_maps(choices.maps or ("base_color",))):
+    # An IP-Adapter takes the scale for itself, and so does the view.
+    by = "ip-adapter" if choices.ip_adapter is not None else choices.reference_by
+    pull = None if by in ("ip-adapter", "view") else choices.reference_scale
+    front = choices.reference_scale if by == "view" else None
+    if (pull or front) and need_light(complete_maps(choices.maps or ("base_color",))):
         raise ConfigError("A reference is for base colour alone: light would tint its colours. Leave other maps away.")
     likeness = preset.likeness_scale if pull is None else pull
-    preset = replace(preset, likeness_scale=likeness)
+    preset = replace(preset, likeness_scale=likeness, front_scale=preset.front_scale if front is None else front)
     return replace(
         preset,
         distillation=distillation,

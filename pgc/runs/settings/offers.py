@@ -63,7 +63,7 @@ OFFER = "offer"
 """Under which a field of the table keeps how it is offered."""
 FieldName = Literal["texels", "hashgrid"]
 MaskStartName = Literal["present", "anew"]
-ReferenceName = Literal["palette", "ip-adapter"]
+ReferenceName = Literal["palette", "ip-adapter", "view"]
 METHOD = "Method"
 """Heading of the options for the loss and what regulates its gradient."""
 _BESIDE: tuple[MapName, ...] = MAP_NAMES[1:]
