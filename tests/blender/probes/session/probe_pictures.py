@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """New Object by Image with a client that only plays back: what is sent of a picture, and what comes of it."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 import bpy
 import numpy as np
 from probe_panel import draw
-from probe_session import disable
+from probe_session import ADDON, disable, enable
 from probe_shape_faults import _tetrahedron
 from probe_shapes import _artists, _finish, _preview, _rig, _run, _wires
-from probes import digest
+from probes import _plane, digest
 
 
 def _seeing(state: str = "installed") -> Any:
@@ -175,5 +176,50 @@ def choices(photograph: str) -> Any:
     wish.picture = bpy.data.images.load(photograph)
     found["memory"] = _said()
     found["nothing more"] = len(rig.fake.submitted) == count
+    disable()
+    return found
+
+
+def on_a_server(connection: str, picture: str, steps: int = 2, seconds: float = 240.0, save: str = "") -> Any:
+    """From the click to the object, with a true server and a checkpoint of the true format.
+
+    Args:
+        seconds: for all waits together. save: a .blend file for eyes.
+    """
+    end = time.monotonic() + seconds
+    enable()
+    bpy.context.preferences.addons[ADDON].preferences.connection = connection
+    from blender_addon.session import event_pump
+
+    others = [_artists(), _plane("Floor")]
+    before = [digest(one) for one in others]
+    wish = _chosen(picture)
+    wish.steps = steps
+    bpy.context.view_layer.objects.active = None
+    desk = event_pump.job_desk()
+    desk.connect()
+    state = desk.state
+
+    def until(check: Any) -> bool:
+        while not check() and time.monotonic() < end:
+            event_pump.tick()
+            time.sleep(0.02)
+        return bool(check())
+
+    found: dict[str, Any] = {"there": until(lambda: state.server.ready)}
+    assert bpy.ops.pgc.imagine_picture() == {"FINISHED"}
+    view = state.newest()
+    found["shown"] = until(lambda: len(_wires()) == 1 or not view.live)
+    found["ended"] = until(lambda: not view.live)
+    found["told"] = [view.phase.value, view.problem.text if view.problem else view.note, len(_wires())]
+    made = bpy.data.objects.get(Path(picture).stem)
+    if made is not None:
+        (material,) = made.data.materials
+        sides = np.array(made.dimensions)
+        found["mesh"] = [len(made.data.polygons), len(made.data.color_attributes), material.name]
+        found["upright"] = float(sides[2] / sides[0])
+    found["same"] = before == [digest(one) for one in others]
+    if save:
+        bpy.ops.wm.save_as_mainfile(filepath=save)
     disable()
     return found
