@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.blender.forked import forks_of
+
 __all__ = ["ROOT", "BlenderProcess", "ProbeError", "find_blender", "probe_script"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,12 +64,22 @@ class BlenderProcess:
             return [self.program, "-P", str(_RUNNER), *arguments]
         return [self.program, *_FLAGS, str(_RUNNER), "--", *arguments]
 
-    def call(self, script: Path, probe: str, arguments: Mapping[str, Any], *, work: Path, limit: float) -> Any:
+    def call(
+        self,
+        script: Path,
+        probe: str,
+        arguments: Mapping[str, Any],
+        *,
+        work: Path,
+        limit: float,
+        own_process: bool = False,
+    ) -> Any:
         """Call `probe(**arguments)` of `script` in a fresh process.
 
         Args:
             work: folder for the answer and for Blender's own settings, `work/resources`; calls with the same
-                folder see the same settings. limit: seconds.
+                folder see the same settings. limit: seconds. own_process: it is started and not forked, as what renders
+                with Cycles has to be.
 
         Raises:
             ProbeError: it failed, died, or was not done within the limit.
@@ -84,22 +96,40 @@ class BlenderProcess:
         }
         command = self.command([str(script), probe, json.dumps(arguments), str(answer)])
         output = work / "output.txt"
-        with output.open("wb") as stream:
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=stream,
-                    timeout=limit,
-                    env=environment,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise ProbeError(f"{probe} was not done after {limit:.0f} s.\n{_end_of(output)}") from error
-        if done.returncode or not answer.exists():
-            raise ProbeError(f"{probe} ended with exit code {done.returncode}.\n{_end_of(output)}")
+        try:
+            code = self._run(command, environment, resources, output, limit, own_process=own_process)
+        except subprocess.TimeoutExpired as error:
+            raise ProbeError(f"{probe} was not done after {limit:.0f} s.\n{_end_of(output)}") from error
+        if code or not answer.exists():
+            raise ProbeError(f"{probe} ended with exit code {code}.\n{_end_of(output)}")
         return json.loads(answer.read_text(encoding="utf-8"))
+
+    def _run(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        resources: Path,
+        output: Path,
+        limit: float,
+        *,
+        own_process: bool,
+    ) -> int:
+        forks = forks_of(self.program) if self.is_module and not own_process else None
+        output.write_bytes(b"")
+        if forks is not None and forks.serves(environment, resources):
+            code = forks.run(command[2:], environment, output, limit)
+            if code is not None:
+                return code
+        with output.open("wb") as stream:
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                timeout=limit,
+                env=environment,
+                check=False,
+            ).returncode
 
 
 def _end_of(output: Path) -> str:

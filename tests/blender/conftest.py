@@ -41,8 +41,11 @@ def blender() -> BlenderProcess:
 def run_in_blender(tmp_path: Path, blender: BlenderProcess) -> Callable[..., Any]:
     """Call a function of a script in tests/blender; its JSON answer comes back. Settings live for the test."""
 
-    def run(probe: str, *, script: str = "probes.py", limit: float = LIMIT, **arguments: object) -> Any:
-        return blender.call(probe_script(script), probe, arguments, work=tmp_path / "blender", limit=limit)
+    def run(
+        probe: str, *, script: str = "probes.py", limit: float = LIMIT, own_process: bool = False, **arguments: object
+    ) -> Any:
+        work = tmp_path / "blender"
+        return blender.call(probe_script(script), probe, arguments, work=work, limit=limit, own_process=own_process)
 
     return run
 

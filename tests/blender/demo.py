@@ -56,7 +56,7 @@ def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
         radiance = work / f"{light}.npy"
         np.save(radiance, environment.radiance.numpy())
         lights.append({"radiance": str(radiance), "picture": str((out / file).resolve())})
-    blender.call(_SCRIPT, "install", {"path": str(zip_file)}, work=work, limit=LIMIT)
+    blender.call(_SCRIPT, "install", {"path": str(zip_file)}, work=work, limit=LIMIT, own_process=True)
     with PrivateServer(source=ROOT) as server:
         server.start()
         _wait_for(server)
@@ -68,7 +68,7 @@ def run(blender: BlenderProcess, zip_file: Path, out: Path, work: Path) -> str:
             "blend": str((out / "blender.blend").resolve()),
             "limit": LIMIT - 60.0,
         }
-        answer = blender.call(_SCRIPT, "texture_and_render", arguments, work=work, limit=LIMIT)
+        answer = blender.call(_SCRIPT, "texture_and_render", arguments, work=work, limit=LIMIT, own_process=True)
     if answer["states"][-1] != "done":
         raise ProbeError(f"Blender got no texture: {answer['message']} (states: {', '.join(answer['states'])})")
     return answer["version"]

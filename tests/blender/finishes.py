@@ -44,7 +44,7 @@ def render_sheet(blender: BlenderProcess, models: Sequence[Path], size: int) -> 
             for model, files in zip(models, pictures, strict=True)
         ]
         arguments = {"models": jobs, "lights": [str(file) for file in lights], "size": size}
-        blender.call(_SCRIPT, "render_models", arguments, work=work, limit=LIMIT)
+        blender.call(_SCRIPT, "render_models", arguments, work=work, limit=LIMIT, own_process=True)
         sheet = Image.new("RGB", (size * len(models), size * len(lights)))
         for column, files in enumerate(pictures):
             for row, file in enumerate(files):

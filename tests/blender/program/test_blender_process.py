@@ -18,17 +18,19 @@ def fail(): raise ValueError("planted")
 def sleep(): time.sleep(60)
 def leave(): os._exit(0)
 def where(): return os.environ["BLENDER_USER_RESOURCES"]
+def by_whom(): return [open(f"/proc/{os.getppid()}/cmdline").read().split(chr(0)), "bpy" in sys.modules]
 """
 
 
-@pytest.fixture
-def call(tmp_path):
+@pytest.fixture(params=[False, True], ids=["forked", "started"])
+def call(tmp_path, request):
     script = tmp_path / "probe.py"
     script.write_text(PROBE)
 
     def call(probe, limit=30.0, **arguments):
         blender = BlenderProcess(program=sys.executable, is_module=True)
-        return blender.call(script, probe, arguments, work=tmp_path / "work", limit=limit)
+        work = tmp_path / "work"
+        return blender.call(script, probe, arguments, work=work, limit=limit, own_process=request.param)
 
     return call
 
@@ -48,6 +50,21 @@ def stand_in(tmp_path):
 def test_the_answer_comes_back(call, tmp_path):
     assert call("double", number=21) == 42
     assert call("where") == str(tmp_path / "work" / "resources")
+
+
+@pytest.mark.blender
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks of a program with many libraries are Linux's")
+def test_a_probe_is_forked_where_it_would_be_as_one_that_is_started(call, tmp_path, request, monkeypatch):
+    parent, has_bpy = call("by_whom")
+    forked = any(word.endswith("template.py") for word in parent)
+    assert forked == has_bpy == request.node.name.endswith("[forked]")
+    # What is read at the start may differ, and so may settings that are there already.
+    monkeypatch.setenv("BLENDER_SYSTEM_SCRIPTS", str(tmp_path))
+    assert not call("by_whom")[1]
+    monkeypatch.undo()
+    assert call("by_whom")[1] == forked
+    (tmp_path / "work" / "resources" / "config").mkdir()
+    assert not call("by_whom")[1]
 
 
 def test_a_probe_that_fails_says_what_it_printed(call):

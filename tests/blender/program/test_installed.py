@@ -48,7 +48,7 @@ def built_zip(wheels, tmp_path_factory):
 def _install(blender, run_in_blender, zip_file, work):
     """As Blender's command line does, or where there is only bpy, through the operator behind Install from Disk."""
     if blender.is_module:
-        assert run_in_blender("install", script=SCRIPT, path=str(zip_file))["enabled"]
+        assert run_in_blender("install", own_process=True, script=SCRIPT, path=str(zip_file))["enabled"]
         return
     command = [blender.program, "--command", "extension", "install-file", "--repo", "user_default", "--enable"]
     resources = work / "blender" / "resources"
@@ -64,7 +64,9 @@ def test_from_the_zip_to_a_texture_and_away_again(blender, run_in_blender, built
     _install(blender, run_in_blender, built_zip, tmp_path)
 
     blend = tmp_path / "scene.blend"
-    facts = run_in_blender("generate", script=SCRIPT, limit=200.0, connection=str(connection), blend=str(blend))
+    facts = run_in_blender(
+        "generate", own_process=True, script=SCRIPT, limit=200.0, connection=str(connection), blend=str(blend)
+    )
     assert facts["states"][-1] == "done", facts
     assert "running" in facts["states"]
     assert not facts["without_prompt"]
@@ -76,10 +78,10 @@ def test_from_the_zip_to_a_texture_and_away_again(blender, run_in_blender, built
     assert all(picture["packed"] for picture in facts["pictures"])
     assert colors[0]["spread"] > 0.05, "a picture of one colour is no texture"
 
-    after = run_in_blender("reopen", script=SCRIPT, blend=str(blend))
+    after = run_in_blender("reopen", own_process=True, script=SCRIPT, blend=str(blend))
     assert after == {"pictures": facts["pictures"], "versions": 1}
 
-    facts = run_in_blender("disable_and_uninstall", script=SCRIPT)
+    facts = run_in_blender("disable_and_uninstall", own_process=True, script=SCRIPT)
     assert "PGC_OT_generate" in facts["there"]["types"]
     assert facts["there"]["groups"] == ["Scene.pgc", "Object.pgc", "WindowManager.pgc"]
     assert facts["timer"]
@@ -93,7 +95,7 @@ def test_from_the_zip_to_a_texture_and_away_again(blender, run_in_blender, built
 def test_a_linked_folder_works_as_well(blender, run_in_blender):
     if not blender.is_module:
         pytest.skip("the link needs no wheels, so pyzmq and msgpack must come from the Python that has bpy")
-    facts = run_in_blender("run_from_link", script=SCRIPT, source=str(ROOT / "blender_addon"))
+    facts = run_in_blender("run_from_link", own_process=True, script=SCRIPT, source=str(ROOT / "blender_addon"))
     assert facts == {"enabled": True, "poll": False, "gone": []}
 
 
@@ -150,5 +152,7 @@ def test_an_update_comes_through_blenders_own_repositories(blender, run_in_blend
                 data = re.sub(rb'(?m)^version = ".*"$', b'version = "9.0.0"', data)
             new.writestr(name, data)
     _extension_tool(blender, "server-generate", f"--repo-dir={later}")
-    found = run_in_blender("from_repository", script=SCRIPT, url=url, folder=str(folder), later=str(later))
+    found = run_in_blender(
+        "from_repository", own_process=True, script=SCRIPT, url=url, folder=str(folder), later=str(later)
+    )
     assert found == {"enabled": True, "versions": [importlib.metadata.version("pgc-texture"), "9.0.0"]}

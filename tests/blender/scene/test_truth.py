@@ -15,7 +15,7 @@ def _wrong(found) -> set[str]:
 
 
 def test_every_map_is_where_it_belongs(run_in_blender, tmp_path):
-    found = run_in_blender("truth", script=PROBE, plant="", folder=str(tmp_path))
+    found = run_in_blender("truth", own_process=True, script=PROBE, plant="", folder=str(tmp_path))
     assert set(found["seen"]) == set(found["read back"]) == MAPS
     assert _wrong(found) == set(), found
     assert max(found["read back"].values()) < 1e-6, "the very bytes"
@@ -37,7 +37,7 @@ def test_every_map_is_where_it_belongs(run_in_blender, tmp_path):
     ],
 )
 def test_a_planted_mistake_is_seen(run_in_blender, tmp_path, plant, wrong):
-    found = run_in_blender("truth", script=PROBE, plant=plant, folder=str(tmp_path))
+    found = run_in_blender("truth", own_process=True, script=PROBE, plant=plant, folder=str(tmp_path))
     assert _wrong(found) == wrong, found
     assert max(found["seen"].values()) > 10 * SEEN, "and plainly"
     packed = plant not in {"drop the pack", "late color space", "flip rows"}
