@@ -53,7 +53,6 @@ ALLOWED = {
     # Not files.
     ("pgc/terminal/streams.py", "os.open"): "the null device",
     ("pgc/runs/recorder.py", "self.run.save"): "pgc.runs.checkpoint, which goes through the helper",
-    ("pgc/volume/runner.py", "saved.save"): "pgc.runs.checkpoint, which goes through the helper",
     ("pgc/pocket/training/loop.py", "state.save"): "state.py, which goes through the helper",
     ("pgc/pocket/training/train_diffusion.py", "state.save"): "state.py, which goes through the helper",
     ("pgc/pocket/training/train_vae.py", "state.save"): "state.py, which goes through the helper",

@@ -149,8 +149,8 @@ class OptimizeConfig:
         for name, value in positive.items():
             if value < 1:
                 raise ConfigError(f"{name} is {value}; it must be 1 or more.")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0 and finite.")
         if not self.epsilon > 0:
             raise ConfigError(f"epsilon is {self.epsilon}; it must be above 0.")
         for name, fraction in {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,9 +102,14 @@ class RunFolder:
         return self.path / "preview.png"
 
     def check_free(self, *, overwrite: bool) -> None:
-        """Raises ConfigError where something is in it already and may not be overwritten, or it is a file."""
+        """Raises ConfigError where something is in it already and may not be overwritten, it is a file, or nothing can
+        be written there."""
         if self.path.is_file():
             raise ConfigError(f"{self.path} is a file; --out needs a folder.")
+        above = next((one for one in (self.path, *self.path.absolute().parents) if one.exists()), self.path)
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            why = "nothing can be written to it" if above.is_dir() else "it is a file"
+            raise ConfigError(f"The folder {self.path} cannot be made in {above}: {why}; choose another --out.")
         if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
             hint = "--resume continues its run, " if self.checkpoint.is_file() else ""
             raise ConfigError(f"The folder {self.path} is not empty; {hint}--overwrite replaces what is there.")

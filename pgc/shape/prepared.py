@@ -22,7 +22,7 @@ from pgc.rendering.raster.rasterizer import RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.shape.geometry.base import Geometry
 from pgc.shape.geometry.dmtet import DMTet, DMTetConfig
-from pgc.shape.geometry.signed_distance import signed_distance
+from pgc.shape.geometry.signed_distance import Progress, measuring, signed_distance
 from pgc.shape.geometry.subdivision import subdivided
 from pgc.shape.geometry.vertex_offsets import VertexOffsets
 from pgc.shape.rendering.choice import build_renderer
@@ -83,8 +83,11 @@ def prepare_shape(
     *,
     renderer: ShapeRenderer | None = None,
     reference_view: ReferenceView | None = None,
+    progress: Progress | None = None,
 ) -> PreparedShape:
     """Prepares a run that learns a shape from a blockout, and from a picture where there is one.
+
+    `progress` is told the name of a slow stage, and how much of it is done.
 
     Raises:
         PgcError: the mesh, the prior or a setting cannot serve.
@@ -98,7 +101,7 @@ def prepare_shape(
     blockout = prepare_mesh(subdivided(mesh, settings.subdivide) if settings.subdivide else mesh)
     device = guidance.device
     scene = ShapeScene(
-        geometry=geometry_of(blockout.triangles, settings.geometry, device),
+        geometry=geometry_of(blockout.triangles, settings.geometry, device, progress),
         renderer=renderer or build_renderer(device),
         cameras=build_cameras(settings.cameras),
         shown=settings.shown,
@@ -111,8 +114,12 @@ def prepare_shape(
     return PreparedShape(blockout=blockout, scene=scene, loop=DistillationLoop(views, guidance, settings.optimize))
 
 
-def geometry_of(triangles: TriangleMesh, config: GeometryConfig, device: torch.device) -> VertexOffsets | DMTet:
+def geometry_of(
+    triangles: TriangleMesh, config: GeometryConfig, device: torch.device, progress: Progress | None = None
+) -> VertexOffsets | DMTet:
     """Builds a geometry that begins as a mesh of the normalised space.
+
+    `progress` is told the name of a slow stage, and how much of it is done.
 
     Raises:
         MeshError: a grid is asked for, and none of its vertices lies inside the mesh.
@@ -123,7 +130,7 @@ def geometry_of(triangles: TriangleMesh, config: GeometryConfig, device: torch.d
     grid = DMTet.grid_of(config)
     caster = WarpRasterizer(triangles, device="cpu", config=RasterizerConfig(cache_bytes=0))
     points = grid.positions.double().numpy()
-    distances = signed_distance(triangles, caster, points, grid.cell / _SAMPLES_A_CELL)
+    distances = signed_distance(triangles, caster, points, grid.cell / _SAMPLES_A_CELL, measuring(progress))
     if not (distances < 0.0).any():
         raise MeshError(
             "No point of the grid lies inside the mesh: it is open, inside out, or thinner than a cell. Close it and "

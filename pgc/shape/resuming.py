@@ -8,13 +8,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from pgc.errors import CheckpointError
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.runs.folder import RunFolder
 from pgc.runs.report import plain
 
-__all__ = ["Checkpoints", "RunMark", "keep", "mark_of", "take_up"]
+__all__ = ["Checkpoints", "RunMark", "keep", "mark_of", "saved_by"]
 
 Checkpoints = Literal["none", "write", "resume"]
 """Whether a run leaves something to go on from, or begins with what an earlier one left."""
@@ -27,18 +29,18 @@ def mark_of(**parts: Any) -> RunMark:  # noqa: ANN401 - whatever a report can ho
     return hashlib.sha256(json.dumps(plain(parts), sort_keys=True).encode()).hexdigest()
 
 
-def keep(folder: Path, loop: DistillationLoop, mark: RunMark) -> None:
-    """Writes what a run has reached.
+def keep(folder: Path, loop: DistillationLoop, mark: RunMark, plan: int = 0) -> None:
+    """Writes what a run has reached, and by which memory plan.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
     tensors, header = loop.state_dict()
-    save_checkpoint(RunFolder(folder).checkpoint, tensors, {**header, "shape_run": mark})
+    save_checkpoint(RunFolder(folder).checkpoint, tensors, {**header, "shape_run": mark, "plan": plan})
 
 
-def take_up(folder: Path, loop: DistillationLoop, mark: RunMark) -> None:
-    """Goes on with what an earlier run of the same mark left.
+def saved_by(folder: Path, mark: RunMark) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Returns what an earlier run of the same mark left, as `DistillationLoop.load_state_dict` takes it.
 
     Raises:
         CheckpointError: there is none, it is damaged, or of another run.
@@ -49,4 +51,4 @@ def take_up(folder: Path, loop: DistillationLoop, mark: RunMark) -> None:
             "The checkpoint was written by a run of another mesh, prompt, model or choice; resume with those in its "
             "run.json, or start a new run in another folder."
         )
-    loop.load_state_dict(tensors, header)
+    return tensors, header

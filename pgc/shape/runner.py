@@ -6,25 +6,32 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
-from pgc.guidance.specs import GuidanceSpec
-from pgc.mesh import load_mesh
+from pgc.guidance.specs import GuidanceSpec, OracleSpec
+from pgc.mesh import Mesh, load_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.step_result import StepResult
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import RunFolder
+from pgc.runs.memory.fitting import Attempt, PriorSource, until_it_fits
+from pgc.runs.memory.plan import SubjectPlanner
 from pgc.runs.prompt_warnings import prompt_warnings
 from pgc.runs.report import mesh_facts, plain
+from pgc.runs.request import saved_plan
+from pgc.shape.memory import shape_needs
 from pgc.shape.outcome import REPORT, write_shape, write_shape_report
 from pgc.shape.picture import GivenPicture, ball, turned
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
-from pgc.shape.resuming import Checkpoints, keep, mark_of, take_up
+from pgc.shape.resuming import Checkpoints, RunMark, keep, mark_of, saved_by
 from pgc.shape.settings import ShapeSettings
 
 __all__ = ["ShapeHooks", "ShapeRequest", "refine_shape"]
@@ -50,48 +57,116 @@ class ShapeHooks:
     """How the caller follows a run and ends it."""
 
     on_note: Callable[[str], None] = lambda text: None
+    progress: Callable[[str, float], None] = lambda stage, fraction: None
+    """Told the name of a slow stage before the steps, and how much of it is done."""
     on_step: Callable[[StepResult], None] = lambda result: None
     should_stop: Callable[[], bool] = lambda: False
     """Asked after every step; True ends the run, whose shape of then is written."""
 
 
 def refine_shape(
-    request: ShapeRequest, guidance: Guidance, folder: Path, hooks: ShapeHooks, *, checkpoints: Checkpoints = "none"
+    request: ShapeRequest,
+    prior: Guidance | PriorSource,
+    folder: Path,
+    hooks: ShapeHooks,
+    *,
+    checkpoints: Checkpoints = "none",
 ) -> bool:
     """Learns a shape from a blockout, and writes it to a folder; returns whether all steps were taken.
 
     With checkpoints, a run that is not finished leaves checkpoint.safetensors to go on from: once a minute, and when it
-    is stopped.
+    is stopped. A prior that is still to be loaded is loaded behind the mesh, by the memory plan that fits.
 
     Raises:
         PgcError: something is missing, damaged or does not fit.
     """
     begun = time.perf_counter()
     path, picture = request.mesh, request.picture
-    before = hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
     view = None if picture is None else picture.view
     mesh = load_mesh(path) if path is not None else ball() if view is None else turned(view)
-    run = prepare_shape(mesh, guidance, request.prompt, request.settings, reference_view=view)
-    notes = (*_notes(run, request), *prompt_warnings(guidance, request.prompt))
-    for note in notes:
-        hooks.on_note(note)
-    seconds = {"prepare": time.perf_counter() - begun}
     of_picture = {} if picture is None else {"picture": picture.facts()}
-    mark = mark_of(mesh=before, prompt=request.prompt, prior=request.prior, settings=request.settings, **of_picture)
-    if checkpoints == "resume":
-        take_up(folder, run.loop, mark)
-    keeping = None if checkpoints == "none" else lambda: keep(folder, run.loop, mark)
+    mark = mark_of(mesh=digest, prompt=request.prompt, prior=request.prior, settings=request.settings, **of_picture)
+    given = _Given(
+        request=request,
+        source=prior if isinstance(prior, PriorSource) else PriorSource.of(prior),
+        folder=folder,
+        hooks=hooks,
+        writes=checkpoints != "none",
+        begun=begun,
+        mesh=mesh,
+        digest=digest,
+        mark=mark,
+        saved=saved_by(folder, mark) if checkpoints == "resume" else None,
+    )
+    planner = SubjectPlanner(
+        spec=request.prior or OracleSpec(), subject=shape_needs(request.settings), device=given.source.device
+    )
+    least = 0 if given.saved is None else saved_plan(given.saved[1])
+    return until_it_fits(planner, lambda attempt: _shaped(given, attempt), hooks.on_note, least=least)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Given:
+    """What all attempts at a run have in common."""
+
+    request: ShapeRequest
+    source: PriorSource
+    folder: Path
+    hooks: ShapeHooks
+    writes: bool
+    """Whether checkpoints are."""
+    begun: float
+    mesh: Mesh
+    digest: str
+    """Of the mesh's file."""
+    mark: RunMark
+    saved: tuple[dict[str, Tensor], dict[str, Any]] | None
+
+
+def _shaped(given: _Given, attempt: Attempt) -> bool:
+    """One attempt; returns whether all steps were taken."""
+    request, hooks, picture = given.request, given.hooks, given.request.picture
+    guidance = given.source.load(attempt.run.spec)
+    view = None if picture is None else picture.view
+    settings = replace(request.settings, optimize=attempt.run.optimize)
+    run = prepare_shape(given.mesh, guidance, request.prompt, settings, reference_view=view, progress=hooks.progress)
+    notes = (*_notes(run, request), *prompt_warnings(guidance, request.prompt))
+    for note in notes if attempt.reached is None else ():
+        hooks.on_note(note)
+    seconds = {"prepare": time.perf_counter() - given.begun}
+    attempt.begin(run.loop, given.saved)
+    keeping = None
+    if given.writes:
+        keeping = partial(keep, given.folder, run.loop, given.mark, attempt.number)
     why = _learn(run, hooks, seconds, keeping)
     if keeping is not None:
         # What follows may fail for want of room, and the last steps would be lost.
         keeping()
-    notes = notes if why is None else (*notes, why)
+    notes = (*attempt.notes, *notes) if why is None else (*attempt.notes, *notes, why)
     finished = run.loop.step == run.loop.length
-    files = write_shape(folder, run.result(), run.scene)
-    seconds["total"] = time.perf_counter() - begun
-    content: dict[str, Any] = {
+    files = write_shape(given.folder, run.result(), run.scene)
+    seconds["total"] = time.perf_counter() - given.begun
+    content = _report(given, run, guidance, notes)
+    content = {
         "state": "finished" if finished else "interrupted",
-        "mesh": {"file": mesh.name if path is None else path.name, "sha256": before, **mesh_facts(run.blockout)},
+        **content,
+        "memory_plan": attempt.run.plan,
+        "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
+        "files": files,
+    }
+    write_shape_report(given.folder / REPORT, content)
+    EarlierRun(given.folder).drop()
+    if finished:
+        RunFolder(given.folder).checkpoint.unlink(missing_ok=True)
+    return finished
+
+
+def _report(given: _Given, run: PreparedShape, guidance: Guidance, notes: tuple[str, ...]) -> dict[str, Any]:
+    request = given.request
+    name = given.mesh.name if request.mesh is None else request.mesh.name
+    return {
+        "mesh": {"file": name, "sha256": given.digest, **mesh_facts(run.blockout)},
         "prompt": request.prompt,
         "guidance": guidance.name,
         "prior": request.prior,
@@ -102,15 +177,8 @@ def refine_shape(
         "steps_done": run.loop.step,
         "warnings": (*notes, *run.loop.finite.notes),
         "regulation": plain(run.loop.regulation_summary()),
-        "seconds": {stage: round(share, 3) for stage, share in seconds.items()},
-        "files": files,
-        **of_picture,
+        **({} if request.picture is None else {"picture": request.picture.facts()}),
     }
-    write_shape_report(folder / REPORT, content)
-    EarlierRun(folder).drop()
-    if finished:
-        RunFolder(folder).checkpoint.unlink(missing_ok=True)
-    return finished
 
 
 def _learn(

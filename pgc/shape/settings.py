@@ -39,6 +39,8 @@ GEOMETRIES: tuple[GeometryName, ...] = get_args(GeometryName)
 _OF_THE_MESH = ("depth", "depth-official", "normal", "edges")
 """Controls that show a mesh."""
 _FASTEST_SUBDIVISION = 6
+_MOST_PIXELS = 4096
+"""Of a picture's side, as on a server."""
 _RATE = 0.01
 _EPSILON = 1e-8
 
@@ -63,6 +65,10 @@ class ShapeSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.subdivide <= _FASTEST_SUBDIVISION:
             raise ConfigError(f"subdivide is {self.subdivide}; it must lie in [0, {_FASTEST_SUBDIVISION}].")
+        if self.optimize.resolution > _MOST_PIXELS:
+            raise ConfigError(f"resolution is {self.optimize.resolution}; a shape is drawn up to {_MOST_PIXELS}.")
+        if self.optimize.seed < 0:
+            raise ConfigError(f"seed is {self.optimize.seed}; it must be 0 or more.")
         if isinstance(self.geometry, DMTetConfig) and self.subdivide:
             raise ConfigError("dmtet has a grid of its own, which --subdivide does not change; take --cubes.")
         if self.normal_loss is not None and "normal" not in self.shown:

@@ -15,5 +15,6 @@ or, with a loop of one's own and any teacher,
     views                        a step's picture: the loop's subject
     start                        what a volume begins as
     settings, prepared           presets; a run that can begin
+    request, memory              what is asked for, and its checkpoint; what it needs of a card
     surface, outcome, finish     a closed mesh, files, the texture run
 """

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import PreparedMesh
@@ -47,9 +49,11 @@ class VolumeMesh:
 
     mesh: PreparedMesh
     """Of volume.glb in the run's folder."""
-    guidance: Guidance
+    guidance: Guidance | None
+    """The volume's prior, where it may serve; None: the texture loads its own."""
+    device: torch.device
     prior: GuidanceSpec
-    """What it was loaded from."""
+    """What the volume's was loaded from."""
     prompt: Prompt
 
 
@@ -68,7 +72,7 @@ def texture_volume(
         guidance=prior,
         settings=settings,
         start="vertex-colors" if stage.from_colors else None,
-        device=checked_device(made.guidance.device.type),
+        device=checked_device(made.device.type),
     )
     place = RunFolder(folder / TEXTURE_FOLDER)
     resume = resume and place.checkpoint.is_file()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pgc.cameras.named import CamerasConfig
 from pgc.cameras.sampling import PaperSamplerConfig, SphereSamplerConfig
+from pgc.distillation.build import has_image_target
 from pgc.distillation.hifa import HiFAConfig
 from pgc.distillation.sds import SDSConfig
 from pgc.distillation.timestep import AnnealedTimestepConfig
@@ -53,9 +54,18 @@ class VolumeSettings:
     penalties: VolumePenaltyConfig = field(default_factory=VolumePenaltyConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
     surface: SurfaceConfig = field(default_factory=SurfaceConfig)
+    latents_until: float = 0.0
+    """Part of the run in which normals and opacity are the latents themselves; Stable-DreamFusion's is a fifth."""
     optimize: OptimizeConfig = field(default_factory=lambda: OptimizeConfig(resolution=64, learning_rate=_PAPER_RATE))
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.latents_until <= 1.0:
+            raise ConfigError(f"latents_until is {self.latents_until}; it must lie in [0, 1].")
+        if self.latents_until and has_image_target(self.optimize.distillation):
+            raise ConfigError(
+                f"latents_until is {self.latents_until}, but {type(self.optimize.distillation).__name__} compares "
+                "pictures, and latents are none; use 0, or another model."
+            )
         if self.optimize.warm_start is not None:
             raise ConfigError("A volume begins as its start says; a warm start paints a texture that is there.")
         if self.optimize.resolution > MOST_PIXELS:

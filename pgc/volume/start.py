@@ -24,7 +24,7 @@ from pgc.pocket.data.captions import SHAPE_WORDS
 from pgc.pocket.data.shapes import Primitive, Shape, ShapeName, distance, fitted
 from pgc.rendering.raster.rasterizer import RasterizerConfig
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
-from pgc.shape.geometry.signed_distance import signed_distance
+from pgc.shape.geometry.signed_distance import Progress, measuring, signed_distance
 from pgc.volume.field import ball_distances, grid_places
 
 __all__ = [
@@ -129,8 +129,10 @@ def start_named(name: str) -> StartConfig:
     raise ConfigError(f"--start is {name!r}; expected {', '.join(STARTS)}, or the path of a mesh.")
 
 
-def start_distances(config: StartConfig) -> Float[Tensor, "s s s"]:
+def start_distances(config: StartConfig, progress: Progress | None = None) -> Float[Tensor, "s s s"]:
     """Returns signed distances at `grid_places`, about right near the surface.
+
+    `progress` is told the name of a slow stage, and how much of it is done.
 
     Raises:
         MeshError: a mesh cannot be read, or has no inside.
@@ -143,16 +145,16 @@ def start_distances(config: StartConfig) -> Float[Tensor, "s s s"]:
             # Beside its very middle, where an ellipsoid's formula is 0 by 0.
             found = distance(shape, grid_places(_SIDE).numpy() + np.float32(1e-4))
         case MeshStart(path=path):
-            found = _mesh_distances(path)
+            found = _mesh_distances(path, progress)
     side = round(len(found) ** (1 / 3))
     return torch.from_numpy(np.ascontiguousarray(found, dtype=np.float32)).reshape(side, side, side)
 
 
-def _mesh_distances(path: Path) -> Float[np.ndarray, " n"]:
+def _mesh_distances(path: Path, progress: Progress | None) -> Float[np.ndarray, " n"]:
     triangles = prepare_mesh(load_mesh(path)).triangles
     caster = WarpRasterizer(triangles, device="cpu", config=RasterizerConfig(cache_bytes=0))
     points = grid_places(_MESH_SIDE).double().numpy()
-    found = signed_distance(triangles, caster, points, 2.0 / (_MESH_SIDE - 1) / _SAMPLES_A_CELL)
+    found = signed_distance(triangles, caster, points, 2.0 / (_MESH_SIDE - 1) / _SAMPLES_A_CELL, measuring(progress))
     if not (found < 0.0).any():
         raise MeshError(
             f"No place lies inside {path}: it is open, inside out, or too thin. Close it and turn its faces outward, "

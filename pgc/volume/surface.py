@@ -71,6 +71,8 @@ class Surface:
     """Counter-clockwise seen from outside."""
     colors: Float[Tensor, "v 3"]
     """sRGB in [0, 1], as rays from outside see them."""
+    notes: tuple[str, ...] = ()
+    """Where it has not about as many triangles as were asked for, why."""
 
 
 @torch.no_grad()
@@ -87,7 +89,16 @@ def volume_surface(volume: Volume, config: SurfaceConfig) -> Surface:
         positions, faces = _marched(volume, config.density, cubes)
     positions, faces = largest_part(positions, faces)
     positions = smoothed(positions, faces, config.smoothing)
-    return Surface(positions=positions, faces=faces, colors=_colors(volume, positions, faces))
+    notes = () if cubes == wanted else (_of_another_size(len(faces), config.triangles, finest=cubes < wanted),)
+    return Surface(positions=positions, faces=faces, colors=_colors(volume, positions, faces), notes=notes)
+
+
+def _of_another_size(found: int, wanted: int, *, finest: bool) -> str:
+    grid = f"finest grid ({_CUBES[1]}" if finest else f"coarsest grid ({_CUBES[0]}"
+    return (
+        f"The mesh has {found:,} triangles and not about {wanted:,}: that is what the {grid} cubes along a side) gives "
+        "of this surface."
+    )
 
 
 def _marched(volume: Volume, density: float, cubes: int) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ from pgc.optimization.stopwatch import Stopwatch
 from pgc.optimization.views.prompts import ViewPrompts
 from pgc.optimization.views.reference_view import ReferenceView
 from pgc.optimization.views.run_views import drawn_background
-from pgc.optimization.views.shown_controls import camera_poses, with_shown
+from pgc.optimization.views.shown_controls import camera_normals, camera_poses, with_shown
 from pgc.randomness import generator_for, numpy_generator_for
 from pgc.rendering.compositing import composite
 from pgc.rendering.raster.gbuffer import GBuffer, surface_points
@@ -69,6 +69,8 @@ class VolumeScene:
     shading: ShadingConfig = field(default_factory=ShadingConfig)
     penalties: VolumePenaltyConfig = field(default_factory=VolumePenaltyConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
+    latents_until: float = 0.0
+    """Part of the run in which normals and opacity, made small, are the latents themselves."""
     known: KnownShape | None = None
     """Handed to the oracle; None for every real prior."""
     reference_view: ReferenceView | None = None
@@ -131,7 +133,9 @@ class VolumeViews:
             fresh, self._fresh = self._fresh, None
             sight = fresh[1] if fresh is not None and fresh[0] is view else self._look(view.cameras)
         with watch.stage("shade"):
-            shown = Picture(view=view, material={}, image=self._image(view, sight))
+            as_latents = self._progress < self.scene.latents_until
+            image = self._latents(view, sight) if as_latents else self._image(view, sight)
+            shown = Picture(view=view, material={}, image=image, stands_for_latents=as_latents)
         with watch.stage("fetch"):
             return [shown, *self._compared(view)]
 
@@ -203,6 +207,18 @@ class VolumeViews:
         color = lit_color(shading, scene.shading, sight.color, sight.opacity, facing)
         image = color + view.background * (1.0 - sight.opacity)
         return with_penalty(image, volume_penalty(scene.penalties, sight.opacity, facing))
+
+    def _latents(self, view: View, sight: VolumeSight) -> Float[Tensor, "b 4 h w"]:
+        """Normals and opacity as four channels of latents, as Stable-DreamFusion's first fifth has them after Metzer
+        et al., "Latent-NeRF", CVPR 2023, and Chen et al., "Fantasia3D", ICCV 2023, section 3.2."""
+        mask = sight.gbuffer.mask[:, 0]
+        place = sight.place.movedim(1, -1)
+        normals = torch.zeros_like(place).index_put((mask,), self.learnt.normals_at(place[mask])).movedim(-1, 1)
+        turned = 0.5 * camera_normals(normals, camera_poses(view.cameras)) + 0.5
+        image = torch.cat([turned * sight.opacity, sight.opacity], dim=1)
+        facing = (normals * sight.toward).sum(dim=1, keepdim=True)
+        facing = torch.where(sight.gbuffer.mask, facing, torch.ones_like(facing))
+        return with_penalty(image, volume_penalty(self.scene.penalties, sight.opacity, facing))
 
     def _facing(self, sight: VolumeSight, shading: StepShading) -> Float[Tensor, "b 1 h w"] | None:
         """Cosine between normals and the way to the viewer, 1 where nothing is seen; None where nobody asks."""

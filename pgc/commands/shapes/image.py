@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgc.commands.shapes.remote import ConnectionOption, Place, ServerOption, refuse_there, run_there, wished
-from pgc.commands.shapes.shape import check_folder
+from pgc.commands.shapes.shape import check_folder, prior_source
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
 from pgc.terminal.interrupts import InterruptFlag
@@ -19,11 +19,9 @@ from pgc.terminal.progress import RunDisplay, progress_console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
-
-    from pgc.guidance.base import Guidance
     from pgc.guidance.diffusion.zero123.specs import Zero123Spec
     from pgc.guidance.specs import GuidanceSpec
+    from pgc.runs.memory.fitting import PriorSource
     from pgc.shape.picture import GivenPicture, PictureOfObject
     from pgc.shape.runner import ShapeRequest
     from pgc.shape.settings import GeometryConfig, ShapeSettings
@@ -112,7 +110,7 @@ def image(  # noqa: PLR0913 - one parameter an option
             check_spared(path, out)
     folder = RunFolder(out)
     check_folder(folder, resume=resume, overwrite=overwrite)
-    prior = _loaded(spec, resolve_device(checked_device(device)))
+    prior = prior_source(resolve_device(checked_device(device)))
     if not resume:
         folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
@@ -134,7 +132,7 @@ def _files(picture: Path, begin: Path | None) -> dict[str, Path | None]:
 
 def _run(
     request: ShapeRequest | VolumeRequest,
-    made: tuple[Guidance, Path],
+    made: tuple[PriorSource, Path],
     display: RunDisplay,
     should_stop: Callable[[], bool],
     *,
@@ -149,9 +147,9 @@ def _run(
         display.say(f"Note: {text}")
 
     if isinstance(request, ShapeRequest):
-        hooks = ShapeHooks(on_note=say, on_step=display.step, should_stop=should_stop)
+        hooks = ShapeHooks(on_note=say, progress=display.stage, on_step=display.step, should_stop=should_stop)
         return refine_shape(request, *made, hooks, checkpoints="resume" if resume else "write")
-    hooks = VolumeHooks(on_note=say, on_step=display.step, should_stop=should_stop)
+    hooks = VolumeHooks(on_note=say, progress=display.stage, on_step=display.step, should_stop=should_stop)
     return imagine(request, *made, hooks, resume=resume)
 
 
@@ -205,7 +203,7 @@ def _teacher(guidance: str, prompt: str) -> GuidanceSpec | Zero123Spec:
         require_zero123(zero123.source)
         return zero123
     spec = parse_guidance(guidance)
-    if not prompt:
+    if not prompt.strip():
         raise ConfigError(f"{guidance} reads, and does not see the picture; say with --prompt what the object is.")
     require_installed(spec)
     return spec
@@ -251,14 +249,3 @@ def _given(path: Path, config: PictureOfObject, side: int) -> GivenPicture:
     if not path.is_file():
         raise ConfigError(f"There is no file {path}; give a picture of the object.")
     return given_picture(path, config, side)
-
-
-def _loaded(spec: GuidanceSpec | Zero123Spec, device: torch.device) -> Guidance:
-    from pgc.guidance.diffusion.zero123.specs import Zero123Spec
-    from pgc.guidance.specs import load_guidance
-
-    if not isinstance(spec, Zero123Spec):
-        return load_guidance(spec, device)
-    from pgc.guidance.diffusion.zero123.loading import load_zero123
-
-    return load_zero123(spec, device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgc.commands.shapes.remote import ConnectionOption, Place, ServerOption, refuse_there, run_there, wished
+from pgc.commands.shapes.shape import check_folder, prior_source
 from pgc.commands.shapes.texture_there import texturing_there
 from pgc.errors import ConfigError
 from pgc.terminal.failures import EXIT_INTERRUPTED, reports_failures
@@ -48,6 +49,13 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     views: Annotated[int | None, typer.Option(help="Views a step.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the volume's pictures, pixels.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the volume's grid.")] = None,
+    latents_until: Annotated[
+        float,
+        typer.Option(
+            help="Part of the volume's steps, from 0 to 1, in which normals and opacity are the model's latents "
+            "themselves; Stable-DreamFusion's is 0.2."
+        ),
+    ] = 0.0,
     texture_steps: Annotated[int | None, typer.Option(help="Steps of the texture.")] = None,
     texture_size: Annotated[int | None, typer.Option(help="Side of the texture, pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
@@ -67,7 +75,7 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     numbers = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
     place = Place(out=out, resume=resume, overwrite=overwrite, server=server, connection=connection)
     if place.is_there:
-        refuse_there({"--start": start, "--triangles": triangles}, device)
+        refuse_there({"--start": start, "--triangles": triangles, "--latents-until": latents_until}, device)
         shape = {"geometry": "volume", "learning_rate": learning_rate}
         wish = wished(prompt, guidance, (prompt, negative), numbers, shape)
         run_there(wish, "volume", place, texturing_there(wish, out, texture_steps, texture_size) if texture else None)
@@ -82,13 +90,12 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     settings = _with_start(volume_settings(spec, prompt), start)
     given = {**numbers, "learning_rate": learning_rate}
     optimize = replace(settings.optimize, **{name: value for name, value in given.items() if value is not None})
-    settings = replace(settings, optimize=optimize)
+    settings = replace(settings, optimize=optimize, latents_until=latents_until)
     if triangles is not None:
         settings = replace(settings, surface=replace(settings.surface, triangles=triangles))
     choices = RunChoices(steps=texture_steps, texture_size=texture_size, seed=seed)
 
     from pgc.devices import resolve_device
-    from pgc.guidance.specs import load_guidance
     from pgc.optimization.config import Prompt
     from pgc.runs.arguments import checked_device
     from pgc.runs.folder import RunFolder
@@ -107,22 +114,17 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     if isinstance(settings.start, MeshStart):
         check_spared(settings.start.path, out)
     folder = RunFolder(out)
-    if resume:
-        if overwrite:
-            raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
-        if not folder.checkpoint.is_file():
-            raise ConfigError(f"There is no unfinished run in {out}; start without --resume.")
-    else:
-        folder.check_free(overwrite=overwrite)
+    check_folder(folder, resume=resume, overwrite=overwrite)
     console = progress_console()
     console.print("Starting …", highlight=False)
-    prior = load_guidance(spec, resolve_device(checked_device(device)))
+    prior = prior_source(resolve_device(checked_device(device)))
     if not resume:
         folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, _STAGES["volume"]) as display:
         interrupt.arm()
         hooks = VolumeHooks(
             on_note=lambda text: display.say(f"Note: {text}"),
+            progress=display.stage,
             on_stage=lambda name: display.begin(_STAGES[name]),
             on_step=display.step,
             should_stop=lambda: interrupt.raised,

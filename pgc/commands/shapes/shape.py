@@ -17,11 +17,16 @@ from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console
 
 if TYPE_CHECKING:
+    import torch
+
+    from pgc.guidance.base import Guidance
     from pgc.guidance.specs import GuidanceSpec
     from pgc.runs.folder import RunFolder
+    from pgc.runs.memory.costs import TeacherSpec
+    from pgc.runs.memory.fitting import PriorSource
     from pgc.shape.settings import ShapeSettings
 
-__all__ = ["check_folder", "shape"]
+__all__ = ["check_folder", "prior_source", "shape"]
 
 
 @reports_failures
@@ -131,7 +136,6 @@ def shape(  # noqa: PLR0913 - one parameter an option
         raise ConfigError(f"There is no file {mesh}; give the mesh to begin from.")
 
     from pgc.devices import resolve_device
-    from pgc.guidance.specs import load_guidance
     from pgc.optimization.config import Prompt
     from pgc.runs.arguments import checked_device
     from pgc.runs.folder import RunFolder
@@ -144,13 +148,14 @@ def shape(  # noqa: PLR0913 - one parameter an option
     console.print("Starting …", highlight=False)
     request = ShapeRequest(mesh=mesh, prompt=Prompt(text=prompt, negative=negative), settings=settings, prior=spec)
     check_spared(mesh, out)
-    prior = load_guidance(spec, resolve_device(checked_device(device)))
+    prior = prior_source(resolve_device(checked_device(device)))
     if not resume:
         folder.claim(overwrite=overwrite)
     with InterruptFlag() as interrupt, folder.giving_back(), RunDisplay(console, "Shaping") as display:
         interrupt.arm()
         hooks = ShapeHooks(
             on_note=lambda text: display.say(f"Note: {text}"),
+            progress=display.stage,
             on_step=display.step,
             should_stop=lambda: interrupt.raised,
         )
@@ -162,6 +167,23 @@ def shape(  # noqa: PLR0913 - one parameter an option
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
+def prior_source(device: torch.device) -> PriorSource:
+    """Returns a prior that is loaded once a memory plan says how; a Zero123 too."""
+    from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+    from pgc.guidance.specs import load_guidance
+    from pgc.runs.memory.fitting import PriorSource
+
+    def load(spec: TeacherSpec) -> Guidance:
+        """Loads it. Raises PgcError where it is not there, or damaged."""
+        if not isinstance(spec, Zero123Spec):
+            return load_guidance(spec, device)
+        from pgc.guidance.diffusion.zero123.loading import load_zero123
+
+        return load_zero123(spec, device)
+
+    return PriorSource(device=device, load=load)
+
+
 def check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
     """Raises ConfigError where a run cannot begin, or go on, in a folder."""
     if not resume:
@@ -170,7 +192,7 @@ def check_folder(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
     if overwrite:
         raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
     if not folder.checkpoint.is_file():
-        raise ConfigError(f"There is no unfinished shape run in {folder.path}; start without --resume.")
+        raise ConfigError(f"There is no unfinished run in {folder.path}; start without --resume.")
 
 
 def _chosen(

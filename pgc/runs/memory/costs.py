@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import (
     FluxSpec,
+    OracleSpec,
     PocketSpec,
     SD3Spec,
     SDXLSpec,
@@ -15,9 +17,10 @@ from pgc.guidance.specs import (
     ZImageSpec,
 )
 
-__all__ = ["COSTS", "DiffusionSpec", "ModelCost", "cost_of", "streamed_gb"]
+__all__ = ["COSTS", "DiffusionSpec", "ModelCost", "TeacherSpec", "cost_of", "streamed_gb"]
 
-DiffusionSpec = PocketSpec | StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec
+DiffusionSpec = PocketSpec | StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec | Zero123Spec
+TeacherSpec = DiffusionSpec | OracleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,17 @@ COSTS: dict[str, ModelCost] = {
         encode_tflop=4.88,
         backward_tflop=5.43,
     ),
+    # Stable Diffusion 1's network at a quarter of its pixels, not counted by itself; CLIP's picture encoder (0.61 GB)
+    # stays beside it.
+    "zero123": ModelCost(
+        image_size=256,
+        network=1.72 + 0.61,
+        encoder_held=0.126,
+        encoder_peak=0.152,
+        decoder=0.101,
+        readers=0.0,
+        row=0.022,
+    ),
     # What a row of a flow model takes is a guess from its hidden sizes, not counted.
     "sd3": ModelCost(image_size=1024, network=4.9, **_AUTOENCODER, readers=11.1, row=0.4),
     "flux": ModelCost(image_size=1024, network=23.8, **_AUTOENCODER, readers=9.8, row=0.6),
@@ -98,6 +112,8 @@ def cost_of(spec: DiffusionSpec) -> ModelCost:
             return COSTS["sd15"]
         case PocketSpec():
             return COSTS["pocket"]
+        case Zero123Spec():
+            return COSTS["zero123"]
 
 
 def streamed_gb(spec: DiffusionSpec) -> float:

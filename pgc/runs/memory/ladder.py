@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from pgc.distillation.vsd import VSDConfig
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
-from pgc.runs.memory.costs import DiffusionSpec, cost_of
-from pgc.runs.settings.presets import RunSettings
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+from pgc.guidance.specs import OracleSpec, PocketSpec
+from pgc.optimization.config import OptimizeConfig
+from pgc.runs.memory.costs import DiffusionSpec, TeacherSpec, cost_of
 
 __all__ = ["MemoryPlan", "plans_of"]
 
@@ -41,9 +42,8 @@ class MemoryPlan:
     """The prior's weights wait in main memory."""
 
 
-def plans_of(spec: GuidanceSpec, settings: RunSettings, device: torch.device) -> Iterator[MemoryPlan]:
+def plans_of(spec: TeacherSpec, optimize: OptimizeConfig, device: torch.device) -> Iterator[MemoryPlan]:
     """Gives the plans in the order of trying; the first is what was asked for."""
-    optimize = settings.optimize
     plan, image_size = MemoryPlan(views=optimize.views, resolution=optimize.resolution), None
     if not isinstance(spec, OracleSpec):
         asked, image_size = spec.run.memory, spec.run.image_size
@@ -54,7 +54,7 @@ def plans_of(spec: GuidanceSpec, settings: RunSettings, device: torch.device) ->
         if leaner.view_by_view or not spec.run.sequential_guidance:
             plan = leaner
             yield plan
-        if not plan.streamed and _may_stream(spec, settings, device):
+        if not plan.streamed and _may_stream(spec, optimize, device):
             plan = replace(plan, streamed=True)
             yield plan
     while plan.views > 1:
@@ -80,13 +80,13 @@ def _leaner(plan: MemoryPlan, spec: DiffusionSpec) -> MemoryPlan:
     return replace(plan, view_by_view=True, rows=rows if plan.rows is None else min(rows, plan.rows))
 
 
-def _may_stream(spec: DiffusionSpec, settings: RunSettings, device: torch.device) -> bool:
+def _may_stream(spec: DiffusionSpec, optimize: OptimizeConfig, device: torch.device) -> bool:
     """Not where there is no other memory; nor where a loss learns in the network, whose graph would hold every copy."""
-    is_learning = isinstance(settings.optimize.distillation, VSDConfig)
-    return device.type == "cuda" and not is_learning and not isinstance(spec, PocketSpec)
+    is_learning = isinstance(optimize.distillation, VSDConfig)
+    return device.type == "cuda" and not is_learning and not isinstance(spec, PocketSpec | Zero123Spec)
 
 
-def _smaller(plan: MemoryPlan, spec: GuidanceSpec, resolution: int, image_size: int | None, share: float) -> MemoryPlan:
+def _smaller(plan: MemoryPlan, spec: TeacherSpec, resolution: int, image_size: int | None, share: float) -> MemoryPlan:
     """Of what was asked for: pixels of a view and of the prior's picture."""
     plan = replace(plan, resolution=max(int(resolution * share) // 8 * 8, min(_SMALLEST_RESOLUTION, resolution)))
     if isinstance(spec, OracleSpec | PocketSpec):

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from pgc.distillation.build import has_image_target
 from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
-from pgc.guidance.specs import GuidanceSpec, OracleSpec
-from pgc.runs.memory.costs import DiffusionSpec, cost_of, streamed_gb
+from pgc.guidance.specs import OracleSpec
+from pgc.optimization.config import OptimizeConfig
+from pgc.runs.memory.costs import DiffusionSpec, TeacherSpec, cost_of, streamed_gb
 from pgc.runs.memory.ladder import MemoryPlan
 from pgc.runs.settings.presets import RunSettings
 
-__all__ = ["needed_gb", "readers_gb", "step_tflop", "texels_gb", "waiting_gb"]
+__all__ = ["SubjectNeeds", "needed_gb", "readers_gb", "step_tflop", "texels_gb", "texture_needs", "waiting_gb"]
 
 _CONTEXT = 0.4
 """What the driver, cuBLAS and cuDNN take beside torch's own memory."""
@@ -31,24 +34,54 @@ _HELD, _PEAK = (0.135, 0.66), (0.206, 0.76)
 and differentiating it takes. Counted as the prior was, on the CPU."""
 
 
-def needed_gb(plan: MemoryPlan, spec: GuidanceSpec, settings: RunSettings, device: torch.device) -> float:
-    """Returns the peak of a run with this plan in GB, the driver's own share included. `spec` and `settings` are those
-    of the plan."""
-    lit = settings.material is not None
-    pixels = plan.views * (plan.resolution / 1024) ** 2
-    base = (
-        _CONTEXT
-        + _CACHE[device.type == "cuda"]
-        + _TEXELS[lit] * (settings.texture.texture_size / 2048) ** 2
-        + (_LIGHT if lit else 0.0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectNeeds:
+    """What a run needs beside its prior, by what it learns: a texture, a shape or a volume."""
+
+    optimize: OptimizeConfig
+    """As asked for."""
+    fixed: float
+    """GB whatever is seen: parameters, with gradients and moments, and what a step makes of them."""
+    held: float
+    """GB of a view of 1024 x 1024 pixels while the prior is asked."""
+    peak: float
+    """GB of such a view when it is made and differentiated."""
+    decodes: bool
+    """Whether the prior's pictures are looked at, too."""
+    pictures: int = 1
+    """Pictures of a view that the prior judges, one after the other."""
+    texture_size: int | None = None
+    """Side of the texture; None: there is none."""
+    smaller: str = ""
+    """What a person may ask for less of, where there is no texture: "ask for …"."""
+
+
+def texture_needs(settings: RunSettings) -> SubjectNeeds:
+    """Returns what a texture run needs beside its prior."""
+    lit, side = settings.material is not None, settings.texture.texture_size
+    compares = settings.material is not None and settings.material.baseline == "reconstruction"
+    warm = settings.optimize.warm_start is not None
+    return SubjectNeeds(
+        optimize=settings.optimize,
+        fixed=_TEXELS[lit] * (side / 2048) ** 2 + (_LIGHT if lit else 0.0),
+        held=_HELD[lit],
+        peak=_PEAK[lit],
+        decodes=compares or warm or has_image_target(settings.optimize.distillation),
+        texture_size=side,
     )
-    held, peak = _HELD[lit] * pixels, _PEAK[lit] * pixels
+
+
+def needed_gb(plan: MemoryPlan, spec: TeacherSpec, subject: SubjectNeeds, device: torch.device) -> float:
+    """Returns the peak of a run with this plan in GB, the driver's own share included. `spec` is that of the plan."""
+    pixels = plan.views * (plan.resolution / 1024) ** 2
+    base = _CONTEXT + _CACHE[device.type == "cuda"] + subject.fixed
+    held, peak = subject.held * pixels, subject.peak * pixels
     if isinstance(spec, OracleSpec):
         return base + peak
-    weights, asked = _prior_gb(plan, spec, settings, device)
-    if settings.optimize.warm_start is not None:
+    weights, asked = _prior_gb(plan, spec, subject, device)
+    if subject.optimize.warm_start is not None and subject.texture_size is not None:
         # It paints while the prior holds nothing.
-        asked = max(asked, _PAINTER * (min(settings.texture.texture_size, 4 * plan.resolution) / 2048) ** 2)
+        asked = max(asked, _PAINTER * (min(subject.texture_size, 4 * plan.resolution) / 2048) ** 2)
     # The picture is there while the prior is asked; it is differentiated when all that the prior held is gone.
     return base + weights + max(held + asked, peak)
 
@@ -59,20 +92,20 @@ def texels_gb(settings: RunSettings) -> float:
     return (0.4 if settings.material is None else 1.1) * texels
 
 
-def waiting_gb(plan: MemoryPlan, spec: GuidanceSpec, device: torch.device) -> float:
+def waiting_gb(plan: MemoryPlan, spec: TeacherSpec, device: torch.device) -> float:
     """Returns GB of main memory for the weights of UNet and ControlNets where they wait there."""
     if isinstance(spec, OracleSpec) or not plan.streamed:
         return 0.0
     return streamed_gb(spec) * weights_dtypes(spec.run, device)[0].itemsize / 2
 
 
-def readers_gb(spec: GuidanceSpec) -> float:
+def readers_gb(spec: TeacherSpec) -> float:
     """Returns GB of main memory for text encoders, which wait there in any plan."""
     return 0.0 if isinstance(spec, OracleSpec) else cost_of(spec).readers
 
 
-def step_tflop(plan: MemoryPlan, spec: GuidanceSpec) -> float | None:
-    """Returns the TFLOP of a step with this plan; None where they were not counted."""
+def step_tflop(plan: MemoryPlan, spec: TeacherSpec, pictures: int = 1) -> float | None:
+    """Returns the TFLOP of a step with this plan, of so many pictures a view; None where they were not counted."""
     if isinstance(spec, OracleSpec):
         return None
     cost = cost_of(spec)
@@ -80,7 +113,7 @@ def step_tflop(plan: MemoryPlan, spec: GuidanceSpec) -> float | None:
         return None
     encodings = 2 if plan.view_by_view else 1
     view = 2 * cost.row_tflop + encodings * cost.encode_tflop + cost.backward_tflop
-    return plan.views * view * _area(plan, spec)
+    return plan.views * pictures * view * _area(plan, spec)
 
 
 def _area(plan: MemoryPlan, spec: DiffusionSpec) -> float:
@@ -89,7 +122,7 @@ def _area(plan: MemoryPlan, spec: DiffusionSpec) -> float:
 
 
 def _prior_gb(
-    plan: MemoryPlan, spec: DiffusionSpec, settings: RunSettings, device: torch.device
+    plan: MemoryPlan, spec: DiffusionSpec, subject: SubjectNeeds, device: torch.device
 ) -> tuple[float, float]:
     """GB of the prior's weights, and the most beside them."""
     cost, area = cost_of(spec), _area(plan, spec)
@@ -103,12 +136,6 @@ def _prior_gb(
     asked = max(encoder_peak, denoiser)
     if not plan.view_by_view:
         asked = max(plan.views * encoder_peak, plan.views * encoder_held + denoiser)
-    if _decodes(settings):
+    if subject.decodes:
         asked = max(asked, cost.decoder * area * vae_wide)
     return network * wide + cost.vae * vae_wide, asked
-
-
-def _decodes(settings: RunSettings) -> bool:
-    compares = settings.material is not None and settings.material.baseline == "reconstruction"
-    warm = settings.optimize.warm_start is not None
-    return compares or warm or has_image_target(settings.optimize.distillation)

@@ -7,20 +7,33 @@ chosen before the run, from what is free, and an error for want of memory only c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
 
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.memory.savings import MemorySavings
+from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, SDXLSpec, StableDiffusionSpec
+from pgc.optimization.config import OptimizeConfig
+from pgc.runs.memory.costs import TeacherSpec
 from pgc.runs.memory.device import DeviceMemory, cap_memory, device_memory
 from pgc.runs.memory.ladder import MemoryPlan, plans_of
-from pgc.runs.memory.needs import needed_gb, readers_gb, step_tflop, texels_gb, waiting_gb
+from pgc.runs.memory.needs import (
+    SubjectNeeds,
+    needed_gb,
+    readers_gb,
+    step_tflop,
+    texels_gb,
+    texture_needs,
+    waiting_gb,
+)
 from pgc.runs.memory.speeds import card_name, expected_seconds, in_words, peak_of
 from pgc.runs.settings.presets import RunSettings
 
-__all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "cap_memory", "device_memory", "texels_gb"]
+__all__ = ["DeviceMemory", "MemoryPlan", "MemoryPlanner", "PlannedRun", "RunPlanner", "SubjectPlanner", "cap_memory"]
+__all__ += ["device_memory", "texels_gb"]
 
 _GB = 10**9
 _MARGIN = 1.05
@@ -29,35 +42,51 @@ _HOST_RESERVE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryPlanner:
+class PlannedRun:
+    """A run as a plan has it."""
+
+    spec: TeacherSpec
+    optimize: OptimizeConfig
+    plan: MemoryPlan
+    """Its `view_by_view` goes to the loop."""
+
+
+class RunPlanner(ABC):
     """The plans of one run on one device."""
 
-    spec: GuidanceSpec
-    settings: RunSettings
-    """As asked for."""
-    device: torch.device
+    @property
+    @abstractmethod
+    def teacher(self) -> TeacherSpec:
+        """The prior, as asked for."""
+
+    @property
+    @abstractmethod
+    def place(self) -> torch.device:
+        """Where the run is."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> SubjectNeeds:
+        """What is needed beside the prior."""
 
     @property
     def plans(self) -> tuple[MemoryPlan, ...]:
         """The plans in the order of trying; the first is what was asked for."""
-        return tuple(plans_of(self.spec, self.settings, self.device))
+        return tuple(plans_of(self.teacher, self.needs.optimize, self.place))
 
     def known(self, number: int) -> int:
         """Returns the number of the nearest plan that there is: a checkpoint of another version may name one past the
         last."""
         return min(max(number, 0), len(self.plans) - 1)
 
-    def apply(self, number: int) -> tuple[GuidanceSpec, RunSettings, MemoryPlan]:
-        """Returns the prior and the settings of a run with this plan; and the plan, whose `view_by_view` goes to the
-        loop."""
+    def planned(self, number: int) -> PlannedRun:
+        """Returns the prior and the loop's settings of a run with this plan, and the plan."""
         plan = self.plans[self.known(number)]
-        spec, settings = self.spec, self.settings
-        settings = replace(settings, optimize=replace(settings.optimize, views=plan.views, resolution=plan.resolution))
-        if isinstance(spec, OracleSpec):
-            return spec, settings, plan
-        savings = MemorySavings(rows=plan.rows, streamed=plan.streamed)
-        run = replace(spec.run, image_size=plan.image_size, memory=savings)
-        return replace(spec, run=run), settings, plan
+        spec, optimize = self.teacher, replace(self.needs.optimize, views=plan.views, resolution=plan.resolution)
+        if not isinstance(spec, OracleSpec):
+            savings = MemorySavings(rows=plan.rows, streamed=plan.streamed)
+            spec = replace(spec, run=replace(spec.run, image_size=plan.image_size, memory=savings))
+        return PlannedRun(spec=spec, optimize=optimize, plan=plan)
 
     def choose(self, memory: DeviceMemory | None, least: int = 0) -> int:
         """Chooses the first plan that fits, from number `least` on; the last, where that alone may.
@@ -93,15 +122,15 @@ class MemoryPlanner:
 
     def _has_host(self, number: int, memory: DeviceMemory) -> bool:
         """Whether the main memory takes the weights that this plan lets wait there."""
-        spec, _, plan = self.apply(number)
-        waiting = waiting_gb(plan, spec, self.device)
-        needed = waiting + readers_gb(spec) + _HOST_RESERVE
+        run = self.planned(number)
+        waiting = waiting_gb(run.plan, run.spec, self.place)
+        needed = waiting + readers_gb(run.spec) + _HOST_RESERVE
         return waiting == 0.0 or memory.host is None or needed * _GB <= memory.host
 
     def estimate_bytes(self, number: int) -> int:
         """Estimates the peak of a run with this plan, the graphics driver's own share included."""
-        spec, settings, plan = self.apply(number)
-        return int(needed_gb(plan, spec, settings, self.device) * _GB)
+        run = self.planned(number)
+        return int(needed_gb(run.plan, run.spec, self.needs, self.place) * _GB)
 
     def expected_seconds(self, number: int, card: str | None = None) -> float | None:
         """Estimates how long all steps take on a card; None for one that is not known, or a prior that was not counted.
@@ -109,15 +138,16 @@ class MemoryPlanner:
         Args:
             card: its name; None: that of this machine.
         """
-        spec, settings, plan = self.apply(number)
-        peak = peak_of(card_name(self.device) if card is None else card)
-        tflop = step_tflop(plan, spec)
-        if peak is None or tflop is None or isinstance(spec, OracleSpec):
+        run, pictures = self.planned(number), self.needs.pictures
+        plan, optimize = run.plan, run.optimize
+        peak = peak_of(card_name(self.place) if card is None else card)
+        tflop = step_tflop(plan, run.spec, pictures)
+        if peak is None or tflop is None:
             return None
-        calls = 1 if plan.rows is None else -(-2 * plan.views // plan.rows)
-        moved = waiting_gb(plan, spec, self.device) * calls
+        calls = pictures * (1 if plan.rows is None else -(-2 * plan.views // plan.rows))
+        moved = waiting_gb(plan, run.spec, self.place) * calls
         # A warm start asks about other numbers of views; the share of a step says how much of the work it is.
-        steps = 1.0 / (1.0 - settings.optimize.share_done(settings.optimize.warm_steps)) * settings.optimize.steps
+        steps = 1.0 / (1.0 - optimize.share_done(optimize.warm_steps)) * optimize.steps
         return steps * expected_seconds(tflop, moved, peak)
 
     def announce(self, number: int, memory: DeviceMemory | None) -> str | None:
@@ -140,7 +170,7 @@ class MemoryPlanner:
             memory: what was free when the plan was chosen; None: it was taken because memory ran out.
             since: number of the plan before.
         """
-        reason = f"{'This machine' if self.device.type == 'cpu' else 'The graphics card'} ran out of memory"
+        reason = f"{'This machine' if self.place.type == 'cpu' else 'The graphics card'} ran out of memory"
         if memory is not None:
             needed = self.estimate_bytes(since)
             reason = (
@@ -151,19 +181,82 @@ class MemoryPlanner:
 
     def suggestion(self) -> str:
         """Says what to do where nothing fits: what takes the most comes first."""
-        side, texels = self.settings.texture.texture_size, texels_gb(self.settings)
-        own = f"of {side} x {side} pixels" + (f", which alone takes about {texels:.1f} GB" if texels >= 1 else "")
         close = "Close other programs"
-        if self.device.type != "cpu":
+        if self.place.type != "cpu":
             close += " that use the graphics card (a render in Blender among them)"
-        match self.spec:
+        match self.teacher:
             case SDXLSpec() | FlowSpec():
                 smaller = ", take a smaller model (sd15)"
             case StableDiffusionSpec():
                 smaller = ", take the pocket prior"
             case _:
                 smaller = ""
-        other = f"{close}{smaller}"
+        return self._with_sizes(f"{close}{smaller}")
+
+    def _with_sizes(self, other: str) -> str:
+        """What to do, and what of the run itself may be smaller."""
+        return f"{other}, or {self.needs.smaller}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectPlanner(RunPlanner):
+    """The plans of a run that learns a shape or a volume."""
+
+    spec: TeacherSpec
+    subject: SubjectNeeds
+    device: torch.device
+
+    @property
+    def teacher(self) -> TeacherSpec:
+        """The prior."""
+        return self.spec
+
+    @property
+    def place(self) -> torch.device:
+        """The device."""
+        return self.device
+
+    @property
+    def needs(self) -> SubjectNeeds:
+        """What the subject needs."""
+        return self.subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlanner(RunPlanner):
+    """The plans of a run that learns a texture."""
+
+    spec: GuidanceSpec
+    settings: RunSettings
+    """As asked for."""
+    device: torch.device
+
+    @property
+    def teacher(self) -> TeacherSpec:
+        """The prior."""
+        return self.spec
+
+    @property
+    def place(self) -> torch.device:
+        """The device."""
+        return self.device
+
+    @property
+    def needs(self) -> SubjectNeeds:
+        """What texels and views need."""
+        return texture_needs(self.settings)
+
+    def apply(self, number: int) -> tuple[GuidanceSpec, RunSettings, MemoryPlan]:
+        """Returns the prior and the settings of a run with this plan; and the plan, whose `view_by_view` goes to the
+        loop."""
+        run = self.planned(number)
+        # The planner's own prior is no Zero123, which paints no texture.
+        assert not isinstance(run.spec, Zero123Spec)
+        return run.spec, replace(self.settings, optimize=run.optimize), run.plan
+
+    def _with_sizes(self, other: str) -> str:
+        side, texels = self.settings.texture.texture_size, texels_gb(self.settings)
+        own = f"of {side} x {side} pixels" + (f", which alone takes about {texels:.1f} GB" if texels >= 1 else "")
         least = self.estimate_bytes(len(self.plans) - 1)
         if texels >= 1 and texels * _GB > least / 2:
             return f"Ask for a smaller texture than the one {own}. Else: {other[0].lower()}{other[1:]}."

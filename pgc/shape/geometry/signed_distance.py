@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -13,14 +16,23 @@ from pgc.mesh.data import TriangleMesh
 from pgc.rendering.raster.ray_hits import HitCaster
 from pgc.unique_rows import unique_rows
 
-__all__ = ["signed_distance"]
+__all__ = ["Progress", "measuring", "signed_distance"]
+
+Progress = Callable[[str, float], None]
+"""Gets a stage's name and how much of it is done, in [0, 1]."""
 
 _DIRECTIONS = 13
 _FAR = 100.0
+_WORTH_SAYING = 1.0
+"""Seconds from which on it is said that distances are measured."""
 
 
 def signed_distance(
-    triangles: TriangleMesh, caster: HitCaster, points: Float[np.ndarray, "n 3"], spacing: float
+    triangles: TriangleMesh,
+    caster: HitCaster,
+    points: Float[np.ndarray, "n 3"],
+    spacing: float,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> Float[np.ndarray, " n"]:
     """Measures the distance of points from a surface, negative inside.
 
@@ -32,17 +44,33 @@ def signed_distance(
         caster: rays into the same mesh.
         points: where to measure.
         spacing: between samples, in units of the mesh.
+        progress: is told how much is done, in [0, 1].
     """
+    progress(0.0)
     distance, _ = KDTree(_samples(triangles, spacing)).query(points)
     corners = triangles.positions.astype(np.float64)[triangles.faces]
     normals = torch.from_numpy(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     origins, votes = torch.from_numpy(points).float(), np.zeros(len(points), dtype=np.int64)
-    for direction in torch.from_numpy(fibonacci_directions(_DIRECTIONS)):
+    for number, direction in enumerate(torch.from_numpy(fibonacci_directions(_DIRECTIONS))):
+        progress(number / _DIRECTIONS)
         hits = caster.first_hits(origins, direction.float().expand(len(points), 3).contiguous(), _FAR)
         face = hits.face.cpu().long()
         behind = (normals[face.clamp_min(0)] * direction).sum(dim=1) > 0.0
         votes += (behind & (face >= 0)).numpy()
     return np.where(votes * 2 > _DIRECTIONS, -distance, distance)
+
+
+def measuring(progress: Progress | None) -> Callable[[float], None]:
+    """Returns what `signed_distance` tells: nothing at first, then a stage of its own for each quarter, since a fine
+    grid takes minutes."""
+    begun = time.monotonic()
+
+    def tell(fraction: float) -> None:
+        """Passes on which quarter it is."""
+        if progress is not None and time.monotonic() - begun > _WORTH_SAYING:
+            progress(f"Measuring what is inside the mesh, {25 * int(4 * fraction)} %", fraction)
+
+    return tell
 
 
 def _samples(triangles: TriangleMesh, spacing: float) -> Float[np.ndarray, "m 3"]:

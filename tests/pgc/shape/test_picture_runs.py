@@ -268,6 +268,7 @@ def test_what_cannot_be_is_said_before_work_begins(object_png, tmp_path, monkeyp
     assert "Zero123 reads none" in refusal(object_png, "--prompt", "a box")
     monkeypatch.undo()
     assert "say with --prompt what the object is" in refusal(object_png, "--guidance", "pocket")
+    assert "say with --prompt what the object is" in refusal(object_png, "--guidance", "pocket", "--prompt", " ")
     pocket = ("--guidance", "pocket", "--prompt", "a red box")
     assert "There is no file" in refusal(tmp_path / "none.png", *pocket)
     assert "There is no file" in refusal(object_png, "--from", tmp_path / "none.obj", *pocket)

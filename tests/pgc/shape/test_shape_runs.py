@@ -13,12 +13,15 @@ import trimesh
 from typer.testing import CliRunner
 
 from pgc.cli import app
+from pgc.distillation.sds import SDSConfig
 from pgc.errors import CheckpointError, ConfigError, MeshError
 from pgc.guidance.control_specs import ControlSpec, ControlWish
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
+from pgc.optimization.distillation_loop import DistillationLoop
+from pgc.runs.memory.fitting import PriorSource
 from pgc.runs.report import FORMAT
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.outcome import check_spared
@@ -90,6 +93,46 @@ def test_every_preset_runs_three_steps_on_a_model_of_the_true_format(models, blo
     assert all(
         hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == sha for name, sha in report["files"].items()
     )
+
+
+@pytest.mark.slow
+def test_memory_that_ends_costs_views_and_not_the_run_which_goes_on_by_that_plan(blockout, tmp_path, monkeypatch):
+    advance = DistillationLoop.advance
+
+    def step(self):
+        if self.config.views > 1 and self.step == 1:
+            raise torch.OutOfMemoryError
+        return advance(self)
+
+    monkeypatch.setattr(DistillationLoop, "advance", step)
+    settings = replace(tiny(ShapeSettings(), distillation=SDSConfig(guidance_scale=1.0)), subdivide=1)
+    settings = replace(settings, optimize=replace(settings.optimize, views=2))
+    request = ShapeRequest(mesh=blockout, prompt=Prompt(text="a box"), settings=settings, prior=OracleSpec())
+    loaded, seen, notes = [], [], []
+
+    def load(spec):
+        loaded.append(spec)
+        return KnowsGray(OracleConfig(), torch.device("cpu"))
+
+    prior = PriorSource(device=torch.device("cpu"), load=load)
+    hooks = ShapeHooks(on_step=lambda result: seen.append(result.step), on_note=notes.append)
+    stopping = replace(hooks, should_stop=lambda: len(seen) == 2)
+    assert not refine_shape(request, prior, tmp_path, stopping, checkpoints="write")
+    assert (seen, len(loaded)) == ([1, 2], 2)
+    (note,) = (one for one in notes if "ran out of memory" in one)
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert note in report["warnings"]
+    assert (report["memory_plan"]["views"], report["settings"]["optimize"]["views"]) == (1, 2)
+    assert refine_shape(request, prior, tmp_path, hooks, checkpoints="resume")
+    assert (seen, len(loaded)) == ([1, 2, 3], 3), "it begins with the plan that fits"
+
+
+class KnowsGray(OracleGuidance):
+    """An oracle of a gray thing, which needs no known shape."""
+
+    def predict_noise(self, noisy_latents, timestep, conditions):
+        truth = torch.full((len(noisy_latents), 3, 32, 32), 0.5)
+        return super().predict_noise(noisy_latents, timestep, replace(conditions, truth_image=truth))
 
 
 @pytest.mark.slow
@@ -211,11 +254,15 @@ def test_what_cannot_be_is_refused_in_a_sentence(blockout, tmp_path):
         (["BOX", "--loss", "normal"], "never seen a picture of normals"),
         (["BOX", "--steps", "0"], "steps is 0"),
         (["BOX", "--cubes", "8"], "offsets have no grid"),
+        (["BOX", "--learning-rate", "inf"], "learning_rate is inf; it must be above 0 and finite"),
+        (["BOX", "--seed", "-1"], "seed is -1"),
+        (["BOX", "--resolution", "100000"], "a shape is drawn up to 4096"),
+        (["BOX", "--out", "BOX/sub"], "it is a file; choose another --out"),
     ],
 )
 def test_the_command_says_what_is_wrong_and_writes_nothing(blockout, tmp_path, given, said):
-    words = [str(blockout) if word == "BOX" else word for word in given]
-    done = CliRunner().invoke(app, ["shape", *words, "--prompt", "a stone", "--out", str(tmp_path / "out")])
+    words = [word.replace("BOX", str(blockout)) for word in given]
+    done = CliRunner().invoke(app, ["shape", "--prompt", "a stone", "--out", str(tmp_path / "out"), *words])
     assert done.exit_code != 0
     assert said in done.output.replace("\n", " ")
     assert not (tmp_path / "out").exists()

@@ -54,6 +54,14 @@ def test_a_ball_comes_back_as_a_closed_ball():
     assert len(mesh.faces) == pytest.approx(6000, rel=0.2)
     assert surface.colors.shape == surface.positions.shape
     assert 0.0 <= float(surface.colors.min()) <= float(surface.colors.max()) <= 1.0
+    assert surface.notes == ()
+
+
+def test_a_number_of_triangles_that_no_grid_gives_is_said():
+    """100 became 1,100 without a word."""
+    surface = volume_surface(volume(ball_distances(33, 0.6)), SurfaceConfig(triangles=100))
+    (note,) = surface.notes
+    assert f"has {len(surface.faces):,} triangles and not about 100: that is what the coarsest grid (16" in note
 
 
 @pytest.mark.slow

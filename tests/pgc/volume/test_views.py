@@ -148,6 +148,29 @@ def test_light_goes_back_to_density_by_normals():
     assert bool(run.scene.volume.field.grid.grad.any())
 
 
+def test_early_pictures_are_normals_and_opacity_and_go_back_to_density():
+    run = begin(replace(SETTINGS, latents_until=0.5))
+    subject, watch = run.loop.subject, Stopwatch(torch.device("cpu"))
+    subject.set_progress(0.4, 1.0)
+    view = subject.draw(0, 0)
+    (picture,) = subject.pictures(view, watch)
+    assert picture.stands_for_latents
+    normals, opacity = picture.image.detach().split([3, 1], dim=1)
+    # A ball's middle faces the viewer; its left, as seen, faces left; beyond it nothing is there.
+    middle = normals[:, :, SIDE // 2, SIDE // 2] / opacity[:, :, SIDE // 2, SIDE // 2]
+    torch.testing.assert_close(middle, torch.tensor([[0.5, 0.5, 1.0]]).expand(2, 3), atol=0.2, rtol=0.0)
+    shares = (normals / opacity.clamp_min(1e-3))[:, 0, SIDE // 2]
+    seen = view.gbuffer.mask[:, 0, SIDE // 2]
+    assert (shares[:, : SIDE // 2][seen[:, : SIDE // 2]].mean() < 0.45).all()
+    assert (shares[:, SIDE // 2 :][seen[:, SIDE // 2 :]].mean() > 0.55).all()
+    assert float(picture.image.detach()[:, :, 0, 0].abs().max()) < 0.05
+    normals_alone = torch.autograd.grad(picture.image[:, :3].sum(), run.scene.volume.field.grid)[0]
+    assert float(normals_alone.abs().max()) > 0.0
+    subject.set_progress(0.5, 1.0)
+    (picture,) = subject.pictures(subject.draw(1, 1), watch)
+    assert (picture.stands_for_latents, picture.image.shape[1]) == (False, 3)
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="has no light"):
         begin(replace(SETTINGS, shading=ShadingConfig(lit=0.5)))

@@ -24,7 +24,7 @@ from pgc.runs.folder import OutputConfig, RunFolder
 from pgc.runs.report import plain
 from pgc.runs.runner import texture_mesh
 from pgc.runs.settings.choices import RunChoices
-from pgc.volume import prepared
+from pgc.volume import runner
 from pgc.volume.field import VolumeFieldConfig
 from pgc.volume.finish import TextureStage
 from pgc.volume.light.marching import MarchConfig
@@ -75,11 +75,14 @@ def request_of(models, *, xl: bool = False, texture: TextureStage | None = None)
 def test_every_preset_runs_three_steps_on_a_model_of_the_true_format(models, tmp_path, xl):
     choices = RunChoices(steps=1, views=1, resolution=32, texture_size=64, warm_start=False)
     request = request_of(models, xl=xl, texture=None if xl else TextureStage(choices=choices))
+    # One step of Stable-DreamFusion's early phase.
+    request = replace(request, settings=replace(request.settings, latents_until=0.3))
     seen, stages = [], []
     hooks = VolumeHooks(on_step=seen.append, on_stage=stages.append)
     guidance = load_guidance(request.prior, torch.device("cpu"))
     assert imagine(request, guidance, tmp_path, hooks)
     assert [result.steps for result in seen] == [3, 3, 3] if xl else [3, 3, 3, 1]
+    assert [result.image_gradient.shape[1] for result in seen[:3]] == [4, 3, 3]
     assert stages == ["volume", "mesh"] + ([] if xl else ["texture"])
     assert all(torch.isfinite(result.image_gradient).all() for result in seen)
     if not xl:
@@ -127,7 +130,7 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_as_it_began(models, tmp_path
     guidance = load_guidance(request.prior, torch.device("cpu"))
     stopped = VolumeHooks(should_stop=lambda: True)
     with monkeypatch.context() as earlier:
-        earlier.setattr(prepared, "begun_distances", lambda settings: start_distances(settings.start))
+        earlier.setattr(runner, "begun_distances", lambda settings, progress: start_distances(settings.start))
         assert not imagine(then, guidance, tmp_path, stopped)
     assert not imagine(now, guidance, tmp_path, stopped, resume=True)
     report = json.loads((tmp_path / "run.json").read_text())
@@ -238,6 +241,9 @@ def test_the_command_makes_a_textured_mesh_with_the_built_in_model(tmp_path, mon
         ([""], "The prompt is empty"),
         (["a vase", "--start", "lion"], "--start is 'lion'; expected ball"),
         (["a vase", "--steps", "0"], "steps is 0"),
+        (["a vase", "--learning-rate", "nan"], "learning_rate is nan"),
+        (["a vase", "--latents-until", "2"], "latents_until is 2.0; it must lie in [0, 1]"),
+        (["a vase", "--latents-until", "0.2"], "HiFAConfig compares pictures"),
         (["a vase", "--triangles", "3"], "expected 100 or more"),
         (["a vase", "--guidance", "oracle"], "no shape to aim at"),
         (["a vase", "--no-texture", "--texture-size", "64"], "are about the texture"),
