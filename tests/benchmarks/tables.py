@@ -15,7 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import memory_tables, product_tables, quality_tables, server_tables, shape_tables, volume_tables
+from tests.benchmarks import (
+    memory_tables,
+    method_tables,
+    product_tables,
+    quality_tables,
+    server_tables,
+    shape_tables,
+    volume_tables,
+)
 
 __all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
 
@@ -27,6 +35,9 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "warm-start": quality_tables.warm_start,
     "finishes": quality_tables.finishes,
     "methods": quality_tables.methods,
+    "clipping-tuning": method_tables.clipping_tuning,
+    "clipping": method_tables.clipping,
+    "encoder-tails": method_tables.encoder_tails,
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of what a choice of method does: thresholds, encoders' tails, the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.benchmarks.markdown import mean_and_half, table
+
+__all__ = ["clipping", "clipping_tuning", "encoder_tails"]
+
+_ENCODERS = {
+    "built-in": "built-in, 128 pixels",
+    "oracle": "the oracle's ugly one, 128",
+    "autoencoder-kl-256": "Stable Diffusion's configuration, random weights, 256",
+    "autoencoder-kl-512": "the same, 512",
+}
+
+
+def _pair(name: str) -> list[str]:
+    clip, weight = name.split("-")
+    return [clip.removeprefix("c").replace("none", "∞"), weight.removeprefix("l")]
+
+
+def clipping_tuning(read: Callable[[str], Any]) -> str:
+    """Returns what the judge says of each threshold, weight and epsilon on the tuning prompt; the best is bold."""
+    found = read("clipping")
+    epsilons = [f"{epsilon:g}" for epsilon in found["sweep"]["epsilons"]]
+    rows: list[list[str]] = []
+    for name, scores in found["tuning"].items():
+        best = max(scores.values())
+        cells = [f"**{scores[one]:.3f}**" if scores[one] == best else f"{scores[one]:.3f}" for one in epsilons]
+        rows.append([*_pair(name), *cells])
+    return table(["c", "λ", *(f"ε = {epsilon}" for epsilon in epsilons)], rows)
+
+
+def clipping(read: Callable[[str], Any]) -> str:
+    """Returns the scores of the finalists, and how they differ from no clipping, seed by seed."""
+    found = read("clipping")
+    rows: list[list[str]] = []
+    for name, scores in found["pairs"].items():
+        less = [mean_and_half(scores["less_reference"][one], 3) for one in ("color", "material")]
+        rows.append(
+            [
+                *_pair(name),
+                f"{found['epsilon'][name]:g}",
+                *(mean_and_half(scores[one], 3) for one in ("color", "material")),
+                *(["–", "–"] if name == found["reference"] else less),
+                f"{scores['speckle']['mean']:.4f}",
+                f"{scores['clipped_fraction']['mean']:.0%}",
+            ]
+        )
+    header = ["c", "λ", "ε", "colour", "material", "colour, less no clipping", "material, less no clipping", "speckle"]
+    return table([*header, "pixels clipped"], rows)
+
+
+def encoder_tails(read: Callable[[str], Any]) -> str:
+    """Returns the norms of ∂L/∂x by encoder, as multiples of the median, before and after clipping."""
+    encoders = read("threshold_ablation")["encoders"]
+    rows = [
+        [
+            title,
+            f"{found['median']:.3g}",
+            f"{found['p99.9 over median']:.3g}",
+            f"{found['largest over median']:.3g}",
+            f"{found['p99.9 after'] / found['median']:.3g}",
+            f"{found['clipped_fraction']:.1%}",
+        ]
+        for key, title in _ENCODERS.items()
+        if (found := encoders.get(key)) is not None
+    ]
+    header = ["encoder", "median", "99.9 % over it", "largest over it", "99.9 % over it, clipped at 0.1", "touched"]
+    return table(header, rows)
