@@ -30,9 +30,11 @@ from pgc.guidance.diffusion.zero123.loading import load_zero123
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.specs import load_guidance
 from pgc.mesh import load_mesh
+from pgc.shape.picture import PictureOfObject, given_picture
 from server.gate.main import Caps, judge
 from server.recipes import JobArrays, planner_of, prepare_mesh_job
 from server.recipes.mesh_runs import VolumeRun
+from server.recipes.picturing import _read
 from server.worker.job import keep_job, run_job
 from server.worker.model_store import ModelStore
 from server.worker.priors import Priors, model_states
@@ -126,6 +128,27 @@ def test_the_gate_looks_at_the_file_and_its_size(write):
     assert (error.code, error.field) == (ErrorCode.INPUT_INVALID, "shape.picture.file")
     assert "has 40 x 60 pixels" in error.text
     assert "PNG, JPEG or WebP" in write(file=file_of(mug().convert("P"), "GIF")).text
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("I;16", "PNG"), ("P", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "WEBP"), ("1", "PNG")]
+)
+def test_every_kind_of_picture_is_read_as_the_command_line_reads_it(write, stored_job, tools, tmp_path, mode, kind):
+    gray = mug().getchannel("A").point(lambda value: 255 - value // 2)
+    image = {
+        "I;16": lambda: Image.fromarray(np.asarray(gray).astype(np.uint16) * 257),
+        "RGBA": mug,
+    }.get(mode, lambda: gray.convert("RGB").convert(mode))()
+    file = file_of(image, kind)
+    assert write(file=file) is None
+    path = tmp_path / f"mug.{kind.lower()}"
+    file.tofile(path)
+    here = given_picture(path, PictureOfObject(), 64)
+    there = _read(stored_job.spec.shape.picture, lambda ref: tools.store.path(ref.sha256), 64)
+    assert torch.equal(there.view.color, here.view.color)
+    assert torch.equal(there.view.covered, here.view.covered)
+    assert [note.replace("mug.png", path.name) for note in there.notes] == list(here.notes)
+    assert here.view.covered.max() > 0.9
 
 
 @pytest.mark.slow
