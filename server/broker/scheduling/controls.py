@@ -26,6 +26,7 @@ from blender_addon.protocol.messages import (
     Status,
     StatusReport,
 )
+from blender_addon.protocol.specs.offers import models_of_version
 from server.broker import refusals
 from server.broker.scheduling.lifecycle import Lifecycle
 from server.broker.scheduling.lists import Lists
@@ -216,7 +217,7 @@ class Controls:
             sessions=len(state.sessions),
             workers=sum(child.role == ROLE_WORKER and child.is_ready for child in self._supervisor.children()),
             devices=state.devices,
-            models=state.models,
+            models=models_of_version(state.models, request.session.minor),
             memory=int(state.metrics.gauge("resident_bytes")),
             disk_free=state.disk.free,
             facts={

@@ -20,6 +20,7 @@ from blender_addon.protocol.messages import (
     Hello,
     Jobs,
     ListJobs,
+    ModelInfo,
     Pause,
     Ping,
     Pong,
@@ -27,6 +28,7 @@ from blender_addon.protocol.messages import (
     Reorder,
     ResultAck,
     Resume,
+    Status,
     Submit,
     Welcome,
 )
@@ -51,6 +53,16 @@ def test_welcome_tells_version_models_devices_and_ones_own_jobs(core: CoreRig) -
     assert bob.ask(Hello(((1, 0),), "an older client")).protocol == (1, 0)
     assert bob.ask(Hello(((1, 0),), "test")).jobs == ()
     assert "shape" not in bob.ask(Hello(((1, 1),), "an older client")).maps
+
+
+def test_an_older_session_hears_of_no_model_that_only_sees(core: CoreRig) -> None:
+    core.ready("worker")
+    core.state.models += (ModelInfo("zero123", "installed"),)
+    alice = core.user(ALICE)
+    for minor, told in ((2, True), (1, False)):
+        welcome = alice.ask(Hello(((1, minor),), "test"))
+        for models in (welcome.models, alice.ask(Status(), session=welcome.session).models):
+            assert ("zero123" in {model.key for model in models}) == told
 
 
 @pytest.mark.parametrize(("major", "side"), [(2, "server"), (0, "add-on")])
