@@ -28,7 +28,7 @@ from pgc.runs.request import TextureRequest
 from pgc.runs.scene_building import with_alpha_of
 from pgc.texture.field import BakedTexture
 
-__all__ = ["RemoteFiles", "texture_of"]
+__all__ = ["RemoteFiles", "account_of", "texture_of"]
 
 _TOLD = ("memory_plan", "non_finite", "regulation")
 """Blocks of a report that only the server can fill."""
@@ -108,7 +108,7 @@ class RemoteFiles:
         promised."""
         start = self.clock.elapsed()
         texture = with_alpha_of(texture_of(done.maps, self.mesh.report.tiles), self.initial)
-        told = _config(done.config)
+        told = account_of(done.config)
         files = self.folder.write_texture(self.mesh, texture, self.rasterizer, self.framing, self.outputs)
         self.clock.add("write", self.clock.elapsed() - start)
         if done.result is not None:
@@ -193,8 +193,12 @@ def _pixels(item: wire.MapFile, data: bytes) -> Tensor:
     return torch.from_numpy(array.copy()).permute(2, 0, 1).contiguous()
 
 
-def _config(data: bytes) -> dict[str, Any]:
-    """The server's account of a run; empty where it sent none."""
+def account_of(data: bytes) -> dict[str, Any]:
+    """Reads the server's account of a run; empty where it sent none.
+
+    Raises:
+        RemoteError: it cannot be read.
+    """
     if not data:
         return {}
     try:

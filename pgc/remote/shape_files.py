@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pgc.color_space import srgb_from_linear
 from pgc.images.maps import encode_png
 from pgc.mesh import prepare_mesh
 from pgc.remote.events import RemoteError
+from pgc.remote.files import account_of
 from pgc.remote.shape_job import SentMesh, mesh_of, vertex_colors
 from pgc.runs.folder import RunFolder
 from pgc.runs.report import SHAPE_FORMAT, VOLUME_FORMAT, RunClock, RunState, git_revision, mesh_facts, plain, versions
@@ -72,7 +72,7 @@ class RemoteShapeFiles:
             result = wire.read_result(done.maps)
         except wire.ProtocolError as error:
             raise RemoteError(f"The server's result is damaged ({error.error.text}); see pgc-server logs.") from error
-        told = _config(done.config)
+        told = account_of(done.config)
         prepared = prepare_mesh(mesh_of(result, self.sent, self.kind))
         files = write_mesh(self.folder.path, self.kind, prepared, _sheet(result))
         self.steps_done = int(told.get("steps_done", self.steps_done))
@@ -109,14 +109,3 @@ def _sheet(result: wire.ResultMesh) -> torch.Tensor:
     colors = vertex_colors(result)
     shown = None if colors is None else srgb_from_linear(torch.from_numpy(colors[:, :3]).clamp(0.0, 1.0)).numpy()
     return mesh_sheet(result.positions.astype(np.float64), result.faces, shown)
-
-
-def _config(data: bytes) -> dict[str, Any]:
-    """The server's account of a run; empty where it sent none."""
-    if not data:
-        return {}
-    try:
-        content = json.loads(data)
-    except ValueError as error:
-        raise RemoteError(f"The server's account of the run is no JSON ({error}).") from error
-    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}

@@ -50,16 +50,21 @@ def run_in_blender(tmp_path: Path, blender: BlenderProcess) -> Callable[..., Any
     return run
 
 
+def started(server: PrivateServer) -> Path:
+    """Starts a server and returns its connection file. It is forked from one that has its imports behind it; a Blender,
+    which starts later, is not."""
+    with warm():
+        server.start()
+    end = time.monotonic() + STARTING
+    while not server.connection.exists() and time.monotonic() < end:
+        assert server.failure() is None
+        time.sleep(0.1)
+    return server.connection
+
+
 @pytest.fixture(scope="session")
 def connection() -> Iterator[Path]:
     """The connection file of a server on the CPU that the tests of this process share. Each Blender is a client of its
     own there, with its own jobs."""
     with PrivateServer("cpu", source=HERE.parents[1]) as server:
-        # The server is forked from one that has its imports behind it; a Blender, which starts later, is not.
-        with warm():
-            server.start()
-        end = time.monotonic() + STARTING
-        while not server.connection.exists() and time.monotonic() < end:
-            assert server.failure() is None
-            time.sleep(0.1)
-        yield server.connection
+        yield started(server)

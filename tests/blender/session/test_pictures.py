@@ -2,7 +2,6 @@
 """New Object by Image in Blender: the picture travels as it lies on the disk, and an object comes of it."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,8 @@ from pgc.guidance.models import PICTURE_MODELS
 from pgc.remote.private_server import PrivateServer
 from server.config import ServerPaths
 from server.storage.ownership import claim_data_folder
-from tests.blender.conftest import STARTING
+from tests.blender.conftest import started
 from tests.pgc.guidance.zero123_models import write_zero123
-from tests.warm.popen import warm
 
 PROBE = "probe_pictures.py"
 
@@ -36,13 +34,7 @@ def seeing():
         paths = ServerPaths(server.data)
         claim_data_folder(paths)
         put_zero123(paths.models)
-        with warm():
-            server.start()
-        end = time.monotonic() + STARTING
-        while not server.connection.exists() and time.monotonic() < end:
-            assert server.failure() is None
-            time.sleep(0.1)
-        yield server.connection
+        yield started(server)
 
 
 def put_zero123(models: Path) -> None:
