@@ -29,15 +29,19 @@ from pgc.guidance.specs import PocketSpec, load_guidance
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import resolve
 
-LOSSES = ("hifa", "sds", "csd", "ssd", "bgt", "vsd", "ism")
-"""All but sdi, whose step takes eleven calls, and rfds, which is for flow models."""
+LOSSES = ("hifa", "sds", "csd", "ssd", "bgt", "ism")
+"""All but sdi, whose step takes eleven calls, vsd, whose network learns over thousands of steps, and rfds, which is for
+flow models."""
 _SCORES = ("color", "material", "speckle", "seconds")
 
 
 def methods(steps: int) -> list[Method]:
     """Returns a method for each loss, and one that takes a single step at a learning rate of nearly nothing."""
     found = [
-        Method(name=name, optimize=resolve(RunChoices(distillation=name, steps=steps), PocketSpec())[1].optimize)  # type: ignore[arg-type]
+        Method(
+            name=name,
+            optimize=resolve(RunChoices(distillation=name, steps=steps, warm_start=True), PocketSpec())[1].optimize,
+        )  # type: ignore[arg-type]
         for name in LOSSES
     ]
     still = replace(found[0].optimize, steps=1, learning_rate=1e-9)
