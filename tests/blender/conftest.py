@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blender runs in a process of its own: `run_in_blender("function", script="probe_….py", ...)` calls it there."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from pgc.remote.private_server import PrivateServer
+from server.config import ServerPaths
+from server.storage.ownership import claim_data_folder
 from tests.blender.blender_process import BlenderProcess, find_blender, probe_script
 from tests.warm.popen import warm
 
@@ -65,6 +68,25 @@ def started(server: PrivateServer) -> Path:
 @pytest.fixture(scope="session")
 def connection() -> Iterator[Path]:
     """The connection file of a server on the CPU that the tests of this process share. Each Blender is a client of its
-    own there, with its own jobs."""
+    own there, with its own jobs. It has a tiny Zero123 of random weights."""
     with PrivateServer("cpu", source=HERE.parents[1]) as server:
+        paths = ServerPaths(server.data)
+        claim_data_folder(paths)
+        _put_zero123(paths.models)
         yield started(server)
+
+
+def _put_zero123(models: Path) -> None:
+    """Puts a model where `pgc-server models pull` does."""
+    # They import torch and diffusers, which most tests here do without.
+    from pgc.guidance.models import PICTURE_MODELS
+    from tests.pgc.guidance.zero123_models import write_zero123
+
+    [files] = PICTURE_MODELS[0].downloads
+    repository = models / f"models--{files.hub_id.replace('/', '--')}"
+    snapshot = repository / "snapshots" / ("1" * 40)
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("1" * 40)
+    snapshot.mkdir(parents=True)
+    write_zero123(snapshot)
+    (models / "zero123.json").write_text(json.dumps({"key": "zero123", "files": []}))

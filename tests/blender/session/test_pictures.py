@@ -1,18 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """New Object by Image in Blender: the picture travels as it lies on the disk, and an object comes of it."""
 
-import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-from pgc.guidance.models import PICTURE_MODELS
-from pgc.remote.private_server import PrivateServer
-from server.config import ServerPaths
-from server.storage.ownership import claim_data_folder
-from tests.blender.conftest import started
-from tests.pgc.guidance.zero123_models import write_zero123
 
 PROBE = "probe_pictures.py"
 
@@ -27,35 +19,13 @@ def photograph(tmp_path):
     return str(path)
 
 
-@pytest.fixture
-def seeing():
-    """The connection file of a server that has a tiny Zero123 of random weights, in the published layout."""
-    with PrivateServer("cpu", source=Path(__file__).parents[3]) as server:
-        paths = ServerPaths(server.data)
-        claim_data_folder(paths)
-        put_zero123(paths.models)
-        yield started(server)
-
-
-def put_zero123(models: Path) -> None:
-    """Puts a model where `pgc-server models pull` does."""
-    [files] = PICTURE_MODELS[0].downloads
-    repository = models / f"models--{files.hub_id.replace('/', '--')}"
-    snapshot = repository / "snapshots" / ("1" * 40)
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("1" * 40)
-    snapshot.mkdir(parents=True)
-    write_zero123(snapshot)
-    (models / "zero123.json").write_text(json.dumps({"key": "zero123", "files": []}))
-
-
 @pytest.mark.blender
 @pytest.mark.slow
-def test_a_true_server_makes_an_object_of_a_picture(run_in_blender, seeing, tmp_path):
+def test_a_true_server_makes_an_object_of_a_picture(run_in_blender, connection, tmp_path):
     image = Image.new("RGB", (60, 100), "white")
     image.paste("red", (18, 10, 42, 90))
     image.save(picture := tmp_path / "post.png")
-    found = run_in_blender("on_a_server", script=PROBE, limit=380, connection=str(seeing), picture=str(picture))
+    found = run_in_blender("on_a_server", script=PROBE, limit=380, connection=str(connection), picture=str(picture))
     assert found["there"]
     assert found["shown"], "a wireframe, on the way"
     assert found["told"] == ["finished", "post stands at the 3D cursor.", 0]

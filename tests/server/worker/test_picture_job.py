@@ -41,7 +41,7 @@ from server.worker.priors import Priors, model_states
 from server.worker.tools import Ending, JobTools
 from tests.pgc.guidance.zero123_models import write_zero123
 
-STEPS = 2
+STEPS = 1
 READ = {"guidance": ModelSpec(model="pocket"), "prompt": PromptSpec(text="a red mug")}
 
 

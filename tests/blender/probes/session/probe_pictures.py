@@ -180,7 +180,7 @@ def choices(photograph: str) -> Any:
     return found
 
 
-def on_a_server(connection: str, picture: str, steps: int = 2, seconds: float = 240.0, save: str = "") -> Any:
+def on_a_server(connection: str, picture: str, steps: int = 1, seconds: float = 240.0, save: str = "") -> Any:
     """From the click to the object, with a true server and a checkpoint of the true format.
 
     Args:
