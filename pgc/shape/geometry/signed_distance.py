@@ -23,6 +23,7 @@ Progress = Callable[[str, float], None]
 
 _DIRECTIONS = 13
 _FAR = 100.0
+_POINTS_AT_ONCE = 1 << 14
 _WORTH_SAYING = 1.0
 """Seconds from which on it is said that distances are measured."""
 
@@ -47,12 +48,17 @@ def signed_distance(
         progress: is told how much is done, in [0, 1].
     """
     progress(0.0)
-    distance, _ = KDTree(_samples(triangles, spacing)).query(points)
+    tree, found = KDTree(_samples(triangles, spacing)), []
+    for first in range(0, len(points), _POINTS_AT_ONCE):
+        # Of a fine grid this alone takes minutes.
+        progress(0.5 * first / len(points))
+        found.append(tree.query(points[first : first + _POINTS_AT_ONCE])[0])
+    distance = np.concatenate(found)
     corners = triangles.positions.astype(np.float64)[triangles.faces]
     normals = torch.from_numpy(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     origins, votes = torch.from_numpy(points).float(), np.zeros(len(points), dtype=np.int64)
     for number, direction in enumerate(torch.from_numpy(fibonacci_directions(_DIRECTIONS))):
-        progress(number / _DIRECTIONS)
+        progress(0.5 + 0.5 * number / _DIRECTIONS)
         hits = caster.first_hits(origins, direction.float().expand(len(points), 3).contiguous(), _FAR)
         face = hits.face.cpu().long()
         behind = (normals[face.clamp_min(0)] * direction).sum(dim=1) > 0.0
