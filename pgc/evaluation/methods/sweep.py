@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How strongly to clip: c × λ, Adam's ε retuned for each pair, then seeds of other prompts at the ε that was chosen.
 
-Two stages, so that what chooses an ε is not what the pair is scored by. All is fixed here before anything is scored:
-prompts, meshes and seeds are those of `tuning_cases`, of which the first tunes and the next two are scored.
+Two stages, so that what chooses an ε is not what the pair is scored by. Prompts, meshes and seeds are those of
+`tuning_cases`, of which the first tunes and the next two are scored. Which thresholds are scored was narrowed when the
+tuning and one scored run were done: the results that stand beside the benchmarks are not blind to that.
 """
 
 from __future__ import annotations
