@@ -127,6 +127,8 @@ def geometry_of(
     if not isinstance(config, DMTetConfig):
         mesh = _still_mesh(triangles, device)
         return VertexOffsets(mesh.positions, mesh.faces, config)
+    if progress is not None:
+        progress(f"Measuring the mesh on a grid of {config.cubes} cubes a side; a fine one takes minutes", 0.0)
     grid = DMTet.grid_of(config)
     caster = WarpRasterizer(triangles, device="cpu", config=RasterizerConfig(cache_bytes=0))
     points = grid.positions.double().numpy()
