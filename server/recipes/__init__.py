@@ -3,7 +3,7 @@
 
 from server.recipes.added import JobFiles
 from server.recipes.mesh_jobs import planner_of, prepare_mesh_job
-from server.recipes.mesh_runs import MeshRun, ShapePlanner
+from server.recipes.mesh_runs import MeshRun
 from server.recipes.picturing import JobArrays
 from server.recipes.prepare import JobRun, prepare
 from server.recipes.settings import MODEL_KEYS, PriorSpec, memory_planner, resolved
@@ -16,7 +16,6 @@ __all__ = [
     "JobRun",
     "MeshRun",
     "PriorSpec",
-    "ShapePlanner",
     "memory_planner",
     "new_corner_uvs",
     "planner_of",

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
 from blender_addon.protocol.specs.job import TextureJobSpec
-from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec, PocketSpec
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.volume.prepared import prepare_volume
 from pgc.volume.settings import VolumeSettings, volume_settings
 from pgc.volume.start import NamedStart
+from server.recipes.mesh_plans import as_planned
 from server.recipes.mesh_runs import VolumeRun
 from server.recipes.prepare import Progress, job_prompt
-from server.recipes.settings import named_prior
+from server.recipes.settings import Load, named_prior
 from server.recipes.shaping import with_wishes
 
 __all__ = ["prepare_volume_job", "volume_choices"]
@@ -38,7 +37,7 @@ def volume_choices(spec: TextureJobSpec) -> tuple[GuidanceSpec, VolumeSettings]:
 def prepare_volume_job(
     spec: TextureJobSpec,
     device: torch.device,
-    guidance_for: Callable[[GuidanceSpec, torch.device], Guidance],
+    guidance_for: Load,
     *,
     plan: int,
     progress: Progress,
@@ -49,13 +48,14 @@ def prepare_volume_job(
         ProtocolError: the job asks for what this version cannot do; the error names the field.
         PgcError: the prior cannot be used.
     """
-    prior, settings = volume_choices(spec)
+    chosen = volume_choices(spec)
+    prior, settings, memory_plan = as_planned(*chosen, device, plan)
     prompt = job_prompt(spec)
     progress("Loading the prior", 0.0)
     guidance = guidance_for(prior, device)
     progress("Preparing the volume", 0.0)
     volume = prepare_volume(guidance, prompt, settings)
-    if plan:
+    if memory_plan.view_by_view:
         volume.loop.encode_view_by_view()
     return VolumeRun(
         prior=prior,
@@ -63,7 +63,7 @@ def prepare_volume_job(
         settings=settings,
         guidance=guidance,
         volume=volume,
-        warnings=(*_begun(prior, settings), *prompt_warnings(guidance, prompt)),
+        warnings=(*_begun(*chosen), *prompt_warnings(guidance, prompt)),
         notices=reading_warnings(guidance, prompt),
         unknown_words=guidance.unknown_words(prompt.text),
     )

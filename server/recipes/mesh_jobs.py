@@ -6,9 +6,10 @@ from __future__ import annotations
 import torch
 
 from blender_addon.protocol.specs.job import TextureJobSpec
-from pgc.runs.memory.plan import MemoryPlanner
+from pgc.runs.memory.plan import RunPlanner
 from server.recipes.imagining import prepare_volume_job, volume_choices
-from server.recipes.mesh_runs import MeshRun, ShapePlanner
+from server.recipes.mesh_plans import mesh_planner
+from server.recipes.mesh_runs import MeshRun
 from server.recipes.picturing import JobArrays, picture_choices, prepare_picture_job
 from server.recipes.prepare import Progress
 from server.recipes.settings import Load, memory_planner
@@ -17,15 +18,15 @@ from server.recipes.shaping import prepare_shape_job, shape_choices
 __all__ = ["planner_of", "prepare_mesh_job"]
 
 
-def planner_of(spec: TextureJobSpec, device: torch.device) -> MemoryPlanner | ShapePlanner:
+def planner_of(spec: TextureJobSpec, device: torch.device) -> RunPlanner:
     """Returns the planner of a job's memory on a device. Raises as `resolved`, or as the choices of its kind."""
     if not spec.reshapes:
         return memory_planner(spec, device)
     if _has_picture(spec):
-        settings = picture_choices(spec)[1]
+        prior, settings = picture_choices(spec)
     else:
-        settings = volume_choices(spec)[1] if spec.imagines else shape_choices(spec)[1]
-    return ShapePlanner(views=settings.optimize.views)
+        prior, settings = volume_choices(spec) if spec.imagines else shape_choices(spec)
+    return mesh_planner(prior, settings, device)
 
 
 def prepare_mesh_job(

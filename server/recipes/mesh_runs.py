@@ -13,7 +13,6 @@ from pgc.guidance.base import Guidance
 from pgc.mesh import Mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
-from pgc.runs.memory.plan import DeviceMemory
 from pgc.shape.prepared import PreparedShape
 from pgc.shape.settings import ShapeSettings
 from pgc.volume.prepared import PreparedVolume
@@ -21,37 +20,10 @@ from pgc.volume.settings import VolumeSettings
 from pgc.volume.surface import SurfaceConfig, surface_mesh, volume_surface
 from server.recipes.settings import PriorSpec
 
-__all__ = ["MeshRun", "ShapePlanner", "ShapeRun", "VolumeRun"]
+__all__ = ["MeshRun", "ShapeRun", "VolumeRun"]
 
 _SHOWN = SurfaceConfig(triangles=2000, smoothing=2)
 """Of previews."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShapePlanner:
-    """The plans of a shape run: as asked for, and with one view after the other through the encoder."""
-
-    views: int
-
-    def choose(self, memory: DeviceMemory | None, least: int = 0) -> int:
-        """Returns the number of the first plan from `least` on: what a shape run needs was not counted."""
-        return min(max(least, 0), 1)
-
-    def after(self, number: int, memory: DeviceMemory | None = None) -> int | None:
-        """Returns the number of the next plan that needs less memory; None: there is none."""
-        return 1 if number == 0 and self.views > 1 else None
-
-    def announce(self, number: int, memory: DeviceMemory | None) -> str | None:
-        """Says nothing before the start."""
-        return None
-
-    def describe(self, number: int, memory: DeviceMemory | None = None, since: int = 0) -> str:
-        """Says what a person is told about the smaller plan."""
-        return "Memory ran out: the job goes on with one view after the other."
-
-    def suggestion(self) -> str:
-        """Says what to do where the last plan does not fit either."""
-        return "Close other programs, or ask for fewer views, a smaller resolution, or a simpler mesh."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

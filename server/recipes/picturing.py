@@ -29,6 +29,7 @@ from pgc.shape.settings import GeometryConfig, ShapeSettings, geometry_named
 from pgc.volume.picture import picture_volume_settings
 from pgc.volume.prepared import prepare_volume
 from pgc.volume.settings import VolumeSettings
+from server.recipes.mesh_plans import as_planned
 from server.recipes.mesh_runs import ShapeRun, VolumeRun
 from server.recipes.prepare import Progress, job_prompt
 from server.recipes.settings import Load, PriorSpec, named_prior
@@ -84,14 +85,14 @@ def prepare_picture_job(
     """
     assert spec.shape is not None
     assert spec.shape.picture is not None
-    prior, settings = picture_choices(spec)
+    prior, settings, memory_plan = as_planned(*picture_choices(spec), device, plan)
     progress("Reading the picture", 0.0)
     picture = _read(spec.shape.picture, arrays.file_of, settings.optimize.resolution)
     progress("Loading the prior", 0.0)
     guidance = guidance_for(prior, device)
     progress("Preparing the shape", 0.0)
     run = _run(spec, (prior, guidance), settings, picture, arrays.read)
-    if plan:
+    if memory_plan.view_by_view:
         run.optimization.encode_view_by_view()
     return run
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from blender_addon.protocol.specs.job import MeshSpec, ShapeSpec, TextureJobSpec
-from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import Mesh
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.settings import ShapeSettings, check_hold, geometry_named, shape_settings
+from server.recipes.mesh_plans import as_planned
 from server.recipes.mesh_runs import ShapeRun
 from server.recipes.prepare import job_prompt
-from server.recipes.settings import named_prior
+from server.recipes.settings import Load, named_prior
 from server.recipes.sources import ReadArray
 
 __all__ = ["prepare_shape_job", "sent_mesh", "shape_choices", "with_wishes"]
@@ -63,7 +63,7 @@ def prepare_shape_job(
     spec: TextureJobSpec,
     read: ReadArray,
     device: torch.device,
-    guidance_for: Callable[[GuidanceSpec, torch.device], Guidance],
+    guidance_for: Load,
     *,
     plan: int = 0,
     progress: Callable[[str, float], None] = lambda stage, fraction: None,
@@ -74,13 +74,13 @@ def prepare_shape_job(
         ProtocolError: the job asks for what this version cannot do; the error names the field.
         PgcError: the mesh or the prior cannot be used.
     """
-    prior, settings = shape_choices(spec)
+    prior, settings, memory_plan = as_planned(*shape_choices(spec), device, plan)
     prompt = job_prompt(spec)
     progress("Loading the prior", 0.0)
     guidance = guidance_for(prior, device)
     progress("Preparing the mesh", 0.0)
     shape = prepare_shape(sent_mesh(spec.meshes[0], read), guidance, prompt, settings)
-    if plan:
+    if memory_plan.view_by_view:
         shape.loop.encode_view_by_view()
     return ShapeRun(
         prior=prior,

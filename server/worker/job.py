@@ -21,9 +21,9 @@ from pgc.devices import release_cached_memory
 from pgc.errors import CheckpointError
 from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
-from pgc.runs.memory.plan import MemoryPlanner, cap_memory, device_memory
+from pgc.runs.memory.plan import RunPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, ShapePlanner, planner_of, prepare, prepare_mesh_job
+from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, planner_of, prepare, prepare_mesh_job
 from server.storage.blob_care import read_whole, require_whole
 from server.storage.named_files import NamedFiles, find_named
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
@@ -106,7 +106,7 @@ class _Job:
     notices: list[str] = field(default_factory=lambda: list[str]())
     timings: Timings = field(default_factory=Timings)
     active: JobRun | MeshRun | None = None
-    planner: MemoryPlanner | ShapePlanner | None = None
+    planner: RunPlanner | None = None
     memory: tuple[int | None, int | None] = (None, None)
     saved_step: int = 0
     begun: float = field(default_factory=time.perf_counter)
@@ -136,7 +136,7 @@ class _Job:
         self._check(None)
         self._progress(done, of, None)
 
-    def _plan_ahead(self, planner: MemoryPlanner | ShapePlanner, least: int) -> int:
+    def _plan_ahead(self, planner: RunPlanner, least: int) -> int:
         """The first plan that fits into what is free: not every driver says so when memory runs out."""
         memory = device_memory(self.tools.device)
         cap_memory(self.tools.device, memory)

@@ -21,7 +21,7 @@ from blender_addon.protocol.specs.job import CameraRigSpec, CameraSpec, ShapeSpe
 from blender_addon.protocol.structure import from_wire, to_wire
 from server.config import ServerPaths
 from server.gate.main import Caps, judge
-from server.recipes import ShapePlanner, planner_of
+from server.recipes import planner_of
 from server.storage.blobs import BlobStore
 from server.supported import check_supported
 from server.worker.failures import wire_error
@@ -78,9 +78,7 @@ class Specs:
         try:
             spec = from_wire(TextureJobSpec, msgpack.unpackb(data, raw=False, strict_map_key=True))
             check_supported(spec)
-            planner = planner_of(spec, torch.device("cpu"))
-            if not isinstance(planner, ShapePlanner):
-                planner.apply(0)
+            planner_of(spec, torch.device("cpu")).planned(0)
         except Exception as error:  # noqa: BLE001 - as the worker does
             try:
                 return self._typed(wire_error(error))

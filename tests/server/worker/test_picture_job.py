@@ -213,7 +213,7 @@ def test_a_volume_is_compared_with_the_picture_too(write, stored_job, tools, gui
     assert isinstance(run, VolumeRun)
     assert run.volume.scene.reference_view is not None
     assert (run.settings.shading.lit, run.settings.optimize.steps) == (0.0, STEPS)
-    assert planner_of(stored_job.spec, cpu).views == 1
+    assert planner_of(stored_job.spec, cpu).needs.optimize.views == 1
 
 
 @pytest.mark.slow

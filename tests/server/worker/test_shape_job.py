@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from blender_addon.protocol.errors import ErrorCode
@@ -22,6 +23,7 @@ from blender_addon.protocol.specs.job import (
 )
 from blender_addon.protocol.specs.shape import MOST_SHAPE_TRIANGLES, MOST_VOLUME_RESOLUTION
 from pgc.guidance.specs import load_guidance
+from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.shape.prepared import MOST_TRIANGLES, PreparedShape
 from pgc.volume.settings import MOST_PIXELS
 from server.children.messages import WorkerCheckpoint, WorkerNotice, WorkerPreview, WorkerProgress, pack, unpack
@@ -143,6 +145,28 @@ def test_the_result_is_a_mesh_of_the_same_triangles_and_previews_show_the_way(to
     shown = preview_mesh(message.width, message.height, data)
     assert np.array_equal(shown.faces, mesh.faces)
     assert shown.positions.shape == mesh.positions.shape
+
+
+@pytest.mark.slow
+def test_a_shape_whose_memory_ends_goes_on_with_fewer_views(tools, shape_job, broker, monkeypatch):
+    shape_job.write(replace(shape_job.spec, settings=replace(shape_job.spec.settings, views=2)))
+    advance, failures = DistillationLoop.advance, [True, True]
+
+    def step(loop):
+        if loop.step == 1 and failures:
+            failures.pop()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return advance(loop)
+
+    monkeypatch.setattr(DistillationLoop, "advance", step)
+    outcome = run_job(tools, shape_job.name, 1, resume=False)
+    assert outcome.ending is Ending.DONE, outcome.error
+    told = [message.text for message in broker.of(WorkerNotice) if "ran out of memory" in message.text]
+    assert len(told) == 2
+    assert "1 instead of 2 views" in told[1]
+    config = json.loads(tools.store.read(outcome.result.config_json_sha256))
+    assert config["resolved"]["settings"]["optimize"]["views"] == 1
+    assert made(tools, outcome).positions.shape == sent(shape_job, "positions").shape
 
 
 @pytest.mark.slow
