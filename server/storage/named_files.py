@@ -37,7 +37,7 @@ class NamedFile:
         source: where it is: of a ControlNet its folder, of an IP-Adapter its file.
 
     Raises:
-        ConfigError: a name that jobs could not say, or no such kind.
+        ConfigError: a name that jobs could not say, no such kind, or a source that is no text.
     """
 
     kind: str
@@ -49,11 +49,17 @@ class NamedFile:
             raise ConfigError(f"There is no kind {self.kind[:40]!r}; expected one of {', '.join(NAMED_KINDS)}.")
         if not _KEY.fullmatch(self.key):
             raise ConfigError(f"The name {self.key[:80]!r} must have 1 to 64 letters of a-z, digits and . _ -")
+        # Read from a file that a hand may have written.
+        if not isinstance(self.source, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"Where {self.kind} {self.key} is has to be said by text, a path.")
 
     @property
     def is_there(self) -> bool:
-        """Whether there still is something where it was."""
-        return Path(self.source).exists()
+        """Whether there is something where it was that this process can see: a drive may be away, or refuse."""
+        try:
+            return Path(self.source).exists()
+        except (OSError, ValueError):
+            return False
 
 
 class NamedFiles:
@@ -74,10 +80,15 @@ class NamedFiles:
         """
         try:
             entries = read_json_map(self._file)["named"]
-            found = [NamedFile(**cast("dict[str, Any]", entry)) for entry in entries]
         except FileNotFoundError:
             return ()
-        except (TypeError, KeyError) as error:
+        except KeyError as error:
+            raise ConfigError(f"{self._file} is damaged; delete it, and name the files again.") from error
+        try:
+            found = [NamedFile(**cast("dict[str, Any]", entry)) for entry in entries]
+        except ConfigError as error:
+            raise ConfigError(f"{self._file} is damaged: {error} Correct it, or delete the file.") from error
+        except TypeError as error:
             raise ConfigError(f"{self._file} is damaged; delete it, and name the files again.") from error
         return tuple(sorted(found, key=lambda one: (one.kind, one.key)))
 

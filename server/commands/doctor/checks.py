@@ -21,7 +21,9 @@ from pgc.terminal.failures import sentence_of
 from server.commands.doctor.findings import Finding, failure, ok, warning
 from server.commands.doctor.network import check_echo, check_port
 from server.config import QuotaConfig, ServerPaths
+from server.errors import ConfigError
 from server.platform import is_private
+from server.storage.named_files import NamedFiles
 from server.storage.quarantine import quarantined
 from server.storage.room import data_folder_problem
 
@@ -189,7 +191,8 @@ def check_clock(paths: ServerPaths) -> Finding:
 
 
 def check_models(paths: ServerPaths) -> Finding:
-    """Checks whether the pocket prior is there, and models that were pulled are as they were."""
+    """Checks whether the pocket prior is there, models that were pulled are as they were, and named files are where
+    they were."""
     from pgc.guidance.models import ALL_MODELS, is_model_installed
     from server.worker.model_store import ModelStore
 
@@ -202,6 +205,14 @@ def check_models(paths: ServerPaths) -> Finding:
         )
     if "pocket" not in here:
         return failure("models", "The pocket prior is missing.", "Install pgc-texture again.")
+    try:
+        gone = [one for one in NamedFiles(store.root).all() if not one.is_there]
+    except ConfigError as error:
+        return warning("models", str(error), "Jobs that choose by name are refused until then.")
+    if gone:
+        names = ", ".join(f"{one.kind} {one.key} ({one.source})" for one in gone)
+        advice = f"Make it readable, or run: pgc-server models forget {gone[0].kind} {gone[0].key}"
+        return warning("models", f"Named, but not there or not to be read: {names}.", advice)
     return ok("models", ", ".join(here))
 
 

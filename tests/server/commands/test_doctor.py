@@ -20,6 +20,7 @@ from server.commands.doctor.command import exit_code
 from server.commands.doctor.findings import Finding, Grade, failure, ok, warning
 from server.commands.doctor.job import check_job
 from server.config import ServerPaths
+from server.storage.named_files import NamedFile, NamedFiles
 from server.storage.quarantine import Quarantine
 from tests.pgc.rendering.raster import fake_nvdiffrast
 from tests.warm.popen import warm
@@ -254,3 +255,15 @@ def test_what_was_set_aside_is_shown_with_its_place(paths):
 def test_notes_alone_are_nothing_that_was_set_aside(paths):
     Quarantine(paths).note("the journal was restored")
     assert checks.check_quarantine(paths).grade is Grade.OK
+
+
+def test_named_files_that_are_gone_are_a_warning_with_what_to_do(paths):
+    files = NamedFiles(paths.models)
+    files.add(NamedFile("normal", "mine", "/nas/" + "x" * 300))
+    found = checks.check_models(paths)
+    assert (found.grade, "normal mine" in found.text) == (Grade.WARNING, True)
+    assert "models forget normal mine" in found.hint
+    shown = CliRunner().invoke(app, ["models", "list", "--data", str(paths.root)])
+    assert (shown.exit_code, "(missing)" in shown.output) == (0, True), shown.output
+    (paths.models / "named.json").write_text("{}")
+    assert "named.json is damaged" in checks.check_models(paths).text

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from server.errors import ConfigError
 from server.storage.named_files import NamedFile, NamedFiles, find_named
 from server.worker.priors import named_states
+
+_NO_PATH = '{"named": [{"kind": "normal", "key": "mine", "source": 5}]}'
 
 
 def test_names_are_kept_by_kind_and_replaced(tmp_path):
@@ -41,9 +45,29 @@ def test_what_no_job_could_say_gets_no_name():
             NamedFile("normal", key, "/")
     with pytest.raises(ConfigError, match="There is no kind 'lora'"):
         NamedFile("lora", "mine", "/")
+    with pytest.raises(ConfigError, match="normal mine is has to be said by text"):
+        NamedFile("normal", "mine", 5)
 
 
-@pytest.mark.parametrize("text", ["{}", '{"named": 3}', '{"named": [{}]}', '{"named": [{"kind": "normal", "key": 1}]}'])
+def test_what_cannot_be_reached_is_missing_and_keeps_no_worker_from_starting(tmp_path, monkeypatch):
+    files = NamedFiles(tmp_path)
+    files.add(NamedFile("normal", "long", "/" + "x" * 300))
+    files.add(NamedFile("normal", "mine", "/nas/cn"))
+    files.add(NamedFile("tile", "mine", "/\0"))
+
+    def refuse(self, **_how):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    assert {one.state for one in named_states(files)} == {"missing"}
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert {one.state for one in named_states(files)} == {"missing"}
+    with pytest.raises(ProtocolError, match="is not where it was"):
+        find_named(files, "normal", "mine", "f")
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"named": 3}', '{"named": [{}]}', '{"named": [{"kind": "normal", "key": 1}]}', _NO_PATH]
+)
 def test_a_damaged_list_is_said(tmp_path, text):
     (tmp_path / "named.json").write_text(text)
     with pytest.raises(ConfigError, match=r"named\.json is damaged"):
