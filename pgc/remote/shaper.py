@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from blender_addon import client as wire
@@ -17,12 +18,12 @@ from pgc.remote.shape_job import ShapeJob, ShapeWish
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import RunFolder
 
-__all__ = ["shape_on_server"]
+__all__ = ["asked_of", "shape_on_server"]
 
 
 def shape_on_server(
     events: JobEvents,
-    wish: ShapeWish,
+    asked: Mapping[str, Any],
     job: ShapeJob,
     kind: Literal["shape", "volume"],
     folder: RunFolder,
@@ -33,7 +34,7 @@ def shape_on_server(
     """Has a server learn a shape, and writes the folder, which must be claimed; returns whether all steps were taken.
 
     Args:
-        job: of the wish.
+        asked: what the report says that was asked for, as `asked_of` gives it; job: of the same wish.
         kind: what the mesh's files are called.
         key: of an earlier submission of the same job, which is then followed instead of run again.
 
@@ -41,7 +42,7 @@ def shape_on_server(
         PgcError: the job failed, there is no server, or a file cannot be written.
     """
     key = key or uuid.uuid4().hex
-    files = RemoteShapeFiles(folder=folder, kind=kind, sent=job.sent, asked=_asked(wish), server={"key": key})
+    files = RemoteShapeFiles(folder=folder, kind=kind, sent=job.sent, asked=asked, server={"key": key})
     files.notices.extend(job.notes)
     for note in job.notes:
         hooks.say(f"Note: {note}")
@@ -60,7 +61,12 @@ def shape_on_server(
     return isinstance(done, wire.JobFinished)
 
 
-def _asked(wish: ShapeWish) -> dict[str, Any]:
+def asked_of(wish: ShapeWish) -> dict[str, Any]:
+    """Returns what a report says that was asked for; files by their SHA-256.
+
+    Raises:
+        OSError: one cannot be read.
+    """
     asked: dict[str, Any] = {"prompt": wish.prompt, "guidance": wish.model, "seed": wish.settings.seed}
     for name, path in (("mesh", wish.mesh), ("picture", wish.picture)):
         if path is not None:

@@ -127,7 +127,7 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
         PgcError: it failed; typer.Exit: it was stopped.
     """
     from pgc.remote.shape_job import shape_job
-    from pgc.remote.shaper import shape_on_server
+    from pgc.remote.shaper import asked_of, shape_on_server
     from pgc.runs.folder import RunFolder
 
     console = progress_console()
@@ -137,8 +137,9 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
         if place.overwrite:
             raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
         key = key_of(place.report())
-    # What cannot be is told before a folder is claimed.
-    job = shape_job(wish)
+    _check_spared(wish, kind, place.out)
+    # What cannot be is told before a folder is claimed, which may move what the wish names.
+    job, asked = shape_job(wish), asked_of(wish)
     if not place.resume:
         folder.claim(overwrite=place.overwrite)
     with folder.giving_back(), own_or_named(console, place.connection) as events:
@@ -146,7 +147,7 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
             leave_cores_to_server()
         with InterruptFlag() as interrupt, RunDisplay(console, "Shaping") as display:
             hooks = remote_hooks(display, interrupt)
-            finished = shape_on_server(events, wish, job, kind, folder, hooks, key=key)
+            finished = shape_on_server(events, asked, job, kind, folder, hooks, key=key)
             if finished and then is not None:
                 finished = then(events, hooks, display)
     made = f"{kind}.glb" if then is None or not finished else "imagined.glb"
@@ -154,3 +155,14 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
     console.print(f"{done}: {made}, preview.png and run.json in {place.out}", highlight=False, soft_wrap=True)
     if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _check_spared(wish: ShapeWish, kind: Literal["shape", "volume"], out: Path) -> None:
+    """Raises ConfigError where the run's files would take the place of one that it begins from."""
+    from pgc.shape import outcome as shapes
+    from pgc.volume import outcome as volumes
+
+    check = shapes.check_spared if kind == "shape" else volumes.check_spared
+    for path in (wish.mesh, wish.picture):
+        if path is not None:
+            check(path, out)
