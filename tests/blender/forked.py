@@ -58,7 +58,7 @@ class Forks:
         return not any(resources.iterdir()) and _read_at_start(environment) == _read_at_start(self.started_with)
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], output: Path, limit: float) -> int | None:
-        """Runs a probe in a fork; returns its exit code, or None where it cannot be asked for now.
+        """Runs a probe in a fork; returns its exit code, or None where it cannot be asked for: it is to be started.
 
         Raises:
             TimeoutExpired: it was not done after `limit` seconds; it is no more.
@@ -72,20 +72,36 @@ class Forks:
         packet = json.dumps(request).encode()
         if len(packet) > REQUEST_BYTES or not self.asking.acquire(blocking=False):
             return None
+        pid: int | None = None
         try:
             self.link.settimeout(limit)
             self.link.send(packet)
-            pid = json.loads(self.link.recv(100))["pid"]
-            try:
-                return int(json.loads(self.link.recv(100))["code"])
-            except TimeoutError as error:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                self.link.settimeout(None)
-                self.link.recv(100)
+            pid = json.loads(self._heard())["pid"]
+            return int(json.loads(self._heard())["code"])
+        except BaseException as error:
+            # Whatever it was, the next answer would be to this request: the next probe has another template.
+            self._give_up(pid)
+            if isinstance(error, TimeoutError):
                 raise subprocess.TimeoutExpired(list(arguments), limit) from error
+            if isinstance(error, OSError):
+                return None
+            raise
         finally:
             self.asking.release()
+
+    def _heard(self) -> bytes:
+        answer = self.link.recv(100)
+        if not answer:
+            raise ConnectionError("The Python with bpy has ended.")
+        return answer
+
+    def _give_up(self, pid: int | None) -> None:
+        for program in [program for program, forks in _started.items() if forks is self]:
+            del _started[program]
+        self.link.close()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:

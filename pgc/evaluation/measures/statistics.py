@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counting: proportions with their intervals, votes, confusion matrices. Pure Python, no tensors."""
+"""Counting: proportions with their intervals, votes, confusion matrices. No tensors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import scipy.special
 
 from pgc.errors import ConfigError
 
@@ -112,14 +114,16 @@ def confusion_matrix(truth: Sequence[str], answers: Sequence[str], labels: Seque
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, float | int]:
-    """Returns the mean with a 95 % interval from the normal distribution of means; worst and best value; n.
+    """Returns the mean with a 95 % interval by Student's distribution (n − 1 degrees of freedom); worst and best value;
+    n.
 
     With one value the interval is that value: there is nothing to tell its spread by.
     """
     count = len(values)
     mean = sum(values) / count
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1)) if count > 1 else 0.0
-    half = Z_95 * spread / math.sqrt(count)
+    quantile = float(scipy.special.stdtrit(count - 1, 0.975)) if count > 1 else 0.0
+    half = quantile * spread / math.sqrt(count)
     return {"n": count, "mean": mean, "low": mean - half, "high": mean + half, "min": min(values), "max": max(values)}
 
 

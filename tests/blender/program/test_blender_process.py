@@ -3,11 +3,13 @@
 
 import json
 import os
+import signal
+import socket
 import sys
 
 import pytest
 
-from tests.blender import all_versions
+from tests.blender import all_versions, forked
 from tests.blender.blender_process import BlenderProcess, ProbeError, find_blender, probe_script
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
@@ -65,6 +67,31 @@ def test_a_probe_is_forked_where_it_would_be_as_one_that_is_started(call, tmp_pa
     assert call("by_whom")[1] == forked
     (tmp_path / "work" / "resources" / "config").mkdir()
     assert not call("by_whom")[1]
+
+
+@pytest.mark.blender
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks of a program with many libraries are Linux's")
+@pytest.mark.parametrize("end", ["interrupted", "template gone"])
+def test_after_a_probe_that_was_left_the_next_one_has_its_own_answer(call, tmp_path, request, monkeypatch, end):
+    if request.node.callspec.params["call"]:
+        pytest.skip("it is about forks")
+    assert call("double", number=1) == 2
+    forks = forked.forks_of(sys.executable)
+    if end == "interrupted":
+        # As pytest's time limit does it.
+        def interrupt(_number, _frame):
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(KeyboardInterrupt):
+            call("sleep", limit=20.0)
+        signal.signal(signal.SIGALRM, before)
+    else:
+        forks.link.shutdown(socket.SHUT_RDWR)
+        assert call("double", number=3) == 6, "it is started then"
+    assert call("double", number=21) == 42
+    assert forked.forks_of(sys.executable) is not forks
 
 
 def test_a_probe_that_fails_says_what_it_printed(call):
