@@ -14,16 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from blender_addon.protocol.arrays import ArrayRef
-from blender_addon.protocol.errors import WireError
+from blender_addon.protocol.errors import ProtocolError, WireError
 from blender_addon.protocol.messages import JobResult
 from blender_addon.protocol.specs.job import TextureJobSpec
 from pgc.devices import release_cached_memory
-from pgc.errors import CheckpointError
+from pgc.errors import CheckpointError, PgcError
 from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import RunPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, planner_of, prepare, prepare_mesh_job
+from server.errors import ServerError
+from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, PriorSpec, planner_of, prepare, prepare_mesh_job
 from server.storage.blob_care import read_whole, require_whole
 from server.storage.named_files import NamedFiles, find_named
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
@@ -61,7 +62,7 @@ def run_job(tools: JobTools, job: str, attempt: int, resume: bool, digest: str =
 def keep_job(tools: JobTools, job: str, attempt: int, digest: str = "") -> JobOutcome:
     """Ends a cancelled job with its newest checkpoint as its result; without one it has none."""
     deaf = replace(tools, is_cancelled=_wants_nothing, must_yield=_wants_nothing, guidance_for=AbsentPrior.of)
-    active = _Job(deaf, job, attempt, digest)
+    active = _Job(deaf, job, attempt, digest, takes_steps=False)
     return _outcome(active, lambda: JobOutcome(Ending.CANCELLED, result=active.keep()))
 
 
@@ -103,6 +104,7 @@ class _Job:
     job: str
     attempt: int
     digest: str = ""
+    takes_steps: bool = True
     notices: list[str] = field(default_factory=lambda: list[str]())
     timings: Timings = field(default_factory=Timings)
     active: JobRun | MeshRun | None = None
@@ -202,11 +204,12 @@ class _Job:
             self._check(None)
 
         files = JobFiles(spec=spec, file_of=self._file, named=self._named)
-        load = files.loading(tools.guidance_for)
+        # What takes no step needs none of the files that a prior has: they may be gone by then.
+        load = files.loading(tools.guidance_for) if self.takes_steps else tools.guidance_for
         if spec.reshapes:
             arrays = JobArrays(read=self._read, file_of=self._file)
             shape = prepare_mesh_job(spec, arrays, tools.device, load, plan=plan, progress=tell)
-            return replace(shape, prior=files.told(shape.prior))
+            return replace(shape, prior=self._told(files, shape.prior))
         run = prepare(
             spec,
             self._read,
@@ -216,7 +219,18 @@ class _Job:
             rasterizer=tools.rasterizer,
             progress=tell,
         )
-        return replace(run, prior=files.told(run.prior))
+        return replace(run, prior=self._told(files, run.prior))
+
+    def _told(self, files: JobFiles, prior: PriorSpec) -> PriorSpec:
+        """The prior as the report names it; without its files where the run needs none of them, and they are gone."""
+        try:
+            return files.told(prior)
+        except (ProtocolError, PgcError, ServerError, OSError) as error:
+            if self.takes_steps:
+                raise
+            _LOG.warning("kept without what was added to the model: %s", error, extra={"job": self.job})
+            self.notices.append("What the job added to its model is gone from the server; its report leaves it out.")
+            return prior
 
     def _file(self, ref: ArrayRef) -> Path:
         require_whole(self.tools.paths, self.tools.store, ref.sha256)

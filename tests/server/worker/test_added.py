@@ -38,7 +38,9 @@ from pgc.runs.settings.added import with_embeddings, with_ip_adapter, with_loras
 from server.cli import app
 from server.gate.validation import validate
 from server.recipes import prepare
-from server.worker.job import run_job
+from server.worker.checkpoints import Saved, save
+from server.worker.job import keep_job, run_job
+from server.worker.keeping import AbsentPrior
 from server.worker.tools import Ending, JobTools
 from tests.pgc.guidance.conftest import write_model
 from tests.pgc.guidance.diffusion.added.made import make_pairs, write_encoder, write_ip_adapter, write_lora
@@ -380,3 +382,34 @@ def test_the_command_line_sends_the_bytes(cube_obj, lora_file, tmp_path):
     [word] = job.spec.guidance.embeddings
     assert (word.word, word.name) == ("rusty", "rusty.safetensors"), "its name, read here: a server has bytes alone"
     assert job.arrays[word.file.sha256].tobytes() == word_file.read_bytes()
+
+
+@pytest.mark.slow
+def test_what_a_cancelled_job_had_made_is_kept_though_its_files_are_gone(stored_job, cpu):
+    """A forgotten name, a lost LoRA: keeping takes no step and needs neither."""
+    ref = stored_job.put(np.zeros(64, np.uint8))
+    job = replace(
+        stored_job.spec,
+        guidance=ModelSpec(model="sd15", loras=(LoraSpec(file=ref, name="moss.safetensors"),)),
+        settings=replace(stored_job.spec.settings, **TINY),
+        conditions=ConditionsSpec(controls=(ControlSpec(kind="normal", model="mine"),)),
+    )
+    stored_job.write(job)
+    read = lambda array: np.frombuffer(stored_job.store.read(array.sha256), array.dtype.numpy).reshape(array.shape)  # noqa: E731
+    run = prepare(job, read, cpu, AbsentPrior.of)
+    tensors, header = run.optimization.state_dict()
+    save(stored_job.paths, stored_job.name, Saved(tensors=tensors, header={**header, "step": 1}, plan=0))
+    stored_job.store.path(ref.sha256).unlink()
+    tools = JobTools(
+        paths=stored_job.paths,
+        store=stored_job.store,
+        device=cpu,
+        guidance_for=AbsentPrior.of,
+        send=lambda *_: None,
+        checkpoint_seconds=3600.0,
+    )
+    outcome = keep_job(tools, stored_job.name, 2)
+    assert (outcome.ending, outcome.error) == (Ending.CANCELLED, None)
+    assert outcome.result is not None
+    assert any("gone from the server" in warning for warning in outcome.result.warnings)
+    assert run_job(tools, stored_job.name, 3, resume=True).error is not None, "a job that goes on needs them"
