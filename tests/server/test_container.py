@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from server.__main__ import app
-from server.config import ListenConfig
+from server.config import ListenConfig, ServerPaths
 from server.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,11 +32,11 @@ def test_what_it_copies_is_there_and_is_what_the_wheel_is_made_of():
     assert "server" in project["project"]["optional-dependencies"]
 
 
-def test_the_server_has_no_rights_and_keeps_its_data_in_volumes():
+def test_the_server_has_no_rights_and_keeps_its_data_and_models_in_a_volume():
     last = RECIPE.rpartition("\nFROM ")[2]
     assert last.index("\nUSER pgc") < last.index("\nENTRYPOINT")
-    assert 'VOLUME ["/data", "/models"]' in last
-    assert "HF_HOME=/models" in last
+    assert 'VOLUME ["/data"]' in last
+    assert ServerPaths(Path("/data")).models.is_relative_to("/data")
 
 
 def _parsed(words: list[str]) -> None:
