@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each loss makes of the same beginning: the built-in model, on a mesh that training never saw.
+"""What each loss, and each schedule of noise, makes of the same beginning: the built-in model, on a mesh that training
+never saw.
 
     python -m tests.benchmarks.losses --out tests/benchmarks/results/losses.json
+    python -m tests.benchmarks.losses --compare schedules --out tests/benchmarks/results/schedules.json
 
-Each loss with its own settings for this model (`--loss NAME`), PGC at the preset's threshold, 24 steps after one warm
-start a seed, which all share; beside them what the warm start alone is worth. It goes on where it was interrupted.
+Each loss with its own settings for this model (`--loss NAME`), or its own loss under each `--timesteps NAME`; PGC at
+the preset's threshold, 24 steps after one warm start a seed, which all share; beside them what the warm start alone is
+worth. It goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -32,17 +35,19 @@ from pgc.runs.settings.presets import resolve
 LOSSES = ("hifa", "sds", "csd", "ssd", "bgt", "ism")
 """All but sdi, whose step takes eleven calls, vsd, whose network learns over thousands of steps, and rfds, which is for
 flow models."""
+SCHEDULES = ("uniform", "linear", "square_root", "dreamtime")
 _SCORES = ("color", "material", "speckle", "seconds")
 
 
-def methods(steps: int) -> list[Method]:
-    """Returns a method for each loss, and one that takes a single step at a learning rate of nearly nothing."""
+def methods(compare: str, steps: int) -> list[Method]:
+    """Returns a method for each loss or schedule, and one that takes a single step at a learning rate of nearly
+    nothing."""
+    varied = {"losses": ("distillation", LOSSES), "schedules": ("timesteps", SCHEDULES)}
+    field, names = varied[compare]
+    same: dict[str, Any] = {"steps": steps, "warm_start": True}
     found = [
-        Method(
-            name=name,
-            optimize=resolve(RunChoices(distillation=name, steps=steps, warm_start=True), PocketSpec())[1].optimize,
-        )  # type: ignore[arg-type]
-        for name in LOSSES
+        Method(name=name, optimize=resolve(RunChoices(**{field: name}, **same), PocketSpec())[1].optimize)
+        for name in names
     ]
     still = replace(found[0].optimize, steps=1, learning_rate=1e-9)
     return [*found, Method(name="warm-start-alone", optimize=still)]
@@ -52,11 +57,12 @@ def main() -> None:
     """Runs what is missing, and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--compare", choices=("losses", "schedules"), default="losses")
     parser.add_argument("--work", type=Path, default=Path("out/eval/losses"))
     given = parser.parse_args()
     config = replace(SweepConfig(), scored_on=1)
     spec, settings = DemoConfig().resolved()
-    compared = methods(config.steps)
+    compared = methods(given.compare, config.steps)
     cache = ResultCache(
         given.work,
         {
@@ -78,7 +84,7 @@ def main() -> None:
         "prompt": config.scored()[0].prompt,
         "steps": config.steps,
         "n": len(config.scored()),
-        "losses": {
+        given.compare: {
             name: {
                 **{score: mean_interval([row[score] for row in each]) for score in _SCORES[:3]},
                 "seconds_median": median([row["seconds"] for row in each]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import mean_and_half, table
 
-__all__ = ["clipping", "clipping_tuning", "encoder_tails"]
+__all__ = ["clipping", "clipping_tuning", "encoder_tails", "losses", "schedules"]
 
 _ENCODERS = {
     "built-in": "built-in, 128 pixels",
@@ -72,3 +72,26 @@ def encoder_tails(read: Callable[[str], Any]) -> str:
     ]
     header = ["encoder", "median", "99.9 % over it", "largest over it", "99.9 % over it, clipped at 0.1", "touched"]
     return table(header, rows)
+
+
+def losses(read: Callable[[str], Any]) -> str:
+    """Returns what the judge says of each loss from one warm start."""
+    return _compared(read("losses")["losses"], "loss")
+
+
+def schedules(read: Callable[[str], Any]) -> str:
+    """Returns what the judge says of each schedule of noise from one warm start."""
+    return _compared(read("schedules")["schedules"], "schedule")
+
+
+def _compared(found: dict[str, Any], what: str) -> str:
+    rows = [
+        [
+            name.replace("_", " ").replace("-", " "),
+            *(mean_and_half(scores[one], 3) for one in ("color", "material")),
+            f"{scores['speckle']['mean']:.4f}",
+            f"{scores['clipped_fraction']['mean']:.1%}",
+        ]
+        for name, scores in sorted(found.items(), key=lambda row: -row[1]["material"]["mean"])
+    ]
+    return table([what, "colour", "material", "speckle", "pixels clipped"], rows)

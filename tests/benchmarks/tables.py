@@ -38,6 +38,8 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "clipping-tuning": method_tables.clipping_tuning,
     "clipping": method_tables.clipping,
     "encoder-tails": method_tables.encoder_tails,
+    "losses": method_tables.losses,
+    "schedules": method_tables.schedules,
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
