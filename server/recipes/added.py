@@ -5,7 +5,8 @@ they have on his machine, and of the others by those names; of no path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +22,26 @@ from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, S
 from pgc.runs.settings.added import AddableSpec, with_embeddings, with_ip_adapter, with_loras
 from server.recipes.settings import NAMED, Load, PriorSpec
 
-__all__ = ["JobFiles"]
+__all__ = ["JobFiles", "told_by_names"]
+
+
+def told_by_names(text: str, named: Mapping[str, tuple[str, str]]) -> tuple[str, str | None]:
+    """Returns a sentence with names for paths, and the field of the first of them; None where it names no path.
+
+    Args:
+        text: the sentence.
+        named: of each path the field that brought it, and its name. Of `/a` and `/a-2` each stands for itself alone.
+    """
+    fields: list[str] = []
+
+    def name_of(match: re.Match[str]) -> str:
+        where, name = named[match[0]]
+        fields.append(where)
+        return name
+
+    paths = "|".join(re.escape(path) for path in sorted(named, key=len, reverse=True))
+    told = re.sub(rf"(?<![\w.+~@/\\-])(?:{paths})(?![\w+~@-]|\.\w)", name_of, text) if named else text
+    return told, next(iter(fields), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +97,7 @@ class JobFiles:
             try:
                 return load(self._added(prior), device)
             except PgcError as error:
-                text, blamed = str(error), None
-                for path, (where, name) in self._named.items():
-                    if path in text:
-                        text, blamed = text.replace(path, name), blamed or where
+                text, blamed = told_by_names(str(error), self._named)
                 if blamed is None:
                     raise
                 raise invalid(blamed, text) from error

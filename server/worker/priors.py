@@ -14,9 +14,10 @@ from blender_addon.protocol.messages import ModelInfo
 from pgc.devices import DeviceName, release_cached_memory, unused_accelerator
 from pgc.errors import ConfigError
 from pgc.guidance.base import Guidance
+from pgc.guidance.control_specs import ControlSpec
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.models import ALL_MODELS, KNOWN_MODELS, PICTURE_MODELS, KnownModel, is_model_installed
-from pgc.guidance.sources import WHOLE_FOLDER, is_installed
+from pgc.guidance.sources import WHOLE_FOLDER, is_installed, problem_of
 from pgc.guidance.specs import (
     OracleSpec,
     SDXLSpec,
@@ -135,8 +136,12 @@ def _require_controls(spec: PriorSpec, cache: Path | None) -> None:
     if not isinstance(spec, StableDiffusionSpec | SDXLSpec):
         return
     for control in spec.controls:
-        if not is_installed(control.source, WHOLE_FOLDER, cache_dir=cache):
-            command = f"hf download {control.source}" + ("" if cache is None else f" --cache-dir {cache}")
+        if Path(control.source).is_absolute():
+            _require_own(control)
+        elif not is_installed(control.source, WHOLE_FOLDER, cache_dir=cache):
+            # Clients hear of no folder: the place is said by what the owner calls it.
+            place = "" if cache is None else " --cache-dir DATA/models (DATA: the server's --data)"
+            command = f"hf download {control.source}{place}"
             raise ProtocolError(
                 WireError(
                     ErrorCode.MODEL_MISSING,
@@ -146,6 +151,20 @@ def _require_controls(spec: PriorSpec, cache: Path | None) -> None:
                     hint=f"On the server, run: {command}",
                 )
             )
+
+
+def _require_own(control: ControlSpec) -> None:
+    """The same of one that the server's owner has named: its place is told to the log alone."""
+    try:
+        problem = problem_of(Path(control.source), WHOLE_FOLDER)
+    except OSError as error:
+        problem = f"{control.source} cannot be read ({error.strerror})."
+    if problem is None:
+        return
+    _LOG.warning("the ControlNet for %s: %s", control.wish.kind, problem)
+    text = f"The ControlNet for {control.wish.kind} that was chosen by its name is not whole on the server."
+    hint = "The server's owner finds what it lacks in the log: pgc-server logs"
+    raise ProtocolError(WireError(ErrorCode.MODEL_MISSING, Retry.CHANGED, text, field="conditions.controls", hint=hint))
 
 
 def _known(spec: PriorSpec) -> KnownModel | None:

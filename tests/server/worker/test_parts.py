@@ -17,6 +17,7 @@ from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from blender_addon.protocol.messages import ModelInfo
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
+from pgc.guidance.control_specs import ControlSpec, ControlWish
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
 from pgc.mesh import Normalization, load_mesh, prepare_mesh
 from pgc.mesh.tangents import corner_tangents
@@ -30,6 +31,7 @@ from pgc.texture.texel_pyramid import TexelPyramidConfig
 from server.children.log import JsonLines
 from server.children.messages import Run, Stop
 from server.errors import BlobError
+from server.recipes.added import told_by_names
 from server.recipes.cameras import FixedViews, normalized_camera
 from server.recipes.meshes import MeshArrays, assemble, keep_untextured, untextured_texels
 from server.worker import main as worker_main
@@ -337,6 +339,37 @@ def test_a_controlnet_that_is_not_there_names_its_field(tmp_path, monkeypatch):
     assert caught.value.error.code is ErrorCode.MODEL_MISSING
     assert caught.value.error.field == "conditions.controls"
     assert "hf download lllyasviel/control_v11p_sd15_canny" in caught.value.error.hint
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_where_the_owners_files_are_no_client_hears(tmp_path, monkeypatch, is_there, caplog):
+    """Neither of a folder that has a name, nor of the server's own models."""
+    monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: True)
+    monkeypatch.setattr(ModelStore, "changed_files", lambda self, key: [])
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    controls = (ControlSpec(wish=ControlWish(kind="normal", scale=1.0), source=str(folder)),) if is_there else ()
+    spec, _ = resolve(RunChoices(controls=("edges=0.5",)), parse_guidance("sd15"))
+    with pytest.raises(ProtocolError) as caught:
+        Priors(ModelStore(tmp_path)).get(replace(spec, controls=controls or spec.controls), torch.device("cpu"))
+    error = caught.value.error
+    assert (error.code, error.field) == (ErrorCode.MODEL_MISSING, "conditions.controls")
+    assert str(tmp_path) not in f"{error.text} {error.hint}"
+    assert (f"{folder} holds no weights" in caplog.text) is is_there
+
+
+def test_a_sentence_names_the_file_that_it_is_about():
+    named = {"/nets/normal": ("first", "normal a"), "/nets/normal-v2": ("second", "normal b")}
+    for text, told in (
+        ("/nets/normal-v2 holds no weights.", ("normal b holds no weights.", "second")),
+        ("/nets/normal/config.json is missing.", ("normal a/config.json is missing.", "first")),
+        ("Nothing is in /nets/normal.", ("Nothing is in normal a.", "first")),
+        ("/nets/normal.old, /nets/normal-v3, /x/nets/normal", None),
+        ("'/nets/normal-v2' or (/nets/normal)", ("'normal b' or (normal a)", "second")),
+    ):
+        assert told_by_names(text, named) == (told or (text, None))
+    assert told_by_names("/nets", {}) == ("/nets", None)
 
 
 def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):
