@@ -13,6 +13,7 @@ from blender_addon.protocol.specs.job import PICTURE_MODEL, PictureSpec, ShapeSp
 from pgc.errors import TextureError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+from pgc.images.reading import image_size
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.prompt_warnings import prompt_warnings, reading_warnings
 from pgc.runs.settings.presets import STEP_SCALE
@@ -135,10 +136,15 @@ def _scaled(optimize: OptimizeConfig, spec: TextureJobSpec) -> OptimizeConfig:
 
 
 def _read(given: PictureSpec, file_of: FileOf, side: int) -> GivenPicture:
-    """The picture by the reader of `pgc image`; it is told of by the name that it has on the artist's machine."""
+    """The picture by the reader of `pgc image`; it is told of by the name that it has on the artist's machine. What the
+    gate has allowed is the size that the job says: a file that the reader finds another in is not decoded."""
     path: Path = file_of(given.file)
     name = given.name or "The picture"
     try:
+        width, height = image_size(path)
+        if (width, height) != (given.width, given.height):
+            said = f"{given.width} x {given.height}"
+            raise TextureError(f"{name} has {width} x {height} pixels; the job says {said}. Save it again.")
         found = given_picture(path, PictureOfObject(elevation_deg=given.elevation), side)
     except TextureError as error:
         text = str(error).replace(str(path), name).replace(path.name, name)

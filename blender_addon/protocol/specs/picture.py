@@ -25,6 +25,10 @@ MOST_PICTURE_BYTES: Final = 64 << 20
 _LEAST_BYTES, _NAME_LETTERS, _HIGHEST = 16, 128, 80.0
 _MOST_SEGMENTS: Final = 4096
 """Of a JPEG before its picture; one of a camera has a dozen, or some hundred with a large thumbnail."""
+_BARE_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+"""TEM and RST, which have no length."""
+_NO_SEGMENTS: Final = frozenset({0x00, 0xD8, 0xD9, 0xDA})
+"""No marker, a second begin, the end, and the picture itself: none of them stands before the size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,14 @@ def _jpeg(part: Callable[[int, int], bytes]) -> PictureHeader | None:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", head[5:9])
             return _sized("jpeg", width, height)
-        at += 2 + int.from_bytes(head[2:4], "big")
+        if marker in _BARE_MARKERS:
+            # What follows is the next marker: taken for a length, it could lead past the size that a decoder sees.
+            at += 2
+            continue
+        length = int.from_bytes(head[2:4], "big")
+        if marker in _NO_SEGMENTS or length < 2:
+            return None
+        at += 2 + length
     return None
 
 

@@ -2,6 +2,7 @@
 """Jobs for new shapes: what they may say, and meshes as they travel. Damaged ones are told in a sentence."""
 
 import io
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -202,6 +203,21 @@ def test_what_is_no_picture_that_travels_has_no_header():
     endless = b"\xff\xd8\xff" + b"\xff" * 9000
     for data in (b"GIF89a" + bytes(40), b"\x89PNG\r\n\x1a\n" + bytes(40), endless, b"\xff\xd8\xff\xe0" + bytes(40)):
         assert picture_header(parts_of(data)) is None
+
+
+@pytest.mark.parametrize("marker", [0x01, 0xD0, 0xD7])
+def test_a_jpeg_cannot_hide_its_size_behind_a_marker_without_a_length(marker):
+    """Taken for a length, the next marker led past the size that decoders see, to one that was planted."""
+    small = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 16, 16) + bytes(12)
+    large = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 9000, 8000) + bytes(12)
+    data = (b"\xff\xd8\xff" + bytes([marker]) + large).ljust(4 + 0xFFC0, b"\0") + small
+    assert picture_header(parts_of(data)) == PictureHeader("jpeg", 8000, 9000)
+
+
+@pytest.mark.parametrize("segment", [b"\xff\xd8", b"\xff\xd9", b"\xff\xda", b"\xff\x00"])
+def test_a_jpeg_without_a_size_before_its_picture_has_no_header(segment):
+    size = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 16, 16) + bytes(12)
+    assert picture_header(parts_of(b"\xff\xd8" + segment + b"\x00\x02" + size + bytes(16))) is None
 
 
 def test_an_older_session_is_told_of_no_model_that_sees_and_of_no_names():

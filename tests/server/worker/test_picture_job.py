@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 from typer.testing import CliRunner
 
-from blender_addon.protocol.errors import ErrorCode
+from blender_addon.protocol.errors import ErrorCode, ProtocolError
 from blender_addon.protocol.meshes import read_result
 from blender_addon.protocol.specs.job import (
     MeshSpec,
@@ -149,6 +149,17 @@ def test_every_kind_of_picture_is_read_as_the_command_line_reads_it(write, store
     assert torch.equal(there.view.covered, here.view.covered)
     assert [note.replace("mug.png", path.name) for note in there.notes] == list(here.notes)
     assert here.view.covered.max() > 0.9
+
+
+def test_a_file_of_another_size_than_the_job_says_is_not_decoded(stored_job, monkeypatch):
+    """Whatever a header has told the gate: what the reader sees is what is decoded."""
+    ref = stored_job.put(file_of(mug(40, 60)))
+    monkeypatch.setattr("server.recipes.picturing.given_picture", lambda *_: pytest.fail("it was decoded"))
+    for size in ((40, 61), (60, 40)):
+        given = PictureSpec(file=ref, width=size[0], height=size[1], name="mug.png")
+        with pytest.raises(ProtocolError, match=r"mug\.png has 40 x 60 pixels; the job says") as refused:
+            _read(given, lambda ref: stored_job.store.path(ref.sha256), 64)
+        assert refused.value.error.field == "shape.picture.file"
 
 
 @pytest.mark.slow
