@@ -189,12 +189,13 @@ class OptimizeConfig:
 
     def known_settings(self) -> dict[str, Any]:
         """Returns every setting, but for those of later versions that are off: runs of earlier ones go on."""
-        settings = asdict(self)
-        if self.warm_start is None:
-            del settings["warm_start"]
-        if not self.front_scale:
-            del settings["front_scale"]
-        return settings
+        unchosen = self.unchosen()
+        return {name: value for name, value in asdict(self).items() if name not in unchosen}
+
+    def unchosen(self) -> tuple[str, ...]:
+        """Returns the names of the settings that a later version brought and that are off, in the order they came."""
+        off = {"warm_start": self.warm_start is None, "front_scale": not self.front_scale}
+        return tuple(name for name, is_off in off.items() if is_off)
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 over every setting: two runs with the same one are the same run."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from pgc.errors import CheckpointError
+from pgc.optimization.config import OptimizeConfig
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
 from pgc.runs.folder import RunFolder
 from pgc.runs.report import plain
 
-__all__ = ["Checkpoints", "RunMark", "keep", "mark_of", "saved_by"]
+__all__ = ["Checkpoints", "HasOptimize", "RunMark", "keep", "mark_of", "saved_by", "told_by_versions"]
 
 Checkpoints = Literal["none", "write", "resume"]
 """Whether a run leaves something to go on from, or begins with what an earlier one left."""
@@ -24,9 +26,30 @@ RunMark = str
 """Of all that decides a run's steps."""
 
 
-def mark_of(**parts: Any) -> RunMark:  # noqa: ANN401 - whatever a report can hold
-    """Returns the mark of a run by what it was asked for."""
-    return hashlib.sha256(json.dumps(plain(parts), sort_keys=True).encode()).hexdigest()
+@runtime_checkable
+class HasOptimize(Protocol):
+    """Settings of a run that holds those of its loop."""
+
+    @property
+    def optimize(self) -> OptimizeConfig:
+        """What decides the loop's outcome."""
+        ...
+
+
+def told_by_versions(settings: HasOptimize) -> list[dict[str, Any]]:
+    """Returns settings as plain JSON values, as each version told them: today's first, which leaves out what is off and
+    came later than the rest; then those that wrote some of it out."""
+    whole, unchosen = plain(settings), settings.optimize.unchosen()
+    told = []
+    for known in range(len(unchosen) + 1):
+        kept = {name: value for name, value in whole["optimize"].items() if name not in unchosen[known:]}
+        told.append({**whole, "optimize": kept})
+    return told
+
+
+def mark_of(told: Mapping[str, Any], parts: Mapping[str, object]) -> RunMark:
+    """Returns the mark of a run by its settings, as a version told them, and what else it was asked for."""
+    return hashlib.sha256(json.dumps({**plain(parts), "settings": told}, sort_keys=True).encode()).hexdigest()
 
 
 def keep(folder: Path, loop: DistillationLoop, mark: RunMark, plan: int = 0) -> None:
@@ -39,14 +62,14 @@ def keep(folder: Path, loop: DistillationLoop, mark: RunMark, plan: int = 0) -> 
     save_checkpoint(RunFolder(folder).checkpoint, tensors, {**header, "shape_run": mark, "plan": plan})
 
 
-def saved_by(folder: Path, mark: RunMark) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Returns what an earlier run of the same mark left, as `DistillationLoop.load_state_dict` takes it.
+def saved_by(folder: Path, marks: Collection[RunMark]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Returns what an earlier run of one of the marks left, as `DistillationLoop.load_state_dict` takes it.
 
     Raises:
         CheckpointError: there is none, it is damaged, or of another run.
     """
     tensors, header = load_checkpoint(RunFolder(folder).checkpoint)
-    if header.get("shape_run") != mark:
+    if header.get("shape_run") not in marks:
         raise CheckpointError(
             "The checkpoint was written by a run of another mesh, prompt, model or choice; resume with those in its "
             "run.json, or start a new run in another folder."

@@ -31,7 +31,7 @@ from pgc.shape.outcome import REPORT, write_shape, write_shape_report
 from pgc.shape.picture import GivenPicture, ball, turned
 from pgc.shape.prepared import PreparedShape, prepare_shape
 from pgc.shape.rendering.choice import renderer_name
-from pgc.shape.resuming import Checkpoints, RunMark, keep, mark_of, saved_by
+from pgc.shape.resuming import Checkpoints, RunMark, keep, mark_of, saved_by, told_by_versions
 from pgc.shape.settings import ShapeSettings
 
 __all__ = ["ShapeHooks", "ShapeRequest", "refine_shape"]
@@ -86,7 +86,8 @@ def refine_shape(
     view = None if picture is None else picture.view
     mesh = load_mesh(path) if path is not None else ball() if view is None else turned(view)
     of_picture = {} if picture is None else {"picture": picture.facts()}
-    mark = mark_of(mesh=digest, prompt=request.prompt, prior=request.prior, settings=request.settings, **of_picture)
+    parts = {"mesh": digest, "prompt": request.prompt, "prior": request.prior, **of_picture}
+    marks = [mark_of(told, parts) for told in told_by_versions(request.settings)]
     given = _Given(
         request=request,
         source=prior if isinstance(prior, PriorSource) else PriorSource.of(prior),
@@ -96,8 +97,8 @@ def refine_shape(
         begun=begun,
         mesh=mesh,
         digest=digest,
-        mark=mark,
-        saved=saved_by(folder, mark) if checkpoints == "resume" else None,
+        mark=marks[0],
+        saved=saved_by(folder, marks) if checkpoints == "resume" else None,
     )
     planner = SubjectPlanner(
         spec=request.prior or OracleSpec(), subject=shape_needs(request.settings), device=given.source.device

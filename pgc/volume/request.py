@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from pgc.guidance.specs import GuidanceSpec
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
 from pgc.runs.checkpoint import load_checkpoint, save_checkpoint
-from pgc.runs.report import plain
+from pgc.runs.sources.reading import digest_of
 from pgc.shape.picture import GivenPicture
+from pgc.shape.resuming import RunMark, mark_of, told_by_versions
 from pgc.volume.finish import TextureStage
 from pgc.volume.settings import VolumeSettings, as_soft
+from pgc.volume.start import MeshStart
 from pgc.volume.views import KnownShape
 
 __all__ = ["SavedVolume", "VolumeRequest", "as_begun", "check_request"]
@@ -67,7 +68,7 @@ def as_begun(request: VolumeRequest, checkpoint: Path) -> VolumeRequest:
     soft = replace(request, settings=as_soft(request.settings, request.prior))
     if soft == request:
         return request
-    is_of_then = load_checkpoint(checkpoint)[1].get("request") == SavedVolume(checkpoint, soft).mark
+    is_of_then = load_checkpoint(checkpoint)[1].get("request") in SavedVolume(checkpoint, soft).marks
     return soft if is_of_then else request
 
 
@@ -76,15 +77,10 @@ class SavedVolume:
 
     def __init__(self, path: Path, request: VolumeRequest) -> None:
         self.path = path
-        told = {"settings": plain(request.settings), "prompt": plain(request.prompt), "prior": plain(request.prior)}
-        if request.settings.latents_until == 0.0:
-            # Checkpoints of versions without it go on.
-            del told["settings"]["latents_until"]
         # Read once: the file may be moved meanwhile.
         self.picture = None if request.picture is None else request.picture.facts()
-        if self.picture is not None:
-            told["picture"] = plain(self.picture)
-        self.mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        self.marks = _marks(request, self.picture)
+        """Today's, and those of versions that began the run earlier."""
 
     def keep(self, loop: DistillationLoop, plan: int) -> None:
         """Writes the state, and by which memory plan it was reached.
@@ -93,7 +89,7 @@ class SavedVolume:
             CheckpointError: the file cannot be written.
         """
         tensors, header = loop.state_dict()
-        save_checkpoint(self.path, tensors, {**header, "request": self.mark, "plan": plan})
+        save_checkpoint(self.path, tensors, {**header, "request": self.marks[0], "plan": plan})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Returns what `DistillationLoop.load_state_dict` takes.
@@ -102,9 +98,23 @@ class SavedVolume:
             CheckpointError: there is none, it is damaged, or of another run.
         """
         tensors, header = load_checkpoint(self.path)
-        if header.get("request") != self.mark:
+        if header.get("request") not in self.marks:
             raise CheckpointError(
                 "The volume here was begun with another prompt, model or other settings; give those of its run.json, "
                 "or another --out."
             )
         return tensors, header
+
+
+def _marks(request: VolumeRequest, picture: Mapping[str, Any] | None) -> tuple[RunMark, ...]:
+    parts = {"prompt": request.prompt, "prior": request.prior, **({} if picture is None else {"picture": picture})}
+    settings = request.settings
+    told = told_by_versions(settings)
+    for one in told:
+        if settings.latents_until == 0.0:
+            # Checkpoints of versions without it go on.
+            del one["latents_until"]
+    if isinstance(settings.start, MeshStart):
+        # Versions that knew its place alone could not see that it was edited meanwhile.
+        told.insert(0, {**told[0], "start": {"type": "MeshStart", "sha256": digest_of(settings.start.path)}})
+    return tuple(mark_of(one, parts) for one in told)

@@ -21,11 +21,13 @@ from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guid
 from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.distillation_loop import DistillationLoop
+from pgc.runs.checkpoint import save_checkpoint
 from pgc.runs.memory.fitting import PriorSource
 from pgc.runs.report import FORMAT
 from pgc.shape.geometry.dmtet import DMTetConfig
 from pgc.shape.outcome import check_spared
 from pgc.shape.prepared import PreparedShape, geometry_of, prepare_shape, shaped_mesh
+from pgc.shape.resuming import mark_of, saved_by, told_by_versions
 from pgc.shape.run.pictures import PictureConfig
 from pgc.shape.runner import ShapeHooks, ShapeRequest, refine_shape
 from pgc.shape.settings import SHAPE_LOSSES, ShapeSettings, check_hold, geometry_named, shape_settings
@@ -373,3 +375,14 @@ def test_what_cannot_be_resumed_is_refused_before_anything_is_loaded(blockout, t
         done = CliRunner().invoke(app, [*given, *more])
         assert done.exit_code != 0
         assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_of_the_same_run(tmp_path):
+    """The mark was written by the version before `OptimizeConfig.front_scale`, and stays as it is."""
+    of_then = "c44022a699e8e783a5f7ac0a3cd74192028e17d4c9663b16ec03b0e88a83ca92"
+    parts = {"mesh": "ab", "prompt": Prompt(text="a stone"), "prior": PocketSpec()}
+    marks = [mark_of(told, parts) for told in told_by_versions(ShapeSettings())]
+    save_checkpoint(tmp_path / "checkpoint.safetensors", {"texture": torch.ones(1)}, {"shape_run": of_then})
+    assert saved_by(tmp_path, marks)[1]["shape_run"] == of_then
+    with pytest.raises(CheckpointError, match="another mesh, prompt, model or choice"):
+        saved_by(tmp_path, [mark_of(told, {**parts, "mesh": "b"}) for told in told_by_versions(ShapeSettings())])
