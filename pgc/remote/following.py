@@ -61,6 +61,8 @@ class RemoteRun(Generic[Files]):
 
     key: str
     files: Files
+    resumed: bool = False
+    """Whether its report was there before; it stays as it is until the server has the job."""
     job: str | None = None
     cancelling_since: float | None = None
 
@@ -83,7 +85,8 @@ def follow(events: JobEvents, run: RemoteRun[Any], hooks: RemoteHooks) -> wire.J
                     "its run.json, or start a new run in another folder."
                 )
             case wire.JobFailed():
-                run.files.write_report("failed")
+                if run.job is not None or not run.resumed:
+                    run.files.write_report("failed")
                 raise RemoteError.of(event.error)
             case None:
                 if _waited_enough(events, run):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 from blender_addon import client as wire
@@ -17,6 +18,7 @@ from pgc.remote.shape_files import RemoteShapeFiles
 from pgc.remote.shape_job import ShapeJob, ShapeWish
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import RunFolder
+from pgc.runs.report import plain
 
 __all__ = ["asked_of", "shape_on_server"]
 
@@ -41,16 +43,17 @@ def shape_on_server(
     Raises:
         PgcError: the job failed, there is no server, or a file cannot be written.
     """
-    key = key or uuid.uuid4().hex
+    is_new, key = key is None, key or uuid.uuid4().hex
     files = RemoteShapeFiles(folder=folder, kind=kind, sent=job.sent, asked=asked, server={"key": key})
     files.notices.extend(job.notes)
     for note in job.notes:
         hooks.say(f"Note: {note}")
-    # Before the job is sent: after a crash of ours, the report holds the key to it.
-    files.write_report("running")
+    if is_new:
+        # Before the job is sent: after a crash of ours, the report holds the key to it.
+        files.write_report("running")
     events.expect(key)
     events.client.submit(job.spec, job.arrays, key=key)
-    run = RemoteRun[RemoteShapeFiles](key=key, files=files)
+    run = RemoteRun[RemoteShapeFiles](key=key, files=files, resumed=not is_new)
     done = follow(events, run, hooks)
     if done is None or not done.maps:
         files.write_report("interrupted")
@@ -68,7 +71,18 @@ def asked_of(wish: ShapeWish) -> dict[str, Any]:
         OSError: one cannot be read.
     """
     asked: dict[str, Any] = {"prompt": wish.prompt, "guidance": wish.model, "seed": wish.settings.seed}
+    asked["asked"] = {name: plain(value) for spec in (wish.settings, wish.shape) for name, value in _chosen(spec)}
+    if wish.subdivide:
+        asked["asked"]["subdivide"] = wish.subdivide
+    if wish.picture is not None:
+        asked["asked"]["elevation"] = wish.elevation
     for name, path in (("mesh", wish.mesh), ("picture", wish.picture)):
         if path is not None:
             asked[name] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     return asked
+
+
+def _chosen(spec: wire.SettingsSpec | wire.ShapeSpec) -> list[tuple[str, Any]]:
+    """What is not left to the server, by its name in the protocol."""
+    values = [(item.name, getattr(spec, item.name)) for item in fields(spec)]
+    return [(name, value) for name, value in values if value is not None]

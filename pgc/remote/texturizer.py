@@ -80,7 +80,7 @@ class RemoteTexturizer:
         known = self._mesh(request, hooks.progress)
         sources = load_sources(request, known.mesh)
         job = remote_job(given, request, known.mesh, sources)
-        key = key or uuid.uuid4().hex
+        is_new, key = key is None, key or uuid.uuid4().hex
         files = RemoteFiles(
             folder=folder,
             request=request,
@@ -96,10 +96,11 @@ class RemoteTexturizer:
         clock.add("prepare", clock.elapsed())
         for warning in (*known.mesh.report.warnings, *files.notices):
             hooks.say(f"Note: {warning}")
-        # Before the job is sent: after a crash of ours, the report holds the key to it.
-        files.write_report("running")
+        if is_new:
+            # Before the job is sent: after a crash of ours, the report holds the key to it.
+            files.write_report("running")
         self._submit(job, key)
-        return RemoteRun(key=key, files=files)
+        return RemoteRun(key=key, files=files, resumed=not is_new)
 
     def _submit(self, job: RemoteJob, key: str) -> None:
         self.events.expect(key)

@@ -136,7 +136,7 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
     if place.resume:
         if place.overwrite:
             raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
-        key = key_of(place.report())
+        key = key_of(_report_of(kind, place))
     _check_spared(wish, kind, place.out)
     # What cannot be is told before a folder is claimed, which may move what the wish names.
     job, asked = shape_job(wish), asked_of(wish)
@@ -155,6 +155,19 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
     console.print(f"{done}: {made}, preview.png and run.json in {place.out}", highlight=False, soft_wrap=True)
     if not finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _report_of(kind: Literal["shape", "volume"], place: Place) -> dict[str, Any]:
+    """The report of the run that is to go on. Raises ConfigError where it is one of the other kind."""
+    from pgc.runs.report import SHAPE_FORMAT, VOLUME_FORMAT
+
+    report = place.report()
+    if report.get("format") == (VOLUME_FORMAT if kind == "shape" else SHAPE_FORMAT):
+        other = "volume" if kind == "shape" else "shape"
+        raise ConfigError(
+            f"The run in --out is of a {other} and this one of a {kind}; repeat the command that began it."
+        )
+    return report
 
 
 def _check_spared(wish: ShapeWish, kind: Literal["shape", "volume"], out: Path) -> None:

@@ -10,6 +10,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from blender_addon.protocol.codec import Envelope, decode, encode, request_id
+from blender_addon.protocol.errors import Retry, WireError
 from blender_addon.protocol.messages import (
     Accepted,
     Attach,
@@ -28,6 +29,7 @@ from blender_addon.protocol.messages import (
     Snapshot,
     Submit,
 )
+from blender_addon.protocol.session_messages import Error
 from tests.blender_addon.client.harness import job_info, result_of, sha, state_event, welcome
 
 WINDOW = 1 << 20
@@ -38,6 +40,8 @@ class FakeServer:
 
     Args:
         keys: allow-list of client keys; None: all.
+
+    While `refusal` is an error's code, every job is refused with it.
     """
 
     def __init__(self, connection, *, keys=None, silent=False, result=b"pixels"):
@@ -48,6 +52,7 @@ class FakeServer:
         self.acknowledged = []
         self.hellos = 0
         self.extra = []
+        self.refusal = None
         self.result, store = result_of({"base_color": result})
         self.blobs.update(store)
         self.epoch = request_id()
@@ -142,6 +147,8 @@ class FakeServer:
                     sha256=message.sha256, received=len(data), complete=len(data) == message.size, window=WINDOW
                 )
                 yield ok, ()
+            case Submit() if self.refusal is not None:
+                yield Error(error=WireError(self.refusal, Retry.NEVER, "No.")), ()
             case Submit():
                 self.submitted.append(message)
                 yield Accepted(message.key, message.key, JobState.QUEUED, 0), ()

@@ -3,7 +3,6 @@
 job at once."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -214,21 +213,6 @@ def test_what_no_server_does_is_one_sentence_before_anything_is_made(pgc, cube_o
     assert says in " ".join(told.stderr.split())
     assert "Traceback" not in told.output
     assert not list((tmp_path / "out").glob("*.glb"))
-
-
-@pytest.mark.parametrize(("name", "listed"), [("shape.obj", {}), ("mine.obj", {"mine.obj": ""}), ("preview.png", {})])
-def test_what_a_run_begins_from_is_not_replaced_by_it(pgc, cube_obj, picture, tmp_path, name, listed):
-    out = tmp_path / "out"
-    out.mkdir()
-    is_mesh = name.endswith(".obj")
-    shutil.copy(cube_obj if is_mesh else picture, out / name)
-    (out / "run.json").write_text(json.dumps({"format": "pgc-shape-1", "files": listed}))
-    before = {path: path.read_bytes() for path in out.iterdir()}
-    words = ["shape", out / name, "--prompt", "x"] if is_mesh else ["image", out / name, "--volume"]
-    told = pgc(*words, "--overwrite")
-    assert told.exit_code == 2
-    assert "The run would replace" in " ".join(told.stderr.split())
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
 def files_in(folder):

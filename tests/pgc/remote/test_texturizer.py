@@ -126,6 +126,26 @@ def test_a_run_that_was_none_of_the_servers_is_not_resumed_there(pgc_remote, cub
     assert "without --server" in result.stderr
 
 
+def reported(cube_obj, out, **values):
+    """A folder with a report of a run on a server; returns its bytes."""
+    out.mkdir()
+    arguments = {"mesh": str(cube_obj), "prompt": "red", "steps": 2, "texture_size": 32}
+    report = {"format": "pgc-run-1", "state": "finished", "arguments": arguments, "server": {"key": "4" * 32}}
+    (out / "run.json").write_text(json.dumps({**report, **values}))
+    return (out / "run.json").read_bytes()
+
+
+def test_a_refusal_leaves_the_report_of_the_run_that_was_to_go_on(cube_obj, tmp_path):
+    before = reported(cube_obj, tmp_path / "out")
+    with serving(tmp_path / "connection.json") as server:
+        server.refusal = wire.ErrorCode.INPUT_CONFLICT
+        words = ["texture", "--resume", "--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
+        told = CliRunner().invoke(app, [str(word) for word in words])
+    assert told.exit_code == 2
+    assert "with another file, prompt or choice" in " ".join(told.stderr.split())
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
 def job_of(arguments):
     request = arguments.to_request()
     mesh = load_prepared(request, lambda stage, fraction: None)

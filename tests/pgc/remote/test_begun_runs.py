@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `pgc shape` and `pgc image` with --server leave in a folder whose run they replace or go on with."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from blender_addon import client as wire
+from pgc.cli import app
+from pgc.optimization.config import Prompt
+from pgc.remote.shape_job import ShapeWish
+from pgc.remote.shaper import asked_of
+from tests.blender_addon.client.fake_server import serving
+
+
+@pytest.fixture
+def pgc(tmp_path):
+    """Runs a command against whatever the connection file of the test names."""
+
+    def run(*words, connection=tmp_path / "connection.json"):
+        named = [] if connection is None else ["--connection", connection]
+        return CliRunner().invoke(app, [str(word) for word in (*words, "--out", tmp_path / "out", *named)])
+
+    return run
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "mug.png"
+    image = Image.new("RGB", (30, 40), "white")
+    image.paste("red", (8, 6, 22, 34))
+    image.save(path)
+    return path
+
+
+@pytest.mark.parametrize(("name", "listed"), [("shape.obj", {}), ("mine.obj", {"mine.obj": ""}), ("preview.png", {})])
+def test_what_a_run_begins_from_is_not_replaced_by_it(pgc, cube_obj, picture, tmp_path, name, listed):
+    out = tmp_path / "out"
+    out.mkdir()
+    is_mesh = name.endswith(".obj")
+    shutil.copy(cube_obj if is_mesh else picture, out / name)
+    (out / "run.json").write_text(json.dumps({"format": "pgc-shape-1", "files": listed}))
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    words = ["shape", out / name, "--prompt", "x"] if is_mesh else ["image", out / name, "--volume"]
+    told = pgc(*words, "--overwrite")
+    assert told.exit_code == 2
+    assert "The run would replace" in " ".join(told.stderr.split())
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def reported(out, **values):
+    """A folder with a report of a run on a server; returns its bytes."""
+    out.mkdir()
+    (out / "shape.glb").write_bytes(b"made")
+    report = {"format": "pgc-shape-1", "state": "finished", "files": {"shape.glb": ""}, "server": {"key": "4" * 32}}
+    (out / "run.json").write_text(json.dumps({**report, **values}))
+    return (out / "run.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [(wire.ErrorCode.INPUT_CONFLICT, "with another file, prompt"), (wire.ErrorCode.INPUT_INVALID, "No.")],
+)
+def test_a_refusal_leaves_the_report_of_the_run_that_was_to_go_on(pgc, cube_obj, tmp_path, code, says):
+    before = reported(tmp_path / "out")
+    with serving(tmp_path / "connection.json") as server:
+        server.refusal = code
+        told = pgc("shape", cube_obj, "--prompt", "another", "--resume")
+    assert told.exit_code == 2
+    assert says in " ".join(told.stderr.split())
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_a_volume_does_not_go_on_as_a_shape(pgc, cube_obj, tmp_path):
+    before = reported(tmp_path / "out", format="pgc-volume-1")
+    told = pgc("shape", cube_obj, "--prompt", "x", "--resume")
+    assert "is of a volume and this one of a shape" in " ".join(told.stderr.split())
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_the_report_says_what_was_asked_for_from_the_first_moment_on(picture):
+    shape = wire.ShapeSpec(geometry="dmtet", loss="both")
+    wish = ShapeWish(
+        name="x", model="zero123", prompt=Prompt(text=""), settings=wire.SettingsSpec(seed=2, steps=7, views=3),
+        shape=shape, picture=picture, elevation=20.0,
+    )  # fmt: skip
+    asked = asked_of(wish)["asked"]
+    wanted = {"steps": 7, "views": 3, "geometry": "dmtet", "loss": "both", "elevation": 20.0}
+    assert {name: asked[name] for name in wanted} == wanted
+    assert "cubes" not in asked
