@@ -129,6 +129,11 @@ def read_source_image(path: Path, *, upright: bool = False) -> SourceImage:
 
 def _open(path: Path) -> tuple[oiio.ImageInput, str]:
     """The opened file, whose header promises what can be read, and the name of its format."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        told = str(path).encode(errors="backslashreplace").decode()
+        raise TextureError(f"{told} cannot be read: its name is no text in UTF-8; rename it.") from error
     format_name = sniff_format(path)
     config = oiio.ImageSpec()
     # Otherwise colour would come multiplied by alpha, and be lost where alpha is 0.

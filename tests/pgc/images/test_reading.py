@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
+import os
 import struct
+import sys
 import time
 import zlib
 
@@ -331,3 +333,13 @@ def test_a_file_that_ends_early_is_refused(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(TextureError, match=rf"a\.{suffix}"):
         read_source_image(path)
+
+
+@pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="names are text there")
+def test_a_name_that_is_no_text_is_told_in_a_sentence(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff\xfe.png")
+    path.write_bytes(png_bytes(1, 1, bytes(4)))
+    for read in (read_source_image, image_size):
+        with pytest.raises(TextureError, match="its name is no text in UTF-8") as caught:
+            read(path)
+        assert str(caught.value).isascii(), "it can be printed"

@@ -46,6 +46,8 @@ def _load_ip_adapter(spec: IpAdapterSpec, unet: UNet2DConditionModel, device: to
         for name, value in tensors.items():
             part, _, inner = name.partition(".")
             parts[part][inner] = value
+            if not value.float().isfinite().all():
+                raise ValueError(f"{name} has values that are not finite")
         # Of diffusers, though its name is private: what its pipelines' load_ip_adapter calls.
         load: Any = unet._load_ip_adapter_weights
         load([parts], low_cpu_mem_usage=False)

@@ -51,7 +51,7 @@ def learn_words(embeddings: Sequence[EmbeddingSpec], encoders: Sequence[Any], to
     """Teaches the words to encoders and tokenizers; returns the tokenizers to use from then on.
 
     Raises:
-        GuidanceError: a file is none, or is for another model.
+        GuidanceError: a file is none, is for another model, or has values that are not finite.
     """
     spelled: dict[str, str] = {}
     for index, embedding in enumerate(embeddings):
@@ -79,6 +79,8 @@ def _vectors(embedding: EmbeddingSpec, encoders: Sequence[Any]) -> list[Tensor]:
             f"{embedding.path} was made for another model: its vectors have {[row.shape[1] for row in rows]} numbers, "
             f"the model's words {widths}. Give one for the same base model."
         )
+    if not all(row.float().isfinite().all() for row in rows):
+        raise GuidanceError(f"{embedding.path} has vectors that are not finite; download it again, or learn it anew.")
     return rows
 
 

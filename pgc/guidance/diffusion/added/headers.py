@@ -51,6 +51,8 @@ _OTHER_KINDS: Mapping[str, str] = {
 _DOWN = re.compile(r"lora_down|lora_A|lora\.down|lora_linear_layer\.down")
 _UNET = re.compile(r"(down|up|input|output)_blocks|mid(dle)?_block|lora_unet_(conv_|time_emb)")
 _TEXT = re.compile(r"(lora_te\d?_|text_encoder)")
+_MOST_VECTORS = 75
+"""Of a learnt word: a text has 77 tokens, of which two are its begin and its end."""
 _CROSS_ATTENTION = re.compile(r"attn2[._](processor[._])?to_k")
 
 
@@ -136,7 +138,7 @@ def embedding_widths(file: TensorFile) -> tuple[int, ...]:
     """Returns how wide a learnt word is for each text encoder: one, or SDXL's two.
 
     Raises:
-        GuidanceError: the file holds something else.
+        GuidanceError: the file holds something else, or more vectors than a prompt has room for.
     """
     names = set(file.shapes)
     wanted = ("clip_l", "clip_g") if names == {"clip_l", "clip_g"} else tuple(names) if len(names) == 1 else ()
@@ -150,6 +152,11 @@ def embedding_widths(file: TensorFile) -> tuple[int, ...]:
         raise GuidanceError(
             f"{file.path} has {shapes[0][0]} vectors for one text encoder and {shapes[1][0]} for the other; expected "
             "as many for both."
+        )
+    if len(shapes[0]) == 2 and shapes[0][0] > _MOST_VECTORS:
+        raise GuidanceError(
+            f"{file.path} has {shapes[0][0]} vectors for its word; expected {_MOST_VECTORS} at most, as many as "
+            "a prompt has room for."
         )
     return tuple(shape[-1] for shape in shapes)
 

@@ -146,7 +146,9 @@ def _layers(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> dict[
         ending = next((ending for ending in (_DOWN, _UP, _ALPHA) if name.endswith(ending)), None)
         if ending is None:
             raise ValueError(f"{name} is no part of a LoRA")
-        parts.setdefault(name.removesuffix(ending), {})[ending] = value.float()
+        parts.setdefault(name.removesuffix(ending), {})[ending] = values = value.float()
+        if not values.isfinite().all():
+            raise ValueError(f"{name} has values that are not finite")
     if not parts:
         raise ValueError("it has no layers")
     return {name: _layer(name, found, metadata) for name, found in parts.items()}

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pgc.errors import GuidanceError
-from pgc.guidance.diffusion.added.headers import sha256_of
+from pgc.guidance.diffusion.added.headers import TensorFile, embedding_widths, sha256_of
 from pgc.guidance.diffusion.added.specs import AddedFiles, EmbeddingSpec
 from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec, load_guidance
 from tests.pgc.guidance.conftest import WIDTH
@@ -103,11 +103,23 @@ def test_models_that_are_loaded_share_no_word(sd15_folder: Path, tmp_path: Path)
 def test_what_cannot_be_learnt_is_refused(sd15_folder: Path, sdxl_folder: Path, tmp_path: Path) -> None:
     wide = _word(tmp_path / "wide.safetensors", "<moss>", emb_params=torch.zeros(1, 99))
     one = _word(tmp_path / "one.safetensors", "<one>", emb_params=ROWS)
+    broken = _word(tmp_path / "broken.safetensors", "<x>", emb_params=ROWS / 0.0)
     gone = EmbeddingSpec(path=str(tmp_path / "gone.safetensors"), sha256="", token="<x>")
     for kind, folder, word, said in (
         (StableDiffusionSpec, sd15_folder, wide, "was made for another model"),
         (SDXLSpec, sdxl_folder, one, "was made for another model"),
+        (StableDiffusionSpec, sd15_folder, broken, "vectors that are not finite"),
         (StableDiffusionSpec, sd15_folder, gone, "cannot be read as safetensors"),
     ):
         with pytest.raises(GuidanceError, match=said):
             _load(kind, folder, word)
+
+
+def test_a_word_has_no_more_vectors_than_a_prompt_has_room_for() -> None:
+    def shaped(vectors: int) -> TensorFile:
+        return TensorFile(path=Path("a.safetensors"), shapes={"clip_l": (vectors, 8), "clip_g": (vectors, 16)})
+
+    assert embedding_widths(shaped(75)) == (8, 16)
+    assert embedding_widths(TensorFile(path=Path("a.safetensors"), shapes={"emb_params": (768,)})) == (768,)
+    with pytest.raises(GuidanceError, match="has 76 vectors for its word; expected 75 at most"):
+        embedding_widths(shaped(76))

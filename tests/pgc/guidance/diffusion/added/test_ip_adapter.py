@@ -13,6 +13,7 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from pgc.distillation.sds import SDSConfig, SDSLoss
 from pgc.errors import GuidanceError
@@ -176,9 +177,16 @@ def test_a_picture_is_encoded_once_and_one_that_is_not_square_is_seen_whole(
     assert not torch.allclose(adapter.see(edge).shown, adapter.see(wide).shown, atol=1e-5)
 
 
-def test_one_of_another_model_is_refused(folders: dict[str, Path], adapters: dict[tuple[str, str], Path]) -> None:
+def test_one_of_another_model_or_no_numbers_is_refused(
+    folders: dict[str, Path], adapters: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
     with pytest.raises(GuidanceError, match="does not fit this model"):
         _load("sd15", folders, adapters["sdxl", "plain"])
+    broken = {name: value * float("nan") for name, value in load_file(adapters["sd15", "plain"]).items()}
+    save_file(broken, tmp_path / "broken.safetensors")
+    (tmp_path / "image_encoder").symlink_to(adapters["sd15", "plain"].parent / "image_encoder")
+    with pytest.raises(GuidanceError, match="values that are not finite"):
+        _load("sd15", folders, tmp_path / "broken.safetensors")
 
 
 def test_a_run_shows_its_reference(

@@ -235,6 +235,7 @@ def test_a_file_that_does_not_fit_changes_nothing_and_is_named(folders: dict[str
         "wide": ({**tensors, some: torch.zeros(2, 99)}, "made for another model: its layer"),
         "half": ({name: value for name, value in tensors.items() if name != some}, "only one of its two matrices"),
         "more": ({**tensors, "unet.nowhere.lora_A.weight": torch.zeros(2, 4), "unet.nowhere.lora_B.weight": torch.zeros(4, 2)}, "does not have"),  # noqa: E501
+        "nan": ({**tensors, some: tensors[some] * float("nan")}, "values that are not finite"),
         "bias": ({**tensors, "unet.conv_in.bias": torch.zeros(4)}, "is no part of a LoRA"),
         "kohya": ({"lora_unet_nowhere.lora_down.weight": torch.zeros(2, 4), "lora_unet_nowhere.lora_up.weight": torch.zeros(4, 2)}, "does not have"),  # noqa: E501
         "empty": ({"unet.alpha": torch.zeros(1)}, "only one of its two matrices"),
