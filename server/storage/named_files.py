@@ -136,8 +136,8 @@ def find_named(files: NamedFiles, kind: str, key: str, field: str) -> NamedFile:
         has = ", ".join(files.keys(kind)) or "none"
         text = f"The server has no {kind} of the name {key}; it has {has}."
         hint = f"On the server, run: pgc-server models name {kind} {key} SOURCE"
-        raise ProtocolError(WireError(ErrorCode.MODEL_MISSING, Retry.LATER, text, field=field, hint=hint))
+        raise ProtocolError(WireError(ErrorCode.MODEL_MISSING, Retry.CHANGED, text, field=field, hint=hint))
     if not found.is_there:
         text = f"The server's {kind} {key} is not where it was; its owner may name it again."
-        raise ProtocolError(WireError(ErrorCode.MODEL_MISSING, Retry.LATER, text, field=field))
+        raise ProtocolError(WireError(ErrorCode.MODEL_MISSING, Retry.CHANGED, text, field=field))
     return found

@@ -92,7 +92,7 @@ class Priors:
         except ConfigError as error:
             text = f"On the server: {error}"
             raise ProtocolError(
-                WireError(ErrorCode.MODEL_REFUSED, Retry.LATER, text, field="guidance.model")
+                WireError(ErrorCode.MODEL_REFUSED, Retry.CHANGED, text, field="guidance.model")
             ) from error
         for note in notes:
             _LOG.warning("%s", note)
@@ -108,7 +108,7 @@ class Priors:
                 raise ProtocolError(
                     WireError(
                         ErrorCode.MODEL_HASH,
-                        Retry.LATER,
+                        Retry.CHANGED,
                         f"{model.title}: {len(problems)} file(s) on the server are not what was pulled, so it is not "
                         "loaded.",
                         field="guidance.model",
@@ -123,7 +123,7 @@ class Priors:
         raise ProtocolError(
             WireError(
                 ErrorCode.MODEL_MISSING,
-                Retry.LATER,
+                Retry.CHANGED,
                 f"{model.title} is not installed on the server ({model.download_gb:.1f} GB to download).",
                 field="guidance.model",
                 hint=f"On the server, run: pgc-server models pull {model.key}",
@@ -145,7 +145,7 @@ def _require_controls(spec: PriorSpec, cache: Path | None) -> None:
             raise ProtocolError(
                 WireError(
                     ErrorCode.MODEL_MISSING,
-                    Retry.LATER,
+                    Retry.CHANGED,
                     f"The ControlNet for {control.wish.kind} ({control.source}) is not installed on the server.",
                     field="conditions.controls",
                     hint=f"On the server, run: {command}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry
 from server.errors import ConfigError
 from server.storage.named_files import NamedFile, NamedFiles, find_named
 from server.worker.priors import named_states
@@ -36,6 +36,7 @@ def test_names_are_kept_by_kind_and_replaced(tmp_path):
     with pytest.raises(ProtocolError, match=r"has no normal of the name mine; it has none\.") as unknown:
         find_named(files, "normal", "mine", "f")
     assert unknown.value.error.code is ErrorCode.MODEL_MISSING
+    assert {one.value.error.retry for one in (gone, unknown)} == {Retry.CHANGED}, "in some seconds it is the same"
     assert "models name normal mine" in (unknown.value.error.hint or "")
 
 

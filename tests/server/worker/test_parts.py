@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from blender_addon.protocol.errors import ErrorCode, ProtocolError
+from blender_addon.protocol.errors import ErrorCode, ProtocolError, Retry
 from blender_addon.protocol.messages import ModelInfo
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
@@ -325,7 +325,7 @@ def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):
     spec = replace(parse_guidance("sdxl"), controlnet=None)
     with pytest.raises(ProtocolError) as caught:
         Priors(ModelStore(tmp_path)).get(spec, torch.device("cpu"))
-    assert caught.value.error.code is ErrorCode.MODEL_MISSING
+    assert (caught.value.error.code, caught.value.error.retry) == (ErrorCode.MODEL_MISSING, Retry.CHANGED)
     assert "pgc-server models pull sdxl" in caught.value.error.hint
     assert ModelInfo("sdxl", "missing") in model_states(ModelStore(tmp_path))
 
@@ -336,7 +336,7 @@ def test_a_controlnet_that_is_not_there_names_its_field(tmp_path, monkeypatch):
     monkeypatch.setattr("server.worker.priors.is_installed", lambda source, parts, cache_dir=None: False)
     with pytest.raises(ProtocolError) as caught:
         Priors(ModelStore(tmp_path)).get(spec, torch.device("cpu"))
-    assert caught.value.error.code is ErrorCode.MODEL_MISSING
+    assert (caught.value.error.code, caught.value.error.retry) == (ErrorCode.MODEL_MISSING, Retry.CHANGED)
     assert caught.value.error.field == "conditions.controls"
     assert "hf download lllyasviel/control_v11p_sd15_canny" in caught.value.error.hint
 
@@ -376,7 +376,7 @@ def test_a_model_whose_files_changed_is_not_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: True)
     with pytest.raises(ProtocolError) as caught:
         Priors(ModelStore(tmp_path)).get(parse_guidance("sd15"), torch.device("cpu"))
-    assert caught.value.error.code is ErrorCode.MODEL_HASH
+    assert (caught.value.error.code, caught.value.error.retry) == (ErrorCode.MODEL_HASH, Retry.CHANGED)
 
 
 def test_a_big_prior_is_not_loaded_beside_a_card_that_lacks_software(tmp_path, monkeypatch):
@@ -387,7 +387,7 @@ def test_a_big_prior_is_not_loaded_beside_a_card_that_lacks_software(tmp_path, m
     cpu = torch.device("cpu")
     with pytest.raises(ProtocolError, match=r"On the server: The driver is old; update it.*--device cpu") as refused:
         Priors(ModelStore(tmp_path), load, asked="auto").get(parse_guidance("sdxl"), cpu)
-    assert refused.value.error.code is ErrorCode.MODEL_REFUSED
+    assert (refused.value.error.code, refused.value.error.retry) == (ErrorCode.MODEL_REFUSED, Retry.CHANGED)
     assert loaded == []
     Priors(ModelStore(tmp_path), load, asked="cpu").get(parse_guidance("sdxl"), cpu)
     Priors(ModelStore(tmp_path), load, asked="auto").get(parse_guidance("pocket"), cpu)
