@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pgc.errors import CheckpointError, ConfigError
 from pgc.export.glb import write_glb
@@ -29,6 +29,7 @@ from pgc.whole_files import remove_leftovers, write_bytes
 __all__ = ["LEFT_BEHIND", "LeftBehind", "OutputConfig", "PreviewCadence", "RunFolder"]
 
 _FORMATS = (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)
+_ENDED = ("failed", "interrupted")
 LeftBehind = Literal["nothing", "unfinished", "finished"]
 LEFT_BEHIND: tuple[LeftBehind, ...] = get_args(LeftBehind)
 
@@ -149,24 +150,35 @@ class RunFolder:
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
-        """Puts back what the new run was to replace, where the block raises and that run left nothing to go on from."""
+        """Puts back what the new run was to replace, where the block raises and that run left nothing to go on from.
+
+        Of a job that its server never took nothing stays: there is no run yet."""
         try:
             yield
         except BaseException:
             earlier = EarlierRun(self.path)
-            if earlier.is_there and not self._can_go_on():
+            if not self._can_go_on() and (earlier.is_there or self._was_refused()):
                 self._forget_unfinished()
                 earlier.give_back()
             raise
 
     def _can_go_on(self) -> bool:
-        """Whether --resume has something to start from: a checkpoint, or a job on a server."""
+        """Whether --resume has something to start from: a checkpoint, or a job on a server, which ends for good where
+        it fails or is cancelled."""
+        report = self._report_of_any()
+        return self.checkpoint.is_file() or (bool(report.get("server")) and report.get("state") not in _ENDED)
+
+    def _was_refused(self) -> bool:
+        """Whether a server was asked and did not take the job."""
+        report = self._report_of_any()
+        return bool(report.get("server")) and report.get("state") == "failed" and not report["server"].get("job")
+
+    def _report_of_any(self) -> dict[str, Any]:
+        """The report of a run of any kind; empty where there is none."""
         try:
-            return self.checkpoint.is_file() or bool(
-                read_report(self.report, (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)).get("server")
-            )
+            return read_report(self.report, _FORMATS)
         except CheckpointError:
-            return False
+            return {}
 
     def _forget_unfinished(self) -> None:
         for name in self._own_names():
@@ -183,10 +195,7 @@ class RunFolder:
 
     def files_of_report(self) -> list[str]:
         """Returns what the run that was here, of any kind, says it wrote; nothing where there was none."""
-        try:
-            files = read_report(self.report, _FORMATS).get("files")
-        except CheckpointError:
-            return []
+        files = self._report_of_any().get("files")
         return [str(name) for name in files] if isinstance(files, dict) else []
 
     def write_preview(self, rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> None:

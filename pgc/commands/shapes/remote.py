@@ -11,6 +11,7 @@ import typer
 
 from pgc.commands.texturing.remote import key_of, leave_cores_to_server, own_or_named, remote_hooks
 from pgc.errors import CheckpointError, ConfigError
+from pgc.runs.earlier_run import EarlierRun
 from pgc.terminal.failures import EXIT_INTERRUPTED
 from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay, progress_console
@@ -150,11 +151,22 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
             finished = shape_on_server(events, asked, job, kind, folder, hooks, key=key)
             if finished and then is not None:
                 finished = then(events, hooks, display)
-    made = f"{kind}.glb" if then is None or not finished else "imagined.glb"
-    done = "Done" if finished else "Stopped early"
-    console.print(f"{done}: {made}, preview.png and run.json in {place.out}", highlight=False, soft_wrap=True)
-    if not finished:
-        raise typer.Exit(EXIT_INTERRUPTED)
+        console.print(_told(place.out, finished=finished), highlight=False, markup=False, soft_wrap=True)
+        if not finished:
+            raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _told(out: Path, *, finished: bool) -> str:
+    """What came of a run, by its report."""
+    from pgc.runs.folder import RunFolder
+
+    folder = RunFolder(out)
+    made = [name for name in folder.files_of_report() if "/" not in name]
+    if made:
+        return f"{'Done' if finished else 'Stopped early'}: {', '.join(made)} and run.json in {out}"
+    if EarlierRun(out).is_there:
+        return f"Stopped before there was a mesh; the earlier result stays in {out}"
+    return f"Stopped before there was a mesh; run.json is in {out}"
 
 
 def _report_of(kind: Literal["shape", "volume"], place: Place) -> dict[str, Any]:

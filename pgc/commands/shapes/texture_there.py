@@ -68,7 +68,7 @@ def texturing_there(
 
 
 def _begun(place: RunFolder, volume: str) -> str | None:
-    """The key of the texture's job, where one of this very mesh was sent and not cancelled."""
+    """The key of the texture's job, where one of this very mesh was sent, and neither failed nor was cancelled."""
     from pgc.errors import CheckpointError
     from pgc.runs.report import read_report
 
@@ -78,4 +78,5 @@ def _begun(place: RunFolder, volume: str) -> str | None:
         # None was sent yet.
         return None
     told = report.get("server") or {}
-    return told.get("key") if told.get("volume") == volume and report.get("state") != "interrupted" else None
+    ended = report.get("state") in ("failed", "interrupted")
+    return told.get("key") if told.get("volume") == volume and not ended else None

@@ -15,6 +15,7 @@ from rich.console import Console
 import pgc
 from pgc.errors import ConfigError, PgcError
 from pgc.runs.arguments import TextureArguments, arguments_from_report
+from pgc.runs.earlier_run import EarlierRun
 from pgc.terminal.failures import EXIT_INTERRUPTED
 from pgc.terminal.interrupts import InterruptFlag
 from pgc.terminal.progress import RunDisplay
@@ -196,7 +197,7 @@ def key_of(report: dict[str, Any]) -> str:
     """Returns the key of the job that a run's report tells of.
 
     Raises:
-        ConfigError: it was no run on a server, or one that was cancelled.
+        ConfigError: it was no run on a server, or one that failed or was cancelled.
     """
     server = report.get("server")
     key = server.get("key") if isinstance(server, dict) else None
@@ -204,6 +205,8 @@ def key_of(report: dict[str, Any]) -> str:
         raise ConfigError("The run in --out was not a run on a server; resume it without --server.")
     if report.get("state") == "interrupted":
         raise ConfigError("The run in --out was cancelled at the server; start it again with --overwrite.")
+    if report.get("state") == "failed":
+        raise ConfigError("The run in --out failed at the server; start it again with --overwrite.")
     return key
 
 
@@ -212,5 +215,7 @@ def _result_of(folder: RunFolder, outcome: RemoteOutcome) -> str:
     if outcome.finished:
         return f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
     again = f"pgc texture … --server --overwrite --out {shlex.quote(str(folder.path))}"
+    if not report.files and EarlierRun(folder.path).is_there:
+        return f"Cancelled before there was a texture; the earlier result stays in {folder.path}. Again: {again}"
     kept = ", ".join(report.files) or "the newest picture, where there was one, lies"
     return f"Cancelled after step {report.steps_done}: {kept} in {folder.path}. Again: {again}"

@@ -10,7 +10,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from blender_addon.protocol.codec import Envelope, decode, encode, request_id
-from blender_addon.protocol.errors import Retry, WireError
+from blender_addon.protocol.errors import ErrorCode, Retry, WireError
 from blender_addon.protocol.messages import (
     Accepted,
     Attach,
@@ -41,7 +41,7 @@ class FakeServer:
     Args:
         keys: allow-list of client keys; None: all.
 
-    While `refusal` is an error's code, every job is refused with it.
+    While `refusal` is an error's code, every job is refused with it; `end` is how those end that are taken.
     """
 
     def __init__(self, connection, *, keys=None, silent=False, result=b"pixels"):
@@ -53,6 +53,7 @@ class FakeServer:
         self.hellos = 0
         self.extra = []
         self.refusal = None
+        self.end = JobState.SUCCEEDED
         self.result, store = result_of({"base_color": result})
         self.blobs.update(store)
         self.epoch = request_id()
@@ -153,8 +154,10 @@ class FakeServer:
                 self.submitted.append(message)
                 yield Accepted(message.key, message.key, JobState.QUEUED, 0), ()
             case Attach():
-                end = state_event(1, JobState.SUCCEEDED, job=message.job, result=self.result)
-                yield Snapshot(job_info(message.job, JobState.SUCCEEDED), (end,), self.result), ()
+                result = self.result if self.end is JobState.SUCCEEDED else None
+                error = WireError(ErrorCode.INTERNAL, Retry.NEVER, "It broke.") if self.end is JobState.FAILED else None
+                end = state_event(1, self.end, job=message.job, result=result, error=error)
+                yield Snapshot(job_info(message.job, self.end), (end,), result), ()
             case Get():
                 data = self.blobs[message.sha256]
                 piece = data[message.offset : message.offset + message.length]

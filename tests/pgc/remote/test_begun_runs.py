@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from blender_addon import client as wire
+from blender_addon.protocol.records import JobState
 from pgc.cli import app
 from pgc.optimization.config import Prompt
 from pgc.remote.shape_job import ShapeWish
@@ -91,3 +92,45 @@ def test_the_report_says_what_was_asked_for_from_the_first_moment_on(picture):
     wanted = {"steps": 7, "views": 3, "geometry": "dmtet", "loss": "both", "elevation": 20.0}
     assert {name: asked[name] for name in wanted} == wanted
     assert "cubes" not in asked
+
+
+@pytest.mark.parametrize(
+    ("refusal", "end", "says"),
+    [
+        (wire.ErrorCode.INPUT_INVALID, "succeeded", "No."),
+        (None, "failed", "It broke."),
+        (None, "cancelled", "Stopped before there was a mesh; the earlier result stays in"),
+    ],
+)
+def test_a_run_that_comes_to_nothing_gives_back_the_one_that_it_was_to_replace(
+    pgc, cube_obj, tmp_path, refusal, end, says
+):
+    out, before = tmp_path / "out", reported(tmp_path / "out")
+    with serving(tmp_path / "connection.json") as server:
+        server.refusal, server.end = refusal, JobState(end)
+        told = pgc("shape", cube_obj, "--prompt", "x", "--overwrite")
+    assert told.exit_code == (130 if end == "cancelled" else 2)
+    assert says in " ".join(told.stderr.split())
+    assert {path.name for path in out.iterdir()} == {"run.json", "shape.glb"}
+    assert (out / "run.json").read_bytes() == before
+
+
+def test_what_a_server_did_not_take_leaves_the_folder_empty_and_what_failed_is_not_waited_for(pgc, cube_obj, tmp_path):
+    words = ("shape", cube_obj, "--prompt", "x")
+    with serving(tmp_path / "connection.json") as server:
+        server.refusal = wire.ErrorCode.INPUT_INVALID
+        assert pgc(*words).exit_code == 2
+        assert not list((tmp_path / "out").iterdir())
+        server.refusal, server.end = None, JobState.FAILED
+        told = pgc(*words)
+        assert "It broke." in told.stderr
+    again = pgc(*words, "--resume")
+    assert "failed at the server; start it again with --overwrite." in " ".join(again.stderr.split())
+
+
+def test_a_run_that_was_stopped_at_once_has_no_mesh(pgc, cube_obj, tmp_path):
+    with serving(tmp_path / "connection.json") as server:
+        server.end = JobState.CANCELLED
+        told = pgc("shape", cube_obj, "--prompt", "x")
+    assert "Stopped before there was a mesh; run.json is in" in " ".join(told.stderr.split())
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "interrupted"

@@ -65,6 +65,8 @@ def names_in(folder):
         ({"state": "finished"}, False, "finished"),
         ({"state": "finished"}, True, "finished"),  # killed before the checkpoint was removed
         ({"state": "running", "server": {"job": "1"}}, False, "unfinished"),
+        ({"state": "interrupted", "server": {"job": "1"}}, False, "nothing"),  # cancelled there for good
+        ({"state": "failed", "server": {"job": "1"}}, False, "nothing"),
     ],
 )
 def test_what_a_command_that_is_repeated_finds(tmp_path, report, checkpoint, expected):
