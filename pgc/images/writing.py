@@ -122,6 +122,11 @@ def _color_space(content: Content, image_format: ImageFormat) -> str:
 
 
 def _write(path: Path, temporary: Path, spec: oiio.ImageSpec, pixels: np.ndarray) -> None:
+    try:
+        str(temporary).encode()
+    except UnicodeEncodeError as error:
+        told = str(path).encode(errors="backslashreplace").decode()
+        raise OutputError(f"{told} cannot be written: its name is no text in UTF-8; choose another folder.") from error
     out = oiio.ImageOutput.create(str(temporary))
     if out is None:
         raise OutputError(f"{path} cannot be written ({oiio.geterror()}); expected .png or .exr.")

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+import sys
+
 import numpy as np
 import OpenImageIO as oiio
 import pytest
@@ -122,3 +125,13 @@ def test_gray_with_alpha_loses_its_alpha(tmp_path):
     got = read_image(tmp_path / "a.png", "data")
     assert got.shape == (1, 2, 2)
     assert got[0, 0, 0] == pytest.approx(100 / 255)
+
+
+@pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="names are text there")
+def test_a_folder_whose_name_is_no_text_is_told_in_a_sentence(tmp_path):
+    folder = tmp_path / os.fsdecode(b"o\xff")
+    folder.mkdir()
+    with pytest.raises(OutputError, match="its name is no text in UTF-8; choose another folder") as caught:
+        write_image(folder / "a.exr", ramp(), "color", Exr(16))
+    assert str(caught.value).isascii()
+    assert list(folder.iterdir()) == []
