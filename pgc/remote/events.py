@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from blender_addon import client as wire
 from pgc.errors import PgcError
@@ -50,6 +51,8 @@ class JobEvents:
 
     def __init__(self, client: wire.Client, say: Callable[[str], None], patience: float) -> None:
         self.client = client
+        self.place: dict[str, Any] = {}
+        """What reports say of where the server is, so that a run goes on there."""
         self._say = say
         self._waiting: dict[str, deque[wire.Event]] = {}
         self._keys: dict[str, str] = {}

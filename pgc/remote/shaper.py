@@ -44,7 +44,7 @@ def shape_on_server(
         PgcError: the job failed, there is no server, or a file cannot be written.
     """
     is_new, key = key is None, key or uuid.uuid4().hex
-    files = RemoteShapeFiles(folder=folder, kind=kind, sent=job.sent, asked=asked, server={"key": key})
+    files = RemoteShapeFiles(folder=folder, kind=kind, sent=job.sent, asked=asked, server={**events.place, "key": key})
     files.notices.extend(job.notes)
     for note in job.notes:
         hooks.say(f"Note: {note}")

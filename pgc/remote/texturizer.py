@@ -57,7 +57,7 @@ class RemoteTexturizer:
     events: JobEvents
     outputs: OutputConfig
     server: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What the reports say about where the server is."""
+    """What the reports say of the job, beside where the server is."""
     rasterizer: RasterizerConfig = field(default_factory=RasterizerConfig)
     """For the pictures made here."""
     _meshes: dict[tuple[Any, ...], _KnownMesh] = field(default_factory=dict[tuple[Any, ...], _KnownMesh])
@@ -90,7 +90,7 @@ class RemoteTexturizer:
             arguments=given.given(),
             initial=sources.initial,
             notices=list(_notes(sources)),
-            server={**self.server, "key": key},
+            server={**self.events.place, **self.server, "key": key},
             clock=clock,
         )
         clock.add("prepare", clock.elapsed())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pgc.commands.texturing.remote import key_of, leave_cores_to_server, own_or_named, remote_hooks
+from pgc.commands.texturing.remote import connection_of, key_of, leave_cores_to_server, own_or_named, remote_hooks
 from pgc.errors import CheckpointError, ConfigError
 from pgc.runs.earlier_run import EarlierRun
 from pgc.terminal.failures import EXIT_INTERRUPTED
@@ -133,18 +133,19 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
 
     console = progress_console()
     console.print("Starting …", highlight=False)
-    folder, key = RunFolder(place.out), None
+    folder, key, connection = RunFolder(place.out), None, place.connection
     if place.resume:
         if place.overwrite:
             raise ConfigError("--resume goes on with what is in --out and --overwrite replaces it; give one of them.")
-        key = key_of(_report_of(kind, place))
+        report = _report_of(kind, place)
+        key, connection = key_of(report), connection_of(report, connection)
     _check_spared(wish, kind, place.out)
     # What cannot be is told before a folder is claimed, which may move what the wish names.
     job, asked = shape_job(wish), asked_of(wish)
     if not place.resume:
         folder.claim(overwrite=place.overwrite)
-    with folder.giving_back(), own_or_named(console, place.connection) as events:
-        if place.connection is None:
+    with folder.giving_back(), own_or_named(console, connection) as events:
+        if connection is None:
             leave_cores_to_server()
         with InterruptFlag() as interrupt, RunDisplay(console, "Shaping") as display:
             hooks = remote_hooks(display, interrupt)

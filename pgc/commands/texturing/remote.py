@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "connected_events",
+    "connection_of",
     "key_of",
     "leave_cores_to_server",
     "own_or_named",
@@ -75,9 +76,12 @@ def own_or_named(console: Console, connection: Path | None) -> Iterator[JobEvent
     if connection is None:
         starter = wire.ServerStarter(source=source_root())
         with connected_events(console, wire.default_connection_file(), starter) as events:
+            events.place = {"connection": None}
             yield events
     elif connection.is_file():
         with connected_events(console, connection, None) as events:
+            # Absolute: the run may go on from another folder.
+            events.place = {"connection": str(connection.absolute())}
             yield events
     else:
         raise ConfigError(f"There is no connection file {connection}; the server writes one when it starts.")
@@ -130,6 +134,7 @@ def run_on_server(
     """
     arguments = given if report is None else arguments_from_report(report, given)
     key = None if report is None else key_of(report)
+    connection = connection if report is None else connection_of(report, connection)
     with own_or_named(console, connection) as events:
         from pgc.remote.texturizer import RemoteTexturizer
 
@@ -208,6 +213,30 @@ def key_of(report: dict[str, Any]) -> str:
     if report.get("state") == "failed":
         raise ConfigError("The run in --out failed at the server; start it again with --overwrite.")
     return key
+
+
+def connection_of(report: dict[str, Any], given: Path | None) -> Path | None:
+    """Returns the connection file of the server that a run goes on at; None: the user's own.
+
+    Args:
+        report: of the run. Older ones do not say where it is; then it is where the command says.
+        given: after --connection.
+
+    Raises:
+        ConfigError: another one than the run's is given; that server does not know the job.
+    """
+    from blender_addon import client as wire
+
+    server = report.get("server") or {}
+    if "connection" not in server:
+        return given
+    begun = None if server["connection"] is None else Path(server["connection"])
+    if given is None:
+        return begun
+    if (begun or wire.default_connection_file()).resolve() != given.resolve():
+        where = "on your own server" if begun is None else f"with --connection {begun}"
+        raise ConfigError(f"The run in --out was begun {where}, and {given} is of another server; leave it out.")
+    return given
 
 
 def _result_of(folder: RunFolder, outcome: RemoteOutcome) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `pgc shape` and `pgc image` with --server leave in a folder whose run they replace or go on with."""
+"""What shapes, pictures and textures with --server leave in a folder whose run they replace or go on with."""
 
 import json
 import shutil
@@ -133,4 +133,79 @@ def test_a_run_that_was_stopped_at_once_has_no_mesh(pgc, cube_obj, tmp_path):
         server.end = JobState.CANCELLED
         told = pgc("shape", cube_obj, "--prompt", "x")
     assert "Stopped before there was a mesh; run.json is in" in " ".join(told.stderr.split())
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "interrupted"
+    report = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (report["state"], report["server"]["connection"]) == ("interrupted", str(tmp_path / "connection.json"))
+
+
+@pytest.mark.parametrize(("begun", "says"), [("studio.json", "begun with --connection"), (None, "your own server")])
+def test_a_run_does_not_go_on_at_another_server(pgc, cube_obj, tmp_path, begun, says):
+    begun = None if begun is None else str(tmp_path / begun)
+    before = reported(tmp_path / "out", server={"key": "4" * 32, "connection": begun})
+    told = pgc("shape", cube_obj, "--prompt", "x", "--resume")
+    assert told.exit_code == 2
+    assert says in " ".join(told.stderr.split())
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_a_run_goes_on_at_the_server_that_it_was_begun_on(pgc, cube_obj, tmp_path):
+    studio = tmp_path / "studio.json"
+    reported(tmp_path / "out", state="running", server={"key": "4" * 32, "connection": str(studio)})
+    with serving(studio) as server:
+        server.end = JobState.FAILED
+        told = pgc("shape", cube_obj, "--prompt", "x", "--resume", connection=None)
+    assert "It broke." in told.stderr
+    assert [message.key for message in server.submitted] == ["4" * 32]
+
+
+def textured(cube_obj, out, **values):
+    """A folder with a report of a run on a server; returns its bytes."""
+    out.mkdir()
+    arguments = {"mesh": str(cube_obj), "prompt": "red", "steps": 2, "texture_size": 32}
+    report = {"format": "pgc-run-1", "state": "finished", "arguments": arguments, "server": {"key": "4" * 32}}
+    (out / "run.json").write_text(json.dumps({**report, **values}))
+    return (out / "run.json").read_bytes()
+
+
+def test_a_refusal_leaves_the_report_of_a_texture_that_was_to_go_on(cube_obj, tmp_path):
+    before = textured(cube_obj, tmp_path / "out")
+    with serving(tmp_path / "connection.json") as server:
+        server.refusal = wire.ErrorCode.INPUT_CONFLICT
+        words = ["texture", "--resume", "--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
+        told = CliRunner().invoke(app, [str(word) for word in words])
+    assert told.exit_code == 2
+    assert "with another file, prompt or choice" in " ".join(told.stderr.split())
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_a_texture_that_failed_at_the_server_is_not_waited_for(cube_obj, tmp_path):
+    textured(cube_obj, tmp_path / "out", state="failed")
+    (tmp_path / "connection.json").touch()
+    words = ["texture", "--resume", "--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
+    told = CliRunner().invoke(app, [str(word) for word in words])
+    assert "failed at the server; start it again with --overwrite." in " ".join(told.stderr.split())
+
+
+def test_a_texture_goes_on_at_the_server_that_it_was_begun_on(cube_obj, tmp_path):
+    studio, out = tmp_path / "studio.json", tmp_path / "out"
+    textured(cube_obj, out, state="running", server={"key": "4" * 32, "connection": str(studio)})
+    words = ["texture", "--resume", "--out", str(out)]
+    other = CliRunner().invoke(app, [*words, "--connection", str(tmp_path / "other.json")])
+    assert "is of another server; leave it out." in " ".join(other.stderr.split())
+    with serving(studio) as server:
+        server.end = JobState.FAILED
+        told = CliRunner().invoke(app, words)
+    assert "It broke." in told.stderr
+    assert [message.key for message in server.submitted] == ["4" * 32]
+
+
+@pytest.mark.parametrize(("end", "says"), [("failed", "It broke."), ("cancelled", "the earlier result stays in")])
+def test_a_texture_that_comes_to_nothing_gives_back_the_one_that_it_was_to_replace(cube_obj, tmp_path, end, says):
+    before = textured(cube_obj, tmp_path / "out")
+    with serving(tmp_path / "connection.json") as server:
+        server.end = JobState(end)
+        words = ["texture", cube_obj, "--prompt", "red", "--overwrite", "--steps", 2, "--texture-size", 32]
+        place = ["--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
+        told = CliRunner().invoke(app, [str(word) for word in (*words, *place)])
+    assert says in " ".join(told.stderr.split())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+    assert (tmp_path / "out" / "run.json").read_bytes() == before

@@ -12,7 +12,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from blender_addon import client as wire
-from blender_addon.protocol.records import JobState
 from pgc.cli import app
 from pgc.errors import ConfigError
 from pgc.images.maps import encode_png
@@ -125,47 +124,6 @@ def test_a_run_that_was_none_of_the_servers_is_not_resumed_there(pgc_remote, cub
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "without --server" in result.stderr
-
-
-def reported(cube_obj, out, **values):
-    """A folder with a report of a run on a server; returns its bytes."""
-    out.mkdir()
-    arguments = {"mesh": str(cube_obj), "prompt": "red", "steps": 2, "texture_size": 32}
-    report = {"format": "pgc-run-1", "state": "finished", "arguments": arguments, "server": {"key": "4" * 32}}
-    (out / "run.json").write_text(json.dumps({**report, **values}))
-    return (out / "run.json").read_bytes()
-
-
-def test_a_refusal_leaves_the_report_of_the_run_that_was_to_go_on(cube_obj, tmp_path):
-    before = reported(cube_obj, tmp_path / "out")
-    with serving(tmp_path / "connection.json") as server:
-        server.refusal = wire.ErrorCode.INPUT_CONFLICT
-        words = ["texture", "--resume", "--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
-        told = CliRunner().invoke(app, [str(word) for word in words])
-    assert told.exit_code == 2
-    assert "with another file, prompt or choice" in " ".join(told.stderr.split())
-    assert (tmp_path / "out" / "run.json").read_bytes() == before
-
-
-def test_what_failed_at_the_server_is_not_waited_for(cube_obj, tmp_path):
-    reported(cube_obj, tmp_path / "out", state="failed")
-    (tmp_path / "connection.json").touch()
-    words = ["texture", "--resume", "--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
-    told = CliRunner().invoke(app, [str(word) for word in words])
-    assert "failed at the server; start it again with --overwrite." in " ".join(told.stderr.split())
-
-
-@pytest.mark.parametrize(("end", "says"), [("failed", "It broke."), ("cancelled", "the earlier result stays in")])
-def test_a_run_that_comes_to_nothing_gives_back_the_one_that_it_was_to_replace(cube_obj, tmp_path, end, says):
-    before = reported(cube_obj, tmp_path / "out")
-    with serving(tmp_path / "connection.json") as server:
-        server.end = JobState(end)
-        words = ["texture", cube_obj, "--prompt", "red", "--overwrite", "--steps", 2, "--texture-size", 32]
-        place = ["--out", tmp_path / "out", "--connection", tmp_path / "connection.json"]
-        told = CliRunner().invoke(app, [str(word) for word in (*words, *place)])
-    assert says in " ".join(told.stderr.split())
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
-    assert (tmp_path / "out" / "run.json").read_bytes() == before
 
 
 def job_of(arguments):
