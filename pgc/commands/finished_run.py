@@ -23,11 +23,13 @@ def load_run(folder: Path) -> tuple[PreparedMesh, BakedTexture]:
         PgcError: the folder holds no run, the mesh has gone, or an image is missing or damaged.
     """
     from pgc.export.material import read_maps
+    from pgc.runs.folder import RunFolder
     from pgc.runs.report import read_report
     from pgc.runs.request import load_prepared
 
     content = read_report(folder / "run.json")
-    request = arguments_from_report(content, TextureArguments()).to_request()
+    arguments = arguments_from_report(content, TextureArguments())
+    request = replace(arguments, mesh=RunFolder(folder).place_of(arguments.mesh)).to_request()
     if not _judged_uvs(content) and not request.unwrap:
         request = replace(request, keep_uvs=True)
     prepared = load_prepared(request, lambda stage, fraction: None)

@@ -198,6 +198,21 @@ class RunFolder:
         files = self._report_of_any().get("files")
         return [str(name) for name in files] if isinstance(files, dict) else []
 
+    def place_of(self, mesh: str | None) -> str | None:
+        """Returns where the run's mesh is now: where it was, or in the folder above, where that was moved as a whole
+        and its own report names the same bytes."""
+        if mesh is None or Path(mesh).exists():
+            return mesh
+        beside = self.path.absolute().parent / Path(mesh).name
+        try:
+            files = read_report(beside.parent / self.report.name, _FORMATS).get("files")
+        except CheckpointError:
+            # No run's folder: the mesh's reader says what is missing.
+            return mesh
+        known = files.get(beside.name) if isinstance(files, dict) else None
+        is_same = beside.is_file() and hashlib.sha256(beside.read_bytes()).hexdigest() == known
+        return str(beside) if is_same else mesh
+
     def write_preview(self, rasterizer: Rasterizer, look: Look, framing: Framing, config: PreviewConfig) -> None:
         """Writes preview.png."""
         write_bytes(self.preview, render_preview(rasterizer, look, framing, config))

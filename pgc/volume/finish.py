@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.specs import GuidanceSpec
 from pgc.mesh import PreparedMesh
 from pgc.optimization.config import Prompt
-from pgc.runs.arguments import TextureArguments, checked_device, guidance_named
+from pgc.runs.arguments import TextureArguments, arguments_from_report, checked_device, guidance_named
 from pgc.runs.folder import RunFolder
+from pgc.runs.report import mesh_facts, read_report
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
 from pgc.runs.settings.choices import RunChoices
 from pgc.runs.settings.presets import RunSettings, resolve
@@ -55,6 +58,8 @@ class VolumeMesh:
     prior: GuidanceSpec
     """What the volume's was loaded from."""
     prompt: Prompt
+    is_as_before: bool = False
+    """Whether volume.glb has the bytes that it had when this run was resumed."""
 
 
 def texture_volume(
@@ -75,6 +80,9 @@ def texture_volume(
         device=checked_device(made.device.type),
     )
     place = RunFolder(folder / TEXTURE_FOLDER)
+    done = _finished_before(place, made, request) if resume else None
+    if done is not None:
+        return _told(folder, place, done["steps_done"], done["files"]), True
     resume = resume and place.checkpoint.is_file()
     if not resume:
         place.claim(overwrite=True)
@@ -82,12 +90,30 @@ def texture_volume(
     shared = SharedParts(guidance=made.guidance if prior == made.prior else None, mesh=made.mesh)
     told = _arguments(stage, made, request)
     outcome = texture_mesh(request, place, arguments=told, hooks=hooks, shared=shared, resume=resume)
+    return _told(folder, place, outcome.report.steps_done, outcome.report.files), outcome.finished
+
+
+def _finished_before(place: RunFolder, made: VolumeMesh, request: TextureRequest) -> dict[str, Any] | None:
+    """The report of the same texture of the same mesh, where `pgc texture --resume` has finished it meanwhile."""
+    if not made.is_as_before or place.left_behind() != "finished":
+        return None
+    content = read_report(place.report)
+    if not content.get("arguments") or content["mesh"] != json.loads(json.dumps(mesh_facts(made.mesh))):
+        return None
+    stored = arguments_from_report(content, TextureArguments())
+    # The folder may have been moved since.
+    stored = replace(stored, mesh=place.place_of(stored.mesh))
+    return content if stored.to_request().fingerprint() == request.fingerprint() else None
+
+
+def _told(folder: Path, place: RunFolder, steps_done: int, textures: Mapping[str, str]) -> dict[str, Any]:
+    """Writes imagined.glb; returns what a report says of the texture."""
     write_bytes(folder / TEXTURED, (place.path / "textured.glb").read_bytes())
     report = place.report.name
     files = {TEXTURED: hashes(folder, (TEXTURED,))[TEXTURED]}
-    files.update({f"{TEXTURE_FOLDER}/{name}": digest for name, digest in outcome.report.files.items()})
+    files.update({f"{TEXTURE_FOLDER}/{name}": digest for name, digest in textures.items()})
     files[f"{TEXTURE_FOLDER}/{report}"] = hashes(place.path, (report,))[report]
-    return {"folder": TEXTURE_FOLDER, "steps_done": outcome.report.steps_done, "files": files}, outcome.finished
+    return {"folder": TEXTURE_FOLDER, "steps_done": steps_done, "files": files}
 
 
 def _arguments(stage: TextureStage, made: VolumeMesh, request: TextureRequest) -> dict[str, Any]:

@@ -26,9 +26,10 @@ from pgc.runs.memory.plan import SubjectPlanner
 from pgc.runs.recorder import RunHooks
 from pgc.runs.report import mesh_facts, plain
 from pgc.runs.request import saved_plan
+from pgc.runs.sources.reading import digest_of
 from pgc.volume.finish import VolumeMesh, texture_volume
 from pgc.volume.memory import volume_needs
-from pgc.volume.outcome import REPORT, TEXTURE_FOLDER, write_volume, write_volume_report
+from pgc.volume.outcome import MESH_FILES, REPORT, TEXTURE_FOLDER, write_volume, write_volume_report
 from pgc.volume.prepared import PreparedVolume, begun_distances, prepare_volume
 from pgc.volume.request import SavedVolume, VolumeRequest, as_begun, check_request
 from pgc.volume.start import BallStart, NamedStart, named_in
@@ -90,6 +91,7 @@ def imagine(
     )
     planner = SubjectPlanner(spec=request.prior, subject=volume_needs(request.settings), device=given.source.device)
     least = 0 if saved is None else saved_plan(saved[1])
+    before = digest_of(folder / MESH_FILES[0]) if resume else ""
     made = until_it_fits(planner, lambda attempt: _volume(given, attempt), hooks.on_note, least=least)
     finished, files, textured = made.finished, made.files, {}
     if (
@@ -108,6 +110,7 @@ def imagine(
             device=given.source.device,
             prior=request.prior,
             prompt=request.prompt,
+            is_as_before=before == files[MESH_FILES[0]],
         )
         textured, finished = texture_volume(request.texture, of_volume, folder, run_hooks, resume=resume)
         files = {**files, **textured["files"]}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def run_on_server(
         PgcError: the run failed; typer.Exit: it was stopped.
     """
     arguments = given if report is None else arguments_from_report(report, given)
+    arguments = replace(arguments, mesh=folder.place_of(arguments.mesh))
     key = None if report is None else key_of(report)
     connection = connection if report is None else connection_of(report, connection)
     with own_or_named(console, connection) as events:

@@ -200,6 +200,7 @@ def _run_here(
     (destination, report), (ranks, parts) = what, beside
     resume, outputs = destination.resume, destination.outputs()
     arguments = given if report is None else arguments_from_report(report, given)
+    arguments = replace(arguments, mesh=folder.place_of(arguments.mesh))
     request = arguments.to_request()
     with InterruptFlag() as interrupt:
 

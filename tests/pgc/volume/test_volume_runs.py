@@ -15,18 +15,19 @@ from typer.testing import CliRunner
 from pgc.cli import app
 from pgc.errors import CheckpointError, ConfigError, MeshError
 from pgc.guidance.specs import OracleSpec, PocketSpec, load_guidance, parse_guidance
-from pgc.mesh import load_mesh
+from pgc.mesh import load_mesh, prepare_mesh
 from pgc.optimization.config import Prompt
 from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.runs.arguments import TextureArguments, arguments_from_report
 from pgc.runs.checkpoint import load_checkpoint
+from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.folder import OutputConfig, RunFolder
-from pgc.runs.report import plain
-from pgc.runs.runner import texture_mesh
+from pgc.runs.report import VOLUME_FORMAT, plain
+from pgc.runs.runner import RunHooks, texture_mesh
 from pgc.runs.settings.choices import RunChoices
 from pgc.volume import runner
 from pgc.volume.field import VolumeFieldConfig
-from pgc.volume.finish import TextureStage
+from pgc.volume.finish import TextureStage, VolumeMesh, texture_volume
 from pgc.volume.light.marching import MarchConfig
 from pgc.volume.occupancy import OccupancyConfig
 from pgc.volume.outcome import check_spared
@@ -163,6 +164,44 @@ def test_a_texture_that_is_stopped_goes_on_where_it_was(models, tmp_path):
     assert imagine(request, guidance, tmp_path, again, resume=True)
     assert steps == [(2, 3), (3, 3)]
     assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_texture_that_was_finished_meanwhile_is_kept_and_its_folder_may_move(tmp_path, monkeypatch):
+    """By the pieces: whole runs would take half a minute."""
+    corners, faces = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]
+    here = tmp_path / "im1"
+    here.mkdir()
+    trimesh.Trimesh(corners, faces).export(here / "volume.glb")
+    mesh = prepare_mesh(load_mesh(here / "volume.glb"))
+    choices = RunChoices(steps=1, views=1, resolution=24, texture_size=64, warm_start=False)
+    stage, cpu = TextureStage(choices=choices), torch.device("cpu")
+    made = VolumeMesh(mesh=mesh, guidance=None, device=cpu, prior=PocketSpec(), prompt=Prompt(text="a stone"))
+    assert texture_volume(stage, made, here, RunHooks(), resume=False)[1]
+    moved, digest = tmp_path / "im2", hashlib.sha256((here / "volume.glb").read_bytes()).hexdigest()
+    (here / "run.json").write_text(json.dumps({"format": VOLUME_FORMAT, "files": {"volume.glb": digest}}))
+    here.rename(moved)
+    (moved / "imagined.glb").unlink()
+    painted = (moved / "texture" / "textured.glb").read_bytes()
+    exported = CliRunner().invoke(app, ["export", str(moved / "texture"), "--out", str(tmp_path / "exported")])
+    assert exported.exit_code == 0, exported.output
+
+    def refuse(*given, **named):
+        raise AssertionError("it was finished")
+
+    monkeypatch.setattr("pgc.volume.finish.texture_mesh", refuse)
+    told, finished = texture_volume(stage, replace(made, is_as_before=True), moved, RunHooks(), resume=True)
+    assert (finished, told["steps_done"]) == (True, 1)
+    assert (moved / "imagined.glb").read_bytes() == (moved / "texture" / "textured.glb").read_bytes() == painted
+    for name, digest in told["files"].items():
+        assert hashlib.sha256((moved / name).read_bytes()).hexdigest() == digest, name
+    other = TextureStage(choices=replace(choices, steps=2))
+    for changed, of_run in ((other, replace(made, is_as_before=True)), (stage, made)):
+        with pytest.raises(AssertionError, match="finished"):
+            texture_volume(changed, of_run, moved, RunHooks(), resume=True)
+        EarlierRun(moved / "texture").give_back()
+    (moved / "volume.glb").write_bytes(b"of another volume")
+    assert RunFolder(moved / "texture").place_of(str(here / "volume.glb")) == str(here / "volume.glb")
 
 
 def test_a_mesh_that_a_run_would_replace_is_spared(tmp_path):
