@@ -75,7 +75,9 @@ def imagine(  # noqa: PLR0913 - one parameter an option
     numbers = {"steps": steps, "views": views, "resolution": resolution, "seed": seed}
     place = Place(out=out, resume=resume, overwrite=overwrite, server=server, connection=connection)
     if place.is_there:
-        refuse_there({"--start": start, "--triangles": triangles, "--latents-until": latents_until}, device)
+        # 0 is what a server does anyway.
+        unknown = {"--start": start, "--triangles": triangles, "--latents-until": latents_until or None}
+        refuse_there(unknown, device)
         shape = {"geometry": "volume", "learning_rate": learning_rate}
         wish = wished(prompt, guidance, (prompt, negative), numbers, shape)
         run_there(wish, "volume", place, texturing_there(wish, out, texture_steps, texture_size) if texture else None)

@@ -67,14 +67,14 @@ def refuse_there(given: dict[str, Any], device: str) -> None:
     """Refuses options that no job for a server has.
 
     Args:
-        given: values by option; None, "" and False are no wish.
+        given: values by option; None and False are no wish, and 0 and "" are.
 
     Raises:
         ConfigError: one is given.
     """
     if device != "auto":
         raise ConfigError("--device is the server's own; with --server leave it out (pgc-server start --device).")
-    names = [name for name, value in given.items() if value]
+    names = [name for name, value in given.items() if value is not None and value is not False]
     if names:
         raise ConfigError(f"No server takes {' and '.join(names)} yet; leave it out, or run without --server.")
 

@@ -103,16 +103,17 @@ def shape(  # noqa: PLR0913 - one parameter an option
         raise ConfigError("The prompt is empty; say what the shape is to be.")
     place = Place(out=out, resume=resume, overwrite=overwrite, server=server, connection=connection)
     if place.is_there:
-        refuse_there({"--preset": preset, "--control": control, "--control-model": control_model}, device)
+        refuse_there({"--preset": preset, "--control": control, "--control-model": control_model or None}, device)
         if not mesh.is_file():
             raise ConfigError(f"There is no file {mesh}; give the mesh to begin from.")
         wish = wished(
             mesh.stem,
-            guidance or "pocket",
+            "pocket" if guidance is None else guidance,
             (prompt, negative),
             {"steps": steps, "views": views, "resolution": resolution, "seed": seed},
             {
-                "loss": loss or "rgb", "geometry": geometry or "offsets", "cubes": cubes, "hold": hold,
+                "loss": "rgb" if loss is None else loss, "geometry": "offsets" if geometry is None else geometry,
+                "cubes": cubes, "hold": hold,
                 "latents_until": latents_until, "learning_rate": learning_rate,
             },
             mesh=mesh,
