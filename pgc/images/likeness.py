@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A picture that a texture is to resemble: its colours and patterns matter, its size, its shape and its transparent
-parts do not.
+parts do not. And a picture that the front is to look like, of which all of these matter.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from pgc.images.color_profiles import in_srgb
 from pgc.images.reading import SourceImage, read_source_image
 from pgc.images.values import unit_values
 
-__all__ = ["LIKENESS_SIDE", "likeness_of", "read_likeness", "srgb_bytes"]
+__all__ = ["LIKENESS_SIDE", "likeness_of", "read_front", "read_likeness", "srgb_bytes"]
 
 LIKENESS_SIDE = 256
 _MOST = 1024
 """Pixels a side that are looked at; of larger pictures every second, third, … row and column is."""
 _OPAQUE = 128
+_UNSEEN = "All of the picture is transparent, so it has no colours to give; take another one."
 
 
 def likeness_of(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "s s 3"]:
@@ -59,6 +60,28 @@ def read_likeness(path: Path) -> UInt8[np.ndarray, "s s 3"]:
         raise TextureError(f"{path}: {error}") from error
 
 
+def read_front(path: Path, side: int) -> UInt8[np.ndarray, "s s 4"]:
+    """Reads a picture as a view, turned as it is to be shown, sRGB with alpha: in the middle of a square, with its own
+    aspect and transparent bars. Its longer side stays as it is, up to `side` pixels.
+
+    Raises:
+        TextureError: it is missing, damaged or too big, or nothing of it can be seen.
+    """
+    pixels = srgb_bytes(read_source_image(path, upright=True))
+    if pixels.shape[2] == 3:
+        pixels = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    if not (pixels[..., 3] >= _OPAQUE).any():
+        raise TextureError(f"{path}: {_UNSEEN}")
+    # Pillow weighs colours by alpha, so that hidden ones do not come to the light.
+    scale = min(1.0, side / max(pixels.shape[:2]))
+    height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
+    fitted = np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    whole = np.zeros((max(height, width), max(height, width), 4), np.uint8)
+    top, left = (len(whole) - height) // 2, (len(whole) - width) // 2
+    whole[top : top + height, left : left + width] = fitted
+    return whole
+
+
 def srgb_bytes(image: SourceImage) -> UInt8[np.ndarray, "h w c"]:
     """Returns an image in sRGB and 8 bits, RGB or RGBA, at its own size."""
     color = image.color
@@ -86,7 +109,7 @@ def _visible(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     if opaque.all():
         return color
     if not opaque.any():
-        raise TextureError("All of the picture is transparent, so it has no colours to give; take another one.")
+        raise TextureError(_UNSEEN)
     seen, hidden = color[opaque], int((~opaque).sum())
     filled = color.copy()
     filled[~opaque] = seen[np.arange(hidden) * len(seen) // hidden]

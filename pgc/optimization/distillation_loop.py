@@ -125,9 +125,15 @@ class DistillationLoop:
                 self._learn(view, again, progress)
         self.step += 1
         self._update_average()
-        gradient, lost = _stacked([one.gradient for one in heard]), torch.cat([one.lost for one in heard])
-        covered = torch.cat([one.picture.view.covered for one in heard])
-        statistics = gradient_statistics(gradient, regulated, covered, lost)
+        lost = torch.cat([one.lost for one in heard])
+        # Regulation leaves those alone that are known to become something.
+        judged = [(one, part) for one, part in zip(heard, regulated, strict=True) if one.feedback is not None]
+        statistics = gradient_statistics(
+            _stacked([one.gradient for one, _ in judged]),
+            _stacked([part for _, part in judged]),
+            torch.cat([one.picture.view.covered for one, _ in judged]),
+            lost,
+        )
         self.regulated.after_step(statistics)
         self.finite.after_step(self.step, statistics.non_finite_pixels, lost.numel())
         return StepResult(
@@ -137,7 +143,7 @@ class DistillationLoop:
             timesteps=tuple(t for one in heard if one.feedback for t in one.feedback.outcome.timestep.tolist()),
             gradient=statistics,
             image=torch.cat([one.picture.image.detach()[:, :3] for one in heard]),
-            image_gradient=regulated.detach(),
+            image_gradient=_stacked(regulated).detach(),
             seconds=watch.finish(),
         )
 
@@ -162,8 +168,8 @@ class DistillationLoop:
         gradient, lost = finite_pixels(residual)
         return _Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
 
-    def _learn(self, view: View, heard: Sequence[_Heard], progress: float) -> Float[Tensor, "b c h w"]:
-        """Takes one step of the optimiser; returns ∂L/∂x of all pictures as regulation left it."""
+    def _learn(self, view: View, heard: Sequence[_Heard], progress: float) -> list[Float[Tensor, "b c h w"]]:
+        """Takes one step of the optimiser; returns ∂L/∂x of each picture as regulation left it."""
         self.optimizer.zero_grad(set_to_none=True)
         regulated = [self._regulated(one) for one in heard]
         if all(one.feedback is None or one.feedback.baseline_shift is None for one in heard):
@@ -181,7 +187,7 @@ class DistillationLoop:
             (penalty * float(view.gbuffer.mask.sum())).backward()
         self.optimizer.step()
         self.subject.learnt.after_step()
-        return _stacked(regulated)
+        return regulated
 
     def _regulated(self, one: _Heard) -> Float[Tensor, "b c h w"]:
         if one.feedback is None:
@@ -242,10 +248,9 @@ class DistillationLoop:
         """Says what regulated ∂L/∂x, what it did so far, and which gradients it saw: what was not used is not named."""
         parts = ["through the encoder"] if self.encoder.needs_gradient else []
         parts += ["residual in the image"] if any(loss.has_image_target for loss in self._losses()) else []
-        parts += (
-            ["palette of the reference"] if self.config.likeness_scale and self.subject.likeness is not None else []
-        )
-        parts += ["front view, not regulated"] if self.config.front_scale and self.subject.likeness is not None else []
+        if self.subject.likeness is not None:
+            parts += ["palette of the reference"] if self.config.likeness_scale else []
+            parts += ["front view, not regulated"] if self.config.front_scale else []
         return {"method": self.config.regulation, "gradients": parts, **self.regulated.summary()}
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

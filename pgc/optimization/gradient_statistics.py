@@ -43,7 +43,7 @@ def gradient_statistics(
     before: Float[Tensor, "b c h w"],
     after: Float[Tensor, "b c h w"],
     covered: Bool[Tensor, "b 1 h w"],
-    lost: Bool[Tensor, "b 1 h w"],
+    lost: Bool[Tensor, "n 1 h w"],
 ) -> GradientStatistics:
     """Compares ∂L/∂x before and after regulation; one wait for a GPU.
 
@@ -51,7 +51,7 @@ def gradient_statistics(
         before: finite everywhere.
         after: of the same pictures.
         covered: where the mesh is.
-        lost: where the gradient was not finite.
+        lost: where the gradient was not finite, in these pictures and those that are not regulated.
     """
     sizes = pixel_norm(before.float())
     regulated = pixel_norm(after.float())

@@ -41,7 +41,9 @@ class Scene:
     """Material of each face, whose borders the control edges draws; None: all are one."""
     likeness: Float[Tensor, "1 3 h w"] | None = None
     """A picture that the texture is to resemble, sRGB in [0, 1]."""
+    front: Float[Tensor, "1 4 s s"] | None = None
+    """A picture that the front view is to look like, sRGB and alpha in [0, 1]."""
     front_camera: Callable[[FrontAxis], Camera] | None = None
-    """Of that picture, where the front view is to look like it."""
+    """Of that picture."""
     reference: SurfaceMaterial | None = None
     """A known material, rendered beside the texture and handed to the oracle; None for every real prior."""

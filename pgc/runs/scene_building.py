@@ -50,6 +50,8 @@ class SourceTextures:
     """What the oracle takes for the truth; without roughness it is matte, without metallic no metal."""
     likeness: Tensor | None = None
     """A picture that the texture is to resemble, [1, 3, H, W], sRGB in [0, 1]."""
+    front: Tensor | None = None
+    """A picture that the front is to look like, [1, 4, S, S], sRGB and alpha in [0, 1]."""
     depth: Depth = "8 bits"
     """Of the initial texture's files."""
     notes: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ def _unlit(
         cameras=seen[1],
         face_materials=_face_materials(mesh, device),
         likeness=_on(sources.likeness, device),
+        front=_on(sources.front, device),
         front_camera=partial(_front_camera, mesh),
     )
 

@@ -113,6 +113,7 @@ class TextureRequest:
             change_mask=self.change_mask,
             oracle=self.oracle_texture,
             reference=self.reference,
+            front_resolution=self.settings.optimize.resolution if self.settings.optimize.front_scale else 0,
             maps=self.initial_maps,
         )
 

@@ -104,7 +104,7 @@ class RunViews:
     def pictures(self, view: View, watch: Stopwatch) -> list[Picture]:
         """Returns the step's picture, and where the front is to look like something, that view."""
         shown = [self.picture(view, watch)]
-        wanted, camera, scale = self.scene.likeness, self.scene.front_camera, self.config.front_scale
+        wanted, camera, scale = self.scene.front, self.scene.front_camera, self.config.front_scale
         if wanted is None or camera is None or not scale:
             return shown
         if self._front is None:

@@ -50,6 +50,8 @@ class SubjectNeeds:
     """Whether the prior's pictures are looked at, too."""
     pictures: int = 1
     """Pictures of a view that the prior judges, one after the other."""
+    fronts: int = 0
+    """Views beside those that are asked for, of which the prior is not asked."""
     texture_size: int | None = None
     """Side of the texture; None: there is none."""
     smaller: str = ""
@@ -68,12 +70,13 @@ def texture_needs(settings: RunSettings) -> SubjectNeeds:
         peak=_PEAK[lit],
         decodes=compares or warm or has_image_target(settings.optimize.distillation),
         texture_size=side,
+        fronts=int(settings.optimize.front_scale > 0.0),
     )
 
 
 def needed_gb(plan: MemoryPlan, spec: TeacherSpec, subject: SubjectNeeds, device: torch.device) -> float:
     """Returns the peak of a run with this plan in GB, the driver's own share included. `spec` is that of the plan."""
-    pixels = plan.views * (plan.resolution / 1024) ** 2
+    pixels = (plan.views + subject.fronts) * (plan.resolution / 1024) ** 2
     base = _CONTEXT + _CACHE[device.type == "cuda"] + subject.fixed
     held, peak = subject.held * pixels, subject.peak * pixels
     if isinstance(spec, OracleSpec):

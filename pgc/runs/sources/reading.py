@@ -16,7 +16,7 @@ from pgc.images.sources import read_texture
 from pgc.maps import MAP_NAMES, MapName
 from pgc.mesh import PreparedMesh
 from pgc.runs.scene_building import SourceTextures
-from pgc.runs.sources.pictures import read_reference, read_start
+from pgc.runs.sources.pictures import read_front_view, read_reference, read_start
 
 __all__ = ["SourceFiles", "StartName", "check_headers", "digest_of", "read_sources"]
 
@@ -36,6 +36,8 @@ class SourceFiles:
     oracle: Path | None
     reference: Path | None
     """A picture whose colours the texture shall have; it lies in no UVs."""
+    front_resolution: int = 0
+    """Side of the front view that is to look like `reference`, pixels; 0: none is."""
     maps: Mapping[MapName, Path] = field(default_factory=dict[MapName, Path])
     """Other maps than base colour that the run starts from, and which win over those in the folder `initial`."""
 
@@ -89,6 +91,9 @@ def read_sources(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceTex
         lock_mask=None if locks is None else locks.masks,
         oracle=None if oracle is None else oracle.texture,
         likeness=None if files.reference is None else read_reference(files.reference),
+        front=read_front_view(files.reference, files.front_resolution)
+        if files.reference is not None and files.front_resolution
+        else None,
         depth="8 bits" if initial is None else initial.depth,
         notes=tuple(dict.fromkeys(note for source in given for note in source.notes)),
     )

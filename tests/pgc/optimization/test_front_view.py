@@ -11,14 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from pgc.errors import ConfigError
+from pgc.errors import ConfigError, TextureError
 from pgc.guidance.specs import load_guidance
 from pgc.optimization.config import OptimizeConfig
 from pgc.optimization.stopwatch import Stopwatch
+from pgc.optimization.views.front_view import seen_of
 from pgc.remote.job import check_remote_arguments
 from pgc.runs.arguments import TextureArguments
 from pgc.runs.prepared import start_optimization
 from pgc.runs.request import load_prepared, load_sources
+from pgc.runs.sources.pictures import read_front_view
 
 
 @pytest.fixture
@@ -68,9 +70,35 @@ def test_the_front_becomes_the_picture_where_the_mesh_is(cube_obj: Path, red_tex
         return float((shown.image.detach() - target)[covered].abs().mean())
 
     before = distance()
-    for _ in run.steps():
-        pass
+    seen = list(run.steps())
+    both, of_main = (
+        int(part.sum()) for part in (torch.cat([main.view.covered, front.view.covered]), main.view.covered)
+    )
+    assert len(seen[0].image) == 2
+    assert seen[0].gradient.pixels == of_main < both, "what is not regulated is not counted as left alone"
     assert distance() < 0.6 * before
+
+
+def test_what_is_transparent_or_beyond_the_picture_is_not_compared(tmp_path: Path) -> None:
+    """A picture of 60 x 30 pixels: its left half shows red, its right half hides blue."""
+    pixels = np.zeros((30, 60, 4), np.uint8)
+    pixels[:, :30] = (255, 0, 0, 255)
+    pixels[:, 30:] = (0, 0, 255, 40)
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    side = 32
+    wanted = read_front_view(tmp_path / "half.png", 2 * side)
+    assert wanted.shape == (1, 4, 60, 60), "not stretched, nor larger than it is"
+    assert read_front_view(tmp_path / "half.png", side).shape == (1, 4, side, side)
+    colors, opaque = seen_of(wanted, side)
+    assert opaque[0, 0, 8:24, :16].all()
+    assert int(opaque.sum()) == 16 * 16
+    assert torch.allclose(colors[0, :, 8:24, :16], torch.tensor([1.0, 0.0, 0.0])[:, None, None], atol=0.04), (
+        "little blue"
+    )
+    pixels[..., 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    with pytest.raises(TextureError, match="All of the picture is transparent"):
+        read_front_view(tmp_path / "half.png", side)
 
 
 def test_runs_without_it_are_those_of_before() -> None:

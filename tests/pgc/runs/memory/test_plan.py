@@ -16,6 +16,7 @@ from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import KNOWN_MODELS
 from pgc.guidance.specs import FluxSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.optimization.warm_start_config import WarmStartConfig
+from pgc.runs.memory.needs import needed_gb, texture_needs
 from pgc.runs.memory.plan import DeviceMemory, MemoryPlan, MemoryPlanner, cap_memory, device_memory
 from pgc.runs.memory.speeds import in_words
 from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
@@ -371,3 +372,14 @@ def test_no_plan_has_as_many_pixels_as_the_one_before() -> None:
         plans = MemoryPlanner(spec=OracleSpec(), settings=settings, device=CARD).plans
         assert len(set(plans)) == len(plans)
         assert [plan.resolution for plan in plans] == sorted({plan.resolution for plan in plans}, reverse=True)
+
+
+def test_a_front_view_is_counted_and_the_prior_is_not_asked_about_it() -> None:
+    spec, plan = StableDiffusionSpec(), MemoryPlan(views=4, resolution=1024)
+    settings = preset_settings("standard", spec)
+    fronted = replace(settings, optimize=replace(settings.optimize, front_scale=1.0))
+    needs, more = texture_needs(settings), texture_needs(fronted)
+    assert needed_gb(plan, OracleSpec(), more, CARD) - needed_gb(plan, OracleSpec(), needs, CARD) == pytest.approx(
+        needs.peak
+    )
+    assert needed_gb(plan, spec, more, CARD) - needed_gb(plan, spec, needs, CARD) <= needs.peak
