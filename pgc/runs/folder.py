@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from pgc.export.glb import write_glb
 from pgc.export.material import ExportConfig, export_material
 from pgc.export.packing import pack_orm
 from pgc.images.maps import encode_maps, encode_png, map_file_names
+from pgc.maps import MAPS
 from pgc.mesh import PreparedMesh
 from pgc.pictures.contact_sheet import PreviewConfig, render_preview
 from pgc.pictures.studio import Framing, Look, baked_look
@@ -30,6 +31,7 @@ __all__ = ["LEFT_BEHIND", "LeftBehind", "OutputConfig", "PreviewCadence", "RunFo
 
 _FORMATS = (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)
 _ENDED = ("failed", "interrupted")
+_TEXTURED = ("textured.glb", "turntable.webp", "orm.png")
 LeftBehind = Literal["nothing", "unfinished", "finished"]
 LEFT_BEHIND: tuple[LeftBehind, ...] = get_args(LeftBehind)
 
@@ -115,13 +117,21 @@ class RunFolder:
             hint = "--resume continues its run, " if self.checkpoint.is_file() else ""
             raise ConfigError(f"The folder {self.path} is not empty; {hint}--overwrite replaces what is there.")
 
-    def claim(self, *, overwrite: bool) -> None:
+    def claim(self, *, overwrite: bool, spared: Iterable[Path] = ()) -> None:
         """Makes the folder for a new run. What an earlier one wrote is set aside until this one has a result.
 
+        Args:
+            spared: files that a texture run begins from, which it must neither move nor replace.
+
         Raises:
-            ConfigError: something is in it already and may not be overwritten, or it is a file.
+            ConfigError: something is in it already and may not be overwritten, it is a file, or one of those would go.
         """
         self.check_free(overwrite=overwrite)
+        names = {*self.files_of_report(), *self._own_names(), *_TEXTURED, *(f"{name}.png" for name in MAPS)}
+        replaced = {(self.path / name).resolve() for name in names}
+        for path in spared:
+            if path.resolve() in replaced:
+                raise ConfigError(f"The run would replace {path}, which it begins from; choose another --out.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

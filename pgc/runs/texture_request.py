@@ -77,6 +77,14 @@ class TextureRequest:
         if not self.prompt.text.strip():
             raise ConfigError("The prompt is empty; say what the texture is to be.")
 
+    def files(self) -> tuple[Path, ...]:
+        """Returns the mesh and the pictures that the run begins from."""
+        given = (
+            self.mesh, self.initial_texture, *self.initial_maps.values(), self.lock_mask, self.change_mask,
+            self.oracle_texture, self.reference,
+        )  # fmt: skip
+        return tuple(path for path in given if path is not None)
+
     def _check_start(self) -> None:
         if self.start is not None and self.initial_texture is not None:
             raise ConfigError(f"--start is {self.start!r} and --init-texture an image; give one of them.")

@@ -160,8 +160,8 @@ def _run_there(
         raise ConfigError(_NO_EXPORT)
     if not destination.resume:
         # Bad options first: a folder is claimed for a run that can begin only.
-        request_for_server(given)
-        folder.claim(overwrite=destination.overwrite)
+        request = request_for_server(given)
+        folder.claim(overwrite=destination.overwrite, spared=request.files())
     with folder.giving_back():
         run_on_server(console, folder, given, outputs, connection=connection, report=report)
 
@@ -181,8 +181,8 @@ def _run_several_there(
         raise ConfigError(_NO_EXPORT)
     pairs = [(RunFolder(destination.out / run.name), run.given) for run in runs]
     with ExitStack() as stack:
-        for folder, _ in pairs:
-            folder.claim(overwrite=destination.overwrite)
+        for folder, run in pairs:
+            folder.claim(overwrite=destination.overwrite, spared=request_for_server(run).files())
             stack.enter_context(folder.giving_back())
         run_several_on_server(console, pairs, outputs, connection=connection)
 
@@ -213,7 +213,7 @@ def _run_here(
             follow(request, ranks, checkpoint=folder.checkpoint if resume else None, should_stop=should_stop)
             return None
         if not resume:
-            folder.claim(overwrite=destination.overwrite)
+            folder.claim(overwrite=destination.overwrite, spared=request.files())
         with folder.giving_back(), RunDisplay(console) as display:
 
             def on_ready(run: TextureRun) -> None:

@@ -209,3 +209,19 @@ def test_a_texture_that_comes_to_nothing_gives_back_the_one_that_it_was_to_repla
     assert says in " ".join(told.stderr.split())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
     assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("server", [True, False])
+@pytest.mark.parametrize("name", ["textured.obj", "base_color.png"])
+def test_what_a_texture_begins_from_is_not_replaced_by_it(cube_obj, red_texture, tmp_path, name, server):
+    out = tmp_path / "out"
+    textured(cube_obj, out, files={"textured.obj": ""})
+    shutil.copy(cube_obj if name.endswith("obj") else red_texture, out / name)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    begin = [out / name] if name.endswith("obj") else [cube_obj, "--init-texture", out / name]
+    place = ["--out", out, *(["--connection", tmp_path / "nowhere.json"] if server else [])]
+    words = ["texture", *begin, "--prompt", "red", "--overwrite", *place]
+    told = CliRunner().invoke(app, [str(word) for word in words])
+    assert told.exit_code == 2
+    assert "The run would replace" in " ".join(told.stderr.split())
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
