@@ -176,6 +176,8 @@ def test_a_texture_that_was_finished_meanwhile_is_kept_and_its_folder_may_move(t
     mesh = prepare_mesh(load_mesh(here / "volume.glb"))
     choices = RunChoices(steps=1, views=1, resolution=24, texture_size=64, warm_start=False)
     stage, cpu = TextureStage(choices=choices), torch.device("cpu")
+    # As the volume has it: its name is another one than its file's.
+    mesh = replace(mesh, mesh=replace(mesh.mesh, name="imagined"))
     made = VolumeMesh(mesh=mesh, guidance=None, device=cpu, prior=PocketSpec(), prompt=Prompt(text="a stone"))
     assert texture_volume(stage, made, here, RunHooks(), resume=False)[1]
     moved, digest = tmp_path / "im2", hashlib.sha256((here / "volume.glb").read_bytes()).hexdigest()
@@ -190,6 +192,9 @@ def test_a_texture_that_was_finished_meanwhile_is_kept_and_its_folder_may_move(t
         raise AssertionError("it was finished")
 
     monkeypatch.setattr("pgc.volume.finish.texture_mesh", refuse)
+    report = json.loads((moved / "texture" / "run.json").read_text())
+    report["mesh"] |= {"name": "volume"}
+    (moved / "texture" / "run.json").write_text(json.dumps(report))
     told, finished = texture_volume(stage, replace(made, is_as_before=True), moved, RunHooks(), resume=True)
     assert (finished, told["steps_done"]) == (True, 1)
     assert (moved / "imagined.glb").read_bytes() == (moved / "texture" / "textured.glb").read_bytes() == painted
