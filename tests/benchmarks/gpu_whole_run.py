@@ -31,6 +31,8 @@ from server.worker.previews import preview_tiles
 
 __all__ = ["device_and_errors", "estimate_gb", "lit_run", "pocket_run", "unlit_run"]
 
+_HALF = 6
+"""Steps before a run on a card is stopped, and after it; on the CPU the program tests itself, and one will do."""
 _LIT: tuple[MapName, ...] = ("base_color", "roughness", "metallic", "normal", "occlusion")
 _OUTPUTS = OutputConfig(
     preview=PreviewConfig(view_size=48), turntable=None, first_preview_seconds=0.0, checkpoint_seconds=0.001
@@ -81,7 +83,8 @@ def _box(folder: Path) -> Path:
 def _request(folder: Path, device: DeviceName, maps: tuple[MapName, ...], *, slots: bool) -> TextureRequest:
     known = folder / "known.png"
     Image.new("RGB", (64, 64), (210, 60, 30)).save(known)
-    settings = with_overrides(preset_settings("standard", OracleSpec()), steps=12, texture_size=64)
+    steps = 2 * _HALF if device == "cuda" else 2
+    settings = with_overrides(preset_settings("standard", OracleSpec()), steps=steps, texture_size=64)
     settings = with_maps(settings, OracleSpec(), maps)
     return TextureRequest(
         mesh=_box(folder),
@@ -95,7 +98,8 @@ def _request(folder: Path, device: DeviceName, maps: tuple[MapName, ...], *, slo
 
 def _stopped_and_resumed(request: TextureRequest, folder: RunFolder) -> None:
     steps: list[int] = []
-    hooks = RunHooks(on_step=lambda result: steps.append(result.step), should_stop=lambda: len(steps) == 6)
+    half = request.settings.optimize.steps // 2
+    hooks = RunHooks(on_step=lambda result: steps.append(result.step), should_stop=lambda: len(steps) == half)
     texture_mesh(request, folder, outputs=_OUTPUTS, hooks=hooks)
     texture_mesh(request, folder, outputs=_OUTPUTS, resume=True)
 

@@ -8,7 +8,7 @@ from tests.benchmarks.shape import CONDITIONS
 from tests.benchmarks.volume import PROMPTS, VolumeBenchmark, likeness, oracle_row
 from tests.benchmarks.volume_tables import imagined, volumes
 
-SMALL = VolumeBenchmark(steps=20, views=1, resolution=20)
+SMALL = VolumeBenchmark(steps=10, views=1, resolution=16)
 
 
 @pytest.mark.slow

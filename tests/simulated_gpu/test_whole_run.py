@@ -70,6 +70,9 @@ def ask(cube_obj: Path, red_texture: Path) -> Ask:
     ) -> TextureRequest:
         settings = with_overrides(preset_settings("standard", spec), steps=2, views=2, resolution=32, texture_size=32)
         settings = with_maps(settings, spec, maps)
+        if settings.material is not None:
+            # One light: each is prefiltered anew in every run.
+            settings = replace(settings, material=replace(settings.material, environments=("studio",), drawn=0))
         if slots:
             settings = with_separate_slots(settings)
         if warm:
