@@ -19,14 +19,12 @@ from pgc.errors import ConfigError
 from pgc.images.maps import encode_png
 from pgc.mesh import load_mesh, triangulate
 from pgc.optimization.config import Prompt
-from pgc.pictures.contact_sheet import PreviewConfig
 from pgc.remote.events import JobEvents, RemoteError
 from pgc.remote.following import RemoteHooks, RemoteRun, follow
 from pgc.remote.job import JobArrays
 from pgc.remote.shape_files import RemoteShapeFiles
 from pgc.remote.shape_job import SentMesh, ShapeWish, shape_job
-from pgc.remote.texturizer import RemoteTexturizer
-from pgc.runs.folder import OutputConfig, RunFolder
+from pgc.runs.folder import RunFolder
 from tests.blender_addon.client.fake_server import serving
 from tests.blender_addon.client.harness import result_of, sha
 
@@ -55,13 +53,6 @@ def tetrahedron():
     positions = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], np.int32)
     return ResultMesh(positions=positions, faces=faces, corner_colors=np.full((4, 3, 3), 0.25, np.float32))
-
-
-class SmallPictures(OutputConfig):
-    """Few and small pictures of a texture."""
-
-    def __init__(self):
-        super().__init__(preview=PreviewConfig(view_size=16), turntable=None)
 
 
 @pytest.fixture
@@ -159,10 +150,7 @@ def test_a_picture_travels_as_its_file_or_as_what_the_reader_sees(pgc, picture, 
 
 
 @pytest.mark.slow
-def test_a_volume_comes_first_and_then_its_texture(pgc, tmp_path, monkeypatch):
-    # With the annotations of the plain class behind it.
-    assert RemoteTexturizer
-    monkeypatch.setattr("pgc.runs.folder.OutputConfig", SmallPictures)
+def test_a_volume_comes_first_and_then_its_texture(pgc, tmp_path):
     out, small = tmp_path / "out", ["--texture-steps", 2, "--texture-size", 32, "--steps", 1]
     png = encode_png(torch.full((3, 32, 32), 9, dtype=torch.uint8))
     with serving(tmp_path / "connection.json") as server:
