@@ -120,8 +120,8 @@ def until_it_fits(
         ConfigError: no plan fits.
         PgcError: as the attempt.
     """
-    memory = device_memory(planner.place)
-    cap_memory(planner.place, memory)
+    memory = device_memory(planner.device)
+    cap_memory(planner.device, memory)
     number = planner.choose(memory, least)
     # A run that goes on has said before why it has less.
     said = planner.describe(number, memory, since=least) if number > planner.known(least) else None
@@ -137,7 +137,7 @@ def until_it_fits(
             return outcome[0]
         reached = this.reached
         release_cached_memory()
-        later = planner.after(number, device_memory(planner.place))
+        later = planner.after(number, device_memory(planner.device))
         if later is None:
             raise ConfigError(
                 f"There is not enough memory for this run, even with one small view a step. {planner.suggestion()}"

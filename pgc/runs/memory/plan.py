@@ -51,18 +51,13 @@ class PlannedRun:
     """Its `view_by_view` goes to the loop."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlanner(ABC):
     """The plans of one run on one device."""
 
-    @property
-    @abstractmethod
-    def teacher(self) -> TeacherSpec:
-        """The prior, as asked for."""
-
-    @property
-    @abstractmethod
-    def place(self) -> torch.device:
-        """Where the run is."""
+    spec: TeacherSpec
+    """The prior, as asked for."""
+    device: torch.device
 
     @property
     @abstractmethod
@@ -72,7 +67,7 @@ class RunPlanner(ABC):
     @property
     def plans(self) -> tuple[MemoryPlan, ...]:
         """The plans in the order of trying; the first is what was asked for."""
-        return tuple(plans_of(self.teacher, self.needs.optimize, self.place))
+        return tuple(plans_of(self.spec, self.needs.optimize, self.device))
 
     def known(self, number: int) -> int:
         """Returns the number of the nearest plan that there is: a checkpoint of another version may name one past the
@@ -82,7 +77,7 @@ class RunPlanner(ABC):
     def planned(self, number: int) -> PlannedRun:
         """Returns the prior and the loop's settings of a run with this plan, and the plan."""
         plan = self.plans[self.known(number)]
-        spec, optimize = self.teacher, replace(self.needs.optimize, views=plan.views, resolution=plan.resolution)
+        spec, optimize = self.spec, replace(self.needs.optimize, views=plan.views, resolution=plan.resolution)
         if not isinstance(spec, OracleSpec):
             savings = MemorySavings(rows=plan.rows, streamed=plan.streamed)
             spec = replace(spec, run=replace(spec.run, image_size=plan.image_size, memory=savings))
@@ -123,14 +118,14 @@ class RunPlanner(ABC):
     def _has_host(self, number: int, memory: DeviceMemory) -> bool:
         """Whether the main memory takes the weights that this plan lets wait there."""
         run = self.planned(number)
-        waiting = waiting_gb(run.plan, run.spec, self.place)
+        waiting = waiting_gb(run.plan, run.spec, self.device)
         needed = waiting + readers_gb(run.spec) + _HOST_RESERVE
         return waiting == 0.0 or memory.host is None or needed * _GB <= memory.host
 
     def estimate_bytes(self, number: int) -> int:
         """Estimates the peak of a run with this plan, the graphics driver's own share included."""
         run = self.planned(number)
-        return int(needed_gb(run.plan, run.spec, self.needs, self.place) * _GB)
+        return int(needed_gb(run.plan, run.spec, self.needs, self.device) * _GB)
 
     def expected_seconds(self, number: int, card: str | None = None) -> float | None:
         """Estimates how long all steps take on a card; None for one that is not known, or a prior that was not counted.
@@ -140,12 +135,12 @@ class RunPlanner(ABC):
         """
         run, pictures = self.planned(number), self.needs.pictures
         plan, optimize = run.plan, run.optimize
-        peak = peak_of(card_name(self.place) if card is None else card)
+        peak = peak_of(card_name(self.device) if card is None else card)
         tflop = step_tflop(plan, run.spec, pictures)
         if peak is None or tflop is None:
             return None
         calls = pictures * (1 if plan.rows is None else -(-2 * plan.views // plan.rows))
-        moved = waiting_gb(plan, run.spec, self.place) * calls
+        moved = waiting_gb(plan, run.spec, self.device) * calls
         # A warm start asks about other numbers of views; the share of a step says how much of the work it is.
         steps = 1.0 / (1.0 - optimize.share_done(optimize.warm_steps)) * optimize.steps
         return steps * expected_seconds(tflop, moved, peak)
@@ -170,7 +165,7 @@ class RunPlanner(ABC):
             memory: what was free when the plan was chosen; None: it was taken because memory ran out.
             since: number of the plan before.
         """
-        reason = f"{'This machine' if self.place.type == 'cpu' else 'The graphics card'} ran out of memory"
+        reason = f"{'This machine' if self.device.type == 'cpu' else 'The graphics card'} ran out of memory"
         if memory is not None:
             needed = self.estimate_bytes(since)
             reason = (
@@ -182,9 +177,9 @@ class RunPlanner(ABC):
     def suggestion(self) -> str:
         """Says what to do where nothing fits: what takes the most comes first."""
         close = "Close other programs"
-        if self.place.type != "cpu":
+        if self.device.type != "cpu":
             close += " that use the graphics card (a render in Blender among them)"
-        match self.teacher:
+        match self.spec:
             case SDXLSpec() | FlowSpec():
                 smaller = ", take a smaller model (sd15)"
             case StableDiffusionSpec():
@@ -202,19 +197,7 @@ class RunPlanner(ABC):
 class SubjectPlanner(RunPlanner):
     """The plans of a run that learns a shape or a volume."""
 
-    spec: TeacherSpec
     subject: SubjectNeeds
-    device: torch.device
-
-    @property
-    def teacher(self) -> TeacherSpec:
-        """The prior."""
-        return self.spec
-
-    @property
-    def place(self) -> torch.device:
-        """The device."""
-        return self.device
 
     @property
     def needs(self) -> SubjectNeeds:
@@ -229,17 +212,6 @@ class MemoryPlanner(RunPlanner):
     spec: GuidanceSpec
     settings: RunSettings
     """As asked for."""
-    device: torch.device
-
-    @property
-    def teacher(self) -> TeacherSpec:
-        """The prior."""
-        return self.spec
-
-    @property
-    def place(self) -> torch.device:
-        """The device."""
-        return self.device
 
     @property
     def needs(self) -> SubjectNeeds:

@@ -71,10 +71,9 @@ def test_a_probe_is_forked_where_it_would_be_as_one_that_is_started(call, tmp_pa
 
 @pytest.mark.blender
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks of a program with many libraries are Linux's")
+@pytest.mark.parametrize("call", [False], indirect=True)
 @pytest.mark.parametrize("end", ["interrupted", "template gone"])
-def test_after_a_probe_that_was_left_the_next_one_has_its_own_answer(call, tmp_path, request, monkeypatch, end):
-    if request.node.callspec.params["call"]:
-        pytest.skip("it is about forks")
+def test_after_a_probe_that_was_left_the_next_one_has_its_own_answer(call, end):
     assert call("double", number=1) == 2
     forks = forked.forks_of(sys.executable)
     if end == "interrupted":
