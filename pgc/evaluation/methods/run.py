@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pgc.demo.config import DemoConfig
 from pgc.errors import ConfigError
-from pgc.evaluation.cache import ResultCache, environment, file_hash, folder_hash, write_json
-from pgc.evaluation.judge.judge import JUDGE_FILE, load_judge
+from pgc.evaluation.cache import environment, write_json
+from pgc.evaluation.judge.judge import load_judge
 from pgc.evaluation.measures.statistics import mean_interval, median
-from pgc.evaluation.methods.config import TUNING_SEED, Method, clipping_methods, tuning_cases
-from pgc.evaluation.methods.suite import MethodSuite
-from pgc.guidance.diffusion.pocket import pocket_weights
-from pgc.guidance.specs import PocketSpec, load_guidance
+from pgc.evaluation.methods.config import Method, clipping_methods, tuning_cases
+from pgc.evaluation.methods.suite import MethodSuite, demo_prior
+from pgc.guidance.specs import load_guidance
 
 __all__ = ["MethodRunRequest", "run_methods"]
 
@@ -45,20 +43,9 @@ def run_methods(request: MethodRunRequest, report: Callable[[str], None]) -> dic
     Raises:
         ConfigError: a method is named that the sweep does not have.
     """
-    spec, settings = DemoConfig().resolved()
-    if not isinstance(spec, PocketSpec):
-        raise ConfigError(f"The demo's prior is {type(spec).__name__}; this evaluation is of the built-in prior.")
-    settings = replace(settings, optimize=replace(settings.optimize, steps=request.steps))
+    spec, settings, cache = demo_prior(request.steps, request.work)
     methods = _chosen(clipping_methods(settings.optimize, quick=request.quick), request.only)
     cases = tuning_cases(request.cases)
-    configuration = {
-        "format": 1,
-        "settings": asdict(settings),
-        "weights": folder_hash(pocket_weights()),
-        "judge": file_hash(JUDGE_FILE),
-        "tuning_seed": TUNING_SEED,
-    }
-    cache = ResultCache(request.work, configuration)
     parts = [(method, case) for case in cases for method in methods]
     known = [row["seconds"] for one in parts if (row := cache.get(MethodSuite.part(*one))) is not None]
     each = median(known) if known else _SECONDS_A_RUN
@@ -78,7 +65,7 @@ def run_methods(request: MethodRunRequest, report: Callable[[str], None]) -> dic
         )
     summary = {
         "environment": environment(),
-        "configuration": configuration,
+        "configuration": cache.configuration,
         "configuration_hash": cache.key,
         "methods": {method.name: _summary([row for row in rows if row["method"] == method.name]) for method in methods},
         "cases": [asdict(case) for case in cases],

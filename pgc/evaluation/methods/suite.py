@@ -11,14 +11,18 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pgc.evaluation.cache import ResultCache
-from pgc.evaluation.judge.judge import Judge, judge_input
+from pgc.demo.config import DemoConfig
+from pgc.errors import ConfigError
+from pgc.evaluation.cache import ResultCache, file_hash, folder_hash
+from pgc.evaluation.judge.judge import JUDGE_FILE, Judge, judge_input
 from pgc.evaluation.measures.scores import sha256_of_maps
 from pgc.evaluation.measures.speckle import chroma_noise_by_scale
 from pgc.evaluation.meshes import judge_meshes
 from pgc.evaluation.methods.config import TUNING_MESHES, TUNING_SEED, Method, TuningCase
 from pgc.evaluation.pictures import MeshViews, contact_sheet, to_bytes
 from pgc.guidance.base import Guidance
+from pgc.guidance.diffusion.pocket import pocket_weights
+from pgc.guidance.specs import PocketSpec
 from pgc.mesh import PreparedMesh, prepare_mesh
 from pgc.optimization.config import Prompt
 from pgc.optimization.loop import Optimization
@@ -27,7 +31,7 @@ from pgc.runs.report import plain
 from pgc.runs.settings.presets import RunSettings
 from pgc.whole_files import write_picture
 
-__all__ = ["MethodSuite", "judged"]
+__all__ = ["MethodSuite", "demo_prior", "judged"]
 
 _VIEW = 128
 
@@ -41,6 +45,26 @@ def judged(
         "color": float(color[:, judge.colors.index(case.color)].mean()),
         "material": float(material[:, judge.materials.index(case.material)].mean()),
     }
+
+
+def demo_prior(steps: int, work: Path) -> tuple[PocketSpec, RunSettings, ResultCache]:
+    """Returns the demo's prior, its settings at so many steps, and the cache of what is judged of them.
+
+    Raises:
+        ConfigError: the demo's prior is another.
+    """
+    spec, settings = DemoConfig().resolved()
+    if not isinstance(spec, PocketSpec):
+        raise ConfigError(f"The demo's prior is {type(spec).__name__}; this evaluation is of the built-in prior.")
+    settings = replace(settings, optimize=replace(settings.optimize, steps=steps))
+    configuration = {
+        "format": 1,
+        "settings": asdict(settings),
+        "weights": folder_hash(pocket_weights()),
+        "judge": file_hash(JUDGE_FILE),
+        "tuning_seed": TUNING_SEED,
+    }
+    return spec, settings, ResultCache(work, configuration)
 
 
 class MethodSuite:

@@ -16,16 +16,14 @@ from typing import Any
 
 import torch
 
-from pgc.demo.config import DemoConfig
 from pgc.distillation.hifa import HiFAConfig
 from pgc.errors import ConfigError
-from pgc.evaluation.cache import ResultCache, environment, file_hash, folder_hash, rounded, write_json
-from pgc.evaluation.judge.judge import JUDGE_FILE, load_judge
+from pgc.evaluation.cache import environment, rounded, write_json
+from pgc.evaluation.judge.judge import load_judge
 from pgc.evaluation.measures.statistics import mean_interval, median
-from pgc.evaluation.methods.config import TUNING_SEED, Method, TuningCase, regulation_of, tuning_cases
-from pgc.evaluation.methods.suite import MethodSuite
-from pgc.guidance.diffusion.pocket import pocket_weights
-from pgc.guidance.specs import PocketSpec, load_guidance
+from pgc.evaluation.methods.config import Method, TuningCase, regulation_of, tuning_cases
+from pgc.evaluation.methods.suite import MethodSuite, demo_prior
+from pgc.guidance.specs import load_guidance
 from pgc.optimization.config import OptimizeConfig
 
 __all__ = ["Pair", "SweepConfig", "best_epsilon", "run_sweep", "summary_of"]
@@ -145,19 +143,7 @@ def summary_of(rows: Sequence[dict[str, Any]], reference: Sequence[dict[str, Any
 
 def run_sweep(config: SweepConfig, work: Path, out: Path | None, report: Callable[[str], None]) -> dict[str, Any]:
     """Runs both stages, or goes on where they were, and writes the results. Returns what the JSON holds."""
-    spec, settings = DemoConfig().resolved()
-    if not isinstance(spec, PocketSpec):
-        raise ConfigError(f"The demo's prior is {type(spec).__name__}; this evaluation is of the built-in prior.")
-    base = replace(settings.optimize, steps=config.steps)
-    settings = replace(settings, optimize=base)
-    configuration = {
-        "format": 1,
-        "settings": asdict(settings),
-        "weights": folder_hash(pocket_weights()),
-        "judge": file_hash(JUDGE_FILE),
-        "tuning_seed": TUNING_SEED,
-    }
-    cache = ResultCache(work, configuration)
+    spec, settings, cache = demo_prior(config.steps, work)
     suite = MethodSuite(settings, load_guidance(spec, torch.device("cpu")), load_judge(), cache)
     pairs = config.pairs()
     runs = len(pairs) * len(config.epsilons) * config.tuned_on + len(config.scored_pairs()) * len(config.scored())
@@ -176,10 +162,10 @@ def run_sweep(config: SweepConfig, work: Path, out: Path | None, report: Callabl
 
     found = {
         "environment": environment(),
-        "configuration": configuration,
+        "configuration": cache.configuration,
         "configuration_hash": cache.key,
         "sweep": asdict(config),
-        **_both_stages(config, base, score),
+        **_both_stages(config, settings.optimize, score),
     }
     path = out or cache.folder / "result.json"
     write_json(path, rounded(found, 5))

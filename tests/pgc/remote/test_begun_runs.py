@@ -5,7 +5,6 @@ import json
 import shutil
 
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from blender_addon import client as wire
@@ -15,26 +14,6 @@ from pgc.optimization.config import Prompt
 from pgc.remote.shape_job import ShapeWish
 from pgc.remote.shaper import asked_of
 from tests.blender_addon.client.fake_server import serving
-
-
-@pytest.fixture
-def pgc(tmp_path):
-    """Runs a command against whatever the connection file of the test names."""
-
-    def run(*words, connection=tmp_path / "connection.json"):
-        named = [] if connection is None else ["--connection", connection]
-        return CliRunner().invoke(app, [str(word) for word in (*words, "--out", tmp_path / "out", *named)])
-
-    return run
-
-
-@pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "mug.png"
-    image = Image.new("RGB", (30, 40), "white")
-    image.paste("red", (8, 6, 22, 34))
-    image.save(path)
-    return path
 
 
 @pytest.mark.parametrize(("name", "listed"), [("shape.obj", {}), ("mine.obj", {"mine.obj": ""}), ("preview.png", {})])

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
 from blender_addon import client as wire
 from blender_addon.protocol.arrays import DType
 from blender_addon.protocol.meshes import PreviewMesh, ResultMesh
 from blender_addon.protocol.records import JobResult, MapFile
-from pgc.cli import app
 from pgc.errors import ConfigError
 from pgc.images.maps import encode_png
 from pgc.mesh import load_mesh, triangulate
@@ -53,26 +51,6 @@ def tetrahedron():
     positions = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], np.int32)
     return ResultMesh(positions=positions, faces=faces, corner_colors=np.full((4, 3, 3), 0.25, np.float32))
-
-
-@pytest.fixture
-def pgc(tmp_path):
-    """Runs a command against whatever the connection file of the test names."""
-
-    def run(*words, out=tmp_path / "out"):
-        place = ["--out", out, "--connection", tmp_path / "connection.json"]
-        return CliRunner().invoke(app, [str(word) for word in (*words, *place)])
-
-    return run
-
-
-@pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "mug.png"
-    image = Image.new("RGB", (30, 40), "white")
-    image.paste("red", (8, 6, 22, 34))
-    image.save(path)
-    return path
 
 
 def test_a_mesh_goes_out_turned_and_comes_back_in_the_files_own_space(cube_obj):

@@ -81,7 +81,7 @@ def test_a_run_of_two_methods_is_kept_and_says_what_was_clipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = DemoConfig(choices=RunChoices(maps=("base_color",), texture_size=64, warm_start=False))
-    monkeypatch.setattr("pgc.evaluation.methods.run.DemoConfig", lambda: small)
+    monkeypatch.setattr("pgc.evaluation.methods.suite.DemoConfig", lambda: small)
     said: list[str] = []
     request = MethodRunRequest(
         work=tmp_path, out=tmp_path / "out.json", quick=True, cases=1, steps=1, only=("cnone-l0-e0.03", "c0.1-l1-e0.03")
