@@ -191,6 +191,10 @@ def read_allow_list(paths: ServerPaths) -> AllowList:
     for path in sorted(folder.glob("*.json")) if is_there else ():
         try:
             client = _entry(path)
+        except FileNotFoundError:
+            # It was taken off after its folder was listed, or is a link to nothing.
+            if path.is_symlink():
+                damaged[path.name] = f"{path.name} is a link to a file that is not there."
         except ConfigError as error:
             damaged[path.name] = str(error)
         else:
@@ -207,7 +211,7 @@ def _entry(path: Path) -> AllowedClient:
     try:
         fields = read_json_map(path)
         client = AllowedClient(str(fields["name"]), str(fields["public"]), Role(fields["role"]))
-    except (KeyError, ValueError, FileNotFoundError) as error:
+    except (KeyError, ValueError) as error:
         raise ConfigError(f"{path.name} is no entry: {type(error).__name__} {error}.") from error
     if not _PUBLIC_KEY.fullmatch(client.public):
         raise ConfigError(f"{path.name} holds no public key.")

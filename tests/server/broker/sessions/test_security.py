@@ -135,15 +135,20 @@ def test_a_damaged_entry_of_the_allow_list_is_logged_once_for_each_change(rig: R
         time.sleep(0.3)  # Fifteen more looks.
         return [record.getMessage() for record in caplog.records if "allow-list" in record.getMessage()]
 
-    (folder / "a.json").write_text("{")
+    def put(name: str, text: str) -> None:
+        """Whole at once: half a file would be another change."""
+        (folder / "new").write_text(text)
+        (folder / "new").replace(folder / name)
+
+    put("a.json", "{")
     assert len(said(1)) == 1
-    (folder / "b.json").write_text('{"name": "b", "public": "short", "role": "artist"}')
+    put("b.json", '{"name": "b", "public": "short", "role": "artist"}')
     assert len(said(2)) == 2
     (folder / "a.json").unlink()
     assert len(said(3)) == 3
     (folder / "b.json").unlink()
     time.sleep(0.2)
-    (folder / "b.json").write_text("[]")
+    put("b.json", "[]")
     lines = said(4)
     assert len(lines) == 4
     assert [name for line in lines for name in ("a.json", "b.json") if name in line] == [
@@ -277,6 +282,24 @@ def test_the_allow_list_takes_whole_entries_only(tmp_path: Path) -> None:
     assert [(client.name, client.role) for client in found.clients.values()] == [("a", Role.ARTIST)]
     assert set(found.damaged) == {"bad.json", "list.json", "role.json", "key.json"}
     assert not found.is_sure, "one of them may be anybody"
+
+
+def test_an_entry_that_is_taken_off_while_the_list_is_read_is_not_damaged(tmp_path: Path, monkeypatch) -> None:
+    paths = ServerPaths(tmp_path / "data")
+    for name in ("goes", "stays"):
+        add_client(paths, name, new_key_pair().public)
+    (paths.keys / "clients" / "link.json").symlink_to("nothing")
+    listed = Path.glob
+
+    def glob(folder: Path, pattern: str):
+        found = list(listed(folder, pattern))
+        (folder / "goes.json").unlink()
+        return iter(found)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    allowed = read_allow_list(paths)
+    assert [client.name for client in allowed.clients.values()] == ["stays"]
+    assert list(allowed.damaged) == ["link.json"]
 
 
 def test_an_allow_list_without_its_folder_tells_of_nobody_that_he_was_removed(tmp_path: Path) -> None:
