@@ -16,7 +16,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 TEST_WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 4 || echo $$((n + 1)))
 # Compiled files are kept, whatever a container's variables say: else each of some hundred processes compiles us anew.
 # glibc keeps what was freed: to give each large tensor back to the system and take it again costs a tenth of the time.
-PYTEST_MEMORY := MALLOC_TRIM_THRESHOLD_=536870912 MALLOC_MMAP_THRESHOLD_=268435456
+PYTEST_MEMORY := MALLOC_TRIM_THRESHOLD_=536870912 MALLOC_TOP_PAD_=67108864 MALLOC_MMAP_THRESHOLD_=268435456
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PYTEST_MEMORY) $(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 help:

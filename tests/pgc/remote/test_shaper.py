@@ -128,7 +128,9 @@ def test_a_picture_travels_as_its_file_or_as_what_the_reader_sees(pgc, picture, 
 
 
 @pytest.mark.slow
-def test_a_volume_comes_first_and_then_its_texture(pgc, tmp_path):
+def test_a_volume_comes_first_and_then_its_texture(pgc, tmp_path, monkeypatch):
+    # Thirty pictures all round, of which nothing is asked here.
+    monkeypatch.setattr("pgc.runs.folder.render_turntable", lambda *_arguments: b"turntable")
     out, small = tmp_path / "out", ["--texture-steps", 2, "--texture-size", 32, "--steps", 1]
     png = encode_png(torch.full((3, 32, 32), 9, dtype=torch.uint8))
     with serving(tmp_path / "connection.json") as server:
