@@ -7,12 +7,13 @@ import bpy
 
 from . import handlers, preferences, translations
 from .local_server import tasks as server_tasks
-from .model.defects import guarded_class, note_defect
+from .model.defects import guarded, guarded_class, note_defect
 from .operators import CLASSES as OPERATORS
 from .properties import groups as properties
 from .session import event_pump, uv_timer
 from .ui import CLASSES as PANELS
 from .ui.menus import draw_in_object_menu
+from .ui.status_bar import draw_in_status_bar
 from .ui.text import draw_text
 
 __all__ = ["register", "unregister"]
@@ -36,6 +37,9 @@ def _told(error: Exception, owner: Any, name: str) -> Any:  # noqa: ANN401 - wha
 
 
 _CLASSES = (*properties.CLASSES, *(guarded_class(cls, _told) for cls in (*preferences.CLASSES, *OPERATORS, *PANELS)))
+_STATUS = guarded(
+    draw_in_status_bar, lambda error: note_defect(event_pump.current_state(), "Drawing the status bar", error)
+)
 
 
 def register() -> None:
@@ -44,6 +48,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.attach()
     bpy.types.VIEW3D_MT_object.append(draw_in_object_menu)
+    bpy.types.STATUSBAR_HT_header.append(_STATUS)
     handlers.register()
     translations.register()
     event_pump.start()
@@ -57,6 +62,7 @@ def unregister() -> None:
     server_tasks.stop()
     handlers.unregister()
     translations.unregister()
+    bpy.types.STATUSBAR_HT_header.remove(_STATUS)
     bpy.types.VIEW3D_MT_object.remove(draw_in_object_menu)
     properties.detach()
     for cls in reversed(_CLASSES):

@@ -9,7 +9,7 @@ from .server import connection, server_operators
 from .server.start_server import PGC_OT_start_server
 from .unwrap_on_server import PGC_OT_unwrap_on_server
 from .versions import actions as version_actions
-from .versions import asset, fetch_result, painted, results, uv_change
+from .versions import asset, fetch_result, painted, results, seeds, uv_change
 from .versions import reuse as version_reuse
 from .versions import storage as version_storage
 from .versions.restore import PGC_OT_restore
@@ -36,6 +36,7 @@ CLASSES = (
     *refine_shape.CLASSES,
     *rig.CLASSES,
     *scene_fixes.CLASSES,
+    *seeds.CLASSES,
     *server_operators.CLASSES,
     *settings_fixes.CLASSES,
     *unwrap.CLASSES,

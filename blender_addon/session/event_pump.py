@@ -74,6 +74,9 @@ def redraw() -> None:
         for area in window.screen.areas:
             if area.type in _AREAS:
                 area.tag_redraw()
+    if _held and _held[0].state.jobs:
+        # The status bar is an area of no screen. It redraws where a view layer gets another name.
+        bpy.msgbus.publish_rna(key=(bpy.types.ViewLayer, "name"))
 
 
 def report_defect(doing: str, error: Exception) -> Problem:

@@ -13,6 +13,7 @@ from ..model.vocabulary import unknown_words
 from ..scene.live_preview import covered_material
 from ..scene.painting.keep_mask import kept_picture
 from ..scene.painting.mask_display import is_painting
+from ..scene.versions.showing import shown_version
 from ..session.readiness import selected_meshes
 from ..translations import tr
 from .text import draw_line, draw_text
@@ -109,6 +110,10 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, state:
         layout.prop(settings, "separate_slots")
     row = layout.row(align=True)
     row.prop(settings, "seed")
+    shown = shown_version(context.object)
+    if shown is not None:
+        row.operator("pgc.next_seed", text=str(shown.seed), icon="HIDE_OFF", translate=False).same = True
+    row.operator("pgc.next_seed", text="", icon="TRIA_RIGHT")
     row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")
     layout.prop(settings, "variations")
     layout.prop(settings, "steps")

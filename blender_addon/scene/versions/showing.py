@@ -25,6 +25,7 @@ __all__ = [
     "remove_version",
     "restore_original",
     "select_shown",
+    "shown_version",
     "version_images",
 ]
 
@@ -113,6 +114,17 @@ def is_shown(obj: bpy.types.Object, version: bpy.types.PropertyGroup) -> bool:
     """Says whether the version is on the object, wholly or in part; cheap enough for drawing."""
     material = version.material
     return material is not None and any(slot.material == material for slot in obj.material_slots)
+
+
+def shown_version(obj: bpy.types.Object | None) -> bpy.types.PropertyGroup | None:
+    """Returns the version of a prompt that is on the object: the selected one, else the newest; None: there is none.
+    Cheap enough for drawing.
+    """
+    if obj is None or obj.type != "MESH":
+        return None
+    versions, active = obj.pgc.versions, obj.pgc.active_version
+    chosen = [versions[active]] if 0 <= active < len(versions) else []
+    return next((one for one in (*chosen, *reversed(versions)) if one.prompt and is_shown(obj, one)), None)
 
 
 def check_ours(obj: bpy.types.Object) -> None:

@@ -42,6 +42,8 @@ class TestInBlender:
         texts, operators = found["running"]
         assert "Step 3 of 10, 7 s left 0.30" in texts
         assert "pgc.cancel" in operators
+        bar = [["progress", "Shown: Step 3 of 10, 7 s left 0.30"], ["operator", "pgc.cancel"]]
+        assert found["status bar"] == [[], bar]
         assert "pgc.generate" in operators, "another one may wait for its turn"
         assert "Receiving" in found["receiving"]
         assert found["long note"] == [True, True], "the versions stay in sight"

@@ -219,6 +219,7 @@ def test_reuse_and_regenerate(answers):
     assert found["four"] == [102, 103, 104, 105], "from the panel's seed on"
     assert found["refined"] == [101, 0.25, 1]
     assert found["shown"] == 0
+    assert found["next"] == [101, 102], "that of the shown version, and the one after it"
     assert found["anew"] is None, "what was refined does not make the next one start from it"
     assert found["faces"] == [2, 3], "the version's faces, not those that are selected now"
     assert found["selected"] == [5]

@@ -19,12 +19,19 @@ def _enable() -> None:
     assert bpy.ops.preferences.addon_enable(module="blender_addon") == {"FINISHED"}
 
 
+def _traces() -> list[bool]:
+    """Whether property, operator, and the parts of Blender's status bar and Object menu are there."""
+    drawn = [bpy.types.STATUSBAR_HT_header, bpy.types.VIEW3D_MT_object]
+    ours = [any(part.__module__.startswith("blender_addon") for part in one.draw._draw_funcs) for one in drawn]
+    return [hasattr(bpy.types.Scene, "pgc"), hasattr(bpy.types, "PGC_OT_generate"), *ours]
+
+
 def register_twice() -> Any:
     """Enable, disable, enable: nothing is left behind in between."""
     _enable()
-    there = [hasattr(bpy.types.Scene, "pgc"), hasattr(bpy.types, "PGC_OT_generate")]
+    there = _traces()
     bpy.ops.preferences.addon_disable(module="blender_addon")
-    gone = [hasattr(bpy.types.Scene, "pgc"), hasattr(bpy.types, "PGC_OT_generate")]
+    gone = _traces()
     from blender_addon.session import event_pump
 
     timer = bpy.app.timers.is_registered(event_pump.tick)

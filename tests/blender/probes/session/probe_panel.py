@@ -103,6 +103,15 @@ def draw(name: str = "PGC_PT_texture") -> list[tuple[str, str]]:
     return layout.log
 
 
+def status_bar() -> list[tuple[str, str]]:
+    """What we add to Blender's status bar now."""
+    layout = Recorder()
+    for draw_part in bpy.types.STATUSBAR_HT_header.draw._draw_funcs:
+        if draw_part.__module__.startswith("blender_addon"):
+            draw_part(SimpleNamespace(layout=layout), bpy.context)
+    return layout.log
+
+
 def _texts(log: list[tuple[str, str]]) -> str:
     return " ".join(text for kind, text in log if kind in {"label", "progress"})
 
@@ -129,9 +138,11 @@ def states() -> Any:
     bpy.context.scene.pgc.prompt = " "
     found["no prompt"] = [_texts(draw()), bpy.ops.pgc.generate.poll()]
     bpy.context.scene.pgc.prompt = "red bricks"
+    idle = status_bar()
     view = rig.run()
     rig.preview()
     found["running"] = [_texts(draw()), _operators(draw())]
+    found["status bar"] = [idle, status_bar()]
     rig.fake.say(Downloading("job-1", 1, 2))
     rig.tick()
     found["receiving"] = _texts(draw())

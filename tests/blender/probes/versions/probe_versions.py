@@ -254,6 +254,11 @@ def reuse() -> Any:
     _, spec, _ = rig.fake.submitted[-1]
     found["refined"] = [spec.settings.seed, round(spec.settings.strength, 3), len(spec.initial_texture)]
     found["shown"] = shown.active_version
+    settings.seed, seeds = 5, []
+    for same in (True, False):
+        bpy.ops.pgc.next_seed(same=same)
+        seeds.append(settings.seed)
+    found["next"] = seeds
     bpy.ops.pgc.version_regenerate(index=0)
     found["anew"] = rig.fake.submitted[-1][1].settings.strength
     cube = _cube()
