@@ -110,6 +110,11 @@ class ServerPaths:
         """The folder of models that were pulled into the server."""
         return self.root / "models"
 
+    @property
+    def words(self) -> Path:
+        """Prompts that were encoded before (`pgc.guidance.diffusion.words.stored`); it may be removed at any time."""
+        return self.root / "words"
+
     def job(self, job: str) -> Path:
         """Says where the folder of one job is: specification, checkpoints, newest preview."""
         return self.jobs / job

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import platformdirs
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
@@ -38,6 +39,7 @@ __all__ = [
     "problem_of",
     "read_json",
     "single_file_kind",
+    "users_words",
     "weights_variant",
     "zero123_folder",
     "zero123_parts",
@@ -102,6 +104,12 @@ def zero123_parts(projection: Zero123Folder) -> ModelParts:
 def zero123_folder(source: str, *, cache_dir: Path | None = None) -> Zero123Folder:
     """Says in which folder a Zero123 has its layer for the camera."""
     return ZERO123_LAYOUTS.get(pipeline_name(source, cache_dir=cache_dir), "clip_camera_projection")
+
+
+def users_words() -> Path | None:
+    """Returns the folder of prompts that this user's runs have encoded; None where no home is known."""
+    folder = Path(platformdirs.user_cache_dir("pgc-texture", appauthor=False)) / "words"
+    return folder if folder.is_absolute() else None
 
 
 def packaged_pocket() -> Path:

@@ -135,8 +135,14 @@ def parse_guidance(text: str, run: LatentDiffusionConfig | None = None) -> Guida
             return _inspect(text, how)
 
 
-def load_guidance(spec: GuidanceSpec, device: torch.device, *, cache_dir: Path | None = None) -> Guidance:
+def load_guidance(
+    spec: GuidanceSpec, device: torch.device, *, cache_dir: Path | None = None, words: Path | None = None
+) -> Guidance:
     """Loads the prior, ready to use on this device.
+
+    Args:
+        cache_dir: huggingface_hub's cache, by default its own choice.
+        words: folder of prompts that Stable Diffusion and SDXL have encoded before (`diffusion.words.stored`).
 
     Raises:
         GuidanceError: its files are missing, refused or unusable; the message says what to run.
@@ -148,9 +154,9 @@ def load_guidance(spec: GuidanceSpec, device: torch.device, *, cache_dir: Path |
         case PocketSpec():
             return _load_pocket(spec, device)
         case StableDiffusionSpec():
-            return _load_stable_diffusion(spec, device, cache_dir)
+            return _load_stable_diffusion(spec, device, cache_dir, words)
         case SDXLSpec():
-            return _load_sdxl(spec, device, cache_dir)
+            return _load_sdxl(spec, device, cache_dir, words)
         case SD3Spec() | FluxSpec() | ZImageSpec():
             return _load_flow(spec, device, cache_dir)
 
@@ -174,10 +180,12 @@ def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
     )
 
 
-def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
+def _load_stable_diffusion(
+    spec: StableDiffusionSpec, device: torch.device, cache_dir: Path | None, words: Path | None
+) -> Guidance:
     from pgc.guidance.diffusion.stable_diffusion import StableDiffusionGuidance
 
-    components, controlnet = _load_parts(spec, device, cache_dir)
+    components, controlnet = _load_parts(spec, device, cache_dir, words)
     return StableDiffusionGuidance(
         spec.source,
         components,
@@ -188,12 +196,12 @@ def _load_stable_diffusion(spec: StableDiffusionSpec, device: torch.device, cach
     )
 
 
-def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
+def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None, words: Path | None) -> Guidance:
     from pgc.guidance.diffusion.loading import load_vae
     from pgc.guidance.diffusion.sdxl import SDXLGuidance
 
     _, vae_dtype = weights_dtypes(spec.run, device)
-    components, controlnet = _load_parts(spec, device, cache_dir)
+    components, controlnet = _load_parts(spec, device, cache_dir, words)
     other_vae = spec.half_precision_vae if vae_dtype == torch.float16 else None
     if other_vae is not None:
         # In the place of the model's own, which nothing holds any more.
@@ -216,22 +224,25 @@ def _load_flow(spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, cach
 
 
 def _load_parts(
-    spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None
+    spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None, words: Path | None
 ) -> tuple[Components, ControlNetModel | None]:
     from pgc.guidance.diffusion.loading import freeze, load_components, load_controlnet
     from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
     dtype, vae_dtype = weights_dtypes(spec.run, device)
     place = place_of_weights(device, waits=spec.run.memory.streamed)
-    components = load_components(
-        spec.source,
-        xl=isinstance(spec, SDXLSpec),
-        dtype=dtype,
-        vae_dtype=vae_dtype,
-        device=place,
-        config=spec.config,
-        cache_dir=cache_dir,
-    )
+    if words is not None and _reads_as_published(spec):
+        components = _load_late(spec, device, place, cache_dir, words)
+    else:
+        components = load_components(
+            spec.source,
+            xl=isinstance(spec, SDXLSpec),
+            dtype=dtype,
+            vae_dtype=vae_dtype,
+            device=place,
+            config=spec.config,
+            cache_dir=cache_dir,
+        )
     if place != device:
         # The autoencoder works on the card all the same.
         alphas = components.alphas_cumprod.to(device)
@@ -243,6 +254,33 @@ def _load_parts(
     if spec.controlnet is None:
         return components, None
     return components, load_controlnet(spec.controlnet, dtype=dtype, device=place, cache_dir=cache_dir)
+
+
+def _reads_as_published(spec: StableDiffusionSpec | SDXLSpec) -> bool:
+    """Whether its text encoders are files of their own that nothing changes after loading."""
+    return not (spec.added.loras or spec.added.embeddings or Path(spec.source).is_file())
+
+
+def _load_late(
+    spec: StableDiffusionSpec | SDXLSpec, device: torch.device, place: torch.device, cache_dir: Path | None, words: Path
+) -> Components:
+    """The parts without their text encoders, which are loaded at the first prompt that is not stored."""
+    from pgc.guidance.diffusion.loading import load_late
+    from pgc.guidance.diffusion.words.stored import StoredWords, fingerprint_of, reader_of
+    from pgc.guidance.sources import locate, model_parts
+
+    xl, dtypes = isinstance(spec, SDXLSpec), weights_dtypes(spec.run, device)
+    whole = model_parts(xl=xl)
+    folder = locate(spec.source, whole, cache_dir=cache_dir)
+    parts = load_late(folder, xl=xl, dtypes=dtypes, device=place, works_on=device)
+    readers = [part for part in (*whole.weights, *whole.settings) if part.startswith(("text_encoder", "tokenizer"))]
+    reader = reader_of(
+        fingerprint_of(folder, readers, half=dtypes[0] != torch.float32),
+        dtype=dtypes[0],
+        device=device,
+        settings={"kind": type(spec).__name__, "empty prompt": spec.run.empty_prompt},
+    )
+    return replace(parts, words=StoredWords(words, reader, device))
 
 
 def _load_controls(

@@ -24,6 +24,7 @@ from pgc.devices import resolve_device, unused_accelerator
 from pgc.errors import CheckpointError
 from pgc.guidance.base import Guidance
 from pgc.guidance.models import require_installed
+from pgc.guidance.sources import users_words
 from pgc.guidance.specs import load_guidance
 from pgc.mesh import PreparedMesh, UvPolicy, load_mesh, prepare_mesh
 from pgc.rendering.raster.choice import build_rasterizer, check_rasterizer
@@ -188,7 +189,7 @@ def prepare_run(
     mesh = mesh or load_prepared(request, tell)
     sources = load_sources(request, mesh)
     tell("Loading the prior", 0.0)
-    prior = guidance or load_guidance(spec, device)
+    prior = guidance or load_guidance(spec, device, words=users_words())
     tell("Preparing the texture", 0.0)
     caster = rasterizer or build_rasterizer(mesh.triangles, device=prior.device, asked=request.rasterizer)
     optimization = start_optimization(mesh, request.prompt, settings, prior, sources=sources, rasterizer=caster)

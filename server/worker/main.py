@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import threading
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -40,7 +41,7 @@ from server.storage.blobs import BlobStore
 from server.storage.named_files import NamedFiles
 from server.worker.job import Ending, JobOutcome, JobTools, keep_job, run_job
 from server.worker.model_store import ModelStore
-from server.worker.priors import Priors, model_states, named_states
+from server.worker.priors import Priors, load_prior, model_states, named_states
 
 __all__ = ["EXIT_STICKY", "Control", "choose_device", "serve"]
 
@@ -119,7 +120,8 @@ def serve(settings: ChildSettings, stdin: IO[bytes]) -> int:
     if device.type == "cpu" and settings.low_priority:
         _LOG.info("priority lowered to %d", lower_priority())
     models = ModelStore(paths.models)
-    priors, control = Priors(models, asked=cast(DeviceName, settings.device)), Control()
+    load = partial(load_prior, words=paths.words)
+    priors, control = Priors(models, load, asked=cast(DeviceName, settings.device)), Control()
     link = Link(settings, stdin, watchdog=True)
     link.watch(control.watch)
     link.start(

@@ -30,15 +30,17 @@ from server.recipes import PriorSpec
 from server.storage.named_files import NamedFiles
 from server.worker.model_store import ModelStore
 
-__all__ = ["Priors", "model_states", "named_states"]
+__all__ = ["Priors", "load_prior", "model_states", "named_states"]
 
 _LOG = logging.getLogger(__name__)
 Load = Callable[..., Guidance]
 
 
-def _load_prior(spec: PriorSpec, device: torch.device, *, cache_dir: Path | None) -> Guidance:
+def load_prior(spec: PriorSpec, device: torch.device, *, cache_dir: Path | None, words: Path | None = None) -> Guidance:
+    """Loads a texture's prior or one that sees a picture. `words` is where encoded prompts are kept. Raises PgcError
+    where it cannot be loaded."""
     if not isinstance(spec, Zero123Spec):
-        return load_guidance(spec, device, cache_dir=cache_dir)
+        return load_guidance(spec, device, cache_dir=cache_dir, words=words)
     from pgc.guidance.diffusion.zero123.loading import load_zero123
 
     return load_zero123(spec, device, cache_dir=cache_dir)
@@ -54,7 +56,7 @@ class Priors:
             machine whose graphics card only lacks software.
     """
 
-    def __init__(self, store: ModelStore, load: Load = _load_prior, *, asked: DeviceName = "cpu") -> None:
+    def __init__(self, store: ModelStore, load: Load = load_prior, *, asked: DeviceName = "cpu") -> None:
         self._store = store
         self._asked: DeviceName = asked
         self._load = load

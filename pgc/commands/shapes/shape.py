@@ -171,13 +171,14 @@ def shape(  # noqa: PLR0913 - one parameter an option
 def prior_source(device: torch.device) -> PriorSource:
     """Returns a prior that is loaded once a memory plan says how; a Zero123 too."""
     from pgc.guidance.diffusion.zero123.specs import Zero123Spec
+    from pgc.guidance.sources import users_words
     from pgc.guidance.specs import load_guidance
     from pgc.runs.memory.fitting import PriorSource
 
     def load(spec: TeacherSpec) -> Guidance:
         """Loads it. Raises PgcError where it is not there, or damaged."""
         if not isinstance(spec, Zero123Spec):
-            return load_guidance(spec, device)
+            return load_guidance(spec, device, words=users_words())
         from pgc.guidance.diffusion.zero123.loading import load_zero123
 
         return load_zero123(spec, device)

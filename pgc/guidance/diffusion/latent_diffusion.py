@@ -27,6 +27,7 @@ from pgc.guidance.diffusion.loading import AutoencoderKL, Components
 from pgc.guidance.diffusion.long_prompts import FittedPrompt, fits_tokenizers, fitted_prompt, prompt_windows
 from pgc.guidance.diffusion.lora import LoraDenoiser
 from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
+from pgc.guidance.diffusion.words.late import LateEncoder
 
 __all__ = ["MOST_WINDOWS", "LatentDiffusion", "PromptWindows", "tokenize"]
 
@@ -73,7 +74,8 @@ class LatentDiffusion:
         controls: Sequence[Control],
     ) -> None:
         for encoder in components.text_encoders:
-            wait_where_it_is(encoder, device)
+            if not isinstance(encoder, LateEncoder):
+                wait_where_it_is(encoder, device)
         for network in (components.unet, *(control.net for control in controls)):
             wait_where_it_is(network, device, pinned=True)
         self.components = components
@@ -92,6 +94,13 @@ class LatentDiffusion:
         self._added_conditions = added_conditions
         self.image_size = config.image_size or int(self.unet.config["sample_size"]) * latent_factor(vae)
         self._autoencoder = Autoencoder(vae, image_size=self.image_size, device=device)
+
+    def encode_words(
+        self, prompts: Sequence[str], encode: Callable[[Sequence[str]], PromptEmbedding]
+    ) -> PromptEmbedding:
+        """Returns prompts as `encode` makes them, those aside that were stored before."""
+        stored = self.components.words
+        return encode(prompts) if stored is None else stored.encoded(prompts, encode)
 
     def encode_image(
         self, image: Float[Tensor, "b 3 h w"], *, generator: torch.Generator | None = None

@@ -35,6 +35,8 @@ from pgc.guidance.base import PredictionType
 from pgc.guidance.diffusion.ip_adapter import IpAdapter
 from pgc.guidance.diffusion.memory.waiting import place_of_weights
 from pgc.guidance.diffusion.noise_schedule import noise_schedule
+from pgc.guidance.diffusion.words.late import LateEncoder
+from pgc.guidance.diffusion.words.stored import StoredWords
 from pgc.guidance.sources import (
     WHOLE_FOLDER,
     ModelKind,
@@ -54,6 +56,7 @@ __all__ = [
     "freeze",
     "load_components",
     "load_controlnet",
+    "load_late",
     "load_vae",
     "read_model",
     "read_scheduler",
@@ -77,13 +80,16 @@ class Components:
 
     vae: AutoencoderKL
     unet: UNet2DConditionModel
-    text_encoders: tuple[CLIPTextModel | CLIPTextModelWithProjection, ...]
+    text_encoders: tuple[Any, ...]
+    """CLIP's, or each a `LateEncoder` of one."""
     tokenizers: tuple[Any, ...]
     """CLIPTokenizer, one for each text encoder."""
     alphas_cumprod: Float[Tensor, " t"]
     prediction_type: PredictionType
     ip_adapter: IpAdapter | None = None
     """Sees the reference picture, where the UNet looks at one."""
+    words: StoredWords | None = None
+    """Prompts that were encoded before; None: each is encoded when it is asked for."""
 
 
 def load_components(
@@ -112,21 +118,65 @@ def load_components(
     Raises:
         GuidanceError: missing, refused by the hub, not safetensors, or not a model of this kind.
     """
-    count = 2 if xl else 1
-    encoders = ("text_encoder", "text_encoder_2")[:count]
-    tokenizers = ("tokenizer", "tokenizer_2")[:count]
     if Path(source).is_file():
         parts = _read_single_file(Path(source), xl=xl, dtype=dtype, config=config, cache_dir=cache_dir)
     else:
         folder = locate(source, model_parts(xl=xl), cache_dir=cache_dir)
         parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype or dtype)
+        parts |= {name: read_model(kind, folder / name, dtype) for name, kind in _encoders(xl).items()}
+    place = place_of_weights(device, waits=True)
+    readers = tuple(freeze(parts[name], place) for name in _encoders(xl))
+    return _assembled(parts, source, readers, device=device, vae_dtype=vae_dtype)
+
+
+def load_late(
+    folder: Path, *, xl: bool, dtypes: tuple[torch.dtype, torch.dtype], device: torch.device, works_on: torch.device
+) -> Components:
+    """Loads the parts of a model in a folder, its text encoders only when they are first asked.
+
+    Args:
+        folder: in the diffusers format, complete (`pgc.guidance.sources.locate`).
+        xl: whether it is a Stable Diffusion XL.
+        dtypes: of the weights, and of the autoencoder's.
+        device: where the weights go.
+        works_on: where the model works.
+
+    Raises:
+        GuidanceError: as `load_components`.
+    """
+    dtype, vae_dtype = dtypes
+    parts = _read_folder(folder, xl=xl, dtype=dtype, vae_dtype=vae_dtype)
+    place = place_of_weights(works_on, waits=True)
+
+    def late(name: str, kind: type[nn.Module]) -> LateEncoder:
+        """Makes an encoder of this folder that is not loaded yet."""
+        return LateEncoder(lambda: freeze(read_model(kind, folder / name, dtype), place), works_on)
+
+    readers = tuple(late(name, kind) for name, kind in _encoders(xl).items())
+    return _assembled(parts, str(folder), readers, device=device, vae_dtype=vae_dtype)
+
+
+def _encoders(xl: bool) -> dict[str, type[nn.Module]]:
+    """Each text encoder's folder and class."""
+    first: dict[str, type[nn.Module]] = {"text_encoder": CLIPTextModel}
+    return {**first, "text_encoder_2": CLIPTextModelWithProjection} if xl else first
+
+
+def _assembled(
+    parts: Mapping[str, Any],
+    source: str,
+    readers: tuple[Any, ...],
+    *,
+    device: torch.device,
+    vae_dtype: torch.dtype | None,
+) -> Components:
     schedule = noise_schedule(parts["scheduler"], source)
     check_latents(parts["vae"], source)
     return Components(
         vae=freeze(parts["vae"], device, vae_dtype),
         unet=freeze(parts["unet"], device),
-        text_encoders=tuple(freeze(parts[name], place_of_weights(device, waits=True)) for name in encoders),
-        tokenizers=tuple(parts[name] for name in tokenizers),
+        text_encoders=readers,
+        tokenizers=tuple(parts[name] for name in ("tokenizer", "tokenizer_2")[: len(readers)]),
         alphas_cumprod=schedule.alphas_cumprod.to(device),
         prediction_type=schedule.prediction_type,
     )
@@ -158,12 +208,10 @@ def _read_folder(folder: Path, *, xl: bool, dtype: torch.dtype, vae_dtype: torch
     parts: dict[str, Any] = {
         "vae": read_model(AutoencoderKL, folder / "vae", vae_dtype),
         "unet": read_model(UNet2DConditionModel, folder / "unet", dtype),
-        "text_encoder": read_model(CLIPTextModel, folder / "text_encoder", dtype),
         "tokenizer": read_tokenizer(folder / "tokenizer"),
         "scheduler": read_scheduler(folder / "scheduler"),
     }
     if xl:
-        parts["text_encoder_2"] = read_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
         parts["tokenizer_2"] = read_tokenizer(folder / "tokenizer_2")
     return parts
 

@@ -61,7 +61,6 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
         self.image_size = self._model.image_size
         self.shows = self._model.shows
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says.
 
@@ -69,6 +68,10 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
         prompt is all zeros, which is how SDXL was trained to be unconditional, unless told otherwise. The windows of a
         long prompt stand one behind the other; there is one projection all the same, of as much as fits into one.
         """
+        return self._model.encode_words(prompts, self._encoded)
+
+    @torch.no_grad()
+    def _encoded(self, prompts: Sequence[str]) -> PromptEmbedding:
         rows = [self._windows.windows(prompt) for prompt in prompts]
         texts = [text for row in rows for text in row]
         # One more text a prompt: for its projection.

@@ -53,10 +53,13 @@ class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
         self.image_size = self._model.image_size
         self.shows = self._model.shows
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says: returns the text encoder's last, normalised hidden states; those of
         the windows of a long prompt one behind the other."""
+        return self._model.encode_words(prompts, self._encoded)
+
+    @torch.no_grad()
+    def _encoded(self, prompts: Sequence[str]) -> PromptEmbedding:
         (encoder,) = self._model.components.text_encoders
         (tokenizer,) = self._model.components.tokenizers
         rows = [self._windows.windows(prompt) for prompt in prompts]
