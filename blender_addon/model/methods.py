@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ..client import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
-from .conditions.controls import CONTROL_SETTINGS, conditions_of, shown_by, wished_controls
+from .conditions.controls import CONTROL_SETTINGS, WishedControl, conditions_of, shown_by, wished_controls, wished_name
 from .conditions.loras import LORA_SETTINGS
+from .conditions.named import NAMED_SETTINGS
 from .conditions.views import VIEW_SETTINGS
+from .conditions.words import WORD_SETTINGS
 
 __all__ = [
     "FIELDS",
@@ -116,6 +118,8 @@ METHOD_SETTINGS = (
     "depth_scale",
     *CONTROL_SETTINGS,
     *LORA_SETTINGS,
+    *WORD_SETTINGS,
+    *NAMED_SETTINGS,
     "reference_scale",
     "use_vertex_colors",
     *VIEW_SETTINGS,
@@ -175,7 +179,8 @@ class ChosenMethod:
     latent_weight: float | None
     depth: bool
     depth_scale: float | None
-    controls: tuple[tuple[str, float], ...]
+    depth_model: str
+    controls: tuple[WishedControl, ...]
 
     @classmethod
     def of(cls, settings: object, model: str, *, has_reference: bool = False) -> ChosenMethod:
@@ -202,6 +207,7 @@ class ChosenMethod:
             latent_weight=latent_weight,
             depth=depth,
             depth_scale=float(values["depth_scale"]) if scales else None,
+            depth_model=wished_name(settings, "depth", model) if depth and "depth" in shown_by(model) else "",
             controls=wished_controls(settings, model, has_reference=has_reference),
         )
 
@@ -228,5 +234,9 @@ class ChosenMethod:
     def conditions(self, reference: ReferenceSpec | None = None) -> ConditionsSpec:
         """Returns what the model sees of the mesh, and the picture that it is to resemble, as a job has them."""
         return conditions_of(
-            depth=self.depth, depth_scale=self.depth_scale, controls=self.controls, reference=reference
+            depth=self.depth,
+            depth_scale=self.depth_scale,
+            depth_model=self.depth_model,
+            controls=self.controls,
+            reference=reference,
         )

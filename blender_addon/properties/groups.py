@@ -20,6 +20,7 @@ from . import jobs as job_properties
 from . import shape as shape_properties
 from . import versions as version_properties
 from . import window as window_state
+from .added_models import AddedModels
 
 __all__ = ["CLASSES", "SCHEMA", "attach", "detach"]
 
@@ -38,30 +39,7 @@ def _view_prompt(name: str, side: str) -> Any:  # noqa: ANN401
     )
 
 
-def _lora(number: str) -> Any:  # noqa: ANN401
-    """A file that is added to the model."""
-    return StringProperty(
-        name="LoRA",
-        description=f"A .safetensors file that is added to the model: a style or a thing that it learnt{number}",
-        subtype="FILE_PATH",
-        maxlen=4096,
-    )
-
-
-def _lora_scale() -> Any:  # noqa: ANN401
-    """How much of it."""
-    return FloatProperty(
-        name="LoRA Strength",
-        description="How much of the LoRA is added; below 0 it turns round",
-        min=-5.0,
-        max=5.0,
-        soft_min=0.0,
-        soft_max=1.5,
-        default=1.0,
-    )
-
-
-class PGC_PG_scene(bpy.types.PropertyGroup):
+class PGC_PG_scene(AddedModels, bpy.types.PropertyGroup):
     """What the next texture is to be."""
 
     schema: IntProperty()
@@ -204,12 +182,6 @@ class PGC_PG_scene(bpy.types.PropertyGroup):
         name="Mixed Reference", description="Show the model the reference, with its parts mixed up"
     )
     shuffle_scale: _strength("Mixed Reference", "How much the mixed-up reference counts")
-    lora_1: _lora("")
-    lora_1_scale: _lora_scale()
-    lora_2: _lora(", as a second one")
-    lora_2_scale: _lora_scale()
-    lora_3: _lora(", as a third one")
-    lora_3_scale: _lora_scale()
     reference: PointerProperty(
         type=bpy.types.Image,
         name="Reference",

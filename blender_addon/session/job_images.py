@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..client import ReferenceSpec, TileImage
 from ..model.choices import need_light
+from ..model.conditions.named import takes_named
 from ..model.maps import MAPS
 from ..model.methods import ChosenMethod
 from ..protocol.arrays import array_ref, give_away
@@ -77,12 +78,13 @@ def reference_of(
     """Returns the picture that the texture is to resemble, whose array is added; None where it would do nothing.
 
     Raises:
-        SceneError: the picture is for base colour alone, or has no pixels.
+        SceneError: the picture is for base colour alone and no IP-Adapter looks at it, or it has no pixels.
     """
-    shuffled = any(kind == "shuffle" for kind, _ in method.controls)
+    shuffled = any(one.kind == "shuffle" for one in method.controls)
     if settings.reference is None or not (settings.reference_scale or shuffled):
         return None
-    if settings.reference_scale and need_light(settings.maps):
+    adapter = settings.reference_adapter.strip() if takes_named(settings.model) and settings.reference_scale else ""
+    if settings.reference_scale and need_light(settings.maps) and not adapter:
         raise SceneError(
             "A reference is for base color only; make base color alone, or take the reference out.",
             "pgc.base_color_only",
@@ -90,4 +92,4 @@ def reference_of(
     pixels = give_away(reference_pixels(settings.reference))
     ref = array_ref(pixels)
     arrays[ref.sha256] = pixels
-    return ReferenceSpec(image=ref, scale=settings.reference_scale)
+    return ReferenceSpec(image=ref, scale=settings.reference_scale, adapter=adapter)

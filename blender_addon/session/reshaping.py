@@ -29,7 +29,7 @@ from ..protocol.arrays import array_ref, give_away
 from ..protocol.meshes import read_result
 from ..protocol.specs.job import NEW_SHAPE, PICTURE_MODEL, MeshSpec
 from ..scene.errors import SceneError
-from ..scene.lora_files import loras_of
+from ..scene.model_files import model_spec
 from ..scene.pictures.picture_files import picture_file
 from ..scene.shapes.refined import put_imagined, put_refined
 from ..scene.shapes.source import ShapeSource, read_source
@@ -56,7 +56,7 @@ def prepare_shape(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
             meshes=(mesh,),
             prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
             settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=wish.steps or None),
-            guidance=ModelSpec(model=settings.model, loras=loras_of(settings, files)),
+            guidance=model_spec(settings, files),
             maps=(NEW_SHAPE,),
             shape=shape_wish(
                 loss=wish.loss,
@@ -96,7 +96,7 @@ def prepare_imagined(context: bpy.types.Context) -> Order:
             meshes=(),
             prompt=PromptSpec(text=settings.prompt, negative=settings.negative),
             settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=steps or None),
-            guidance=ModelSpec(model=settings.model, loras=loras_of(settings, files)),
+            guidance=model_spec(settings, files),
             maps=(NEW_SHAPE,),
             shape=ShapeSpec(geometry="volume"),
             name=NEW_SHAPE_OF.format(name=settings.prompt[:_LONGEST_NAME]),
@@ -143,7 +143,7 @@ def prepare_pictured(context: bpy.types.Context) -> Order:
             meshes=meshes,
             prompt=PromptSpec(text=settings.prompt, negative=settings.negative) if reads else PromptSpec(text=""),
             settings=SettingsSpec(preset=settings.preset, seed=settings.seed, steps=wish.steps or None),
-            guidance=ModelSpec(model=settings.model, loras=loras_of(settings, arrays)) if reads else _SEES,
+            guidance=model_spec(settings, arrays) if reads else _SEES,
             maps=(NEW_SHAPE,),
             shape=ShapeSpec(geometry=wish.start, picture=shown),
             name=NEW_SHAPE_OF.format(name=Path(picture.name).stem[:_LONGEST_NAME]),

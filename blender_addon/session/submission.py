@@ -16,7 +16,6 @@ import numpy.typing as npt
 from ..client import (
     CameraSamplerSpec,
     FieldError,
-    ModelSpec,
     PromptSpec,
     SettingsSpec,
     TextureJobSpec,
@@ -31,10 +30,10 @@ from ..model.state import JobRequest, JobView, Problem, ServerView
 from ..protocol.job_size import MOST_TRIANGLES, refusal
 from ..scene.camera_rig import rig_for, scene_cameras, view_spec
 from ..scene.errors import SceneError
-from ..scene.lora_files import loras_of
 from ..scene.meshes.export import ExportedMesh, ExportOptions, export_mesh, mesh_spec
 from ..scene.meshes.face_sets import pack_faces
 from ..scene.meshes.uv_watch import packed_uvs_of
+from ..scene.model_files import model_spec
 from ..scene.ownership import check_editable, check_private
 from ..scene.painting.keep_mask import KeptTexture
 from .job_images import image_fields, kept_of, mask_settings, reference_of
@@ -150,9 +149,7 @@ def _spec(
                 settings.warm_start, grid=not no_grid and settings.texture_field == "hashgrid"
             ),
         ),
-        guidance=ModelSpec(
-            model=settings.model, guidance_scale=method.guidance_scale, loras=loras_of(settings, arrays)
-        ),
+        guidance=model_spec(settings, arrays, method.guidance_scale),
         distillation=method.distillation(),
         regulation=method.regulation_spec(),
         conditions=method.conditions(reference_of(settings, method, arrays)),

@@ -8,10 +8,13 @@ import bpy
 from ..model.choices import need_light
 from ..model.conditions.controls import CONTROLS, shown_by
 from ..model.conditions.loras import lora_names, shown_rows, takes_loras
+from ..model.conditions.named import ADAPTER, control_name, named_models, takes_named
 from ..model.conditions.starts import grid_objection
 from ..model.conditions.views import VIEW_SETTINGS
+from ..model.conditions.words import shown_word_rows, takes_words, word_names
 from ..model.methods import draws_noise, has_norm, has_norm_limit, has_rescale, has_weighting
 from ..scene.meshes.colors import has_colors
+from ..session.event_pump import current_state
 from .text import draw_text
 
 __all__ = ["draw_advanced"]
@@ -45,7 +48,7 @@ def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     _with_switch(layout, settings, "Guidance", "use_guidance_scale", "guidance_scale")
     row = _with_switch(layout, settings, "Rescale", "use_guidance_rescale", "guidance_rescale")
     row.enabled = has_rescale(settings.loss)
-    _draw_loras(layout, settings)
+    _draw_files(layout, settings)
     _draw_reference(layout, context)
     _draw_shown(layout, context)
     _draw_start(layout, context)
@@ -56,15 +59,24 @@ def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
             views.prop(settings, name)
 
 
-def _draw_loras(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_files(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     """Files that are added to the model, a row more than there are."""
-    if not takes_loras(settings.model):
-        return
-    for row in shown_rows(settings):
+    for row in shown_rows(settings) if takes_loras(settings.model) else ():
         file, scale = lora_names(row)
         layout.prop(settings, file)
         if getattr(settings, file):
             layout.prop(settings, scale, text="Strength", slider=True)
+    for row in shown_word_rows(settings) if takes_words(settings.model) else ():
+        file, word = word_names(row)
+        layout.prop(settings, file)
+        if getattr(settings, file):
+            layout.prop(settings, word)
+
+
+def _draw_named(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, name: str) -> None:
+    """One of the server's own models: where it has such, or one was named."""
+    if takes_named(settings.model) and (getattr(settings, name) or named_models(current_state().server.models, kind)):
+        layout.prop(settings, name)
 
 
 def _draw_reference(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -78,7 +90,9 @@ def _draw_reference(layout: bpy.types.UILayout, context: bpy.types.Context) -> N
     row.use_property_split = False
     row.template_ID(settings, "reference", open="image.open")
     layout.prop(settings, "reference_scale", text="Reference", slider=True)
-    if need_light(settings.maps):
+    _draw_named(layout, settings, ADAPTER, "reference_adapter")
+    looks = takes_named(settings.model) and settings.reference_adapter.strip()
+    if need_light(settings.maps) and not looks:
         draw_text(layout, "A reference is for base color only", context, icon="ERROR")
 
 
@@ -89,10 +103,14 @@ def _draw_shown(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.prop(settings, "use_depth")
         row = _with_switch(layout, settings, "Depth Strength", "use_depth_scale", "depth_scale")
         row.enabled = settings.use_depth
+        if settings.use_depth:
+            _draw_named(layout, settings, "depth", control_name("depth"))
     for kind in CONTROLS:
         if kind in there:
             row = _with_switch(layout, settings, _TITLES[kind], f"use_{kind}", f"{kind}_scale")
             row.enabled = kind != "shuffle" or settings.reference is not None
+            if getattr(settings, f"use_{kind}"):
+                _draw_named(layout, settings, kind, control_name(kind))
     if not set(CONTROLS) & set(there):
         _draw_reason(layout, "This model is shown depth only" if there else "This model is shown nothing", context)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each loss, and each schedule of noise, makes of the same beginning: the built-in model, on a mesh that training
+"""What each loss, and each schedule of noise, makes of the same beginning: the built-in model, on meshes that training
 never saw.
 
     python -m tests.benchmarks.losses --out tests/benchmarks/results/losses.json
@@ -58,9 +58,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--compare", choices=("losses", "schedules"), default="losses")
+    parser.add_argument("--prompts", type=int, default=2, help="how many, each with a mesh of its own and three seeds")
     parser.add_argument("--work", type=Path, default=Path("out/eval/losses"))
     given = parser.parse_args()
-    config = replace(SweepConfig(), scored_on=1)
+    config = replace(SweepConfig(), scored_on=given.prompts)
     spec, settings = DemoConfig().resolved()
     compared = methods(given.compare, config.steps)
     cache = ResultCache(
@@ -81,7 +82,7 @@ def main() -> None:
             sys.stdout.flush()
     result = {
         "environment": environment(),
-        "prompt": config.scored()[0].prompt,
+        "prompts": sorted({case.prompt for case in config.scored()}),
         "steps": config.steps,
         "n": len(config.scored()),
         given.compare: {

@@ -49,6 +49,23 @@ def test_lora_files_go_along_or_are_refused_by_name(run_in_blender, tmp_path):
         assert found[name][2] == 0, "nothing is sent"
 
 
+def test_learnt_words_and_the_servers_own_models_go_along(run_in_blender, tmp_path):
+    found = run_in_blender("added", script=PROBE, folder=str(tmp_path))
+    assert found["built-in"] == [0, *[False] * 6]
+    assert found["none"] == [True, True, True, False, False, False], "the server has named none"
+    assert found["listed"] == [True] * 6
+    assert found["sent"] == [["moss", "moss.safetensors", "moss" * 20]]
+    assert found["named"] == [["depth", "mine"], ["edges", "lines"]]
+    assert found["adapter"] == "eye", "with light, which colors alone could not have"
+    for name, words in (
+        ("twice", "moss.safetensors is there twice"),
+        ("no such word", "No prompt has the word 'lichen'"),
+        ("no word", "'two words'"),
+    ):
+        assert words in found[name][0]
+        assert found[name][2] == 0, "nothing is sent"
+
+
 def test_a_version_is_made_again_with_its_own_reference(run_in_blender):
     found = run_in_blender("regenerated", script=PROBE)
     assert found["again"] == ["First", "moss"]

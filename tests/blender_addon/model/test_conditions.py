@@ -12,9 +12,12 @@ from blender_addon.client import ArrayRef, ConditionsSpec, DType, MeshSpec, Mode
 from blender_addon.client import TextureJobSpec as Job
 from blender_addon.model.choices import MODEL_NAMES
 from blender_addon.model.conditions.controls import CONTROLS, shown_by
+from blender_addon.model.conditions.named import ADAPTER, named_models
 from blender_addon.model.conditions.starts import BEGINNINGS, begins_as_usual, grid_objection, wished_warm_start
 from blender_addon.model.conditions.views import VIEWS, prompts_of_views
+from blender_addon.model.conditions.words import shown_word_rows, wished_words
 from blender_addon.model.methods import METHOD_SETTINGS, ChosenMethod
+from blender_addon.protocol.records import ModelInfo
 from blender_addon.protocol.specs.models import CONTROLS_OF
 from pgc.cameras.view_names import VIEW_NAMES
 from pgc.runs.view_prompts import prompts_of_views as prompts_at_a_terminal
@@ -48,6 +51,32 @@ def test_whatever_is_switched_on_makes_a_job_for_every_model(model: str, referen
             assert conditions.depth == depth
             assert conditions.depth_scale == (0.25 if depth and scaled else None)
         assert job.conditions.reference == reference
+
+
+def test_models_of_the_servers_own_are_named_where_a_model_takes_them() -> None:
+    panel = Panel(use_edges=True, depth_model="mine", edges_model=" lines ", normal_model="not switched on")
+    conditions = ChosenMethod.of(panel, "sd15").conditions()
+    assert [(one.kind, one.scale, one.model) for one in conditions.controls] == [
+        ("depth", 1.0, "mine"), ("edges", 0.5, "lines"),
+    ]  # fmt: skip
+    alone = ChosenMethod.of(replace(panel, use_edges=False), "sdxl").conditions()
+    assert [(one.kind, one.model) for one in alone.controls] == [("depth", "mine")], "a list for the depth alone"
+    assert ChosenMethod.of(replace(panel, use_depth=False, use_edges=False), "sd15").conditions().controls == ()
+    assert ChosenMethod.of(panel, "pocket").conditions() == ConditionsSpec()
+    listed = [ModelInfo(key=key, state="installed") for key in ("sd15", "edges:lines", "edges:comic", "ip-adapter:eye")]
+    assert named_models(listed, "edges") == ("lines", "comic")
+    assert named_models(listed, ADAPTER) == ("eye",)
+    assert named_models(listed, "sd15") == ()
+
+
+def test_a_learnt_word_is_called_as_its_file_until_it_has_a_name() -> None:
+    panel = Panel(
+        embedding_1="//moss.safetensors", embedding_2=" C:\\words\\rust.safetensors ", embedding_2_word=" <r> "
+    )
+    assert wished_words(panel, "sdxl") == (("//moss.safetensors", "moss"), (panel.embedding_2, "<r>"))
+    assert wished_words(replace(panel, embedding_2_word=""), "sd15")[1][1] == "rust"
+    assert wished_words(panel, "flux") == wished_words(panel, "pocket") == ()
+    assert [shown_word_rows(one) for one in (Panel(), replace(panel, embedding_2=""), panel)] == [(1,), (1, 2), (1, 2)]
 
 
 def test_untouched_a_reference_changes_nothing_else() -> None:

@@ -79,6 +79,16 @@ class Panel:
     lora_2_scale: float = 1.0
     lora_3: str = ""
     lora_3_scale: float = 1.0
+    embedding_1: str = ""
+    embedding_1_word: str = ""
+    embedding_2: str = ""
+    embedding_2_word: str = ""
+    depth_model: str = ""
+    normal_model: str = ""
+    edges_model: str = ""
+    tile_model: str = ""
+    shuffle_model: str = ""
+    reference_adapter: str = ""
     use_vertex_colors: bool = False
     front_prompt: str = ""
     side_prompt: str = ""
@@ -193,5 +203,6 @@ def job() -> TextureJobSpec:
 
 def test_shuffle_is_not_asked_for_unless_there_is_said_to_be_a_reference() -> None:
     panel = Panel(use_shuffle=True, use_edges=True)
-    assert [kind for kind, _scale in ChosenMethod.of(panel, "sd15").controls] == ["edges"]
-    assert [kind for kind, _ in ChosenMethod.of(panel, "sd15", has_reference=True).controls] == ["edges", "shuffle"]
+    assert [one.kind for one in ChosenMethod.of(panel, "sd15").controls] == ["edges"]
+    shown = ChosenMethod.of(panel, "sd15", has_reference=True).controls
+    assert [one.kind for one in shown] == ["edges", "shuffle"]

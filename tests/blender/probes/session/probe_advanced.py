@@ -62,6 +62,40 @@ def loras(folder: str) -> Any:
     return found
 
 
+def added(folder: str) -> Any:
+    """Learnt words go along by their bytes, the server's own models by their names; drawn where there are some."""
+    from blender_addon.protocol.records import ModelInfo
+
+    rig, settings, place = _rig(), bpy.context.scene.pgc, Path(folder)
+    (place / "moss.safetensors").write_bytes(b"moss" * 20)
+    names = ("embedding_1", "embedding_1_word", "embedding_2", "depth_model", "edges_model", "reference_adapter")
+    shown = lambda: [("prop", name) in draw() for name in names]  # noqa: E731
+    settings.prompt, settings.embedding_1 = "bricks with Moss", str(place / "moss.safetensors")
+    settings.depth_model, settings.reference_adapter = "mine", "eye"
+    found: dict[str, Any] = {"built-in": [len(_sent(rig)[0].guidance.embeddings), *shown()]}
+    settings.model, settings.depth_model, settings.reference_adapter = "sd15", "", ""
+    settings.use_edges, settings.reference = True, _image("Autumn", np.full((2, 2, 4), 1.0, np.float32))
+    found["none"] = shown()
+    rig.state.server.models = tuple(
+        ModelInfo(key=key, state="installed") for key in ("sd15", "depth:mine", "edges:lines", "ip-adapter:eye")
+    )
+    found["listed"] = shown()
+    settings.depth_model, settings.edges_model, settings.reference_adapter = "mine", "lines", "eye"
+    settings.maps = {"base_color", "roughness"}
+    spec, arrays = _sent(rig)
+    found["sent"] = [[one.word, one.name, bytes(arrays[one.file.sha256]).decode()] for one in spec.guidance.embeddings]
+    found["named"] = [[one.kind, one.model] for one in spec.conditions.controls]
+    found["adapter"] = spec.conditions.reference.adapter
+    settings.embedding_2 = settings.embedding_1
+    found["twice"] = _refusal(rig)
+    settings.embedding_2, settings.embedding_1_word = "", "lichen"
+    found["no such word"] = _refusal(rig)
+    settings.embedding_1_word = "two words"
+    found["no word"] = _refusal(rig)
+    disable()
+    return found
+
+
 def _sent(rig: Rig) -> tuple[Any, Any]:
     """The newest job and its arrays; the job itself is given up."""
     view = rig.click()
