@@ -61,7 +61,8 @@ def materials_command(  # noqa: PLR0913 - one parameter an option
         typer.Option("--limit", min=0, help="Only so many pairs of mesh and material; 0 reports what is done."),
     ] = None,
     light: Annotated[
-        list[str] | None, typer.Option("--light", help="known, unknown or paper; may be repeated. Default: all three.")
+        list[str] | None,
+        typer.Option("--light", help="known, unknown, paper or explained; may be repeated. Default: all."),
     ] = None,
     ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Known light again, with material ids given.")] = True,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Draws materials, runs and held-out light.")] = None,

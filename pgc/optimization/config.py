@@ -16,6 +16,7 @@ from pgc.distillation.sds import SDSConfig
 from pgc.errors import ConfigError
 from pgc.gradient_regulation.build import RegulationConfig
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
+from pgc.lighting.explained.explaining import ExplainedLightConfig
 from pgc.optimization.warm_start_config import WarmStartConfig
 
 __all__ = [
@@ -140,6 +141,9 @@ class OptimizeConfig:
     """Weight of the pull towards the colours of the scene's picture (`palette`), as a residual in the image."""
     front_scale: float = 0.0
     """Weight of the difference between the front view and the scene's picture (`front_view`), in each step."""
+    explained_light: ExplainedLightConfig | None = None
+    """How the light of what a teacher wants is found, where it is not told the light (`views.found_light`); of lit
+    textures alone. None: what it wants is compared under the light of the run's drawing."""
 
     def __post_init__(self) -> None:
         for name in ("likeness_scale", "front_scale"):
@@ -149,6 +153,10 @@ class OptimizeConfig:
         for name, value in positive.items():
             if value < 1:
                 raise ConfigError(f"{name} is {value}; it must be 1 or more.")
+        if self.explained_light is not None and self.updates > 1:
+            raise ConfigError(
+                f"updates is {self.updates}, and explained_light finds a light for one: use 1, or no explained_light."
+            )
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0 and finite.")
         if not self.epsilon > 0:
@@ -195,6 +203,7 @@ class OptimizeConfig:
     def unchosen(self) -> tuple[str, ...]:
         """Returns the names of the settings that a later version brought and that are off, in the order they came."""
         off = {"warm_start": self.warm_start is None, "front_scale": not self.front_scale}
+        off["explained_light"] = self.explained_light is None
         return tuple(name for name, is_off in off.items() if is_off)
 
     def fingerprint(self) -> str:

@@ -9,12 +9,11 @@ several pictures a step, each with a loss of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from pgc.distillation.base import DistillationLoss, LearningLoss
@@ -29,7 +28,7 @@ from pgc.optimization.finite_watch import FiniteWatch
 from pgc.optimization.gradient_statistics import RegulationRecord, gradient_statistics
 from pgc.optimization.map_gradients import backward_by_map, image_residual, reconstruction_error
 from pgc.optimization.palette import palette_pull
-from pgc.optimization.step_parts import Feedback, Picture, View
+from pgc.optimization.step_parts import Feedback, Heard, Picture, View, stacked
 from pgc.optimization.step_result import StepResult
 from pgc.optimization.stopwatch import Stopwatch
 from pgc.optimization.view_encoder import as_latents, backpropagate, latent_shape, view_encoder
@@ -37,19 +36,6 @@ from pgc.optimization.views.subject import Subject
 from pgc.randomness import generator_for
 
 __all__ = ["DistillationLoop", "tensors_below"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Heard:
-    """A picture, and what is wanted of it."""
-
-    picture: Picture
-    feedback: Feedback | None
-    """None: what it is to become is known."""
-    gradient: Float[Tensor, "b c h w"]
-    """∂L/∂x before regulation; finite."""
-    lost: Bool[Tensor, "b 1 h w"]
-    """Where it was not."""
 
 
 class DistillationLoop:
@@ -129,8 +115,8 @@ class DistillationLoop:
         # Regulation leaves those alone that are known to become something.
         judged = [(one, part) for one, part in zip(heard, regulated, strict=True) if one.feedback is not None]
         statistics = gradient_statistics(
-            _stacked([one.gradient for one, _ in judged]),
-            _stacked([part for _, part in judged]),
+            stacked([one.gradient for one, _ in judged]),
+            stacked([part for _, part in judged]),
             torch.cat([one.picture.view.covered for one, _ in judged]),
             lost,
         )
@@ -143,11 +129,11 @@ class DistillationLoop:
             timesteps=tuple(t for one in heard if one.feedback for t in one.feedback.outcome.timestep.tolist()),
             gradient=statistics,
             image=torch.cat([one.picture.image.detach()[:, :3] for one in heard]),
-            image_gradient=_stacked(regulated).detach(),
+            image_gradient=stacked(regulated).detach(),
             seconds=watch.finish(),
         )
 
-    def _hear(self, picture: Picture, watch: Stopwatch) -> _Heard:
+    def _hear(self, picture: Picture, watch: Stopwatch) -> Heard:
         """Asks the prior about a picture, unless it is known what it is to become."""
         if picture.target is not None:
             return self._towards(None, picture)
@@ -156,9 +142,9 @@ class DistillationLoop:
         with watch.stage("guidance"):
             feedback = self._ask(picture, reference)
         gradient, lost = finite_pixels(feedback.through_encoder + self._residual(picture, feedback))
-        return _Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
+        return Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
 
-    def _towards(self, feedback: Feedback | None, picture: Picture) -> _Heard:
+    def _towards(self, feedback: Feedback | None, picture: Picture) -> Heard:
         """What an earlier answer, or what is known, means for a picture of later: the residual in the image."""
         if picture.target is not None:
             residual = picture.target_weight * (picture.image.detach() - picture.target)
@@ -166,9 +152,9 @@ class DistillationLoop:
             assert feedback is not None
             residual = self._residual(picture, feedback)
         gradient, lost = finite_pixels(residual)
-        return _Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
+        return Heard(picture=picture, feedback=feedback, gradient=gradient, lost=lost)
 
-    def _learn(self, view: View, heard: Sequence[_Heard], progress: float) -> list[Float[Tensor, "b c h w"]]:
+    def _learn(self, view: View, heard: Sequence[Heard], progress: float) -> list[Float[Tensor, "b c h w"]]:
         """Takes one step of the optimiser; returns ∂L/∂x of each picture as regulation left it."""
         self.optimizer.zero_grad(set_to_none=True)
         regulated = [self._regulated(one) for one in heard]
@@ -189,7 +175,7 @@ class DistillationLoop:
         self.subject.learnt.after_step()
         return regulated
 
-    def _regulated(self, one: _Heard) -> Float[Tensor, "b c h w"]:
+    def _regulated(self, one: Heard) -> Float[Tensor, "b c h w"]:
         if one.feedback is None:
             return one.gradient
         return self.regulation.regulate(one.gradient, one.picture.view.covered)
@@ -218,7 +204,9 @@ class DistillationLoop:
         if self.subject.baseline == "reconstruction" and outcome.image_target is not None:
             error = reconstruction_error(self.guidance, encoded.image, encoded.latents)
             shift, _ = finite_pixels(outcome.image_weight * error)
-        return Feedback(outcome=outcome, through_encoder=gradient, baseline_shift=shift)
+        return Feedback(
+            outcome=outcome, through_encoder=gradient, baseline_shift=shift, latents=encoded.latents.detach()
+        )
 
     def _residual(self, picture: Picture, feedback: Feedback) -> Float[Tensor, "b c h w"]:
         """∂L/∂x of what is compared in the image: with the loss's picture, and with the palette of the scene's."""
@@ -293,12 +281,6 @@ class DistillationLoop:
         """Losses that have a state, each with the beginning of its names in a checkpoint."""
         named = [("loss.", self.loss), *((f"loss of {name}.", loss) for name, loss in self.other_losses.items())]
         return [(prefix, loss) for prefix, loss in named if isinstance(loss, LearningLoss)]
-
-
-def _stacked(gradients: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
-    """One below the other; channels that some pictures lack are zero."""
-    most = max(gradient.shape[1] for gradient in gradients)
-    return torch.cat([F.pad(each, (0, 0, 0, 0, 0, most - each.shape[1])) for each in gradients])
 
 
 def tensors_below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

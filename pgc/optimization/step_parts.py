@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from pgc.lighting.base import StepLights
 from pgc.rendering.raster.gbuffer import GBuffer
 from pgc.surface import SurfacePoints
 
-__all__ = ["Feedback", "Picture", "View"]
+__all__ = ["Feedback", "Heard", "Picture", "View", "stacked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,3 +60,24 @@ class Feedback:
     """∂L/∂x of the loss on the latents, as the encoder gives it."""
     baseline_shift: Float[Tensor, "b 3 h w"] | None
     """How the picture that finishes are compared with differs from the render, by the weight of the residual."""
+    latents: Float[Tensor, "b k m n"] | None = None
+    """Those that the prior was asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Heard:
+    """A picture, and what is wanted of it."""
+
+    picture: Picture
+    feedback: Feedback | None
+    """None: what it is to become is known."""
+    gradient: Float[Tensor, "b c h w"]
+    """∂L/∂x before regulation; finite."""
+    lost: Bool[Tensor, "b 1 h w"]
+    """Where it was not."""
+
+
+def stacked(gradients: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
+    """Stacks gradients of pictures one below the other; channels that some pictures lack are zero."""
+    most = max(gradient.shape[1] for gradient in gradients)
+    return torch.cat([F.pad(each, (0, 0, 0, 0, 0, most - each.shape[1])) for each in gradients])

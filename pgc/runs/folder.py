@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from jaxtyping import Float
+from torch import Tensor
+
 from pgc.errors import CheckpointError, ConfigError
 from pgc.export.glb import write_glb
 from pgc.export.material import ExportConfig, export_material
@@ -21,7 +24,9 @@ from pgc.mesh import PreparedMesh
 from pgc.pictures.contact_sheet import PreviewConfig, render_preview
 from pgc.pictures.studio import Framing, Look, baked_look
 from pgc.pictures.turntable import TurntableConfig, render_turntable
+from pgc.rendering.harmonics import drawn_environment
 from pgc.rendering.raster.rasterizer import Rasterizer
+from pgc.rendering.tone_curve import picture_from_radiance
 from pgc.runs.earlier_run import EarlierRun
 from pgc.runs.report import FORMAT, SHAPE_FORMAT, VOLUME_FORMAT, read_report
 from pgc.texture.field import BakedTexture, to_uint8_values
@@ -30,6 +35,7 @@ from pgc.whole_files import remove_leftovers, write_bytes
 __all__ = ["LEFT_BEHIND", "LeftBehind", "OutputConfig", "PreviewCadence", "RunFolder"]
 
 _FORMATS = (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)
+_LIGHT_ROWS = 64
 _ENDED = ("failed", "interrupted")
 _TEXTURED = ("textured.glb", "turntable.webp", "orm.png")
 LeftBehind = Literal["nothing", "unfinished", "finished"]
@@ -253,6 +259,15 @@ class RunFolder:
         EarlierRun(self.path).drop()
         names = {file.relative_to(self.path).as_posix(): file for file in written}
         return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in names.items()}
+
+    def write_found_light(self, coefficients: Float[Tensor, "k 3"]) -> dict[str, str]:
+        """Writes found_light.png, the light as a picture of all directions (`pgc.rendering.latlong`), as bright as a
+        mirror ball would show it; returns its SHA-256 by its name."""
+        path = self.path / "found_light.png"
+        light = drawn_environment(path.stem, coefficients.detach().float().cpu(), _LIGHT_ROWS)
+        data = encode_png(to_uint8_values(picture_from_radiance(light.radiance)))
+        write_bytes(path, data)
+        return {path.name: hashlib.sha256(data).hexdigest()}
 
 
 def _encode_orm(texture: BakedTexture) -> dict[str, dict[int, bytes]]:

@@ -116,6 +116,8 @@ class RunRecorder:
         tell("Writing", 0.0)
         start = self.clock.elapsed()
         files = self.folder.write_texture(self.run.mesh, texture, self.run.rasterizer, self.framing, self.outputs)
+        if optimization.explainer is not None and optimization.explainer.average is not None:
+            files = {**files, **self.folder.write_found_light(optimization.explainer.average)}
         self.clock.add("write", self.clock.elapsed() - start)
         state: RunState = "finished" if finished else "interrupted"
         report = self.write_report(state, files, texture.uncovered_fraction)
@@ -149,6 +151,7 @@ class RunRecorder:
             memory_plan=plain(run.memory_plan),
             non_finite=run.optimization.finite.summary(),
             regulation=plain(run.optimization.regulation_summary()),
+            found_light={} if run.optimization.explainer is None else run.optimization.explainer.summary(),
         )
         write_report(self.folder.report, report)
         return report

@@ -72,6 +72,8 @@ class RunReport:
     """Steps and pixels whose gradient was an infinity or a NaN, and counted as zero."""
     regulation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What regulation did to ∂L/∂x: see `pgc.optimization.loop.Optimization.regulation_summary`."""
+    found_light: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What light was found on average, where it is explained: see `LightExplainer.summary`; found_light.png has it."""
     server: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Where a server ran it: the submission's key, the job's name there, and what the server says of the run."""
 

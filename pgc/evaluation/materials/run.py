@@ -68,22 +68,24 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
     config = request.config
     chosen = cases(config, request.settings, ids=request.ids, worlds=request.limit)
     # Meshes, materials and settings choose what is run and not how: a longer list goes on where a shorter one ended.
-    fixed = {name: value for name, value in asdict(config).items() if name not in ("meshes", "materials")}
+    # How light is explained matters to some runs alone, which say it themselves: the others stay as they were.
+    chosen_by = ("meshes", "materials", "explained_light")
+    fixed = {name: value for name, value in asdict(config).items() if name not in chosen_by}
     cache = ResultCache(request.work, {"format": 1, "suite": fixed})
     if request.earlier is not None:
         report(f"{cache.take_over(request.earlier)} runs taken over from {request.earlier}.")
-    waiting = sum(cache.get(case.name) is None for case in chosen)
+    waiting = sum(_done(cache, case, config) is None for case in chosen)
     report(
         f"{len(chosen)} runs of {config.steps} steps, {len(chosen) - waiting} done before; about "
         f"{_duration(waiting * _seconds_a_run(config))} on one core. Parts: {cache.folder}."
     )
     if request.report_only:
-        chosen = [case for case in chosen if cache.get(case.name) is not None]
+        chosen = [case for case in chosen if _done(cache, case, config) is not None]
         if not chosen:
             raise ConfigError(f"Nothing is done yet in {cache.folder}; leave out --limit 0 to start.")
     rows = []
     for world, case in shared_worlds(config, chosen):
-        row = cache.get(case.name)
+        row = _done(cache, case, config)
         if row is None:
             row = _run(world(), case, cache.folder)
             cache.put(case.name, row)
@@ -114,6 +116,16 @@ def run_materials(request: MaterialRunRequest, report: Callable[[str], None]) ->
     return result
 
 
+def _done(cache: ResultCache, case: MaterialCase, config: MaterialSuiteConfig) -> dict[str, Any] | None:
+    """A case's stored row; None where there is none, or one whose light was explained in another way."""
+    row = cache.get(case.name)
+    return row if row is not None and row.get("explained_light") == _explained_by(case, config) else None
+
+
+def _explained_by(case: MaterialCase, config: MaterialSuiteConfig) -> dict[str, Any] | None:
+    return asdict(config.explained_light) if case.light == "explained" else None
+
+
 def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200.0 else f"{seconds / 3600:.0f} hours"
 
@@ -127,12 +139,14 @@ def _seconds_a_run(config: MaterialSuiteConfig) -> float:
 def _run(world: MaterialWorld, case: MaterialCase, folder: Path) -> dict[str, Any]:
     texture, took = recover(world, case)
     sheet: Image.Image = picture(world, texture)
+    explained = _explained_by(case, world.config)
     write_picture(folder / f"{case.name}.png", sheet)
     return {
         "name": case.name,
         "setting": case.setting,
         "mesh": world.mesh_name,
         "case": asdict(case),
+        **({"explained_light": explained} if explained is not None else {}),
         **judge(world, texture),
         **took,
     }

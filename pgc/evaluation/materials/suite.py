@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pgc eval materials`: known materials, recovered from a prior that knows how they look under a light.
 
-The oracle (pgc.guidance.oracle) scores a render against that of the known material, lit as the render is ("known"),
-or by another light at random ("unknown"), or as the paper has it ("paper": no metal, one sky that never turns).
-What comes back is compared texel by texel, and under environments that no run has seen.
+The oracle (pgc.guidance.oracle) scores a render against that of the known material, lit as the render is ("known"), or
+by another light at random ("unknown", and "explained" where the run looks for that light), or as the paper has it
+("paper": no metal, one sky that never turns). What comes back is compared texel by texel, and under environments that
+no run has seen.
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ class MaterialWorld:
             average_from=config.average_from,
             distillation=distillation,
             regulation=config.regulation,
+            explained_light=config.explained_light if case.light == "explained" else None,
         )
         return Optimization(scene, OracleGuidance(oracle, device), Prompt(text=""), optimize)
 
@@ -158,7 +160,7 @@ def _lighting(light: LightSetting, offset: float) -> EnvironmentLighting:
     match light:
         case "known":
             return EnvironmentLighting(environments, LightingConfig(offset=offset))
-        case "unknown":
+        case "unknown" | "explained":
             return EnvironmentLighting(environments, LightingConfig(offset=offset, reference="unknown"))
         case "paper":
             return EnvironmentLighting(environments[:1], LightingConfig(rotate=False, exposure=0.0, offset=offset))

@@ -50,6 +50,7 @@ def test_the_full_suite_is_as_large_as_asked() -> None:
     assert (full.environments, full.relight_views) == (8, 32)
     assert (len(quick.meshes), len(quick.materials), quick.environments) == (6, 4, 8)
     grid = cases(quick, ("known", "unknown", "paper"))
+    assert [case.setting for case in cases(quick, ("explained",))] == ["explained"] * 24
     assert len(grid) == 6 * 4 * 4
     assert len({case.name for case in grid}) == len(grid)
     assert [case.setting for case in grid[::24]] == ["known", "known, ids", "unknown", "paper"]
@@ -68,15 +69,15 @@ def test_bad_settings_are_refused() -> None:
         replace(TINY, relight_views=0)
     with pytest.raises(ConfigError, match=r"no light setting \['dark'\]"):
         light_settings(["dark"])
-    assert light_settings(None) == ("known", "unknown", "paper")
+    assert light_settings(None) == ("known", "unknown", "paper", "explained")
     assert light_settings(["paper", "known"]) == ("known", "paper")
 
 
 @pytest.mark.slow
 def test_the_cost_is_said_before_anything_is_run(tmp_path: Path) -> None:
     for config, words in (
-        (MaterialSuiteConfig(), "768 runs of 240 steps, 0 done before; about 8 hours on one core"),
-        (MaterialSuiteConfig.quick(), "96 runs of 240 steps, 0 done before; about 61 minutes on one core"),
+        (MaterialSuiteConfig(), "960 runs of 240 steps, 0 done before; about 11 hours on one core"),
+        (MaterialSuiteConfig.quick(), "120 runs of 240 steps, 0 done before; about 76 minutes on one core"),
     ):
         said: list[str] = []
         with pytest.raises(ConfigError, match="Nothing is done yet"):
@@ -236,3 +237,20 @@ def test_the_command_writes_results_and_goes_on(tmp_path: Path) -> None:
     moved = replace(both, work=tmp_path / "another machine's", earlier=tmp_path / "result.json")
     assert run_materials(moved, said.append)["rows"] == again["rows"]
     assert said[0].startswith("2 runs taken over from")
+
+
+@pytest.mark.slow
+def test_explained_runs_count_only_where_the_light_was_found_in_the_same_way(tmp_path: Path) -> None:
+    request = MaterialRunRequest(config=replace(TINY, steps=2), settings=("unknown", "explained"), work=tmp_path)
+    said: list[str] = []
+    result = run_materials(request, said.append)
+    assert [row["setting"] for row in result["rows"]] == ["unknown", "explained"]
+    assert result["rows"][1]["explained_light"]["noise"] == request.config.explained_light.noise
+    said.clear()
+    assert run_materials(request, said.append)["rows"] == result["rows"]
+    other = replace(request.config, explained_light=replace(request.config.explained_light, noise=0.7))
+    run_materials(replace(request, config=other, report_only=True), said.append)
+    assert [line.split(";")[0].split(", ")[1] for line in said if " runs of " in line] == [
+        "2 done before",
+        "1 done before",
+    ]
