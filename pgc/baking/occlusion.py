@@ -20,7 +20,7 @@ from pgc.rendering.occlusion import RayCaster, ambient_occlusion
 from pgc.texture.material_field import continue_nearest
 from pgc.texture.texel_surface import TexelSurface, texel_surface
 
-__all__ = ["OcclusionConfig", "occlusion_map"]
+__all__ = ["OcclusionConfig", "flat_normals", "occlusion_map"]
 
 _LEAST = 64
 """Side below which no tile is computed, however many there are."""
@@ -105,7 +105,7 @@ def _values(
     the back counts."""
     known = surface.face_index >= 0
     positions = torch.from_numpy(surface.position[known]).to(device)
-    normals = torch.from_numpy(_flat_normals(triangles, surface, known)).to(device)
+    normals = torch.from_numpy(flat_normals(triangles, surface, known)).to(device)
 
     def seen(rows: Tensor, side: float) -> Tensor:
         """Returns the ambient occlusion of some rows, seen from one side of the surface."""
@@ -120,11 +120,11 @@ def _values(
     return values.cpu()
 
 
-def _flat_normals(
+def flat_normals(
     triangles: TriangleMesh, surface: TexelSurface, known: Bool[np.ndarray, "s s"]
 ) -> Float32[np.ndarray, "n 3"]:
-    """The faces' own normals on the side of the shading normals: about those, a face of a smoothly shaded cube would
-    block itself."""
+    """Returns the faces' own normals under known texels, on the side of the shading normals: about those, a face of a
+    smoothly shaded cube would block itself."""
     corners = triangles.positions[triangles.faces[surface.face_index[known]]].astype(np.float64)
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     shading = surface.normal[known].astype(np.float64)

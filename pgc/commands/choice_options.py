@@ -15,12 +15,14 @@ from pgc.runs.settings.choices import Offer, RunChoices, choices_offered
 from pgc.runs.settings.offers import METHOD
 
 __all__ = [
+    "ChangeByOption",
     "ChangeMaskOption",
     "ControlModelOption",
     "EmbeddingOption",
     "InitMapOption",
     "InitTextureOption",
     "IpAdapterOption",
+    "KeepByOption",
     "KeepUvsOption",
     "LoraOption",
     "PromptsOption",
@@ -100,6 +102,18 @@ InitMapOption = Annotated[
 ChangeMaskOption = Annotated[
     str | None,
     typer.Option(help="Image whose bright texels alone change; all others stay as they are.", rich_help_panel=_START),
+]
+ChangeByOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Only such texels change: edges, crevices, occlusion (dark places), thin, height or up, as the mesh has "
+        "them; KIND=FROM..TO narrows it, such as height=0..0.3.",
+        rich_help_panel=_START,
+    ),
+]
+KeepByOption = Annotated[
+    str | None,
+    typer.Option(help="Such texels stay as they are, and all others change; as --change-by.", rich_help_panel=_START),
 ]
 ControlModelOption = Annotated[
     list[str] | None,

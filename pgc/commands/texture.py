@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from pgc.commands.choice_options import (
+    ChangeByOption,
     ChangeMaskOption,
     ControlModelOption,
     EmbeddingOption,
     InitMapOption,
     InitTextureOption,
     IpAdapterOption,
+    KeepByOption,
     KeepUvsOption,
     LoraOption,
     PromptsOption,
@@ -91,6 +93,8 @@ def texture(  # noqa: PLR0913 - one parameter an option
         typer.Option(help="vertex-colors: start from the mesh's own.", rich_help_panel=_START),
     ] = None,
     change_mask: ChangeMaskOption = None,
+    change_by: ChangeByOption = None,
+    keep_by: KeepByOption = None,
     oracle_texture: Annotated[
         str | None, typer.Option(help="Known texture for --guidance oracle (measurements).", hidden=True)
     ] = None,
@@ -149,6 +153,8 @@ def texture(  # noqa: PLR0913 - one parameter an option
         init_maps=read_map_files(init_map or ()),
         lock_mask=lock_mask,
         change_mask=change_mask,
+        change_by=change_by,
+        keep_by=keep_by,
         start=start,
         oracle_texture=oracle_texture,
         reference=reference,

@@ -43,6 +43,9 @@ class TextureArguments(RunChoices):
     """Paths of further maps than base colour."""
     lock_mask: str | None = None
     change_mask: str | None = None
+    keep_by: str | None = None
+    """What of the mesh stays, as `pgc.baking.mesh_masks.read_mesh_mask` reads it."""
+    change_by: str | None = None
     start: str | None = None
     oracle_texture: str | None = None
     reference: str | None = None
@@ -98,6 +101,7 @@ class TextureArguments(RunChoices):
         Raises:
             PgcError: something is missing, unknown or out of range.
         """
+        from pgc.baking.mesh_masks import read_mesh_mask
         from pgc.guidance.specs import parse_guidance
         from pgc.optimization.config import Prompt
         from pgc.rendering.raster.choice import checked_rasterizer
@@ -137,6 +141,8 @@ class TextureArguments(RunChoices):
             initial_maps={name: Path(path) for name, path in (self.init_maps or {}).items()},
             lock_mask=_path(self.lock_mask),
             change_mask=_path(self.change_mask),
+            keep_by=None if self.keep_by is None else read_mesh_mask("--keep-by", self.keep_by),
+            change_by=None if self.change_by is None else read_mesh_mask("--change-by", self.change_by),
             start=None if self.start is None else _one_of("--start", self.start, ("vertex-colors",)),
             oracle_texture=_path(self.oracle_texture),
             reference=_path(self.reference),

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pgc.baking.mesh_masks import MeshMask
 from pgc.devices import DeviceName
 from pgc.errors import ConfigError
 from pgc.guidance.diffusion.added.specs import contents_of
@@ -56,6 +57,10 @@ class TextureRequest:
     """Bright texels keep the initial texture's bytes."""
     change_mask: Path | None = None
     """The same the other way: texels that are not bright keep the initial texture's bytes."""
+    keep_by: MeshMask | None = None
+    """The same by a number that the mesh gives each texel; chosen texels keep the initial texture's bytes."""
+    change_by: MeshMask | None = None
+    """Texels that are not chosen keep the initial texture's bytes."""
     oracle_texture: Path | None = None
     """The material that the oracle knows; for no other prior."""
     reference: Path | None = None
@@ -96,20 +101,26 @@ class TextureRequest:
         strange = [name for name in self.initial_maps if name not in self.settings.maps]
         if strange:
             raise ConfigError(f"--init-map gives {', '.join(strange)}, which --maps does not ask for.")
-        masked = self.lock_mask is not None or self.change_mask is not None
-        if "occlusion" in self.initial_maps and not masked:
+        if "occlusion" in self.initial_maps and not self._masks():
             raise ConfigError("Occlusion is computed; --init-map takes one only where a mask keeps some of it.")
 
+    def _masks(self) -> list[str]:
+        """The options that say which texels stay."""
+        masks = {
+            "--lock-mask": self.lock_mask, "--change-mask": self.change_mask,
+            "--keep-by": self.keep_by, "--change-by": self.change_by,
+        }  # fmt: skip
+        return [option for option, mask in masks.items() if mask is not None]
+
     def _check_masks(self) -> None:
-        if self.lock_mask is not None and self.change_mask is not None:
-            raise ConfigError("--lock-mask says what stays and --change-mask what changes; give one of them.")
-        for mask, name in ((self.lock_mask, "lock mask"), (self.change_mask, "change mask")):
-            if mask is not None and self.initial_texture is None:
-                raise ConfigError(f"A {name} keeps texels of the initial texture; give that too (--init-texture).")
-        masked = self.lock_mask is not None or self.change_mask is not None
-        if self.settings.texture.mask_start != "present" and not masked:
+        masks = self._masks()
+        if len(masks) > 1:
+            raise ConfigError(f"{' and '.join(masks)} each say which texels stay; give one of them.")
+        if masks and self.initial_texture is None:
+            raise ConfigError(f"{masks[0]} keeps texels of the initial texture; give that too (--init-texture).")
+        if self.settings.texture.mask_start != "present" and not masks:
             raise ConfigError("--mask-start is about what a mask leaves free; give one (--lock-mask, --change-mask).")
-        if self.settings.texture.soft_edge and not masked:
+        if self.settings.texture.soft_edge and not masks:
             raise ConfigError("--soft-edge is about a mask's border; give a mask too (--lock-mask, --change-mask).")
 
     def source_files(self) -> SourceFiles:
@@ -119,6 +130,8 @@ class TextureRequest:
             start=self.start,
             lock_mask=self.lock_mask,
             change_mask=self.change_mask,
+            keep_by=self.keep_by,
+            change_by=self.change_by,
             oracle=self.oracle_texture,
             reference=self.reference,
             front_resolution=self.settings.optimize.resolution if self.settings.optimize.front_scale else 0,
@@ -137,8 +150,9 @@ class TextureRequest:
         settings = asdict(replace(self, device="auto"))
         del settings["rasterizer"]
         # Runs of versions that did not know these go on.
-        if self.start is None:
-            del settings["start"]
+        for name in ("start", "keep_by", "change_by"):
+            if settings[name] is None:
+                del settings[name]
         for name, off in _OF_A_MASK.items():
             if settings["settings"]["texture"][name] == off:
                 del settings["settings"]["texture"][name]

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import torch
+
+from pgc.baking.mesh_masks import MeshMask, mesh_masks
 from pgc.baking.vertex_colors import vertex_color_texture
 from pgc.images.masks import SourceMasks, read_change_masks, read_lock_masks
 from pgc.images.reading import image_size
 from pgc.images.sources import read_texture
 from pgc.maps import MAP_NAMES, MapName
 from pgc.mesh import PreparedMesh
+from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 from pgc.runs.scene_building import SourceTextures
 from pgc.runs.sources.pictures import read_front_view, read_reference, read_start
 
@@ -33,6 +37,10 @@ class SourceFiles:
     """What of the mesh itself the run starts from, in place of an image."""
     lock_mask: Path | None
     change_mask: Path | None
+    keep_by: MeshMask | None
+    """What of the mesh stays."""
+    change_by: MeshMask | None
+    """What of the mesh alone changes."""
     oracle: Path | None
     reference: Path | None
     """A picture whose colours the texture shall have; it lies in no UVs."""
@@ -79,7 +87,7 @@ def read_sources(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceTex
     """
     tiles = mesh.report.tiles
     initial = None if files.initial is None else read_start(files.initial, files.maps, size, tiles)
-    locks = _read_locks(files, size, tiles)
+    locks = _read_locks(files, mesh, size)
     oracle = None if files.oracle is None else read_texture(files.oracle, size, tiles)
     start = None if initial is None else initial.texture
     if files.start is not None:
@@ -99,8 +107,15 @@ def read_sources(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceTex
     )
 
 
-def _read_locks(files: SourceFiles, size: int, tiles: tuple[int, ...]) -> SourceMasks | None:
+def _read_locks(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceMasks | None:
     """The masks of what stays, whichever way they say it."""
+    tiles = mesh.report.tiles
+    of_mesh = files.keep_by or files.change_by
+    if of_mesh is not None:
+        # On the CPU, whatever the run's device is: a resumed run keeps the same texels.
+        caster = WarpRasterizer(mesh.triangles, device=torch.device("cpu"))
+        chosen = mesh_masks(of_mesh, mesh.triangles, caster, size=size, tiles=tiles)
+        return SourceMasks(masks=chosen if files.keep_by else [~mask for mask in chosen], notes=())
     if files.change_mask is not None:
         return read_change_masks(files.change_mask, size, tiles)
     return None if files.lock_mask is None else read_lock_masks(files.lock_mask, size, tiles)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pgc.baking.mesh_masks import MeshMask, read_mesh_mask
 from pgc.errors import CheckpointError, ConfigError, PgcError
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.guidance.specs import OracleSpec
@@ -126,11 +127,28 @@ def test_a_change_mask_is_a_lock_mask_read_the_other_way(request_, tmp_path):
     assert not torch.equal(baked[0][:, 16:], noise[:, 16:])
 
 
+@pytest.mark.slow
+def test_what_of_the_mesh_changes_or_stays(request_, red_texture):
+    masks = []
+    for masked in ({"change_by": "height=0.5..1"}, {"keep_by": "height=0.5..1"}):
+        option, text = next(iter(masked.items()))
+        mask = read_mesh_mask(option, text)
+        run = prepare_run(replace(request_, initial_texture=red_texture, **{option: mask}))
+        masks.append(run.sources.lock_mask[0])
+    assert torch.equal(masks[0], ~masks[1])
+    assert 0.2 < float(masks[0].float().mean()) < 0.8
+    assert "change_by" not in request_.hashed()
+    begun = replace(request_, initial_texture=red_texture)
+    assert replace(begun, change_by=read_mesh_mask("--change-by", "up")).fingerprint() != begun.fingerprint()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"lock_mask": Path("m.png")}, "--init-texture"),
-        ({"change_mask": Path("m.png")}, "change mask .* --init-texture|--init-texture"),
+        ({"change_mask": Path("m.png")}, r"--change-mask keeps .* \(--init-texture"),
+        ({"change_by": MeshMask(kind="edges", low=0.2)}, r"--change-by keeps .* \(--init-texture"),
+        ({"change_by": MeshMask(kind="up", low=0.2), "lock_mask": Path("m.png")}, "--lock-mask and --change-by each"),
         ({"lock_mask": Path("m.png"), "change_mask": Path("m.png")}, "give one of them"),
         ({"oracle_texture": None}, "--oracle-texture"),
         ({"prompt": Prompt(text="  ")}, "prompt is empty"),
