@@ -17,6 +17,7 @@ from pgc.guidance.base import Guidance
 from pgc.guidance.control_specs import ControlSpec
 from pgc.guidance.diffusion.zero123.specs import Zero123Spec
 from pgc.guidance.models import ALL_MODELS, KNOWN_MODELS, PICTURE_MODELS, KnownModel, is_model_installed
+from pgc.guidance.retuning import retuned, weights_of
 from pgc.guidance.sources import WHOLE_FOLDER, is_installed, problem_of
 from pgc.guidance.specs import (
     OracleSpec,
@@ -68,13 +69,15 @@ class Priors:
         return self._kept is not None
 
     def get(self, spec: PriorSpec, device: torch.device) -> Guidance:
-        """Returns the prior, loaded now unless it was.
+        """Returns the prior, loaded now unless its weights are; an earlier one of the same weights is over.
 
         Raises:
             ProtocolError: the model is not on this machine, or its files have changed since they were pulled.
             PgcError: it cannot be loaded.
         """
-        if self._kept is not None and self._kept[:2] == (spec, device):
+        if self._kept is not None and self._kept[1] == device and weights_of(self._kept[0]) == weights_of(spec):
+            if self._kept[0] != spec:
+                self._kept = (spec, device, retuned(self._kept[2], spec))
             return self._kept[2]
         self._check_device(spec, device)
         self.free()

@@ -25,7 +25,7 @@ from pgc.guidance.control_pictures import (
     shuffled_image,
     tile_image,
 )
-from pgc.guidance.control_specs import ControlKind, ControlWindow
+from pgc.guidance.control_specs import ControlKind, ControlWindow, ControlWish
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import ControlNetModel
 from pgc.guidance.resizing import resize_bilinear
@@ -38,6 +38,7 @@ __all__ = [
     "control_picture",
     "control_residuals",
     "depth_controls",
+    "retuned_controls",
     "shown_controls",
 ]
 
@@ -100,6 +101,12 @@ def depth_controls(
         return draw(given.depth.float(), given.mask, given.shading)
 
     return (Control(kind="depth", net=net, picture=picture, scale=config.control_scale, window=config.control_window),)
+
+
+def retuned_controls(controls: Sequence[Control], wishes: Sequence[ControlWish]) -> tuple[Control, ...]:
+    """Returns the same ControlNets, as strong and when they are wished now; one wish each."""
+    pairs = zip(controls, wishes, strict=True)
+    return tuple(replace(one, scale=wish.scale, window=wish.window) for one, wish in pairs)
 
 
 def control_picture(kind: ControlKind) -> ControlPicture:

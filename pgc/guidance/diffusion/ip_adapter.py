@@ -20,7 +20,7 @@ from torch import Tensor
 from pgc.errors import GuidanceError
 from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
 
-__all__ = ["CLIP_MEAN", "CLIP_SPREAD", "IpAdapter", "SeenPicture"]
+__all__ = ["CLIP_MEAN", "CLIP_SPREAD", "IpAdapter", "SeenPicture", "set_adapter_scale"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_SPREAD = (0.26862954, 0.26130258, 0.27577711)
@@ -38,6 +38,13 @@ class SeenPicture:
         """Returns a row a view, for each time that all views are there."""
         halves = [self.shown if prompted else self.negative for prompted in is_prompted]
         return torch.cat([half.expand(views, *half.shape[1:]) for half in halves])
+
+
+def set_adapter_scale(unet: Any, scale: float) -> None:  # noqa: ANN401 - diffusers' classes are untyped here
+    """Says how much a UNet with an IP-Adapter heeds the picture."""
+    for processor in unet.attn_processors.values():
+        if hasattr(processor, "to_k_ip"):
+            processor.scale = [scale]
 
 
 class IpAdapter:

@@ -135,11 +135,15 @@ class LatentDiffusion:
 
         return both_halves(denoise, noisy_latents, timestep, conditions, self.config)
 
-    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
-        """Makes what `Trainable.trainable_denoiser` says."""
+    def end_training(self) -> None:
+        """Takes what was trained beside the network out of it."""
         if self._trainable is not None:
             self._trainable.remove()
             self._trainable = None
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
+        """Makes what `Trainable.trainable_denoiser` says."""
+        self.end_training()
         self._trainable = LoraDenoiser(self.unet, self._denoise_prompted, rank=rank, seed=seed, device=self.device)
         return self._trainable
 

@@ -71,6 +71,7 @@ class PocketGuidance(ThroughModel[StableDiffusionGuidance]):
             device=device,
             control_image=partial(_control_image, channels=channels),
         )
+        self._components, self._controlnet = components, controlnet
         self.takes_shading = channels > _DEPTH_CHANNELS
         self.vocabulary = vocabulary
         self.prompt_suffix = prompt_suffix
@@ -85,6 +86,18 @@ class PocketGuidance(ThroughModel[StableDiffusionGuidance]):
         """Encodes as `Guidance.encode_prompt` says; `prompt_suffix` goes on every prompt that says something and is
         wanted."""
         return self._model.encode_prompt([self._complete(prompt, negative=negative).text for prompt in prompts])
+
+    def retuned(self, config: LatentDiffusionConfig, prompt_suffix: str) -> PocketGuidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        self._model.end_training()
+        return PocketGuidance(
+            self._components,
+            controlnet=self._controlnet,
+            vocabulary=self.vocabulary,
+            prompt_suffix=prompt_suffix,
+            config=config,
+            device=self.device,
+        )
 
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """Returns what `Guidance.unknown_words` says; `vocabulary.message` says the same in sentences."""

@@ -11,7 +11,9 @@ from torch import Tensor
 from pgc.errors import GuidanceError
 from pgc.guidance.base import PredictionType, PromptEmbedding
 from pgc.guidance.control_pictures import depth_image
-from pgc.guidance.diffusion.controls import Control, depth_controls
+from pgc.guidance.control_specs import ControlWish
+from pgc.guidance.diffusion.controls import Control, depth_controls, retuned_controls
+from pgc.guidance.diffusion.ip_adapter import set_adapter_scale
 from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, tokenize
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import AutoencoderKL, Components, ControlNetModel
@@ -45,6 +47,7 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
         self.device = device
         self.alphas_cumprod = components.alphas_cumprod
         self.prediction_type: PredictionType = components.prediction_type
+        self._controlnet, self._other_vae, self._further = controlnet, vae, tuple(controls)
         autoencoder = vae or components.vae
         if autoencoder.config["force_upcast"] and autoencoder.dtype == torch.float16:
             torch.nn.Module.to(autoencoder, torch.float32)
@@ -60,6 +63,23 @@ class SDXLGuidance(ThroughModel[LatentDiffusion]):
         self.dtype = self._model.dtype
         self.image_size = self._model.image_size
         self.shows = self._model.shows
+
+    def retuned(
+        self, config: LatentDiffusionConfig, wishes: Sequence[ControlWish], *, adapter_scale: float | None = None
+    ) -> SDXLGuidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        self._model.end_training()
+        if adapter_scale is not None:
+            set_adapter_scale(self._model.unet, adapter_scale)
+        return SDXLGuidance(
+            self.name,
+            self._model.components,
+            controlnet=self._controlnet,
+            config=config,
+            device=self.device,
+            vae=self._other_vae,
+            controls=retuned_controls(self._further, wishes),
+        )
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says.

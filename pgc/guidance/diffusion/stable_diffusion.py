@@ -13,7 +13,9 @@ from torch import Tensor
 
 from pgc.guidance.base import PredictionType, PromptEmbedding
 from pgc.guidance.control_pictures import depth_image
-from pgc.guidance.diffusion.controls import Control, ControlImage, depth_controls
+from pgc.guidance.control_specs import ControlWish
+from pgc.guidance.diffusion.controls import Control, ControlImage, depth_controls, retuned_controls
+from pgc.guidance.diffusion.ip_adapter import set_adapter_scale
 from pgc.guidance.diffusion.latent_diffusion import LatentDiffusion, PromptWindows, tokenize
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.loading import Components, ControlNetModel
@@ -40,6 +42,7 @@ class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
         self.device = device
         self.alphas_cumprod = components.alphas_cumprod
         self.prediction_type: PredictionType = components.prediction_type
+        self._controlnet, self._control_image, self._further = controlnet, control_image, tuple(controls)
         self._model = LatentDiffusion(
             components,
             added_conditions=_nothing,
@@ -52,6 +55,23 @@ class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
         self.dtype = self._model.dtype
         self.image_size = self._model.image_size
         self.shows = self._model.shows
+
+    def retuned(
+        self, config: LatentDiffusionConfig, wishes: Sequence[ControlWish], *, adapter_scale: float | None = None
+    ) -> StableDiffusionGuidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        self._model.end_training()
+        if adapter_scale is not None:
+            set_adapter_scale(self._model.unet, adapter_scale)
+        return StableDiffusionGuidance(
+            self.name,
+            self._model.components,
+            controlnet=self._controlnet,
+            config=config,
+            device=self.device,
+            control_image=self._control_image,
+            controls=retuned_controls(self._further, wishes),
+        )
 
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says: returns the text encoder's last, normalised hidden states; those of
@@ -66,6 +86,10 @@ class StableDiffusionGuidance(ThroughModel[LatentDiffusion]):
         texts = [text for row in rows for text in row]
         states = encoder(tokenize(tokenizer, texts).to(self.device))[0].split([len(row) for row in rows])
         return PromptEmbedding.cat([PromptEmbedding(hidden_states=row.flatten(0, 1)[None]) for row in states])
+
+    def end_training(self) -> None:
+        """Takes what was trained beside the network out of it."""
+        self._model.end_training()
 
     def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
         """Returns what `LimitedReader.left_out` says."""

@@ -18,6 +18,7 @@ from blender_addon.protocol.messages import ModelInfo
 from pgc.cameras import Camera
 from pgc.errors import GuidanceError, MeshError
 from pgc.guidance.control_specs import ControlSpec, ControlWish
+from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.specs import OracleSpec, PocketSpec, parse_guidance
 from pgc.mesh import Normalization, load_mesh, prepare_mesh
 from pgc.mesh.tangents import corner_tangents
@@ -318,6 +319,33 @@ def test_a_prior_stays_loaded_until_another_one_or_the_end(tmp_path):
     assert len(loaded) == 3
     priors.free()
     assert not priors.is_warm
+
+
+def test_settings_that_are_not_in_the_weights_load_nothing(tmp_path, monkeypatch):
+    loaded, spec = [], PocketSpec()
+
+    def load(spec, device, cache_dir):
+        loaded.append(spec)
+        return ("loaded", len(loaded), spec)
+
+    monkeypatch.setattr("server.worker.priors.retuned", lambda guidance, spec: (*guidance[:2], spec))
+    priors, cpu = Priors(ModelStore(tmp_path), load), torch.device("cpu")
+    # An artist's afternoon: lit maps and back, a stronger control, views one by one, smaller pictures.
+    runs = [
+        spec.run,
+        replace(spec.run, control_scale=0.5),
+        replace(spec.run, sequential_guidance=True),
+        replace(spec.run, memory=MemorySavings(rows=1)),
+        replace(spec.run, image_size=96),
+    ]
+    wishes = [replace(spec, prompt_suffix=suffix, run=run) for run in runs for suffix in (", flat lighting", ", lit")]
+    assert [priors.get(wish, cpu) for wish in wishes] == [("loaded", 1, wish) for wish in wishes]
+    # Other weights: another precision, another place.
+    for run in (replace(spec.run, vae_dtype="bfloat16"), replace(spec.run, memory=MemorySavings(streamed=True))):
+        priors.get(replace(spec, run=run), cpu)
+    assert len(loaded) == 3
+    priors.get(replace(spec, source=str(tmp_path)), cpu)
+    assert len(loaded) == 4
 
 
 def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from pgc.errors import GuidanceError
 from pgc.guidance.diffusion.added.embedding_files import learn_words
 from pgc.guidance.diffusion.added.lora_files import merge_loras
 from pgc.guidance.diffusion.added.specs import AddedFiles, IpAdapterSpec
-from pgc.guidance.diffusion.ip_adapter import IpAdapter
+from pgc.guidance.diffusion.ip_adapter import IpAdapter, set_adapter_scale
 from pgc.guidance.diffusion.loading import Components, UNet2DConditionModel, freeze, read_model
 from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
@@ -57,8 +57,5 @@ def _load_ip_adapter(spec: IpAdapterSpec, unet: UNet2DConditionModel, device: to
             f"{spec.path} does not fit this model ({reason[:200]}); expected an IP-Adapter for the same base model."
         ) from error
     freeze(unet, unet.device)
-    processors: list[Any] = list(unet.attn_processors.values())
-    for processor in processors:
-        if hasattr(processor, "to_k_ip"):
-            processor.scale = [spec.scale]
+    set_adapter_scale(unet, spec.scale)
     return IpAdapter(encoder, device, reads_patches="latents" in parts["image_proj"])

@@ -103,11 +103,15 @@ class FlowDiffusion:
 
         return both_halves(denoise, noisy_latents, timestep, conditions, self.config)
 
-    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
-        """Makes what `Trainable.trainable_denoiser` says."""
+    def end_training(self) -> None:
+        """Takes what was trained beside the network out of it."""
         if self._trainable is not None:
             self._trainable.remove()
             self._trainable = None
+
+    def trainable_denoiser(self, *, rank: int, seed: int) -> TrainableDenoiser:
+        """Makes what `Trainable.trainable_denoiser` says."""
+        self.end_training()
         network: nn.Module = self._transformer
         self._trainable = LoraDenoiser(
             network,

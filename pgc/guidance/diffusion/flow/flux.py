@@ -68,6 +68,18 @@ class FluxGuidance(ThroughModel[FlowDiffusion]):
         self._clip = OneWindow.of(parts.tokenizers[:1])
         self._t5 = OneWindow(fits_length(parts.tokenizers[1], t5_length))
 
+    def retuned(self, config: LatentDiffusionConfig, *, t5_length: int, embedded_guidance: float) -> FluxGuidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        self._model.end_training()
+        return FluxGuidance(
+            self.name,
+            self._parts,
+            t5_length=t5_length,
+            embedded_guidance=embedded_guidance,
+            config=config,
+            device=self.device,
+        )
+
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says: T5's states, and CLIP's one vector.

@@ -48,6 +48,11 @@ class StableDiffusion3Guidance(ThroughModel[FlowDiffusion]):
         has_t5 = len(parts.tokenizers) == 3
         self._t5 = OneWindow(fits_length(parts.tokenizers[2], t5_length)) if has_t5 else None
 
+    def retuned(self, config: LatentDiffusionConfig, *, t5_length: int) -> StableDiffusion3Guidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        self._model.end_training()
+        return StableDiffusion3Guidance(self.name, self._parts, t5_length=t5_length, config=config, device=self.device)
+
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says.

@@ -44,6 +44,11 @@ class ZImageGuidance(ThroughModel[FlowDiffusion]):
         fits = fits_length(parts.tokenizers[0], text_length)
         self._window = OneWindow(lambda text: fits(self._as_chat(text)))
 
+    def retuned(self, config: LatentDiffusionConfig, *, text_length: int) -> ZImageGuidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        self._model.end_training()
+        return ZImageGuidance(self.name, self._parts, text_length=text_length, config=config, device=self.device)
+
     @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says: the penultimate states of the language model. Padding is not read.

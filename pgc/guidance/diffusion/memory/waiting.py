@@ -26,10 +26,11 @@ def place_of_weights(device: torch.device, *, waits: bool) -> torch.device:
 
 
 def wait_where_it_is(network: nn.Module, device: torch.device, *, pinned: bool = False) -> None:
-    """Makes a network that was left in main memory wait there; one on its device stays as it is. See
-    `wait_in_main_memory`."""
+    """Makes a network that was left in main memory wait there (`wait_in_main_memory`); one on its device, or that waits
+    already, stays as it is."""
     first = next(network.parameters(), None)
-    if first is not None and first.device.type == "cpu" and device.type != "cpu":
+    waits = any(isinstance(visit, _Visits) for module in network.modules() for visit in _owners(module))
+    if first is not None and first.device.type == "cpu" and device.type != "cpu" and not waits:
         wait_in_main_memory(network, device, pinned=pinned)
 
 
@@ -60,6 +61,11 @@ class _Visits:
 
     def _there(self, value: Tensor) -> Tensor:
         return value.detach().to(self._device, non_blocking=True)
+
+
+def _owners(module: nn.Module) -> list[Any]:
+    """Whose methods are called before a layer works."""
+    return [getattr(hook, "__self__", None) for hook in module._forward_pre_hooks.values()]
 
 
 def _given(tensors: dict[str, Any]) -> list[tuple[str, Tensor]]:

@@ -80,6 +80,10 @@ class Zero123Guidance:
         self._autoencoder = Autoencoder(parts.vae, image_size=self.image_size, device=device)
         self._seen: _Seen | None = None
 
+    def retuned(self, config: LatentDiffusionConfig) -> Zero123Guidance:
+        """Returns the same weights under other settings (`pgc.guidance.retuning`)."""
+        return Zero123Guidance(self.name, self.parts, config=config, device=self.device)
+
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Returns, since the model does not read, zeros of the right number of rows."""
         states = torch.zeros((len(prompts), 1, self.parts.projection.out_features), dtype=self.dtype)

@@ -71,6 +71,15 @@ def test_what_is_on_its_device_stays_there() -> None:
     wait_where_it_is(nn.ReLU(), META)  # there is nothing to bring
 
 
+def test_what_waits_already_visits_once() -> None:
+    found = network()
+    for _ in range(2):
+        wait_where_it_is(found, META)
+    assert max(len(module._forward_pre_hooks) for module in found.modules()) == 1
+    found(torch.zeros(5, 3, device=META))
+    assert places(found) == ["cpu"]
+
+
 def test_only_a_card_has_memory_of_its_own() -> None:
     cpu, card, mac = torch.device("cpu"), torch.device("cuda", 1), torch.device("mps", 0)
     assert place_of_weights(card, waits=True) == cpu
