@@ -13,9 +13,14 @@ from ..model.choices import MODEL_NAMES, model_note
 from ..model.recent_results import recent_results
 from ..model.vocabulary import GROUPS
 from ..operators.prompts import PRESET_FOLDER
+from ..scene.versions.showing import shown_version
 from ..session import event_pump, recent_prompts
+from ..translations import tr
 
 __all__ = ["CLASSES", "PGC_PT_presets", "draw_in_object_menu"]
+
+_MOST_STYLES = 12
+"""Objects that the menu names as examples of a style."""
 
 
 class PGC_MT_words(bpy.types.Menu):
@@ -48,6 +53,12 @@ class PGC_MT_recent(bpy.types.Menu):
             text = prompt if not negative else f"{prompt} — not: {negative}"
             short = textwrap.shorten(text, 70, placeholder=" …") or text[:70]
             self.layout.operator("pgc.use_prompt", text=short, translate=False).index = index
+        others = [obj for obj in context.scene.objects if obj != context.object and shown_version(obj) is not None]
+        if others:
+            self.layout.separator()
+            for obj in others[:_MOST_STYLES]:
+                text = tr("Same Style as {name}").format(name=obj.name)
+                self.layout.operator("pgc.same_style", text=text, icon="BRUSHES_ALL", translate=False).source = obj.name
 
 
 class PGC_MT_models(bpy.types.Menu):

@@ -20,7 +20,7 @@ from ...session.readiness import reason_against_object
 from ...session.submission import KEPT
 from .action import INDEX, OnVersions, chosen_version, run_on_versions
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "fill_settings", "unless_it_fails"]
 
 
 class PGC_OT_version_reuse_prompt(OnVersions, bpy.types.Operator):
@@ -83,8 +83,8 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
         seed = settings.seed if self.new_seed else version.seed
         start = (settings.use_start, settings.strength), obj.pgc.active_version
         try:
-            with _unless_it_fails(settings), _place(obj, version):
-                _fill(settings, version)
+            with unless_it_fails(settings), _place(obj, version):
+                fill_settings(settings, version)
                 settings.seed = seed
                 if self.strength > 0.0:
                     # A run starts from what the object shows.
@@ -109,8 +109,8 @@ class PGC_OT_version_regenerate(OnVersions, bpy.types.Operator):
 
 
 @contextmanager
-def _unless_it_fails(settings: Any) -> Iterator[None]:  # noqa: ANN401 - a property group
-    """The panel's choices may change inside; where that leads to nothing, they are as they were."""
+def unless_it_fails(settings: Any) -> Iterator[None]:  # noqa: ANN401 - a property group
+    """Lets the panel's choices change inside; where that leads to nothing, they are as they were."""
     names = (*KEPT, "prompt", "negative", "seed", "maps", "reference")
     before = {name: getattr(settings, name) for name in names}
     try:
@@ -131,7 +131,8 @@ def _prompted(operator: bpy.types.Operator, context: bpy.types.Context) -> bpy.t
     return version
 
 
-def _fill(settings: Any, version: Any) -> None:  # noqa: ANN401 - property groups
+def fill_settings(settings: Any, version: Any) -> None:  # noqa: ANN401 - property groups
+    """Puts into the panel what a version was made with. Raises SceneError where its reference is gone."""
     settings.prompt, settings.negative = version.prompt, version.negative
     kept = json.loads(version.settings)
     for name in KEPT:

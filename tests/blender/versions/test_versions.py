@@ -224,6 +224,8 @@ def test_reuse_and_regenerate(answers):
     assert found["faces"] == [2, 3], "the version's faces, not those that are selected now"
     assert found["selected"] == [5]
     assert found["new seed"] == 77
+    assert found["style"] == ["prompt 1", 7, 101, "256", "object", True, True], "the object's own size and target stay"
+    assert "Nobody shows no texture of a prompt" in found["no style"]
 
 
 def test_color_spaces_by_role_where_the_names_are_others(blender, tmp_path):

@@ -275,6 +275,15 @@ def reuse() -> Any:
     found["faces"] = sorted({int(index) for index in polygons[mask.astype(bool)]})
     found["selected"] = [polygon.index for polygon in cube.data.polygons if polygon.select]
     found["new seed"] = spec.settings.seed
+    settings.target, settings.texture_size, settings.seed, settings.prompt = "object", "256", 0, "else"
+    bpy.ops.pgc.same_style(source=obj.name)
+    picture = obj.pgc.versions[0].maps["base_color"].image
+    found["style"] = [settings.prompt, settings.steps, settings.seed, settings.texture_size, settings.target]
+    found["style"] += [settings.reference == picture, settings.reference_scale > 0.0]
+    try:
+        bpy.ops.pgc.same_style(source="Nobody")
+    except RuntimeError as error:
+        found["no style"] = str(error)
     return found
 
 
