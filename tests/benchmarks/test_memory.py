@@ -7,12 +7,14 @@ import gc
 
 import pytest
 import torch
+from diffusers.models.embeddings import IPAdapterPlusImageProjection
 
 from pgc.runs.memory.costs import COSTS
 from pgc.runs.memory.ladder import MemoryPlan
 from tests.benchmarks.guidance_cost import PublicModel
 from tests.benchmarks.live_bytes import counted
 from tests.benchmarks.memory import choices, count_model, count_step
+from tests.benchmarks.random_models import MODEL_SIZES, SizeName
 
 META = torch.device("meta")
 
@@ -67,6 +69,32 @@ def test_the_planners_table_is_what_is_counted(name: PublicModel, costs: str) ->
     assert told.backward_tflop == pytest.approx(found.backward_tflop, rel=near)
     # Without a gradient an encoding holds less than with one.
     assert found.encoder_pass < found.encoder_peak
+
+
+@pytest.mark.parametrize(("name", "heads"), [("sd15", 12), ("sdxl", 20)])
+def test_an_ip_adapter_takes_what_its_layers_take(name: SizeName, heads: int) -> None:
+    """Keys and values of its own for each cross-attention, and the Plus kind's reader of patches."""
+    unet = MODEL_SIZES[name].unet
+    widths, layers, deep = (
+        unet["block_out_channels"],
+        unet["layers_per_block"],
+        unet.get("transformer_layers_per_block", 1),
+    )
+    depths = [deep] * len(widths) if isinstance(deep, int) else deep
+    # A block goes down, and up with one layer more; the lowest is in the middle too.
+    crossed = [
+        width * depth * (2 * layers + 1)
+        for kind, width, depth in zip(unet["down_block_types"], widths, depths, strict=True)
+        if kind == "CrossAttnDownBlock2D"
+    ]
+    words = unet["cross_attention_dim"]
+    attended = 2 * words * (sum(crossed) + widths[-1] * depths[-1])
+    with META:
+        reader = IPAdapterPlusImageProjection(
+            embed_dims=1280, output_dims=words, hidden_dims=64 * heads, depth=4, dim_head=64, heads=heads
+        )
+    numbers = attended + sum(value.numel() for value in reader.parameters())
+    assert COSTS[name].adapter == pytest.approx(2e-9 * numbers, rel=0.04)
 
 
 @pytest.mark.slow

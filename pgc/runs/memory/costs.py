@@ -17,7 +17,7 @@ from pgc.guidance.specs import (
     ZImageSpec,
 )
 
-__all__ = ["COSTS", "DiffusionSpec", "ModelCost", "TeacherSpec", "cost_of", "streamed_gb"]
+__all__ = ["COSTS", "DiffusionSpec", "ModelCost", "TeacherSpec", "cost_of", "readers_of", "streamed_gb"]
 
 DiffusionSpec = PocketSpec | StableDiffusionSpec | SDXLSpec | SD3Spec | FluxSpec | ZImageSpec | Zero123Spec
 TeacherSpec = DiffusionSpec | OracleSpec
@@ -40,6 +40,10 @@ class ModelCost:
     decoder: float
     readers: float
     """Weights of the text encoders, which wait in main memory."""
+    adapter: float = 0.0
+    """Weights that the larger kind of IP-Adapter (Plus) adds to the network."""
+    picture_reader: float = 0.0
+    """Weights of the largest image encoder of a published IP-Adapter, which waits beside the text encoders."""
     row: float
     """The most that the network holds for a row of its batch, with what a ControlNet tells it."""
     row_tflop: float | None = None
@@ -59,6 +63,8 @@ COSTS: dict[str, ModelCost] = {
         encoder_peak=0.606,
         decoder=0.403,
         readers=0.25,
+        adapter=0.10,
+        picture_reader=1.26,
         row=0.087,
         row_tflop=1.087,
         encode_tflop=1.117,
@@ -70,6 +76,8 @@ COSTS: dict[str, ModelCost] = {
         controlnet=2.50,
         **_AUTOENCODER,
         readers=1.64,
+        adapter=0.85,
+        picture_reader=3.69,
         row=0.226,
         row_tflop=9.78,
         encode_tflop=4.88,
@@ -116,13 +124,23 @@ def cost_of(spec: DiffusionSpec) -> ModelCost:
             return COSTS["zero123"]
 
 
+def readers_of(spec: DiffusionSpec) -> float:
+    """Returns GB of what reads prompts and a reference picture, once a run, in half precision."""
+    match spec:
+        case StableDiffusionSpec() | SDXLSpec() if spec.added.ip_adapter is not None:
+            return cost_of(spec).readers + cost_of(spec).picture_reader
+        case _:
+            return cost_of(spec).readers
+
+
 def streamed_gb(spec: DiffusionSpec) -> float:
-    """Returns GB of the weights that a step asks, autoencoder aside, in half precision: UNet and ControlNets."""
+    """Returns GB of the weights that a step asks, autoencoder aside, in half precision: UNet, an IP-Adapter in
+    it, and ControlNets."""
     cost = cost_of(spec)
     match spec:
         case StableDiffusionSpec() | SDXLSpec():
             own = 0 if spec.controlnet is None else 1
-            seen = 0.0 if spec.added.ip_adapter is None else 0.2 * cost.image_size / 512
+            seen = 0.0 if spec.added.ip_adapter is None else cost.adapter
             return cost.network + cost.controlnet * (own + len(spec.controls)) + seen
         case _:
             return cost.network + cost.controlnet

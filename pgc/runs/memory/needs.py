@@ -11,7 +11,7 @@ from pgc.distillation.build import has_image_target
 from pgc.guidance.diffusion.latent_diffusion_config import weights_dtypes
 from pgc.guidance.specs import OracleSpec
 from pgc.optimization.config import OptimizeConfig
-from pgc.runs.memory.costs import DiffusionSpec, TeacherSpec, cost_of, streamed_gb
+from pgc.runs.memory.costs import DiffusionSpec, TeacherSpec, cost_of, readers_of, streamed_gb
 from pgc.runs.memory.ladder import MemoryPlan
 from pgc.runs.settings.presets import RunSettings
 
@@ -103,8 +103,8 @@ def waiting_gb(plan: MemoryPlan, spec: TeacherSpec, device: torch.device) -> flo
 
 
 def readers_gb(spec: TeacherSpec) -> float:
-    """Returns GB of main memory for text encoders, which wait there in any plan."""
-    return 0.0 if isinstance(spec, OracleSpec) else cost_of(spec).readers
+    """Returns GB of main memory for text encoders and an IP-Adapter's image encoder, which wait there in any plan."""
+    return 0.0 if isinstance(spec, OracleSpec) else readers_of(spec)
 
 
 def step_tflop(plan: MemoryPlan, spec: TeacherSpec, pictures: int = 1) -> float | None:
@@ -141,4 +141,6 @@ def _prior_gb(
         asked = max(plan.views * encoder_peak, plan.views * encoder_held + denoiser)
     if subject.decodes:
         asked = max(asked, cost.decoder * area * vae_wide)
-    return network * wide + cost.vae * vae_wide, asked
+    # A Mac has no other memory for them to wait in.
+    readers = readers_of(spec) if device.type == "mps" else 0.0
+    return (network + readers) * wide + cost.vae * vae_wide, asked

@@ -11,13 +11,15 @@ import torch
 
 from pgc.distillation.vsd import VSDConfig
 from pgc.errors import ConfigError
+from pgc.guidance.diffusion.added.specs import AddedFiles, IpAdapterSpec
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import KNOWN_MODELS
 from pgc.guidance.specs import FluxSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.optimization.warm_start_config import WarmStartConfig
-from pgc.runs.memory.needs import needed_gb, texture_needs
-from pgc.runs.memory.plan import DeviceMemory, MemoryPlan, MemoryPlanner, cap_memory, device_memory
+from pgc.runs.memory.costs import COSTS
+from pgc.runs.memory.needs import needed_gb, readers_gb, texture_needs
+from pgc.runs.memory.plan import DeviceMemory, MemoryPlan, MemoryPlanner, SubjectPlanner, cap_memory, device_memory
 from pgc.runs.memory.speeds import in_words
 from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
 
@@ -153,6 +155,34 @@ def test_the_first_plan_that_fits_is_chosen_and_said(gigabytes, expected) -> Non
         said = which.describe(number, memory)
         assert f"{memory.available / GB:.1f} GB are free" in said
         assert "needs about 19 GB" in said
+
+
+ADAPTED = AddedFiles(ip_adapter=IpAdapterSpec(path="a", sha256="", image_encoder="b"))
+
+
+def test_an_ip_adapter_counts_on_the_card_and_its_reader_in_main_memory() -> None:
+    plain, seen = planner(SDXLSpec()), planner(SDXLSpec(added=ADAPTED))
+    more = [seen.estimate_bytes(number) - plain.estimate_bytes(number) for number in range(len(plain.plans))]
+    own = COSTS["sdxl"].adapter * GB
+    assert more == pytest.approx([0.0 if plan.streamed else own for plan in plain.plans], abs=2.0)
+    assert readers_gb(seen.spec) - readers_gb(plain.spec) == pytest.approx(COSTS["sdxl"].picture_reader)
+    # Where four views at once fitted by less than that, they go one after the other.
+    tight = free(1.06 * plain.estimate_bytes(0) / GB)
+    assert (plain.choose(tight), seen.choose(tight)) == (0, 1)
+    # Shapes and volumes have the same planner.
+    needs = texture_needs(plain.settings)
+    shapes = [SubjectPlanner(spec=one.spec, subject=needs, device=CARD).estimate_bytes(0) for one in (plain, seen)]
+    assert shapes[1] - shapes[0] == pytest.approx(own, abs=2.0)
+
+
+def test_on_a_mac_what_reads_prompts_and_pictures_lies_in_the_same_memory() -> None:
+    mac = [replace(planner(SDXLSpec(added=added)), device=torch.device("mps")) for added in (AddedFiles(), ADAPTED)]
+    plain, seen = (needed_gb(one.plans[0], one.spec, one.needs, one.device) for one in mac)
+    cost, spec = COSTS["sdxl"], replace(SDXLSpec(), added=ADAPTED)
+    on_card = needed_gb(mac[0].plans[0], SDXLSpec(), mac[0].needs, CARD)
+    assert plain - on_card >= cost.readers
+    assert seen - plain == pytest.approx(cost.adapter + cost.picture_reader)
+    assert readers_gb(spec) == pytest.approx(cost.readers + cost.picture_reader)
 
 
 def test_weights_wait_only_where_the_main_memory_takes_them() -> None:
