@@ -9,7 +9,7 @@ from .server import connection, server_operators
 from .server.start_server import PGC_OT_start_server
 from .unwrap_on_server import PGC_OT_unwrap_on_server
 from .versions import actions as version_actions
-from .versions import asset, fetch_result, painted, results, seeds, style, uv_change
+from .versions import asset, fetch_result, painted, results, seeds, style, uv_change, wear
 from .versions import reuse as version_reuse
 from .versions import storage as version_storage
 from .versions.restore import PGC_OT_restore
@@ -45,4 +45,5 @@ CLASSES = (
     *version_actions.CLASSES,
     *version_reuse.CLASSES,
     *version_storage.CLASSES,
+    *wear.CLASSES,
 )

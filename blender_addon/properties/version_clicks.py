@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["on_click"]
+__all__ = ["on_click", "on_wear"]
 
 
 def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
@@ -29,3 +29,18 @@ def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
         show_problem(Problem(error.text, error.fix or ""))
     except Exception as error:  # noqa: BLE001 - Blender prints what a property's callback raises where nobody looks
         report_defect("Showing a version", error)
+
+
+def on_wear(layer: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
+    """Mixes a version's layers of wear anew: one was hidden, or has another strength."""
+    from ..scene.pictures.wear_nodes import set_wear_strength, show_wear
+    from ..session.event_pump import report_defect
+
+    versions = layer.id_data.pgc.versions
+    version = next((one for one in versions if any(own == layer for own in one.wear)), None)
+    try:
+        shown = version is not None and version.material is not None
+        if shown and not set_wear_strength(version.material, version.wear):
+            show_wear(version.material, version.wear)
+    except Exception as error:  # noqa: BLE001 - Blender prints what a property's callback raises where nobody looks
+        report_defect("Mixing wear", error)

@@ -45,14 +45,40 @@ class PGC_PG_covered_slot(bpy.types.PropertyGroup):
     )
 
 
+class PGC_PG_wear(bpy.types.PropertyGroup):
+    """A layer of wear over a version: its maps, and where and how strongly they are seen."""
+
+    name: StringProperty(name="Name", description="Name of this layer", override=OVERRIDABLE)
+    maps: CollectionProperty(type=PGC_PG_map, override=INSERTABLE)
+    uv_map: StringProperty(override=OVERRIDABLE)
+    mask: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
+    mask_uv_map: StringProperty(override=OVERRIDABLE)
+    strength: FloatProperty(
+        name="Strength",
+        description="How much of this layer is seen where its mask is white",
+        min=0.0,
+        max=1.0,
+        default=1.0,
+        subtype="FACTOR",
+        update=version_clicks.on_wear,
+        override=OVERRIDABLE,
+    )
+    hidden: BoolProperty(
+        name="Hide", description="Leave this layer out", update=version_clicks.on_wear, override=OVERRIDABLE
+    )
+
+
 class PGC_PG_version(bpy.types.PropertyGroup):
-    """A result of an object. Never changed but for its name, star and note, where it was not made to be painted on."""
+    """A result of an object. Never changed but for its name, star, note and layers of wear, where it was not made to be
+    painted on.
+    """
 
     name: StringProperty(
         name="Name", description="Name of this version; double-click it to change it", override=OVERRIDABLE
     )
     key: StringProperty(description="Unique; the same in copies of the object", override=OVERRIDABLE)
     maps: CollectionProperty(type=PGC_PG_map, override=INSERTABLE)
+    wear: CollectionProperty(type=PGC_PG_wear, override=INSERTABLE)
     material: PointerProperty(type=bpy.types.Material, override=OVERRIDABLE)
     thumbnail: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
     prompt: StringProperty(override=OVERRIDABLE)
@@ -126,4 +152,4 @@ class PGC_PG_object(bpy.types.PropertyGroup):
     paint_before: PointerProperty(type=PGC_PG_paint, override=OVERRIDABLE)
 
 
-CLASSES = (PGC_PG_map, PGC_PG_covered_slot, PGC_PG_version, PGC_PG_paint, PGC_PG_object)
+CLASSES = (PGC_PG_map, PGC_PG_covered_slot, PGC_PG_wear, PGC_PG_version, PGC_PG_paint, PGC_PG_object)

@@ -18,6 +18,15 @@ __all__ = ["CLASSES", "draw_versions"]
 
 _ALIKE, _REFINED = 0.5, 0.2
 """Strength of "More Like This" and of "Refine"."""
+_MOST_LAYERS = 5
+"""Versions that the menu of wear shows, of the newest."""
+_PLACES = (
+    ("EDGES", "Worn Edges"),
+    ("CREVICES", "Crevices"),
+    ("UP", "What Faces Up"),
+    ("HEIGHT", "Height"),
+    ("MASK", "Mask"),
+)
 _MOST_ROWS = 5
 """Of versions that are seen without scrolling."""
 
@@ -104,6 +113,23 @@ class PGC_MT_version(bpy.types.Menu):
         layout.operator("pgc.versions_purge", icon="TRASH")
 
 
+class PGC_MT_wear(bpy.types.Menu):
+    """Versions that can be laid over the selected one, and where"""
+
+    bl_idname = "PGC_MT_wear"
+    bl_label = "Add Wear"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        group, row = context.object.pgc, self.layout.row()
+        others = [index for index in range(len(group.versions)) if index != group.active_version]
+        for index in others[-_MOST_LAYERS:]:
+            version, column = group.versions[index], row.column()
+            column.label(text=f"{version.name}  {version.seed}", translate=False)
+            for place, text in _PLACES:
+                operator = column.operator("pgc.wear_add", text=text)
+                operator.source, operator.place = index, place
+
+
 def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bpy.types.Context) -> None:
     """Draws the list and its buttons. Reads what is in memory: no pixels, no files."""
     group = obj.pgc
@@ -124,6 +150,7 @@ def draw_versions(layout: bpy.types.UILayout, obj: bpy.types.Object, context: bp
     side.menu(PGC_MT_version.bl_idname, text="", icon="DOWNARROW_HLT")
     if 0 <= group.active_version < count:
         _draw_facts(layout, group.versions[group.active_version])
+        _draw_wear(layout, group.versions[group.active_version], count)
         _draw_uv_change(layout, obj, context)
     buttons = layout.row(align=True)
     buttons.operator("pgc.version_compare", icon="ARROW_LEFTRIGHT")
@@ -168,6 +195,18 @@ def _draw_facts(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup) ->
     layout.prop(version, "note", text="", icon="TEXT", placeholder="Note")
 
 
+def _draw_wear(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup, count: int) -> None:
+    """The version's layers of wear, the uppermost first, and what could be laid over it."""
+    column = layout.column(align=True)
+    for place in reversed(range(len(version.wear))):
+        layer, row = version.wear[place], column.row(align=True)
+        row.prop(layer, "hidden", text="", icon="HIDE_ON" if layer.hidden else "HIDE_OFF", emboss=False)
+        row.prop(layer, "strength", text=layer.name, slider=True, translate=False)
+        row.operator("pgc.wear_remove", text="", icon="X").layer = place
+    if count > 1:
+        column.menu(PGC_MT_wear.bl_idname, icon="BRUSH_DATA")
+
+
 def _picture(version: bpy.types.PropertyGroup) -> bpy.types.Image | None:
     return version.thumbnail or map_image(version, "base_color")
 
@@ -200,4 +239,4 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{max(1, round(count / 1e3))} kB" if count else "0 kB"
 
 
-CLASSES = (PGC_UL_versions, PGC_MT_version)
+CLASSES = (PGC_UL_versions, PGC_MT_version, PGC_MT_wear)

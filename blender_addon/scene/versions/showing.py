@@ -13,6 +13,7 @@ from ..live_preview import end_preview
 from ..meshes.face_sets import unpack_faces
 from ..ownership import check_editable, library_versions
 from ..pictures.materials import build_material
+from ..pictures.wear_nodes import show_wear
 from .covering import show_layers, visible_materials
 from .layers import Layer, without_hidden
 
@@ -101,11 +102,12 @@ def remove_version(obj: bpy.types.Object, index: int) -> None:
         _show(obj, left or _layers(obj, before))
     obj.pgc.compared = " ".join(key for key in obj.pgc.compared.split() if key != version.key)
     material, images = version.material, version_images(version)
+    images += [image for layer in version.wear for image in (layer.mask, *(entry.image for entry in layer.maps))]
     obj.pgc.versions.remove(index)
     select_shown(obj)
     if material is not None and material.users == 0:
         bpy.data.materials.remove(material)
-    for image in images:
+    for image in dict.fromkeys(image for image in images if image is not None):
         if image.users == 0:
             bpy.data.images.remove(image)
 
@@ -201,4 +203,6 @@ def _rebuilt(version: bpy.types.PropertyGroup) -> bpy.types.Material:
     images = {entry.name: entry.image for entry in version.maps if entry.image is not None}
     if not images:
         raise SceneError(_GONE.format(name=version.name), "pgc.version_regenerate")
-    return build_material(version.name, images, version.uv_map)
+    material = build_material(version.name, images, version.uv_map)
+    show_wear(material, version.wear)
+    return material

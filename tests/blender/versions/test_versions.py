@@ -45,6 +45,7 @@ _PROBES = (
     "reuse",
     "damaged",
     "thumbnails",
+    "wear",
 )
 
 
@@ -226,6 +227,20 @@ def test_reuse_and_regenerate(answers):
     assert found["new seed"] == 77
     assert found["style"] == ["prompt 1", 7, 101, "256", "object", True, True], "the object's own size and target stay"
     assert "Nobody shows no texture of a prompt" in found["no style"]
+
+
+def test_layers_of_wear_come_and_go(answers):
+    found = answers("wear")
+    assert found["first"] == [["prompt 2, mask", 1.0, 1], ["prompt 2, height", 1.0, 1]]
+    assert found["mixed"] == [2, 2, True], "a mix of the one map that both have, for each layer"
+    assert found["strengths"] == [0.0, 0.25]
+    assert found["rebuilt"] == 2
+    assert found["same"] == [True, True]
+    assert found["images"] == 1, "the artist's own mask; those of the layers are gone"
+    itself, flat, missing = found["refused"]
+    assert "cannot lie over itself" in itself
+    assert "no edges that lie inside" in flat
+    assert "has no version 9" in missing
 
 
 def test_color_spaces_by_role_where_the_names_are_others(blender, tmp_path):

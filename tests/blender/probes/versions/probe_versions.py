@@ -287,6 +287,48 @@ def reuse() -> Any:
     return found
 
 
+def _links(material: bpy.types.Material) -> list[list[str]]:
+    """What is linked to what, without names."""
+    ends = [(link.from_node, link.from_socket, link.to_node, link.to_socket) for link in material.node_tree.links]
+    return sorted([a.bl_idname, b.identifier, c.bl_idname, d.identifier] for a, b, c, d in ends)
+
+
+@ends_cleanly
+def wear() -> Any:
+    """A layer over a version: its nodes, its strength, and that nothing of it stays."""
+    obj = _start()
+    _add(obj, 1)
+    _add(obj, 2, maps=("base_color",))
+    version, before = obj.pgc.versions[0], hashes(obj)
+    links, count = _links(version.material), len(bpy.data.images)
+    obj.pgc.keep_mask = bpy.data.images.new("mine", 8, 8, is_data=True)
+    bpy.ops.pgc.wear_add(index=0, source=1, place="MASK")
+    bpy.ops.pgc.wear_add(index=0, source=1, place="HEIGHT")
+    found: dict[str, Any] = {"first": [[layer.name, layer.strength, len(layer.maps)] for layer in version.wear]}
+    nodes = version.material.node_tree.nodes
+    strengths = [node for node in nodes if node.bl_idname == "ShaderNodeMath"]
+    mixes = [node for node in nodes if node.bl_idname == "ShaderNodeMix"]
+    found["mixed"] = [len(strengths), len(mixes), version.wear[0].mask != obj.pgc.keep_mask]
+    version.wear[0].strength, version.wear[1].hidden = 0.25, True
+    found["strengths"] = sorted(node.inputs[1].default_value for node in strengths)
+    bpy.data.materials.remove(version.material)
+    bpy.ops.pgc.restore()
+    obj.pgc.active_version = 0
+    found["rebuilt"] = sum(node.bl_idname == "ShaderNodeMix" for node in version.material.node_tree.nodes)
+    for layer in (1, 0):
+        bpy.ops.pgc.wear_remove(index=0, layer=layer)
+    found["same"] = [_links(version.material) == links, hashes(obj) == before]
+    found["images"] = len(bpy.data.images) - count
+    refused = []
+    for given in ({"source": 0}, {"source": 1, "place": "CREVICES"}, {"source": 9}):
+        try:
+            bpy.ops.pgc.wear_add(index=0, **given)
+        except RuntimeError as error:
+            refused.append(str(error))
+    found["refused"] = refused
+    return found
+
+
 @ends_cleanly
 def color_config() -> Any:
     """Under an OCIO configuration whose names are none of Blender's."""
