@@ -48,8 +48,6 @@ class Optimization(DistillationLoop):
         feedback, side = heard.feedback, picture.image.shape[-1]
         if self.explainer is None or feedback is None or feedback.latents is None:
             return heard
-        if self._index < self.explainer.config.begin * self.config.steps:
-            return heard
         with watch.stage("guidance"):
             wanted = wanted_picture(feedback.outcome, feedback.latents, self.guidance, side)
         with watch.stage("explain"):

@@ -36,7 +36,8 @@ class ExplainedLightConfig:
         points: of a view that the light is fitted to, drawn anew each step; all where there are fewer.
         blur: side of the square, as a share of the picture's, over which a mean counts as a low frequency: base colour
             takes those from the plain residual.
-        begin: share of a run's steps before the first found light, until which there is a base colour to go by.
+        cells: a light is fitted to every other square of so many by so many, as on a chessboard, and finishes learn
+            where it was not: a sharper material fits noise better, and would be learnt for it. 0: both everywhere.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -48,7 +49,7 @@ class ExplainedLightConfig:
     rounds: int = 3
     points: int = 200
     blur: float = 0.23
-    begin: float = 0.0
+    cells: int = 4
 
     def __post_init__(self) -> None:
         if not (self.noise > 0.0 and math.isfinite(self.noise)):
@@ -57,10 +58,10 @@ class ExplainedLightConfig:
             raise ConfigError(f"Got robust {self.robust} for the found light; expected a number above 0, or none.")
         if self.rounds < 1 or self.points < 1:
             raise ConfigError(f"Got {self.rounds} rounds on {self.points} points for a light; expected 1 or more.")
+        if not 0 <= self.cells <= 64 or self.cells == 1:
+            raise ConfigError(f"Got {self.cells} cells for the found light; expected 2 to 64, or 0.")
         if not 0.0 < self.blur <= 1.0:
             raise ConfigError(f"Got a blur of {self.blur} for the found light; expected more than 0 and 1 at most.")
-        if not 0.0 <= self.begin < 1.0:
-            raise ConfigError(f"Got begin {self.begin} for the found light; expected 0 to below 1.")
 
 
 class LightExplainer:

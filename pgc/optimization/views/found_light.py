@@ -66,7 +66,8 @@ def under_found_light(
     light = picture.view.lights.render
     assert feedback is not None
     assert light is not None
-    found = _found(picture, wanted, light, explainer, generator)
+    fitted = _fitted(picture, explainer.config.cells, generator)
+    found = _found(picture, wanted, light, explainer, generator, fitted)
     shown = _shown_under(found, picture, light)
     plain, residual = picture.image.detach() - wanted, shown.detach() - wanted
     mask = picture.view.covered.to(plain)
@@ -74,7 +75,8 @@ def under_found_light(
     size = heard.gradient.flatten(1).norm(dim=1) / plain.flatten(1).norm(dim=1).clamp_min(1e-12)
     size = size[:, None, None, None]
     gradient, lost = finite_pixels(size * color)
-    finish, lost_too = finite_pixels(size * residual)
+    judged = 2.0 * (1.0 - fitted) if explainer.config.cells else fitted
+    finish, lost_too = finite_pixels(size * residual * judged)
     return Heard(
         picture=replace(picture, image=shown),
         feedback=replace(feedback, baseline_shift=finish - gradient),
@@ -91,13 +93,31 @@ def low_frequencies(
     `share`: of the square's side in the picture's; the side in pixels is odd, one at least.
     """
     side = 2 * int(0.5 * share * image.shape[-1]) + 1
-    total, count = (F.avg_pool2d(each, side, 1, side // 2) for each in (image * mask, mask))
+    rows, columns = ((side, 1), (side // 2, 0)), ((1, side), (0, side // 2))
+    total, count = image * mask, mask
+    for kernel, padding in (rows, columns):
+        total, count = (F.avg_pool2d(each, kernel, 1, padding) for each in (total, count))
     return mask * total / count.clamp_min(1e-6)
+
+
+def _fitted(picture: Picture, cells: int, generator: torch.Generator) -> Float[Tensor, "1 1 h w"]:
+    """1 on squares that the light is fitted to, 0 on the others; another half in each step."""
+    height, width = picture.image.shape[-2:]
+    first = int(torch.randint(2, (1,), generator=generator))
+    if not cells:
+        return picture.image.new_ones((1, 1, height, width))
+    row, column = (torch.arange(side) * cells // side for side in (height, width))
+    return ((row[:, None] + column[None] + first) % 2)[None, None].to(picture.image)
 
 
 @torch.no_grad()
 def _found(
-    picture: Picture, wanted: Tensor, light: ViewedLight, explainer: LightExplainer, generator: torch.Generator
+    picture: Picture,
+    wanted: Tensor,
+    light: ViewedLight,
+    explainer: LightExplainer,
+    generator: torch.Generator,
+    fitted: Tensor,
 ) -> Float[Tensor, "b k 3"]:
     """The light of each view, fitted to pixels that show nothing but the surface."""
     gbuffer = picture.view.gbuffer
@@ -108,7 +128,7 @@ def _found(
         """Returns the pixels on the mask, one a row."""
         return pixels.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, flat)
 
-    whole = rows(gbuffer.coverage)[:, 0] >= 1.0
+    whole = (rows(gbuffer.coverage)[:, 0] >= 1.0) & (rows(fitted.expand(len(wanted), -1, -1, -1))[:, 0] > 0.0)
     return explainer.find(samples, rows(wanted), whole, len(wanted), generator)
 
 

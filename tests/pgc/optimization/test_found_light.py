@@ -154,7 +154,6 @@ def test_low_frequencies_against_loops() -> None:
         ({"robust": -1.0}, "robust -1.0"),
         ({"points": 0}, "0 points"),
         ({"blur": 0.0}, "blur of 0.0"),
-        ({"begin": 1.0}, "begin 1.0"),
     ],
 )
 def test_bad_settings_are_refused_by_name(values: dict[str, Any], words: str) -> None:
