@@ -38,6 +38,8 @@ _FORMATS = (FORMAT, SHAPE_FORMAT, VOLUME_FORMAT)
 _LIGHT_ROWS = 64
 _ENDED = ("failed", "interrupted")
 _TEXTURED = ("textured.glb", "turntable.webp", "orm.png")
+_PREVIEW_SHARE = 20.0
+"""Of a long run's time, no more than a twentieth goes into previews."""
 LeftBehind = Literal["nothing", "unfinished", "finished"]
 LEFT_BEHIND: tuple[LeftBehind, ...] = get_args(LeftBehind)
 
@@ -52,7 +54,9 @@ class OutputConfig:
     first_preview_seconds: float = 2.0
     """After the start of the loop."""
     preview_growth: float = 2.0
-    """The time to the next preview over the time to this one: previews cost the same share of any run."""
+    """The time to the next preview over the time to this one, until `preview_most_seconds` are reached."""
+    preview_most_seconds: float = 30.0
+    """Between previews, at the most; or twenty times what making one takes, where that is longer."""
     checkpoint_seconds: float = 60.0
     """Between checkpoints, so that a crash costs no more."""
     export: ExportConfig | None = None
@@ -63,13 +67,15 @@ class OutputConfig:
             raise ConfigError("first_preview_seconds must be 0 or more, and checkpoint_seconds above 0.")
         if not self.preview_growth > 1:
             raise ConfigError(f"preview_growth is {self.preview_growth}; it must be above 1.")
+        if not self.preview_most_seconds > 0:
+            raise ConfigError(f"preview_most_seconds is {self.preview_most_seconds}; it must be above 0.")
 
 
 class PreviewCadence:
-    """When the next preview is due: the time to it grows, so that previews cost the same share of any run.
+    """When the next preview is due: the time to it grows to its most, and previews cost a small share of any run.
 
     Args:
-        config: by how much it grows.
+        config: by how much it grows, and how far.
         begun: when the steps began, in seconds of any clock.
         first: when the first preview is due, by the same clock.
     """
@@ -83,10 +89,11 @@ class PreviewCadence:
         """Says whether to make one now."""
         return now >= self._due
 
-    def made(self, now: float) -> None:
-        """Notes that one was begun now."""
+    def made(self, now: float, took: float = 0.0) -> None:
+        """Notes that one was begun now, and took so many seconds."""
         running = max(now - self._begun, self._config.first_preview_seconds)
-        self._due = now + running * (self._config.preview_growth - 1.0)
+        most = max(self._config.preview_most_seconds, _PREVIEW_SHARE * took)
+        self._due = now + min(running * (self._config.preview_growth - 1.0), most)
 
 
 class RunFolder:

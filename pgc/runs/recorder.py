@@ -76,8 +76,9 @@ class RunRecorder:
         now = self.clock.elapsed()
         if self.cadence.is_due(now):
             self.folder.write_preview(self.run.rasterizer, self.current_look(), self.framing, self.outputs.preview)
-            self.cadence.made(now)
-            self.clock.add("previews", self.clock.elapsed() - now)
+            took = self.clock.elapsed() - now
+            self.cadence.made(now, took)
+            self.clock.add("previews", took)
         if now >= self.next_checkpoint:
             self.run.save(self.folder.checkpoint)
             self.next_checkpoint = self.clock.elapsed() + self.outputs.checkpoint_seconds

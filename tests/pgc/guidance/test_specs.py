@@ -88,6 +88,14 @@ def test_xl_gets_its_other_autoencoder_only_in_half_precision(sdxl_folder: Path)
     assert load_guidance(spec, CPU).name == str(sdxl_folder)
 
 
+def test_in_half_precision_xl_holds_one_autoencoder(sdxl_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A CPU refuses half precision, which says nothing about what is held.
+    monkeypatch.setattr("pgc.guidance.specs.weights_dtypes", lambda config, device: (torch.float32, torch.float16))
+    spec = SDXLSpec(source=str(sdxl_folder), controlnet=None, half_precision_vae=str(sdxl_folder / "vae"))
+    model = getattr(load_guidance(spec, CPU), "_model")  # noqa: B009 - private
+    assert model.components.vae is model.vae
+
+
 @pytest.mark.slow
 def test_oracle_needs_no_diffusers() -> None:
     """The command line and the oracle start without the seconds that diffusers takes to import."""

@@ -187,7 +187,13 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"first_preview_seconds": -1.0}, {"checkpoint_seconds": 0.0}, {"preview_growth": 1.0}]
+    "changes",
+    [
+        {"first_preview_seconds": -1.0},
+        {"checkpoint_seconds": 0.0},
+        {"preview_growth": 1.0},
+        {"preview_most_seconds": 0.0},
+    ],
 )
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(ConfigError):
@@ -302,3 +308,17 @@ def test_the_time_to_the_next_preview_grows_with_the_run():
     early = PreviewCadence(OutputConfig(first_preview_seconds=2.0, preview_growth=3.0), begun=10.0, first=10.0)
     early.made(10.0)
     assert [early.is_due(now) for now in (13.9, 14.0)] == [False, True], "the first ones do not follow at once"
+
+
+def test_in_a_long_run_the_last_preview_is_half_a_minute_old():
+    cadence = PreviewCadence(OutputConfig(first_preview_seconds=2.0), begun=0.0, first=2.0)
+    made = list[float]()
+    # Half an hour, of which doubling alone showed nothing after its seventeenth minute.
+    for now in map(float, range(1740)):
+        if cadence.is_due(now):
+            made.append(now)
+            cadence.made(now)
+    assert made[:5] == [2, 4, 8, 16, 32]
+    assert max(later - one for one, later in zip(made, [*made[1:], 1740], strict=True)) <= 30
+    cadence.made(2000.0, took=6.0)
+    assert [cadence.is_due(now) for now in (2119.0, 2120.0)] == [False, True], "slow ones come at a twentieth"
