@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of what a run takes, and how that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.benchmarks.markdown import percent, table
+
+__all__ = ["busy", "compared", "growth"]
+
+_UNITS = {
+    "resolution": "side of a view, pixels",
+    "views": "views a step",
+    "texture": "side of the texture",
+    "triangles": "triangles",
+}
+
+
+def growth(read: Callable[[str], Any]) -> str:
+    """Returns a step's processor seconds at each size, and the law that they follow."""
+    lines = []
+    for axis, row in read("scaling")["axes"].items():
+        law = row["law"]
+        sizes = ", ".join(f"{size:,}" for size in row["sizes"])
+        seconds = ", ".join(f"{taken:.3g}" for taken in row["step_s"])
+        largest = law["factor"] * row["sizes"][-1] ** law["power"]
+        said = f"{law['fixed_s']:.2g} s + {largest:.2g} s · (n / {row['sizes'][-1]:,})^{law['power']:.2g}"
+        lines.append([_UNITS[axis], sizes, seconds, said, percent(law["error"])])
+    return table(["n", "sizes", "processor seconds a step", "law", "off by at most"], lines)
+
+
+def compared(read: Callable[[str], Any]) -> str:
+    """Returns the prior's work of whole runs by the official recipe and ours, and a step's rest."""
+    result = read("compare_pgc3d")
+    lines = [
+        [
+            name,
+            f"{row['steps']:,} of {row['views']}",
+            f"{row['pflop']:.0f}",
+            *(f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min" for hours in row["hours"].values()),
+        ]
+        for name, row in result["by_count"].items()
+    ]
+    cards = list(result["by_count"]["standard"]["hours"])
+    whole = table(["SDXL, depth, 1024²", "steps of views", "PFLOP of the prior", *cards], lines)
+    rest = result["step_outside_the_prior_s"]
+    fields = [[name, f"{rest[name]:.2f} s"] for name in ("hash grid", "texels")]
+    return whole + "\n\n" + table([f"outside of the prior, a view of {rest['resolution']}²", "processor"], fields)
+
+
+def busy(read: Callable[[str], Any]) -> str:
+    """Returns a step's seconds alone and beside busy processes."""
+    lines = [
+        [name, f"{row['wall_s']:.2f} s", f"{row['processor_s']:.2f} s", percent(row["others"])]
+        for name, row in read("busy_machine")["cases"].items()
+    ]
+    return table(["a step of the built-in model", "wall", "processor", "of the cores, taken by others"], lines)
