@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What explaining the light away is worth in the material suite, world by world in pairs, and what a step of it costs.
 
-    pgc eval materials --light unknown --light explained --out suite.json
-    python -m tests.benchmarks.explained_light suite.json --out tests/benchmarks/results/explained-light.json
+    pgc eval materials --light explained --out explained.json
+    cd tests/benchmarks/results
+    python -m tests.benchmarks.explained_light explained.json materials-full.json --out explained-light.json
 
-The first command goes on from earlier results (`--go-on-from tests/benchmarks/results/materials-full.json` has the
-unknown light). The second keeps the scores of the table, and times steps with and without, in turns in one process:
-with the oracle, which costs next to nothing, and with the built-in prior.
+The second takes unknown light from the earlier file where the first has none, keeps the scores of the table, and times
+steps with and without, in turns in one process: with the oracle, which costs next to nothing, and with the built-in
+prior.
 """
 
 from __future__ import annotations
@@ -38,12 +39,14 @@ SCORES = (
 _WARM_UP = 2
 
 
-def paired(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns the scores of worlds that have both settings, their means, and the mean differences with intervals."""
+def paired(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the scores of worlds that have both settings, their means, and the mean differences with intervals.
+
+    Of a world that several results have with a setting, the first counts."""
     found: dict[tuple[int, str], dict[str, dict[str, float]]] = {}
-    for row in result["rows"]:
+    for row in (row for result in results for row in result["rows"]):
         world = row["case"]["mesh"], row["case"]["material"]
-        found.setdefault(world, {})[row["setting"]] = {score: row[score] for score in SCORES}
+        found.setdefault(world, {}).setdefault(row["setting"], {score: row[score] for score in SCORES})
     both = {world: each for world, each in found.items() if {"unknown", "explained"} <= each.keys()}
     if not both:
         raise SystemExit(
@@ -102,18 +105,18 @@ def cost(prior: str, steps: int) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the suite's result, times steps, and writes both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", type=Path)
+    parser.add_argument("suites", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=8)
     given = parser.parse_args(arguments)
-    result = json.loads(given.suite.read_text(encoding="utf-8"))
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in given.suites]
     torch.set_num_threads(1)
-    suite = result["configuration"]["suite"]
+    suite = results[0]["configuration"]["suite"]
     content = {
         "environment": environment(),
         "suite": {name: suite[name] for name in ("seed", "steps", "views", "resolution", "explained_light")},
-        "configuration_hash": result["configuration_hash"],
-        **paired(result),
+        "configuration_hashes": [result["configuration_hash"] for result in results],
+        **paired(results),
         "cost": {prior: cost(prior, given.steps) for prior in ("oracle", "pocket")},
     }
     write_json(given.out, rounded(content, 4))

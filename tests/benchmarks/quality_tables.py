@@ -10,6 +10,7 @@ from typing import Any
 from tests.benchmarks.markdown import mean_and_half, share_with_interval, table
 
 __all__ = [
+    "explained_light",
     "finishes",
     "material_pairs",
     "materials_full",
@@ -169,6 +170,25 @@ def material_pairs(read: Callable[[str], Any]) -> str:
         for setting, found in differences.items()
     ]
     return table(["against light known", "base colour, dB", "relit, dB", "metallic, RMSE"], rows)
+
+
+def explained_light(read: Callable[[str], Any]) -> str:
+    """Returns what finding the light is worth where it is not told, on the same worlds, and what a step of it costs."""
+    result = read("explained-light")
+    wanted = {"base_color_psnr": "≥ 27", "relit_psnr": "≥ 28", "roughness_rmse": "≤ 0.12", "metallic_rmse": "≤ 0.30"}
+    wanted["baked_light_std"] = "≤ 0.02"
+    rows = [
+        [
+            title,
+            *(mean_and_half(result["summary"][setting][key], digits) for setting in ("unknown", "explained")),
+            mean_and_half(result["differences"][key], digits),
+            wanted.get(key, ""),
+        ]
+        for title, key, digits, _target in SCORES
+    ]
+    ratios = [f"{result['cost'][prior]['ratio']:.2f}" for prior in ("oracle", "pocket")]
+    rows.append(["processor time of a step, oracle / built-in model", "1", " / ".join(ratios), "", "≤ 1.15"])
+    return table(["", f"light unknown ({result['n']})", "unknown, explained away", "in pairs", "wanted"], rows)
 
 
 def shading(read: Callable[[str], Any]) -> str:

@@ -43,6 +43,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
+    "explained-light": quality_tables.explained_light,
     "shapes": shape_tables.shapes,
     "pictures": shape_tables.pictures,
     "shape-steps": shape_tables.shape_steps,

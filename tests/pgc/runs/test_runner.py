@@ -3,10 +3,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from pgc.errors import ConfigError, GuidanceError
 from pgc.guidance.oracle import OracleConfig
 from pgc.guidance.specs import OracleSpec
+from pgc.lighting.explained.explaining import ExplainedLightConfig
 from pgc.optimization.config import Prompt
 from pgc.optimization.gradient_statistics import gradient_statistics
 from pgc.optimization.loop import Optimization
@@ -17,7 +19,7 @@ from pgc.runs.memory.plan import DeviceMemory, MemoryPlanner
 from pgc.runs.report import read_report
 from pgc.runs.request import TextureRequest
 from pgc.runs.runner import RunHooks, SharedParts, texture_mesh
-from pgc.runs.settings.presets import preset_settings, with_overrides
+from pgc.runs.settings.presets import preset_settings, with_maps, with_overrides
 
 ORACLE = OracleSpec(oracle=OracleConfig(image_size=16))
 OUTPUTS = OutputConfig(
@@ -68,6 +70,25 @@ def test_a_whole_run_leaves_results_and_no_checkpoint(request_, tmp_path):
     assert report["mesh"]["polygons"] == 6
     assert report["rasterizer"] == "warp"
     assert report["resolved"]["settings"]["optimize"]["steps"] == 4
+
+
+@pytest.mark.slow
+def test_a_run_that_finds_its_light_says_which_and_shows_it(request_, tmp_path):
+    settings = with_overrides(request_.settings, steps=1)
+    settings = with_maps(settings, ORACLE, ("base_color", "roughness", "metallic"))
+    # One environment: eight take most of a second to blur.
+    material = replace(settings.material, environments=("sky",), drawn=0)
+    optimize = replace(settings.optimize, explained_light=ExplainedLightConfig())
+    folder = RunFolder(tmp_path / "out")
+    settings = replace(settings, material=material, optimize=optimize)
+    texture_mesh(replace(request_, settings=settings), folder, outputs=OUTPUTS)
+    report = read_report(folder.report)
+    assert len(report["found_light"]["coefficients"]) == 25
+    assert len(report["found_light"]["mean_color"]) == 3
+    assert "found_light.png" in report["files"]
+    with Image.open(folder.path / "found_light.png") as picture:
+        assert picture.size == (128, 64)
+        assert picture.getextrema() != ((0, 0), (0, 0), (0, 0))
 
 
 @pytest.mark.slow
