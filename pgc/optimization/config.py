@@ -153,10 +153,7 @@ class OptimizeConfig:
         for name, value in positive.items():
             if value < 1:
                 raise ConfigError(f"{name} is {value}; it must be 1 or more.")
-        if self.explained_light is not None and self.updates > 1:
-            raise ConfigError(
-                f"updates is {self.updates}, and explained_light finds a light for one: use 1, or no explained_light."
-            )
+        self._check_explained_light()
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ConfigError(f"learning_rate is {self.learning_rate}; it must be above 0 and finite.")
         if not self.epsilon > 0:
@@ -169,6 +166,20 @@ class OptimizeConfig:
         }.items():
             if not 0.0 <= fraction <= 1.0:
                 raise ConfigError(f"{name} is {fraction}; it must lie in [0, 1].")
+
+    def _check_explained_light(self) -> None:
+        """Refuses what would be lost where the residual is taken under another light."""
+        if self.explained_light is None:
+            return
+        if self.likeness_scale > 0.0:
+            raise ConfigError(
+                f"likeness_scale is {self.likeness_scale}, and explained_light replaces the residual that it adds to; "
+                "use one of them."
+            )
+        if self.updates > 1:
+            raise ConfigError(
+                f"updates is {self.updates}, and explained_light finds a light for one: use 1, or no explained_light."
+            )
 
     @property
     def warm_steps(self) -> int:

@@ -41,6 +41,11 @@ class Optimization(DistillationLoop):
                 "explained_light finds the light of lit pictures, and this run's are not lit; ask for roughness, "
                 "metallic or normal as well, or leave explained_light out."
             )
+        if self.explainer is not None and scene.baseline != "render":
+            raise ConfigError(
+                f"explained_light compares finishes under a found light, and this run with the {scene.baseline}; leave "
+                "explained_light out for a prior that is told the light."
+            )
 
     def _hear(self, picture: Picture, watch: Stopwatch) -> Heard:
         """Asks the prior about a picture; where the light is to be explained, its answer is taken under that light."""

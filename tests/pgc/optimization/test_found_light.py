@@ -166,7 +166,11 @@ def test_bad_settings_are_refused_by_name(values: dict[str, Any], words: str) ->
 def test_what_cannot_be_explained_is_refused_before_work(world: MaterialWorld) -> None:
     with pytest.raises(ConfigError, match="updates is 2, and explained_light"):
         OptimizeConfig(updates=2, explained_light=ExplainedLightConfig())
+    with pytest.raises(ConfigError, match=r"likeness_scale is 0\.5, and explained_light"):
+        OptimizeConfig(likeness_scale=0.5, explained_light=ExplainedLightConfig())
     run = start(world)
+    with pytest.raises(ConfigError, match="this run with the reconstruction"):
+        Optimization(replace(run.scene, baseline="reconstruction"), run.guidance, run.prompt, run.config)
     with pytest.raises(ConfigError, match="this run's are not lit"):
         Optimization(replace(run.scene, shade=unlit, lighting=None), run.guidance, run.prompt, run.config)
 
