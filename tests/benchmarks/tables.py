@@ -24,6 +24,7 @@ from tests.benchmarks import (
     shape_tables,
     volume_tables,
 )
+from tests.benchmarks.card import card_tables
 
 __all__ = ["RESULTS", "TABLES", "UnknownTableError", "main", "written"]
 
@@ -63,6 +64,8 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "memory": memory_tables.memory,
     "memory-plans": memory_tables.plans,
     "mutation": product_tables.mutation,
+    "growth": card_tables.growth,
+    "official": card_tables.compared,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""
 

@@ -10,6 +10,7 @@ from tests.benchmarks.markdown import percent, table
 
 __all__ = ["busy", "compared", "growth"]
 
+_NOTHING = 0.05
 _UNITS = {
     "resolution": "side of a view, pixels",
     "views": "views a step",
@@ -26,9 +27,13 @@ def growth(read: Callable[[str], Any]) -> str:
         sizes = ", ".join(f"{size:,}" for size in row["sizes"])
         seconds = ", ".join(f"{taken:.3g}" for taken in row["step_s"])
         largest = law["factor"] * row["sizes"][-1] ** law["power"]
+        built = ", ".join(f"{taken:.2g}" for taken in row["build_s"])
         said = f"{law['fixed_s']:.2g} s + {largest:.2g} s · (n / {row['sizes'][-1]:,})^{law['power']:.2g}"
-        lines.append([_UNITS[axis], sizes, seconds, said, percent(law["error"])])
-    return table(["n", "sizes", "processor seconds a step", "law", "off by at most"], lines)
+        if largest < _NOTHING * law["fixed_s"]:
+            said = "does not grow"
+        lines.append([_UNITS[axis], sizes, seconds, said, percent(law["error"]), built])
+    head = ["n", "sizes", "processor seconds a step", "law of a step", "off by at most", "to begin, s"]
+    return table(head, lines)
 
 
 def compared(read: Callable[[str], Any]) -> str:

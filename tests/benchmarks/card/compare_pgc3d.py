@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="small pictures, few steps")
     given = parser.parse_args()
-    resolution, texture, steps = (64, 128, 2) if given.quick else (1024, 2048, 5)
+    resolution, texture, steps = (64, 128, 2) if given.quick else (512, 2048, 3)
     result = {
         "environment": {**environment(), "threads": torch.get_num_threads(), "load_average": list(os.getloadavg())},
         "by_count": by_count(),

@@ -144,7 +144,7 @@ def main() -> None:
     given = parser.parse_args()
     axes = _QUICK if given.quick else AXES
     base = Size(resolution=64, texture=128, triangles=500) if given.quick else Size()
-    found = {axis: measured(axis, sizes, base, 2 if given.quick else 5) for axis, sizes in axes.items()}
+    found = {axis: measured(axis, sizes, base, 2 if given.quick else 3) for axis, sizes in axes.items()}
     about = {**environment(), "threads": torch.get_num_threads(), "load_average": list(os.getloadavg())}
     write_json(given.out, rounded({"environment": about, "axes": found}, 5))
 
