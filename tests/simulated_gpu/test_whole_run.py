@@ -68,7 +68,7 @@ def ask(cube_obj: Path, red_texture: Path) -> Ask:
         slots: bool = False,
         warm: bool = False,
     ) -> TextureRequest:
-        settings = with_overrides(preset_settings("standard", spec), steps=2, views=2, resolution=32, texture_size=32)
+        settings = with_overrides(preset_settings("standard", spec), steps=2, views=2, resolution=32, texture_size=16)
         settings = with_maps(settings, spec, maps)
         if settings.material is not None:
             # One light: each is prefiltered anew in every run.
