@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import mean_and_half, table
 
-__all__ = ["clipping", "clipping_tuning", "encoder_tails", "losses", "schedules"]
+__all__ = ["clipping", "clipping_tuning", "encoder_tails", "losses", "schedules", "strength"]
 
 _ENCODERS = {
     "built-in": "built-in, 128 pixels",
@@ -95,3 +95,13 @@ def _compared(found: dict[str, Any], what: str) -> str:
         for name, scores in sorted(found.items(), key=lambda row: -row[1]["material"]["mean"])
     ]
     return table([what, "colour", "material", "speckle", "pixels clipped"], rows)
+
+
+def strength(read: Callable[[str], Any]) -> str:
+    """Returns how sure the judge is of the old prompt's colour and material, and of the new one's, at each strength."""
+    answers = [f"{which}_{what}" for which in ("old", "new") for what in ("color", "material")]
+    rows = [
+        [at, *(f"{scores[one]['mean']:.2f} ({scores[one]['min']:.2f}–{scores[one]['max']:.2f})" for one in answers)]
+        for at, scores in read("strength")["by_strength"].items()
+    ]
+    return table(["strength", "old colour", "old material", "new colour", "new material"], rows)

@@ -41,6 +41,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "encoder-tails": method_tables.encoder_tails,
     "losses": method_tables.losses,
     "schedules": method_tables.schedules,
+    "strength": method_tables.strength,
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
