@@ -3,11 +3,10 @@
 
 from typing import Any
 
-import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..model.conditions.named import ADAPTER, named_models
-from ..session.event_pump import current_state
+from ..model.conditions.named import ADAPTER
+from .searches import names_of
 
 __all__ = ["AddedModels"]
 
@@ -56,15 +55,11 @@ def _word() -> Any:  # noqa: ANN401
 
 def _named(kind: str, what: str) -> Any:  # noqa: ANN401
     """One of the server's own models, out of its list."""
-
-    def names(_settings: object, _context: bpy.types.Context, _typed: str) -> tuple[str, ...]:
-        return named_models(current_state().server.models, kind)
-
     return StringProperty(
         name=what,
         description=f"{what} that the server's owner has named, in place of the published one",
         maxlen=64,
-        search=names,
+        search=names_of(kind),
         search_options={"SUGGESTION"},
     )
 
