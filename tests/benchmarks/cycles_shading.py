@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our shading against Cycles, with the same materials and light: python -m tests.benchmarks.cycles_shading BPY_PYTHON
 
-BPY_PYTHON is a Python with Blender's bpy (4.2 or later). Writes results/cycles_shading.json and .png: for every
+BPY_PYTHON is a Python with Blender's bpy (4.2 or later). Writes results/cycles_shading.json and .webp: for every
 environment a row of balls by Cycles, the same by us, and their difference times eight. Errors are RMSE of sRGB values
 after the tone curve, in percent of full scale, over the disc inside its silhouette (two pixels less).
 
@@ -97,7 +97,7 @@ def main() -> None:
         rows += [torch.cat(line, dim=1) for line in lines]
     sheet = (torch.cat(rows).clamp(0, 1) * 255).round().byte().numpy()
     results = Path(__file__).parent / "results"
-    Image.fromarray(sheet).save(results / "cycles_shading.png", optimize=True)
+    Image.fromarray(sheet).save(results / "cycles_shading.webp", quality=88, method=6)
     facts = {
         "what": "our shading against Cycles; see tests/benchmarks/cycles_shading.py",
         "materials": MATERIALS,
