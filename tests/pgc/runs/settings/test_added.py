@@ -158,7 +158,7 @@ def test_runs_of_before_go_on(files: dict[str, Path], folders: dict[str, Path]) 
     del known["start"], known["rasterizer"], known["guidance"]["added"], known["guidance"]["run"]["memory"]
     del known["settings"]["optimize"]["warm_start"], known["settings"]["optimize"]["front_scale"], known["initial_maps"]
     del known["settings"]["texture"]["mask_start"], known["settings"]["texture"]["soft_edge"]
-    del known["keep_by"], known["change_by"]
+    del known["keep_by"], known["change_by"], known["settings"]["optimize"]["explained_light"]
     for name in ("mesh", "initial_texture", "lock_mask", "change_mask", "oracle_texture", "reference"):
         path = known[name]
         known[name] = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
