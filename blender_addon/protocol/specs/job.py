@@ -203,6 +203,10 @@ class TextureJobSpec(Strict):
                     f"distillation.{name}",
                     "It is about the gradient through the encoder; give latent_weight too, or another loss.",
                 )
+        if self.settings.explain_light and (model == "pocket" or not LIT_MAPS.intersection(self.maps)):
+            lit = "It finds the light of lit pictures; ask for roughness, metallic or normal as well, or leave it out."
+            told = "It is for models that are not told the light, as the built-in one is; leave it out."
+            raise FieldError("settings.explain_light", told if model == "pocket" else lit)
         if loss.kind == "vsd" and model == "oracle":
             raise FieldError("distillation.kind", "vsd trains a part of the prior's network, and the oracle has none.")
 

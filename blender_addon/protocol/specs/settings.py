@@ -38,6 +38,8 @@ class SettingsSpec(Strict):
     """With a lock mask: whether other texels begin as the initial texture has them, or as without one."""
     soft_edge: int = field(default=0, metadata={LATER: True})
     """Width in texels of the band beside kept texels in which new ones come to meet them."""
+    explain_light: bool | None = field(default=None, metadata={LATER: True})
+    """Whether the light of what the model wants is found, and the maps learn under that; None: no."""
 
     def __post_init__(self) -> None:
         check_within("seed", self.seed, 0, (1 << 63) - 1)

@@ -25,7 +25,10 @@ MOST_SHAPE_TRIANGLES: Final = 400_000
 MOST_VOLUME_RESOLUTION: Final = 1024
 """Side of a volume's pictures (`pgc.volume.settings` has the same)."""
 _MOST_CUBES, _MOST_SUBDIVISIONS = 96, 6
-_OF_TEXTURES = ("texture_size", "separate_slots", "strength", "texture_field", "warm_start", "mask_start", "soft_edge")
+_OF_TEXTURES = (
+    *("texture_size", "separate_slots", "strength", "texture_field", "warm_start", "mask_start", "soft_edge"),
+    "explain_light",
+)
 _PLAIN = SettingsSpec()
 
 

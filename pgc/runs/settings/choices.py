@@ -105,6 +105,17 @@ class RunChoices(ConditionChoices):
             )
         },
     )
+    explain_light: bool | None = field(
+        default=None,
+        metadata={
+            OFFER: Offer(
+                help="With lit maps and a model that is not told the light: find the light of the picture that it "
+                "wants, and learn under that. Less light is baked in; a step takes half as long again. Off by itself.",
+                kind=bool,
+                flag="--explain-light/--no-explain-light",
+            )
+        },
+    )
     maps: tuple[MapName, ...] | None = field(
         default=None,
         metadata={

@@ -12,6 +12,7 @@ import torch
 from pgc.errors import ConfigError
 from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
 from pgc.lighting.environments import LightingConfig
+from pgc.lighting.explained.explaining import ExplainedLightConfig
 from pgc.optimization.config import OptimizeConfig
 from pgc.optimization.map_gradients import Baseline
 from pgc.pocket import takes_shading, weights_folder
@@ -29,6 +30,7 @@ __all__ = [
     "lit_optimize",
     "lit_prior",
     "run_environments",
+    "with_found_light",
 ]
 
 EnvironmentName = Literal["sky", "studio", "overcast", "colored_key"]
@@ -138,3 +140,19 @@ def lit_prior(spec: GuidanceSpec) -> GuidanceSpec:
     if isinstance(spec, PocketSpec) and spec.prompt_suffix == PocketSpec().prompt_suffix:
         return replace(spec, prompt_suffix=", soft lighting")
     return spec
+
+
+def with_found_light(optimize: OptimizeConfig, material: MaterialConfig | None) -> OptimizeConfig:
+    """Returns the settings of a run that finds the light of what its teacher wants (`--explain-light`).
+
+    Raises:
+        ConfigError: the run is not lit, or its prior is told the light.
+    """
+    if material is None:
+        raise ConfigError(
+            "--explain-light finds the light of lit pictures, and base colour alone is shown without light; ask for "
+            "roughness, metallic or normal as well, or leave it out."
+        )
+    if material.baseline != "render":
+        raise ConfigError("--explain-light is for models that are not told the light, as this one is; leave it out.")
+    return replace(optimize, explained_light=ExplainedLightConfig())

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from blender_addon.protocol.arrays import ArrayRef, DType
 from blender_addon.protocol.messages import BlobPut, Get
-from blender_addon.protocol.specs.job import LightingSpec, LoraSpec, MeshSpec, ModelSpec, TextureJobSpec, TileImage
+from blender_addon.protocol.specs.job import (
+    LIT_MAPS,
+    LightingSpec,
+    LoraSpec,
+    MeshSpec,
+    ModelSpec,
+    TextureJobSpec,
+    TileImage,
+)
 from blender_addon.protocol.specs.method import ConditionsSpec, DistillationSpec, ReferenceSpec, RegulationSpec
 from blender_addon.protocol.specs.picture import PictureSpec
 from blender_addon.protocol.specs.shape import ShapeSpec
@@ -165,6 +173,8 @@ def _job(**given: Any) -> TextureJobSpec:
     given["settings"] = dataclasses.replace(given["settings"], texture_field="texels", warm_start=None)
     if given["conditions"].reference is not None:
         given["maps"] = ("base_color",)
+    if not LIT_MAPS.intersection(given["maps"]) or given["guidance"].model == "pocket":
+        given["settings"] = dataclasses.replace(given["settings"], explain_light=None)
     # It goes with a mesh and settings of its own kind.
     given["shape"] = None
     return TextureJobSpec(**given)

@@ -64,6 +64,7 @@ ALONE = {
     "mask_start": {"mask_start": "anew"},
     "soft_edge": {"soft_edge": 8},
     "warm_start": {"warm_start": True, "maps": ("base_color",)},
+    "explain_light": {"explain_light": True, "maps": ("roughness",)},
     "clip_quantile": {"regulation": "adaptive", "clip_quantile": 0.5},
     "controls": {"controls": ("depth=0.5@0.1-0.75",)},
     "reference_scale": {"reference_scale": 0.25, "maps": ("base_color",)},
@@ -124,6 +125,8 @@ def test_a_choice_does_on_the_server_what_it_does_here(cube_obj, red_texture, na
     given = {files[name]: str(red_texture)} if name in files else {}
     if name in ("mask_start", "soft_edge"):
         given = {"init_texture": str(red_texture), "lock_mask": str(red_texture)}
+    if name == "explain_light":
+        given = {"guidance": "sdxl"}  # The built-in model is told the light.
     request, spec = job_of(TextureArguments.of(one, mesh=str(cube_obj), prompt="red", **given))
     assert resolved(spec) == (request.guidance, request.settings)
 
@@ -144,6 +147,16 @@ def test_strength_without_a_start_is_refused_here_and_on_the_wire(cube_obj):
     _request, spec = job_of(TextureArguments(mesh=str(cube_obj), prompt="red"))
     with pytest.raises(FieldError, match="initial texture"):
         replace(spec, settings=replace(spec.settings, strength=0.5))
+
+
+@pytest.mark.parametrize(
+    ("model", "maps", "says"), [("pocket", ("roughness",), "not told the light"), ("sdxl", None, "of lit pictures")]
+)
+def test_light_that_is_told_or_not_there_is_not_explained(cube_obj, model, maps, says):
+    _request, spec = job_of(TextureArguments(mesh=str(cube_obj), prompt="red", guidance=model, maps=maps))
+    with pytest.raises(FieldError, match=says) as caught:
+        replace(spec, settings=replace(spec.settings, explain_light=True))
+    assert caught.value.field == "settings.explain_light"
 
 
 def test_the_demo_asks_a_server_for_what_it_does_here(cube_obj):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -7,6 +7,7 @@ from pgc.errors import ConfigError
 from pgc.gradient_regulation.pixelwise_clipping import PixelwiseClippingConfig
 from pgc.gradient_regulation.unregulated import UnregulatedConfig
 from pgc.guidance.specs import OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.lighting.explained.explaining import ExplainedLightConfig
 from pgc.runs.settings.choices import PRESETS, RunChoices, choices_offered
 from pgc.runs.settings.offers import read_regulation
 from pgc.runs.settings.presets import explicit_choices, lit_prior, preset_settings, resolve, with_maps
@@ -78,6 +79,7 @@ def test_every_choice_changes_what_a_run_gets():
             "rotate_light": False,
             "exposure": 0.25,
             "environments": ("sky",),
+            "explain_light": True,
         },
     }
     assert changes.keys() == {item.name for item in fields(RunChoices)}
@@ -97,12 +99,32 @@ def test_every_choice_changes_what_a_run_gets():
             chosen["latent_weight"] = 0.5
         if name == "control_models":
             chosen["controls"] = ("depth=1",)
-        if name in ("control_models", "reference_scale", "loras", "embeddings", "ip_adapter", "reference_by"):
+        if name in (
+            "explain_light",
+            "control_models",
+            "reference_scale",
+            "loras",
+            "embeddings",
+            "ip_adapter",
+            "reference_by",
+        ):
             # Refused by this model, or by these maps: not dropped.
             with pytest.raises(ConfigError):
                 resolve(RunChoices(**chosen), PocketSpec())
             continue
         assert resolve(RunChoices(**chosen), PocketSpec()) != usual, name
+
+
+def test_light_is_explained_where_a_model_is_not_told_it():
+    lit = RunChoices(maps=("roughness",), explain_light=True)
+    assert resolve(lit, SDXLSpec())[1].optimize.explained_light == ExplainedLightConfig()
+    assert resolve(replace(lit, explain_light=False), SDXLSpec()) == resolve(
+        replace(lit, explain_light=None), SDXLSpec()
+    )
+    with pytest.raises(ConfigError, match="not told the light, as this one is"):
+        resolve(lit, PocketSpec())
+    with pytest.raises(ConfigError, match="base colour alone is shown without light"):
+        resolve(replace(lit, maps=("base_color",)), SDXLSpec())
 
 
 def test_a_texture_of_latents_is_refused_with_its_reason() -> None:
