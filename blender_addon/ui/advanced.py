@@ -11,7 +11,7 @@ from ..model.conditions.loras import lora_names, shown_rows, takes_loras
 from ..model.conditions.named import ADAPTER, control_name, named_models, takes_named
 from ..model.conditions.starts import grid_objection
 from ..model.conditions.views import VIEW_SETTINGS
-from ..model.conditions.words import shown_word_rows, takes_words, word_names
+from ..model.conditions.words import shown_word_rows, takes_words, word_names, word_of
 from ..model.methods import draws_noise, has_norm, has_norm_limit, has_rescale, has_weighting
 from ..scene.meshes.colors import has_colors
 from ..session.event_pump import current_state
@@ -70,13 +70,14 @@ def _draw_files(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -
         file, word = word_names(row)
         layout.prop(settings, file)
         if getattr(settings, file):
-            layout.prop(settings, word)
+            layout.prop(settings, word, placeholder=word_of(settings, row))
 
 
 def _draw_named(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, name: str) -> None:
     """One of the server's own models: where it has such, or one was named."""
     if takes_named(settings.model) and (getattr(settings, name) or named_models(current_state().server.models, kind)):
-        layout.prop(settings, name)
+        # What it is for stands in the row above.
+        layout.prop(settings, name, text="IP-Adapter" if kind == ADAPTER else "ControlNet")
 
 
 def _draw_reference(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from ...protocol.specs.models import READERS
 
-__all__ = ["WORD_ROWS", "WORD_SETTINGS", "shown_word_rows", "takes_words", "wished_words", "word_names"]
+__all__ = ["WORD_ROWS", "WORD_SETTINGS", "shown_word_rows", "takes_words", "wished_words", "word_names", "word_of"]
 
 WORD_ROWS = 2
 """How many the panel has."""
@@ -34,15 +34,15 @@ def shown_word_rows(settings: object) -> tuple[int, ...]:
 
 
 def wished_words(settings: object, model: str) -> tuple[tuple[str, str], ...]:
-    """Returns paths as they were typed, and their words: where none was typed, the file's name without its ending.
-    None for a model that cannot be taught any."""
+    """Returns paths as they were typed, and their words; none for a model that cannot be taught any."""
     if not takes_words(model):
         return ()
-    rows = [word_names(row) for row in range(1, WORD_ROWS + 1)]
-    wished = [(str(getattr(settings, file)), str(getattr(settings, word)).strip()) for file, word in rows]
-    return tuple((path, word or _stem(path)) for path, word in wished if path.strip())
+    wished = [(str(getattr(settings, word_names(row)[0])), word_of(settings, row)) for row in range(1, WORD_ROWS + 1)]
+    return tuple((path, word) for path, word in wished if path.strip())
 
 
-def _stem(path: str) -> str:
+def word_of(settings: object, row: int) -> str:
+    """Returns a row's word: where none was typed, its file's name without its ending."""
+    file, word = (str(getattr(settings, name)).strip() for name in word_names(row))
     # Typed on any system: Windows' own separator is none elsewhere.
-    return PurePath(path.strip().replace("\\", "/")).stem
+    return word or PurePath(file.replace("\\", "/")).stem
