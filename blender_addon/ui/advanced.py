@@ -7,11 +7,11 @@ import bpy
 
 from ..model.choices import need_light
 from ..model.conditions.controls import CONTROLS, shown_by
-from ..model.conditions.loras import lora_names, shown_rows, takes_loras
+from ..model.conditions.loras import LORA_FILES, lora_names, shown_rows, takes_loras
 from ..model.conditions.named import ADAPTER, control_name, named_models, takes_named
 from ..model.conditions.starts import grid_objection
 from ..model.conditions.views import VIEW_SETTINGS
-from ..model.conditions.words import shown_word_rows, takes_words, word_names, word_of
+from ..model.conditions.words import WORD_FILES, takes_words, word_names, word_of
 from ..model.methods import draws_noise, has_norm, has_norm_limit, has_rescale, has_weighting
 from ..scene.meshes.colors import has_colors
 from ..session.event_pump import current_state
@@ -61,12 +61,12 @@ def draw_advanced(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 
 def _draw_files(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     """Files that are added to the model, a row more than there are."""
-    for row in shown_rows(settings) if takes_loras(settings.model) else ():
+    for row in shown_rows(settings, LORA_FILES) if takes_loras(settings.model) else ():
         file, scale = lora_names(row)
         layout.prop(settings, file)
         if getattr(settings, file):
             layout.prop(settings, scale, text="Strength", slider=True)
-    for row in shown_word_rows(settings) if takes_words(settings.model) else ():
+    for row in shown_rows(settings, WORD_FILES) if takes_words(settings.model) else ():
         file, word = word_names(row)
         layout.prop(settings, file)
         if getattr(settings, file):

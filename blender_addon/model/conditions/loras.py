@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...protocol.specs.models import WITHOUT_LORAS
 
-__all__ = ["LORA_ROWS", "LORA_SETTINGS", "lora_names", "shown_rows", "takes_loras", "wished_loras"]
+__all__ = ["LORA_FILES", "LORA_ROWS", "LORA_SETTINGS", "lora_names", "shown_rows", "takes_loras", "wished_loras"]
 
 LORA_ROWS = 3
 """How many the panel has."""
@@ -16,6 +18,7 @@ def lora_names(row: int) -> tuple[str, str]:
     return f"lora_{row}", f"lora_{row}_scale"
 
 
+LORA_FILES = tuple(lora_names(row)[0] for row in range(1, LORA_ROWS + 1))
 LORA_SETTINGS = tuple(name for row in range(1, LORA_ROWS + 1) for name in lora_names(row))
 
 
@@ -24,10 +27,15 @@ def takes_loras(model: str) -> bool:
     return model not in WITHOUT_LORAS
 
 
-def shown_rows(settings: object) -> tuple[int, ...]:
-    """Returns the rows that are drawn: those with a file, and the first empty one."""
-    filled = [row for row in range(1, LORA_ROWS + 1) if getattr(settings, lora_names(row)[0])]
-    empty = [row for row in range(1, LORA_ROWS + 1) if row not in filled]
+def shown_rows(settings: object, files: Sequence[str]) -> tuple[int, ...]:
+    """Returns the rows that are drawn, counted from 1: those with a file, and the first empty one.
+
+    Args:
+        files: of all rows, the settings that name one.
+    """
+    rows = range(1, len(files) + 1)
+    filled = [row for row in rows if getattr(settings, files[row - 1])]
+    empty = [row for row in rows if row not in filled]
     return tuple(sorted([*filled, *empty[:1]]))
 
 

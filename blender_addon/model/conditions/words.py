@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from ...protocol.specs.models import READERS
 
-__all__ = ["WORD_ROWS", "WORD_SETTINGS", "shown_word_rows", "takes_words", "wished_words", "word_names", "word_of"]
+__all__ = ["WORD_FILES", "WORD_ROWS", "WORD_SETTINGS", "takes_words", "wished_words", "word_names", "word_of"]
 
 WORD_ROWS = 2
 """How many the panel has."""
@@ -18,19 +18,13 @@ def word_names(row: int) -> tuple[str, str]:
     return f"embedding_{row}", f"embedding_{row}_word"
 
 
+WORD_FILES = tuple(word_names(row)[0] for row in range(1, WORD_ROWS + 1))
 WORD_SETTINGS = tuple(name for row in range(1, WORD_ROWS + 1) for name in word_names(row))
 
 
 def takes_words(model: str) -> bool:
     """Says whether a model can be taught words: those that read with CLIP's text encoders alone."""
     return model in READERS
-
-
-def shown_word_rows(settings: object) -> tuple[int, ...]:
-    """Returns the rows that are drawn: those with a file, and the first empty one."""
-    filled = [row for row in range(1, WORD_ROWS + 1) if getattr(settings, word_names(row)[0])]
-    empty = [row for row in range(1, WORD_ROWS + 1) if row not in filled]
-    return tuple(sorted([*filled, *empty[:1]]))
 
 
 def wished_words(settings: object, model: str) -> tuple[tuple[str, str], ...]:

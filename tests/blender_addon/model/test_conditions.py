@@ -12,10 +12,11 @@ from blender_addon.client import ArrayRef, ConditionsSpec, DType, MeshSpec, Mode
 from blender_addon.client import TextureJobSpec as Job
 from blender_addon.model.choices import MODEL_NAMES
 from blender_addon.model.conditions.controls import CONTROLS, shown_by
+from blender_addon.model.conditions.loras import shown_rows
 from blender_addon.model.conditions.named import ADAPTER, named_models
 from blender_addon.model.conditions.starts import BEGINNINGS, begins_as_usual, grid_objection, wished_warm_start
 from blender_addon.model.conditions.views import VIEWS, prompts_of_views
-from blender_addon.model.conditions.words import shown_word_rows, wished_words
+from blender_addon.model.conditions.words import WORD_FILES, wished_words
 from blender_addon.model.methods import METHOD_SETTINGS, ChosenMethod
 from blender_addon.protocol.records import ModelInfo
 from blender_addon.protocol.specs.models import CONTROLS_OF
@@ -76,7 +77,8 @@ def test_a_learnt_word_is_called_as_its_file_until_it_has_a_name() -> None:
     assert wished_words(panel, "sdxl") == (("//moss.safetensors", "moss"), (panel.embedding_2, "<r>"))
     assert wished_words(replace(panel, embedding_2_word=""), "sd15")[1][1] == "rust"
     assert wished_words(panel, "flux") == wished_words(panel, "pocket") == ()
-    assert [shown_word_rows(one) for one in (Panel(), replace(panel, embedding_2=""), panel)] == [(1,), (1, 2), (1, 2)]
+    panels = (Panel(), replace(panel, embedding_2=""), replace(panel, embedding_1=""), panel)
+    assert [shown_rows(one, WORD_FILES) for one in panels] == [(1,), (1, 2), (1, 2), (1, 2)]
 
 
 def test_untouched_a_reference_changes_nothing_else() -> None:
