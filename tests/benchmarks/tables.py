@@ -67,6 +67,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "mutation": product_tables.mutation,
     "growth": card_tables.growth,
     "official": card_tables.compared,
+    "busy": card_tables.busy,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""
 
