@@ -69,7 +69,9 @@ def under_found_light(
     fitted = _fitted(picture, explainer.config.cells, generator)
     found = _found(picture, wanted, light, explainer, generator, fitted)
     shown = _shown_under(found, picture, light)
-    plain, residual = picture.image.detach() - wanted, shown.detach() - wanted
+    # A prior's or autoencoder's pixel without a number is lost by itself, not with all that is blurred over it.
+    plain, lost_plain = finite_pixels(picture.image.detach() - wanted)
+    residual, lost_shown = finite_pixels(shown.detach() - wanted)
     mask = picture.view.covered.to(plain)
     color = residual + low_frequencies((plain - residual) * mask, mask, explainer.config.blur)
     size = heard.gradient.flatten(1).norm(dim=1) / plain.flatten(1).norm(dim=1).clamp_min(1e-12)
@@ -81,7 +83,7 @@ def under_found_light(
         picture=replace(picture, image=shown),
         feedback=replace(feedback, baseline_shift=finish - gradient),
         gradient=gradient,
-        lost=lost | lost_too | heard.lost,
+        lost=lost | lost_too | lost_plain | lost_shown | heard.lost,
     )
 
 
@@ -129,7 +131,8 @@ def _found(
         return pixels.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, flat)
 
     whole = (rows(gbuffer.coverage)[:, 0] >= 1.0) & (rows(fitted.expand(len(wanted), -1, -1, -1))[:, 0] > 0.0)
-    return explainer.find(samples, rows(wanted), whole, len(wanted), generator)
+    wishes = rows(wanted)
+    return explainer.find(samples, wishes, whole & wishes.isfinite().all(dim=1), len(wanted), generator)
 
 
 def _shown_under(found: Float[Tensor, "b k 3"], picture: Picture, light: ViewedLight) -> Float[Tensor, "b 3 h w"]:

@@ -97,6 +97,26 @@ def test_what_a_light_explains_asks_nothing_of_the_finishes(world: MaterialWorld
 
 
 @pytest.mark.slow
+def test_a_pixel_without_a_number_is_lost_by_itself(world: MaterialWorld) -> None:
+    run = start(world)
+    heard = plainly_heard(run)
+    wanted = wanted_of(run, heard)
+    broken = wanted.clone()
+    broken[0, :, 8:14, 8:14] = float("nan")
+    broken[1, 0, 12, 12] = float("inf")
+    explainer = LightExplainer(ExplainedLightConfig(points=10_000))
+    again = under_found_light(heard, broken, explainer, torch.Generator().manual_seed(0))
+    assert again.feedback is not None
+    assert again.feedback.baseline_shift is not None
+    assert again.gradient.isfinite().all()
+    assert again.feedback.baseline_shift.isfinite().all()
+    assert explainer.average is not None
+    assert explainer.average.isfinite().all()
+    assert torch.equal(again.lost, ~broken.isfinite().all(dim=1, keepdim=True) | heard.lost)
+    assert again.gradient[0].any()
+
+
+@pytest.mark.slow
 def test_all_points_give_the_light_of_the_regression(world: MaterialWorld) -> None:
     run = start(world)
     heard = plainly_heard(run)

@@ -98,9 +98,9 @@ class StoredWords:
         return self._folder / f"{name}{_SUFFIX}"
 
     def _one(self, prompt: str, encode: Callable[[Sequence[str]], PromptEmbedding]) -> PromptEmbedding:
-        found = _read(self.path(prompt))
+        found = _read(self.path(prompt), self._device)
         if found is not None:
-            return PromptEmbedding(**{name: value.to(self._device) for name, value in found.items()})
+            return found
         made = encode([prompt])
         self._store(self.path(prompt), made)
         return made
@@ -147,7 +147,7 @@ def _sum(tensors: Mapping[str, Tensor]) -> str:
     return whole.hexdigest()
 
 
-def _read(path: Path) -> dict[str, Tensor] | None:
+def _read(path: Path, device: torch.device) -> PromptEmbedding | None:
     """What is stored; None where there is nothing, or something that was damaged. What is read is young again."""
     try:
         if path.stat().st_size > _MOST_FILE:
@@ -158,10 +158,13 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         found = load(data)
         if told != _sum(found):
             raise ValueError("its numbers are not those that were written")
-        os.utime(path)
-        return found
+        words = PromptEmbedding(**{name: value.to(device) for name, value in found.items()})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError, GuidanceError) as error:
         _LOG.info("%s is made anew: %s", path, error)
         return None
+    # Where it may be read only, it is of use all the same.
+    with suppress(OSError):
+        os.utime(path)
+    return words

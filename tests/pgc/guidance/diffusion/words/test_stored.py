@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from pgc.guidance.base import PromptEmbedding
 from pgc.guidance.diffusion.added.specs import AddedFiles, EmbeddingSpec
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
-from pgc.guidance.diffusion.words.stored import StoredWords
+from pgc.guidance.diffusion.words.stored import StoredWords, _sum
 from pgc.guidance.specs import SDXLSpec, StableDiffusionSpec, load_guidance
 
 CPU = torch.device("cpu")
@@ -110,7 +110,7 @@ def one_of(number: float, calls: list[str]) -> Any:
     return encode
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", "empty", "foreign", "folder"])
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty", "foreign", "deep", "other names", "folder"])
 def test_a_damaged_file_is_made_anew(damage: str, tmp_path: Path) -> None:
     calls: list[str] = []
     words = StoredWords(tmp_path, "reader", CPU)
@@ -126,6 +126,11 @@ def test_a_damaged_file_is_made_anew(damage: str, tmp_path: Path) -> None:
             path.write_bytes(b"")
         case "foreign":
             save_file({"hidden_states": torch.zeros(1, 4, 8)}, path)
+        case "deep":
+            path.write_bytes((200_000).to_bytes(8, "little") + b"[" * 200_000)
+        case "other names":
+            tensors = {"foo": torch.zeros(1)}
+            save_file(tensors, path, metadata={"sum": _sum(tensors)})
         case _:
             path.unlink()
             path.mkdir()
@@ -135,6 +140,19 @@ def test_a_damaged_file_is_made_anew(damage: str, tmp_path: Path) -> None:
         assert path.read_bytes() == whole
         assert equal(words.encoded(["red"], one_of(2.0, calls)), made)
         assert calls == ["red", "red"]
+
+
+def test_what_may_be_read_only_is_of_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    words = StoredWords(tmp_path, "reader", CPU)
+    words.encoded(["red"], one_of(1.0, calls))
+
+    def refuse(*_arguments: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("pgc.guidance.diffusion.words.stored.os.utime", refuse)
+    words.encoded(["red"], one_of(1.0, calls))
+    assert calls == ["red"]
 
 
 def test_readers_do_not_share_and_the_longest_unused_goes_first(tmp_path: Path) -> None:
