@@ -10,6 +10,7 @@ thing then, and neither the size nor the shape of triangles matters.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from pgc.mesh.data import TriangleMesh
 
-__all__ = ["RIGHT_ANGLE", "bending"]
+__all__ = ["RIGHT_ANGLE", "Bends", "bending", "bends_of"]
 
 RIGHT_ANGLE = math.sqrt(2.0 * math.pi) / 8.0
 """Curvature times reach on an edge of 90 degrees: the line's share pi/4 * sqrt(2 pi) of an area of 2 pi."""
@@ -28,30 +29,72 @@ _WIDE = 3
 """Reaches beyond which the Gaussian is left out."""
 _SAMPLES_A_CELL = 4.0
 """Points a face of a cell, by which a triangle's area is spread."""
+_MOST_SAMPLES = 4e6
+"""Of them, beyond one a triangle."""
+_TOGETHER = 1e-5
+"""Share of a mesh's longest side within which vertices count as one."""
 
 
-def bending(triangles: TriangleMesh, points: Float32[np.ndarray, "n 3"], reach: float) -> Float32[np.ndarray, " n"]:
-    """Returns the mean curvature about points on the surface as a share of that on an edge of 90 degrees: 1 there, less
-    beside it; on a ball of radius R it is reach / R / `RIGHT_ANGLE`; below 0 where the surface bends inwards.
+@dataclass(frozen=True, eq=False)
+class Bends:
+    """A mesh's curvature and area, each spread by a Gaussian over a grid in space; see `bends_of`."""
+
+    low: Float64[np.ndarray, "3"]
+    cell: float
+    reach: float
+    smooth: Float[Tensor, "c x y z"]
+    """Curvature, and area, at the grid's nodes."""
+
+    def at(self, points: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
+        """Returns the mean curvature about points on the surface as a share of that on an edge of 90 degrees: 1 there,
+        less beside it; on a ball of radius R it is reach / R / `RIGHT_ANGLE`; below 0 where it bends inwards."""
+        bend, area = _read(self.smooth, (points - self.low) / self.cell)
+        found = bend / area.clamp_min(1e-30) * self.reach / RIGHT_ANGLE
+        return torch.where(area > 0.0, found, 0.0).numpy().astype(np.float32)
+
+
+def bends_of(triangles: TriangleMesh, reach: float) -> Bends:
+    """Measures how a mesh bends everywhere.
 
     Args:
-        triangles: the mesh; vertices at one place count as one. Edges of three triangles and more bend nowhere.
+        triangles: the mesh; vertices that all but touch count as one, and so do triangles of the same three. Edges of
+            three triangles and more bend nowhere.
         reach: standard deviation of the Gaussian, in the mesh's units.
     """
-    welded, place = np.unique(triangles.positions, axis=0, return_inverse=True)
-    faces = place.reshape(-1)[triangles.faces].astype(np.int64)
+    welded, faces = _welded(triangles)
     cell = reach / _CELLS_A_REACH
-    corners = welded.astype(np.float64)[faces]
+    corners = welded[faces]
     low = corners.reshape(-1, 3).min(axis=0) - (_WIDE + 1) * reach
     counts = np.ceil((corners.reshape(-1, 3).max(axis=0) + (_WIDE + 1) * reach - low) / cell).astype(np.int64) + 1
     on_edges = _edge_samples(faces, corners, cell)
     on_faces = _face_samples(corners, cell)
     grid = torch.stack([_spread(low, cell, counts, *on_edges), _spread(low, cell, counts, *on_faces)])
     # Going onto the grid and off it again widen by a sixth of a cell's square each.
-    smooth = _blurred(grid, math.sqrt(_CELLS_A_REACH**2 - 1.0 / 3.0))
-    bend, area = _read(smooth, (points - low) / cell)
-    found = bend / area.clamp_min(1e-30) * reach / RIGHT_ANGLE
-    return torch.where(area > 0.0, found, 0.0).numpy().astype(np.float32)
+    return Bends(low, cell, reach, _blurred(grid, math.sqrt(_CELLS_A_REACH**2 - 1.0 / 3.0)))
+
+
+def bending(triangles: TriangleMesh, points: Float32[np.ndarray, "n 3"], reach: float) -> Float32[np.ndarray, " n"]:
+    """Returns what `Bends.at` says of a mesh whose bends are needed once."""
+    return bends_of(triangles, reach).at(points)
+
+
+def _welded(triangles: TriangleMesh) -> tuple[Float64[np.ndarray, "v 3"], Int64[np.ndarray, "f 3"]]:
+    """Vertices of which no two lie together, and the triangles of three different ones, each once."""
+    positions = triangles.positions.astype(np.float64)
+    used = positions[np.unique(triangles.faces)]
+    places = (positions - used.min(axis=0)) / max(_TOGETHER * float(np.ptp(used, axis=0).max()), 1e-300)
+    # Two that lie together may fall into neighbouring cells, but hardly into such of a grid half a cell away as well.
+    grids = [np.unique(np.floor(places + shift), axis=0, return_inverse=True)[1].reshape(-1) for shift in (0.0, 0.5)]
+    label = np.arange(len(positions))
+    for cells in (*grids, grids[0]):
+        least = np.full(int(cells.max()) + 1, len(positions))
+        np.minimum.at(least, cells, label)
+        label = least[cells]
+    faces = label[triangles.faces].astype(np.int64)
+    differ = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    whole = faces[differ] if differ.any() else faces
+    once = np.sort(np.unique(np.sort(whole, axis=1), axis=0, return_index=True)[1])
+    return positions, whole[once]
 
 
 def _edge_samples(
@@ -89,7 +132,10 @@ def _face_samples(
 ) -> tuple[Float64[np.ndarray, "s 3"], Float64[np.ndarray, " s"]]:
     """Points spread evenly over the triangles, and the area of each."""
     area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    count = np.maximum(1, np.ceil(_SAMPLES_A_CELL * area / cell**2)).astype(np.int64)
+    wanted = _SAMPLES_A_CELL * area / cell**2
+    # Where layers lie over each other there is no end to the area: fewer points then, each with more of it.
+    fewer = min(1.0, _MOST_SAMPLES / max(float(wanted.sum()), 1.0))
+    count = np.maximum(1, np.ceil(fewer * wanted)).astype(np.int64)
     which, number = np.repeat(np.arange(len(count)), count), _running(count)
     # Roberts' sequence: the plane's plastic number. A single point lies in the middle.
     u, v = (1.0 / 3.0 + 0.7548776662466927 * number) % 1.0, (1.0 / 3.0 + 0.5698402909980532 * number) % 1.0

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from pgc.baking.curvature import bending
+from pgc.baking.curvature import Bends, bends_of
 from pgc.baking.occlusion import OcclusionConfig, flat_normals, occlusion_map
 from pgc.errors import ConfigError, TextureError
 from pgc.mesh.data import TriangleMesh
@@ -85,11 +85,15 @@ def mesh_masks(
     Raises:
         TextureError: it chooses none.
     """
-    masks = [
-        (values >= mask.low) & (values <= mask.high)
-        for values in mesh_values(mask.kind, triangles, caster, size=size, tiles=tiles)
-    ]
+    images = mesh_values(mask.kind, triangles, caster, size=size, tiles=tiles)
+    masks = [(values >= mask.low) & (values <= mask.high) for values in images]
+    largest = max((float(values.max()) for values in images), default=0.0)
     if not any(bool(one.any()) for one in masks):
+        if not largest > 0.0:
+            raise TextureError(
+                f"The mesh has no {mask.kind} at all, so {mask.low:g} to {mask.high:g} of it chooses no texel; "
+                "see that its normals point outwards and that no face is there twice, or take another mask."
+            )
         raise TextureError(
             f"No texel has {mask.kind} of {mask.low:g} to {mask.high:g}; "
             f"give a wider range, such as {mask.kind}=0.05..1."
@@ -116,7 +120,7 @@ def mesh_values(
     side = size
     while kind == "thin" and side > 64 and len(tiles) * side * side > _TEXELS:
         side //= 2
-    images = []
+    images, about = [], _Extent.of(kind, triangles)
     for tile in tiles:
         surface = texel_surface(triangles, side, tile)
         known = surface.face_index >= 0
@@ -125,7 +129,7 @@ def mesh_values(
             places, normals = surface.position[known], surface.normal[known]
             flat = flat_normals(triangles, surface, known) if kind == "thin" else normals
             image[0, torch.from_numpy(known)] = torch.from_numpy(
-                _numbers(kind, triangles, caster, (places, flat), tile).clip(0.0, 1.0)
+                _numbers(kind, about, caster, (places, flat), tile).clip(0.0, 1.0)
             )
         image = continue_nearest(image, torch.from_numpy(known))
         if side != size:
@@ -134,33 +138,49 @@ def mesh_values(
     return images
 
 
+@dataclass(frozen=True, eq=False)
+class _Extent:
+    """What all tiles share: the surface's bounding box, without vertices of no triangle, and how it bends."""
+
+    low: Float32[np.ndarray, "3"]
+    high: Float32[np.ndarray, "3"]
+    bends: Bends | None
+
+    @classmethod
+    def of(cls, kind: MeshMaskKind, triangles: TriangleMesh) -> _Extent:
+        used = triangles.positions[np.unique(triangles.faces)]
+        low, high = used.min(axis=0), used.max(axis=0)
+        reach = _BEND * float(np.linalg.norm(high - low))
+        return cls(low, high, bends_of(triangles, reach) if kind in ("edges", "crevices") else None)
+
+    @property
+    def size(self) -> float:
+        """The diagonal."""
+        return float(np.linalg.norm(self.high - self.low))
+
+
 def _numbers(
     kind: MeshMaskKind,
-    triangles: TriangleMesh,
+    about: _Extent,
     caster: RayCaster,
     points: tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 3"]],
     tile: int,
 ) -> Float32[np.ndarray, " n"]:
     """Of points with their normals; all kinds but occlusion."""
     places, normals = points
-    low, high = triangles.positions.min(axis=0), triangles.positions.max(axis=0)
-    size = float(np.linalg.norm(high - low))
-    match kind:
-        case "edges":
-            return bending(triangles, places, _BEND * size)
-        case "crevices":
-            return -bending(triangles, places, _BEND * size)
-        case "height":
-            return (places[:, 2] - low[2]) / max(float(high[2] - low[2]), 1e-30)
-        case "thin":
-            free = ambient_occlusion(
-                caster,
-                torch.from_numpy(places),
-                torch.from_numpy(-normals),
-                rays=_RAYS,
-                reach=_THICK * size,
-                generator=generator_for(0, tile, "thickness"),
-            )
-            return 1.0 - free.numpy()
-        case _:
-            return normals[:, 2]
+    if about.bends is not None:
+        bent = about.bends.at(places)
+        return bent if kind == "edges" else -bent
+    if kind == "height":
+        return (places[:, 2] - about.low[2]) / max(float(about.high[2] - about.low[2]), 1e-30)
+    if kind == "thin":
+        free = ambient_occlusion(
+            caster,
+            torch.from_numpy(places),
+            torch.from_numpy(-normals),
+            rays=_RAYS,
+            reach=_THICK * about.size,
+            generator=generator_for(0, tile, "thickness"),
+        )
+        return 1.0 - free.numpy()
+    return normals[:, 2]

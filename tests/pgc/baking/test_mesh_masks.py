@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 
-from pgc.baking.curvature import RIGHT_ANGLE, bending
+from pgc.baking.curvature import RIGHT_ANGLE, _face_samples, bending
 from pgc.baking.mesh_masks import MeshMask, mesh_masks, mesh_values, read_mesh_mask
 from pgc.errors import ConfigError, TextureError
 from pgc.mesh import load_mesh, prepare_mesh
@@ -71,6 +72,33 @@ def test_an_edge_of_three_faces_and_one_without_a_neighbour_bend_nowhere():
     assert not bending(triangles_of(fin), places([0, 0, 0.5]), REACH).any()
 
 
+def test_what_lies_on_itself_bends_as_if_it_were_there_once():
+    box = trimesh.creation.box((2.0, 2.0, 2.0))
+    plain = triangles_of(box)
+    points = places([1.0, 0.0, 1.0], [0.9, 0.1, 1.0], [0.0, 0.0, 1.0])
+    expected = bending(plain, points, REACH)
+    assert expected[0] > 0.5
+    twice = trimesh.Trimesh(box.vertices, np.concatenate([box.faces, box.faces[:, ::-1]]), process=False)
+    assert bending(triangles_of(twice), points, REACH) == pytest.approx(expected, abs=1e-5)
+    box.unmerge_vertices()
+    moved = box.vertices + np.random.default_rng(0).uniform(-5e-7, 5e-7, (36, 3))
+    apart = trimesh.Trimesh(moved, box.faces, process=False)
+    # The grid begins half a millionth elsewhere.
+    assert bending(triangles_of(apart), points, REACH) == pytest.approx(expected, abs=0.02)
+
+
+def test_layers_without_end_take_bounded_points(monkeypatch):
+    corners = np.random.default_rng(0).random((50, 3, 3))
+    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    counts = []
+    for most in (1e3, 1e9):
+        monkeypatch.setattr("pgc.baking.curvature._MOST_SAMPLES", most)
+        points, weights = _face_samples(corners, 0.01)
+        assert weights.sum() == pytest.approx(area.sum())
+        counts.append(len(points))
+    assert counts[0] <= 1_050 < counts[1]
+
+
 @pytest.fixture(scope="module")
 def slab(tmp_path_factory):
     path = tmp_path_factory.mktemp("slab") / "slab.obj"
@@ -98,10 +126,16 @@ def test_a_slab_is_as_thin_as_the_formula_says_and_as_high_as_it_is(slab):
     assert not values("occlusion", slab).any()
     assert not values("crevices", slab).any()
     caster = WarpRasterizer(slab, device=torch.device("cpu"))
-    with pytest.raises(TextureError, match=r"No texel has crevices of 0\.2 to 1"):
+    with pytest.raises(TextureError, match=r"has no crevices at all.*normals point outwards"):
         mesh_masks(read_mesh_mask("--change-by", "crevices"), slab, caster, size=16)
+    with pytest.raises(TextureError, match=r"No texel has thin of 0\.99 to 1; give a wider range"):
+        mesh_masks(read_mesh_mask("--change-by", "thin=0.99..1"), slab, caster, size=16)
     (chosen,) = mesh_masks(read_mesh_mask("--change-by", "height=0..0.25"), slab, caster, size=64)
     assert np.array_equal(chosen.numpy()[surface.inside], share[surface.inside] <= 0.25)
+    # A vertex of no face is none of the surface.
+    loose = replace(slab, positions=np.concatenate([slab.positions, places([0, 500, 0], [0, 0, 900])]))
+    for kind in ("height", "edges", "thin"):
+        assert np.array_equal(values(kind, loose), values(kind, slab))
 
 
 def test_a_mask_is_read_and_what_is_none_is_refused():
