@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The house stays one in which a person finds things: no circle, no arrow upward, no room with too much in it."""
 
+import subprocess
+
 import pytest
 
 from tests.house.__main__ import PACKAGES, ROOT, house_of_repository, name
@@ -50,3 +52,18 @@ def test_a_circle_and_a_full_folder_are_seen(tmp_path):
     assert house.upward
     assert house.circles == [["part0", "part1", "part2"]]
     assert house.side_by_side == MOST_FILES + 1
+
+
+TOP = {
+    *("blender_addon", "pgc", "server", "tests", ".ci"),
+    *("build_addon.py", "Makefile", "pyproject.toml", ".gitignore"),
+    *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
+}
+"""What the repository's top level holds. An evaluation that runs there leaves a folder, which `git add` takes."""
+
+
+def test_nothing_else_lies_at_the_top():
+    listed = subprocess.run(["git", "ls-tree", "--name-only", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("this copy is no git checkout")
+    assert set(listed.stdout.split()) == TOP
