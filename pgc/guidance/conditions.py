@@ -100,6 +100,9 @@ class Conditions:
     shading: Float[Tensor, "b k h w"] | None = None
     """Known materials under the light of the picture (`pgc.rendering.known_materials`), sRGB in [0, 1], 0 off the
     mask. None: the light is not told. Only a `LightAware` prior looks at it."""
+    lit_white: Float[Tensor, "b k h w"] | None = None
+    """White surfaces of known finishes under the light of the picture, linear radiance, in the order of
+    `pgc.rendering.known_materials.LIT_WHITE`; 0 off the mask. Given where a control shows it of a lit picture."""
     normal: Float[Tensor, "b 3 h w"] | None = None
     """Unit normals in the camera's axes (x right, y up, z towards the viewer). Given where a control shows it."""
     regions: Int[Tensor, "b 1 h w"] | None = None
@@ -140,7 +143,7 @@ class Conditions:
     def of_views(self, first: int, last: int) -> Conditions:
         """Returns the conditions of the views from `first` to before `last`, for a guidance; what only losses look at
         is left out."""
-        rows = ("depth", "mask", "shading", "normal", "regions", "picture", "truth_image")
+        rows = ("depth", "mask", "shading", "lit_white", "normal", "regions", "picture", "truth_image")
         if self.reference_to_world is not None:
             rows = (*rows, "camera_to_world")
         part: dict[str, Any] = {"camera_to_world": None}

@@ -27,8 +27,9 @@ __all__ = [
     "read_control",
 ]
 
-ControlKind = Literal["depth", "depth-official", "normal", "tile", "shuffle", "edges"]
-"""`depth-official` shows the depth ControlNet what PGC-3D's code does: near black, far and background white."""
+ControlKind = Literal["depth", "depth-official", "normal", "tile", "shuffle", "edges", "light"]
+"""`depth-official` shows the depth ControlNet what PGC-3D's code does: near black, far and background white. `light`
+shows known materials under the light of the picture, as FlashTex or DreamMat does, whichever the ControlNet is of."""
 CONTROL_KINDS: tuple[ControlKind, ...] = get_args(ControlKind)
 ControlFamily = Literal["sd1", "sd2", "sdxl"]
 
@@ -40,12 +41,14 @@ KNOWN_CONTROLNETS: Mapping[ControlFamily, Mapping[ControlKind, str]] = {
         "tile": "lllyasviel/control_v11f1e_sd15_tile",
         "shuffle": "lllyasviel/control_v11e_sd15_shuffle",
         "edges": "lllyasviel/control_v11p_sd15_canny",
+        "light": "kangled/lightcontrolnet",
     },
     "sd2": {
         "depth": "thibaud/controlnet-sd21-depth-diffusers",
         "depth-official": "thibaud/controlnet-sd21-depth-diffusers",
         "normal": "thibaud/controlnet-sd21-normalbae-diffusers",
         "edges": "thibaud/controlnet-sd21-canny-diffusers",
+        "light": "zzzyuqing/light-geo-controlnet",
     },
     "sdxl": {
         "depth": "diffusers/controlnet-depth-sdxl-1.0",

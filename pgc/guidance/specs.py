@@ -294,16 +294,13 @@ def _load_controls(
 
     dtype, _ = weights_dtypes(spec.run, device)
     place = place_of_weights(device, waits=spec.run.memory.streamed)
-    return tuple(
-        Control(
-            kind=one.wish.kind,
-            net=load_controlnet(one.source, dtype=dtype, device=place, cache_dir=cache_dir),
-            picture=control_picture(one.wish.kind),
-            scale=one.wish.scale,
-            window=one.wish.window,
-        )
-        for one in spec.controls
-    )
+    controls: list[Control] = []
+    for one in spec.controls:
+        net = load_controlnet(one.source, dtype=dtype, device=place, cache_dir=cache_dir)
+        picture = control_picture(one.wish.kind, int(net.config["conditioning_channels"]))
+        wish = one.wish
+        controls.append(Control(kind=wish.kind, net=net, picture=picture, scale=wish.scale, window=wish.window))
+    return tuple(controls)
 
 
 def _inspect(text: str, run: LatentDiffusionConfig) -> GuidanceSpec:

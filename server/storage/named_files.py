@@ -21,7 +21,7 @@ from server.platform import make_private_directory, write_private
 __all__ = ["ADAPTER", "NAMED_KINDS", "NamedFile", "NamedFiles", "find_named"]
 
 ADAPTER: Final = "ip-adapter"
-NAMED_KINDS: Final = ("depth", "depth-official", "normal", "tile", "shuffle", "edges", ADAPTER)
+NAMED_KINDS: Final = ("depth", "depth-official", "normal", "tile", "shuffle", "edges", "light", ADAPTER)
 """What can have a name: a ControlNet for one of the controls, or an IP-Adapter."""
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MOST = 256

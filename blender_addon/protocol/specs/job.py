@@ -203,10 +203,12 @@ class TextureJobSpec(Strict):
                     f"distillation.{name}",
                     "It is about the gradient through the encoder; give latent_weight too, or another loss.",
                 )
-        if self.settings.explain_light and (model == "pocket" or not LIT_MAPS.intersection(self.maps)):
-            lit = "It finds the light of lit pictures; ask for roughness, metallic or normal as well, or leave it out."
-            told = "It is for models that are not told the light, as the built-in one is; leave it out."
-            raise FieldError("settings.explain_light", told if model == "pocket" else lit)
+        lit = bool(LIT_MAPS.intersection(self.maps))
+        told = model == "pocket" or any(control.kind == "light" for control in self.conditions.controls)
+        if self.settings.explain_light and (told or not lit):
+            unlit = "It finds the light of lit pictures; ask for roughness, metallic or normal too, or leave it out."
+            known = "It is for models that are not told the light, as pocket and the control light are; leave it out."
+            raise FieldError("settings.explain_light", known if told else unlit)
         if loss.kind == "vsd" and model == "oracle":
             raise FieldError("distillation.kind", "vsd trains a part of the prior's network, and the oracle has none.")
 
@@ -267,6 +269,9 @@ class TextureJobSpec(Strict):
     def _check_controls(self) -> None:
         known = CONTROLS_OF.get(self.guidance.model)
         for index, control in enumerate(self.conditions.controls):
+            if control.kind == "light" and not LIT_MAPS.intersection(self.maps):
+                text = "It shows the light of lit pictures; ask for roughness, metallic or normal too, or leave it out."
+                raise FieldError(f"conditions.controls[{index}].kind", text)
             if control.model:
                 if self.guidance.model not in READERS:
                     text = f"{self.guidance.model} looks through no other ControlNet; leave it out."

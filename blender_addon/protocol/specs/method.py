@@ -91,10 +91,10 @@ class RegulationSpec(Strict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlSpec(Strict):
     """A picture that a ControlNet is shown, from `start` to `end` of the run, or of all timesteps; that of `shuffle` is
-    the reference, all others are of the mesh.
+    the reference, that of `light` (since 1.2) the light on the mesh, all others are of the mesh.
     """
 
-    kind: Literal["depth", "depth-official", "normal", "tile", "shuffle", "edges"]
+    kind: Literal["depth", "depth-official", "normal", "tile", "shuffle", "edges", "light"]
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0

@@ -22,8 +22,8 @@ FLOW_MODELS: Final = frozenset({"sd35", "flux", "z-image"})
 _DEPTH: Final = ("depth", "depth-official")
 CONTROLS_OF: Final[dict[str, tuple[str, ...]]] = {
     "pocket": ("depth",),
-    "sd15": (*_DEPTH, "normal", "tile", "shuffle", "edges"),
-    "sd21": (*_DEPTH, "normal", "edges"),
+    "sd15": (*_DEPTH, "normal", "tile", "shuffle", "edges", "light"),
+    "sd21": (*_DEPTH, "normal", "edges", "light"),
     "sdxl": (*_DEPTH, "tile", "edges"),
     "oracle": (),
     **dict.fromkeys(FLOW_MODELS, ()),

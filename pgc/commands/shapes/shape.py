@@ -227,7 +227,7 @@ def _controlled(spec: GuidanceSpec, control: str | None, models: list[str] | Non
         ConfigError: it has no such control.
     """
     from pgc.runs.settings.choices import RunChoices
-    from pgc.runs.settings.controls import with_controls
+    from pgc.runs.settings.controls import check_light, with_controls
     from pgc.runs.settings.offers import read_control_models, read_controls
 
     if control is None:
@@ -237,4 +237,6 @@ def _controlled(spec: GuidanceSpec, control: str | None, models: list[str] | Non
     choices = RunChoices(controls=read_controls(control), control_models=read_control_models(models or ()))
     if any(text.startswith("shuffle") for text in choices.controls or ()):
         raise ConfigError("The control shuffle shows a picture of yours, and a shape run is given none; leave it out.")
-    return with_controls(spec, choices)
+    prior = with_controls(spec, choices)
+    check_light(prior, lit=False)
+    return prior

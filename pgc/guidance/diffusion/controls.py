@@ -27,6 +27,7 @@ from pgc.guidance.control_pictures import (
 )
 from pgc.guidance.control_specs import ControlKind, ControlWindow, ControlWish
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
+from pgc.guidance.diffusion.light_controls import light_control
 from pgc.guidance.diffusion.loading import ControlNetModel
 from pgc.guidance.resizing import resize_bilinear
 
@@ -109,8 +110,23 @@ def retuned_controls(controls: Sequence[Control], wishes: Sequence[ControlWish])
     return tuple(replace(one, scale=wish.scale, window=wish.window) for one, wish in pairs)
 
 
-def control_picture(kind: ControlKind) -> ControlPicture:
-    """Returns what a published ControlNet of this kind is shown."""
+def control_picture(kind: ControlKind, channels: int = 3) -> ControlPicture:
+    """Returns what a published ControlNet of this kind is shown.
+
+    Args:
+        kind: of the control.
+        channels: of the pictures that the ControlNet takes; those for light differ by them.
+
+    Raises:
+        GuidanceError: there is no such ControlNet of this kind.
+    """
+    if kind == "light":
+        return light_control(channels)
+    if channels != 3:
+        raise GuidanceError(
+            f"The ControlNet for {kind} takes pictures of {channels} channels; expected 3. Name another with "
+            f"--control-model {kind}=HUB_ID_OR_FOLDER."
+        )
     match kind:
         case "depth":
             return _depth

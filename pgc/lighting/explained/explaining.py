@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -73,30 +73,27 @@ class LightExplainer:
         self.average: Float[Tensor, "k 3"] | None = None
         """Of the lights of the last steps; None before the first."""
 
-    def find(
-        self,
-        samples: SurfaceSamples,
-        wanted: Float[Tensor, "P 3"],
-        whole: Bool[Tensor, " P"],
-        views: int,
-        generator: torch.Generator,
-    ) -> Float[Tensor, "B k 3"]:
+    def some_of(self, whole: Bool[Tensor, "B 1 h w"], generator: torch.Generator) -> Bool[Tensor, "B 1 h w"]:
+        """Draws which pixels a light is fitted to: about `points` a view of those that `whole` has.
+
+        Args:
+            whole: pixels that may be asked.
+            generator: on the CPU.
+        """
+        share = self.config.points * len(whole) / max(1, int(whole.sum()))
+        return whole & (torch.rand(whole.shape, generator=generator) < share).to(whole.device)
+
+    def find(self, samples: SurfaceSamples, wanted: Float[Tensor, "P 3"], views: int) -> Float[Tensor, "B k 3"]:
         """Finds the light of each view, and takes it into the average.
 
         Args:
-            samples: the points of a step's views with the present material, view by view.
+            samples: points of a step's views with the present material, view by view.
             wanted: what the pictures should show there, sRGB.
-            whole: points of pixels that show nothing else; only these are asked.
             views: how many there are, B.
-            generator: draws which points are asked (on the CPU).
         """
         config = self.config
-        share = config.points * views / max(1, int(whole.sum()))
-        drawn = torch.rand(len(whole), generator=generator).to(whole.device) < share
-        some = (whole & drawn).nonzero()[:, 0]
-        fewer = replace(samples, **{item.name: getattr(samples, item.name)[some] for item in fields(samples)})
         light = explain_light(
-            fewer, wanted[some], views, self.prior, noise=config.noise, robust=config.robust, rounds=config.rounds
+            samples, wanted, views, self.prior, noise=config.noise, robust=config.robust, rounds=config.rounds
         )
         now, before = light.mean(dim=0), self.average
         self.average = now if before is None else _MEMORY * before.to(now) + (1.0 - _MEMORY) * now

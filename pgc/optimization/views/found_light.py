@@ -9,11 +9,12 @@ there: what light can explain never enters the material.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pgc.distillation.base import LatentGradient
@@ -67,20 +68,22 @@ def under_found_light(
     assert feedback is not None
     assert light is not None
     fitted = _fitted(picture, explainer.config.cells, generator)
+    judged = ~fitted if explainer.config.cells else fitted
     found = _found(picture, wanted, light, explainer, generator, fitted)
-    shown = _shown_under(found, picture, light)
+    shown = _shown_under(found, picture, light, judged)
     # A prior's or autoencoder's pixel without a number is lost by itself, not with all that is blurred over it.
     plain, lost_plain = finite_pixels(picture.image.detach() - wanted)
     residual, lost_shown = finite_pixels(shown.detach() - wanted)
-    mask = picture.view.covered.to(plain)
+    seen = judged.to(plain)
+    mask = picture.view.covered * seen
     color = residual + low_frequencies((plain - residual) * mask, mask, explainer.config.blur)
     size = heard.gradient.flatten(1).norm(dim=1) / plain.flatten(1).norm(dim=1).clamp_min(1e-12)
-    size = size[:, None, None, None]
+    # Half of the squares stand for all.
+    size = size[:, None, None, None] * seen / seen.mean()
     gradient, lost = finite_pixels(size * color)
-    judged = 2.0 * (1.0 - fitted) if explainer.config.cells else fitted
-    finish, lost_too = finite_pixels(size * residual * judged)
+    finish, lost_too = finite_pixels(size * residual)
     return Heard(
-        picture=replace(picture, image=shown),
+        picture=replace(picture, image=torch.where(judged, shown, picture.image.detach())),
         feedback=replace(feedback, baseline_shift=finish - gradient),
         gradient=gradient,
         lost=lost | lost_too | lost_plain | lost_shown | heard.lost,
@@ -102,14 +105,14 @@ def low_frequencies(
     return mask * total / count.clamp_min(1e-6)
 
 
-def _fitted(picture: Picture, cells: int, generator: torch.Generator) -> Float[Tensor, "1 1 h w"]:
-    """1 on squares that the light is fitted to, 0 on the others; another half in each step."""
+def _fitted(picture: Picture, cells: int, generator: torch.Generator) -> Bool[Tensor, "1 1 h w"]:
+    """True on squares that the light is fitted to; another half in each step. All of them where there are no cells."""
     height, width = picture.image.shape[-2:]
     first = int(torch.randint(2, (1,), generator=generator))
     if not cells:
-        return picture.image.new_ones((1, 1, height, width))
+        return torch.ones((1, 1, height, width), dtype=torch.bool, device=picture.image.device)
     row, column = (torch.arange(side) * cells // side for side in (height, width))
-    return ((row[:, None] + column[None] + first) % 2)[None, None].to(picture.image)
+    return (((row[:, None] + column[None] + first) % 2) > 0)[None, None].to(picture.image.device)
 
 
 @torch.no_grad()
@@ -119,25 +122,23 @@ def _found(
     light: ViewedLight,
     explainer: LightExplainer,
     generator: torch.Generator,
-    fitted: Tensor,
+    fitted: Bool[Tensor, "1 1 h w"],
 ) -> Float[Tensor, "b k 3"]:
     """The light of each view, fitted to pixels that show nothing but the surface."""
     gbuffer = picture.view.gbuffer
-    samples = surface_samples(gbuffer, picture.material, light.eye)
-    flat = gbuffer.mask.reshape(-1).nonzero()[:, 0]
-
-    def rows(pixels: Tensor) -> Tensor:
-        """Returns the pixels on the mask, one a row."""
-        return pixels.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, flat)
-
-    whole = (rows(gbuffer.coverage)[:, 0] >= 1.0) & (rows(fitted.expand(len(wanted), -1, -1, -1))[:, 0] > 0.0)
-    wishes = rows(wanted)
-    return explainer.find(samples, wishes, whole & wishes.isfinite().all(dim=1), len(wanted), generator)
+    whole = gbuffer.mask & (gbuffer.coverage >= 1.0) & fitted & wanted.isfinite().all(dim=1, keepdim=True)
+    asked = explainer.some_of(whole, generator)
+    samples = surface_samples(replace(gbuffer, mask=asked), picture.material, light.eye)
+    return explainer.find(samples, wanted.permute(0, 2, 3, 1)[asked[:, 0]], len(wanted))
 
 
-def _shown_under(found: Float[Tensor, "b k 3"], picture: Picture, light: ViewedLight) -> Float[Tensor, "b 3 h w"]:
-    """The picture's material as it is under other light, on the graph."""
+def _shown_under(
+    found: Float[Tensor, "b k 3"], picture: Picture, light: ViewedLight, judged: Bool[Tensor, "1 1 h w"]
+) -> Float[Tensor, "b 3 h w"]:
+    """The picture's material as it is under other light, on the graph; on the judged squares alone."""
     view = picture.view
-    environment = harmonic_environment("the found light", found)
-    lit = pbr_shade(view.gbuffer, picture.material, ViewedLight(light=Light(environment=environment), eye=light.eye))
-    return composite(lit, view.gbuffer.coverage, view.background)
+    degree = math.isqrt(found.shape[1]) - 1
+    environment = harmonic_environment("the found light", found, height=max(16, 4 * degree))
+    gbuffer = replace(view.gbuffer, mask=view.gbuffer.mask & judged)
+    lit = pbr_shade(gbuffer, picture.material, ViewedLight(light=Light(environment=environment), eye=light.eye))
+    return composite(lit, gbuffer.coverage, view.background)

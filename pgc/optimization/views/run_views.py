@@ -103,7 +103,8 @@ class RunViews:
 
     def pictures(self, view: View, watch: Stopwatch) -> list[Picture]:
         """Returns the step's picture, and where the front is to look like something, that view."""
-        shown = [self.picture(view, watch)]
+        # Where the light is explained, the maps learn of the picture under the found light, and of no other.
+        shown = [self.picture(view, watch, shading_graph=self.config.explained_light is None)]
         wanted, camera, scale = self.scene.front, self.scene.front_camera, self.config.front_scale
         if wanted is None or camera is None or not scale:
             return shown
@@ -111,11 +112,12 @@ class RunViews:
             self._front = self.look([camera(self.prompt.front_axis)], torch.full((1, 3, 1, 1), 0.5))
         return [*shown, towards_picture(self.picture(self._front, watch), wanted, scale)]
 
-    def picture(self, view: View, watch: Stopwatch) -> Picture:
-        """Renders the texels as they are, with the gradients that the caller has on."""
+    def picture(self, view: View, watch: Stopwatch, *, shading_graph: bool = True) -> Picture:
+        """Renders the texels as they are, with the gradients that the caller has on; the image has none without
+        `shading_graph`."""
         with watch.stage("fetch"):
             material = self.scene.texture.sample(view.points)
-        with watch.stage("shade"):
+        with watch.stage("shade"), torch.set_grad_enabled(shading_graph and torch.is_grad_enabled()):
             return Picture(view=view, material=material, image=self._shade(view, material, view.lights.render))
 
     @torch.no_grad()

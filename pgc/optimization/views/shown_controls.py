@@ -15,6 +15,7 @@ from torch import Tensor
 from pgc.cameras import Camera
 from pgc.guidance.base import Conditions, Guidance, Shown
 from pgc.optimization.step_parts import Picture
+from pgc.rendering.known_materials import lit_white_of
 
 __all__ = ["ShownScene", "camera_normals", "camera_poses", "with_shown"]
 
@@ -41,11 +42,13 @@ def with_shown(conditions: Conditions, guidance: Guidance, scene: ShownScene, pi
         return conditions
     view = picture.view
     normal = None
-    if shows & {"normal", "edges"} and conditions.camera_to_world is not None:
+    if shows & {"normal", "edges", "light"} and conditions.camera_to_world is not None:
         normal = camera_normals(view.gbuffer.normal, conditions.camera_to_world)
+    light = view.lights.render
     return replace(
         conditions,
         normal=normal,
+        lit_white=lit_white_of(view.gbuffer, light) if "light" in shows and light is not None else None,
         regions=_regions(view.gbuffer.face_index, scene.face_materials) if "edges" in shows else None,
         picture=picture.image.detach() if "tile" in shows else None,
         reference=scene.likeness if shows & {"shuffle", "ip-adapter"} else None,

@@ -40,7 +40,7 @@ class ConditionChoices(MaskChoices):
         metadata={
             OFFER: Offer(
                 help="All that the model is shown, with commas between: KIND=SCALE of depth, normal, edges, tile, "
-                "shuffle, depth-official; @START-END behind it: only in that share of the run (@t: of the noise).",
+                "shuffle, light, depth-official; @START-END behind it: only in that share of the run (@t: of noise).",
                 kind=str,
                 panel=METHOD,
                 read=read_controls,

@@ -18,7 +18,7 @@ from pgc.guidance.control_specs import (
 from pgc.guidance.specs import FlowSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.runs.settings.choices import RunChoices
 
-__all__ = ["check_shuffle", "with_controls"]
+__all__ = ["check_light", "check_shuffle", "with_controls"]
 
 
 def check_shuffle(prior: GuidanceSpec, reference: Path | None) -> None:
@@ -30,6 +30,20 @@ def check_shuffle(prior: GuidanceSpec, reference: Path | None) -> None:
     controls = prior.controls if isinstance(prior, StableDiffusionSpec | SDXLSpec) else ()
     if reference is None and any(control.wish.kind == "shuffle" for control in controls):
         raise ConfigError("The control shuffle shows a picture of yours; give one with --reference IMAGE.")
+
+
+def check_light(prior: GuidanceSpec, *, lit: bool) -> None:
+    """Says before anything is loaded that the control light shows the light of lit pictures.
+
+    Raises:
+        ConfigError: it is asked for, and the pictures are not lit.
+    """
+    controls = prior.controls if isinstance(prior, StableDiffusionSpec | SDXLSpec) else ()
+    if not lit and any(control.wish.kind == "light" for control in controls):
+        raise ConfigError(
+            "The control light shows the light of lit pictures, and this run's are not lit; ask for roughness, "
+            "metallic or normal as well, or leave it out."
+        )
 
 
 def with_controls(prior: GuidanceSpec, choices: RunChoices) -> GuidanceSpec:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 
 from pgc.errors import ConfigError
-from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec
+from pgc.guidance.specs import GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
 from pgc.lighting.environments import LightingConfig
 from pgc.lighting.explained.explaining import ExplainedLightConfig
 from pgc.optimization.config import OptimizeConfig
@@ -142,7 +142,7 @@ def lit_prior(spec: GuidanceSpec) -> GuidanceSpec:
     return spec
 
 
-def with_found_light(optimize: OptimizeConfig, material: MaterialConfig | None) -> OptimizeConfig:
+def with_found_light(optimize: OptimizeConfig, material: MaterialConfig | None, spec: GuidanceSpec) -> OptimizeConfig:
     """Returns the settings of a run that finds the light of what its teacher wants (`--explain-light`).
 
     Raises:
@@ -153,6 +153,10 @@ def with_found_light(optimize: OptimizeConfig, material: MaterialConfig | None) 
             "--explain-light finds the light of lit pictures, and base colour alone is shown without light; ask for "
             "roughness, metallic or normal as well, or leave it out."
         )
-    if material.baseline != "render":
-        raise ConfigError("--explain-light is for models that are not told the light, as this one is; leave it out.")
+    controls = spec.controls if isinstance(spec, StableDiffusionSpec | SDXLSpec) else ()
+    if material.baseline != "render" or any(control.wish.kind == "light" for control in controls):
+        raise ConfigError(
+            "--explain-light is for models that are not told the light, as this one is (by its training, or by a "
+            "control light); leave it out."
+        )
     return replace(optimize, explained_light=ExplainedLightConfig())

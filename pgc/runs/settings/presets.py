@@ -20,7 +20,7 @@ from pgc.maps import MapName, complete_maps, need_light
 from pgc.optimization.config import OptimizeConfig
 from pgc.runs.settings.added import with_added
 from pgc.runs.settings.choices import RunChoices
-from pgc.runs.settings.controls import with_controls
+from pgc.runs.settings.controls import check_light, with_controls
 from pgc.runs.settings.lit import MaterialConfig, base_material, lit_optimize, lit_prior, with_found_light
 from pgc.runs.settings.method import chosen_method
 from pgc.runs.settings.offers import PRESETS, PresetName
@@ -105,8 +105,9 @@ def resolve(choices: RunChoices, spec: GuidanceSpec) -> tuple[GuidanceSpec, RunS
     settings = with_maps(replace(settings, optimize=optimize), spec, maps)
     if settings.material is not None:
         settings = replace(settings, material=warm_material(_lit(choices, settings.material), cold, optimize))
+    check_light(prior, lit=settings.material is not None)
     if choices.explain_light:
-        settings = replace(settings, optimize=with_found_light(settings.optimize, settings.material))
+        settings = replace(settings, optimize=with_found_light(settings.optimize, settings.material, prior))
     settings = with_mask(settings, choices)
     return prior, with_separate_slots(settings) if choices.separate_slots else settings
 

@@ -91,9 +91,12 @@ def tiny_vae() -> AutoencoderKL:
     )
 
 
-def tiny_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
-    """With the zero convolutions filled, or else it would have no influence that a test could see."""
-    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 16))
+def tiny_controlnet(unet: UNet2DConditionModel, channels: int = 3) -> ControlNetModel:
+    """With the zero convolutions filled, or else it would have no influence that a test could see. `channels`: of the
+    picture that it is shown."""
+    net = ControlNetModel.from_unet(
+        unet, conditioning_embedding_out_channels=(8, 16, 16), conditioning_channels=channels
+    )
     for name, parameter in net.named_parameters():
         if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding.conv_out")):
             torch.nn.init.normal_(parameter, std=0.2)

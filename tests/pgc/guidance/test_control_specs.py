@@ -156,7 +156,7 @@ def test_the_wire_knows_what_each_model_can_be_shown() -> None:
         for kind in kinds:
             taken = kind in shown
             try:
-                resolve(RunChoices(controls=(f"{kind}=1",)), spec)
+                resolve(RunChoices(controls=(f"{kind}=1",), maps=("roughness",)), spec)
             except ConfigError:
                 assert not taken, (model, kind)
             else:

@@ -127,12 +127,33 @@ def test_all_points_give_the_light_of_the_regression(world: MaterialWorld) -> No
         samples = surface_samples(gbuffer, heard.picture.material, light.eye)
     rows = wanted.permute(0, 2, 3, 1)[gbuffer.mask[:, 0]]
     explainer = LightExplainer(ExplainedLightConfig(points=10_000))
-    whole = torch.ones(len(rows), dtype=torch.bool)
-    found = explainer.find(samples, rows, whole, 2, torch.Generator().manual_seed(0))
+    assert torch.equal(explainer.some_of(gbuffer.mask, torch.Generator().manual_seed(0)), gbuffer.mask)
+    found = explainer.find(samples, rows, 2)
     slow = explain_light(samples, rows, 2, explainer.prior, noise=explainer.config.noise, robust=0.15)
     assert torch.equal(found, slow)
-    few = LightExplainer(ExplainedLightConfig(points=100))
-    assert not torch.equal(few.find(samples, rows, whole, 2, torch.Generator().manual_seed(0)), slow)
+    few = LightExplainer(ExplainedLightConfig(points=60))
+    some = few.some_of(gbuffer.mask, torch.Generator().manual_seed(0))
+    assert not (some & ~gbuffer.mask).any()
+    assert 80 < int(some.sum()) < 160
+
+
+@pytest.mark.slow
+def test_half_of_the_squares_ask_in_a_step_and_all_of_them_in_several(world: MaterialWorld) -> None:
+    """The light is fitted to the others, and nothing is shaded for a graph that nobody walks."""
+    run = start(world)
+    heard = plainly_heard(run)
+    assert not heard.picture.image.requires_grad
+    wanted = wanted_of(run, heard) * 0.7
+    asked = []
+    for seed in range(6):
+        again = under_found_light(
+            heard, wanted, LightExplainer(ExplainedLightConfig()), torch.Generator().manual_seed(seed)
+        )
+        assert again.picture.image.requires_grad
+        asked.append(again.gradient.any(dim=1) & heard.picture.view.covered[:, 0])
+    covered = heard.picture.view.covered[:, 0]
+    assert all(0.3 < float(one.sum() / covered.sum()) < 0.7 for one in asked)
+    assert torch.equal(torch.stack(asked).any(dim=0), covered)
 
 
 @pytest.mark.slow

@@ -4,9 +4,9 @@ import torch
 from pgc.guidance.oracle import OracleConfig, OracleGuidance
 from pgc.optimization.views.told_light import told_light
 from pgc.rendering.environment import colored_key
-from pgc.rendering.known_materials import KNOWN_MATERIALS, SHADING_CHANNELS, known_shading_of
+from pgc.rendering.known_materials import KNOWN_MATERIALS, LIT_WHITE, SHADING_CHANNELS, known_shading_of, lit_white_of
 from pgc.rendering.light import Light, ViewedLight
-from pgc.rendering.pbr_shading import pbr
+from pgc.rendering.pbr_shading import pbr, pbr_linear
 from tests.pgc.rendering.test_pbr_shading import EYE, ball, make_light, material
 
 
@@ -43,3 +43,13 @@ def test_light_is_told_to_whom_it_may_concern() -> None:
     told = told_light(_Aware(config, cpu), ball(), keyed())
     assert told is not None
     assert torch.equal(told, known_shading_of(ball(), keyed()))
+
+
+def test_white_surfaces_are_ordinary_radiance_of_their_finishes() -> None:
+    light, surface = keyed(), ball()
+    lit = lit_white_of(surface, light)
+    assert lit.shape == (1, 3 * len(LIT_WHITE), 12, 12)
+    for index, known in enumerate(LIT_WHITE):
+        plain = material((1.0, 1.0, 1.0), known.roughness, known.metallic)
+        expected = pbr_linear(surface, plain, light.light, eye=EYE) * surface.mask
+        assert torch.allclose(lit[:, 3 * index : 3 * index + 3], expected, atol=1e-6)
