@@ -68,6 +68,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "growth": card_tables.growth,
     "official": card_tables.compared,
     "busy": card_tables.busy,
+    "frozen": card_tables.frozen,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""
 

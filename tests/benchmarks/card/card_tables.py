@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import percent, table
 
-__all__ = ["busy", "compared", "growth"]
+__all__ = ["busy", "compared", "frozen", "growth", "over_time", "pair"]
 
 _NOTHING = 0.05
 _UNITS = {
@@ -62,3 +62,40 @@ def busy(read: Callable[[str], Any]) -> str:
         for name, row in read("busy_machine")["cases"].items()
     ]
     return table(["a step of the built-in model", "wall", "processor", "of the cores, taken by others"], lines)
+
+
+def frozen(read: Callable[[str], Any]) -> str:
+    """Returns how fast each way is to ask the frozen networks, and how far its answer is off."""
+    result = read("frozen_networks")["threads"]["1"]
+    ways = dict.fromkeys(way for rows in result.values() for way in rows)
+    lines = [[way, *(_way(rows.get(way)) for rows in result.values())] for way in ways]
+    return table(["one thread, times as fast; off by", *result], lines)
+
+
+def _way(row: dict[str, Any] | None) -> str:
+    return "–" if row is None else f"{row['times_as_fast']:.2f}; {row['difference']:.1g}"
+
+
+def pair(read: Callable[[str], Any]) -> str:
+    """Returns the demo's time at two commits, and what the judge says of its textures."""
+    result = read("demo_pair")
+    lines = [
+        [
+            f"{side}, {result['commits'][side][:8]}",
+            f"{row['processor_s']:.0f} s",
+            f"{row['wall_s']:.0f} s",
+            f"{row['color']:.2f}",
+            f"{row['material']:.2f}",
+            f"{row['right']} of {row['judged']}",
+        ]
+        for side, row in result["sides"].items()
+    ]
+    return table(["demo", "processor", "wall", "colour", "material", "both named as asked"], lines)
+
+
+def over_time(read: Callable[[str], Any]) -> str:
+    """Returns the judge's mean score at each time, with and without a warm start."""
+    result = read("score_over_time")
+    lines = [[f"{at} s", *(f"{score:.2f}" for score in row.values())] for at, row in result["at"].items()]
+    end = [f"{result['end'][kind]:.2f} ({result['end_s'][kind]:.0f} s)" for kind in result["end"]]
+    return table(["processor seconds", *result["end"]], [*lines, ["at the end", *end]])

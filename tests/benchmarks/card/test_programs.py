@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
 
 from tests.benchmarks.card.busy_machine import CASES, summary
-from tests.benchmarks.card.card_tables import busy, compared, growth
+from tests.benchmarks.card.card_tables import busy, compared, frozen, growth, over_time, pair
 from tests.benchmarks.card.compare_pgc3d import by_count, timed_fields
+from tests.benchmarks.card.demo_pair import PROMPTS, SIDES, environment_of, order
+from tests.benchmarks.card.demo_pair import summary as pair_summary
+from tests.benchmarks.card.frozen_networks import AS_IT_RUNS, cases
+from tests.benchmarks.card.frozen_networks import measured as frozen_measured
+from tests.benchmarks.card.frozen_networks import summary as frozen_summary
 from tests.benchmarks.card.scaling import AXES, Size, fitted_law, measured
+from tests.benchmarks.card.score_over_time import score_at, worlds
+from tests.benchmarks.card.score_over_time import summary as score_summary
 
 
 def test_a_law_that_was_put_in_comes_out() -> None:
@@ -64,3 +74,78 @@ def test_busy_processes_are_measured_against_the_best_of_an_idle_machine() -> No
     assert not found["kept"]
     assert summary([{**one, names[1]: {**one[names[1]], "wall_s": [1.25]}}])["kept"]
     assert "| 2 threads, alone | 0.50 s | 1.00 s | 10 % |" in busy({"busy_machine": found}.__getitem__)
+
+
+def test_a_way_is_fast_by_the_ratios_of_its_own_rounds() -> None:
+    # The machine was slow in the second round, for both.
+    found = {
+        "seconds": {AS_IT_RUNS: [1.0, 9.0, 1.0], "other": [0.5, 4.5, 2.0]},
+        "difference": {AS_IT_RUNS: 0, "other": 0.01},
+    }
+    rows = frozen_summary(found)
+    assert rows["other"]["times_as_fast"] == 2.0
+    assert rows["other"]["fast_enough"]
+    assert not rows[AS_IT_RUNS]["fast_enough"]
+    assert "| other | 2.00; 0.01 |" in frozen({"frozen_networks": {"threads": {"1": {"decoder": rows}}}}.__getitem__)
+
+
+@pytest.mark.slow
+def test_all_ways_of_torch_answer_what_float32_answers() -> None:
+    torch.set_num_threads(1)
+    for name, case in cases(views=2).items():
+        rows = frozen_summary(frozen_measured(case, 1, ()))
+        assert rows["float32, channels first"]["difference"] < 1e-4, name
+        assert 0.0 < rows["bfloat16, channels last"]["difference"] < 0.05, name
+
+
+def test_two_commits_take_turns_with_their_own_packages_and_are_compared_round_by_round() -> None:
+    assert [order(number)[0] for number in range(3)] == ["before", "after", "before"]
+    bare = environment_of(Path("/old"), {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HOME": "/h"})
+    assert bare == {"HOME": "/h", "PYTHONPATH": "/old"}
+    assert environment_of(Path("/old"), {}, 1)["OMP_NUM_THREADS"] == "1"
+    told = {"color": 0.9, "material": 0.8, "color_right": True, "material_right": False}
+    times = {"before": (100.0, 300.0), "after": (40.0, 140.0)}
+    rows = [
+        {
+            "round": number,
+            "side": side,
+            "wall_s": times[side][number],
+            "processor_s": 10.0,
+            "prompts": dict.fromkeys(PROMPTS, told),
+        }
+        for number in range(2)
+        for side in SIDES
+    ]
+    found = pair_summary(rows)
+    assert found["ratios"]["wall_s"] == [pytest.approx(0.4), pytest.approx(140 / 300)]
+    assert found["kept"]
+    assert found["sides"]["after"]["right"] == 0
+    assert found["sides"]["after"]["judged"] == 6
+    commits = {"before": "0123456789", "after": "abcdef0123"}
+    assert "| after, abcdef01 | 10 s | 90 s | 0.90 | 0.80 | 0 of 6 |" in pair(
+        {"demo_pair": {**found, "commits": commits}}.__getitem__
+    )
+
+
+def test_worlds_are_every_prompt_on_every_mesh_and_the_first_eight_are_even() -> None:
+    found = worlds()
+    assert len({(one.prompt, one.mesh) for one in found}) == len(found) == 32
+    assert len({one.prompt for one in found[:8]}) == 8
+    meshes = [one.mesh for one in found[:8]]
+    assert all(meshes.count(mesh) == 2 for mesh in set(meshes))
+    assert len(set(meshes)) == 4
+
+
+def test_curves_say_when_a_warm_run_is_as_good_and_where_it_loses() -> None:
+    curve = [(10.0, 0.5, 0.5), (20.0, 1.0, 0.8)]
+    assert [score_at(curve, at) for at in (9.0, 10.0, 19.0, 99.0)] == pytest.approx([0.0, 0.5, 0.5, 0.9])
+    slow = [(50.0, 0.9, 0.9)]
+    rows = [
+        {"prompt": "red bricks", "mesh": "knot", "warm": curve, "cold": slow},
+        {"prompt": "gold", "mesh": "knot", "warm": curve[:1], "cold": slow},
+    ]
+    found = score_summary(rows)
+    assert found["warm_has_cold_end_after_s"] == [20.0, None]
+    assert found["never"] == 1
+    assert [one["prompt"] for one in found["lost"]] == ["gold"]
+    assert "| 20 s | 0.70 | 0.00 |" in over_time({"score_over_time": found}.__getitem__)
