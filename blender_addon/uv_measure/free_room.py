@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .raster import covered_cells
+from .raster import candidate_counts, covered_cells
 
 __all__ = ["SCALES", "place_charts", "taken_cells"]
 
@@ -19,7 +19,8 @@ Ints = npt.NDArray[np.signedinteger[Any]]
 _GRID = 512
 _PADDING = 2
 """Cells between charts: 4 texels at 1024 texels a side, as a whole unwrap leaves."""
-_MAX_EDGE_POINTS = 4 * _GRID
+_MOST_CELLS = 16_000_000
+"""That are looked at; where UVs repeat hundreds of times, they are looked at in a coarser grid."""
 _MAX_CHARTS = 4000
 """Above it the search for room would take minutes."""
 SCALES = (1.0, 0.8, 0.64, 0.5)
@@ -29,24 +30,44 @@ SCALES = (1.0, 0.8, 0.64, 0.5)
 def taken_cells(corner_uvs: Floats) -> Bools:
     """Returns the cells [row, column] of the unit square that triangles [F, 3, 2] touch, and some around them.
 
-    UVs that run over the edge of the texture touch what lies there when it repeats.
+    UVs that run over the edge of the texture touch what lies there when it repeats. Where they repeat so often that
+    looking at each cell would take minutes, more than they touch may count as taken, and never less.
     """
-    triangles = corner_uvs.astype(np.float64) * _GRID
-    cells = np.concatenate([covered_cells(triangles)[1], _edge_cells(triangles)])
-    grid = np.zeros((_GRID, _GRID), dtype=bool)
-    grid[np.mod(cells[:, 1], _GRID), np.mod(cells[:, 0], _GRID)] = True
+    triangles = corner_uvs.astype(np.float64)
+    side = _GRID
+    while side > 1 and _cost(triangles * side) > _MOST_CELLS:
+        side //= 2
+    if side == 1 and _cost(triangles) > _MOST_CELLS:
+        return np.ones((_GRID, _GRID), dtype=bool)
+    cells = np.concatenate([covered_cells(triangles * side)[1], _edge_cells(triangles * side)])
+    grid = np.zeros((side, side), dtype=bool)
+    grid[np.mod(cells[:, 1], side), np.mod(cells[:, 0], side)] = True
+    if side < _GRID:
+        # An outline may pass through the corner of a cell between two of its points.
+        scale = _GRID // side
+        grid = _spread(grid, 1).repeat(scale, axis=0).repeat(scale, axis=1)
+    return _spread(grid, _PADDING)
+
+
+def _spread(grid: Bools, reach: int) -> Bools:
     for axis in (0, 1):
         spread = grid.copy()
-        for step in range(1, _PADDING + 1):
+        for step in range(1, reach + 1):
             spread |= np.roll(grid, step, axis) | np.roll(grid, -step, axis)
         grid = spread
     return grid
 
 
+def _cost(triangles: Floats) -> float:
+    """Cells and points of outlines that are looked at for triangles [F, 3, 2], in cells."""
+    lengths = np.abs(np.roll(triangles, -1, axis=1) - triangles).max(axis=2)
+    return float(candidate_counts(triangles)[1].sum(dtype=np.float64) + 2.0 * lengths.sum())
+
+
 def _edge_cells(triangles: Floats) -> Ints:
     """Cells along the outlines, so that triangles thinner than a cell are found too."""
     start, end = triangles.reshape(-1, 2), np.roll(triangles, -1, axis=1).reshape(-1, 2)
-    counts = np.ceil(2.0 * np.abs(end - start).max(axis=1)).clip(1, _MAX_EDGE_POINTS).astype(np.int64) + 1
+    counts = np.ceil(2.0 * np.abs(end - start).max(axis=1)).clip(1).astype(np.int64) + 1
     edge = np.repeat(np.arange(len(start)), counts)
     within = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
     along = (within / (counts[edge] - 1))[:, None]
