@@ -142,7 +142,7 @@ def load_guidance(
 
     Args:
         cache_dir: huggingface_hub's cache, by default its own choice.
-        words: folder of prompts that Stable Diffusion and SDXL have encoded before (`diffusion.words.stored`).
+        words: folder of prompts that models but the built-in one have encoded before (`diffusion.words.stored`).
 
     Raises:
         GuidanceError: its files are missing, refused or unusable; the message says what to run.
@@ -158,7 +158,7 @@ def load_guidance(
         case SDXLSpec():
             return _load_sdxl(spec, device, cache_dir, words)
         case SD3Spec() | FluxSpec() | ZImageSpec():
-            return _load_flow(spec, device, cache_dir)
+            return _load_flow(spec, device, cache_dir, words)
 
 
 def _load_pocket(spec: PocketSpec, device: torch.device) -> Guidance:
@@ -217,10 +217,12 @@ def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None, wor
     )
 
 
-def _load_flow(spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, cache_dir: Path | None) -> Guidance:
+def _load_flow(
+    spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, cache_dir: Path | None, words: Path | None
+) -> Guidance:
     from pgc.guidance.diffusion.flow.loading import load_flow
 
-    return load_flow(spec, device, cache_dir=cache_dir)
+    return load_flow(spec, device, cache_dir=cache_dir, words=words)
 
 
 def _load_parts(

@@ -31,6 +31,7 @@ from pgc.guidance.diffusion.halves import both_halves
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.lora import LoraDenoiser
 from pgc.guidance.diffusion.memory.waiting import wait_where_it_is
+from pgc.guidance.diffusion.words.late import LateEncoder
 
 __all__ = ["FlowDiffusion", "Velocity"]
 
@@ -53,7 +54,8 @@ class FlowDiffusion:
         device: torch.device,
     ) -> None:
         for encoder in parts.text_encoders:
-            wait_where_it_is(encoder, device)
+            if not isinstance(encoder, LateEncoder):
+                wait_where_it_is(encoder, device)
         wait_where_it_is(parts.transformer, device, pinned=True)
         self.config = config
         self.device = device

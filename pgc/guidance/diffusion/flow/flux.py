@@ -80,17 +80,12 @@ class FluxGuidance(ThroughModel[FlowDiffusion]):
             device=self.device,
         )
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says: T5's states, and CLIP's one vector.
 
         The empty prompt is encoded like any other.
         """
-        clip, t5 = self._parts.text_encoders
-        short, long = self._parts.tokenizers
-        pooled = clip(tokenize(short, self._clip.texts(prompts)).to(self.device)).pooler_output
-        states = t5_states(t5, long, self._t5.texts(prompts), self._t5_length, self.device)
-        return PromptEmbedding(hidden_states=states, pooled=pooled)
+        return self._parts.encoded(prompts, self._encode, self._t5_length)
 
     def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
         """Returns what `LimitedReader.left_out` says: what T5 does not read."""
@@ -99,6 +94,14 @@ class FluxGuidance(ThroughModel[FlowDiffusion]):
     def unknown_words(self, prompt: str) -> tuple[str, ...]:
         """Returns none: its tokens spell any word."""
         return ()
+
+    @torch.no_grad()
+    def _encode(self, prompts: Sequence[str]) -> PromptEmbedding:
+        clip, t5 = self._parts.text_encoders
+        short, long = self._parts.tokenizers
+        pooled = clip(tokenize(short, self._clip.texts(prompts)).to(self.device)).pooler_output
+        states = t5_states(t5, long, self._t5.texts(prompts), self._t5_length, self.device)
+        return PromptEmbedding(hidden_states=states, pooled=pooled)
 
     def _velocity(self, state: Tensor, sigma: Tensor, prompt: PromptEmbedding) -> Tensor:
         if prompt.pooled is None:

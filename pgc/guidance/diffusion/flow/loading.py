@@ -10,7 +10,7 @@ import torch
 from pgc.errors import GuidanceError
 from pgc.guidance.base import Guidance
 from pgc.guidance.diffusion.flow.flux import FluxGuidance
-from pgc.guidance.diffusion.flow.parts import FlowKind, FlowParts, load_flow_parts
+from pgc.guidance.diffusion.flow.parts import FlowKind, FlowParts, Readers, load_flow_parts
 from pgc.guidance.diffusion.flow.specs import FluxSpec, SD3Spec, ZImageSpec
 from pgc.guidance.diffusion.flow.stable_diffusion_3 import StableDiffusion3Guidance
 from pgc.guidance.diffusion.flow.z_image import ZImageGuidance
@@ -20,21 +20,28 @@ __all__ = ["load_flow"]
 
 
 def load_flow(
-    spec: SD3Spec | FluxSpec | ZImageSpec, device: torch.device, *, cache_dir: Path | None = None
+    spec: SD3Spec | FluxSpec | ZImageSpec,
+    device: torch.device,
+    *,
+    cache_dir: Path | None = None,
+    words: Path | None = None,
 ) -> Guidance:
-    """Loads the model. Raises as `pgc.guidance.specs.load_guidance`."""
+    """Loads the model. Arguments and errors as `pgc.guidance.specs.load_guidance` has them."""
     if spec.added.embeddings or spec.added.ip_adapter is not None:
         raise GuidanceError(f"{spec.source} is a flow model, which takes LoRA files alone; leave the others away.")
     dtypes = weights_dtypes(spec.run, device, half=torch.bfloat16)
 
-    def parts(kind: FlowKind, readers: int | None = None) -> FlowParts:
+    # A LoRA may change what a text encoder says.
+    known = None if spec.added.loras else words
+
+    def parts(kind: FlowKind, most: int | None = None) -> FlowParts:
         """Loads the parts of the model, as this kind."""
         found = load_flow_parts(
             spec.source,
             kind,
             dtypes=dtypes,
             device=device,
-            readers=readers,
+            readers=Readers(most=most, words=known),
             streamed=spec.run.memory.streamed,
             cache_dir=cache_dir,
         )

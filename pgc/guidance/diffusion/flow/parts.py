@@ -9,7 +9,7 @@ No loader here runs code that comes with a model: each class is named in this fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +30,14 @@ from transformers import (
 )
 
 from pgc.errors import GuidanceError
+from pgc.guidance.base import PromptEmbedding
 from pgc.guidance.diffusion.loading import check_latents, freeze, read_model, read_scheduler, read_tokenizer
 from pgc.guidance.diffusion.memory.waiting import place_of_weights
+from pgc.guidance.diffusion.words.late import LateEncoder
+from pgc.guidance.diffusion.words.stored import StoredWords, fingerprint_of, reader_of
 from pgc.guidance.sources import flow_parts, locate
 
-__all__ = ["FlowKind", "FlowParts", "load_flow_parts"]
+__all__ = ["FlowKind", "FlowParts", "Readers", "load_flow_parts"]
 
 FlowKind = Literal["sd3", "flux", "z_image"]
 _TEXT = (
@@ -63,6 +66,16 @@ _TIME_EMBEDDINGS: Mapping[FlowKind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Which text encoders a model is loaded with, and how."""
+
+    most: int | None = None
+    """How many, in their order; None: all."""
+    words: Path | None = None
+    """Folder of prompts that were encoded before (`diffusion.words.stored`): encoders are loaded when one is new."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FlowParts:
     """The parts of a flow model, frozen and in evaluation mode."""
@@ -73,9 +86,18 @@ class FlowParts:
     time_embedding: str
     """Which part of the transformer embeds the time."""
     text_encoders: tuple[Any, ...]
+    """Each may be a `LateEncoder` of one."""
     tokenizers: tuple[Any, ...]
     scheduler: Mapping[str, Any]
     """Settings of the sampler that it ships with (`noise_schedule`)."""
+    words: StoredWords | None = None
+    """Prompts that these encoders have read before."""
+
+    def encoded(
+        self, prompts: Sequence[str], encode: Callable[[Sequence[str]], PromptEmbedding], length: int
+    ) -> PromptEmbedding:
+        """Returns prompts as `encode` makes them of so many tokens, those aside that were stored before."""
+        return encode(prompts) if self.words is None else self.words.encoded(prompts, encode, length=length)
 
 
 def load_flow_parts(
@@ -84,7 +106,7 @@ def load_flow_parts(
     *,
     dtypes: tuple[torch.dtype, torch.dtype],
     device: torch.device,
-    readers: int | None = None,
+    readers: Readers | None = None,
     streamed: bool = False,
     cache_dir: Path | None = None,
 ) -> FlowParts:
@@ -95,7 +117,7 @@ def load_flow_parts(
         kind: which class of model.
         dtypes: of transformer and text encoders, and of the autoencoder.
         device: where they work; text encoders wait in main memory (`pgc.guidance.diffusion.memory.waiting`).
-        readers: how many of its text encoders, in their order; None: all.
+        readers: which text encoders; None: all, loaded now.
         streamed: the transformer waits there too.
         cache_dir: huggingface_hub's cache, by default its own choice.
 
@@ -107,24 +129,36 @@ def load_flow_parts(
             f"{source} is a single file; models of this kind are read from a folder in the diffusers format. Give that."
         )
     dtype, vae_dtype = dtypes
-    classes = _READERS[kind][:readers]
+    readers = readers or Readers()
+    classes = _READERS[kind][: readers.most]
     folder = locate(source, flow_parts(len(classes)), cache_dir=cache_dir)
     vae = read_model(AutoencoderKL, folder / "vae", vae_dtype)
     check_latents(vae, source)
     transformer = read_model(_NETWORKS[kind], folder / "transformer", dtype)
     _check_channels(kind, transformer, vae, source)
     named = list(zip(classes, _TEXT, strict=False))
+    waits = place_of_weights(device, waits=True)
+
+    def read(reader: Any, name: str) -> Callable[[], Any]:  # noqa: ANN401 - one of transformers' classes
+        """Makes what loads a text encoder to where it waits."""
+        return lambda: freeze(read_model(reader, folder / name, dtype), waits)
+
+    encoders = [read(one, name) for (one, _), (name, _) in named]
+    words = None
+    if readers.words is not None:
+        names = [part for _, both in named for part in both]
+        about = {"dtype": dtype, "device": device, "settings": {"kind": kind}}
+        reader = reader_of(fingerprint_of(folder, names, half=dtype != torch.float32), **about)
+        words = StoredWords(readers.words, reader, device)
     return FlowParts(
         source=source,
         vae=freeze(vae, device),
         transformer=freeze(transformer, place_of_weights(device, waits=streamed)),
         time_embedding=_TIME_EMBEDDINGS[kind],
-        text_encoders=tuple(
-            freeze(read_model(one, folder / name, dtype), place_of_weights(device, waits=True))
-            for (one, _), (name, _) in named
-        ),
+        text_encoders=tuple(load() if words is None else LateEncoder(load, device) for load in encoders),
         tokenizers=tuple(read_tokenizer(folder / name, one) for (_, one), (_, name) in named),
         scheduler=read_scheduler(folder / "scheduler"),
+        words=words,
     )
 
 

@@ -53,7 +53,6 @@ class StableDiffusion3Guidance(ThroughModel[FlowDiffusion]):
         self._model.end_training()
         return StableDiffusion3Guidance(self.name, self._parts, t5_length=t5_length, config=config, device=self.device)
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says.
 
@@ -61,6 +60,18 @@ class StableDiffusion3Guidance(ThroughModel[FlowDiffusion]):
         of CLIP as one vector. Without T5 its states are zeros, as in training, where it was left out now and then. The
         empty prompt is encoded like any other.
         """
+        return self._parts.encoded(prompts, self._encode, self._t5_length)
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """Returns what `LimitedReader.left_out` says: what T5 does not read, or CLIP where there is no T5."""
+        return (self._t5 or self._clip).fitted(prompt).left_out
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """Returns none: its tokens spell any word."""
+        return ()
+
+    @torch.no_grad()
+    def _encode(self, prompts: Sequence[str]) -> PromptEmbedding:
         short = self._clip.texts(prompts)
         states, pooled = list[Tensor](), list[Tensor]()
         for encoder, tokenizer in zip(self._parts.text_encoders[:2], self._parts.tokenizers[:2], strict=True):
@@ -76,14 +87,6 @@ class StableDiffusion3Guidance(ThroughModel[FlowDiffusion]):
             t5 = t5_states(encoder, tokenizer, self._t5.texts(prompts), self._t5_length, self.device)
         clip = F.pad(clip, (0, width - clip.shape[-1]))
         return PromptEmbedding(hidden_states=torch.cat([clip, t5.to(clip)], dim=1), pooled=torch.cat(pooled, dim=-1))
-
-    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
-        """Returns what `LimitedReader.left_out` says: what T5 does not read, or CLIP where there is no T5."""
-        return (self._t5 or self._clip).fitted(prompt).left_out
-
-    def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """Returns none: its tokens spell any word."""
-        return ()
 
     def _velocity(self, state: Tensor, sigma: Tensor, prompt: PromptEmbedding) -> Tensor:
         if prompt.pooled is None:

@@ -49,10 +49,21 @@ class ZImageGuidance(ThroughModel[FlowDiffusion]):
         self._model.end_training()
         return ZImageGuidance(self.name, self._parts, text_length=text_length, config=config, device=self.device)
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> PromptEmbedding:
         """Encodes as `Guidance.encode_prompt` says: the penultimate states of the language model. Padding is not read.
         The empty prompt is an empty question."""
+        return self._parts.encoded(prompts, self._encode, self._text_length)
+
+    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
+        """Returns what `LimitedReader.left_out` says."""
+        return self._window.fitted(prompt).left_out
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...]:
+        """Returns none: its tokens spell any word."""
+        return ()
+
+    @torch.no_grad()
+    def _encode(self, prompts: Sequence[str]) -> PromptEmbedding:
         (encoder,), (tokenizer,) = self._parts.text_encoders, self._parts.tokenizers
         texts = [self._as_chat(text) for text in self._window.texts(prompts)]
         ids, is_read = padded_tokens(tokenizer, texts, self._text_length)
@@ -64,14 +75,6 @@ class ZImageGuidance(ThroughModel[FlowDiffusion]):
         # Of one length for all prompts, whichever side the tokenizer pads.
         states = torch.stack([F.pad(row, (0, 0, 0, self._text_length - len(row))) for row in kept])
         return PromptEmbedding(hidden_states=states, lengths=lengths)
-
-    def left_out(self, prompt: str, *, negative: bool = False) -> tuple[str, ...]:
-        """Returns what `LimitedReader.left_out` says."""
-        return self._window.fitted(prompt).left_out
-
-    def unknown_words(self, prompt: str) -> tuple[str, ...]:
-        """Returns none: its tokens spell any word."""
-        return ()
 
     def _as_chat(self, text: str) -> str:
         chat = [{"role": "user", "content": text}]

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -35,12 +36,14 @@ _FORMAT = 1
 """Of the files, and of how a prompt is cut and put together: raised when either changes."""
 _MOST_FILE = 32 * 2**20
 _SUFFIX = ".safetensors"
-_SETTINGS = (".json", ".txt")
+_SETTINGS = (".json", ".txt", ".model", ".jinja")
+_BLOB = re.compile(r"[0-9a-f]{64}")
 
 
 def fingerprint_of(folder: Path, parts: Sequence[str], *, half: bool) -> str:
     """Hashes the files of these subfolders that are read: settings, vocabularies, and the weights of the precision that
-    is taken. SDXL's 1.6 GB take about a second.
+    is taken. SDXL's 1.6 GB take about a second; T5's 9.5 none where they lie in the hub's cache, which names each file
+    by this very hash.
 
     Raises:
         GuidanceError: one cannot be read.
@@ -50,11 +53,20 @@ def fingerprint_of(folder: Path, parts: Sequence[str], *, half: bool) -> str:
         for part in sorted(parts):
             for path in sorted((folder / part).iterdir()):
                 if path.suffix in _SETTINGS or path.name in _weights(folder / part, half):
-                    with path.open("rb") as file:
-                        whole.update(f"{part}/{path.name}:".encode() + hashlib.file_digest(file, "sha256").digest())
+                    whole.update(f"{part}/{path.name}:".encode() + _content(path))
     except OSError as error:
         raise GuidanceError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
     return whole.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """A file's SHA-256. The hub's cache keeps large files as `blobs/SHA-256` behind links of their names, and checks
+    them when it fetches them."""
+    kept = path.resolve() if path.is_symlink() else path
+    if kept != path and kept.parent.name == "blobs" and _BLOB.fullmatch(kept.name):
+        return bytes.fromhex(kept.name)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _weights(folder: Path, half: bool) -> frozenset[str]:
@@ -87,22 +99,28 @@ class StoredWords:
         self._device = device
         self._most_bytes = most_bytes
 
-    def encoded(self, prompts: Sequence[str], encode: Callable[[Sequence[str]], PromptEmbedding]) -> PromptEmbedding:
+    def encoded(
+        self, prompts: Sequence[str], encode: Callable[[Sequence[str]], PromptEmbedding], *, length: int | None = None
+    ) -> PromptEmbedding:
         """Returns the prompts' embeddings, of which `encode` makes those that are not stored: each by itself, so that
-        none depends on what it was first asked beside."""
-        return PromptEmbedding.cat([self._one(prompt, encode) for prompt in prompts])
+        none depends on what it was first asked beside. `length` says in how many tokens, where that may be chosen."""
+        return PromptEmbedding.cat([self._one(prompt, encode, length) for prompt in prompts])
 
-    def path(self, prompt: str) -> Path:
+    def path(self, prompt: str, length: int | None = None) -> Path:
         """Says where a prompt's embedding is, or would be."""
-        name = hashlib.sha256(json.dumps([self._reader, prompt]).encode()).hexdigest()
+        asked = [self._reader, prompt] if length is None else [self._reader, prompt, length]
+        name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         return self._folder / f"{name}{_SUFFIX}"
 
-    def _one(self, prompt: str, encode: Callable[[Sequence[str]], PromptEmbedding]) -> PromptEmbedding:
-        found = _read(self.path(prompt), self._device)
+    def _one(
+        self, prompt: str, encode: Callable[[Sequence[str]], PromptEmbedding], length: int | None
+    ) -> PromptEmbedding:
+        path = self.path(prompt, length)
+        found = _read(path, self._device)
         if found is not None:
             return found
         made = encode([prompt])
-        self._store(self.path(prompt), made)
+        self._store(path, made)
         return made
 
     def _store(self, path: Path, made: PromptEmbedding) -> None:
