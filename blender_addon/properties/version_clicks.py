@@ -33,14 +33,17 @@ def on_click(group: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
 
 def on_wear(layer: Any, context: Any) -> None:  # noqa: ANN401 - bpy calls it
     """Mixes a version's layers of wear anew: one was hidden, or has another strength."""
-    from ..scene.pictures.wear_nodes import set_wear_strength, show_wear
-    from ..session.event_pump import report_defect
+    from ..model.state import Problem
+    from ..scene.errors import SceneError
+    from ..scene.painting.wear_layers import mix_wear
+    from ..session.event_pump import report_defect, show_problem
 
     versions = layer.id_data.pgc.versions
     version = next((one for one in versions if any(own == layer for own in one.wear)), None)
     try:
-        shown = version is not None and version.material is not None
-        if shown and not set_wear_strength(version.material, version.wear):
-            show_wear(version.material, version.wear)
+        if version is not None:
+            mix_wear(layer.id_data, version, layer)
+    except SceneError as error:
+        show_problem(Problem(error.text, error.fix or ""))
     except Exception as error:  # noqa: BLE001 - Blender prints what a property's callback raises where nobody looks
         report_defect("Mixing wear", error)

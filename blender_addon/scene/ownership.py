@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import bpy
 
 from .errors import SceneError
 
-__all__ = ["check_editable", "check_private", "check_unwrappable", "has_own_mesh", "library_versions"]
+__all__ = ["check_editable", "check_own_version", "check_private", "check_unwrappable", "has_own_mesh", "held_versions"]
+__all__ += ["library_versions"]
 
 
 def check_editable(obj: bpy.types.Object) -> None:
@@ -70,3 +73,26 @@ def library_versions(obj: bpy.types.Object) -> int:
     """Counts how many of an override's versions, the first ones, are of its library file and stay."""
     override = obj.override_library
     return 0 if override is None or override.reference is None else len(override.reference.pgc.versions)
+
+
+def check_own_version(obj: bpy.types.Object, index: int) -> None:
+    """Checks that a version's material and pictures are of this file, so that Blender saves what is changed of them.
+
+    Raises:
+        SceneError: they are of the library file of an override.
+    """
+    version = obj.pgc.versions[index]
+    pointers = [version.material, *(entry.image for entry in version.maps)]
+    if index < library_versions(obj) or not all(one.is_editable for one in pointers if one is not None):
+        raise SceneError(f"{version.name} is kept in another file; make {obj.name} local first.")
+
+
+def held_versions(
+    key: str, material: bpy.types.Material | None
+) -> Iterator[tuple[bpy.types.Object, bpy.types.PropertyGroup]]:
+    """Yields the objects that have this version with this material, and theirs of it: copies of an object share it."""
+    for obj in bpy.data.objects:
+        if obj.type == "MESH" and obj.is_editable:
+            version = next((one for one in obj.pgc.versions if one.key == key and one.material == material), None)
+            if version is not None:
+                yield obj, version

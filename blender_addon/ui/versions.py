@@ -200,6 +200,8 @@ def _draw_wear(layout: bpy.types.UILayout, version: bpy.types.PropertyGroup, cou
     column = layout.column(align=True)
     for place in reversed(range(len(version.wear))):
         layer, row = version.wear[place], column.row(align=True)
+        # Nothing that is changed of another file's material is saved.
+        row.enabled = version.material is None or version.material.is_editable
         row.prop(layer, "hidden", text="", icon="HIDE_ON" if layer.hidden else "HIDE_OFF", emboss=False)
         row.prop(layer, "strength", text=layer.name, slider=True, translate=False)
         row.operator("pgc.wear_remove", text="", icon="X").layer = place

@@ -159,6 +159,7 @@ def start_texture(
             )
     side = max(image.size[0] for image in images)
     notes = [note for image in images for note in _losses(image)]
+    notes += [note for material in materials.values() for note in _worn(obj, material)]
     beside: dict[str, npt.NDArray[np.uint8]] = {}
     for name in wanted.names:
         sources = {slot: map_source(obj, material, name) for slot, material in materials.items()}
@@ -224,6 +225,14 @@ def pack_masks() -> None:
 def _shown_version(obj: bpy.types.Object) -> bpy.types.PropertyGroup | None:
     top = obj.pgc.layers.rpartition(" ")[2]
     return next((version for version in obj.pgc.versions if top and version.key == top), None)
+
+
+def _worn(obj: bpy.types.Object, material: bpy.types.Material | None) -> tuple[str, ...]:
+    """Layers of wear are nodes, and no part of a version's pictures."""
+    version = next((one for one in obj.pgc.versions if material is not None and one.material == material), None)
+    if version is None or not any(layer.strength > 0.0 and not layer.hidden for layer in version.wear):
+        return ()
+    return (f"The wear over {version.name} is left out; Bake into One Set makes one version of both.",)
 
 
 def _losses(image: bpy.types.Image) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..errors import SceneError
 from .mask_values import MESH_ACTIONS, mesh_pixels
 
-__all__ = ["MASK_ACTIONS", "edit_mask"]
+__all__ = ["MASK_ACTIONS", "edit_mask", "mask_copy"]
 
 MASK_ACTIONS = ("INVERT", "CLEAR", "FILL", "GROW", "SHRINK", *MESH_ACTIONS)
 _GROWN = 64
@@ -32,13 +32,8 @@ def edit_mask(obj: bpy.types.Object, action: str, uv_map: str) -> None:
         SceneError: the image has no pixels or several tiles, or the mesh has nothing of what is asked for.
     """
     image = obj.pgc.keep_mask
+    values = _values(image)
     width, height = image.size
-    if image.source == "TILED" or not width or not height or not image.channels:
-        raise SceneError(
-            f"The mask {image.name} has no pixels, or several tiles; make a new mask, or choose another one."
-        )
-    values = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(values)
     shaped = values.reshape(height, width, image.channels)
     # Alpha, where there is one, says nothing of the mask.
     color = shaped[..., : min(image.channels, 3)]
@@ -56,6 +51,27 @@ def edit_mask(obj: bpy.types.Object, action: str, uv_map: str) -> None:
         case _:
             color[:] = np.maximum(color, mesh_pixels(obj, action, uv_map, (width, height))[..., None])
     obj.pgc.keep_mask = _image_of(image, values)
+
+
+def mask_copy(image: bpy.types.Image) -> bpy.types.Image:
+    """Returns a copy with the pixels that are seen; Blender's own copy has those that were last stored.
+
+    Raises:
+        SceneError: the image has no pixels or several tiles.
+    """
+    return _image_of(image, _values(image))
+
+
+def _values(image: bpy.types.Image) -> npt.NDArray[np.float32]:
+    """A mask's pixels, flat."""
+    width, height = image.size
+    if image.source == "TILED" or not width or not height or not image.channels:
+        raise SceneError(
+            f"The mask {image.name} has no pixels, or several tiles; make a new mask, or choose another one."
+        )
+    values = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    return values
 
 
 def _image_of(old: bpy.types.Image, values: npt.NDArray[np.float32]) -> bpy.types.Image:

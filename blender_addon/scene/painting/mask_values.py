@@ -24,6 +24,8 @@ _REACH = 0.02
 """Width of a worn edge, as a share of the object's diagonal."""
 _WIDEST = 2.0
 """Side of a triangle in UVs; what is larger repeats the texture, and its pixels would fill the memory."""
+_ROUNDING = 1e-6
+"""Of positions, as a share of the largest coordinate."""
 _FLAT, _STEEP = 0.7, 0.3
 """Cosines of a slope: from the first on it counts as facing up, below the second not at all."""
 
@@ -39,8 +41,8 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
         uv_map: where faces lie in the mask; one that the mesh lacks means its active one. size: width and height.
 
     Raises:
-        SceneError: no face is selected, there is no vertex group, nothing has its weights or its slot, or the mesh has
-            no such edges.
+        SceneError: no face is selected, there is no vertex group, nothing has its weights or its slot, faces up or has
+            any height, or the mesh has no such edges.
     """
     mesh = obj.data
     if mesh.is_editmode:
@@ -53,6 +55,8 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
         wear = _wear(obj, arrays, convex=action == "EDGES")
         return _drawn(triangles, wear.worn, wear.at, size)
     values = _corner_values(obj, arrays, action)
+    if not (values > 0.0).any():
+        raise SceneError(f"Nothing of {obj.name} {'faces up' if action == 'UP' else 'is higher than the rest'}.")
 
     def at(triangle: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         return (weights * values[triangle]).sum(axis=1).astype(np.float32)
@@ -89,7 +93,10 @@ def _corner_values(obj: bpy.types.Object, arrays: UvArrays, action: str) -> npt.
             if not len(height):
                 return np.zeros((0, 3), np.float32)
             low, high = float(height.min()), float(height.max())
-            return ((height - low) / max(high - low, 1e-30))[arrays.faces].clip(0.0, 1.0)
+            # What lies level has only rounding for its height.
+            rounding = _ROUNDING * float(np.abs(arrays.positions).max())
+            share = (height - low) / (high - low) if high - low > rounding else np.zeros_like(height)
+            return share[arrays.faces].clip(0.0, 1.0)
         case _:
             raise ValueError(f"Got the action {action!r}; expected one of {', '.join(MESH_ACTIONS)}.")
 

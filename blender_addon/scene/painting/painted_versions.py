@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import bpy
 
 from ..errors import SceneError
-from ..ownership import library_versions
+from ..ownership import check_own_version, held_versions, library_versions
 from ..pictures.materials import build_material
+from ..pictures.wear_nodes import show_wear
 from ..versions.showing import check_ours, select_shown
 from ..versions.storage import image_files
 from .mask_display import is_painting
+from .wear_layers import copy_layer
 
 __all__ = ["PaintWatch", "canvas_version", "keep_painted", "pack_painted", "painted_version", "split_painted"]
 
@@ -60,8 +62,7 @@ def keep_painted(obj: bpy.types.Object, index: int) -> int:
     check_ours(obj)
     version = obj.pgc.versions[index]
     images, stored = _pictures(version), {}
-    if index < library_versions(obj) or not images or not all(image.is_editable for image in images.values()):
-        raise SceneError(f"{version.name} is kept in another file; make {obj.name} local first.")
+    check_own_version(obj, index)
     for file in (file for image in images.values() if not image.packed_files for file in image_files(image)):
         if not file.is_file():
             raise SceneError(f"{file} is missing; put it back there, then {version.name} can be kept as it was made.")
@@ -69,8 +70,9 @@ def keep_painted(obj: bpy.types.Object, index: int) -> int:
         # A copy has what is stored, not what was painted.
         stored[image] = image.copy()
     material = build_material(version.name, {name: stored[image] for name, image in images.items()}, version.uv_map)
+    show_wear(material, version.wear)
     key, old = uuid.uuid4().hex, version.key
-    for holder in _holders(old, version.material):
+    for holder, _ in list(held_versions(old, version.material)):
         _split(holder, old, key, stored, material)
     for image in stored:
         # Those files are of the version as it was made. What is packed already waits for a save: an undo of this would
@@ -134,16 +136,6 @@ def _dirty(version: bpy.types.PropertyGroup) -> bool:
     return any(image.is_dirty and image.is_editable for image in _pictures(version).values())
 
 
-def _holders(key: str, material: bpy.types.Material | None) -> Sequence[bpy.types.Object]:
-    """The objects that have this version with these pictures: copies of an object share them."""
-    return [
-        obj
-        for obj in bpy.data.objects
-        if obj.type == "MESH" and obj.is_editable
-        if any(one.key == key and one.material == material for one in obj.pgc.versions)
-    ]
-
-
 def _split(
     obj: bpy.types.Object,
     old: str,
@@ -165,6 +157,9 @@ def _split(
             copy = new.maps.add()
             copy.name, copy.image = entry.name, entry.image
             entry.image = stored[entry.image]
+    for layer in version.wear:
+        # The nodes of both are the same ones.
+        copy_layer(layer, new.wear.add())
     before = obj.pgc.layers
     obj.pgc.layers = " ".join(key if one == old else one for one in before.split())
     if obj.pgc.layers != before:

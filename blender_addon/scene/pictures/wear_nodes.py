@@ -13,9 +13,10 @@ from typing import Any
 import bpy
 
 from ...model.maps import MAPS
+from ..errors import SceneError
 from .materials import PACKED
 
-__all__ = ["set_wear_strength", "show_wear"]
+__all__ = ["check_wearable", "has_shader", "set_wear_strength", "show_wear"]
 
 _OURS = "pgc_wear"
 """Custom property of our nodes: the layer's place, from 0."""
@@ -25,10 +26,37 @@ _MIXED = {"base_color": ("RGBA", "Color"), "roughness": ("FLOAT", "Float"), "met
 """How each map is mixed: the node's type, and the ending of its sockets."""
 
 
+def has_shader(material: bpy.types.Material) -> bool:
+    """Says whether a material has the shader that layers are mixed before."""
+    return _shader(material) is not None
+
+
+def check_wearable(material: bpy.types.Material) -> None:
+    """Checks that a material can show layers.
+
+    Raises:
+        SceneError: somebody has taken its shader away.
+    """
+    if not has_shader(material):
+        raise SceneError(
+            f"The material {material.name} has no Principled BSDF any more, which layers of wear are mixed before; add "
+            "one, or remove the material, and the version makes a new one."
+        )
+
+
+def _shader(material: bpy.types.Material) -> bpy.types.Node | None:
+    nodes = material.node_tree.nodes if material.node_tree is not None else ()
+    return next((node for node in nodes if node.bl_idname == "ShaderNodeBsdfPrincipled"), None)
+
+
 def show_wear(material: bpy.types.Material, layers: Sequence[Any]) -> None:
-    """Makes a material show these layers of wear (`PGC_PG_wear`), the first lowest, in place of those that it had."""
-    tree = material.node_tree
-    shader = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
+    """Makes a material show these layers of wear (`PGC_PG_wear`), the first lowest, in place of those that it had.
+
+    Raises:
+        SceneError: it has no shader any more.
+    """
+    check_wearable(material)
+    tree, shader = material.node_tree, _shader(material)
     _take_off(tree, shader)
     for place, layer in enumerate(layers):
         factor = _factor(tree, layer, place)

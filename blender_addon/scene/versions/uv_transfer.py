@@ -70,7 +70,8 @@ def _baked(
     size: int,
     progress: Callable[[float], None] | None,
 ) -> BakedSet:
-    names = {entry.name for entry in version.maps}
+    worn = [layer for layer in version.wear if not layer.hidden]
+    names = {entry.name for group in (version, *worn) for entry in group.maps}
     # One picture may hold three maps.
     names |= {"occlusion", "roughness", "metallic"} if "orm" in names else set()
     options = BakeOptions(

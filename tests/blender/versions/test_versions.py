@@ -231,7 +231,7 @@ def test_reuse_and_regenerate(answers):
 
 def test_layers_of_wear_come_and_go(answers):
     found = answers("wear")
-    assert found["first"] == [["prompt 2, mask", 1.0, 1], ["prompt 2, height", 1.0, 1]]
+    assert found["first"] == [["prompt 2, mask", 1.0, 1], ["prompt 2, facing up", 1.0, 1]]
     assert found["mixed"] == [2, 2, True], "a mix of the one map that both have, for each layer"
     assert found["strengths"] == [0.0, 0.25]
     assert found["rebuilt"] == 2

@@ -225,7 +225,7 @@ def mesh_masks() -> Any:
     found["up"] = float(made("UP").min())
     obj.rotation_euler = normal.rotation_difference((1.0, 0.0, 0.0)).to_euler()
     bpy.context.view_layer.update()
-    found["sideways"] = float(made("UP").max())
+    found["sideways"] = refused("UP")
     found["flat"] = [refused("EDGES"), refused("CREVICES")]
     height = made("HEIGHT")
     found["height"] = [float(height.min()), float(height.max())]

@@ -303,7 +303,7 @@ def wear() -> Any:
     links, count = _links(version.material), len(bpy.data.images)
     obj.pgc.keep_mask = bpy.data.images.new("mine", 8, 8, is_data=True)
     bpy.ops.pgc.wear_add(index=0, source=1, place="MASK")
-    bpy.ops.pgc.wear_add(index=0, source=1, place="HEIGHT")
+    bpy.ops.pgc.wear_add(index=0, source=1, place="UP")
     found: dict[str, Any] = {"first": [[layer.name, layer.strength, len(layer.maps)] for layer in version.wear]}
     nodes = version.material.node_tree.nodes
     strengths = [node for node in nodes if node.bl_idname == "ShaderNodeMath"]
