@@ -65,19 +65,17 @@ def texel_surface(triangles: TriangleMesh, size: int, tile: int = 1001, *, reach
         Exact in float64; the same input gives the same bits.
     """
     corners = uv_to_texels(triangles.corner_uvs, size, tile)
+    columns = _Columns.of(corners)
     face_index = np.full(size * size, -1, dtype=np.int32)
     touched: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for faces, texels in _candidates(corners, size, reach):
-        centers = np.stack([texels % size + 0.5, texels // size + 0.5], axis=1)
-        weights = _barycentrics(corners[faces], centers)
-        inside = (weights >= -_INSIDE_TOLERANCE).all(axis=1)
+        inside, overlaps = columns.tested(faces, texels % size + 0.5, texels // size + 0.5, reach)
         # The last write of a repeated index stands; chunks come highest face first, and so do their entries.
         face_index[texels[inside]] = faces[inside]
         if reach > 0.0:
-            near = ~inside & (face_index[texels] < 0)
-            faces, texels, centers = faces[near], texels[near], centers[near]
-            near = _overlaps_square(corners[faces], centers, reach)
-            faces, texels, centers = faces[near], texels[near], centers[near]
+            near = overlaps & ~inside & (face_index[texels] < 0)
+            faces, texels = faces[near], texels[near]
+            centers = np.stack([texels % size + 0.5, texels // size + 0.5], axis=1)
             _, distance = _nearest_in_triangle(corners[faces], centers)
             touched.append((texels, distance, faces))
     centre_hit = face_index >= 0
@@ -115,6 +113,41 @@ def _candidates(
         start = stop
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """Corners with each coordinate by itself: millions of candidates are tested so in a third of the time that short
+    axes take, and by the same operations in the same order as `_barycentrics` has them."""
+
+    x: list[Float64[np.ndarray, " f"]]
+    y: list[Float64[np.ndarray, " f"]]
+    area: Float64[np.ndarray, " f"]
+    """Twice that of each triangle, with its sign."""
+
+    @classmethod
+    def of(cls, corners: Float64[np.ndarray, "f 3 2"]) -> _Columns:
+        """Takes them apart."""
+        x, y = ([np.ascontiguousarray(corners[:, corner, axis]) for corner in range(3)] for axis in (0, 1))
+        return cls(x, y, _double_area(corners))
+
+    def tested(
+        self, faces: Int[np.ndarray, " n"], x: Float64[np.ndarray, " n"], y: Float64[np.ndarray, " n"], reach: float
+    ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+        """Says of each point whether it lies in its triangle, and whether the triangle overlaps the open square of half
+        side `reach` about it: separating axes, without the bounding box, which candidates are in."""
+        own_x, own_y = [one[faces] for one in self.x], [one[faces] for one in self.y]
+        area = self.area[faces]
+        side = np.sign(area)
+        inside, overlaps = np.ones(len(faces), dtype=bool), np.full(len(faces), reach > 0.0)
+        for corner in range(3):
+            following = (corner + 1) % 3
+            edge_x, edge_y = own_x[following] - own_x[corner], own_y[following] - own_y[corner]
+            across = edge_x * (y - own_y[corner]) - edge_y * (x - own_x[corner])
+            inside &= across / area >= -_INSIDE_TOLERANCE
+            if reach > 0.0:
+                overlaps &= side * across + reach * (np.abs(edge_x) + np.abs(edge_y)) > 0.0
+        return inside, overlaps
+
+
 def _double_area(corners: Float64[np.ndarray, "n 3 2"]) -> Float64[np.ndarray, " n"]:
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
@@ -128,17 +161,6 @@ def _barycentrics(
     areas = edges[..., 0] * offset[..., 1] - edges[..., 1] * offset[..., 0]
     # The area beside edge e (corners e, e+1) belongs to the corner across it, e+2.
     return np.roll(areas, -1, axis=1) / _double_area(corners)[:, None]
-
-
-def _overlaps_square(
-    corners: Float64[np.ndarray, "n 3 2"], centers: Float64[np.ndarray, "n 2"], half: float
-) -> Bool[np.ndarray, " n"]:
-    """Whether a triangle overlaps the open square of half side `half`: separating axes, without the bounding box."""
-    edges = np.roll(corners, -1, axis=1) - corners
-    offset = centers[:, None] - corners
-    side = np.sign(_double_area(corners))[:, None]
-    distance = side * (edges[..., 0] * offset[..., 1] - edges[..., 1] * offset[..., 0])
-    return (distance + half * np.abs(edges).sum(axis=2) > 0.0).all(axis=1)
 
 
 def _nearest_in_triangle(

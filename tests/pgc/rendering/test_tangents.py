@@ -7,7 +7,7 @@ import pytest
 
 from pgc.cameras import Camera
 from pgc.mesh.data import TriangleMesh
-from pgc.mesh.tangents import corner_tangents, tangents_of
+from pgc.mesh.tangents import _dot, corner_tangents, tangents_of
 from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
 
@@ -71,3 +71,9 @@ def test_tangents_that_the_mesh_brings_are_rendered(quad):
     assert seen.tangent[0, :, 2, 2].tolist() == pytest.approx([0, 0, 1, -1], abs=1e-5)
     usual = WarpRasterizer(mesh, device="cpu").render([camera], (4, 4))
     assert usual.tangent[0, :, 2, 2].tolist() == pytest.approx([1, 0, 0, 1], abs=1e-5)
+
+
+def test_sums_of_three_are_numpys_own() -> None:
+    draw = np.random.default_rng(2)
+    a, b = draw.normal(size=(2, 50_000, 3)) * 10.0 ** draw.uniform(-8, 8, (2, 50_000, 1))
+    assert np.array_equal(_dot(a, b), (a * b).sum(axis=-1))

@@ -99,3 +99,27 @@ def test_degenerate_and_far_triangles_are_left_out(make_mesh: Make) -> None:
 
 def test_tile_numbers() -> None:
     assert [tile_origin(tile) for tile in (1001, 1002, 1010, 1011, 1025)] == [(0, 0), (1, 0), (9, 0), (0, 1), (4, 2)]
+
+
+def test_columns_say_of_each_candidate_what_barycentrics_and_separating_axes_say() -> None:
+    draw = np.random.default_rng(3)
+    corners = draw.uniform(0, 9, (400, 3, 2))
+    # Some on the grid itself: centres on edges and in corners.
+    corners[::3] = np.round(corners[::3] * 2) / 2
+    corners = corners[module._double_area(corners) != 0.0]
+    faces = draw.integers(0, len(corners), 20_000)
+    points = draw.integers(0, 10, (20_000, 2)) + 0.5
+    for reach in (0.0, 0.5, 1.0):
+        inside, overlaps = module._Columns.of(corners).tested(faces, points[:, 0], points[:, 1], reach)
+        weights = module._barycentrics(corners[faces], points)
+        assert np.array_equal(inside, (weights >= -1e-9).all(axis=1))
+        assert 0 < inside.sum() < len(inside)
+        if reach > 0.0:
+            edges = np.roll(corners[faces], -1, axis=1) - corners[faces]
+            offset = points[:, None] - corners[faces]
+            side = np.sign(module._double_area(corners[faces]))[:, None]
+            distance = side * (edges[..., 0] * offset[..., 1] - edges[..., 1] * offset[..., 0])
+            assert np.array_equal(overlaps, (distance + reach * np.abs(edges).sum(axis=2) > 0.0).all(axis=1))
+            assert overlaps.sum() > inside.sum()
+        else:
+            assert not overlaps.any()
