@@ -63,12 +63,14 @@ def texture_needs(settings: RunSettings) -> SubjectNeeds:
     lit, side = settings.material is not None, settings.texture.texture_size
     compares = settings.material is not None and settings.material.baseline == "reconstruction"
     warm = settings.optimize.warm_start is not None
+    # What a teacher wants is decoded to find its light, whatever the loss.
+    explained = settings.optimize.explained_light is not None
     return SubjectNeeds(
         optimize=settings.optimize,
         fixed=_TEXELS[lit] * (side / 2048) ** 2 + (_LIGHT if lit else 0.0),
         held=_HELD[lit],
         peak=_PEAK[lit],
-        decodes=compares or warm or has_image_target(settings.optimize.distillation),
+        decodes=compares or warm or explained or has_image_target(settings.optimize.distillation),
         texture_size=side,
         fronts=int(settings.optimize.front_scale > 0.0),
     )

@@ -16,6 +16,7 @@ from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.memory.savings import MemorySavings
 from pgc.guidance.models import KNOWN_MODELS
 from pgc.guidance.specs import FluxSpec, GuidanceSpec, OracleSpec, PocketSpec, SDXLSpec, StableDiffusionSpec
+from pgc.lighting.explained.explaining import ExplainedLightConfig
 from pgc.optimization.warm_start_config import WarmStartConfig
 from pgc.runs.memory.costs import COSTS
 from pgc.runs.memory.needs import needed_gb, readers_gb, texture_needs
@@ -267,6 +268,18 @@ def test_weights_that_wait_cost_their_way_over_the_bus() -> None:
     assert longer == pytest.approx(there / steps * (steps + 24))
     assert which.expected_seconds(0, "GTX 1080") is None
     assert planner(OracleSpec()).expected_seconds(0, "RTX 3060") is None
+
+
+def test_a_plan_counts_the_decoder_where_light_is_explained() -> None:
+    which = planner(StableDiffusionSpec(), lit=True)
+    explained = replace(which.settings.optimize, explained_light=ExplainedLightConfig())
+    plain, found = (
+        texture_needs(replace(which.settings, optimize=one)) for one in (which.settings.optimize, explained)
+    )
+    assert not plain.decodes
+    assert found.decodes
+    last = replace(which.plans[-1], view_by_view=True, rows=1)
+    assert needed_gb(last, which.spec, found, CARD) >= needed_gb(last, which.spec, plain, CARD)
 
 
 def test_a_plan_that_failed_is_not_chosen_again() -> None:
