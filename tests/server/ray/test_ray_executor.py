@@ -6,8 +6,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +28,7 @@ from server.config import ServerConfig, ServerPaths
 from server.errors import ConfigError
 from tests.server import children
 from tests.server.children import FakeBroker
+from tests.server.ray.local_cluster import LocalCluster
 
 
 @pytest.fixture
@@ -89,37 +88,19 @@ def test_the_choice_is_made_at_the_start(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A Ray cluster of this machine, with a token; its processes name the folder that this gives."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
+    """A Ray cluster of this machine, with a token."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed (pip install 'pgc-texture[ray]')")
-    # Names of its sockets may be a hundred bytes long.
-    folder = Path(f"/tmp/pgc-ray-{os.getpid()}")
-    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-    variables |= {"RAY_TMPDIR": str(folder), "RAY_raylet_start_wait_time_s": "150"}
-    for name, value in variables.items():
+    local = LocalCluster()
+    for name, value in local.variables.items():
         monkeypatch.setenv(name, value)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=1"]
-    command += ["--include-dashboard=false", "--object-store-memory=80000000", f"--temp-dir={folder}"]
-    started = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     try:
-        assert started.returncode == 0, started.stdout + started.stderr
-        monkeypatch.setenv("RAY_ADDRESS", (folder / "ray_current_cluster").read_text().strip())
-        yield folder
+        local.start_head()
+        local.start_node()
+        yield local
     finally:
-        for process in _of(folder):
-            process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _of(folder: Path, name: str = "") -> list[psutil.Process]:
-    """The cluster's own processes."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any(str(folder) in word for word in words) and name in words[0]:
-            found.append(process)
-    return found
+        local.close()
 
 
 def _within(seconds: float, done: Callable[[], bool]) -> bool:
@@ -133,7 +114,7 @@ def _within(seconds: float, done: Callable[[], bool]) -> bool:
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="Ray's machines are Linux")
 def test_worker_relay_and_broker_end_together_and_a_lost_machine_is_noticed(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = ServerPaths(tmp_path / "data")
     paths.root.mkdir(mode=0o700)
@@ -158,7 +139,6 @@ def test_worker_relay_and_broker_end_together_and_a_lost_machine_is_noticed(
         assert _within(60, lambda: not psutil.pid_exists(broker.ready.pid)), "a worker outlives its relay"
 
     with closing(FakeBroker(paths, "worker")) as broker:
-        (node,) = _of(cluster, "raylet/raylet")
-        node.kill()
+        cluster.kill_node()
         assert _within(100, lambda: broker.child.poll() == EXIT_LOST), "a lost machine is not noticed"
         assert _within(60, lambda: not psutil.pid_exists(broker.ready.pid)), "a worker outlives its machine"
