@@ -11,6 +11,7 @@ from ..scene.errors import SceneError
 from ..scene.painting.keep_mask import kept_picture, new_mask
 from ..scene.painting.mask_display import follow_painting, is_painting, show_mask
 from ..scene.painting.mask_edit import edit_mask
+from ..scene.painting.mask_values import inward_note
 from ..session import event_pump
 from .poll import passes_unless
 
@@ -93,6 +94,9 @@ class PGC_OT_edit_keep_mask(bpy.types.Operator):
         except SceneError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        note = inward_note(obj, self.action)
+        if note:
+            self.report({"WARNING"}, note)
         event_pump.job_desk().brush.follow(obj)
         follow_painting(obj)
         return {"FINISHED"}

@@ -62,15 +62,27 @@ def connected(count: int, first: Ints, second: Ints) -> Ints:
 def welded(positions: Floats, faces: Ints) -> Ints:
     """Returns the faces with one index for equal positions: files repeat a position for each of its normals and UVs."""
     points = np.ascontiguousarray(positions, dtype=np.float64) + 0.0
-    bits = points.view(np.int64)
-    with np.errstate(over="ignore"):
-        key = bits[:, 0] * _HASH + bits[:, 1] * _HASH_2 + bits[:, 2] * _HASH_3
+    key = _position_keys(points)
     order = np.argsort(key, kind="stable")
     new = np.ones(len(order), dtype=bool)
     new[1:] = (points[order[1:]] != points[order[:-1]]).any(axis=1)
+    if (new[1:] & (key[order[1:]] == key[order[:-1]])).any():
+        # Two places of one hash: their vertices may lie in turns, so that equal ones are not beside each other.
+        order = np.lexsort(points.T)
+        new[1:] = (points[order[1:]] != points[order[:-1]]).any(axis=1)
     first = np.empty(len(order), dtype=np.int64)
     first[order] = order[np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))]
     return first[faces]
+
+
+def _position_keys(points: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """A hash of each position. Round numbers have bits at the top alone, and a factor carries none downwards: two signs
+    would cancel each other, and (1, 1, z) be (-1, -1, z).
+    """
+    bits = points.view(np.uint64)
+    bits = bits ^ (bits >> np.uint64(32))
+    with np.errstate(over="ignore"):
+        return bits[:, 0] * np.uint64(_HASH) + bits[:, 1] * np.uint64(_HASH_2) + bits[:, 2] * np.uint64(_HASH_3)
 
 
 def wound_charts(faces: Ints, corner_uvs: Floats, flipped: npt.NDArray[np.bool_], vertex_count: int) -> Ints:

@@ -63,6 +63,8 @@ class RemoteRun(Generic[Files]):
     files: Files
     resumed: bool = False
     """Whether its report was there before; it stays as it is until the server has the job."""
+    was_finished: bool = False
+    """Whether that report says that it was finished, with its files; it stays until there is another result."""
     job: str | None = None
     cancelling_since: float | None = None
 
@@ -85,7 +87,7 @@ def follow(events: JobEvents, run: RemoteRun[Any], hooks: RemoteHooks) -> wire.J
                     "its run.json, or start a new run in another folder."
                 )
             case wire.JobFailed():
-                if run.job is not None or not run.resumed:
+                if not run.was_finished and (run.job is not None or not run.resumed):
                     run.files.write_report("failed")
                 raise RemoteError.of(event.error)
             case None:
@@ -115,7 +117,8 @@ def _show(run: RemoteRun[Any], event: wire.Event, hooks: RemoteHooks) -> None:
             hooks.progress("Uploading", event.done / event.total)
         case wire.JobAccepted():
             run.job = run.files.server["job"] = event.job
-            run.files.write_report("running")
+            if not run.was_finished:
+                run.files.write_report("running")
             hooks.on_submitted()
             if event.position > 0:
                 hooks.say(f"Waiting: {event.position} job(s) before this one.")

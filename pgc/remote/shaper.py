@@ -53,7 +53,8 @@ def shape_on_server(
         files.write_report("running")
     events.expect(key)
     events.client.submit(job.spec, job.arrays, key=key)
-    run = RemoteRun[RemoteShapeFiles](key=key, files=files, resumed=not is_new)
+    was_finished = not is_new and folder.is_finished
+    run = RemoteRun[RemoteShapeFiles](key=key, files=files, resumed=not is_new, was_finished=was_finished)
     done = follow(events, run, hooks)
     if done is None or not done.maps:
         files.write_report("interrupted")

@@ -100,7 +100,7 @@ class RemoteTexturizer:
             # Before the job is sent: after a crash of ours, the report holds the key to it.
             files.write_report("running")
         self._submit(job, key)
-        return RemoteRun(key=key, files=files, resumed=not is_new)
+        return RemoteRun(key=key, files=files, resumed=not is_new, was_finished=not is_new and folder.is_finished)
 
     def _submit(self, job: RemoteJob, key: str) -> None:
         self.events.expect(key)

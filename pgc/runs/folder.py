@@ -171,6 +171,11 @@ class RunFolder:
             return "finished"
         return "unfinished" if self._can_go_on() else "nothing"
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the report that is here, of a run of any kind, says so."""
+        return self._report_of_any().get("state") == "finished"
+
     @contextmanager
     def giving_back(self) -> Iterator[None]:
         """Puts back what the new run was to replace, where the block raises and that run left nothing to go on from.

@@ -9,6 +9,7 @@ import bpy
 from bpy.props import EnumProperty, IntProperty
 
 from ...scene.errors import SceneError
+from ...scene.painting.mask_values import inward_note
 from ...scene.painting.wear_layers import add_wear, remove_wear
 from .action import INDEX, OnVersions, chosen_version, run_on_versions
 
@@ -44,6 +45,9 @@ class PGC_OT_wear_add(OnVersions, bpy.types.Operator):
         if self.source >= len(obj.pgc.versions):
             raise SceneError(f"{obj.name} has no version {self.source}; choose one of the list.")
         add_wear(obj, chosen_version(self, context), self.source, self.place)
+        note = inward_note(obj, self.place)
+        if note:
+            self.report({"WARNING"}, note)
 
 
 class PGC_OT_wear_remove(OnVersions, bpy.types.Operator):

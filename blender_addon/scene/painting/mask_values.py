@@ -10,12 +10,13 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from ...uv_measure.orientation import TURNED_INWARDS, is_turned_inwards
 from ...uv_measure.raster import covered_cells
 from ..errors import SceneError
 from ..meshes.uv_reading import UvArrays, read_uv_arrays
 from .wear import Wear, measure_wear
 
-__all__ = ["MESH_ACTIONS", "mesh_pixels"]
+__all__ = ["MESH_ACTIONS", "inward_note", "mesh_pixels"]
 
 MESH_ACTIONS = ("FACES", "GROUP", "SLOT", "UP", "HEIGHT", "EDGES", "CREVICES")
 _ValueAt: TypeAlias = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], npt.NDArray[np.float32]]
@@ -62,6 +63,17 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
         return (weights * values[triangle]).sum(axis=1).astype(np.float32)
 
     return _drawn(triangles, (values > 0.0).any(axis=1), at, size)
+
+
+def inward_note(obj: bpy.types.Object, action: str) -> str:
+    """Says in a sentence where edges and crevices were taken of a mesh whose normals point inwards; "": they were not.
+
+    The mesh must be out of Edit Mode, and have UVs.
+    """
+    if action not in ("EDGES", "CREVICES"):
+        return ""
+    arrays = read_uv_arrays(obj.data, obj.data.uv_layers.active.name)
+    return TURNED_INWARDS.format(name=obj.name) if is_turned_inwards(arrays.positions, arrays.faces) else ""
 
 
 def _wear(obj: bpy.types.Object, arrays: UvArrays, *, convex: bool) -> Wear:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from blender_addon.uv_measure.orientation import TURNED_INWARDS, is_turned_inwards
 from pgc.baking.mesh_masks import MeshMask, mesh_masks
 from pgc.baking.vertex_colors import vertex_color_texture
 from pgc.images.masks import SourceMasks, read_change_masks, read_lock_masks
@@ -115,7 +116,15 @@ def _read_locks(files: SourceFiles, mesh: PreparedMesh, size: int) -> SourceMask
         # On the CPU, whatever the run's device is: a resumed run keeps the same texels.
         caster = WarpRasterizer(mesh.triangles, device=torch.device("cpu"))
         chosen = mesh_masks(of_mesh, mesh.triangles, caster, size=size, tiles=tiles)
-        return SourceMasks(masks=chosen if files.keep_by else [~mask for mask in chosen], notes=())
+        masks = chosen if files.keep_by else [~mask for mask in chosen]
+        return SourceMasks(masks=masks, notes=_inward_notes(of_mesh, mesh))
     if files.change_mask is not None:
         return read_change_masks(files.change_mask, size, tiles)
     return None if files.lock_mask is None else read_lock_masks(files.lock_mask, size, tiles)
+
+
+def _inward_notes(of_mesh: MeshMask, mesh: PreparedMesh) -> tuple[str, ...]:
+    """Says that a mesh is seen from inside, where the mask depends on it."""
+    if of_mesh.kind == "height" or not is_turned_inwards(mesh.triangles.positions, mesh.triangles.faces):
+        return ()
+    return (TURNED_INWARDS.format(name=mesh.mesh.name),)

@@ -65,6 +65,9 @@ def test_a_mask_from_what_the_mesh_has(run_in_blender):
     assert brightest > 0.7
     assert 6 * 64 * 4 < pixels < 6 * 64 * 4 * 4, "two or three rows of pixels along each border"
     assert found["mirrored"], "a mirrored object's faces are seen from behind"
+    outside, inside, up = found["inwards"]
+    assert (outside, up) == ("", "")
+    assert "normals of Cube point inwards" in inside
     assert "is in Edit Mode" in found["editing"]
     assert "Nothing of it lies in the mask" in found["elsewhere"]
     assert "The UVs repeat" in found["repeating"]

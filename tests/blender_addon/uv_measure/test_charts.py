@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
+import pytest
 
+from blender_addon.uv_measure import charts
 from blender_addon.uv_measure.charts import connected, welded
 
 
@@ -24,3 +26,15 @@ def test_equal_positions_become_one():
     positions = np.array([(0, 0, 0), (1, 0, 0), (0, 0, 0), (-0.0, 0, 0), (1, 0, 0), (1, 0, 1e-9)])
     faces = np.array([[0, 1, 5], [2, 3, 4]])
     assert welded(positions, faces).tolist() == [[0, 1, 5], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("collide", [False, True], ids=["as it is", "one hash for all"])
+def test_vertices_at_round_places_are_welded_as_all_others(monkeypatch, collide):
+    if collide:
+        monkeypatch.setattr(charts, "_position_keys", lambda points: np.zeros(len(points), np.uint64))
+    grid = np.stack(np.meshgrid(*[(-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)] * 3), axis=-1).reshape(-1, 3)
+    places = np.random.default_rng(0).permutation(np.repeat(np.arange(len(grid)), 4))
+    found = welded(grid[places], np.arange(len(places)).reshape(-1, 1)).reshape(-1)
+    # One vertex stands for each place, and for no other one.
+    assert len(np.unique(found)) == len(grid)
+    np.testing.assert_array_equal(places[found], places)

@@ -249,6 +249,12 @@ def mesh_masks() -> Any:
     bpy.ops.pgc.edit_keep_mask(action="CLEAR")
     bpy.ops.pgc.edit_keep_mask(action="EDGES")
     found["mirrored"] = bool(np.array_equal(np.array(cube.pgc.keep_mask.pixels[:]).reshape(256, 256, 4)[..., 0], worn))
+    from blender_addon.scene.painting.mask_values import inward_note
+
+    notes = [inward_note(cube, "EDGES")]
+    cube.data.flip_normals()
+    found["inwards"] = [*notes, inward_note(cube, "CREVICES"), inward_note(cube, "UP")]
+    cube.data.flip_normals()
     bpy.ops.object.mode_set(mode="EDIT")
     found["editing"] = refused("FACES")
     bpy.ops.object.mode_set(mode="OBJECT")
