@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..client import LORA_NAME_LETTERS, ArrayRef, EmbeddingSpec, LoraSpec, ModelSpec
+from ..client import LORA_NAME_LETTERS, ArrayRef, EmbeddingSpec, FieldError, LoraSpec, ModelSpec
 from ..model.conditions.loras import wished_loras
 from ..model.conditions.words import wished_words
 from ..protocol.arrays import array_ref
@@ -56,15 +56,18 @@ def _words_of(settings: bpy.types.PropertyGroup, arrays: dict[str, npt.NDArray[A
     """Returns the learnt words that a job's model is to know, whose files' bytes are added to the arrays.
 
     Raises:
-        SceneError: as of `_loras_of`, and for two files with one word.
-        FieldError: a word has blanks, commas, colons or an equals sign.
+        SceneError: as of `_loras_of`, for two files with one word, and for a word that no prompt can have.
     """
     found: list[EmbeddingSpec] = []
     for given, word in wished_words(settings, settings.model):
         path, ref = _add(given, "learnt word's file", arrays)
         if ref.sha256 in {one.file.sha256 for one in found} or word.lower() in {one.word.lower() for one in found}:
             raise SceneError(f"The learnt word {word} or its file {path.name} is there twice; clear one of the rows.")
-        found.append(EmbeddingSpec(file=ref, word=word, name=path.name[:LORA_NAME_LETTERS]))
+        try:
+            found.append(EmbeddingSpec(file=ref, word=word, name=path.name[:LORA_NAME_LETTERS]))
+        except FieldError as error:
+            # Where none was typed it is the file's name, which nobody chose for it.
+            raise SceneError(f"Type a Word for {path.name[:LORA_NAME_LETTERS]}: {error.text}") from error
     return tuple(found)
 
 

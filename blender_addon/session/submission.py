@@ -21,6 +21,7 @@ from ..client import (
     TextureJobSpec,
     WireError,
 )
+from ..model.conditions.named import NAMED_SETTINGS
 from ..model.conditions.starts import grid_objection, wished_warm_start
 from ..model.conditions.views import prompts_of_views
 from ..model.maps import MAPS
@@ -89,7 +90,7 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         spec, arrays = _spec(context, depsgraph, obj, mesh, kept)
     except FieldError as error:
         # What no job may say: nothing is sent.
-        raise SceneError(error.text) from error
+        raise SceneError(_said_of(settings, error)) from error
     request = replace(_request(settings, options, mesh.uv_map, size), uvs=packed_uvs_of(obj, mesh.uv_map))
     view = JobView(uuid.uuid4().hex, request, obj.name, obj.session_uid)
     if not masked and obj.pgc.keep_mask is not None and settings.target != "objects":
@@ -97,6 +98,15 @@ def prepare_order(context: bpy.types.Context, obj: bpy.types.Object) -> Order:
         view.warning = f"The mask of {obj.name} is {color} all over, so nothing of its texture is kept."
     view.note = " ".join(mesh.notes)
     return Order(view, spec, arrays, () if kept is None else kept.notes)
+
+
+def _said_of(settings: bpy.types.PropertyGroup, error: FieldError) -> str:
+    """What is wrong, and in which row of the panel, where one names a model of the server's own."""
+    for name in NAMED_SETTINGS:
+        value = getattr(settings, name).strip()
+        if value and repr(value) in error.text:
+            return f"{settings.bl_rna.properties[name].name}: {error.text}"
+    return error.text
 
 
 def variations(order: Order, count: int) -> list[Order]:

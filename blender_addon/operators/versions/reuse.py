@@ -132,23 +132,47 @@ def _prompted(operator: bpy.types.Operator, context: bpy.types.Context) -> bpy.t
 
 
 def fill_settings(settings: Any, version: Any) -> None:  # noqa: ANN401 - property groups
-    """Puts into the panel what a version was made with. Raises SceneError where its reference is gone."""
+    """Puts into the panel what a version was made with. Raises SceneError where its reference is gone, or its settings
+    cannot be read.
+    """
     settings.prompt, settings.negative = version.prompt, version.negative
-    kept = json.loads(version.settings)
+    kept = _kept(version)
     for name in KEPT:
         if name in kept and _allowed(settings, name, kept[name]):
-            setattr(settings, name, kept[name])
+            _put(settings, version, name, kept[name])
         elif kept and name not in kept:
             # It is of before there was this choice, so that it was made without.
             settings.property_unset(name)
-    settings.reference = _reference(version, kept.get("reference", ""))
+    settings.reference = _reference(version, str(kept.get("reference", "")))
     if kept.get("maps"):
-        settings.maps = set(kept["maps"])
+        _put(settings, version, "maps", kept["maps"])
     if settings.target != "objects":
         settings.target, settings.uv_map = version.target, version.uv_map
     else:
         # It was one of several objects; only this one is made again.
         settings.target = "object"
+
+
+def _kept(version: Any) -> dict[str, Any]:  # noqa: ANN401 - a property group
+    """The panel's choices of then. Raises SceneError where they are no JSON object."""
+    try:
+        kept: Any = json.loads(version.settings)
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict):
+        raise SceneError(f"What {version.name} was made with is damaged; Reuse Prompt still takes its words.")
+    return kept
+
+
+def _put(settings: Any, version: Any, name: str, value: Any) -> None:  # noqa: ANN401 - property groups
+    """One choice. Raises SceneError where it is none of the kind."""
+    try:
+        setattr(settings, name, set(value) if name == "maps" else value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SceneError(
+            f"{version.name} was made with the {name} {str(value)[:40]!r}, which is none here; Reuse Prompt still "
+            "takes its words."
+        ) from error
 
 
 def _reference(version: Any, name: str) -> bpy.types.Image | None:  # noqa: ANN401
@@ -164,7 +188,7 @@ def _reference(version: Any, name: str) -> bpy.types.Image | None:  # noqa: ANN4
 def _allowed(settings: Any, name: str, value: Any) -> bool:  # noqa: ANN401
     """Whether a choice of then is one of today's."""
     items = getattr(settings.bl_rna.properties[name], "enum_items", None)
-    return items is None or value in {item.identifier for item in items}
+    return not items or name == "maps" or value in [item.identifier for item in items]
 
 
 @contextmanager

@@ -61,6 +61,8 @@ def test_learnt_words_and_the_servers_own_models_go_along(run_in_blender, tmp_pa
         ("twice", "moss.safetensors is there twice"),
         ("no such word", "No prompt has the word 'lichen'"),
         ("no word", "'two words'"),
+        ("no word either", "Type a Word for wet moss.safetensors: Got 'wet moss'"),
+        ("no name", "Edges ControlNet: Got 'My Lines'"),
     ):
         assert words in found[name][0]
         assert found[name][2] == 0, "nothing is sent"

@@ -227,6 +227,11 @@ def test_reuse_and_regenerate(answers):
     assert found["new seed"] == 77
     assert found["style"] == ["prompt 1", 7, 101, "256", "object", True, True], "the object's own size and target stay"
     assert "Nobody shows no texture of a prompt" in found["no style"]
+    says = ("is damaged", "is damaged", "the steps 'many'", "the model '5'", "the maps")
+    for text, (style, again, unchanged) in zip(says, found["damaged"], strict=True):
+        assert text in style
+        assert text in again
+        assert unchanged, "the panel is as it was"
 
 
 def test_layers_of_wear_come_and_go(answers):

@@ -92,6 +92,11 @@ def added(folder: str) -> Any:
     found["no such word"] = _refusal(rig)
     settings.embedding_1_word = "two words"
     found["no word"] = _refusal(rig)
+    (place / "wet moss.safetensors").write_bytes(b"wet" * 20)
+    settings.embedding_1, settings.embedding_1_word = str(place / "wet moss.safetensors"), ""
+    found["no word either"] = _refusal(rig)
+    settings.embedding_1, settings.use_edges, settings.edges_model = "", True, "My Lines"
+    found["no name"] = _refusal(rig)
     disable()
     return found
 

@@ -284,6 +284,14 @@ def reuse() -> Any:
         bpy.ops.pgc.same_style(source="Nobody")
     except RuntimeError as error:
         found["no style"] = str(error)
+    bpy.context.view_layer.objects.active = obj
+    before = settings.prompt, settings.steps, settings.seed
+    found["damaged"] = []
+    for damaged in ("no json", "[1]", '{"steps": "many"}', '{"model": 5}', '{"maps": ["nothing"]}'):
+        obj.pgc.versions[0].settings = damaged
+        told = [_error(lambda: bpy.ops.pgc.same_style(source=obj.name))]
+        told.append(_error(lambda: bpy.ops.pgc.version_regenerate(index=0)))
+        found["damaged"].append([told[0][0], told[1][0], (settings.prompt, settings.steps, settings.seed) == before])
     return found
 
 
