@@ -29,8 +29,9 @@ def export(
     What lies in a run's folder has 8 bits a channel; for more, give --format to `pgc texture` itself.
     """
     config = export_config(image_format, engine, normals, models)
-    from pgc.export.material import export_material
+    from pgc.export.material import check_export, export_material
 
+    check_export(out, config)
     prepared, texture = load_run(run)
     for path in export_material(out, prepared, texture, config):
         typer.echo(path)

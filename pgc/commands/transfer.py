@@ -38,10 +38,11 @@ def transfer(  # noqa: PLR0913 - one parameter an option
     """
     config = export_config(image_format, engine, normals, models)
     from pgc.baking.transfer import TransferConfig, TransferSource, in_space_of, transfer_maps
-    from pgc.export.material import export_material
+    from pgc.export.material import check_export, export_material
     from pgc.mesh import load_mesh, prepare_mesh
     from pgc.rendering.raster.warp_rasterizer import WarpRasterizer
 
+    check_export(out, config)
     settings = TransferConfig(size=texture_size, reach=reach, shape_normals=True)
     prepared, texture = load_run(run)
     mesh = load_mesh(target)

@@ -20,13 +20,13 @@ from pgc.export.packing import GLTF, SEPARATE, NormalGreen, PackedImage, Packing
 from pgc.export.surface_images import SurfaceImages
 from pgc.export.usd import write_usd
 from pgc.images.maps import encode_png
-from pgc.images.writing import Exr, ImageFormat, Png, read_image, write_image
+from pgc.images.writing import Exr, ImageFormat, Png, check_place, read_image, write_image
 from pgc.maps import map_channels
 from pgc.mesh.data import PreparedMesh
 from pgc.texture.field import BakedTexture, to_uint8_values
 from pgc.whole_files import remove_leftovers
 
-__all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "export_material", "parse_models", "read_maps"]
+__all__ = ["MODEL_KINDS", "ExportConfig", "ModelKind", "check_export", "export_material", "parse_models", "read_maps"]
 
 ModelKind = Literal["glb", "obj", "blend", "usd", "mtlx"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
@@ -65,6 +65,17 @@ def parse_models(names: str) -> tuple[ModelKind, ...]:
             raise ConfigError(f"There is no model format {name!r}; expected some of {', '.join(MODEL_KINDS)}.")
         models.append(known)
     return tuple(dict.fromkeys(models))
+
+
+def check_export(folder: Path, config: ExportConfig) -> None:
+    """Checks what can be known of an export before there is anything to write.
+
+    Raises:
+        OutputError: the folder's name is no text, or no Blender is there for a .blend.
+    """
+    check_place(folder)
+    if "blend" in config.models:
+        _blender(config)
 
 
 def export_material(

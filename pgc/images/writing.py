@@ -25,7 +25,17 @@ from pgc.images.reading import STRAIGHT_ALPHA, read_source_image
 from pgc.images.values import unit_values
 from pgc.whole_files import cannot_write, replacing
 
-__all__ = ["FORMATS", "Content", "Exr", "ImageFormat", "Png", "parse_format", "read_image", "write_image"]
+__all__ = [
+    "FORMATS",
+    "Content",
+    "Exr",
+    "ImageFormat",
+    "Png",
+    "check_place",
+    "parse_format",
+    "read_image",
+    "write_image",
+]
 
 Content = Literal["color", "data"]
 """What pixels mean: "color" is sRGB-encoded in memory, "data" are plain numbers. A fourth channel is data always."""
@@ -121,12 +131,21 @@ def _color_space(content: Content, image_format: ImageFormat) -> str:
     return "lin_rec709_scene" if isinstance(image_format, Exr) else "sRGB"
 
 
-def _write(path: Path, temporary: Path, spec: oiio.ImageSpec, pixels: np.ndarray) -> None:
+def check_place(path: Path) -> None:
+    """Checks that images can be written to a place by its name: OpenImageIO takes text alone.
+
+    Raises:
+        OutputError: its name is no text.
+    """
     try:
-        str(temporary).encode()
+        str(path).encode()
     except UnicodeEncodeError as error:
         told = str(path).encode(errors="backslashreplace").decode()
         raise OutputError(f"{told} cannot be written: its name is no text in UTF-8; choose another folder.") from error
+
+
+def _write(path: Path, temporary: Path, spec: oiio.ImageSpec, pixels: np.ndarray) -> None:
+    check_place(path)
     out = oiio.ImageOutput.create(str(temporary))
     if out is None:
         raise OutputError(f"{path} cannot be written ({oiio.geterror()}); expected .png or .exr.")

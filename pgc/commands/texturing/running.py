@@ -187,6 +187,14 @@ def _run_several_there(
         run_several_on_server(console, pairs, outputs, connection=connection)
 
 
+def _check_export(outputs: OutputConfig, folder: RunFolder) -> None:
+    """Refuses an export that cannot be before the minutes of a run."""
+    from pgc.export.material import check_export
+
+    if outputs.export is not None:
+        check_export(folder.path / "export", outputs.export)
+
+
 def _run_here(
     console: Console,
     folder: RunFolder,
@@ -199,6 +207,7 @@ def _run_here(
 
     (destination, report), (ranks, parts) = what, beside
     resume, outputs = destination.resume, destination.outputs()
+    _check_export(outputs, folder)
     arguments = given if report is None else arguments_from_report(report, given)
     arguments = replace(arguments, mesh=folder.place_of(arguments.mesh))
     request = arguments.to_request()

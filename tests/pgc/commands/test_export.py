@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pgc texture` with options about export, `pgc export` and `pgc transfer`, as a person types them."""
 
+import os
+
 import numpy as np
 import OpenImageIO as oiio
 import pytest
@@ -118,3 +120,21 @@ def test_other_mistakes(texture, cube_obj, tmp_path):
     wrong = run("transfer", tmp_path / "run", tmp_path / "cube.obj", "--out", tmp_path / "files", "--up", "x")
     assert wrong.exit_code == 2
     assert "expected y or z" in wrong.stderr
+
+
+def test_an_export_that_cannot_be_is_refused_before_the_run(cube_obj, tmp_path, monkeypatch):
+    def refused(out, *more):
+        told = run("texture", cube_obj, "--prompt", "red", "--out", out, *TINY, *more)
+        assert not out.exists(), "nothing was begun"
+        return told.exit_code, " ".join(told.stderr.split())
+
+    code, text = refused(tmp_path / os.fsdecode(b"caf\xe9"), "--format", "exr")
+    assert code == 2
+    assert "its name is no text in UTF-8" in text
+    monkeypatch.setattr("pgc.export.material.find_blender", lambda environment: None)
+    code, text = refused(tmp_path / "run", "--models", "blend")
+    assert code == 2
+    assert "No Blender was found" in text
+    for command in (["export", tmp_path / "nothing"], ["transfer", tmp_path / "nothing", cube_obj]):
+        told = run(*command, "--out", tmp_path / "out", "--models", "blend")
+        assert "No Blender was found" in " ".join(told.stderr.split()), "not that there is no run"
