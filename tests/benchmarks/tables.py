@@ -69,6 +69,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "official": card_tables.compared,
     "busy": card_tables.busy,
     "frozen": card_tables.frozen,
+    "demo-pair": card_tables.pair,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""
 

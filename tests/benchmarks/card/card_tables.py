@@ -88,7 +88,7 @@ def pair(read: Callable[[str], Any]) -> str:
             f"{row['material']:.2f}",
             f"{row['right']} of {row['judged']}",
         ]
-        for side, row in result["sides"].items()
+        for side, row in sorted(result["sides"].items(), reverse=True)
     ]
     return table(["demo", "processor", "wall", "colour", "material", "both named as asked"], lines)
 
