@@ -49,6 +49,8 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
     if mesh.is_editmode:
         # The mesh's own UVs cannot be read meanwhile, also where another object with this mesh is being edited.
         raise SceneError(f"The mesh of {obj.name} is in Edit Mode; leave it first, what is selected stays selected.")
+    if not mesh.uv_layers:
+        raise SceneError(f"{obj.name} has no UV map, so that a mask has no place for its faces; make one first.")
     layer = uv_map if uv_map in mesh.uv_layers else mesh.uv_layers.active.name
     arrays = read_uv_arrays(mesh, layer)
     triangles = arrays.corner_uvs.astype(np.float64)

@@ -30,8 +30,8 @@ def add_wear(obj: bpy.types.Object, index: int, source: int, place: str) -> None
         index: of the version that gets the layer; source: of the one whose maps it has. place: of `PLACES`.
 
     Raises:
-        SceneError: they are one, a picture is gone, the version is of another file, has no shader any more or lies in
-            several tiles, the mesh has no such place, or there is no mask; nothing changed.
+        SceneError: they are one, a picture is gone, the version is of another file, has no shader or UV map any more or
+            lies in several tiles, the mesh has no such place, or there is no mask; nothing changed.
     """
     check_ours(obj)
     version, other = obj.pgc.versions[index], obj.pgc.versions[source]
@@ -43,6 +43,8 @@ def add_wear(obj: bpy.types.Object, index: int, source: int, place: str) -> None
         raise SceneError(f"The pictures of {name} are gone; generate it again with its prompt and seed.")
     check_own_version(obj, index)
     check_wearable(version.material)
+    if version.uv_map not in obj.data.uv_layers:
+        raise SceneError(f"{obj.name} has no UV map {version.uv_map} any more; name one so, or generate again.")
     if picture.source == "TILED" and len(picture.tiles) > 1:
         raise SceneError(
             f"{version.name} lies in {len(picture.tiles)} UDIM tiles, and a layer of wear can lie in one alone; make a "

@@ -65,9 +65,9 @@ def show_wear(material: bpy.types.Material, layers: Sequence[Any]) -> None:
 
 
 def set_wear_strength(material: bpy.types.Material, layers: Sequence[Any]) -> bool:
-    """Gives the nodes that are there the layers' strengths; returns False where some are missing."""
+    """Gives the nodes that are there the layers' strengths; returns False where nodes or masks are missing."""
     found = {node[_OURS]: node for node in material.node_tree.nodes if _OURS in node and _STRENGTH in node}
-    if set(found) != set(range(len(layers))):
+    if set(found) != set(range(len(layers))) or any(layer.mask is None for layer in layers):
         return False
     for place, layer in enumerate(layers):
         found[place].inputs[1].default_value = 0.0 if layer.hidden else layer.strength
@@ -112,13 +112,14 @@ def _mix(
 
 
 def _factor(tree: bpy.types.NodeTree, layer: Any, place: int) -> bpy.types.NodeSocket:  # noqa: ANN401
-    """White of the mask times strength."""
-    mask = _texture(tree, layer.mask, layer.mask_uv_map, place, -300.0)
+    """White of the mask times strength; nothing where somebody has deleted the mask."""
     times = _new(tree, "ShaderNodeMath", place, (-400.0, -300.0))
     times.operation = "MULTIPLY"
     times[_STRENGTH] = True
     times.inputs[1].default_value = 0.0 if layer.hidden else layer.strength
-    tree.links.new(mask, times.inputs[0])
+    times.inputs[0].default_value = 0.0
+    if layer.mask is not None:
+        tree.links.new(_texture(tree, layer.mask, layer.mask_uv_map, place, -300.0), times.inputs[0])
     return times.outputs[0]
 
 

@@ -43,7 +43,10 @@ def test_what_has_no_place_is_refused(found):
     told = found["nowhere"]
     assert "Nothing of Plane is higher than the rest" in told["flat"][0]
     assert "lies in 2 UDIM tiles" in told["tiles"][0]
-    assert told["layers"] == [0, 0]
+    assert told["no mask"] == [False, 0.0], "a layer whose mask was deleted is seen nowhere"
+    assert "has no UV map UVMap any more" in told["renamed"][0]
+    assert "has no UV map UVMap any more" in told["no UVs"][0]
+    assert told["layers"] == [1]
 
 
 def test_a_run_that_starts_from_a_worn_version_says_what_it_leaves_out(found):

@@ -111,7 +111,17 @@ def nowhere() -> Any:
     picture.source = "TILED"
     picture.tiles.new(1002)
     found["tiles"] = _error(lambda: bpy.ops.pgc.wear_add(index=0, source=1, place="UP"))
-    return found | {"layers": _mixes(obj.pgc.versions[0])}
+    obj = _worn()
+    version = obj.pgc.versions[0]
+    bpy.data.images.remove(version.wear[0].mask)
+    version.wear[0].strength = 0.5
+    factor = next(node for node in version.material.node_tree.nodes if "pgc_wear_strength" in node).inputs[0]
+    found["no mask"] = [factor.is_linked, factor.default_value]
+    obj.data.uv_layers[0].name = "Other"
+    found["renamed"] = _error(lambda: bpy.ops.pgc.wear_add(index=0, source=1, place="UP"))
+    obj.data.uv_layers.remove(obj.data.uv_layers[0])
+    found["no UVs"] = _error(lambda: bpy.ops.pgc.wear_add(index=0, source=1, place="UP"))
+    return found | {"layers": [len(version.wear)]}
 
 
 @ends_cleanly
