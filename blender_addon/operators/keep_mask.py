@@ -79,6 +79,8 @@ class PGC_OT_edit_keep_mask(bpy.types.Operator):
             ("UP", "Add What Faces Up", "Make white what snow and dust would lie on"),
             ("EDGES", "Add Worn Edges", "Make the edges that stick out white, where use wears a surface off"),
             ("CREVICES", "Add Crevices", "Make the edges that lie inside white, where dirt and rust stay"),
+            ("HIDDEN", "Add Hidden Places", "Make white what the object hides from the sky, where dirt gathers"),
+            ("THIN", "Add Thin Places", "Make white what has its other side close behind it, such as fins and rims"),
             ("HEIGHT", "Add Height", "Make the object whiter from its lowest point to its highest"),
         ),
     )

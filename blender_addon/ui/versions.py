@@ -23,6 +23,8 @@ _MOST_LAYERS = 5
 _PLACES = (
     ("EDGES", "Worn Edges"),
     ("CREVICES", "Crevices"),
+    ("HIDDEN", "Hidden Places"),
+    ("THIN", "Thin Places"),
     ("UP", "What Faces Up"),
     ("HEIGHT", "Height"),
     ("MASK", "Mask"),

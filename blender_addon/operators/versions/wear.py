@@ -31,6 +31,8 @@ class PGC_OT_wear_add(OnVersions, bpy.types.Operator):
         items=(
             ("EDGES", "Worn Edges", "Along edges that stick out"),
             ("CREVICES", "Crevices", "Along edges that lie inside"),
+            ("HIDDEN", "Hidden Places", "What the object hides from the sky, where dirt gathers"),
+            ("THIN", "Thin Places", "What has its other side close behind it, such as fins and rims"),
             ("UP", "What Faces Up", "Where snow and dust would lie"),
             ("HEIGHT", "Height", "More of it from the lowest point to the highest"),
             ("MASK", "Mask", "Where the mask of the object is white now"),

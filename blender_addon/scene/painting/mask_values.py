@@ -14,11 +14,14 @@ from ...uv_measure.orientation import TURNED_INWARDS, is_turned_inwards
 from ...uv_measure.raster import covered_cells
 from ..errors import SceneError
 from ..meshes.uv_reading import UvArrays, read_uv_arrays
+from .hidden_places import COARSE, enlarged, measure_hidden
 from .wear import Wear, measure_wear
 
 __all__ = ["MESH_ACTIONS", "inward_note", "mesh_pixels"]
 
-MESH_ACTIONS = ("FACES", "GROUP", "SLOT", "UP", "HEIGHT", "EDGES", "CREVICES")
+MESH_ACTIONS = ("FACES", "GROUP", "SLOT", "UP", "HEIGHT", "EDGES", "CREVICES", "HIDDEN", "THIN")
+_TURNED = ("EDGES", "CREVICES", "HIDDEN", "THIN")
+"""Actions that need to know which side of a face is out."""
 _ValueAt: TypeAlias = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], npt.NDArray[np.float32]]
 """From triangles [N] and barycentric weights [N, 3] to numbers [N]."""
 _REACH = 0.02
@@ -38,12 +41,13 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
     Args:
         action: of `MESH_ACTIONS`. FACES: the selected ones; GROUP: the active vertex group's weights; SLOT: the faces
             of the active material slot; UP: what faces up in the scene; HEIGHT: 0 at the lowest point to 1 at the
-            highest; EDGES: along edges that stick out; CREVICES: along those that lie inside.
+            highest; EDGES: along edges that stick out; CREVICES: along those that lie inside; HIDDEN: what the
+            mesh hides from the sky; THIN: what has its other side close behind it.
         uv_map: where faces lie in the mask; one that the mesh lacks means its active one. size: width and height.
 
     Raises:
         SceneError: no face is selected, there is no vertex group, nothing has its weights or its slot, faces up or has
-            any height, or the mesh has no such edges.
+            any height, or the mesh has no such edges or places.
     """
     mesh = obj.data
     if mesh.is_editmode:
@@ -57,6 +61,8 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
     if action in ("EDGES", "CREVICES"):
         wear = _wear(obj, arrays, convex=action == "EDGES")
         return _drawn(triangles, wear.worn, wear.at, size)
+    if action in ("HIDDEN", "THIN"):
+        return _by_rays(obj, arrays, action, size)
     values = _corner_values(obj, arrays, action)
     if not (values > 0.0).any():
         raise SceneError(f"Nothing of {obj.name} {'faces up' if action == 'UP' else 'is higher than the rest'}.")
@@ -68,11 +74,12 @@ def mesh_pixels(obj: bpy.types.Object, action: str, uv_map: str, size: tuple[int
 
 
 def inward_note(obj: bpy.types.Object, action: str) -> str:
-    """Says in a sentence where edges and crevices were taken of a mesh whose normals point inwards; "": they were not.
+    """Says in a sentence where edges, crevices, hidden or thin places were taken of a mesh whose normals point inwards;
+    "": they were not.
 
     The mesh must be out of Edit Mode, and have UVs.
     """
-    if action not in ("EDGES", "CREVICES"):
+    if action not in _TURNED:
         return ""
     arrays = read_uv_arrays(obj.data, obj.data.uv_layers.active.name)
     return TURNED_INWARDS.format(name=obj.name) if is_turned_inwards(arrays.positions, arrays.faces) else ""
@@ -89,6 +96,29 @@ def _wear(obj: bpy.types.Object, arrays: UvArrays, *, convex: bool) -> Wear:
         what = "edges that stick out" if convex else "edges that lie inside"
         raise SceneError(f"{obj.name} has no {what}: it is flat, or its faces are not connected.")
     return wear
+
+
+def _by_rays(obj: bpy.types.Object, arrays: UvArrays, action: str, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Of the mesh as it stands in the scene; in few pixels, which a larger mask lies between."""
+    if not len(arrays.faces):
+        raise SceneError(f"{obj.name} has no faces.")
+    placed = arrays.positions @ np.array(obj.matrix_world, np.float32)[:3, :3].T
+    mirrored = np.linalg.det(np.array(obj.matrix_world)[:3, :3]) < 0.0
+    faces = arrays.faces[:, ::-1] if mirrored else arrays.faces
+    hidden = measure_hidden(placed, np.ascontiguousarray(faces), inside=action == "THIN")
+    triangles, every = arrays.corner_uvs.astype(np.float64), np.ones(len(faces), np.bool_)
+    share = min(1.0, COARSE / max(size))
+
+    def at(triangle: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        return hidden.at(triangle, weights[:, ::-1] if mirrored else weights)
+
+    coarse = _drawn(triangles, every, at, (max(1, round(size[0] * share)), max(1, round(size[1] * share))))
+    if not coarse.any():
+        what = "is hidden from the sky" if action == "HIDDEN" else "is thin"
+        raise SceneError(f"Nothing of {obj.name} {what}; take another place, or paint the mask.")
+    if share == 1.0:
+        return coarse
+    return enlarged(coarse, size) * _drawn(triangles, every, lambda of, _: np.ones(len(of), np.float32), size)
 
 
 def _corner_values(obj: bpy.types.Object, arrays: UvArrays, action: str) -> npt.NDArray[np.float32]:

@@ -15,7 +15,15 @@ from .mask_values import mesh_pixels
 
 __all__ = ["PLACES", "add_wear", "copy_layer", "mix_wear", "remove_wear"]
 
-_NAMES = {"EDGES": "edges", "CREVICES": "crevices", "UP": "facing up", "HEIGHT": "height", "MASK": "mask"}
+_NAMES = {
+    "EDGES": "edges",
+    "CREVICES": "crevices",
+    "HIDDEN": "hidden places",
+    "THIN": "thin places",
+    "UP": "facing up",
+    "HEIGHT": "height",
+    "MASK": "mask",
+}
 PLACES = tuple(_NAMES)
 """Where a layer of wear can be: actions of a mask, or the object's own mask."""
 _SIDE = 1024
