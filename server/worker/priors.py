@@ -77,7 +77,9 @@ class Priors:
         """
         if self._kept is not None and self._kept[1] == device and weights_of(self._kept[0]) == weights_of(spec):
             if self._kept[0] != spec:
-                self._kept = (spec, device, retuned(self._kept[2], spec))
+                kept, self._kept = self._kept[2], None
+                # Where this fails, some of the new settings are in the old one: it is not used again.
+                self._kept = (spec, device, retuned(kept, spec))
             return self._kept[2]
         self._check_device(spec, device)
         self.free()

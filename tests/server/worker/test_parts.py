@@ -348,6 +348,25 @@ def test_settings_that_are_not_in_the_weights_load_nothing(tmp_path, monkeypatch
     assert len(loaded) == 4
 
 
+def test_a_prior_that_could_not_be_retuned_is_not_used_again(tmp_path, monkeypatch):
+    loaded, spec = [], PocketSpec()
+
+    def load(spec, device, cache_dir):
+        loaded.append(spec)
+        return ("loaded", len(loaded))
+
+    def fails(guidance, spec):
+        raise GuidanceError("A setting does not fit.")
+
+    monkeypatch.setattr("server.worker.priors.retuned", fails)
+    priors, cpu = Priors(ModelStore(tmp_path), load), torch.device("cpu")
+    assert priors.get(spec, cpu) == ("loaded", 1)
+    with pytest.raises(GuidanceError):
+        priors.get(replace(spec, prompt_suffix=", lit"), cpu)
+    assert not priors.is_warm
+    assert priors.get(spec, cpu) == ("loaded", 2), "half of the other's settings may be in the first one"
+
+
 def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr("server.worker.priors.is_model_installed", lambda model, cache_dir=None: False)
     spec = replace(parse_guidance("sdxl"), controlnet=None)
