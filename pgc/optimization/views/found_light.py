@@ -70,20 +70,19 @@ def under_found_light(
     fitted = _fitted(picture, explainer.config.cells, generator)
     judged = ~fitted if explainer.config.cells else fitted
     found = _found(picture, wanted, light, explainer, generator, fitted)
-    shown = _shown_under(found, picture, light, judged)
+    shown = _shown_under(found, picture, light)
     # A prior's or autoencoder's pixel without a number is lost by itself, not with all that is blurred over it.
     plain, lost_plain = finite_pixels(picture.image.detach() - wanted)
     residual, lost_shown = finite_pixels(shown.detach() - wanted)
-    seen = judged.to(plain)
-    mask = picture.view.covered * seen
+    mask = picture.view.covered.to(plain)
     color = residual + low_frequencies((plain - residual) * mask, mask, explainer.config.blur)
     size = heard.gradient.flatten(1).norm(dim=1) / plain.flatten(1).norm(dim=1).clamp_min(1e-12)
-    # Half of the squares stand for all.
-    size = size[:, None, None, None] * seen / seen.mean()
+    size = size[:, None, None, None]
     gradient, lost = finite_pixels(size * color)
-    finish, lost_too = finite_pixels(size * residual)
+    # Half of the squares stand for all.
+    finish, lost_too = finite_pixels(size * residual * judged / judged.to(plain).mean())
     return Heard(
-        picture=replace(picture, image=torch.where(judged, shown, picture.image.detach())),
+        picture=replace(picture, image=shown),
         feedback=replace(feedback, baseline_shift=finish - gradient),
         gradient=gradient,
         lost=lost | lost_too | lost_plain | lost_shown | heard.lost,
@@ -132,13 +131,10 @@ def _found(
     return explainer.find(samples, wanted.permute(0, 2, 3, 1)[asked[:, 0]], len(wanted))
 
 
-def _shown_under(
-    found: Float[Tensor, "b k 3"], picture: Picture, light: ViewedLight, judged: Bool[Tensor, "1 1 h w"]
-) -> Float[Tensor, "b 3 h w"]:
-    """The picture's material as it is under other light, on the graph; on the judged squares alone."""
+def _shown_under(found: Float[Tensor, "b k 3"], picture: Picture, light: ViewedLight) -> Float[Tensor, "b 3 h w"]:
+    """The picture's material as it is under other light, on the graph."""
     view = picture.view
     degree = math.isqrt(found.shape[1]) - 1
     environment = harmonic_environment("the found light", found, height=max(16, 4 * degree))
-    gbuffer = replace(view.gbuffer, mask=view.gbuffer.mask & judged)
-    lit = pbr_shade(gbuffer, picture.material, ViewedLight(light=Light(environment=environment), eye=light.eye))
-    return composite(lit, gbuffer.coverage, view.background)
+    lit = pbr_shade(view.gbuffer, picture.material, ViewedLight(light=Light(environment=environment), eye=light.eye))
+    return composite(lit, view.gbuffer.coverage, view.background)
