@@ -7,29 +7,20 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from blender_addon.protocol.arrays import ArrayRef
-from blender_addon.protocol.errors import ProtocolError, WireError
+from blender_addon.protocol.errors import WireError
 from blender_addon.protocol.messages import JobResult
 from blender_addon.protocol.specs.job import TextureJobSpec
 from pgc.devices import release_cached_memory
-from pgc.errors import CheckpointError, PgcError
+from pgc.errors import CheckpointError
 from pgc.optimization.step_result import StepResult
 from pgc.runs.memory.errors import is_broken_context, is_out_of_memory
 from pgc.runs.memory.plan import RunPlanner, cap_memory, device_memory
 from server.children.messages import WorkerCheckpoint, WorkerKeeping, WorkerNotice, WorkerProgress
-from server.errors import ServerError
-from server.recipes import JobArrays, JobFiles, JobRun, MeshRun, PriorSpec, planner_of, prepare, prepare_mesh_job
-from server.storage.blob_care import read_whole, require_whole
-from server.storage.named_files import NamedFiles, find_named
+from server.recipes import JobRun, MeshRun, planner_of
 from server.worker.checkpoints import Cadence, Saved, load_newest, save
 from server.worker.failures import is_disk_full, memory_figures, out_of_memory_error, sticky_error, wire_error
-from server.worker.job_files import read_spec
+from server.worker.job_files import JobInputs, make_ready, read_spec
 from server.worker.keeping import AbsentPrior
 from server.worker.previews import Throttle, preview_messages
 from server.worker.results import Timings, write_result, write_shape
@@ -113,10 +104,14 @@ class _Job:
     saved_step: int = 0
     begun: float = field(default_factory=time.perf_counter)
 
+    @property
+    def inputs(self) -> JobInputs:
+        return JobInputs(paths=self.tools.paths, store=self.tools.store)
+
     def run(self, resume: bool) -> JobResult:
         spec = read_spec(self.tools.paths, self.job, self.digest)
         if spec.unwraps:
-            return unwrap_job(spec, self._read, self.tools.store, self._tell_share)
+            return unwrap_job(spec, self.inputs.read, self.tools.store, self._tell_share)
         state = load_newest(self.tools.paths, self.job) if resume else None
         spec = _as_begun(spec, state)
         self.saved_step = 0 if state is None else state.step
@@ -198,51 +193,14 @@ class _Job:
         return run
 
     def _made_ready(self, spec: TextureJobSpec, plan: int) -> JobRun | MeshRun:
-        tools = self.tools
-
         def tell(stage: str, fraction: float) -> None:
             self._check(None)
 
-        files = JobFiles(spec=spec, file_of=self._file, named=self._named)
-        # What takes no step needs none of the files that a prior has: they may be gone by then.
-        load = files.loading(tools.guidance_for) if self.takes_steps else tools.guidance_for
-        if spec.reshapes:
-            arrays = JobArrays(read=self._read, file_of=self._file)
-            shape = prepare_mesh_job(spec, arrays, tools.device, load, plan=plan, progress=tell)
-            return replace(shape, prior=self._told(files, shape.prior))
-        run = prepare(
-            spec,
-            self._read,
-            tools.device,
-            load,
-            plan=plan,
-            rasterizer=tools.rasterizer,
-            progress=tell,
-        )
-        return replace(run, prior=self._told(files, run.prior))
-
-    def _told(self, files: JobFiles, prior: PriorSpec) -> PriorSpec:
-        """The prior as the report names it; without its files where the run needs none of them, and they are gone."""
-        try:
-            return files.told(prior)
-        except (ProtocolError, PgcError, ServerError, OSError) as error:
-            if self.takes_steps:
-                raise
-            _LOG.warning("kept without what was added to the model: %s", error, extra={"job": self.job})
+        run, lost = make_ready(self.tools, self.inputs, spec, plan, self.takes_steps, tell)
+        if lost is not None:
+            _LOG.warning("kept without what was added to the model: %s", lost, extra={"job": self.job})
             self.notices.append("What the job added to its model is gone from the server; its report leaves it out.")
-            return prior
-
-    def _file(self, ref: ArrayRef) -> Path:
-        require_whole(self.tools.paths, self.tools.store, ref.sha256)
-        return self.tools.store.path(ref.sha256)
-
-    def _named(self, kind: str, name: str) -> Path:
-        return Path(find_named(NamedFiles(self.tools.paths.models), kind, name, "conditions").source)
-
-    def _read(self, ref: ArrayRef) -> npt.NDArray[Any]:
-        data = read_whole(self.tools.paths, self.tools.store, ref.sha256)
-        # bytearray: the loop may write into what it got.
-        return np.frombuffer(bytearray(data), dtype=ref.dtype.numpy).reshape(ref.shape)
+        return run
 
     def _steps(self, run: JobRun | MeshRun, spec: TextureJobSpec, plan: int) -> None:
         cadence = Cadence(self.tools.checkpoint_seconds, self.tools.checkpoint_steps)

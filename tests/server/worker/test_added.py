@@ -119,7 +119,7 @@ def done(job, load, cpu):
 @pytest.mark.slow
 def test_a_job_has_the_bytes_of_a_run_with_the_file(lora_job, lora_file, load, arrays, cpu, monkeypatch):
     job, looked_at = lora_job(scale=2.0), []
-    monkeypatch.setattr("server.worker.job.require_whole", lambda paths, store, sha256: looked_at.append(sha256))
+    monkeypatch.setattr("server.worker.job_files.require_whole", lambda paths, store, sha256: looked_at.append(sha256))
     tools, outcome = done(job, load, cpu)
     assert outcome.ending is Ending.DONE, outcome.error
 
