@@ -70,6 +70,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "busy": card_tables.busy,
     "frozen": card_tables.frozen,
     "demo-pair": card_tables.pair,
+    "over-time": card_tables.over_time,
 }
 """What can stand in the page: each makes its table from the results, which it reads by name."""
 

@@ -96,6 +96,8 @@ def pair(read: Callable[[str], Any]) -> str:
 def over_time(read: Callable[[str], Any]) -> str:
     """Returns the judge's mean score at each time, with and without a warm start."""
     result = read("score_over_time")
-    lines = [[f"{at} s", *(f"{score:.2f}" for score in row.values())] for at, row in result["at"].items()]
-    end = [f"{result['end'][kind]:.2f} ({result['end_s'][kind]:.0f} s)" for kind in result["end"]]
-    return table(["processor seconds", *result["end"]], [*lines, ["at the end", *end]])
+    kinds = ("warm", "cold")
+    times = sorted(result["at"], key=float)
+    lines = [[f"{at} s", *(f"{result['at'][at][kind]:.2f}" for kind in kinds)] for at in times]
+    end = [f"{result['end'][kind]:.2f} ({result['end_s'][kind]:.0f} s)" for kind in kinds]
+    return table(["processor seconds", *kinds], [*lines, ["at the end", *end]])
