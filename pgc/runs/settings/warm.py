@@ -30,11 +30,16 @@ _POCKET_STEPS = 70
 """Of the built-in prior after a warm start: with fewer, dots stay uneven."""
 _POCKET_RATES = (0.03, 0.1)
 """Its learning rate then, and what is left of it at the end. At the usual 0.05 such a run ends in coloured blotches."""
+_POCKET_NOISE = (0.5, 0.12)
+"""Where its timesteps begin and end then."""
 _POCKET_AVERAGE = 0.6
 _POCKET_LIT_STEPS = 100
 """Where there are maps that only light shows: these have their whole way to go, as after no warm start."""
 _POCKET_LIT_RATES = (0.03, 0.3)
 """Base colour goes slowly, so that it stays what was painted."""
+_POCKET_LIT_NOISE = (0.7, 0.15)
+"""These maps begin undecided, and only much noise decides them: from 0.5, which suits base colour, wet stone stayed
+rough. From 0.85, as without a warm start, there were patches of metal on it."""
 _STEPS, _LIT_STEPS = 150, 300
 """Of all other priors; an estimate, as no card has run them yet."""
 
@@ -114,7 +119,8 @@ def warm_optimize(
     if choices.timesteps is None:
         little: TimestepConfig = UniformTimestepConfig(minimum=0.02, maximum=0.3)
         if isinstance(distillation, HiFAConfig):
-            little = AnnealedTimestepConfig(start=0.5, end=0.12, power=0.75)
+            start, end = _POCKET_LIT_NOISE if lit else _POCKET_NOISE
+            little = AnnealedTimestepConfig(start=start, end=end, power=0.75)
         distillation = replace(distillation, timestep=timesteps_for_strength(little, strength))
     steps = optimize.steps
     if choices.steps is None:

@@ -88,6 +88,16 @@ def test_with_light_colour_goes_slowly_and_all_else_as_fast_as_without() -> None
     assert optimize(SDXLSpec(), maps=maps).steps == 300
 
 
+def test_with_light_more_noise_decides() -> None:
+    plain, lit, half = (
+        optimize(PocketSpec(), **choices).distillation.timestep
+        for choices in ({}, {"maps": ("roughness",)}, {"maps": ("roughness",), "strength": 0.5, "warm_start": True})
+    )
+    assert (plain.start, plain.end) == (0.5, 0.12)
+    assert (lit.start, lit.end) == (0.7, 0.15)
+    assert half.start == pytest.approx(0.35)
+
+
 def test_what_is_on_the_mesh_takes_no_more_steps_than_a_warm_start_leaves() -> None:
     for spec, maps, steps in (
         (SDXLSpec(), ("base_color",), 75),
