@@ -12,7 +12,9 @@ from mathutils.bvhtree import BVHTree
 __all__ = ["COARSE", "Hidden", "enlarged", "measure_hidden"]
 
 COARSE = 96
-"""Most pixels a side in which rays are cast; a larger mask is filled in between. It is half a second's work."""
+"""Most pixels a side in which rays are cast; a larger mask is filled in between."""
+_PLACES = 6000
+"""Most places from which rays are cast; of more, those that lie and look alike share theirs."""
 _RAYS = 32
 _THICK = 0.05
 """How far inwards the other side counts, as a share of the object's diagonal."""
@@ -41,7 +43,9 @@ class Hidden:
 
     def at(self, triangle: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         """Returns how much places count, float32 [N] of 0 to 1, by triangles [N] and barycentric weights [N, 3]."""
-        share = self.share(triangle, weights)
+        places = (weights[:, :, None] * self.corners[triangle]).sum(axis=1)
+        first, of = _alike(places, self.normals[triangle], self.start / _OFF)
+        share = self.share(triangle[first], weights[first])[of]
         return ((share - _FROM) / (_FULL - _FROM)).clip(0.0, 1.0).astype(np.float32)
 
     def share(self, triangle: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -73,6 +77,26 @@ def measure_hidden(positions: npt.NDArray[np.float32], faces: npt.NDArray[np.int
     normals = np.where(flat, 0.0, normals / np.where(flat, 1.0, lengths)) * (-1.0 if inside else 1.0)
     tree = BVHTree.FromPolygons(placed.tolist(), faces.tolist(), all_triangles=True)
     return Hidden(corners, normals, tree, (_THICK if inside else 2.0) * size, _OFF * size)
+
+
+def _alike(
+    places: npt.NDArray[np.float64], normals: npt.NDArray[np.float64], size: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Returns the indices of places with rays, and for each place which of them stands for it: itself of at most
+    `_PLACES`; of more, the first one in its cell of a grid that looks about the same way.
+    """
+    every = np.arange(len(places))
+    if len(places) <= _PLACES:
+        return every, every
+    cells = 64.0
+    while True:
+        # Sides of cells begin beside 0, in which the middle of many a mesh lies.
+        grid = np.floor(places / max(size, 1e-30) * cells + 0.37).astype(np.int64)
+        looks = np.round(normals * (1.0 if cells > 4.0 else 0.0)).astype(np.int64)
+        _, first, of = np.unique(np.concatenate([grid, looks], axis=1), axis=0, return_index=True, return_inverse=True)
+        if len(first) <= _PLACES:
+            return first, of.reshape(-1)
+        cells /= 1.25
 
 
 def enlarged(image: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:

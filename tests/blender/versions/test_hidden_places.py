@@ -28,3 +28,12 @@ def test_shares_agree_with_many_rays_of_blenders_own(run_in_blender):
     assert max(abs(fast - slow) for fast, slow in pairs) <= 0.12
     assert sum(abs(fast - slow) for fast, slow in pairs) / len(pairs) <= 0.03
     assert max(slow for _, slow in pairs) > 0.3
+
+
+def test_of_many_places_those_that_are_alike_share_their_rays(run_in_blender):
+    found = run_in_blender("many_places", script=PROBE)
+    assert found["places"] <= 6000
+    assert found["distance"] <= 0.1, "of a ball of 2"
+    assert found["looks"] > 0.9
+    assert found["scattered"] <= 6000
+    assert found["few"] == [True, True]

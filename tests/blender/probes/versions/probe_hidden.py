@@ -87,3 +87,25 @@ def hidden_places() -> Any:
     plane.pgc.keep_mask = bpy.data.images.new("Mask", 256, 256, is_data=True)
     found["plane"] = [_made(plane, "THIN"), _made(plane, "HIDDEN")]
     return found
+
+
+@ends_cleanly
+def many_places() -> dict[str, Any]:
+    """Of 40,000 places on a ball, how many have rays, how far they lie and look from those that they stand for; of as
+    many at random all about, the most; of few, whether each is its own.
+    """
+    from blender_addon.scene.painting import hidden_places
+
+    random = np.random.default_rng(0)
+    normals = random.normal(size=(40_000, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    first, of = hidden_places._alike(normals, normals, 2.0)
+    scattered, _ = hidden_places._alike(random.normal(size=(40_000, 3)), normals, 1e-3)
+    few = hidden_places._alike(normals[:50], normals[:50], 2.0)
+    return {
+        "places": len(first),
+        "distance": float(np.linalg.norm(normals[first][of] - normals, axis=1).max()),
+        "looks": float((normals[first][of] * normals).sum(axis=1).min()),
+        "scattered": len(scattered),
+        "few": [one.tolist() == list(range(50)) for one in few],
+    }
