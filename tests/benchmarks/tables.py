@@ -68,6 +68,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "growth": card_tables.growth,
     "official": card_tables.compared,
     "busy": card_tables.busy,
+    "waits": card_tables.waits,
     "frozen": card_tables.frozen,
     "demo-pair": card_tables.pair,
     "over-time": card_tables.over_time,

@@ -28,7 +28,7 @@ import psutil
 
 from pgc.evaluation.cache import ResultCache, environment, rounded, write_json
 
-__all__ = ["BUDGET", "CASES", "summary"]
+__all__ = ["BUDGET", "CASES", "Worker", "others", "summary"]
 
 BUDGET = 2.5
 _BUSY = 2
@@ -85,7 +85,7 @@ def _spin() -> None:
 
 
 @contextmanager
-def _others(busy: bool) -> Iterator[None]:
+def others(busy: bool) -> Iterator[None]:
     """Two processes that keep a core each busy, where they are wished."""
     started = [multiprocessing.get_context("spawn").Process(target=_spin, daemon=True) for _ in range(_BUSY * busy)]
     try:
@@ -99,10 +99,10 @@ def _others(busy: bool) -> Iterator[None]:
             process.join()
 
 
-class _Worker:
-    """A process with so many threads, which takes steps when it is asked."""
+class Worker:
+    """A process with so many threads, which takes steps when it is asked. `waits`: how its threads are to wait."""
 
-    def __init__(self, threads: int, resolution: int) -> None:
+    def __init__(self, threads: int, resolution: int, waits: Mapping[str, str] | None = None) -> None:
         names = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
         bare = {name: value for name, value in os.environ.items() if name not in names}
         self._process = subprocess.Popen(
@@ -110,7 +110,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**bare, "PYTHONPATH": os.getcwd()},
+            env={**bare, **(waits or {}), "PYTHONPATH": os.getcwd()},
         )
         self._line()
 
@@ -138,10 +138,10 @@ def _idle_share(before: Any, after: Any, cores: int, wall: float) -> float:
     return (after.idle - before.idle) / (cores * wall)
 
 
-def _round(workers: Mapping[int, _Worker], steps: int) -> dict[str, Any]:
+def _round(workers: Mapping[int, Worker], steps: int) -> dict[str, Any]:
     cores, found = os.cpu_count() or 1, dict[str, Any]()
     for threads, busy in CASES:
-        with _others(busy):
+        with others(busy):
             before, begun = psutil.cpu_times(), time.perf_counter()
             taken = workers[threads].steps(steps)
             wall = time.perf_counter() - begun
@@ -187,7 +187,7 @@ def main() -> None:
     missing = [number for number in range(rounds) if cache.get(f"round-{number}") is None]
     if missing:
         with ExitStack() as stack:
-            workers = {threads: _Worker(threads, resolution) for threads in (1, 2)}
+            workers = {threads: Worker(threads, resolution) for threads in (1, 2)}
             for worker in workers.values():
                 stack.callback(worker.close)
             for number in missing:

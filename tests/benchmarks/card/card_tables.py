@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.markdown import percent, table
 
-__all__ = ["busy", "compared", "frozen", "growth", "over_time", "pair"]
+__all__ = ["busy", "compared", "frozen", "growth", "over_time", "pair", "waits"]
 
 _NOTHING = 0.05
 _UNITS = {
@@ -101,3 +101,14 @@ def over_time(read: Callable[[str], Any]) -> str:
     lines = [[f"{at} s", *(f"{result['at'][at][kind]:.2f}" for kind in kinds)] for at in times]
     end = [f"{result['end'][kind]:.2f} ({result['end_s'][kind]:.0f} s)" for kind in kinds]
     return table(["processor seconds", *kinds], [*lines, ["at the end", *end]])
+
+
+def waits(read: Callable[[str], Any]) -> str:
+    """Returns a step's seconds by how long its threads spin before they sleep."""
+    rows = read("thread_waits")["waits"]
+    names = sorted(rows, key=lambda name: int(name) if name.isdecimal() else -1)
+    cells = [
+        [name if name.isdecimal() else f"({name})", *(f"{rows[name][key]:.3f} s" for key in ("alone_s", "beside_s"))]
+        for name in names
+    ]
+    return table(["looks", "a step alone", "beside two busy"], cells)

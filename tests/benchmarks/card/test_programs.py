@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from pgc.waiting_threads import let_threads_sleep
 from tests.benchmarks.card.busy_machine import CASES, summary
-from tests.benchmarks.card.card_tables import busy, compared, frozen, growth, over_time, pair
+from tests.benchmarks.card.card_tables import busy, compared, frozen, growth, over_time, pair, waits
 from tests.benchmarks.card.compare_pgc3d import by_count, timed_fields
 from tests.benchmarks.card.demo_pair import PROMPTS, SIDES, environment_of, order
 from tests.benchmarks.card.demo_pair import summary as pair_summary
@@ -19,6 +20,8 @@ from tests.benchmarks.card.frozen_networks import summary as frozen_summary
 from tests.benchmarks.card.scaling import AXES, Size, fitted_law, measured
 from tests.benchmarks.card.score_over_time import score_at, worlds
 from tests.benchmarks.card.score_over_time import summary as score_summary
+from tests.benchmarks.card.thread_waits import SPINS
+from tests.benchmarks.card.thread_waits import summary as waits_summary
 
 
 def test_a_law_that_was_put_in_comes_out() -> None:
@@ -74,6 +77,19 @@ def test_busy_processes_are_measured_against_the_best_of_an_idle_machine() -> No
     assert not found["kept"]
     assert summary([{**one, names[1]: {**one[names[1]], "wall_s": [1.25]}}])["kept"]
     assert "| 2 threads, alone | 0.50 s | 1.00 s | 10 % |" in busy({"busy_machine": found}.__getitem__)
+
+
+def test_waiting_is_told_beside_others_and_alone() -> None:
+    steps = {"alone": [{"wall_s": 0.2, "processor_s": 0.3}] * 2, "beside": [{"wall_s": 0.5, "processor_s": 0.3}]}
+    found = waits_summary({"0": steps, "one thread": steps})
+    assert found["0"]["times_as_long"] == pytest.approx(2.5)
+    told = waits({"thread_waits": {"waits": found}}.__getitem__)
+    assert told.index("(one thread)") < told.index("| 0 |")
+    assert "0.200 s | 0.500 s" in told
+    # What the product asks for was measured.
+    asked: dict[str, str] = {}
+    let_threads_sleep(asked)
+    assert int(asked["GOMP_SPINCOUNT"]) in SPINS
 
 
 def test_a_way_is_fast_by_the_ratios_of_its_own_rounds() -> None:
