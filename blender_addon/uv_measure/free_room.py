@@ -88,9 +88,10 @@ def place_charts(uvs: Floats, chart: Ints, taken: Bools) -> Floats | None:
     np.minimum.at(low, chart, uvs)
     np.maximum.at(high, chart, uvs)
     # A cell more, since a chart may begin anywhere in its first one.
-    sizes = np.ceil((high - low) * _GRID).astype(np.int64) + 1
+    sizes = np.ceil((high - low) * _GRID) + 1.0
     if (sizes > _GRID - 2 * _PADDING).any() or sizes.prod(axis=1).sum() > (~taken).sum():
         return None
+    sizes = sizes.astype(np.int64)
     busy = taken.copy()
     busy[:_PADDING], busy[-_PADDING:], busy[:, :_PADDING], busy[:, -_PADDING:] = True, True, True, True
     corner = np.empty((count, 2), dtype=np.int64)

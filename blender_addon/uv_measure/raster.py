@@ -18,6 +18,9 @@ SAMPLE = np.array([0.5137, 0.4861])
 """Where in a cell its sample point lies."""
 _MARGIN = 1e-3
 """In cells."""
+_MOST_COUNTED = 2.0**36
+"""More cells than anybody looks at; thirty million triangles of so many are still counted."""
+_FAR = 2.0**62
 
 
 def covered_cells(triangles: Floats) -> tuple[Ints, Ints]:
@@ -60,10 +63,14 @@ def affordable_grid(triangles: Floats, finest: int, *, least: int, most_cells: i
 
 def candidate_counts(triangles: Floats) -> tuple[Ints, Ints]:
     """Returns the first cell [F, 2] of each triangle's bounding box, and how many cells [F] have their sample point in
-    the box.
+    the box, `_MOST_COUNTED` at most: whole numbers would come round to small ones.
     """
-    first, last = _cell_range(triangles)
-    return first, np.maximum(last[:, 0] - first[:, 0] + 1, 0) * np.maximum(last[:, 1] - first[:, 1] + 1, 0)
+    low, high = corner_bounds(triangles)
+    first, last = np.ceil(low - SAMPLE), np.floor(high - SAMPLE)
+    # One axis is cut first: of the greatest floats the product would have no end.
+    sizes = np.clip(last - first + 1.0, 0.0, _MOST_COUNTED)
+    counts = np.minimum(sizes[:, 0] * sizes[:, 1], _MOST_COUNTED)
+    return np.clip(first, -_FAR, _FAR).astype(np.int64), counts.astype(np.int64)
 
 
 def corner_bounds(triangles: Floats) -> tuple[Floats, Floats]:

@@ -131,11 +131,23 @@ class RemoteFiles:
         told: Mapping[str, Any] | None = None,
         warnings: tuple[str, ...] = (),
     ) -> RunReport:
-        """Writes run.json as things stand; `told` is the server's own account."""
+        """Writes run.json, as `report` has it."""
+        report = self.report(state, files, told, warnings)
+        write_report(self.folder.report, report)
+        return report
+
+    def report(
+        self,
+        state: RunState,
+        files: Mapping[str, str] | None = None,
+        told: Mapping[str, Any] | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> RunReport:
+        """Says how things stand; `told` is the server's own account."""
         told = told or {}
         unknown = told.get("unknown_words")
         uncovered = told.get("uncovered_fraction")
-        report = RunReport(
+        return RunReport(
             state=state,
             arguments=self.arguments,
             resolved=plain(self.request),
@@ -153,8 +165,6 @@ class RemoteFiles:
             **{name: block for name in _TOLD if isinstance(block := told.get(name), Mapping)},
             server={**self.server, **({"report": dict(told)} if told else {})},
         )
-        write_report(self.folder.report, report)
-        return report
 
 
 def texture_of(maps: Mapping[wire.MapFile, bytes], tiles: tuple[int, ...]) -> BakedTexture:

@@ -64,7 +64,7 @@ class RemoteRun(Generic[Files]):
     resumed: bool = False
     """Whether its report was there before; it stays as it is until the server has the job."""
     was_finished: bool = False
-    """Whether that report says that it was finished, with its files; it stays until there is another result."""
+    """Whether that report says that it was finished; it stays, and so do its files, until there is another result."""
     job: str | None = None
     cancelling_since: float | None = None
 

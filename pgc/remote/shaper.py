@@ -56,6 +56,9 @@ def shape_on_server(
     was_finished = not is_new and folder.is_finished
     run = RemoteRun[RemoteShapeFiles](key=key, files=files, resumed=not is_new, was_finished=was_finished)
     done = follow(events, run, hooks)
+    if was_finished and not isinstance(done, wire.JobFinished):
+        # All of it is there from before.
+        return False
     if done is None or not done.maps:
         files.write_report("interrupted")
         return False

@@ -31,6 +31,8 @@ class RemoteOutcome:
 
     finished: bool
     report: RunReport
+    stays: bool = False
+    """The run had finished before and was to be fetched again, which was stopped: its files and its report stay."""
 
 
 def _notes(sources: SourceTextures) -> tuple[str, ...]:
@@ -122,7 +124,10 @@ class RemoteTexturizer:
     def finish(
         self, run: RemoteRun[RemoteFiles], done: wire.JobFinished | wire.JobCancelled | None, hooks: RemoteHooks
     ) -> RemoteOutcome:
-        """Writes the files of a run that ended; of a stopped one, what the server had made of it."""
+        """Writes the files of a run that ended; of a stopped one, what the server had made of it, unless all of it is
+        there from before."""
+        if run.was_finished and not isinstance(done, wire.JobFinished):
+            return RemoteOutcome(finished=False, report=run.files.report("interrupted"), stays=True)
         if done is None or not done.maps:
             return RemoteOutcome(finished=False, report=run.files.write_report("interrupted"))
         hooks.progress("Writing", 0.0)

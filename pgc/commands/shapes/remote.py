@@ -149,10 +149,13 @@ def run_there(wish: ShapeWish, kind: Literal["shape", "volume"], place: Place, t
             leave_cores_to_server()
         with InterruptFlag() as interrupt, RunDisplay(console, "Shaping") as display:
             hooks = remote_hooks(display, interrupt)
+            was_finished = place.resume and folder.is_finished
             finished = shape_on_server(events, asked, job, kind, folder, hooks, key=key)
+            stays = was_finished and not finished
             if finished and then is not None:
                 finished = then(events, hooks, display)
-        console.print(_told(place.out, finished=finished), highlight=False, markup=False, soft_wrap=True)
+        told = f"Stopped; the finished result stays in {place.out}" if stays else _told(place.out, finished=finished)
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
         if not finished:
             raise typer.Exit(EXIT_INTERRUPTED)
 

@@ -245,6 +245,8 @@ def _result_of(folder: RunFolder, outcome: RemoteOutcome) -> str:
     report = outcome.report
     if outcome.finished:
         return f"Done in {report.seconds['total']:.0f} s: {', '.join(report.files)} in {folder.path}"
+    if outcome.stays:
+        return f"Stopped; the finished result stays in {folder.path}"
     again = f"pgc texture … --server --overwrite --out {shlex.quote(str(folder.path))}"
     if not report.files and EarlierRun(folder.path).is_there:
         return f"Cancelled before there was a texture; the earlier result stays in {folder.path}. Again: {again}"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from blender_addon.uv_measure import covered_cells
-from blender_addon.uv_measure.raster import SAMPLE
+from blender_addon.uv_measure.raster import SAMPLE, candidate_counts
 
 
 @pytest.mark.slow
@@ -79,3 +79,13 @@ def test_a_row_has_the_cells_that_are_found_one_by_one(kind):
     triangles = KINDS[kind](np.random.default_rng(5))
     face, cell = covered_cells(triangles)
     assert list(zip(face.tolist(), *cell.T.tolist(), strict=True)) == looked_at_each(triangles)
+
+
+def test_counts_of_cells_never_come_round_and_a_small_triangle_far_away_stays_small():
+    wide = np.array([[[0.0, 0.0], [size, 0.0], [0.0, size]] for size in (40.0, 4e9, 1e12, 1e200)])
+    assert candidate_counts(wide)[1].tolist() == [40 * 40, *[2**36] * 3]
+    away = wide[:1] + 2.0**45
+    first, counts = candidate_counts(away)
+    assert (first - 2**45).tolist() == [[0, 0]]
+    assert counts.tolist() == [40 * 40]
+    assert len(covered_cells(away)[0]) == len(covered_cells(wide[:1])[0])

@@ -204,3 +204,16 @@ def test_what_a_texture_begins_from_is_not_replaced_by_it(cube_obj, red_texture,
     assert told.exit_code == 2
     assert "The run would replace" in " ".join(told.stderr.split())
     assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_finished_run_that_is_fetched_again_and_stopped_stays_finished(pgc, cube_obj, tmp_path):
+    before = reported(tmp_path / "out"), textured(cube_obj, tmp_path / "texture")
+    with serving(tmp_path / "connection.json") as server:
+        server.end = JobState.CANCELLED
+        shape = pgc("shape", cube_obj, "--prompt", "x", "--resume")
+        words = ["texture", "--resume", "--out", tmp_path / "texture", "--connection", tmp_path / "connection.json"]
+        texture = CliRunner().invoke(app, [str(word) for word in words])
+    for told, out in ((shape, tmp_path / "out"), (texture, tmp_path / "texture")):
+        assert told.exit_code == 130
+        assert f"Stopped; the finished result stays in {out}" in " ".join(told.stderr.split())
+    assert before == tuple((tmp_path / name / "run.json").read_bytes() for name in ("out", "texture"))

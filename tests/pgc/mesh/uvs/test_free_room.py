@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from blender_addon.uv_measure import free_room
-from blender_addon.uv_measure.free_room import taken_cells
+from blender_addon.uv_measure.free_room import place_charts, taken_cells
 
 SECONDS = 10.0
 """Far more than it takes, and far less than each cell of hundreds of tiles would."""
@@ -39,6 +39,15 @@ def test_all_that_triangles_touch_is_taken_in_a_coarser_grid_too(monkeypatch, re
 
 def test_what_is_small_leaves_the_rest_free():
     assert taken_cells(triangles(0, 6, 0.05)).mean() < 0.2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("reach", [7e6, 2e7, 1e10, 1e15, 1e30])
+def test_uvs_that_run_to_any_place_end_too(reach):
+    """Above 2**63 cells a product of whole numbers comes round to a small one."""
+    corners = np.array([[[0.0, 0.0], [reach, 0.0], [0.0, reach]]])
+    assert taken_cells(corners).all()
+    assert place_charts(np.array([[0.0, 0.0], [reach, reach]]), np.array([0, 0]), np.zeros((512, 512), bool)) is None
 
 
 @pytest.mark.parametrize("count", [40, 3000])
