@@ -43,7 +43,7 @@ _BLOB = re.compile(r"[0-9a-f]{64}")
 def fingerprint_of(folder: Path, parts: Sequence[str], *, half: bool) -> str:
     """Hashes the files of these subfolders that are read: settings, vocabularies, and the weights of the precision that
     is taken. SDXL's 1.6 GB take about a second; T5's 9.5 none where they lie in the hub's cache, which names each file
-    by this very hash.
+    by such a hash.
 
     Raises:
         GuidanceError: one cannot be read.
@@ -60,11 +60,13 @@ def fingerprint_of(folder: Path, parts: Sequence[str], *, half: bool) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """A file's SHA-256. The hub's cache keeps large files as `blobs/SHA-256` behind links of their names, and checks
-    them when it fetches them."""
+    """What tells a file from others: its SHA-256. The hub's cache keeps large files as `blobs/SHA-256` behind links of
+    their names, and checks their size alone when it fetches them: the time is told too, so that what a damaged file's
+    reader said is not believed once the file was fetched again."""
     kept = path.resolve() if path.is_symlink() else path
     if kept != path and kept.parent.name == "blobs" and _BLOB.fullmatch(kept.name):
-        return bytes.fromhex(kept.name)
+        about = kept.stat()
+        return hashlib.sha256(f"{kept.name} {about.st_size} {about.st_mtime_ns}".encode()).digest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 

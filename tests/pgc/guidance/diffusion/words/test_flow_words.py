@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +92,6 @@ def test_files_of_the_hubs_cache_are_known_by_their_names_and_are_not_read(
     blobs.mkdir()
     for name, content in (("config.json", b"{}"), ("spiece.model", b"words"), ("model.safetensors", b"weights" * 9)):
         (plain / "text_encoder" / name).write_bytes(content)
-    whole = fingerprint_of(plain, ["text_encoder"], half=False)
     hashed = {name: _sha256(plain / "text_encoder" / name) for name in ("spiece.model", "model.safetensors")}
     shutil.copy(plain / "text_encoder" / "config.json", hub / "text_encoder" / "config.json")
     for name, digest in hashed.items():
@@ -100,9 +100,17 @@ def test_files_of_the_hubs_cache_are_known_by_their_names_and_are_not_read(
     opened: list[str] = []
     plainly = Path.open
     monkeypatch.setattr(Path, "open", lambda self, *a, **k: opened.append(self.name) or plainly(self, *a, **k))
-    assert fingerprint_of(hub, ["text_encoder"], half=False) == whole
-    assert opened == ["config.json"]
+    known = fingerprint_of(hub, ["text_encoder"], half=False)
+    assert known == fingerprint_of(hub, ["text_encoder"], half=False)
+    assert opened == ["config.json"] * 2
+    # What a damaged file's encoder said is not believed once the file was fetched again, under the same name.
+    weights = blobs / hashed["model.safetensors"]
+    weights.unlink()
+    weights.write_bytes(b"weights" * 9)
+    os.utime(weights, ns=(10**18, 10**18))
+    assert fingerprint_of(hub, ["text_encoder"], half=False) != known
     # A tokenizer's words in SentencePiece's own format count too.
+    whole = fingerprint_of(plain, ["text_encoder"], half=False)
     (plain / "text_encoder" / "spiece.model").write_bytes(b"other")
     assert fingerprint_of(plain, ["text_encoder"], half=False) != whole
 
