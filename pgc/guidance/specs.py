@@ -22,7 +22,7 @@ from pgc.guidance.oracle import OracleConfig, OracleGuidance
 
 if TYPE_CHECKING:
     from pgc.guidance.diffusion.controls import Control
-    from pgc.guidance.diffusion.loading import Components, ControlNetModel
+    from pgc.guidance.diffusion.loading import Components, ControlNetModel, UNet2DConditionModel
 
 __all__ = [
     "FlowSpec",
@@ -192,7 +192,7 @@ def _load_stable_diffusion(
         controlnet=controlnet,
         config=spec.run,
         device=device,
-        controls=_load_controls(spec, device, cache_dir),
+        controls=_load_controls(spec, components.unet, device, cache_dir),
     )
 
 
@@ -213,7 +213,7 @@ def _load_sdxl(spec: SDXLSpec, device: torch.device, cache_dir: Path | None, wor
         controlnet=controlnet,
         config=spec.run,
         device=device,
-        controls=_load_controls(spec, device, cache_dir),
+        controls=_load_controls(spec, components.unet, device, cache_dir),
     )
 
 
@@ -228,6 +228,7 @@ def _load_flow(
 def _load_parts(
     spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None, words: Path | None
 ) -> tuple[Components, ControlNetModel | None]:
+    from pgc.guidance.diffusion.controls import fitting_picture
     from pgc.guidance.diffusion.loading import freeze, load_components, load_controlnet
     from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
@@ -255,7 +256,9 @@ def _load_parts(
         components = with_added(components, spec.added, device)
     if spec.controlnet is None:
         return components, None
-    return components, load_controlnet(spec.controlnet, dtype=dtype, device=place, cache_dir=cache_dir)
+    net = load_controlnet(spec.controlnet, dtype=dtype, device=place, cache_dir=cache_dir)
+    fitting_picture("depth", net, components.unet)
+    return components, net
 
 
 def _reads_as_published(spec: StableDiffusionSpec | SDXLSpec) -> bool:
@@ -286,11 +289,11 @@ def _load_late(
 
 
 def _load_controls(
-    spec: StableDiffusionSpec | SDXLSpec, device: torch.device, cache_dir: Path | None
+    spec: StableDiffusionSpec | SDXLSpec, unet: UNet2DConditionModel, device: torch.device, cache_dir: Path | None
 ) -> tuple[Control, ...]:
     if not spec.controls:
         return ()
-    from pgc.guidance.diffusion.controls import Control, control_picture
+    from pgc.guidance.diffusion.controls import Control, fitting_picture
     from pgc.guidance.diffusion.loading import load_controlnet
     from pgc.guidance.diffusion.memory.waiting import place_of_weights
 
@@ -299,7 +302,7 @@ def _load_controls(
     controls: list[Control] = []
     for one in spec.controls:
         net = load_controlnet(one.source, dtype=dtype, device=place, cache_dir=cache_dir)
-        picture = control_picture(one.wish.kind, int(net.config["conditioning_channels"]))
+        picture = fitting_picture(one.wish.kind, net, unet)
         wish = one.wish
         controls.append(Control(kind=wish.kind, net=net, picture=picture, scale=wish.scale, window=wish.window))
     return tuple(controls)

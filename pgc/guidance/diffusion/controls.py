@@ -28,7 +28,7 @@ from pgc.guidance.control_pictures import (
 from pgc.guidance.control_specs import ControlKind, ControlWindow, ControlWish
 from pgc.guidance.diffusion.latent_diffusion_config import LatentDiffusionConfig
 from pgc.guidance.diffusion.light_controls import light_control
-from pgc.guidance.diffusion.loading import ControlNetModel
+from pgc.guidance.diffusion.loading import ControlNetModel, UNet2DConditionModel
 from pgc.guidance.resizing import resize_bilinear
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "control_picture",
     "control_residuals",
     "depth_controls",
+    "fitting_picture",
     "retuned_controls",
     "shown_controls",
 ]
@@ -108,6 +109,22 @@ def retuned_controls(controls: Sequence[Control], wishes: Sequence[ControlWish])
     """Returns the same ControlNets, as strong and when they are wished now; one wish each."""
     pairs = zip(controls, wishes, strict=True)
     return tuple(replace(one, scale=wish.scale, window=wish.window) for one, wish in pairs)
+
+
+def fitting_picture(kind: ControlKind, net: ControlNetModel, unet: UNet2DConditionModel) -> ControlPicture:
+    """Returns what a ControlNet beside this UNet is shown.
+
+    Raises:
+        GuidanceError: its pictures have other channels than those of its kind, or it is another model's.
+    """
+    picture = control_picture(kind, int(net.config["conditioning_channels"]))
+    reads, read = (part.config["cross_attention_dim"] for part in (net, unet))
+    if reads != read:
+        raise GuidanceError(
+            f"The ControlNet for {kind} is for another model: it reads words of {reads} numbers, this model has them "
+            f"of {read}. Name one that was trained for this model with --control-model {kind}=HUB_ID_OR_FOLDER."
+        )
+    return picture
 
 
 def control_picture(kind: ControlKind, channels: int = 3) -> ControlPicture:

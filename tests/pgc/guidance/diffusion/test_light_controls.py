@@ -147,6 +147,23 @@ def test_a_network_that_is_nobodys_is_refused_as_it_is_loaded(load: Callable[...
         load("sd15", channels=5)
 
 
+def test_a_network_of_another_model_is_refused_as_it_is_loaded(sdxl_folder: Path, nets: dict[int, Path]) -> None:
+    own = ControlSpec(wish=ControlWish(kind="light"), source=str(nets[3]))
+    for spec in (
+        SDXLSpec(source=str(sdxl_folder), controlnet=None, controls=(own,)),
+        SDXLSpec(source=str(sdxl_folder), controlnet=str(nets[3])),
+    ):
+        with pytest.raises(GuidanceError, match=r"is for another model: it reads words of \d+ numbers, this model has"):
+            load_guidance(spec, CPU)
+
+
+def test_in_the_place_of_the_models_own_depth_too(nets: dict[int, Path], sd15_folder: Path) -> None:
+    choices = RunChoices(controls=("depth=1",), control_models={"depth": str(nets[22])})
+    spec, _ = resolve(choices, StableDiffusionSpec(source=str(sd15_folder)))
+    with pytest.raises(GuidanceError, match="ControlNet for depth takes pictures of 22 channels; expected 3"):
+        load_guidance(spec, CPU)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", FORMATS)
 def test_a_run_tells_the_light_of_each_step(
