@@ -58,6 +58,16 @@ def prompts(read: Callable[[str], Any]) -> str:
     return table(["judged", "colour as asked", "material as asked"], rows)
 
 
+def repaint(read: Callable[[str], Any]) -> str:
+    """Returns how often a judge names the new prompt's colour and material in a repainted region."""
+    found = read("repaint_prompts")
+    rows = [
+        ["the new prompt's", *(share_with_interval(found["named"][key]) for key in ("color", "material"))],
+        ["the old one's", *(f"{found['old_named'][key]} of {found['n']}" for key in ("color", "material"))],
+    ]
+    return table(["the judge names", "colour", "material"], rows)
+
+
 def warm_start(read: Callable[[str], Any]) -> str:
     """Returns the judge's answers with a warm start, and without one on the same prompts of the list."""
     rows, earlier = read("warm_start")["rows"], read("prompts")

@@ -42,6 +42,7 @@ TABLES: dict[str, Callable[[Callable[[str], Any]], str]] = {
     "losses": method_tables.losses,
     "schedules": method_tables.schedules,
     "strength": method_tables.strength,
+    "repaint": quality_tables.repaint,
     "materials-quick": quality_tables.materials_quick,
     "materials-full": quality_tables.materials_full,
     "material-pairs": quality_tables.material_pairs,
