@@ -24,10 +24,11 @@ __all__ = [
 
 
 def version_bytes(version: bpy.types.PropertyGroup) -> int:
-    """Counts the bytes of the version's pictures in the .blend; those on the disk count nothing. Cheap enough for
-    drawing.
+    """Counts the bytes of the version's pictures and of its wear's masks in the .blend; those on the disk count
+    nothing, and the maps of its wear are another version's. Cheap enough for drawing.
     """
-    return sum(_packed_size(image) for image in version_images(version))
+    masks = [layer.mask for layer in version.wear if layer.mask is not None]
+    return sum(_packed_size(image) for image in dict.fromkeys([*version_images(version), *masks]))
 
 
 def on_disk(version: bpy.types.PropertyGroup) -> bool:

@@ -16,6 +16,8 @@ def found(blender, tmp_path_factory):
 
 def test_a_mask_has_the_strokes_that_no_save_has_stored(found):
     assert found["strokes"]["mean"] == 0.5
+    added, mask = found["strokes"]["bytes"]
+    assert added == mask > 0, "a version's size counts its wear's masks"
     assert "has no pixels" in found["strokes"]["gone"][0]
     assert found["strokes"]["layers"] == [1, 1]
 

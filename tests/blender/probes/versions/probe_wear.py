@@ -37,14 +37,19 @@ def _mean(image: bpy.types.Image) -> float:
 @ends_cleanly
 def strokes() -> Any:
     """A mask whose strokes no save has stored; one whose file is gone; none at all."""
+    from blender_addon.scene.versions.storage import version_bytes
+
     obj = _worn("")
     mask = bpy.data.images.new("mine", 8, 8, is_data=True)
     values = np.ones((8, 8, 4), np.float32)
     values[4:, :, :3] = 0.0
     mask.pixels.foreach_set(values.ravel())
     obj.pgc.keep_mask = mask
+    before = version_bytes(obj.pgc.versions[0])
     bpy.ops.pgc.wear_add(index=0, source=1, place="MASK")
-    found: dict[str, Any] = {"mean": _mean(obj.pgc.versions[0].wear[0].mask)}
+    laid = obj.pgc.versions[0].wear[0].mask
+    found: dict[str, Any] = {"mean": _mean(laid)}
+    found["bytes"] = [version_bytes(obj.pgc.versions[0]) - before, laid.packed_files[0].packed_file.size]
     gone = bpy.data.images.new("gone", 8, 8)
     gone.source, gone.filepath = "FILE", "//none.png"
     obj.pgc.keep_mask = gone
